@@ -1,0 +1,68 @@
+# Two commands on a fresh machine with Python >= 3.11 and make:   make demo      make test
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+BIN := $(VENV)/bin
+# Without these two, uv ignores the machine's certificates and may try to download a Python.
+export UV_SYSTEM_CERTS = 1
+export UV_PYTHON_DOWNLOADS = never
+UV_PIP = $(BIN)/python -m uv pip install -q --python $(BIN)/python
+
+.PHONY: help setup demo up test lint format check bench lock clean
+.DELETE_ON_ERROR:
+
+help: ## what each target does
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.dev ## everything into .venv
+
+demo: $(VENV)/.run ## 8 jobs over 2 stand-in nodes on an embedded stack, verified; ends clean
+	$(BIN)/comfyfleet demo $(ARGS)
+
+up: $(VENV)/.run ## the same stack, and it stays: submit to it from another shell
+	$(BIN)/comfyfleet up $(ARGS)
+
+test: $(VENV)/.dev ## all tests, on real servers that they start and end themselves
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, ruff format, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: lint test ## what must hold before a commit
+
+bench: $(VENV)/.dev ## every benchmark, one JSON line each
+	$(BIN)/python -m tests.bench all --json
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "comfyfleet needs Python 3.11 or newer on PATH"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.uv: requirements/uv.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/.run: requirements/run.txt pyproject.toml $(VENV)/.uv
+	$(UV_PIP) --require-hashes -r requirements/run.txt
+	$(UV_PIP) --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	$(UV_PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+COMPILE = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
+	$(COMPILE) --extra local pyproject.toml -o requirements/run.txt
+	$(COMPILE) -c requirements/run.txt --group dev --extra local pyproject.toml -o requirements/dev.txt
+	printf 'uv\n' | $(COMPILE) -c requirements/dev.txt - -o requirements/uv.txt
+	@! grep -nE '(https?|file)://' requirements/*.txt || { echo "a lock names a host or a path"; exit 1; }
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) .comfyfleet .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
