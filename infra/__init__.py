@@ -1,0 +1,1 @@
+"""What a fleet runs on: the embedded stack, the stand-in node, units and manifests."""

@@ -1,0 +1,1 @@
+"""Graphs that the demo renders, and that the tests use."""

@@ -1,0 +1,1 @@
+"""What producers and workers both say: jobs, graphs, queues, errors, settings."""

@@ -1,0 +1,227 @@
+"""What one node can run: its graph node classes and its models, digested from /object_info."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Final, Self
+
+from producer.contract.graphs import Graph, literal
+
+_MODEL_SUFFIXES: Final = (
+    *(".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl"),  # ComfyUI's own
+    *(".gguf", ".onnx", ".engine", ".trt"),  # those of widespread extensions
+)
+
+#: Core inputs that choose a model: a node that has none of a kind offers no choice to tell by.
+_MODEL_INPUTS: Final = frozenset(
+    {
+        *("ckpt_name", "unet_name", "vae_name", "lora_name", "control_net_name"),
+        *("clip_name", "clip_name1", "clip_name2", "clip_name3", "clip_name4", "text_encoder"),
+        *("style_model_name", "gligen_name", "hypernetwork_name", "model_name", "model_path"),
+        *("audio_encoder_name", "photomaker_model_name", "bg_removal_name"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class GraphNodeClass:
+    """What the contract needs to know of a class.
+
+    Args:
+        outputs: how many it has; None if /object_info does not say.
+        is_output: whether ComfyUI runs a graph for its sake.
+        files: inputs that name an uploaded file.
+        models: input → the model names it may take there, as the node lists them: on Windows
+            with a backslash, and ComfyUI compares letter for letter.
+    """
+
+    outputs: int | None = None
+    is_output: bool = False
+    files: tuple[str, ...] = ()
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A class or model that a graph asks for and a node lacks; *input* is None for a class."""
+
+    graph_node: str
+    class_type: str
+    input: str | None
+    name: str
+    nearest: list[str] = field(default_factory=list, compare=False)
+
+    @property
+    def need(self) -> str:
+        """What is asked for and by whom, as the subject of a message."""
+        if self.input is None:
+            return f"class {self.name} (graph node {self.graph_node})"
+        where = f"graph node {self.graph_node}, {self.class_type}.{self.input}"
+        return f"model {self.name or 'without a name'} ({where})"
+
+    @property
+    def message(self) -> str:
+        """A whole sentence about one node."""
+        nearest = f"; the nearest it has: {', '.join(self.nearest)}" if self.nearest else ""
+        return f"the node has no {self.need}{nearest}"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The classes of one node by name. Two nodes with equal catalogs can run the same graphs."""
+
+    classes: Mapping[str, GraphNodeClass]
+
+    @classmethod
+    def from_object_info(cls, info: Mapping[str, Any]) -> Self:
+        """Digest the answer of `GET /object_info` (ComfyUI 0.3.64 to 0.33.0).
+
+        Custom classes say odd things about themselves; what makes no sense is passed over.
+        """
+        return cls(
+            {name: _digest(found) for name, found in info.items() if isinstance(found, Mapping)}
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read what `to_text` wrote, of this version or a newer one.
+
+        Raises:
+            ValueError: *text* is something else.
+        """
+        try:
+            found = json.loads(zlib.decompress(base64.b85decode(text)))
+            lists = [tuple(names) for names in found["lists"]]
+            return cls({name: _unpacked(row, lists) for name, row in found["classes"].items()})
+        except (ValueError, zlib.error, KeyError, TypeError, IndexError) as exc:
+            raise ValueError(f"this is no catalog: {exc}") from exc
+
+    def to_text(self) -> str:
+        """Write it in ASCII: about 6 kB for the 633 classes of a plain ComfyUI 0.33."""
+        return base64.b85encode(zlib.compress(self._json, 9)).decode()
+
+    @cached_property
+    def sha(self) -> str:
+        """sha256 of the content in hex; equal on every platform and for every order."""
+        return hashlib.sha256(self._json).hexdigest()
+
+    @cached_property
+    def models(self) -> frozenset[str]:
+        """Every model file that any of the classes offers."""
+        return frozenset(
+            name for one in self.classes.values() for names in one.models.values() for name in names
+        )
+
+    def outputs_of(self, class_type: str) -> int | None:
+        """Return how many outputs the class has; None if it is not known."""
+        found = self.classes.get(class_type)
+        return found.outputs if found else None
+
+    def files_of(self, class_type: str) -> tuple[str, ...]:
+        """Return the inputs of the class that name an uploaded file."""
+        found = self.classes.get(class_type)
+        return found.files if found else ()
+
+    def can_run(self, graph: Graph) -> bool:
+        """Tell whether the node has every class and model of *graph*."""
+        return next(self._lacks(graph), None) is None
+
+    def missing(self, graph: Graph) -> list[Missing]:
+        """Return what the node lacks for *graph*, with the nearest names it has instead."""
+        return [
+            replace(lack, nearest=_nearest(lack.name, choices))
+            for lack, choices in self._lacks(graph)
+        ]
+
+    def _lacks(self, graph: Graph) -> Iterator[tuple[Missing, Iterable[str]]]:
+        for graph_node, found in graph.items():
+            class_type = found["class_type"]
+            known = self.classes.get(class_type)
+            if known is None:
+                yield Missing(graph_node, class_type, None, class_type), self.classes
+                continue
+            for name, choices in known.models.items():
+                value = literal(found["inputs"].get(name))
+                if isinstance(value, str) and value not in choices:
+                    yield Missing(graph_node, class_type, name, value), choices
+
+    @cached_property
+    def _json(self) -> bytes:
+        # Many classes offer the same files: each list is written once, in an order of its own.
+        lists = sorted({names for one in self.classes.values() for names in one.models.values()})
+        index = {names: number for number, names in enumerate(lists)}
+        classes = {
+            name: [
+                one.outputs,
+                int(one.is_output),
+                one.files,
+                {input_: index[names] for input_, names in one.models.items()},
+            ]
+            for name, one in self.classes.items()
+        }
+        return json.dumps(
+            {"classes": classes, "lists": lists}, sort_keys=True, separators=(",", ":")
+        ).encode()
+
+
+def _digest(info: Mapping[str, Any]) -> GraphNodeClass:
+    outputs = info.get("output")
+    files: list[str] = []
+    models: dict[str, tuple[str, ...]] = {}
+    for name, kind, options in _inputs(info):
+        if any(option.endswith("_upload") and options[option] for option in options):
+            files.append(name)
+        elif (choices := _choices(kind, options)) is not None and _are_models(name, choices):
+            models[name] = choices
+    return GraphNodeClass(
+        outputs=len(outputs) if isinstance(outputs, list) else None,
+        is_output=info.get("output_node") is True,
+        files=tuple(files),
+        models=models,
+    )
+
+
+def _inputs(info: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    groups = info.get("input")
+    for group in ("required", "optional"):
+        found = groups.get(group) if isinstance(groups, Mapping) else None
+        for name, spec in found.items() if isinstance(found, Mapping) else ():
+            if isinstance(spec, list) and spec:
+                has_options = len(spec) > 1 and isinstance(spec[1], dict)
+                yield name, spec[0], spec[1] if has_options else {}
+
+
+def _choices(kind: Any, options: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return a combo's choices, written `[[...], {}]` or `["COMBO", {"options": [...]}]`."""
+    choices = options.get("options") if kind == "COMBO" else kind
+    if not isinstance(choices, list):
+        return None
+    return tuple(choice for choice in choices if isinstance(choice, str))
+
+
+def _are_models(name: str, choices: tuple[str, ...]) -> bool:
+    return name in _MODEL_INPUTS or any(
+        choice.lower().endswith(_MODEL_SUFFIXES) for choice in choices
+    )
+
+
+def _nearest(name: str, choices: Iterable[str]) -> list[str]:
+    # difflib's own 0.6 finds every model near: they all end in .safetensors.
+    return difflib.get_close_matches(name, choices, n=3, cutoff=0.7)
+
+
+def _unpacked(row: list[Any], lists: list[tuple[str, ...]]) -> GraphNodeClass:
+    outputs, is_output, files, models = row[:4]
+    return GraphNodeClass(
+        outputs=outputs,
+        is_output=bool(is_output),
+        files=tuple(files),
+        models={name: lists[number] for name, number in models.items()},
+    )

@@ -1,0 +1,255 @@
+"""What can go wrong, as one tree. An error says what happened; worker.retry says what to do.
+
+* FleetError
+  + InvalidJob              the caller can mend the submission
+    - InvalidGraph          the graph, or a param set in it
+    - InvalidInput          a file the graph reads
+    - NoNodeCanRun          no node of the pool has what the graph needs
+  + JobNotFound
+  + KeyReused               an idempotency key came back with another job
+  + IllegalMove             a race that was lost cleanly, or a bug
+  + LeaseLost               another attempt owns the job now; stop, write nothing
+  + NodeNameTaken           another living worker holds this node name
+  + JobNotSucceeded         what wait raises for a job that ended otherwise
+  + WaitTimeout
+  + RunDeadlinePassed       the attempt took longer than the job allows
+  + FleetUnreachable        Redis does not answer, or will not serve us
+  + NodeError               a GPU node or the ComfyUI on it
+    - NodeUnreachable
+    - NodeTimeout
+    - NodeFault             it answered, but not as ComfyUI does
+    - PromptRejected        ComfyUI refused the graph; no retry will help
+    - PromptFailed          ComfyUI accepted the graph, then a graph node raised
+    - PromptInterrupted     somebody interrupted our prompt
+    - PromptLost            neither in the node's queue nor in its history
+    - PromptStalled         it runs, but makes no progress
+    - OutputDamaged         a file came truncated, empty or undecodable
+  + StorageError            S3
+    - StorageUnreachable
+    - BucketMissing
+    - BucketForbidden
+    - ObjectMissing
+    - ObjectConflict        the key holds other bytes
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class FleetError(Exception):
+    """Anything this project raises on purpose.
+
+    Args:
+        message: what happened, in a sentence a person can act on.
+        advice: what to try next, when we know.
+    """
+
+    def __init__(self, message: str, *, advice: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.advice})" if self.advice else self.message
+
+
+class InvalidJob(FleetError):
+    """The submission cannot become a job as it stands.
+
+    Args:
+        field: which argument of the submission, as `set.6.text` or `pool`.
+        graph_node: the id of the graph node at fault.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        graph_node: str | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(message, advice=advice)
+        self.field = field
+        self.graph_node = graph_node
+
+
+class InvalidGraph(InvalidJob):
+    """The graph, or a param set in it, does not make sense."""
+
+
+class InvalidInput(InvalidJob):
+    """A file that the graph reads is missing, empty, too large or not what it should be."""
+
+
+class NoNodeCanRun(InvalidJob):
+    """Nodes are there, but none has the classes and models that the graph needs."""
+
+
+class JobNotFound(FleetError):
+    """There is no such job, or its record has expired."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id}", advice="records of ended jobs expire")
+        self.job_id = job_id
+
+
+class KeyReused(FleetError):
+    """An idempotency key was used before, for another job."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        super().__init__(f"idempotency key {key!r} already made job {job_id} from another request")
+        self.key = key
+        self.job_id = job_id
+
+
+class IllegalMove(FleetError):
+    """The job may not take this status from where it is."""
+
+    def __init__(self, job_id: str, status: str, target: str) -> None:
+        super().__init__(f"job {job_id} is {status}, so it cannot become {target}")
+        self.job_id = job_id
+        self.status = status
+
+
+class LeaseLost(FleetError):
+    """Another attempt owns the job, or it has ended; this one must write nothing more."""
+
+    def __init__(self, job_id: str, attempt: int) -> None:
+        super().__init__(f"attempt {attempt} no longer holds job {job_id}")
+        self.job_id = job_id
+        self.attempt = attempt
+
+
+class NodeNameTaken(FleetError):
+    """A living worker already serves under this node name."""
+
+    def __init__(self, node: str, holder: str) -> None:
+        super().__init__(
+            f"node {node} is already served by {holder}",
+            advice="give this worker another --name, or stop the other one",
+        )
+        self.node = node
+
+
+class JobNotSucceeded(FleetError):
+    """The job one waited for ended as failed, cancelled or expired.
+
+    Args:
+        job: the ended job, a `producer.contract.jobs.Job`.
+    """
+
+    def __init__(self, job: Any, message: str, *, advice: str | None = None) -> None:
+        super().__init__(message, advice=advice)
+        self.job = job
+
+
+class WaitTimeout(FleetError):
+    """The wait was over before the job was; the job goes on."""
+
+    def __init__(self, job_id: str, timeout_s: float, status: str) -> None:
+        super().__init__(f"job {job_id} is still {status} after {timeout_s:g} s; it goes on")
+        self.job_id = job_id
+
+
+class RunDeadlinePassed(FleetError):
+    """The attempt took longer than the job's run_within."""
+
+    def __init__(self, run_within_s: float) -> None:
+        super().__init__(
+            f"the attempt took longer than its {run_within_s:g} s",
+            advice="submit it again with a longer run_within",
+        )
+
+
+class FleetUnreachable(FleetError):
+    """Redis does not answer at the address, or refuses us. The address carries no password."""
+
+
+class NodeError(FleetError):
+    """Something is wrong with a node, or with what it made of our prompt."""
+
+    def __init__(self, node: str, message: str, *, advice: str | None = None) -> None:
+        super().__init__(f"node {node}: {message}", advice=advice)
+        self.node = node
+
+
+class NodeUnreachable(NodeError):
+    """Nobody answers at the node's address."""
+
+
+class NodeTimeout(NodeError):
+    """The node took the connection, then was silent for too long."""
+
+
+class NodeFault(NodeError):
+    """The node answered, but not as ComfyUI does."""
+
+
+class PromptRejected(NodeError):
+    """ComfyUI refused the graph, or dropped a part of it.
+
+    Args:
+        node_errors: ComfyUI's own list, `{graph_node_id: {"class_type": str, "errors": [...]}}`.
+    """
+
+    def __init__(self, node: str, message: str, node_errors: dict[str, Any]) -> None:
+        super().__init__(node, message)
+        self.node_errors = node_errors
+
+
+class PromptFailed(NodeError):
+    """A graph node raised while it ran.
+
+    Args:
+        graph_node: its id.
+        exception_type: the Python class ComfyUI names, as `torch.OutOfMemoryError`.
+    """
+
+    def __init__(
+        self, node: str, message: str, *, graph_node: str | None, exception_type: str
+    ) -> None:
+        super().__init__(node, message)
+        self.graph_node = graph_node
+        self.exception_type = exception_type
+
+
+class PromptInterrupted(NodeError):
+    """The prompt was interrupted at the node, and not by its own attempt."""
+
+
+class PromptLost(NodeError):
+    """The node knows the prompt neither as queued nor as finished: it restarted, or forgot."""
+
+
+class PromptStalled(NodeError):
+    """The prompt is at the node, but has shown no progress for too long."""
+
+
+class OutputDamaged(NodeError):
+    """A file the node promised came truncated, empty, undecodable or not at all."""
+
+
+class StorageError(FleetError):
+    """S3 did not do as asked; the same request may succeed later."""
+
+
+class StorageUnreachable(StorageError):
+    """Nobody answers at the endpoint."""
+
+
+class BucketMissing(StorageError):
+    """The bucket does not exist."""
+
+
+class BucketForbidden(StorageError):
+    """The store knows us not, or does not let us in."""
+
+
+class ObjectMissing(StorageError):
+    """There is no object under this key."""
+
+
+class ObjectConflict(StorageError):
+    """The key already holds other bytes than ours."""

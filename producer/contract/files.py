@@ -1,0 +1,183 @@
+"""File names in a graph: the files it reads, and the names it saves under."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from producer.contract.catalog import Catalog
+from producer.contract.errors import InvalidInput
+from producer.contract.graphs import Graph, describe, literal
+
+Folder = Literal["input", "output", "temp"]
+
+#: Inputs that name a file and are known without a catalog. /object_info flags most of them, but
+#: not LoadLatent's, nor those of the VideoHelperSuite extension.
+_FILE_INPUTS: Final[dict[str, tuple[str, ...]]] = {
+    "Load3D": ("model_file",),
+    "Load3DAdvanced": ("model_file",),
+    "Load3DAnimation": ("model_file",),
+    "LoadAudio": ("audio",),
+    "LoadImage": ("image",),
+    "LoadImageMask": ("image",),
+    "LoadImageOutput": ("image",),
+    "LoadLatent": ("latent",),
+    "LoadVideo": ("file",),
+    "Painter": ("mask",),
+    "VHS_LoadAudioUpload": ("audio",),
+    "VHS_LoadVideo": ("video",),
+    "VHS_LoadVideoFFmpeg": ("video",),
+}
+
+#: Values that mean "no file": Load3D offers it, a Painter without a stroke has it.
+_NO_FILE: Final = {
+    "Load3D": "none",
+    "Load3DAdvanced": "none",
+    "Load3DAnimation": "none",
+    "Painter": "",
+}
+
+_PREFIX: Final = "filename_prefix"
+
+_ANNOTATED: Final = re.compile(r"(?P<name>.*) \[(?P<folder>input|output|temp)\]", re.DOTALL)
+_GLUED: Final = re.compile(r".*[^ ]\[(input|output|temp)\]", re.DOTALL)
+
+#: File systems take 255 bytes; ComfyUI adds a counter and an ending.
+_MAX_PART_BYTES: Final = 200
+_MAX_KEPT: Final = 28  # characters of an id or an old prefix; 4 bytes each at most
+
+
+@dataclass(frozen=True)
+class FileInput:
+    """An input that names a file: it must be at the node before the graph is.
+
+    `value` is as the graph has it, `clipspace/mask.png [input]` for instance.
+    """
+
+    graph_node: str
+    input: str
+    value: str
+
+    @property
+    def address(self) -> str:
+        """Its address among params and inputs, as in `34.image`."""
+        return f"{self.graph_node}.{self.input}"
+
+
+def input_files(graph: Graph, catalog: Catalog | None = None) -> list[FileInput]:
+    """Return the files that *graph* reads, in its order; of a cut graph, those it needs.
+
+    Inputs count that the catalog knows as uploads (the `..._upload` flags of /object_info) or
+    that are well known. One that is linked gets its name only while the graph runs.
+    """
+    return list(_input_files(graph, catalog))
+
+
+def split_annotation(value: str) -> tuple[str, Folder]:
+    """Split `x.png [temp]` into the name and the folder of ComfyUI that it lies in.
+
+    Without an annotation the folder is `input`. The blank matters: ComfyUI (0.3.64,
+    `folder_paths.annotated_filepath`) cuts one character off before the bracket, whatever it is.
+    """
+    if found := _ANNOTATED.fullmatch(value):
+        return found["name"], cast("Folder", found["folder"])
+    return value, "input"
+
+
+def check_file_name(name: str, *, field: str) -> str:
+    """Return *name* if it stays inside the folder that it is meant for.
+
+    ComfyUI 0.3.64 loads `../x.png` and `/etc/x.png` for whoever asks. A name is checked as
+    every system reads it, since a node may run on Windows.
+
+    Raises:
+        InvalidInput: it may lead elsewhere, or no file can have it.
+    """
+    if complaint := _complaint(name):
+        raise InvalidInput(
+            f"file name {name!a} {complaint}",
+            field=field,
+            advice="name a file below ComfyUI's own folder, as in x.png or sub/x.png",
+        )
+    return name
+
+
+def check_file_names(graph: Graph, catalog: Catalog | None = None) -> None:
+    """Check every file name in *graph*: those it reads and those it saves under.
+
+    Raises:
+        InvalidInput: naming the graph node and the input.
+    """
+    for file in _input_files(graph, catalog):
+        name, _ = split_annotation(file.value)
+        _check_in_graph(graph, file.graph_node, file.input, name)
+    for graph_node, prefix in _prefixes(graph):
+        if prefix:
+            _check_in_graph(graph, graph_node, _PREFIX, prefix)
+
+
+def with_file_prefixes(graph: Graph, prefix: str) -> Graph:
+    """Return *graph* with each text input `filename_prefix` as `{prefix}/{graph node}-{old}`.
+
+    With a prefix for each attempt, ComfyUI saves an identical graph again instead of naming the
+    files of last time, which may be gone; and its own folder stays quick to list. The old
+    prefix gives only its last part. Its tokens lose their percent signs: a name should not
+    depend on the clock of a node, and the `:` of `%date:...%` is no character for a file.
+    """
+    renamed = dict(graph)
+    for graph_node, old in _prefixes(graph):
+        found = graph[graph_node]
+        parts = (_cleaned(graph_node), _cleaned(re.split(r"[/\\]", old)[-1]))
+        name = f"{prefix}/{'-'.join(filter(None, parts))}"
+        renamed[graph_node] = {**found, "inputs": {**found["inputs"], _PREFIX: name}}
+    return renamed
+
+
+def _input_files(graph: Graph, catalog: Catalog | None) -> Iterator[FileInput]:
+    for graph_node, found in graph.items():
+        class_type = found["class_type"]
+        flagged = catalog.files_of(class_type) if catalog else ()
+        for name in dict.fromkeys((*flagged, *_FILE_INPUTS.get(class_type, ()))):
+            value = literal(found["inputs"].get(name))
+            if isinstance(value, str) and value != _NO_FILE.get(class_type):
+                yield FileInput(graph_node, name, value)
+
+
+def _prefixes(graph: Graph) -> Iterator[tuple[str, str]]:
+    for graph_node, found in graph.items():
+        prefix = literal(found["inputs"].get(_PREFIX))
+        if isinstance(prefix, str):
+            yield graph_node, prefix
+
+
+def _check_in_graph(graph: Graph, graph_node: str, input_: str, name: str) -> None:
+    try:
+        check_file_name(name, field=f"{graph_node}.{input_}")
+    except InvalidInput as exc:
+        raise InvalidInput(
+            f"{describe(graph, graph_node)}, input {input_}: {exc.message}",
+            field=exc.field,
+            graph_node=graph_node,
+            advice=exc.advice,
+        ) from exc
+
+
+def _complaint(name: str) -> str | None:
+    parts = re.split(r"[/\\]", name)
+    checks = (
+        (not name.strip(), "is empty"),
+        (any(ord(char) < ord(" ") or char == "\x7f" for char in name), "has control characters"),
+        (name.startswith(("/", "\\")), "is an absolute path"),
+        (re.match(r"[A-Za-z]:", name), "begins with a drive letter"),
+        (".." in parts, "leads out of its folder with '..'"),
+        ("\\" in name, "has a backslash; parts are joined by '/'"),
+        (_GLUED.fullmatch(name), "needs a blank before its last bracket"),
+        (any(len(part.encode()) > _MAX_PART_BYTES for part in parts), "is too long"),
+    )
+    return next((complaint for wrong, complaint in checks if wrong), None)
+
+
+def _cleaned(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", text).strip("._-")[:_MAX_KEPT]

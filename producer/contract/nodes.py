@@ -1,0 +1,41 @@
+"""Nodes: what the fleet knows of one ComfyUI and its worker."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class NodeState(StrEnum):
+    """Whether a node takes work, and if not, why."""
+
+    JOINING = "joining"  #: Its worker is up and looks at its ComfyUI for the first time.
+    READY = "ready"
+    UNREACHABLE = "unreachable"  #: Its ComfyUI does not answer; it takes nothing.
+    DRAINING = "draining"  #: Finishes what it holds, takes nothing.
+    OFFLINE = "offline"  #: Its worker stopped, or has been silent for longer than a lease.
+
+
+class Node(BaseModel):
+    """One node, as its record has it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    pool: str
+    url: str
+    state: NodeState
+    reason: str = ""
+    worker: str = ""  #: The boot id of the worker that serves it; empty when none does.
+    host: str = ""
+    comfyui_version: str = ""
+    device: str = ""
+    vram_total: int = 0  #: Bytes; 0 on a CPU.
+    catalog_sha: str = ""
+    silent_s: float = 0  #: Seconds since its last beat.
+
+    @property
+    def is_living(self) -> bool:
+        """Whether a worker serves it now, able to take work at this moment or not."""
+        return self.state is not NodeState.OFFLINE

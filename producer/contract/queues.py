@@ -1,0 +1,86 @@
+"""Names and priorities of the queues jobs wait in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Self
+
+#: The one Celery task; never rename it: a worker that does not know a task's name drops its message.
+RUN_TASK: Final = "comfyfleet.run"
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+class Tier(StrEnum):
+    """How urgent a job is; a more urgent tier goes first, whatever models are warm."""
+
+    RUSH = "rush"
+    DEFAULT = "default"
+    BATCH = "batch"
+    IDLE = "idle"
+
+    @property
+    def priority(self) -> int:
+        """The kombu priority: 0 is served first, and is also what a message without one gets."""
+        return PRIORITIES[self]
+
+
+PRIORITIES: Final = {Tier.RUSH: 0, Tier.DEFAULT: 3, Tier.BATCH: 6, Tier.IDLE: 9}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a node must have to serve a queue.
+
+    Args:
+        models: base models, as the graph names them.
+        classes: graph node classes that not every node of the pool has.
+    """
+
+    pool: str
+    models: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, pool: str, *, models: Iterable[str] = (), classes: Iterable[str] = ()) -> Self:
+        """Return the needs with each list sorted and without doubles."""
+        return cls(pool, tuple(sorted(set(models))), tuple(sorted(set(classes))))
+
+    @property
+    def queue(self) -> str:
+        """The queue for jobs with these needs: `comfyfleet.pool.<pool>.<12 hex, or any>`."""
+        wanted = [*self.models, *(f"class:{name}" for name in self.classes)]
+        if not wanted:
+            return f"comfyfleet.pool.{self.pool}.any"
+        digest = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
+        return f"comfyfleet.pool.{self.pool}.{digest[:12]}"
+
+    def to_json(self) -> str:
+        """Write it as the value of one field of the `comfyfleet:queues` hash."""
+        return json.dumps({"pool": self.pool, "models": self.models, "classes": self.classes})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; fields of newer versions are passed over."""
+        found = json.loads(text)
+        return cls.of(found["pool"], models=found["models"], classes=found["classes"])
+
+
+def node_queue(node: str) -> str:
+    """Return the queue of the jobs pinned to *node*."""
+    return f"comfyfleet.node.{node}"
+
+
+def pinned_node(queue: str) -> str | None:
+    """Return the node a queue belongs to, or None for a pool's queue."""
+    return queue.removeprefix("comfyfleet.node.") if queue.startswith("comfyfleet.node.") else None
+
+
+def is_name(text: str) -> bool:
+    """Tell whether *text* may name a node or a pool: it becomes a part of keys and queues."""
+    return _NAME.fullmatch(text) is not None

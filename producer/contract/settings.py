@@ -1,0 +1,138 @@
+"""Every setting, from the environment (`COMFYFLEET_...`) or a TOML file; the environment wins.
+
+The file is `$COMFYFLEET_CONFIG`, else `comfyfleet.toml` here, else what a running
+`comfyfleet up` left in `.comfyfleet/comfyfleet.toml`. S3 credentials come by boto3's own chain.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from producer.contract.errors import FleetError
+from producer.contract.queues import is_name
+
+_FILES: Final = (Path("comfyfleet.toml"), Path(".comfyfleet/comfyfleet.toml"))
+
+
+class InvalidSettings(FleetError):
+    """A setting is missing or makes no sense; the message names each by its variable."""
+
+
+class Settings(BaseSettings):
+    """What every process of the fleet must agree on, and a few things it may choose."""
+
+    model_config = SettingsConfigDict(env_prefix="COMFYFLEET_", extra="ignore", frozen=True)
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+
+    s3_endpoint_url: str | None = None  #: None: AWS itself.
+    s3_bucket: str = "comfyfleet"
+    s3_prefix: str = ""
+    s3_region: str = "us-east-1"
+    s3_addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    s3_checksums: Literal["when_supported", "when_required"] = "when_supported"
+    s3_credentials_file: Path | None = None  #: A shared credentials file for boto3's chain.
+
+    lease_s: float = Field(15, gt=0)  #: How long an attempt may be silent before it is taken over.
+    renew_s: float = Field(5, gt=0)
+    sweep_s: float = Field(1, gt=0)  #: How often upkeep looks.
+
+    start_within_s: float = Field(30 * 86_400, gt=0)  #: So that no job waits for ever.
+    run_within_s: float = Field(6 * 3_600, gt=0)
+    keep_ended_s: float = Field(7 * 86_400, gt=0)  #: How long the record of an ended job stays.
+
+    max_graph_bytes: int = Field(4 << 20, gt=0)
+    max_input_bytes: int = Field(100 << 20, gt=0)  #: ComfyUI's own default for one request.
+
+    node_spool_dir: Path | None = None  #: Where outputs lie between node and S3; a temp folder.
+    node_progress_s: float = Field(600, gt=0)  #: Silence of a running prompt that means a stall.
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis_url(cls, value: str) -> str:
+        if urlsplit(value).scheme not in {"redis", "rediss", "unix", "redis+socket"}:
+            raise ValueError("expected redis://HOST:PORT/DB, rediss://... or unix:///PATH")
+        return value
+
+    @field_validator("s3_prefix")
+    @classmethod
+    def _is_clean_prefix(cls, value: str) -> str:
+        parts = value.strip("/").split("/")
+        if value and any(part in {"", ".", ".."} for part in parts):
+            raise ValueError("expected a path like renders/2026 without empty or dotted parts")
+        return value.strip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the library's hook
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment, then the file."""
+        file = settings_file()
+        toml = TomlConfigSettingsSource(settings_cls, file) if file else None
+        return (init_settings, env_settings, *([toml] if toml else []))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings of this process.
+
+    Raises:
+        InvalidSettings: naming each wrong setting by its variable, and what was expected.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as exc:
+        wrong = "; ".join(
+            f"COMFYFLEET_{'_'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
+            for error in exc.errors()
+        )
+        raise InvalidSettings(f"settings: {wrong}") from exc
+    except (OSError, ValueError) as exc:
+        raise InvalidSettings(f"settings file {settings_file()}: {exc}") from exc
+
+
+def settings_file() -> Path | None:
+    """Return the TOML file in force, or None."""
+    if named := os.environ.get("COMFYFLEET_CONFIG"):
+        path = Path(named)
+        if not path.is_file():
+            raise InvalidSettings(f"COMFYFLEET_CONFIG names {named}, which is no file")
+        return path
+    return next((path for path in _FILES if path.is_file()), None)
+
+
+def without_password(url: str) -> str:
+    """Return *url* as it may be shown: user and password replaced by `***`."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+
+
+def check_name(text: str, *, field: str) -> str:
+    """Return *text* if it may name a node or a pool.
+
+    Raises:
+        InvalidSettings: it may not; the message names *field*.
+    """
+    if not is_name(text):
+        raise InvalidSettings(
+            f"{field}: {text!r} is no name; use lower-case letters, digits, '.', '_', '-' "
+            "(at most 63, a letter or digit first)"
+        )
+    return text

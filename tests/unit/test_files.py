@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given
+
+from producer.contract.errors import InvalidInput
+from producer.contract.files import (
+    FileInput,
+    check_file_name,
+    check_file_names,
+    input_files,
+    split_annotation,
+    with_file_prefixes,
+)
+from producer.contract.models import base_models
+from tests.unit.graph_samples import catalog_of, graphs, seed_graph, step
+
+
+def test_the_seed_prompt_reads_two_pictures():
+    files = input_files(seed_graph())
+    assert [file.address for file in files] == ["34.image", "38.image"]
+    assert [split_annotation(file.value) for file in files] == [
+        ("clipspace/clipspace-mask-1645940.7000000002.png", "input"),
+        ("beijing1 (2).webp", "input"),
+    ]
+
+
+def test_a_catalog_adds_the_uploads_of_classes_that_are_not_well_known():
+    graph = {
+        "1": step("OddLoader", clip="a.mov", name="b"),
+        "2": step("LoadLatent", latent="c.latent"),
+    }
+    catalog = catalog_of(OddLoader={"files": ("clip",)}, LoadLatent={})
+    assert input_files(graph, catalog) == [
+        FileInput("1", "clip", "a.mov"),
+        FileInput("2", "latent", "c.latent"),
+    ]
+    assert input_files(graph) == [FileInput("2", "latent", "c.latent")]
+
+
+@pytest.mark.parametrize(
+    ("found", "values"),
+    [
+        (step("LoadImage", image=["4", 0]), []),
+        (step("LoadImage"), []),
+        (step("LoadImage", image={"__value__": "x.png"}), ["x.png"]),
+        (step("LoadImage", image=""), [""]),
+        (step("LoadImage", image="none"), ["none"]),
+        (step("Load3D", model_file="none"), []),
+        (step("Load3D", model_file="a.glb"), ["a.glb"]),
+        (step("Painter", mask=""), []),
+        (step("Painter", mask="painter/1.png [temp]"), ["painter/1.png [temp]"]),
+    ],
+)
+def test_only_an_input_that_names_a_file_counts(found, values):
+    assert [file.value for file in input_files({"1": found})] == values
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "folder"),
+    [
+        ("x.png", "x.png", "input"),
+        ("x.png [input]", "x.png", "input"),
+        ("sub/x.png [output]", "sub/x.png", "output"),
+        ("x.png [temp]", "x.png", "temp"),
+        ("x [input] [temp]", "x [input]", "temp"),
+        ("x.png[input]", "x.png[input]", "input"),
+        ("x [other]", "x [other]", "input"),
+        (" [input]", "", "input"),
+    ],
+)
+def test_an_annotation_is_split_off_where_comfyui_would(value, name, folder):
+    assert split_annotation(value) == (name, folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x.png",
+        "a/b/c.png",
+        "日本 (2).webp",
+        "a..b.png",
+        "...png",
+        "clipspace/m-1.7.png",
+        "x [input]",
+    ],
+)
+def test_a_name_that_stays_in_its_folder_is_taken(name):
+    assert check_file_name(name, field="34.image") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("a\0.png", "has control characters"),
+        ("a\n.png", "has control characters"),
+        ("/etc/passwd", "is an absolute path"),
+        ("\\\\host\\share", "is an absolute path"),
+        ("C:x.png", "begins with a drive letter"),
+        ("c:/x.png", "begins with a drive letter"),
+        ("../x.png", "leads out of its folder"),
+        ("a/../../x.png", "leads out of its folder"),
+        ("a\\..\\x.png", "leads out of its folder"),
+        ("..", "leads out of its folder"),
+        ("a\\x.png", "has a backslash"),
+        ("x.png[input]", "needs a blank before its last bracket"),
+        ("a/" + "日" * 80, "is too long"),
+    ],
+)
+def test_a_name_that_may_lead_elsewhere_is_refused(name, message):
+    with pytest.raises(InvalidInput, match=rf"file name '.*' {message}.* \(name a file") as caught:
+        check_file_name(name, field="34.image")
+    assert caught.value.field == "34.image"
+
+
+@pytest.mark.parametrize(
+    ("found", "field", "message"),
+    [
+        (step("LoadImage", image="../x.png [output]"), "7.image", "leads out"),
+        (step("LoadImage", image={"__value__": "/x.png"}), "7.image", "is an absolute path"),
+        (step("LoadImage", image=" [input]"), "7.image", "is empty"),
+        (step("SaveImage", filename_prefix="../../x"), "7.filename_prefix", "leads out"),
+    ],
+)
+def test_a_bad_name_in_a_graph_is_refused_with_its_graph_node(found, field, message):
+    said = rf"graph node 7 \({found['class_type']}\), input \w+: file name '.*' {message}"
+    with pytest.raises(InvalidInput, match=said) as caught:
+        check_file_names({"7": found})
+    assert (caught.value.field, caught.value.graph_node) == (field, "7")
+
+
+def test_the_names_of_the_seed_prompt_are_good():
+    check_file_names(seed_graph())
+    check_file_names({"9": step("SaveImage", filename_prefix="")})
+
+
+@pytest.mark.parametrize(
+    ("graph_node", "old", "new"),
+    [
+        ("9", "ComfyUI", "jobs/j/1/9-ComfyUI"),
+        ("9", "video/%date:yyyy-MM-dd%/clip", "jobs/j/1/9-clip"),
+        ("9", "a\\b", "jobs/j/1/9-b"),
+        ("9", "%width%x%height%", "jobs/j/1/9-width_x_height"),
+        ("9", "", "jobs/j/1/9"),
+        ("9", "..", "jobs/j/1/9"),
+        ("9", "名前 1", "jobs/j/1/9-名前_1"),
+        ("12:3", "a" * 100, "jobs/j/1/12_3-" + "a" * 28),
+        ("../9", "x", "jobs/j/1/9-x"),
+    ],
+)
+def test_a_saving_graph_node_gets_a_prefix_of_its_own(graph_node, old, new):
+    graph = {graph_node: step("SaveImage", filename_prefix=old, images=["8", 0])}
+    saving = with_file_prefixes(graph, "jobs/j/1")[graph_node]
+    assert saving["inputs"] == {"filename_prefix": new, "images": ["8", 0]}
+
+
+def test_a_linked_prefix_stays_linked():
+    graph = {"9": step("SaveImage", filename_prefix=["4", 0])}
+    assert with_file_prefixes(graph, "p") == graph
+
+
+@given(graphs())
+def test_new_prefixes_leave_the_graph_as_it_was(graph):
+    graph["s"] = step("SaveImage", filename_prefix="x")
+    before = copy.deepcopy(graph)
+    assert with_file_prefixes(graph, "p") != graph
+    assert graph == before
+
+
+def test_the_base_model_of_the_seed_prompt_is_its_checkpoint():
+    assert base_models(seed_graph()) == ("sd_xl_base_1.0.safetensors",)
+
+
+@pytest.mark.parametrize(
+    ("found", "models"),
+    [
+        (step("UNETLoader", unet_name="flux.safetensors"), ("flux.safetensors",)),
+        (step("UnetLoaderGGUF", unet_name="flux-Q4.gguf"), ("flux-Q4.gguf",)),
+        (step("DiffusersLoader", model_path="sd"), ("sd",)),
+        (step("Eff", base_ckpt_name="b", refiner_ckpt_name="None"), ("b",)),
+        (step("Eff", base_ckpt_name="b", refiner_ckpt_name="a"), ("a", "b")),
+        (step("CheckpointLoaderSimple", ckpt_name=["4", 0]), ()),
+        (step("LoraLoader", lora_name="l.safetensors"), ()),
+        (step("VAELoader", vae_name="v.safetensors"), ()),
+        (step("UpscaleModelLoader", model_name="4x.pth"), ()),
+        (step("LTXVAudioVAELoader", ckpt_name="ltx.safetensors"), ()),
+        (step("DepthAnythingPreprocessor", ckpt_name="depth.pth"), ()),
+        (step("RIFE VFI", ckpt_name="rife47.pth"), ()),
+    ],
+)
+def test_only_what_is_slow_to_load_is_a_base_model(found, models):
+    assert base_models({"1": found, "2": found}) == models
