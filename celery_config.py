@@ -1,0 +1,82 @@
+"""The Celery app, and every transport setting with its reason.
+
+Imports nothing of ours, so that producers and workers may both import it. The broker's URL
+is put in by the two that use it: producer.dispatch and worker.tasks.
+
+Measured on celery 5.7.0, kombu 5.7.0 and redis-py 8.1.0; the versions are pinned in
+requirements/, and an upgrade has to pass tests/integration/test_celery_traps.py first.
+"""
+
+from __future__ import annotations
+
+from celery import Celery
+
+app = Celery("comfyfleet")
+
+app.conf.update(
+    # The record in Redis is the one truth about a job; Celery results would be a second one,
+    # and cost a subscription a publish.
+    result_backend=None,
+    task_ignore_result=True,
+    task_track_started=False,
+    # Acknowledge at receipt. A late ack ends the worker when Redis restarts, runs tasks twice
+    # after any reconnect, and buys nothing: a lost message is sent again by upkeep.
+    task_acks_late=False,
+    # Take only what a free slot runs at once: a job behind another one is a job hidden.
+    worker_disable_prefetch=True,
+    worker_prefetch_multiplier=1,
+    worker_enable_prefetch_count_reduction=False,
+    # Threads share the node's state and its lease thread. worker.queue_order alone limits
+    # renders and what looks ahead; eight slots leave room for jobs that fetch and store.
+    worker_pool="threads",
+    worker_concurrency=8,
+    # Not implemented for threads; said, so that Celery does not warn.
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_soft_shutdown_timeout=0,
+    # Events and their gossip grow with the square of the fleet; the loop is woken by our waker.
+    worker_send_task_events=False,
+    task_send_sent_event=False,
+    # No pickle: whoever may write to a queue may run what it says.
+    task_serializer="json",
+    accept_content=["json"],
+    event_serializer="json",
+    result_serializer="json",
+    # A message without a priority would be the most urgent one.
+    task_default_priority=3,
+    task_default_queue="comfyfleet.pool.default.any",
+    task_create_missing_queues=True,
+    # Redis may come up after us, go away and return: never give up, keep what runs.
+    broker_connection_retry=True,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_channel_error_retry=True,
+    broker_pool_limit=10,
+    # A publish is bounded; one that raised may have been delivered, which a claim sorts out.
+    task_publish_retry=True,
+    task_publish_retry_policy={
+        "max_retries": 2,
+        "interval_start": 0.1,
+        "interval_step": 0.4,
+        "interval_max": 1,
+    },
+    broker_transport_options={
+        # The same on every process, or lists become invisible. Tiers: rush, default, batch, idle.
+        "priority_steps": [0, 3, 6, 9],
+        # With early acks only a message that was never accepted waits for it (s).
+        "visibility_timeout": 300,
+        # By default they are looked for every 100 s.
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        # Without them a hung Redis blocks a publisher for ever (s).
+        "socket_timeout": 10,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        # A half-open blocking pop is noticed after about twice this (s).
+        "health_check_interval": 10,
+    },
+    # Our own logging; Celery leaves the root logger alone.
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    enable_utc=True,
+    timezone="UTC",
+)

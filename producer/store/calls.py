@@ -1,0 +1,49 @@
+"""Calls to workers: news that should not wait for the next beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from producer.store import keys
+from producer.store.connection import translated
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.client import PubSub
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: `queue NAME` when a queue is new, `cancel JOB` when a running job should end."""
+
+    what: str
+    about: str
+
+
+def listen(redis: Redis, *, patience: timedelta) -> Iterator[Call | None]:
+    """Give the calls as they come, and None whenever none came for *patience*.
+
+    Calls are not kept: who was not connected has missed them. The first thing given is None,
+    said when the subscription stands, so that the listener can look for what it missed.
+
+    Raises:
+        FleetUnreachable: the connection broke; listen again.
+    """
+    with translated(redis), _pubsub(redis) as subscription:
+        subscription.subscribe(keys.CALLS)
+        yield None
+        while True:
+            message: Any = subscription.get_message(timeout=patience.total_seconds())
+            if message is None:
+                yield None
+                continue
+            what, _, about = message["data"].partition(" ")
+            yield Call(what, about)
+
+
+def _pubsub(redis: Redis) -> PubSub:
+    pubsub: PubSub = redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+    return pubsub

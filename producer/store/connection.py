@@ -1,0 +1,106 @@
+"""Connections to Redis, and its errors in words that a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.errors import FleetUnreachable
+from producer.contract.settings import Settings, without_password
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.asyncio import Redis as AsyncRedis
+
+#: A command is sent again so often, within about 0.2 s: long enough for a dropped connection.
+_RETRIES: Final = 3
+
+_ADVICE: Final = {
+    "NOAUTH": "give the password in COMFYFLEET_REDIS_URL",
+    "WRONGPASS": "check user and password in COMFYFLEET_REDIS_URL",
+    "NOPERM": "the Redis user may not run this command; see its ACL",
+    "OOM": "Redis is full; raise maxmemory or let finished records expire sooner",
+    "READONLY": "this is a replica; point COMFYFLEET_REDIS_URL at the primary",
+    "LOADING": "Redis is reading its data from disk; try again in a moment",
+    "BUSY": "a script blocks Redis; try again in a moment",
+    "MISCONF": "Redis cannot write to its disk; free space or mend it",
+}
+
+
+def connect(settings: Settings) -> Redis:
+    """Return a client for the fleet's Redis; it connects at the first command.
+
+    A command that got no answer is sent again a few times, so every script is written to be
+    run twice without harm.
+    """
+    from redis import Redis  # noqa: PLC0415 - 60 ms that `comfyfleet --help` need not pay
+    from redis.backoff import ExponentialWithJitterBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
+    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), _RETRIES)
+    return Redis.from_url(_url(settings), retry=retry, **_options(settings))
+
+
+def connect_async(settings: Settings) -> AsyncRedis:
+    """Return the same for asyncio; a read that waits is bounded by its own patience."""
+    from redis.asyncio import Redis  # noqa: PLC0415
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import ExponentialWithJitterBackoff  # noqa: PLC0415
+
+    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), _RETRIES)
+    return Redis.from_url(_url(settings), retry=retry, **_options(settings))
+
+
+def _url(settings: Settings) -> str:
+    return settings.redis_url.replace("redis+socket://", "unix://", 1)
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    # A unix socket knows no keepalive and refuses the option.
+    is_tcp = not _url(settings).startswith("unix://")
+    return {
+        "decode_responses": True,
+        "socket_timeout": 10,
+        "health_check_interval": 15,
+        **({"socket_connect_timeout": 3, "socket_keepalive": True} if is_tcp else {}),
+    }
+
+
+@contextmanager
+def translated(redis: Redis | AsyncRedis) -> Iterator[None]:
+    """Turn the client's errors into FleetUnreachable, naming the address without its password."""
+    from redis.exceptions import (  # noqa: PLC0415
+        AuthenticationError,
+        RedisError,
+        ResponseError,
+    )
+
+    try:
+        yield
+    except ResponseError as exc:
+        code = str(exc).partition(" ")[0]
+        if code not in _ADVICE:
+            raise
+        raise FleetUnreachable(
+            f"Redis at {address(redis)} refuses: {exc}", advice=_ADVICE[code]
+        ) from exc
+    except AuthenticationError as exc:
+        raise FleetUnreachable(
+            f"Redis at {address(redis)} does not let us in: {exc}", advice=_ADVICE["WRONGPASS"]
+        ) from exc
+    except RedisError as exc:
+        raise FleetUnreachable(
+            f"Redis at {address(redis)} does not answer: {exc}",
+            advice="is it running, and is COMFYFLEET_REDIS_URL right?",
+        ) from exc
+
+
+def address(redis: Redis | AsyncRedis) -> str:
+    """Return where *redis* connects to, without user or password."""
+    options = redis.connection_pool.connection_kwargs
+    if path := options.get("path"):
+        return f"unix://{path}"
+    return without_password(
+        f"{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
+    )

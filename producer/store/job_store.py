@@ -1,0 +1,341 @@
+"""Job records: every change is one Lua script, so a job is never seen half-moved.
+
+A change made for an attempt names that attempt and its worker. One that was overtaken gets
+LeaseLost and stops. Outcomes that happen in the normal run of things are values, not errors.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from producer.contract.errors import JobNotFound, KeyReused, LeaseLost
+from producer.contract.ids import JobId, PromptId
+from producer.contract.jobs import Artifact, Job, JobError, JobStatus, Phase, Progress
+from producer.contract.submissions import Submission
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.records import attempt_json, fields_of, flat, job_of, pairs, to_ms
+from producer.store.scripts import Scripts
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The right of one attempt of one worker to write for a job, while its lease lasts."""
+
+    job_id: JobId
+    attempt: int
+    worker: str
+
+
+class Cancelled(StrEnum):
+    """What a request to cancel met."""
+
+    CANCELLED = "cancelled"  #: The job waited; it is over now.
+    REQUESTED = "requested"  #: It runs; its worker will end it, or commit it if quicker.
+    ENDED = "ended"  #: It was over before.
+
+
+class Commit(StrEnum):
+    """What an attempt's wish to succeed met."""
+
+    DONE = "ok"
+    CANCEL_CAME_FIRST = "cancel"
+
+
+class JobStore:
+    """The fleet's memory of its jobs.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+        keep_ended: how long the record of an ended job is kept.
+        scripts: only tests give their own, to move the clock.
+    """
+
+    def __init__(
+        self, redis: Redis, *, keep_ended: timedelta, scripts: Scripts | None = None
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts or Scripts(redis)
+        self._keep_ms = to_ms(keep_ended)
+
+    # -- what producers do
+
+    def add(
+        self,
+        submission: Submission,
+        *,
+        graph: bytes,
+        status: JobStatus = JobStatus.QUEUED,
+    ) -> tuple[JobId, bool]:
+        """Record a new job and its template.
+
+        Args:
+            graph: canonical JSON of the template's graph; kept once for all jobs that share it.
+
+        Returns:
+            The job's id, and whether it is new. An idempotency key seen before gives the id of
+            the job it made then.
+
+        Raises:
+            KeyReused: the idempotency key belongs to another request.
+        """
+        self._keep_template(submission, graph)
+        key = submission.idempotency_key
+        outcome, job_id = self._scripts.run(
+            "submit",
+            keys=[
+                keys.job(submission.id),
+                keys.idempotency(submission.owner, key) if key else "",
+            ],
+            args=[
+                submission.id,
+                submission.fingerprint,
+                to_ms(submission.start_within),
+                submission.queue,
+                submission.needs.to_json(),
+                *flat(fields_of(submission, status=status)),
+            ],
+        )
+        if outcome == "reused":
+            raise KeyReused(str(key), job_id)
+        return JobId(job_id), outcome == "new"
+
+    def get(self, job_id: JobId) -> Job:
+        """Read one job.
+
+        Raises:
+            JobNotFound: no such job, or its record has expired.
+        """
+        with translated(self._redis):
+            record: Any = self._redis.hgetall(keys.job(job_id))
+        if not record:
+            raise JobNotFound(job_id)
+        return job_of(job_id, record)
+
+    def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        """Read many jobs in one round trip; those without a record are left out."""
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hgetall(keys.job(job_id))
+            records = pipe.execute()
+        found = zip(job_ids, records, strict=True)
+        return {job_id: job_of(job_id, record) for job_id, record in found if record}
+
+    def cancel(self, job_id: JobId) -> Cancelled:
+        """Ask for a job's end.
+
+        Raises:
+            JobNotFound: no such job.
+        """
+        outcome, _ = self._scripts.run(
+            "cancel", keys=[keys.job(job_id)], args=[job_id, self._keep_ms]
+        )
+        if outcome == "missing":
+            raise JobNotFound(job_id)
+        return Cancelled(outcome)
+
+    def graph(self, template: str) -> bytes:
+        """Return a template's graph as canonical JSON.
+
+        Raises:
+            JobNotFound: no such template, which a live job never meets.
+        """
+        with translated(self._redis):
+            packed: Any = self._redis.execute_command(  # type: ignore[no-untyped-call]
+                "GET", keys.template(template), NEVER_DECODE=True
+            )
+        if packed is None:
+            raise JobNotFound(f"with template {template}")
+        return zlib.decompress(packed)
+
+    # -- what the attempt that holds a job does
+
+    def claim(
+        self,
+        job_id: JobId,
+        *,
+        attempt: int,
+        node: str,
+        worker: str,
+        lease: timedelta,
+        prompt_id: PromptId,
+    ) -> Job | None:
+        """Take a queued job for *worker* on *node*.
+
+        Returns:
+            The job, now running; None if its message was stale: claimed by a quicker node,
+            ended, requeued since, or delivered twice. All are normal.
+        """
+        outcome, reply = self._scripts.run(
+            "claim",
+            keys=[keys.job(job_id)],
+            args=[
+                job_id,
+                attempt,
+                node,
+                worker,
+                to_ms(lease),
+                prompt_id,
+                uuid4().hex,
+                self._keep_ms,
+            ],
+        )
+        return job_of(job_id, pairs(reply)) if outcome == "claimed" else None
+
+    def note(
+        self, hold: Hold, *, phase: Phase | None = None, progress: Progress | None = None
+    ) -> bool:
+        """Write down how far the attempt is; return whether somebody asked for the job's end.
+
+        Raises:
+            LeaseLost: the attempt no longer holds the job.
+        """
+        outcome = self._scripts.run(
+            "note",
+            keys=[keys.job(hold.job_id)],
+            args=[
+                hold.job_id,
+                hold.attempt,
+                hold.worker,
+                phase or "",
+                progress.model_dump_json(exclude_defaults=True) if progress else "",
+            ],
+        )
+        if outcome == "lost":
+            raise LeaseLost(hold.job_id, hold.attempt)
+        return bool(outcome == "cancel")
+
+    def commit(
+        self, hold: Hold, *, artifacts: Sequence[Artifact], values: Mapping[str, Any]
+    ) -> Commit:
+        """Make the job succeeded, with all that it made; last step of an attempt.
+
+        Raises:
+            LeaseLost: the attempt no longer holds the job; nothing was written.
+        """
+        result = {
+            "artifacts": [
+                artifact.model_dump(exclude_none=True, exclude={"url"}) for artifact in artifacts
+            ],
+            "values": values,
+        }
+        written = self._finish(
+            hold, JobStatus.SUCCEEDED, fields={"result": json.dumps(result, separators=(",", ":"))}
+        )
+        return Commit(written)
+
+    def fail(self, hold: Hold, error: JobError, *, charged: bool, dead: bool) -> None:
+        """End the job as failed.
+
+        Args:
+            charged: whether the attempt counts against the job.
+            dead: whether to list it as a dead letter.
+
+        Raises:
+            LeaseLost: the attempt no longer holds the job; nothing was written.
+        """
+        story = attempt_json(number=hold.attempt, node=error.node, charged=charged, error=error)
+        self._finish(
+            hold,
+            JobStatus.FAILED,
+            cause=error.cause,
+            charged=charged,
+            dead=dead,
+            fields={"error": error.model_dump_json(), f"attempt:{hold.attempt}": story},
+        )
+
+    def end_cancelled(self, hold: Hold) -> None:
+        """End the job as cancelled, after its prompt was stopped.
+
+        Raises:
+            LeaseLost: the attempt no longer holds the job; nothing was written.
+        """
+        self._finish(hold, JobStatus.CANCELLED, cause="cancelled")
+
+    def requeue(
+        self,
+        job_id: JobId,
+        *,
+        attempt: int,
+        worker: str | None,
+        error: JobError,
+        charged: bool,
+        delay: timedelta = timedelta(0),
+    ) -> int | None:
+        """End an attempt and let the job wait for the next one.
+
+        Args:
+            worker: the holder; None for upkeep, which may only once the lease has run out.
+            delay: how long nobody may start it.
+
+        Returns:
+            The next attempt's number if it needs a message now; None if it waits out its
+            delay, or ended because a cancel had been asked for.
+
+        Raises:
+            LeaseLost: the attempt no longer holds the job, or still holds it.
+        """
+        outcome, number = self._scripts.run(
+            "requeue",
+            keys=[keys.job(job_id)],
+            args=[
+                job_id,
+                attempt,
+                worker or "",
+                int(charged),
+                attempt_json(number=attempt, node=error.node, charged=charged, error=error),
+                to_ms(delay),
+                self._keep_ms,
+            ],
+        )
+        if outcome == "lost":
+            raise LeaseLost(job_id, attempt)
+        return int(number) if outcome == "queued" else None
+
+    def _finish(
+        self,
+        hold: Hold,
+        status: JobStatus,
+        *,
+        fields: Mapping[str, str] | None = None,
+        cause: str = "",
+        charged: bool = False,
+        dead: bool = False,
+    ) -> str:
+        outcome: str = self._scripts.run(
+            "finish",
+            keys=[keys.job(hold.job_id)],
+            args=[
+                hold.job_id,
+                hold.attempt,
+                hold.worker,
+                status,
+                self._keep_ms,
+                cause,
+                int(dead),
+                int(charged),
+                *flat(fields or {}),
+            ],
+        )
+        if outcome == "lost":
+            raise LeaseLost(hold.job_id, hold.attempt)
+        return outcome
+
+    def _keep_template(self, submission: Submission, graph: bytes) -> None:
+        key = keys.template(submission.template)
+        # Twice the margin of a record: it must be there for the last attempt of the last job.
+        life = to_ms(submission.start_within) + 2 * keys.LIVE_MS
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            pipe.set(key, zlib.compress(graph), nx=True, px=life)
+            pipe.pexpire(key, life, gt=True)
+            pipe.execute()

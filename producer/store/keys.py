@@ -1,0 +1,89 @@
+"""Every Redis key, its type and its life. One database holds broker and records.
+
+| key | type | life |
+| --- | --- | --- |
+| comfyfleet:nodes | zset node -> last beat, ms | for ever, small |
+| comfyfleet:leases | zset job -> deadline, ms | for ever; running jobs only |
+| comfyfleet:queues | hash queue -> Needs as JSON | for ever, small |
+| comfyfleet:events | stream | for ever, about 100,000 entries |
+| comfyfleet:dead | zset job -> ended, ms | for ever |
+| comfyfleet:queued:<queue>:<priority> | zset job -> sent, ms | 60 days after its last job |
+| comfyfleet:delayed | zset job -> when upkeep must look at it, ms | 60 days after its last job |
+| comfyfleet:job:<id> | hash | live: 30 days after its start deadline; ended: keep_ended_s |
+| comfyfleet:template:<sha256> | zlib of the graph's canonical JSON | as long as its longest-lived job |
+| comfyfleet:batch:<id> | hash of counts | 60 days after its last change |
+| comfyfleet:node:<name> | hash | 7 days after its last beat |
+| comfyfleet:idempotency:<owner>:<key> | string `job fingerprint` | as long as the job at first |
+| comfyfleet:lock:<what> | string | seconds |
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from producer.contract.ids import JobId
+
+NODES: Final = "comfyfleet:nodes"
+LEASES: Final = "comfyfleet:leases"
+QUEUES: Final = "comfyfleet:queues"
+EVENTS: Final = "comfyfleet:events"
+DEAD: Final = "comfyfleet:dead"
+DELAYED: Final = "comfyfleet:delayed"
+#: A channel, not a key: `queue NAME` when one is new, `cancel JOB`. Who misses a call hears of
+#: it with the next beat.
+CALLS: Final = "comfyfleet:calls"
+
+JOB: Final = "comfyfleet:job:"
+QUEUED: Final = "comfyfleet:queued:"
+BATCH: Final = "comfyfleet:batch:"
+NODE: Final = "comfyfleet:node:"
+
+#: How long a live record outlasts its start deadline, ms: it must be there to be ended.
+LIVE_MS: Final = 30 * 86_400_000
+#: How long an index stays after its last change, ms.
+INDEX_MS: Final = 60 * 86_400_000
+#: Entries of the event stream; Redis trims it in whole nodes, so a few more.
+EVENTS_KEPT: Final = 100_000
+
+#: kombu's separator between a queue's name and its priority; priority 0 has no suffix.
+_KOMBU_SEPARATOR: Final = "\x06\x16"
+
+
+def job(job_id: str) -> str:
+    """Return the key of a job's record."""
+    return f"{JOB}{job_id}"
+
+
+def template(sha256: str) -> str:
+    """Return the key of a template."""
+    return f"comfyfleet:template:{sha256}"
+
+
+def node(name: str) -> str:
+    """Return the key of a node's record."""
+    return f"{NODE}{name}"
+
+
+def idempotency(owner: str, key: str) -> str:
+    """Return the key that remembers which job an idempotency key made."""
+    return f"comfyfleet:idempotency:{owner}:{key}"
+
+
+def lock(what: str) -> str:
+    """Return the key of a short lock."""
+    return f"comfyfleet:lock:{what}"
+
+
+def queued(queue: str, priority: int) -> str:
+    """Return the key of the jobs whose messages should lie in `message_list` of the same."""
+    return f"{QUEUED}{queue}:{priority}"
+
+
+def message_list(queue: str, priority: int) -> str:
+    """Return the list in which kombu keeps the messages of a queue at a priority."""
+    return f"{queue}{_KOMBU_SEPARATOR}{priority}" if priority else queue
+
+
+def job_of_message(task_id: str) -> JobId:
+    """Return the job a message speaks of, from its Celery task id `job.attempt`."""
+    return JobId(task_id.rpartition(".")[0])

@@ -1,0 +1,36 @@
+-- Give a queued job to one worker: the only door from queued to running. The attempt stays.
+--
+-- KEYS[1]  job hash
+-- ARGV[1]  job id              ARGV[2]  attempt the message spoke of
+-- ARGV[3]  node                ARGV[4]  worker (boot id)
+-- ARGV[5]  lease, ms           ARGV[6]  prompt id
+-- ARGV[7]  token of this call: the same call sent again gets the same answer
+-- ARGV[8]  ms to keep the record if its start deadline turns out to have passed
+--
+-- Returns {'claimed', {field, value, ...}} or {'refused', status ('' = no such job)}.
+local job, id = KEYS[1], ARGV[1]
+local status, attempt, token, start_by, started =
+    unpack(redis.call('HMGET', job, 'status', 'attempt', 'claim', 'start_by_ms', 'started_ms'))
+if not status then
+    return {'refused', ''}
+end
+if status == 'running' and token == ARGV[7] then
+    return {'claimed', redis.call('HGETALL', job)}
+end
+if status ~= 'queued' or attempt ~= ARGV[2] then
+    return {'refused', status}
+end
+if not started and tonumber(start_by) <= now_ms() then
+    end_job(job, id, 'expired', ARGV[8], 'start_deadline')
+    return {'refused', 'expired'}
+end
+unindex_queued(job, id)
+redis.call('HDEL', job, 'waiting_for', 'suspect')
+redis.call('HSETNX', job, 'started_ms', now_ms())
+redis.call('HSET', job, 'node', ARGV[3], 'worker', ARGV[4], 'claim', ARGV[7], 'prompt_id', ARGV[6],
+    'phase', 'preparing', 'at:preparing', now_ms())
+set_status(job, 'running')
+redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[5]), id)
+keep_live(job)
+emit(job, id, 'claimed')
+return {'claimed', redis.call('HGETALL', job)}

@@ -1,0 +1,28 @@
+-- One call for all that a worker holds: beat for its node, renew every lease.
+--
+-- KEYS[1]  node hash
+-- ARGV[1]  node                ARGV[2]  worker (boot id)
+-- ARGV[3]  lease, ms           ARGV[4]  ms to keep the node's record after this beat
+-- ARGV[5..] job id, attempt, ...
+--
+-- Returns {holder, {lost job id, ...}, {job id whose cancel was asked for, ...}};
+-- holder is the worker that the node's record names ('' = no record).
+local holder = redis.call('HGET', KEYS[1], 'worker') or ''
+if holder == ARGV[2] then
+    redis.call('HSET', KEYS[1], 'beat_ms', now_ms())
+    redis.call('PEXPIRE', KEYS[1], ARGV[4])
+    redis.call('ZADD', NODES, now_ms(), ARGV[1])
+end
+local lost, cancels = {}, {}
+for i = 5, #ARGV, 2 do
+    local id, job = ARGV[i], JOB .. ARGV[i]
+    if holds(job, ARGV[i + 1], ARGV[2]) then
+        redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[3]), id)
+        if redis.call('HGET', job, 'cancel') then
+            cancels[#cancels + 1] = id
+        end
+    else
+        lost[#lost + 1] = id
+    end
+end
+return {holder, lost, cancels}

@@ -1,0 +1,47 @@
+-- End an attempt without ending the job: it waits again, as the next attempt.
+--
+-- KEYS[1]  job hash
+-- ARGV[1]  job id              ARGV[2]  attempt that ends
+-- ARGV[3]  worker that holds it ('' = upkeep, and only once the lease has run out)
+-- ARGV[4]  '1' if the attempt counts against the job
+-- ARGV[5]  the attempt's story, JSON
+-- ARGV[6]  ms to wait before it may start (0 = now)
+-- ARGV[7]  ms to keep the record if a cancel was asked for and ends it here
+--
+-- Returns {'queued', attempt}, {'delayed', attempt}, {'cancelled', attempt} or {'lost', 0}.
+local job, id = KEYS[1], ARGV[1]
+local status, attempt, worker = unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker'))
+if status ~= 'running' or attempt ~= ARGV[2] then
+    return {'lost', 0}
+end
+if ARGV[3] == '' then
+    local deadline = redis.call('ZSCORE', LEASES, id)
+    if deadline and tonumber(deadline) > now_ms() then
+        return {'lost', 0}
+    end
+elseif worker ~= ARGV[3] then
+    return {'lost', 0}
+end
+redis.call('HSET', job, 'attempt:' .. attempt, ARGV[5])
+redis.call('HINCRBY', job, ARGV[4] == '1' and 'charged' or 'free', 1)
+if redis.call('HGET', job, 'cancel') then
+    end_job(job, id, 'cancelled', ARGV[7], 'cancelled')
+    return {'cancelled', tonumber(attempt)}
+end
+redis.call('ZREM', LEASES, id)
+redis.call('HDEL', job, 'worker', 'claim', 'prompt_id', 'phase', 'progress', 'waiting_for',
+    'at:preparing', 'at:ahead', 'at:rendering', 'at:fetching', 'at:storing')
+local next_attempt = redis.call('HINCRBY', job, 'attempt', 1)
+redis.call('HSET', job, 'queued_ms', now_ms())
+set_status(job, 'queued')
+keep_live(job)
+if tonumber(ARGV[6]) > 0 then
+    redis.call('HSET', job, 'waiting_for', 'retry_at', 'retry_at_ms', now_ms() + tonumber(ARGV[6]))
+    redis.call('ZADD', DELAYED, now_ms() + tonumber(ARGV[6]), id)
+    keep_index(DELAYED)
+else
+    index_queued(job, id)
+end
+emit(job, id, 'requeued', {'cause', cjson.decode(ARGV[5])['error']['cause']})
+redis.call('HDEL', job, 'node')
+return {tonumber(ARGV[6]) > 0 and 'delayed' or 'queued', next_attempt}

@@ -1,0 +1,46 @@
+-- Record a new job. Nothing is written when it, or its idempotency key, was here before.
+--
+-- KEYS[1]  job hash            KEYS[2]  idempotency key ('' = none)
+-- ARGV[1]  job id              ARGV[2]  fingerprint of the request
+-- ARGV[3]  ms from now to the start deadline
+-- ARGV[4]  queue               ARGV[5]  what the queue needs, JSON
+-- ARGV[6..] field, value, ... of the record: status, attempt, queue, priority, batch, spec, ...
+--
+-- Returns {'new', id}, {'same', id of the job made before} or {'reused', id}: that key, another request.
+if KEYS[2] ~= '' then
+    local before = redis.call('GET', KEYS[2])
+    if before then
+        local id, fingerprint = string.match(before, '^(%S+) (%S+)$')
+        return {fingerprint == ARGV[2] and 'same' or 'reused', id}
+    end
+end
+local job, id = KEYS[1], ARGV[1]
+if redis.call('EXISTS', job) == 1 then
+    return {'same', id}
+end
+local start_by = now_ms() + tonumber(ARGV[3])
+local status = nil
+local fields = {}
+for i = 6, #ARGV, 2 do
+    if ARGV[i] == 'status' then
+        status = ARGV[i + 1]
+    else
+        fields[#fields + 1] = ARGV[i]
+        fields[#fields + 1] = ARGV[i + 1]
+    end
+end
+redis.call('HSET', job, 'created_ms', now_ms(), 'start_by_ms', start_by, unpack(fields))
+set_status(job, status)
+if redis.call('HSET', QUEUES, ARGV[4], ARGV[5]) == 1 then
+    redis.call('PUBLISH', CALLS, 'queue ' .. ARGV[4])
+end
+keep_live(job)
+if status == 'queued' then
+    redis.call('HSET', job, 'queued_ms', now_ms())
+    index_queued(job, id)
+end
+if KEYS[2] ~= '' then
+    redis.call('SET', KEYS[2], id .. ' ' .. ARGV[2], 'PXAT', start_by + LIVE_MS)
+end
+emit(job, id, 'submitted')
+return {'new', id}

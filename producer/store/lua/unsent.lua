@@ -1,0 +1,34 @@
+-- Find queued jobs whose message is gone, in one queue at one priority.
+-- The tail of the broker's list is the oldest message, so a job sent before it has none. A job that was
+-- popped and is about to be claimed looks the same for milliseconds: so it takes two sightings.
+--
+-- KEYS[1]  zset of the jobs sent   KEYS[2]  the broker's list
+-- ARGV[1]  at most so many         ARGV[2]  ms between the two sightings
+--
+-- Returns {job id, ...} that need a new message; they count as sent now.
+local tail = redis.call('LINDEX', KEYS[2], -1)
+local before = now_ms()
+if tail then
+    local task_id = cjson.decode(tail)['headers']['id']
+    local sent = redis.call('ZSCORE', KEYS[1], string.match(task_id, '^(.*)%.%d+$') or '')
+    if not sent then
+        return {} -- a stale message; the next worker drops it, then the tail tells again
+    end
+    before = tonumber(sent)
+end
+local gone = {}
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', '(' .. before, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
+    local job = JOB .. id
+    local status, suspect = unpack(redis.call('HMGET', job, 'status', 'suspect'))
+    local sent = redis.call('ZSCORE', KEYS[1], id)
+    if status ~= 'queued' then
+        redis.call('ZREM', KEYS[1], id)
+    elseif not suspect or string.match(suspect, '^%d+') ~= string.format('%.0f', sent) then
+        redis.call('HSET', job, 'suspect', string.format('%.0f %.0f', sent, now_ms()))
+    elseif now_ms() - tonumber(string.match(suspect, '%d+$')) >= tonumber(ARGV[2]) then
+        redis.call('HDEL', job, 'suspect')
+        redis.call('ZADD', KEYS[1], now_ms(), id)
+        gone[#gone + 1] = id
+    end
+end
+return gone

@@ -1,0 +1,147 @@
+"""Nodes: their records, their beats, and the leases their workers renew with each beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.catalog import Catalog
+from producer.contract.errors import NodeNameTaken
+from producer.contract.ids import JobId
+from producer.contract.nodes import Node, NodeState
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.job_store import Hold
+from producer.store.records import flat, to_ms
+from producer.store.scripts import Scripts
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: What `nodes` reads; not the catalog, which is large.
+_FIELDS: Final = ("beat_ms", *(set(Node.model_fields) - {"name", "silent_s"}))
+_KEEP_MS: Final = 7 * 86_400_000  # a node's record after its last beat
+
+
+@dataclass(frozen=True)
+class Beat:
+    """The answer to a beat."""
+
+    holder: str  #: The worker the node's record names; another one means: stop.
+    lost: frozenset[JobId]  #: Jobs this worker no longer holds.
+    cancels: frozenset[JobId]  #: Jobs whose end somebody asked for.
+
+
+class NodeStore:
+    """The fleet's memory of its nodes.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+        lease: how long a node may be silent before it counts as offline.
+    """
+
+    def __init__(self, redis: Redis, *, lease: timedelta, scripts: Scripts | None = None) -> None:
+        self._redis = redis
+        self._scripts = scripts or Scripts(redis)
+        self._lease_ms = to_ms(lease)
+        self._catalogs: dict[str, Catalog] = {}  # by their hash; they change with models only
+
+    def register(
+        self,
+        name: str,
+        *,
+        worker: str,
+        fields: Mapping[str, str | int],
+        predecessor_gone: bool = False,
+    ) -> None:
+        """Write the node's record for *worker*.
+
+        Args:
+            fields: as in `Node`, plus `catalog` (`Catalog.to_text`) and `catalog_sha`.
+            predecessor_gone: the caller knows that no other worker of this name lives.
+
+        Raises:
+            NodeNameTaken: another living worker serves under this name.
+        """
+        outcome, holder = self._scripts.run(
+            "register",
+            keys=[keys.node(name)],
+            args=[
+                name,
+                worker,
+                self._lease_ms,
+                int(predecessor_gone),
+                _KEEP_MS,
+                *flat(fields),
+            ],
+        )
+        if outcome == "taken":
+            raise NodeNameTaken(name, f"a worker on host {holder}")
+
+    def beat(self, name: str, *, worker: str, holds: Iterable[Hold] = ()) -> Beat:
+        """Say that the node's worker lives, and renew all its leases, in one call."""
+        held = [part for hold in holds for part in (hold.job_id, hold.attempt)]
+        holder, lost, cancels = self._scripts.run(
+            "renew",
+            keys=[keys.node(name)],
+            args=[name, worker, self._lease_ms, _KEEP_MS, *held],
+        )
+        return Beat(
+            holder=holder,
+            lost=frozenset(map(JobId, lost)),
+            cancels=frozenset(map(JobId, cancels)),
+        )
+
+    def say(self, name: str, *, state: NodeState, reason: str = "") -> None:
+        """Write the node's state and why."""
+        with translated(self._redis):
+            self._redis.hset(keys.node(name), mapping={"state": state, "reason": reason})
+
+    def retire(self, name: str, *, worker: str) -> None:
+        """Say that the worker has left in good order, so that a successor need not wait."""
+        with translated(self._redis):
+            if self._redis.hget(keys.node(name), "worker") == worker:
+                self._redis.hset(
+                    keys.node(name),
+                    mapping={"worker": "", "state": NodeState.OFFLINE, "reason": "stopped"},
+                )
+
+    def nodes(self) -> list[Node]:
+        """Return every node with a record, by name."""
+        with translated(self._redis):
+            names: Any = self._redis.zrange(keys.NODES, 0, -1)
+            seconds, micros = self._redis.time()
+            with self._redis.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.hmget(keys.node(name), _FIELDS)
+                records = pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000
+        there = []
+        for name, values in zip(names, records, strict=True):
+            record = {
+                f: value for f, value in zip(_FIELDS, values, strict=True) if value is not None
+            }
+            if "state" in record:
+                there.append(self._read(name, record, now_ms))
+        return sorted(there, key=lambda node: node.name)
+
+    def catalogs(self, pool: str, *, among: Iterable[Node]) -> dict[str, Catalog]:
+        """Return what each living node of *pool*, *among* these, can run."""
+        living = [node for node in among if node.pool == pool and node.is_living]
+        return {node.name: self._catalog(node) for node in living if node.catalog_sha}
+
+    def _catalog(self, node: Node) -> Catalog:
+        if node.catalog_sha not in self._catalogs:
+            with translated(self._redis):
+                text: Any = self._redis.hget(keys.node(node.name), "catalog")
+            self._catalogs[node.catalog_sha] = Catalog.from_text(text)
+        return self._catalogs[node.catalog_sha]
+
+    def _read(self, name: str, record: Mapping[str, str], now_ms: int) -> Node:
+        silent_ms = now_ms - int(record["beat_ms"])
+        fields: dict[str, Any] = dict(record)
+        if silent_ms > self._lease_ms and record["state"] != NodeState.OFFLINE:
+            fields |= {"state": NodeState.OFFLINE, "reason": f"silent for {silent_ms // 1000} s"}
+        return Node(name=name, silent_s=silent_ms / 1000, **fields)

@@ -1,0 +1,179 @@
+"""A job's record in Redis and what it looks like to a reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from producer.contract.ids import JobId, PromptId
+from producer.contract.jobs import (
+    Attempt,
+    Job,
+    JobError,
+    JobEvent,
+    JobStatus,
+    Phase,
+    Progress,
+    Timings,
+)
+from producer.contract.queues import Tier
+from producer.contract.submissions import Submission
+
+#: Raised when a field changes its meaning; readers pass over fields they do not know.
+RECORD_VERSION: Final = 1
+
+
+def fields_of(submission: Submission, *, status: JobStatus) -> dict[str, str | int]:
+    """Return the record of a new job, but for the times, which Redis sets.
+
+    What scripts look at has a field of its own; the rest is one JSON, which costs less.
+    """
+    spec = {
+        "owner": submission.owner,
+        "key": submission.idempotency_key,
+        "retry_of": submission.retry_of,
+        "tier": submission.tier,
+        "pool": submission.needs.pool,
+        "pin": submission.pin,
+        "template": submission.template,
+        "params": submission.params,
+        "inputs": {
+            address: file.model_dump(exclude_none=True)
+            for address, file in submission.inputs.items()
+        },
+        "metadata": submission.metadata,
+        "run_within_s": submission.run_within.total_seconds(),
+    }
+    given = {name: value for name, value in spec.items() if value not in ({}, None, "")}
+    return {
+        "v": RECORD_VERSION,
+        "status": status,
+        "attempt": 1,
+        "queue": submission.queue,
+        "priority": submission.tier.priority,
+        "spec": json.dumps(given, separators=(",", ":")),
+        **({"batch": submission.batch} if submission.batch else {}),
+    }
+
+
+def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
+    """Read a record."""
+    spec = json.loads(record["spec"])
+    status = JobStatus(record["status"])
+    result = json.loads(record.get("result", "{}"))
+    error = record.get("error")
+    progress = record.get("progress")
+    phase = record.get("phase")
+    return Job(
+        id=job_id,
+        status=status,
+        done=status.is_terminal,
+        phase=Phase(phase) if phase else None,
+        attempt=int(record["attempt"]),
+        charged_attempts=int(record.get("charged", 0)),
+        free_attempts=int(record.get("free", 0)),
+        attempts=_attempts(record),
+        owner=spec.get("owner", ""),
+        idempotency_key=spec.get("key"),
+        batch=record.get("batch"),
+        retry_of=spec.get("retry_of"),
+        tier=Tier(spec["tier"]),
+        pool=spec["pool"],
+        pin=spec.get("pin"),
+        queue=record["queue"],
+        template=spec["template"],
+        params=spec.get("params", {}),
+        inputs=spec.get("inputs", {}),
+        metadata=spec.get("metadata", {}),
+        node=record.get("node"),
+        prompt_id=PromptId(record["prompt_id"]) if "prompt_id" in record else None,
+        waiting_for=_waiting_for(status, record),
+        cause=record.get("cause") or None,
+        error=JobError.model_validate_json(error) if error else None,
+        cancel_requested="cancel" in record,
+        progress=Progress.model_validate_json(progress) if progress else None,
+        timings=_timings(record),
+        artifacts=result.get("artifacts", []),
+        values=result.get("values", {}),
+        created_at=_utc(record["created_ms"]),
+        queued_at=_maybe_utc(record.get("queued_ms")),
+        started_at=_maybe_utc(record.get("started_ms")),
+        ended_at=_maybe_utc(record.get("ended_ms")),
+        start_deadline=_utc(record["start_by_ms"]),
+        run_within_s=spec["run_within_s"],
+    )
+
+
+def event_of(entry_id: str, entry: Mapping[str, str]) -> JobEvent:
+    """Read one entry of the event stream."""
+    progress = entry.get("progress")
+    return JobEvent(
+        id=entry_id,
+        job=JobId(entry["job"]),
+        n=int(entry["n"]),
+        type=entry["type"],
+        status=JobStatus(entry["status"]),
+        attempt=int(entry["attempt"]),
+        node=entry["node"] or None,
+        phase=Phase(entry["phase"]) if "phase" in entry else None,
+        progress=Progress.model_validate_json(progress) if progress else None,
+        cause=entry.get("cause") or None,
+        at=_utc(entry["at"]),
+    )
+
+
+def attempt_json(*, number: int, node: str | None, charged: bool, error: JobError) -> str:
+    """Write the story of an attempt that ended without success."""
+    story = Attempt(
+        number=number, node=node, charged=charged, error=error, ended_at=datetime.now(UTC)
+    )
+    return story.model_dump_json()
+
+
+def pairs(flat: Iterable[str]) -> dict[str, str]:
+    """Make a dict of a flat reply `[field, value, ...]`."""
+    items = iter(flat)
+    return dict(zip(items, items, strict=True))
+
+
+def flat(fields: Mapping[str, Any]) -> list[Any]:
+    """Make the flat argument list that scripts take."""
+    return [part for pair in fields.items() for part in pair]
+
+
+def to_ms(duration: timedelta) -> int:
+    """Return whole milliseconds, the unit of every number in Redis."""
+    return duration // timedelta(milliseconds=1)
+
+
+def _attempts(record: Mapping[str, str]) -> list[Attempt]:
+    told = (value for name, value in record.items() if name.startswith("attempt:"))
+    return sorted(map(Attempt.model_validate_json, told), key=lambda attempt: attempt.number)
+
+
+def _timings(record: Mapping[str, str]) -> Timings:
+    """Return what each phase took: from its stamp to the next one, or to the end."""
+    stamps = [("queued", int(record["queued_ms"]))] if "queued_ms" in record else []
+    stamps += [(phase, int(record[f"at:{phase}"])) for phase in Phase if f"at:{phase}" in record]
+    stamps.sort(key=lambda stamp: stamp[1])
+    ends = [at for _, at in stamps[1:]]
+    if "ended_ms" in record:
+        ends.append(int(record["ended_ms"]))
+    spent = {name: (end - at) / 1000 for (name, at), end in zip(stamps, ends, strict=False)}
+    return Timings(**spent)
+
+
+def _waiting_for(status: JobStatus, record: Mapping[str, str]) -> str | None:
+    if status is not JobStatus.QUEUED:
+        return None
+    return record.get("waiting_for", "capacity")
+
+
+def _utc(ms: str) -> datetime:
+    return datetime.fromtimestamp(int(ms) / 1000, UTC)
+
+
+def _maybe_utc(ms: str | None) -> datetime | None:
+    return _utc(ms) if ms else None

@@ -1,0 +1,60 @@
+"""The Lua scripts, each with the prelude before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.store import keys
+from producer.store.connection import translated
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.commands.core import Script
+
+_REDIS_CLOCK: Final = "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)"
+
+_KEY_NAMES: Final = (
+    *("NODES", "LEASES", "QUEUES", "EVENTS", "DEAD", "DELAYED", "CALLS", "JOB", "QUEUED", "BATCH"),
+    *("LIVE_MS", "INDEX_MS", "EVENTS_KEPT"),
+)
+
+
+class Scripts:
+    """Runs the scripts of `lua/` by name.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+        clock_lua: Lua statements that return Unix ms; Redis' own clock unless a test moves time.
+    """
+
+    def __init__(self, redis: Redis, *, clock_lua: str = _REDIS_CLOCK) -> None:
+        self._redis = redis
+        self._prelude = _prelude(clock_lua)
+        self._scripts: dict[str, Script] = {}
+
+    def run(self, name: str, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
+        """Run one script and return its reply.
+
+        Raises:
+            FleetUnreachable: Redis did not answer or would not run it.
+        """
+        script = self._scripts.get(name) or self._load(name)
+        with translated(self._redis):
+            return script(keys=keys, args=args)
+
+    def _load(self, name: str) -> Script:
+        body = _text(name)
+        return self._scripts.setdefault(name, self._redis.register_script(self._prelude + body))
+
+
+def _prelude(clock_lua: str) -> str:
+    constants = "".join(
+        f"local {name} = {value!r}\n" for name in _KEY_NAMES if (value := getattr(keys, name))
+    )
+    return f"{constants}local function now_ms() {clock_lua} end\n{_text('_prelude')}\n"
+
+
+def _text(name: str) -> str:
+    return resources.files("producer.store").joinpath("lua", f"{name}.lua").read_text("utf-8")

@@ -1,0 +1,101 @@
+"""What upkeep asks of the store: who lapsed, what fell due, whose message is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.ids import JobId
+from producer.contract.queues import PRIORITIES
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.records import to_ms
+from producer.store.scripts import Scripts
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: At most so many jobs a step; the next sweep takes the rest.
+_AT_ONCE: Final = 200
+
+
+class Sweeps:
+    """The store as upkeep sees it.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+        keep_ended: how long the record of an ended job is kept.
+    """
+
+    def __init__(
+        self, redis: Redis, *, keep_ended: timedelta, scripts: Scripts | None = None
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts or Scripts(redis)
+        self._keep_ms = to_ms(keep_ended)
+
+    def lead(self, who: str, *, length: timedelta) -> bool:
+        """Return whether *who* may sweep now; only one does, until *length* has passed."""
+        with translated(self._redis):
+            key = keys.lock("upkeep")
+            taken = self._redis.set(key, who, nx=True, px=to_ms(length))
+            return bool(taken)
+
+    def started_ago(self) -> timedelta:
+        """Return how long Redis has been up: right after a start, silence proves nothing."""
+        with translated(self._redis):
+            info: Any = self._redis.info("server")
+        return timedelta(seconds=info["uptime_in_seconds"])
+
+    def lapsed(self) -> list[JobId]:
+        """Return running jobs whose lease has run out, longest lapsed first."""
+        with translated(self._redis):
+            seconds, micros = self._redis.time()
+            now_ms = seconds * 1000 + micros // 1000
+            found: Any = self._redis.zrange(
+                keys.LEASES, "-inf", now_ms, byscore=True, offset=0, num=_AT_ONCE
+            )
+        return [JobId(job_id) for job_id in found]
+
+    def forget_lease(self, job_id: JobId) -> None:
+        """Drop a lease whose job has no record any more."""
+        with translated(self._redis):
+            self._redis.zrem(keys.LEASES, job_id)
+
+    def due(self) -> list[JobId]:
+        """End what nobody started in time; return delayed jobs that now need a message."""
+        ready: Iterable[str] = self._scripts.run("due", args=[_AT_ONCE, self._keep_ms])
+        return [JobId(job_id) for job_id in ready]
+
+    def unsent(self, queues: Iterable[str], *, sightings_apart: timedelta) -> list[JobId]:
+        """Return queued jobs whose message is gone; they count as sent from now on."""
+        gone: list[JobId] = []
+        for queue, priority in self._waited_in(queues):
+            gone += self._scripts.run(
+                "unsent",
+                keys=[keys.queued(queue, priority), keys.message_list(queue, priority)],
+                args=[_AT_ONCE, to_ms(sightings_apart)],
+            )
+        return gone
+
+    def queues(self) -> Mapping[str, str]:
+        """Return every queue that jobs were sent to, with what it needs as JSON."""
+        with translated(self._redis):
+            found: Any = self._redis.hgetall(keys.QUEUES)
+        return dict(found)
+
+    def take_back(self, node: str, *, worker: str, lease: timedelta) -> list[tuple[JobId, int]]:
+        """Give *worker* the jobs that its predecessor on *node* held; return job and attempt."""
+        reply: list[str] = self._scripts.run("take_back", args=[node, worker, to_ms(lease)])
+        items = iter(reply)
+        return [(JobId(job), int(attempt)) for job, attempt in zip(items, items, strict=True)]
+
+    def _waited_in(self, queues: Iterable[str]) -> list[tuple[str, int]]:
+        """Return the queues and priorities in which jobs wait, in one round trip."""
+        asked = [(queue, priority) for queue in queues for priority in PRIORITIES.values()]
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for queue, priority in asked:
+                pipe.exists(keys.queued(queue, priority))
+            there = pipe.execute()
+        return [where for where, exists in zip(asked, there, strict=True) if exists]

@@ -1,0 +1,344 @@
+"""The job store's scripts against a model that keeps jobs in a dict and time in an int."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from producer.contract.errors import KeyReused, LeaseLost
+from producer.contract.ids import new_job_id, prompt_id
+from producer.contract.jobs import JobError, JobStatus, sources_of
+from producer.contract.queues import Needs, Tier
+from producer.contract.submissions import Submission
+from producer.store import keys
+from producer.store.job_store import Cancelled, Commit, Hold, JobStore
+from producer.store.node_store import NodeStore
+from producer.store.scripts import Scripts
+from producer.store.sweeps import Sweeps
+
+LEASE_MS = 15_000
+START_WITHIN_MS = 120_000
+CLOCK = "test:clock"
+FAULT = JobError(cause="node_fault", message="the node went away", node="gpu-01")
+
+
+@dataclass
+class Known:
+    """What the model knows of a job."""
+
+    tier: Tier
+    batch: str | None
+    start_by: int
+    status: JobStatus = JobStatus.QUEUED
+    attempt: int = 1
+    worker: str | None = None
+    lease_until: int | None = None
+    retry_at: int | None = None
+    started: bool = False
+    cancel: bool = False
+    charged: int = 0
+    free: int = 0
+    dead: bool = False
+    stories: list[int] = field(default_factory=list)
+
+
+class JobStoreMachine(RuleBasedStateMachine):
+    jobs = Bundle("jobs")
+    redis = None
+
+    @initialize()
+    def start(self):
+        self.redis.flushdb()
+        self.now = 4_000_000_000_000  # ahead of the real clock: nothing expires meanwhile
+        scripts = Scripts(self.redis, clock_lua=f"return tonumber(redis.call('GET', '{CLOCK}'))")
+        keep = timedelta(days=7)
+        self.store = JobStore(self.redis, keep_ended=keep, scripts=scripts)
+        self.sweeps = Sweeps(self.redis, keep_ended=keep, scripts=scripts)
+        self.nodes = NodeStore(self.redis, lease=timedelta(milliseconds=LEASE_MS), scripts=scripts)
+        self.known: dict[str, Known] = {}
+        self.made_by_key: dict[str, tuple[str, int]] = {}
+        self._set_clock()
+
+    @rule(
+        target=jobs,
+        tier=st.sampled_from(Tier),
+        batch=st.sampled_from([None, "b1"]),
+        key=st.sampled_from([None, "order-1"]),
+        seed=st.integers(0, 1),
+    )
+    def submit(self, tier, batch, key, seed):
+        submission = Submission(
+            template="0" * 64,
+            needs=Needs.of("default"),
+            params={"3.seed": seed},
+            tier=tier,
+            batch=batch,
+            idempotency_key=key,
+            start_within=timedelta(milliseconds=START_WITHIN_MS),
+            run_within=timedelta(hours=1),
+            id=new_job_id(unix_ms=self.now),
+        )
+        made, seed_then = self.made_by_key.get(key, (None, None))
+        if made and seed_then != seed:
+            with pytest.raises(KeyReused):
+                self.store.add(submission, graph=b"{}")
+            return made
+        job, is_new = self.store.add(submission, graph=b"{}")
+        assert is_new == (made is None)
+        if made:
+            assert job == made
+            return job
+        self.known[job] = Known(tier, batch, self.now + START_WITHIN_MS)
+        if key:
+            self.made_by_key[key] = (job, seed)
+        return job
+
+    @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))
+    def claim(self, job, worker, stale_by):
+        known = self.known[job]
+        attempt = known.attempt - stale_by
+        claimed = self.store.claim(
+            job,
+            attempt=attempt,
+            node="gpu-01",
+            worker=worker,
+            lease=timedelta(milliseconds=LEASE_MS),
+            prompt_id=prompt_id(job, attempt),
+        )
+        if known.status is not JobStatus.QUEUED or stale_by:
+            assert claimed is None
+        elif not known.started and known.start_by <= self.now:
+            assert claimed is None
+            self._end(job, JobStatus.EXPIRED)
+        else:
+            assert claimed.status is JobStatus.RUNNING
+            assert claimed.attempt == known.attempt
+            known.status, known.worker, known.started = JobStatus.RUNNING, worker, True
+            known.lease_until, known.retry_at = self.now + LEASE_MS, None
+
+    @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))
+    def renew(self, job, worker, stale_by):
+        hold = Hold(job, self.known[job].attempt - stale_by, worker)
+        answer = self.nodes.beat("gpu-01", worker=worker, holds=[hold])
+        if self._holds(hold):
+            assert not answer.lost
+            assert answer.cancels == ({job} if self.known[job].cancel else set())
+            self.known[job].lease_until = self.now + LEASE_MS
+        else:
+            assert answer.lost == {job}
+
+    @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))
+    def note(self, job, worker, stale_by):
+        hold = Hold(job, self.known[job].attempt - stale_by, worker)
+        if self._holds(hold):
+            assert self.store.note(hold) == self.known[job].cancel
+        else:
+            with pytest.raises(LeaseLost):
+                self.store.note(hold)
+
+    @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))
+    def commit(self, job, worker, stale_by):
+        known = self.known[job]
+        hold = Hold(job, known.attempt - stale_by, worker)
+        if self._holds(hold) and known.cancel:
+            assert self.store.commit(hold, artifacts=[], values={}) is Commit.CANCEL_CAME_FIRST
+        elif self._holds(hold):
+            assert self.store.commit(hold, artifacts=[], values={}) is Commit.DONE
+            self._end(job, JobStatus.SUCCEEDED)
+        elif known.status is JobStatus.SUCCEEDED and (hold.attempt, worker) == (
+            known.attempt,
+            known.worker,
+        ):
+            assert self.store.commit(hold, artifacts=[], values={}) is Commit.DONE  # answer lost
+        else:
+            with pytest.raises(LeaseLost):
+                self.store.commit(hold, artifacts=[], values={})
+
+    @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), dead=st.booleans())
+    def fail(self, job, worker, dead):
+        known = self.known[job]
+        hold = Hold(job, known.attempt, worker)
+        if known.status is JobStatus.FAILED and known.worker == worker:
+            return  # the same call again is the commit rule's business
+        if not self._holds(hold):
+            with pytest.raises(LeaseLost):
+                self.store.fail(hold, FAULT, charged=True, dead=dead)
+            return
+        self.store.fail(hold, FAULT, charged=True, dead=dead)
+        known.charged += 1
+        known.dead = dead
+        known.stories.append(known.attempt)
+        self._end(job, JobStatus.FAILED)
+
+    @rule(
+        job=jobs,
+        worker=st.sampled_from([None, "w1", "w2"]),
+        charged=st.booleans(),
+        delay_ms=st.sampled_from([0, 5_000]),
+    )
+    def requeue(self, job, worker, charged, delay_ms):
+        known = self.known[job]
+        lapsed = known.lease_until is not None and known.lease_until <= self.now
+        may = known.status is JobStatus.RUNNING and (
+            lapsed if worker is None else known.worker == worker
+        )
+
+        attempt = known.attempt
+
+        def call():
+            return self.store.requeue(
+                job,
+                attempt=attempt,
+                worker=worker,
+                error=FAULT,
+                charged=charged,
+                delay=timedelta(milliseconds=delay_ms),
+            )
+
+        if not may:
+            with pytest.raises(LeaseLost):
+                call()
+            return
+        known.stories.append(known.attempt)
+        known.charged += charged
+        known.free += not charged
+        if known.cancel:
+            assert call() is None
+            self._end(job, JobStatus.CANCELLED)
+            return
+        known.attempt += 1
+        assert call() == (None if delay_ms else known.attempt)
+        known.status, known.worker, known.lease_until = JobStatus.QUEUED, None, None
+        known.retry_at = self.now + delay_ms if delay_ms else None
+
+    @rule(job=jobs)
+    def cancel(self, job):
+        known = self.known[job]
+        outcome = self.store.cancel(job)
+        if known.status is JobStatus.QUEUED:
+            assert outcome is Cancelled.CANCELLED
+            self._end(job, JobStatus.CANCELLED)
+        elif known.status is JobStatus.RUNNING:
+            assert outcome is Cancelled.REQUESTED
+            known.cancel = True
+        else:
+            assert outcome is Cancelled.ENDED
+
+    @rule()
+    def what_is_due(self):
+        ready = set(self.sweeps.due())
+        expected = set()
+        for job, known in self.known.items():
+            if known.status is not JobStatus.QUEUED:
+                continue
+            if known.retry_at is not None and known.retry_at <= self.now:
+                known.retry_at = None
+                expected.add(job)
+            elif not known.started and known.start_by <= self.now:
+                self._end(job, JobStatus.EXPIRED)
+        assert ready == expected
+
+    @rule(worker=st.sampled_from(["w1", "w2"]))
+    def take_back(self, worker):
+        taken = dict(
+            self.sweeps.take_back("gpu-01", worker=worker, lease=timedelta(milliseconds=LEASE_MS))
+        )
+        for job, known in self.known.items():
+            theirs = known.status is JobStatus.RUNNING and known.worker != worker
+            assert taken.pop(job, None) == (known.attempt if theirs else None)
+            if theirs:
+                known.worker, known.lease_until = worker, self.now + LEASE_MS
+        assert not taken
+
+    @rule(seconds=st.integers(1, 60))
+    def time_passes(self, seconds):
+        self.now += seconds * 1000
+        self._set_clock()
+
+    @invariant()
+    def records_agree(self):
+        for job, known in getattr(self, "known", {}).items():
+            found = self.store.get(job)
+            assert found.status is known.status
+            assert found.attempt == known.attempt
+            assert (found.charged_attempts, found.free_attempts) == (known.charged, known.free)
+            assert [attempt.number for attempt in found.attempts] == known.stories
+            assert found.done == (not any(known.status in sources_of(to) for to in JobStatus))
+            assert self.redis.pttl(keys.job(job)) > 0
+
+    @invariant()
+    def indexes_agree(self):
+        known = getattr(self, "known", {})
+        leases = {job: k.lease_until for job, k in known.items() if k.lease_until is not None}
+        assert {
+            j: int(at) for j, at in self.redis.zrange(keys.LEASES, 0, -1, withscores=True)
+        } == leases
+        assert set(self.redis.zrange(keys.DEAD, 0, -1)) == {j for j, k in known.items() if k.dead}
+        for tier in Tier:
+            waiting = {
+                job
+                for job, k in known.items()
+                if k.tier is tier and k.status is JobStatus.QUEUED and k.retry_at is None
+            }
+            index = keys.queued("comfyfleet.pool.default.any", tier.priority)
+            assert set(self.redis.zrange(index, 0, -1)) == waiting
+
+    @invariant()
+    def batch_counts_agree(self):
+        jobs = [known for known in getattr(self, "known", {}).values() if known.batch]
+        counts = {k: int(v) for k, v in self.redis.hgetall(f"{keys.BATCH}b1").items() if int(v)}
+        assert counts == Counter(known.status for known in jobs)
+
+    @invariant()
+    def events_are_numbered_without_a_gap(self):
+        numbers: dict[str, list[int]] = {}
+        for _, entry in self.redis.xrange(keys.EVENTS):
+            numbers.setdefault(entry["job"], []).append(int(entry["n"]))
+        assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
+
+    @invariant()
+    def only_five_keys_live_for_ever(self):
+        eternal = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD, CLOCK}
+        for key in self.redis.scan_iter():
+            assert key in eternal or self.redis.pttl(key) > 0, key
+
+    def _holds(self, hold):
+        known = self.known[hold.job_id]
+        return (
+            known.status is JobStatus.RUNNING
+            and known.attempt == hold.attempt
+            and known.worker == hold.worker
+        )
+
+    def _end(self, job, status):
+        known = self.known[job]
+        known.status, known.lease_until, known.retry_at = status, None, None
+
+    def _set_clock(self):
+        self.redis.set(CLOCK, self.now)
+
+
+def test_job_store_agrees_with_model(redis_client):
+    JobStoreMachine.redis = redis_client
+    run_state_machine_as_test(
+        JobStoreMachine,
+        settings=settings(
+            max_examples=100,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
