@@ -1,0 +1,77 @@
+"""What is said about an object beside its bytes."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from urllib.parse import quote, unquote
+
+#: What a browser shows and never runs; all else is sent as a download.
+_SHOWN: Final = re.compile(
+    r"(video|audio)/[a-z0-9.+-]+"
+    r"|image/(png|apng|jpeg|gif|webp|avif|bmp|tiff)"
+    r"|text/plain|application/json"
+)
+
+#: Printable ASCII but for the escape sign. Blanks are escaped too: signing folds double ones.
+_PLAIN: Final = "".join(sign for sign in string.punctuation if sign != "%")
+
+#: Characters of one value. S3 allows 2 KB for all metadata of an object, and a long subfolder must
+#: not make an artifact impossible to store. Manifests carry names in full.
+_LONGEST_VALUE: Final = 360
+
+_CUT_ESCAPE: Final = re.compile(r"%.?$")
+_NOT_QUOTABLE: Final = re.compile(r'[^ -~]|["\\%]')
+
+
+@dataclass(frozen=True)
+class ObjectStat:
+    """What the store says of an object; `sha256` is what was noted when we put it, if it was us."""
+
+    bytes: int
+    sha256: str | None
+    media_type: str
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """Read boto3's answer to HEAD."""
+        metadata = decode_metadata(answer["Metadata"])
+        return cls(
+            bytes=answer["ContentLength"],
+            sha256=metadata.pop("sha256", None),
+            media_type=answer.get("ContentType", "application/octet-stream"),
+            metadata=metadata,
+        )
+
+
+def encode_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return *metadata* as S3 carries it: ASCII, other characters percent-encoded as UTF-8.
+
+    A value is cut at 360 characters; empty ones are left out, as not every store keeps them.
+    """
+    return {
+        name.lower(): _cut(quote(value, safe=_PLAIN)) for name, value in metadata.items() if value
+    }
+
+
+def decode_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return what `encode_metadata` was given, under lower-case names: some stores change them."""
+    return {name.lower(): unquote(value) for name, value in metadata.items()}
+
+
+def content_disposition(name: str, *, media_type: str) -> str:
+    """Return the header by which a browser shows the file, or only saves what it could run.
+
+    The name is given twice (RFC 6266): in ASCII for old clients, and in UTF-8.
+    """
+    kind = "inline" if _SHOWN.fullmatch(media_type.partition(";")[0].strip()) else "attachment"
+    plain = _NOT_QUOTABLE.sub("_", name)
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST_VALUE else _CUT_ESCAPE.sub("", value[:_LONGEST_VALUE])

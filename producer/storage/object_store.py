@@ -1,0 +1,258 @@
+"""The bucket's contents: artifacts and inputs go in, files and URLs come out.
+
+Every method raises the errors of `producer.storage.s3_errors`, which name endpoint and bucket.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from producer.contract.errors import InvalidInput, ObjectConflict, StorageError
+from producer.contract.settings import Settings
+from producer.storage.bucket import Bucket
+from producer.storage.object_headers import ObjectStat, content_disposition
+from producer.storage.object_keys import input_key, promised_sha256, split_s3_url
+from producer.storage.write_once import NewObject, holds, write_once
+
+_CHUNK_BYTES: Final = 256 << 10
+_LONGEST_URL: Final = timedelta(days=7)  #: S3's own limit for a signature of version 4.
+_BINARY: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True)
+class FetchedFile:
+    """What was written to the file, counted and hashed on the way."""
+
+    bytes: int
+    sha256: str
+
+
+class ObjectStore:
+    """The objects in the bucket of the settings. Threads may share one.
+
+    It connects at its first use, and loads boto3 only then.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bucket = Bucket(settings)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._bucket.close()
+
+    def probe(self) -> None:
+        """Return if the bucket is there and takes a write.
+
+        Raises:
+            StorageUnreachable, BucketMissing, BucketForbidden: with what to try.
+        """
+        self._bucket.probe()
+
+    def honours_conditions(self) -> bool:
+        """Find out, at start-up, whether the store refuses to overwrite when asked to."""
+        return self._bucket.honours_conditions()
+
+    def create_bucket_if_missing(self) -> None:
+        """Create the bucket unless it is there."""
+        self._bucket.create_if_missing()
+
+    def put_file(
+        self,
+        path: Path,
+        *,
+        key: str,
+        sha256: str,
+        media_type: str,
+        metadata: Mapping[str, str],
+        download_name: str,
+    ) -> None:
+        """Store a file under a key that is free, or that holds these same bytes already.
+
+        Args:
+            sha256: of the whole file, hexadecimal; the store checks what arrives.
+            metadata: any text; `object_headers.encode_metadata` says how it is carried.
+            download_name: under which a browser saves it.
+
+        Raises:
+            ObjectConflict: the key holds other bytes; they stay.
+        """
+        new = NewObject(
+            key=key,
+            source=path,
+            sha256=sha256,
+            media_type=media_type,
+            download_name=download_name,
+            metadata=metadata,
+        )
+        write_once(self._bucket, new)
+
+    def put_input(self, source: Path | bytes) -> str:
+        """Store a file that graphs read and return its key, which is made from its content.
+
+        What is there already is not sent again.
+
+        Raises:
+            InvalidInput: it is missing, empty or larger than `max_input_bytes`.
+        """
+        _check_input(source, most_bytes=self._settings.max_input_bytes)
+        sha256 = _sha256(source)
+        new = NewObject(
+            key=input_key(self._settings.s3_prefix, sha256=sha256),
+            source=source,
+            sha256=sha256,
+            media_type=_BINARY,
+            download_name=sha256,
+        )
+        if not holds(self._bucket, new, size=new.size_bytes):
+            write_once(self._bucket, new)
+        return new.key
+
+    def put_json(self, key: str, value: Any) -> None:
+        """Store *value* as JSON, in place of what is there."""
+        with self._bucket.talking(key):
+            self._bucket.s3.put_object(
+                Bucket=self._bucket.name,
+                Key=key,
+                Body=json.dumps(value, ensure_ascii=False).encode(),
+                ContentType="application/json",
+            )
+
+    def get_json(self, key: str) -> Any:
+        """Return what `put_json` stored.
+
+        Raises:
+            ObjectMissing: nothing is there.
+        """
+        with self._bucket.talking(key):
+            answer = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=key)
+            text = answer["Body"].read()
+        try:
+            return json.loads(text)
+        except ValueError as exc:
+            raise StorageError(f"{key} holds no JSON: {exc}") from exc
+
+    def fetch(self, source: str, path: Path, *, sha256: str | None = None) -> FetchedFile:
+        """Write an object to *path*; when that fails, no file is left there.
+
+        Args:
+            source: a key, or `s3://BUCKET/KEY` for any bucket that our credentials may read.
+            sha256: what it must hash to; for an input, the hash in its key is the default.
+
+        Raises:
+            ObjectMissing: nothing is there.
+            ObjectConflict: it holds other bytes than promised.
+        """
+        is_url = source.startswith("s3://")
+        bucket, key = split_s3_url(source) if is_url else (self._bucket.name, source)
+        with _all_or_nothing(path):
+            with self._bucket.talking(key, bucket=bucket):
+                answer = self._bucket.s3.get_object(Bucket=bucket, Key=key)
+                fetched = _spool(answer["Body"].iter_chunks(_CHUNK_BYTES), path)
+            promised = sha256 or promised_sha256(key)
+            if promised not in {None, fetched.sha256}:
+                raise ObjectConflict(
+                    f"{source} was to have SHA-256 {promised}, but has {fetched.sha256}"
+                )
+        return fetched
+
+    def stat(self, key: str) -> ObjectStat:
+        """Return size, media type and metadata of an object.
+
+        Raises:
+            ObjectMissing: nothing is there.
+        """
+        return self._bucket.stat(key)
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        """Yield every key of the bucket that begins with *prefix*, sorted, a page at a time."""
+        with self._bucket.talking():
+            pages = self._bucket.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket.name, Prefix=prefix
+            )
+            for page in pages:
+                yield from (found["Key"] for found in page.get("Contents", ()))
+
+    def presigned_url(
+        self, key: str, *, expires: timedelta, download_name: str | None = None
+    ) -> str:
+        """Return a URL that lets anybody read the object until it expires; never log it.
+
+        Args:
+            expires: from now, 7 days at most.
+            download_name: makes browsers save the file, under this name.
+        """
+        if not timedelta(0) < expires <= _LONGEST_URL:
+            raise ValueError(f"a URL may be valid for up to 7 days, not {expires}")
+        params = {"Bucket": self._bucket.name, "Key": key}
+        if download_name:
+            params["ResponseContentDisposition"] = content_disposition(
+                download_name, media_type=_BINARY
+            )
+        with self._bucket.talking(key):
+            url = self._bucket.s3.generate_presigned_url(
+                "get_object", Params=params, ExpiresIn=int(expires.total_seconds())
+            )
+        return str(url)
+
+    def abort_uploads(self, prefix: str, *, older_than: timedelta) -> int:
+        """Drop the parts that killed processes left under *prefix*; return of how many uploads."""
+        before = datetime.now(UTC) - older_than
+        aborted = 0
+        with self._bucket.talking():
+            pages = self._bucket.s3.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket.name, Prefix=prefix
+            )
+            for upload in (upload for page in pages for upload in page.get("Uploads", ())):
+                if upload["Initiated"] < before:
+                    self._bucket.s3.abort_multipart_upload(
+                        Bucket=self._bucket.name, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+                    aborted += 1
+        return aborted
+
+
+def _check_input(source: Path | bytes, *, most_bytes: int) -> None:
+    if isinstance(source, Path) and not source.is_file():
+        raise InvalidInput(f"{source} is no file")
+    size = source.stat().st_size if isinstance(source, Path) else len(source)
+    name = source if isinstance(source, Path) else "the input"
+    if size == 0:
+        raise InvalidInput(f"{name} is empty")
+    if size > most_bytes:
+        raise InvalidInput(
+            f"{name} has {size} bytes, more than the {most_bytes} allowed",
+            advice="raise COMFYFLEET_MAX_INPUT_BYTES, and --max-upload-size of every ComfyUI",
+        )
+
+
+def _sha256(source: Path | bytes) -> str:
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    with source.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _spool(chunks: Iterator[bytes], path: Path) -> FetchedFile:
+    digest, size = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for chunk in chunks:
+            digest.update(chunk)
+            size += file.write(chunk)
+    return FetchedFile(bytes=size, sha256=digest.hexdigest())
+
+
+@contextmanager
+def _all_or_nothing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
