@@ -1,0 +1,121 @@
+"""What a person reads when ComfyUI refuses a graph; the bodies are those of real ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.comfyui.refusal import Refusal
+
+
+def body(node_errors=None, **error):
+    return {"error": {"extra_info": {}, "details": "", **error}, "node_errors": node_errors or {}}
+
+
+def refused(error, *, class_type="Loader"):
+    entry = {"class_type": class_type, "dependent_outputs": ["9"], "errors": [error]}
+    return Refusal.read(body({"4": entry}, type="prompt_outputs_failed_validation")).message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {
+            "type": "invalid_prompt",
+            "message": "Cannot execute because node No Such (Node) does not exist.",
+            "details": "Node ID '#77'",
+        },
+        {
+            "type": "missing_node_type",
+            "message": "Node not found.",
+            "details": "Node ID '#77'",
+            "extra_info": {"node_id": "77", "class_type": "No Such (Node)", "node_title": "x"},
+        },
+    ],
+    ids=["0.3.64", "0.33.0"],
+)
+def test_an_unknown_class_reads_the_same_of_every_age(error):
+    refusal = Refusal.read(body(**error))
+    assert refusal.message == (
+        "graph node 77 (No Such (Node)): this ComfyUI does not have the class"
+    )
+    assert list(refusal.node_errors) == ["77"]
+    assert refusal.node_errors["77"]["class_type"] == "No Such (Node)"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            {
+                "message": "Value not in list",
+                "details": "ckpt: 'x' not in ['a', 'b']",
+                "extra_info": {"input_name": "ckpt", "input_config": [["a", "b"], {}]},
+            },
+            ", input ckpt: Value not in list: 'x' not in ['a', 'b']",
+        ),
+        (
+            {
+                "message": "Value not in list",
+                "details": "ckpt: 'x' not in []",
+                "extra_info": {"input_name": "ckpt", "input_config": [[], {}]},
+            },
+            ", input ckpt: Value not in list: 'x' not in []: the node has none to choose from",
+        ),
+        (
+            {
+                "message": "Value 0 smaller than min of 1",
+                "details": "width",
+                "extra_info": {"input_name": "width", "input_config": ["INT", {"min": 1}]},
+            },
+            ", input width: Value 0 smaller than min of 1",
+        ),
+        (
+            {
+                "message": "Custom validation failed for node",
+                "details": "image - Invalid image file: x.png",
+                "extra_info": {"input_name": "image"},
+            },
+            ", input image: Custom validation failed for node: Invalid image file: x.png",
+        ),
+        (
+            {
+                "message": "Exception when validating node",
+                "details": "'99'",
+                "extra_info": {"exception_type": "KeyError", "traceback": ['File "/secret/x.py"']},
+            },
+            ": Exception when validating node: KeyError '99'",
+        ),
+    ],
+)
+def test_a_fault_names_graph_node_class_input_and_what_was_expected(error, message):
+    assert refused(error) == f"graph node 4 (Loader){message}"
+
+
+def test_a_refusal_that_blames_no_graph_node_keeps_its_words():
+    refusal = Refusal.read(body(type="prompt_no_outputs", message="Prompt has no outputs"))
+    assert (refusal.message, refusal.node_errors) == ("Prompt has no outputs", {})
+
+
+def test_an_old_refusal_without_any_reason_says_that():
+    said = body(type="prompt_outputs_failed_validation", message="Prompt outputs failed validation")
+    assert "does not say why" in Refusal.read(said).message
+
+
+def test_a_long_list_of_faults_is_cut():
+    faults = [{"message": f"fault {n}", "details": ""} for n in range(20)]
+    refusal = Refusal.read({"node_errors": {"4": {"class_type": "X", "errors": faults}}})
+    assert refusal.message.endswith("fault 7; and 12 more")
+    assert len(refusal.node_errors["4"]["errors"]) == 20
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"error": "text", "node_errors": []},
+        {"error": None, "node_errors": {"4": None}},
+        {"node_errors": {"4": {"errors": [None, {"message": 5, "extra_info": []}]}}},
+    ],
+)
+def test_odd_bodies_are_refusals_too(odd):
+    assert isinstance(Refusal.read(odd).message, str)

@@ -1,0 +1,166 @@
+"""Kept-alive HTTP to one node; whatever goes wrong comes out as a NodeError."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.client import HTTPException
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError
+
+from producer.contract.errors import NodeFault, NodeTimeout, NodeUnreachable
+from worker.comfyui.address import NodeAddress, ca_file
+
+#: Seconds. A node in the same network that has not taken a connection by then is gone.
+CONNECT_S: Final = 3.0
+#: Seconds of silence. ComfyUI's event loop stands still while it stores an upload, or while
+#: a loading model holds the interpreter's lock: seconds, now and then.
+READ_S: Final = 30.0
+#: The same for requests that ask for nearly nothing.
+SMALL_READ_S: Final = 20.0
+
+_POOL_SIZE: Final = 16
+_SHOWN_BYTES: Final = 200
+_NOT_THERE: Final = "is ComfyUI running there, and started with --listen if it is not local?"
+
+
+class Connection:
+    """One node's HTTP; any number of threads may use it at once."""
+
+    def __init__(self, url: str, *, node: str, read_s: float) -> None:
+        self.node = node
+        self.address = NodeAddress.parse(url)
+        self._read_s = read_s
+        # One session for all threads: nothing changes it after this line, and the pool of
+        # connections below it has its own locks.
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy in the environment is not for GPU nodes
+        self._session.verify = ca_file()
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        connect_s: float = CONNECT_S,
+        read_s: float | None = None,
+        **request: Any,
+    ) -> requests.Response:
+        """Send one request and return the answer, whatever its status.
+
+        Args:
+            connect_s: seconds until the node must have taken a new connection. urllib3 also
+                holds every write of the body to it.
+            read_s: seconds the node may be silent, every time we read, where the usual would be
+                too patient; there is no limit on the whole.
+            request: what `requests.Session.request` takes.
+        """
+        with self.translated(f"{method} {path}"):
+            return self._session.request(
+                method,
+                self.address.http(path),
+                timeout=(connect_s, min(read_s or self._read_s, self._read_s)),
+                allow_redirects=False,  # ComfyUI never does; a login page is no answer
+                **request,
+            )
+
+    def get_object(self, path: str, *, read_s: float | None = None) -> dict[str, Any]:
+        """Return the JSON object at *path*."""
+        return self.object_in(self.send("GET", path, read_s=read_s))
+
+    def post(self, path: str, body: dict[str, Any]) -> None:
+        """Post *body* where the answer says nothing but that it arrived."""
+        self.accepted(self.send("POST", path, json=body, read_s=SMALL_READ_S))
+
+    def accepted(self, response: requests.Response) -> requests.Response:
+        """Return *response* if its status is 200.
+
+        Raises:
+            NodeFault: it is another.
+        """
+        if response.status_code != HTTPStatus.OK:
+            raise self.fault(response)
+        return response
+
+    def object_in(self, response: requests.Response) -> dict[str, Any]:
+        """Return the JSON object that an accepted *response* holds.
+
+        Raises:
+            NodeFault: another status, or no JSON object.
+        """
+        return self.decoded(self.accepted(response))
+
+    def decoded(self, response: requests.Response) -> dict[str, Any]:
+        """Return the JSON object that *response* holds, whatever its status."""
+        try:
+            found = response.json()
+        except (ValueError, RecursionError) as exc:
+            raise self.fault(response, "with something that is not JSON") from exc
+        if not isinstance(found, dict):
+            raise self.fault(response, "with JSON that is no object")
+        return found
+
+    def fault(self, response: requests.Response, how: str = "") -> NodeFault:
+        """Say what was asked and how the node answered."""
+        status = response.status_code
+        how = how or f"{status} {_beginning(response)}".strip()
+        asked = f"{response.request.method} {urlsplit(response.url).path}"
+        return NodeFault(self.node, f"{asked} at {self.address} was answered {how}")
+
+    @contextmanager
+    def translated(self, doing: str) -> Iterator[None]:
+        """Turn what requests raises into a NodeError that says where and *doing* what."""
+        where = f"{doing} at {self.address}"
+        try:
+            yield
+        except requests.ConnectTimeout as exc:  # also a Timeout, but nobody was there
+            raise NodeUnreachable(
+                self.node, f"{where}: nobody took the connection", advice=_NOT_THERE
+            ) from exc
+        except requests.Timeout as exc:
+            raise NodeTimeout(self.node, f"{where}: connected, then silent for too long") from exc
+        except (requests.ConnectionError, ChunkedEncodingError) as exc:
+            cause = network_cause(exc)
+            if isinstance(cause, TimeoutError):
+                # Silence within a body, or while ours is sent, is no requests.Timeout.
+                raise NodeTimeout(self.node, f"{where}: silent for too long in the middle") from exc
+            raise NodeUnreachable(
+                self.node, f"{where}: {_reason(cause or exc)}", advice=_NOT_THERE
+            ) from exc
+        except requests.RequestException as exc:
+            raise NodeFault(self.node, f"{where}: {exc}") from exc
+
+
+def network_cause(exc: BaseException) -> OSError | HTTPException | None:
+    """Return what the socket, or the HTTP reader on it, said first; requests hides it deep."""
+    cause: BaseException | None = exc
+    while cause is not None:
+        # requests' own errors are OSErrors by descent alone.
+        if isinstance(cause, OSError | HTTPException) and not isinstance(
+            cause, requests.RequestException
+        ):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _reason(cause: BaseException) -> str:
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+
+
+def _beginning(response: requests.Response) -> str:
+    """Return how an answer that was read whole begins: ComfyUI's reason, or a proxy's page."""
+    text = response.content[:_SHOWN_BYTES].decode("utf-8", "replace").strip()
+    return text.splitlines()[0] if text else response.reason or ""

@@ -1,0 +1,93 @@
+"""Output files on their way from a node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import requests
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
+
+from producer.contract.errors import NodeError, OutputDamaged
+from worker.comfyui.connection import Connection, network_cause
+from worker.comfyui.history import OutputFile
+
+_CHUNK_BYTES: Final = 128 << 10
+
+#: Why `/view` will not hand out a name, as in ComfyUI 0.3.64 and 0.33.
+_REFUSALS: Final[dict[int, str]] = {
+    HTTPStatus.BAD_REQUEST: "the node does not serve a file of this name",
+    HTTPStatus.FORBIDDEN: "the node does not serve files from there",
+    HTTPStatus.NOT_FOUND: "the node no longer has the file",
+}
+
+
+@dataclass(frozen=True)
+class Download:
+    """An open answer of `/view`.
+
+    Args:
+        declared_bytes: how long the file is by the node's word; None when it gave none.
+        media_type: as the node guesses by the file's extension, on its own table.
+        chunks: the file's bytes, to be read once and within the `with`.
+    """
+
+    declared_bytes: int | None
+    media_type: str
+    chunks: Iterator[bytes]
+
+
+@contextmanager
+def open_download(connection: Connection, output: OutputFile) -> Iterator[Download]:
+    """Ask the node for *output* and yield the answer as it streams in."""
+    response = connection.send(
+        "GET",
+        "/view",
+        params={"filename": output.filename, "subfolder": output.subfolder, "type": output.type},
+        headers={"Accept-Encoding": "identity"},  # so that Content-Length is the file's own
+        stream=True,
+    )
+    with closing(response):
+        if response.status_code != HTTPStatus.OK:
+            raise _refusal(connection, output, response)
+        yield Download(
+            declared_bytes=_declared_bytes(response),
+            media_type=_media_type(response),
+            chunks=_chunks(connection, output, response),
+        )
+
+
+def _chunks(
+    connection: Connection, output: OutputFile, response: requests.Response
+) -> Iterator[bytes]:
+    with connection.translated(f"GET /view of {output}"):
+        try:
+            yield from response.iter_content(_CHUNK_BYTES)
+        except (ChunkedEncodingError, ContentDecodingError) as exc:
+            # The end came too early. A reset connection says so by an OSError; a short body,
+            # by its declared length or its last chunk, by nothing but the reader's complaint.
+            if isinstance(network_cause(exc), OSError):
+                raise
+            raise OutputDamaged(connection.node, f"{output} came truncated: {exc}") from exc
+
+
+def _refusal(connection: Connection, output: OutputFile, response: requests.Response) -> NodeError:
+    status = response.status_code
+    if why := _REFUSALS.get(status):
+        return OutputDamaged(connection.node, f"{output} cannot be fetched: {why} ({status})")
+    # Its body may be long, and reading it may fail: the status must do.
+    return connection.fault(response, f"{status} {response.reason}")
+
+
+def _declared_bytes(response: requests.Response) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    is_file_length = "Content-Encoding" not in response.headers and text.isdecimal()
+    return int(text) if is_file_length else None
+
+
+def _media_type(response: requests.Response) -> str:
+    declared = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    return declared or "application/octet-stream"

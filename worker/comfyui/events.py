@@ -1,0 +1,226 @@
+"""ComfyUI's websocket: one connection a process, read by one thread."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import socket
+import ssl
+import threading
+import time
+import uuid
+from collections.abc import Callable, Collection
+from contextlib import closing, suppress
+from typing import Final, Self
+
+import websocket
+from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutException
+
+from worker.comfyui.address import NodeAddress, ca_file
+from worker.comfyui.watch import Watch
+
+_log = logging.getLogger(__name__)
+
+_CONNECT_S: Final = 3.0
+#: Seconds of silence before a ping, and again before the peer counts as dead. ComfyUI never
+#: pings by itself (an idle socket was silent for 420 s), but answers.
+_SILENCE_S: Final = 9.0
+#: Seconds between two attempts to connect: doubled from the first to the last, half of it random.
+_FIRST_PAUSE_S: Final = 0.25
+_LAST_PAUSE_S: Final = 5.0
+#: After a connection that lasted so many seconds, pauses begin small again.
+_STEADY_S: Final = 10.0
+_CLOSE_S: Final = 1.0
+
+
+class EventSocket:
+    """Hears what a node does, reconnects by itself, and hands each message to its prompt's watch.
+
+    Messages are lost while it is away, and for prompts that were posted under the id of an
+    earlier connection they stay away. ComfyUI unregisters an id when any of its sockets closes,
+    so a connection that took over an old id could go deaf for good.
+
+    Args:
+        url: ComfyUI's HTTP address.
+        node: the node's name, for messages.
+        silence_s: seconds without a frame before a ping, and again before a reconnect.
+    """
+
+    def __init__(self, url: str, *, node: str, silence_s: float = _SILENCE_S) -> None:
+        self._address = NodeAddress.parse(url)
+        self._node = node
+        self._silence_s = silence_s
+        self._client_id = str(uuid.uuid4())
+        self._watches: set[Watch] = set()
+        self._watches_lock = threading.Lock()
+        self._line: socket.socket | None = None
+        self._heard = threading.Event()
+        self._closing = threading.Event()
+        self._was_connected: bool | None = None
+        self._thread = threading.Thread(target=self._run, name=f"events-{node}", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    @property
+    def client_id(self) -> str:
+        """The id to post prompts under: of the live connection, or of the one that is next."""
+        return self._client_id
+
+    @property
+    def connected(self) -> bool:
+        """Whether this connection has brought a message: only then ComfyUI has registered it."""
+        return self._heard.is_set()
+
+    def wait_connected(self, timeout: float) -> bool:
+        """Wait up to *timeout* seconds for a connection; return whether there is one."""
+        return self._heard.wait(timeout)
+
+    def watch(
+        self,
+        prompt_id: str,
+        *,
+        graph_nodes: Collection[str] = (),
+        on_change: Callable[[Watch], None] | None = None,
+    ) -> Watch:
+        """Begin to listen for a prompt. Do it before the post: messages may precede its answer.
+
+        Args:
+            graph_nodes: the ids in the graph, the total that progress counts up to.
+            on_change: called at every change with the watch, on the thread that reads the
+                socket. It must not block: ComfyUI's messages to everybody wait for slow readers.
+        """
+        watch = Watch(
+            prompt_id, graph_nodes=graph_nodes, on_change=on_change, on_close=self._forget
+        )
+        with self._watches_lock:
+            self._watches.add(watch)
+        return watch
+
+    def close(self) -> None:
+        """End the connection and its thread; takes a second at most.
+
+        A thread that just waits for an address where nobody answers ends by itself after it.
+        """
+        self._closing.set()
+        deadline = time.monotonic() + _CLOSE_S
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            if line := self._line:
+                with suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)  # wakes its reader; close() would not
+            self._thread.join(0.05)
+
+    def _forget(self, watch: Watch) -> None:
+        with self._watches_lock:
+            self._watches.discard(watch)
+
+    def _run(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self._closing.is_set():
+            began = time.monotonic()
+            try:
+                self._listen()
+            except (OSError, WebSocketException) as exc:
+                self._note(connected=False, why=str(exc) or type(exc).__name__)
+            except Exception:  # noqa: BLE001 - without this thread every prompt would stay silent
+                _log.exception("node %s: reading its events failed", self._node)
+            if time.monotonic() - began > _STEADY_S:
+                pause_s = _FIRST_PAUSE_S
+            self._client_id = str(uuid.uuid4())
+            self._closing.wait(pause_s * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+
+    def _listen(self) -> None:
+        """Connect, and hand on what comes until the connection ends, which raises."""
+        with closing(self._dial()) as line:
+            self._line = line
+            connection = self._shake_hands(line)
+            try:
+                while not self._closing.is_set():
+                    text = self._receive(connection)
+                    if not self._heard.is_set():
+                        self._heard.set()
+                        self._note(connected=True)
+                    if text is not None:
+                        self._hand_on(text)
+            finally:
+                self._line = None
+                self._heard.clear()
+
+    def _dial(self) -> socket.socket:
+        # With a socket of its own making, the library would follow $http_proxy; its option
+        # against that is not looked at unless a proxy is given as well (1.9).
+        line = socket.create_connection((self._address.host, self._address.port), _CONNECT_S)
+        if not self._address.is_encrypted:
+            return line
+        context = ssl.create_default_context(cafile=ca_file())
+        return context.wrap_socket(line, server_hostname=self._address.host)
+
+    def _shake_hands(self, line: socket.socket) -> WebSocket:
+        connection = websocket.create_connection(
+            self._address.websocket(self._client_id),
+            socket=line,
+            suppress_origin=True,  # ComfyUI answers 403 to an Origin that is not its own
+            redirect_limit=0,
+            header=self._headers(),
+            # It would go byte by byte in Python; large graphs send megabytes, and JSON checks too.
+            skip_utf8_validation=True,
+        )
+        line.settimeout(self._silence_s)
+        return connection
+
+    def _headers(self) -> list[str]:
+        authorization = self._address.authorization
+        return [f"Authorization: {authorization}"] if authorization else []
+
+    def _receive(self, connection: WebSocket) -> bytes | None:
+        """Return the next text message, or None for any other frame.
+
+        Raises:
+            WebSocketTimeoutException: not even a ping was answered.
+        """
+        try:
+            opcode, frame = connection.recv_data_frame(control_frame=True)
+        except WebSocketTimeoutException:
+            connection.ping()
+            opcode, frame = connection.recv_data_frame(control_frame=True)
+        if opcode == ABNF.OPCODE_CLOSE:
+            raise WebSocketException("closed by the node")
+        return frame.data if opcode == ABNF.OPCODE_TEXT else None
+
+    def _hand_on(self, text: bytes) -> None:
+        with self._watches_lock:
+            watches = tuple(self._watches)
+        if not watches:
+            return
+        try:
+            message = json.loads(text)
+            kind, data = str(message["type"]), message["data"]
+            prompt_id = data["prompt_id"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return  # about the queue, or about the prompt that runs without saying which
+        for watch in watches:
+            if watch.prompt_id == prompt_id:
+                watch.hear(kind, data)
+
+    def _note(self, *, connected: bool, why: str = "") -> None:
+        """Log a change, not every attempt."""
+        if connected == self._was_connected or self._closing.is_set():
+            return
+        self._was_connected = connected
+        if connected:
+            _log.info("node %s: its events arrive from %s", self._node, self._address)
+        else:
+            _log.warning(
+                "node %s: no events from %s (%s); prompts are polled until they are back",
+                self._node,
+                self._address,
+                why,
+            )

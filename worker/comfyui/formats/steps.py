@@ -1,0 +1,158 @@
+"""How a format is checked while its bytes stream by, in memory that does not grow with the file.
+
+A format is a generator, a *walk*: it yields what it wants done with the next bytes, and returns
+what it found. So it reads like the format's own specification, while `Walker` cuts and joins
+whatever chunks the network delivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import NamedTuple, TypeVar
+
+
+class Damaged(ValueError):
+    """The file is not whole, or not what its name says; the text is a sentence to show."""
+
+
+class Found(NamedTuple):
+    """What a whole file turned out to be. Width and height in pixels, where there are any."""
+
+    media_type: str
+    width: int | None = None
+    height: int | None = None
+
+
+class Read(NamedTuple):
+    """Send me the next *length* bytes; few, as they are held together."""
+
+    length: int
+    what: str  #: For messages: `it ends inside {what}`.
+    or_end: bool = False  #: If the file ends exactly here, send me b"".
+
+
+class Pass(NamedTuple):
+    """Let the next *length* bytes go by; None: all that follow."""
+
+    length: int | None
+    what: str
+    into: Callable[[memoryview], object] | None = None  #: Called with each piece of them.
+
+
+class Scan(NamedTuple):
+    """Let bytes go by until *ends* tells how many of a piece belong to them; None: all of it."""
+
+    ends: Callable[[memoryview], int | None]
+    what: str
+
+
+Step = Read | Pass | Scan
+Walk = Generator[Step, bytes, Found]
+
+_Result = TypeVar("_Result")
+PartOfWalk = Generator[Step, bytes, _Result]
+
+
+def end_of_file(after: str) -> PartOfWalk[None]:
+    """Make sure that nothing follows."""
+    if (yield Read(1, "what follows", or_end=True)):
+        raise Damaged(f"it goes on after {after}")
+
+
+def beginning(length: int, *, of: int, what: str) -> PartOfWalk[bytes]:
+    """Read the first *length* of the next *of* bytes and let the others go by."""
+    if of < length:
+        raise Damaged(f"{what} is too short")
+    start = yield Read(length, what)
+    yield Pass(of - length, what)
+    return start
+
+
+class Walker:
+    """Drives one walk with chunks of any length."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.found: Found | None = None  #: Set when the walk has ended; what follows is ignored.
+        self._walk = walk
+        self._seen = 0
+        self._held = bytearray()  #: The first bytes of a `Read`.
+        self._passed = 0  #: Bytes of a `Pass`.
+        self._step: Step = next(walk)
+
+    def feed(self, chunk: bytes) -> None:
+        """Hand on the next bytes of the file.
+
+        Raises:
+            Damaged: they are not what has to come.
+        """
+        self._seen += len(chunk)
+        at = 0
+        while at < len(chunk) and self.found is None:
+            step = self._step
+            if isinstance(step, Read):
+                at = self._read(step, chunk, at)
+            elif isinstance(step, Pass):
+                at = self._pass(step, chunk, at)
+            else:
+                at = self._scan(step, chunk, at)
+
+    def finish(self) -> Found:
+        """Say that the file has ended; return what it is.
+
+        Raises:
+            Damaged: something is missing.
+        """
+        while self.found is None:
+            if self._held or not _may_end(self._step):
+                raise Damaged(f"it ends after {self._seen} bytes, inside {self._step.what}")
+            self._answer(b"")
+        return self.found
+
+    def _read(self, step: Read, chunk: bytes, at: int) -> int:
+        if self._held:
+            end = at + step.length - len(self._held)
+            self._held += chunk[at:end]
+            data = bytes(self._held)
+        else:
+            end = at + step.length
+            data = chunk[at:end]
+        if end > len(chunk):
+            self._held[:] = data
+            return len(chunk)
+        self._held.clear()
+        self._answer(data)
+        return end
+
+    def _pass(self, step: Pass, chunk: bytes, at: int) -> int:
+        left = len(chunk) if step.length is None else step.length - self._passed
+        end = min(at + left, len(chunk))
+        if step.into is not None:
+            step.into(memoryview(chunk)[at:end])
+        self._passed += end - at
+        if self._passed == step.length:
+            self._passed = 0
+            self._answer(b"")
+        return end
+
+    def _scan(self, step: Scan, chunk: bytes, at: int) -> int:
+        used = step.ends(memoryview(chunk)[at:])
+        if used is None:
+            return len(chunk)
+        self._answer(b"")
+        return at + used
+
+    def _answer(self, data: bytes) -> None:
+        try:
+            step = self._walk.send(data)
+            while not isinstance(step, Scan) and step.length == 0:
+                step = self._walk.send(b"")
+        except StopIteration as ended:
+            self.found = ended.value
+        else:
+            self._step = step
+
+
+def _may_end(step: Step) -> bool:
+    if isinstance(step, Pass):
+        return step.length is None
+    return isinstance(step, Read) and step.or_end

@@ -1,0 +1,238 @@
+"""What a node remembers of an ended prompt: the verdict, its files and its values. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from producer.contract.errors import NodeFault
+from worker.comfyui.values import Values, fit_values
+
+_MESSAGE_CHARACTERS: Final = 2_000
+_LONG_ID: Final = 20  #: Digits; Python refuses to read thousands of them.
+_TRACEBACK: Final = re.compile(
+    r"^(Traceback \(most recent call last\)|  File \").*", re.MULTILINE | re.DOTALL
+)
+
+
+class Outcome(StrEnum):
+    """How a prompt ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class ExecutionError:
+    """What a graph node raised.
+
+    Args:
+        exception_type: as ComfyUI names it: `RuntimeError`, `torch.OutOfMemoryError`.
+        message: the exception's text, without traceback and paths in one.
+    """
+
+    graph_node: str | None
+    class_type: str | None
+    exception_type: str
+    message: str
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file that the history lists.
+
+    Args:
+        kind: the key it stands under. It tells nothing of the content: videos are `images`.
+        index: from 0, through all kinds of one graph node.
+        type: the folder of the node it lies in: `output`, `temp` or `input`.
+    """
+
+    graph_node: str
+    kind: str
+    index: int
+    filename: str
+    subfolder: str
+    type: str
+
+    def __str__(self) -> str:
+        """Name the file and where it is from, for a message."""
+        path = f"{self.subfolder}/{self.filename}" if self.subfolder else self.filename
+        return f"{self.type} file {path} of graph node {self.graph_node}"
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """One entry of `GET /history/{prompt_id}`, as of ComfyUI 0.3.64 to 0.33.
+
+    Args:
+        error: what was raised, if the outcome is FAILED and ComfyUI says it.
+        cached: the graph nodes that did not run because their results were still there. The
+            files of such a node are those of an earlier prompt, and may be gone.
+        duration_s: seconds from start to end by the node's clock, None where it does not say.
+        outputs: in the order of graph node, kind, index. Those made before an error are there.
+        values: `{graph_node: {key: [...]}}`, all that graph nodes returned beside files.
+        left_out: `graph_node.key` of each value that was too large to keep.
+    """
+
+    prompt_id: str
+    outcome: Outcome
+    error: ExecutionError | None
+    cached: frozenset[str]
+    duration_s: float | None
+    outputs: tuple[OutputFile, ...]
+    values: Values
+    left_out: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, prompt_id: str, raw: Any, *, node: str) -> Self:
+        """Read the value of `prompt_id` in the answer.
+
+        Raises:
+            NodeFault: there is nothing in it to judge the prompt by.
+        """
+        entry = _object(raw)
+        status = _object(entry.get("status"))
+        messages = _messages(status)
+        outcome = _outcome(messages, status)
+        if outcome is None:
+            raise NodeFault(node, f"its history does not say how prompt {prompt_id} ended")
+        found = _by_graph_node(entry.get("outputs"))
+        values, left_out = fit_values(_without_files(found))
+        return cls(
+            prompt_id=prompt_id,
+            outcome=outcome,
+            error=_error(messages) if outcome is Outcome.FAILED else None,
+            cached=_cached(messages),
+            duration_s=_duration_s(messages),
+            outputs=tuple(_outputs(found)),
+            values=values,
+            left_out=left_out,
+        )
+
+
+_Messages = list[tuple[str, dict[str, Any]]]
+
+
+def _messages(status: dict[str, Any]) -> _Messages:
+    """Return `[(name, data), ...]`: the start, what was cached, and the end."""
+    listed = status.get("messages")
+    return [
+        (message[0], _object(message[1]))
+        for message in (listed if isinstance(listed, list) else [])
+        if isinstance(message, list) and len(message) > 1 and isinstance(message[0], str)
+    ]
+
+
+def _outcome(messages: _Messages, status: dict[str, Any]) -> Outcome | None:
+    """Judge by the last message: `status_str` is "success" for a cycle found at run time too."""
+    names = [name for name, _ in messages]
+    if not names:
+        return {"success": Outcome.SUCCEEDED, "error": Outcome.FAILED}.get(
+            str(status.get("status_str"))
+        )
+    if names[-1] == "execution_success":
+        return Outcome.SUCCEEDED
+    return Outcome.INTERRUPTED if names[-1] == "execution_interrupted" else Outcome.FAILED
+
+
+def _error(messages: _Messages) -> ExecutionError | None:
+    raised = [data for name, data in messages if name == "execution_error"]
+    if not raised:
+        return None
+    data = raised[-1]
+    text = _TRACEBACK.sub("", str(data.get("exception_message") or "")).strip()
+    return ExecutionError(
+        graph_node=_text(data.get("node_id")),
+        class_type=_text(data.get("node_type")),
+        exception_type=_text(data.get("exception_type")) or "Exception",
+        message=text[:_MESSAGE_CHARACTERS],
+    )
+
+
+def _cached(messages: _Messages) -> frozenset[str]:
+    listed = [data.get("nodes") for name, data in messages if name == "execution_cached"]
+    return frozenset(str(node) for nodes in listed if isinstance(nodes, list) for node in nodes)
+
+
+def _duration_s(messages: _Messages) -> float | None:
+    stamps = [data.get("timestamp") for _, data in messages]
+    times = [stamp for stamp in stamps if isinstance(stamp, int | float)]
+    # A wall clock may be set back in between.
+    return max(0.0, (times[-1] - times[0]) / 1000) if len(times) > 1 else None
+
+
+def _by_graph_node(outputs: Any) -> Values:
+    """Return `{graph_node: {key: items}}` sorted, whatever custom nodes made of the shape."""
+    return {
+        graph_node: {
+            key: items if isinstance(items, list) else [items]
+            for key, items in sorted(_object(found).items())
+        }
+        for graph_node, found in sorted(_object(outputs).items(), key=_in_reading_order)
+    }
+
+
+def _in_reading_order(item: tuple[str, Any]) -> tuple[bool, int, str]:
+    """Sort 9 before 10; ids that are no numbers come last."""
+    graph_node = item[0]
+    is_number = graph_node.isascii() and graph_node.isdecimal() and len(graph_node) < _LONG_ID
+    return not is_number, int(graph_node) if is_number else 0, graph_node
+
+
+def _outputs(found: Values) -> Iterator[OutputFile]:
+    for graph_node, listed in found.items():
+        places: set[tuple[str, str, str]] = set()
+        for kind, items in listed.items():
+            for file in _files(items):
+                place = (file["filename"], _text(file.get("subfolder")) or "", _type(file))
+                if place in places:  # listed under a second key, as some custom nodes do
+                    continue
+                yield OutputFile(graph_node, kind, len(places), *place)
+                places.add(place)
+
+
+def _files(items: list[Any]) -> Iterator[dict[str, Any]]:
+    """Yield every file among *items*, or within one of them."""
+    for item in items:
+        if _is_file(item):
+            yield item
+        elif isinstance(item, dict):
+            yield from filter(_is_file, _flat(item.values()))
+        elif isinstance(item, list):
+            yield from filter(_is_file, item)
+
+
+def _without_files(found: Values) -> Values:
+    return {
+        graph_node: {key: [i for i in items if not _is_file(i)] for key, items in listed.items()}
+        for graph_node, listed in found.items()
+    }
+
+
+def _flat(found: Any) -> Iterator[Any]:
+    for item in found:
+        if isinstance(item, list):
+            yield from item
+        else:
+            yield item
+
+
+def _is_file(item: Any) -> bool:
+    name = item.get("filename") if isinstance(item, dict) else None
+    return isinstance(name, str) and bool(name)
+
+
+def _type(file: dict[str, Any]) -> str:
+    return _text(file.get("type")) or "output"  # what /view takes when it is not told
+
+
+def _object(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _text(found: Any) -> str | None:
+    return found if isinstance(found, str) else None

@@ -1,0 +1,57 @@
+"""Brings a job's input files to its node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from producer.contract.jobs import InputFile
+from producer.storage.object_keys import extension_of
+from producer.storage.object_store import ObjectStore
+from worker.comfyui.client import ComfyUI
+
+#: Under the node's input folder. Files there are named by their content, so they are shared.
+FOLDER: Final = "comfyfleet"
+
+
+class InputCarrier:
+    """Copies input files from S3 to one node, each content once."""
+
+    def __init__(self, objects: ObjectStore, comfyui: ComfyUI) -> None:
+        self._objects = objects
+        self._comfyui = comfyui
+
+    def bring(self, inputs: Mapping[str, InputFile], spool: Path) -> dict[str, str]:
+        """Have every input file at the node; return the value for each address.
+
+        Args:
+            spool: a folder for the time in between.
+
+        Raises:
+            StorageError: S3 does not give a file out, or not as it was handed in.
+            InvalidInput: the node does not take a file.
+            NodeError: the node does not answer.
+        """
+        return {address: self._bring(file, spool) for address, file in inputs.items()}
+
+    def _bring(self, file: InputFile, spool: Path) -> str:
+        if file.source.startswith("node:"):
+            return file.source.removeprefix("node:")
+        if file.sha256 and file.bytes is not None:
+            name = _name(file.sha256, file.name)
+            if self._comfyui.has_input(name, FOLDER, size_bytes=file.bytes):
+                return f"{FOLDER}/{name}"
+        path = spool / "input"
+        fetched = self._objects.fetch(file.source, path, sha256=file.sha256)
+        try:
+            return self._comfyui.upload(
+                path, name=_name(fetched.sha256, file.name), subfolder=FOLDER
+            )
+        finally:
+            path.unlink()
+
+
+def _name(sha256: str, original: str) -> str:
+    # Half of the hash is more than enough among the files of one node.
+    return sha256[:32] + extension_of(original)

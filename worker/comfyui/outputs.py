@@ -1,0 +1,38 @@
+"""Fetches what a prompt made: every file is spooled to disk, hashed on the way and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from producer.contract.errors import OutputDamaged
+from worker.comfyui.client import ComfyUI
+from worker.comfyui.file_checks import Damaged, FileCheck, FileFacts
+from worker.comfyui.history import OutputFile
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """An output file on this machine's disk, found to be whole."""
+
+    output: OutputFile
+    path: Path
+    facts: FileFacts
+
+
+def fetch_output(comfyui: ComfyUI, output: OutputFile, path: Path, *, node: str) -> Spooled:
+    """Copy one output file from its node into *path*.
+
+    Raises:
+        OutputDamaged: it is not there, came short, or its bytes are not what such a file holds.
+        NodeError: the node does not answer.
+    """
+    try:
+        with comfyui.view(output) as download, path.open("wb") as spool:
+            check = FileCheck(output.filename, download.media_type)
+            for chunk in download.chunks:
+                check.feed(chunk)
+                spool.write(chunk)
+        return Spooled(output, path, check.finish())
+    except Damaged as exc:
+        raise OutputDamaged(node, f"{output}: {exc}") from exc

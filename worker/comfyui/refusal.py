@@ -1,0 +1,115 @@
+"""What ComfyUI says when it refuses a graph, made readable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+_SHOWN_FAULTS: Final = 8
+_SHOWN_CHARACTERS: Final = 300
+
+#: ComfyUI 0.3.64 names the graph node of an unknown class nowhere but in these texts.
+_NODE_ID: Final = re.compile(r"#([^']+)")
+_CLASS: Final = re.compile(r"because node (.+) does not exist")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A refused graph, or the refused part of one.
+
+    Args:
+        message: what is wrong where, for a person.
+        node_errors: `{graph_node_id: {"class_type": str, "errors": [...]}}`, ComfyUI's own list;
+            an unknown class, which it keeps out of that list, is entered in the same form.
+    """
+
+    message: str
+    node_errors: dict[str, Any]
+
+    @classmethod
+    def read(cls, body: dict[str, Any]) -> Self:
+        """Read the answer to `POST /prompt`: a 400, or a 200 that holds `node_errors`."""
+        error = _object(body.get("error"))
+        node_errors = _object(body.get("node_errors")) or _unknown_class(error)
+        faults = list(_faults(node_errors))
+        if not faults:
+            return cls(_whole(error), {})
+        shown = "; ".join(faults[:_SHOWN_FAULTS])
+        more = len(faults) - _SHOWN_FAULTS
+        return cls(f"{shown}; and {more} more" if more > 0 else shown, node_errors)
+
+
+def _whole(error: dict[str, Any]) -> str:
+    """Return the reason of a refusal that blames no graph node."""
+    message, details = _text(error.get("message")), _text(error.get("details"))
+    if error.get("type") == "prompt_outputs_failed_validation" and not details:
+        details = "ComfyUI does not say why; 0.3.64 does so for a cycle of links"
+    return _joined(message, details)
+
+
+def _faults(node_errors: dict[str, Any]) -> Iterator[str]:
+    """Yield one phrase a fault: the graph node, its class, the input, what was expected."""
+    for graph_node, entry in node_errors.items():
+        place = f"graph node {graph_node} ({_object(entry).get('class_type')})"
+        for error in _object(entry).get("errors") or []:
+            yield _phrase(place, _object(error))
+
+
+def _phrase(place: str, error: dict[str, Any]) -> str:
+    extra = _object(error.get("extra_info"))
+    name = _text(extra.get("input_name"))
+    if error.get("type") == "missing_node_type":
+        return f"{place}: this ComfyUI does not have the class"
+    said, details = _text(error.get("message")), _text(error.get("details"))
+    if name:
+        place = f"{place}, input {name}"
+        details = _without_name(details, name)
+    if _choices(extra) == []:
+        details += ": the node has none to choose from"
+    if thrown := _text(extra.get("exception_type")):
+        details = f"{thrown} {details}"  # a KeyError's text alone is just the key
+    return f"{place}: {_joined(said, details)}"
+
+
+def _unknown_class(error: dict[str, Any]) -> dict[str, Any]:
+    """Return a `node_errors` for an unknown class, as 0.3.64 or 0.11 and newer tell of it."""
+    message, details = _text(error.get("message")), _text(error.get("details"))
+    extra = _object(error.get("extra_info"))
+    if error.get("type") == "missing_node_type":
+        graph_node, class_type = extra.get("node_id"), extra.get("class_type")
+    elif (node := _NODE_ID.search(details)) and (name := _CLASS.search(message)):
+        graph_node, class_type = node[1], name[1]
+    else:
+        return {}
+    entry = {"type": "missing_node_type", "message": message, "details": details}
+    return {str(graph_node): {"class_type": class_type, "errors": [entry]}}
+
+
+def _without_name(details: str, name: str) -> str:
+    """Return *details* without the input's name, which ComfyUI puts first or makes the whole of."""
+    for mark in (": ", ", ", " - "):
+        if details.startswith(name + mark):
+            return details.removeprefix(name + mark)
+    return "" if details == name else details
+
+
+def _choices(extra: dict[str, Any]) -> Any:
+    config = extra.get("input_config")
+    return config[0] if isinstance(config, list) and config else None
+
+
+def _joined(message: str, details: str) -> str:
+    if not details or details == message:
+        return message
+    return f"{message}: {details}"
+
+
+def _object(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _text(found: Any) -> str:
+    text = found if isinstance(found, str) else ""
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"

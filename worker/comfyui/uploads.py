@@ -1,0 +1,101 @@
+"""Input files on their way to a node."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from producer.contract.errors import InvalidInput
+from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
+
+_CHUNK_BYTES: Final = 128 << 10
+
+#: Why `/upload/image` does not take a file, as in ComfyUI 0.3.64 and 0.33.
+_REFUSALS: Final[dict[int, str]] = {
+    HTTPStatus.BAD_REQUEST: "it does not take a file of this name",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the file is larger than it takes",
+}
+
+
+def upload_file(connection: Connection, path: Path, *, name: str, subfolder: str) -> str:
+    """Send the file to `/upload/image`, which takes any kind, and return the name it got."""
+    form = FileForm(path, part="image", name=name, fields={"type": "input", "subfolder": subfolder})
+    response = connection.send(
+        "POST",
+        "/upload/image",
+        data=form,
+        headers={"Content-Type": form.content_type},
+        connect_s=READ_S,  # it bounds each write too, and ComfyUI's loop may pause for seconds
+    )
+    if why := _REFUSALS.get(response.status_code):
+        raise InvalidInput(f"input {name} cannot go to node {connection.node}: {why}")
+    stored = connection.object_in(response)
+    stored_name, folder = stored.get("name"), stored.get("subfolder")
+    if not isinstance(stored_name, str):
+        raise connection.fault(response, "without the name under which the file is stored")
+    return f"{folder}/{stored_name}" if folder else stored_name
+
+
+def is_stored(connection: Connection, *, name: str, subfolder: str, size_bytes: int) -> bool:
+    """Tell whether an input file of this name and size is there."""
+    response = connection.send(
+        "HEAD",
+        "/view",
+        params={"filename": name, "subfolder": subfolder, "type": "input"},
+        headers={"Accept-Encoding": "identity"},  # so that Content-Length is the file's own
+        read_s=SMALL_READ_S,
+    )
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        return False
+    return connection.accepted(response).headers.get("Content-Length") == str(size_bytes)
+
+
+class FileForm:
+    """A multipart form of one file and some fields, read from the disk as it is sent.
+
+    requests' own `files=` puts the whole body together in memory first.
+    """
+
+    def __init__(self, path: Path, *, part: str, name: str, fields: Mapping[str, str]) -> None:
+        boundary = secrets.token_hex(16)
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        self._path = path
+        self._file_bytes = path.stat().st_size
+        start = f"--{boundary}\r\nContent-Disposition: form-data; name="
+        plain = "".join(f'{start}"{key}"\r\n\r\n{value}\r\n' for key, value in fields.items())
+        # ComfyUI's server (aiohttp) reads filename* and takes any character in it as it is; in a
+        # plain filename it drops backslashes, and nobody agrees on how to write a quote.
+        file = f"{start}\"{part}\"; filename*=utf-8''{quote(name, safe='')}\r\n\r\n"
+        self._head = (plain + file).encode()
+        self._tail = f"\r\n--{boundary}--\r\n".encode()
+
+    def __len__(self) -> int:
+        """Return the body's length in bytes; requests makes the Content-Length of it."""
+        return len(self._head) + self._file_bytes + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the body.
+
+        Raises:
+            InvalidInput: the file cannot be read, or is no longer as long as it was. As an
+                OSError it would pass for a broken connection.
+        """
+        yield self._head
+        yield from self._file()
+        yield self._tail
+
+    def _file(self) -> Iterator[bytes]:
+        left = self._file_bytes
+        try:
+            with self._path.open("rb") as file:
+                while chunk := file.read(min(left, _CHUNK_BYTES)):
+                    left -= len(chunk)
+                    yield chunk
+        except OSError as exc:
+            raise InvalidInput(f"{self._path.name} cannot be read: {exc.strerror}") from exc
+        if left:
+            raise InvalidInput(f"{self._path.name} became shorter while it was sent")

@@ -1,0 +1,122 @@
+"""What one prompt is heard to do."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Any, Final, Self
+
+from producer.contract.jobs import Progress
+from worker.comfyui.progress import ProgressTally
+
+_log = logging.getLogger(__name__)
+
+#: After these it is worth looking into the history. `execution_success` is not among them: in
+#: one of nine cases the entry is made only after it (measured on ComfyUI 0.3.64).
+_ENDS: Final = frozenset({"execution_error", "execution_interrupted"})
+
+
+class Watch:
+    """The messages of one prompt, from before it is posted until it is closed.
+
+    All of it is hints. A message may be lost, an error may concern a part of the graph alone;
+    the node's history has the last word, and has to be asked now and then in any case.
+    """
+
+    def __init__(
+        self,
+        prompt_id: str,
+        *,
+        graph_nodes: Collection[str],
+        on_change: Callable[[Watch], None] | None,
+        on_close: Callable[[Watch], None],
+    ) -> None:
+        self.prompt_id = prompt_id
+        self._tally = ProgressTally(graph_nodes)
+        self._progress = Progress(graph_nodes=len(graph_nodes))
+        self._last_heard: float | None = None
+        self._on_change = on_change
+        self._on_close = on_close
+        self._changed = threading.Condition()
+        self._hint = False  # an end was heard, and no wait has returned it yet
+        self._news = False  # the same for progress, and for the first message
+        self._woken = False
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop watching."""
+        self.close()
+
+    @property
+    def progress(self) -> Progress:
+        """The latest that was heard."""
+        return self._progress
+
+    @property
+    def last_heard(self) -> float | None:
+        """When the last message came, by `time.monotonic()`.
+
+        None as long as none has; the first one comes when the prompt begins to run.
+        """
+        return self._last_heard
+
+    def wait(self, timeout: float, *, or_progress: bool = False) -> bool:
+        """Wait until the prompt seems to have ended.
+
+        Every hint is handed out once, so that a wrong one cannot make its reader spin.
+
+        Args:
+            timeout: seconds.
+            or_progress: return at the first message and at each change of progress as well.
+
+        Returns:
+            True when an end was heard: look into the history now. False when the time is over,
+            the prompt began or came further, or `wake` was called.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._hint or self._woken or (or_progress and self._news), timeout
+            )
+            hint = self._hint
+            self._hint = self._news = self._woken = False
+            return hint
+
+    def wake(self) -> None:
+        """Let a wait return now, or the next one at once."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop watching; a wait returns."""
+        self._on_close(self)
+        self.wake()
+
+    def hear(self, kind: str, data: dict[str, Any]) -> None:
+        """Take a message of this prompt; called by the socket's thread alone."""
+        # A blocked part of the graph sends an error too, without a time; the rest goes on.
+        ended = (kind in _ENDS and "timestamp" in data) or _is_last(kind, data)
+        progress = self._tally.add(kind, data)
+        with self._changed:
+            news = progress != self._progress or self._last_heard is None
+            self._last_heard = time.monotonic()
+            self._progress = progress
+            self._hint |= ended
+            self._news |= news
+            if ended or news:
+                self._changed.notify_all()
+        if (ended or news) and self._on_change is not None:
+            try:
+                self._on_change(self)
+            except Exception:  # noqa: BLE001 - the socket serves other prompts too
+                _log.exception("prompt %s: its progress could not be passed on", self.prompt_id)
+
+
+def _is_last(kind: str, data: dict[str, Any]) -> bool:
+    """Tell whether nothing more will come; the history entry exists by then."""
+    return kind == "executing" and data.get("node") is None
