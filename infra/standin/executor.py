@@ -1,0 +1,68 @@
+"""The one thread that executes prompts, one after the other, as ComfyUI's does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from infra.standin.gpu import Gpu, Stopped
+from infra.standin.journal import Journal
+from infra.standin.prompt_queue import Item, PromptQueue
+from infra.standin.prompt_run import PromptRun
+from infra.standin.sockets import Sockets
+from infra.standin.teller import Teller
+
+_log = logging.getLogger(__name__)
+
+
+class Executor:
+    """Runs what the queue hands out, until it is stopped or something escapes from a prompt."""
+
+    def __init__(self, *, gpu: Gpu, queue: PromptQueue, sockets: Sockets, journal: Journal) -> None:
+        self._gpu = gpu
+        self._queue = queue
+        self._sockets = sockets
+        self._journal = journal
+        self._current: tuple[str | None, PromptRun] | None = None
+        self._thread = threading.Thread(target=self._run, name="standin-executor", daemon=True)
+
+    def start(self) -> None:
+        """Begin to execute."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a running graph node is cut short where it takes up time."""
+        self._gpu.stopped.set()
+        self._queue.close()
+        self._thread.join()
+
+    def current_graph_node(self, client_id: str) -> str | None:
+        """Return the graph node that runs for *client_id*; a socket that comes back is told it."""
+        whose, run = self._current or (None, None)
+        return run.graph_node if run and whose == client_id else None
+
+    def _run(self) -> None:
+        try:
+            while (item := self._queue.take()) is not None:
+                self._execute(item)
+        except Stopped:
+            return
+        except BaseException:  # noqa: BLE001 - whatever escapes ends ComfyUI's thread and nothing else
+            _log.exception("the executing thread ended; only a restart helps")
+
+    def _execute(self, item: Item) -> None:
+        self._gpu.free()
+        _, prompt_id, _, extra_data, _ = item
+        client_id, job = extra_data.get("client_id"), extra_data.get("job_id")
+        note = self._journal.begin(prompt_id, client_id=client_id, job=job)
+        is_current = self._gpu.options.is_current
+        teller = Teller(self._sockets, prompt_id, client_id, thins_progress=is_current)
+        run = PromptRun(
+            item, gpu=self._gpu, interrupted=self._queue.interrupted, teller=teller, note=note
+        )
+        self._current = (client_id, run)
+        outcome = run.execute()
+        self._current = None
+        self._journal.end(note, outcome)
+        self._queue.finish(run.history_entry())
+        teller.end_prompt()

@@ -1,0 +1,1 @@
+"""The classes of graph nodes that a stand-in has."""

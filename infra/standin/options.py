@@ -1,0 +1,47 @@
+"""What a stand-in node is told when it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Version = Literal["0.3.64", "0.33.0"]
+
+#: Model files that the node says it has, by kind. They make the seed graph valid.
+DEFAULT_MODELS: Mapping[str, tuple[str, ...]] = {
+    "checkpoints": ("sd_xl_base_1.0.safetensors", "v1-5-pruned-emaonly.safetensors"),
+    "clip_vision": ("clip_vision_g.safetensors",),
+    "controlnet": ("control-lora-depth-rank256.safetensors",),
+    "diffusion_models": ("flux1-dev.safetensors",),
+    "loras": ("detail-tweaker.safetensors",),
+    "text_encoders": ("clip_l.safetensors", "t5xxl_fp16.safetensors"),
+    "vae": ("ae.safetensors",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandinOptions:
+    """How one stand-in node behaves; nothing in it changes while the node runs.
+
+    Durations are seconds. ``models`` maps a kind of ``GET /models`` to file names. ``classes`` adds
+    graph node classes in the form of ``GET /object_info``: ``{name: {"input": {"required": …},
+    "output": [type, …], "output_node": bool}}``.
+    """
+
+    directory: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    version: Version = "0.33.0"
+    step_seconds: float = 0.05
+    load_seconds: float = 0.5
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_MODELS))
+    classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    previews: bool = False
+    max_upload_bytes: int = 104_857_600
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the node behaves as ComfyUI 0.33 does rather than as 0.3.64."""
+        return self.version != "0.3.64"

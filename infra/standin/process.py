@@ -1,0 +1,75 @@
+"""Stand-in nodes for code without an event loop: in a thread, or as a process that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from infra.standin.options import StandinOptions
+from infra.standin.server import Standin
+
+_READY = "standin ready on "
+_PATIENCE_S = 10.0
+
+
+@contextmanager
+def standin_thread(options: StandinOptions) -> Iterator[Standin]:
+    """Serve a stand-in from a background thread while the block runs."""
+    node = Standin(options)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="standin", daemon=True)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(node.start(), loop).result(_PATIENCE_S)
+        try:
+            yield node
+        finally:
+            asyncio.run_coroutine_threadsafe(node.stop(), loop).result(_PATIENCE_S)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+class StandinProcess:
+    """A stand-in as a process of its own; ``process`` can be killed like any ComfyUI.
+
+    ``arguments`` are those of ``python -m infra.standin`` beside ``--dir`` and ``--port``.
+    """
+
+    def __init__(self, directory: Path, *arguments: str, port: int = 0) -> None:
+        command = [sys.executable, "-m", "infra.standin", "--dir", str(directory)]
+        self.process = subprocess.Popen(  # noqa: S603 - our own module
+            [*command, "--port", str(port), *arguments], stdout=subprocess.PIPE, text=True
+        )
+        self.url = self._wait_ready()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the process and wait for it."""
+        self.process.terminate()
+        try:
+            self.process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout:
+            self.process.stdout.close()
+
+    def _wait_ready(self) -> str:
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if not line.startswith(_READY):
+            self.stop()
+            raise RuntimeError(f"the stand-in did not start, exit code {self.process.returncode}")
+        return line.removeprefix(_READY).strip()

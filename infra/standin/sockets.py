@@ -1,0 +1,154 @@
+"""The websocket of a stand-in: who hears what, and how a socket goes deaf."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import struct
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import WSMessage, WSMsgType, web
+from PIL import Image
+
+_PREVIEW = 1
+_PREVIEW_WITH_METADATA = 4
+_FORMATS = {"JPEG": 1, "PNG": 2}
+
+#: What a new socket is told at once, by its client id: ``[{"type": …, "data": …}, …]``.
+Greeting = Callable[[str], list[dict[str, Any]]]
+
+
+class Sockets:
+    """The connected sockets by client id; one publisher writes to them in turn, as in ComfyUI.
+
+    A slow reader therefore holds up everybody, and a socket is forgotten when *any* socket of its
+    client id closes (0.3.64 and 0.33.0).
+    """
+
+    def __init__(self, features: Mapping[str, Any]) -> None:
+        self._features = features
+        self._registered: dict[str, web.WebSocketResponse] = {}
+        self._flags: dict[str, Mapping[str, Any]] = {}
+        self._transports: set[asyncio.Transport] = set()
+        self._messages: asyncio.Queue[Callable[[], Any]] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+
+    def send(self, type_: str, data: Mapping[str, Any], client_id: str | None) -> None:
+        """Publish a message to one client, or to all with None. Any thread may call it."""
+        self._post(lambda: self._publish(json.dumps({"type": type_, "data": data}), client_id))
+
+    def send_status(self, remaining: int) -> None:
+        """Tell everybody how many prompts remain."""
+        self.send("status", {"status": exec_info(remaining)}, None)
+
+    def send_preview(
+        self, picture: Image.Image, kind: str, place: Mapping[str, str], client_id: str | None
+    ) -> None:
+        """Publish a picture as a binary frame: event 4 to a client that asked for it, else 1.
+
+        *kind* is ``JPEG`` or ``PNG``; *place* has ``node_id`` and ``prompt_id``.
+        """
+        body = io.BytesIO()
+        picture.convert("RGB").save(body, kind, compress_level=1)
+        if self.wants_metadata(client_id):
+            head = _described(place, kind)
+        else:
+            head = struct.pack(">II", _PREVIEW, _FORMATS[kind])
+        frame = head + body.getvalue()
+        self._post(lambda: self._publish(frame, client_id))
+
+    def wants_metadata(self, client_id: str | None) -> bool:
+        """Whether the client negotiated ``supports_preview_metadata``; True itself, not truthy."""
+        flags = self._flags.get(client_id or "", {})
+        return flags.get("supports_preview_metadata") is True
+
+    async def publish(self) -> None:
+        """Write messages out until cancelled.
+
+        Raises:
+            TypeError: a client id that is a JSON list or object. It ends ComfyUI's process.
+        """
+        while True:
+            await (await self._messages.get())()
+
+    async def serve(self, request: web.Request, greeting: Greeting) -> web.WebSocketResponse:
+        """Handle `GET /ws?clientId=…`."""
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        client_id = request.query.get("clientId") or uuid.uuid4().hex
+        self._registered[client_id] = socket
+        self._flags.pop(client_id, None)
+        if request.transport:
+            self._transports.add(request.transport)
+        try:
+            for message in greeting(client_id):
+                await socket.send_json(message)
+            await self._listen(socket, client_id)
+        finally:
+            self._registered.pop(client_id, None)
+            self._transports -= {request.transport}
+        return socket
+
+    def drop(self) -> None:
+        """Cut every socket off without a word, as the end of ComfyUI's process does (code 1006)."""
+        for transport in self._transports:
+            transport.abort()
+
+    async def _listen(self, socket: web.WebSocketResponse, client_id: str) -> None:
+        is_first = True
+        async for frame in socket:
+            message = _parsed(frame)
+            if is_first and message.get("type") == "feature_flags":
+                self._flags[client_id] = message.get("data", {})
+                await socket.send_json({"type": "feature_flags", "data": self._features})
+            is_first = is_first and not message
+
+    def _post(self, write: Callable[[], Any]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._messages.put_nowait, write)
+
+    async def _publish(self, frame: str | bytes, client_id: str | None) -> None:
+        if client_id is None:
+            hearers = list(self._registered.values())
+        else:
+            hearers = [self._registered[client_id]] if client_id in self._registered else []
+        for socket in hearers:
+            try:
+                if isinstance(frame, str):
+                    await socket.send_str(frame)
+                else:
+                    await socket.send_bytes(frame)
+            except ConnectionError:
+                continue
+
+
+def exec_info(remaining: int) -> dict[str, Any]:
+    """Return what `GET /prompt` and `status` say of the queue."""
+    return {"exec_info": {"queue_remaining": remaining}}
+
+
+def _parsed(frame: WSMessage) -> dict[str, Any]:
+    """Return a JSON object from a client, or an empty one for whatever else it sent."""
+    if frame.type != WSMsgType.TEXT:
+        return {}
+    try:
+        message = json.loads(frame.data)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _described(place: Mapping[str, str], kind: str) -> bytes:
+    graph_node = place["node_id"]
+    about = {
+        **place,
+        "display_node_id": graph_node,
+        "parent_node_id": None,
+        "real_node_id": graph_node,
+        "image_type": f"image/{kind.lower()}",
+    }
+    metadata = json.dumps(about).encode()
+    return struct.pack(">II", _PREVIEW_WITH_METADATA, len(metadata)) + metadata
