@@ -1,0 +1,105 @@
+"""``python -m infra.local up``: the embedded stack as a command; `comfyfleet up` starts it so."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.interrupts import exit_on_signals
+from infra.stack import LocalStack, Options
+from infra.state_dir import StateDirInUse
+from producer.contract.errors import FleetError
+
+_NOT_REACHABLE: Final = 3
+_REFUSED: Final = 4
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _local() -> None:
+    """A whole fleet on this machine."""
+
+
+@app.command()
+def up(
+    *,
+    state: Annotated[Path, typer.Option(help="Where data and logs are kept.")] = Path(
+        ".comfyfleet"
+    ),
+    nodes: Annotated[int, typer.Option(min=0, help="How many stand-in nodes.")] = 2,
+    comfyui: Annotated[
+        str, typer.Option(help="Real ComfyUIs instead, as URL,URL,...", show_default=False)
+    ] = "",
+    redis_url: Annotated[
+        str | None, typer.Option(help="A Redis of yours instead of the embedded one.")
+    ] = None,
+    s3_endpoint: Annotated[
+        str | None, typer.Option(help="An S3 store of yours instead of the embedded one.")
+    ] = None,
+    s3_bucket: Annotated[str, typer.Option(envvar="COMFYFLEET_S3_BUCKET")] = "comfyfleet",
+    pool: Annotated[str, typer.Option(help="The pool that the nodes are in.")] = "default",
+    echo: Annotated[bool, typer.Option(help="Show what the services write, too.")] = False,
+) -> None:
+    """Start Redis, an S3 store, nodes and workers; stay until Ctrl-C, then stop them all."""
+    options = Options(
+        state_dir=state,
+        standin_nodes=nodes,
+        comfyui_urls=tuple(url.strip() for url in comfyui.split(",") if url.strip()),
+        redis_url=redis_url,
+        s3_endpoint_url=s3_endpoint,
+        s3_bucket=s3_bucket,
+        pool=pool,
+        echo=_echo if echo else None,
+    )
+    with LocalStack(options) as stack:
+        _announce(stack)
+        stack.wait()
+
+
+def _announce(stack: LocalStack) -> None:
+    rows = {**stack.addresses, "logs": str(stack.logs_dir)}
+    settings_file = shlex.quote(stack.settings_env["COMFYFLEET_CONFIG"])
+    console = Console(soft_wrap=True)
+    if console.is_terminal:
+        table = Table.grid(padding=(0, 3))
+        for what, where in rows.items():
+            table.add_row(f"[bold]{what}[/bold]", where)
+        console.print(table)
+    else:
+        for what, where in rows.items():
+            print(f"{what}: {where}")  # noqa: T201
+    console.print(
+        "The stack is up. From another shell:\n"
+        f"  export COMFYFLEET_CONFIG={settings_file}\n"
+        "  comfyfleet submit graph.json --wait\n"
+        "Ctrl-C stops it.",
+        highlight=False,
+    )
+
+
+def _echo(service: str, line: str) -> None:
+    sys.stderr.write(f"{service:>12} | {line}\n")
+
+
+def main() -> None:
+    """Run the command; exit codes are those of `comfyfleet` (3 not reachable, 4 refused)."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("infra").setLevel(logging.INFO)
+    try:
+        with exit_on_signals():
+            app(prog_name="comfyfleet")
+    except FleetError as exc:
+        sys.stderr.write(f"comfyfleet: {exc}\n")
+        sys.exit(_REFUSED if isinstance(exc, StateDirInUse) else _NOT_REACHABLE)
+
+
+if __name__ == "__main__":
+    main()

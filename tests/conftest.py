@@ -1,0 +1,69 @@
+"""Fixtures of every ring: real servers, each started when a test first asks for it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from infra.background import BackgroundSupervisor
+from infra.nodes import Node
+from infra.seaweed import Seaweed
+from infra.supervisor import Supervisor
+from infra.valkey import Valkey
+from tests import servers
+
+_bucket_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory) -> Iterator[BackgroundSupervisor]:
+    with BackgroundSupervisor(Supervisor(tmp_path_factory.mktemp("logs"))) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture(scope="session")
+def redis_server(services, tmp_path_factory) -> Valkey:
+    return servers.start_redis(services, tmp_path_factory.mktemp("redis"))
+
+
+@pytest.fixture
+def redis_client(redis_server) -> Iterator[redis.Redis]:
+    """A client that reads text, on a server that holds nothing."""
+    with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory) -> Iterator[Seaweed]:
+    with servers.running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_bucket(s3_server) -> Iterator[str]:
+    """The name of a new, empty bucket."""
+    name = f"test-{next(_bucket_numbers)}"
+    with s3_server.client() as s3:
+        s3.create_bucket(Bucket=name)
+        yield name
+        s3.delete_bucket(Bucket=name)  # this store drops its objects with it
+
+
+@pytest.fixture
+def start_standin(tmp_path) -> Iterator[Callable[..., Node]]:
+    """Call it with arguments of ``python -m infra.standin`` for a node that lives as the test."""
+    numbers = itertools.count(1)
+    with BackgroundSupervisor(Supervisor(tmp_path / "logs")) as supervisor:
+        yield lambda *arguments: servers.start_standin(
+            supervisor, tmp_path / f"standin-{next(numbers)}", *arguments
+        )
+
+
+@pytest.fixture
+def standin(start_standin) -> Node:
+    """A stand-in node that is quick."""
+    return start_standin("--step-seconds", "0.01", "--load-seconds", "0.05")

