@@ -1,0 +1,33 @@
+"""Copies a job's artifacts from S3 to this machine's disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from producer.cli.output import hint
+from producer.client import Producer
+from producer.contract.errors import FleetError
+from producer.contract.jobs import Artifact, Job
+
+
+def fetch_all(fleet: Producer, job: Job, folder: Path) -> list[Path]:
+    """Copy every artifact of a job into *folder*, each checked against its sha256.
+
+    Returns:
+        The paths, named `<job>-<graph node>-<index>.<ending>` as their keys are.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise FleetError(f"{folder} cannot be made: {exc.strerror}") from exc
+    paths = []
+    for artifact in job.artifacts:
+        path = folder / _name(job, artifact)
+        fleet.fetch(artifact, path)
+        hint(f"saved {path}")
+        paths.append(path)
+    return paths
+
+
+def _name(job: Job, artifact: Artifact) -> str:
+    return f"{job.id}-{artifact.key.rpartition('/')[2]}"

@@ -1,0 +1,46 @@
+"""The `comfyfleet` command and its parts."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from producer.cli import jobs, nodes, processes
+from producer.cli.submit import submit
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="One queue in front of many ComfyUI machines.",
+    epilog="Exit status: 0 good, 1 some jobs failed, 2 usage, 3 fleet not reachable, "
+    "4 refused, 5 timed out, 130 interrupted.",
+)
+app.command()(submit)
+app.add_typer(jobs.app, name="job")
+app.add_typer(nodes.app, name="node")
+for command in (processes.worker, processes.up, processes.demo):
+    app.command(context_settings=processes.PASS_ON)(command)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the form of typer's callbacks
+    if wanted:
+        typer.echo(f"comfyfleet {version('comfyfleet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and end."),
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
+
+
+def main() -> None:
+    """Run the command."""
+    app()

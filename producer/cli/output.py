@@ -1,0 +1,126 @@
+"""How the command speaks: data on stdout, talk on stderr, JSON when asked, codes at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any, Final
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+
+from producer.contract.errors import (
+    FleetError,
+    FleetUnreachable,
+    InvalidJob,
+    JobNotFound,
+    JobNotSucceeded,
+    KeyReused,
+    StorageError,
+    WaitTimeout,
+)
+from producer.contract.settings import InvalidSettings
+
+#: For tables and tales; plain text when stdout is a pipe, whatever its width.
+OUT: Final = Console(soft_wrap=True, highlight=False)
+#: For progress, hints and errors.
+ERR: Final = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+class Exit(IntEnum):
+    """What the command's exit status means."""
+
+    GOOD = 0
+    JOBS_FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    TIMED_OUT = 5
+    INTERRUPTED = 130
+
+
+_STATUS: Final[tuple[tuple[type[FleetError], Exit], ...]] = (
+    (JobNotSucceeded, Exit.JOBS_FAILED),
+    (InvalidSettings, Exit.USAGE),
+    (FleetUnreachable, Exit.UNREACHABLE),
+    (StorageError, Exit.UNREACHABLE),
+    (WaitTimeout, Exit.TIMED_OUT),
+    (InvalidJob, Exit.REFUSED),
+    (JobNotFound, Exit.REFUSED),
+    (KeyReused, Exit.REFUSED),
+)
+
+
+def exit_status(error: FleetError) -> Exit:
+    """Return the exit status that tells of *error*."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), Exit.JOBS_FAILED)
+
+
+@contextmanager
+def answering(*, as_json: bool) -> Iterator[None]:
+    """End the command well or with a clear word; never with a traceback of ours."""
+    try:
+        yield
+    except FleetError as exc:
+        complain(exc, as_json=as_json)
+        raise typer.Exit(exit_status(exc)) from exc
+    except KeyboardInterrupt:
+        ERR.print("interrupted; nothing was cancelled")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def complain(error: FleetError, *, as_json: bool) -> None:
+    """Say what went wrong, and what to try."""
+    if as_json:
+        told = {
+            "type": type(error).__name__,
+            "message": error.message,
+            "field": getattr(error, "field", None),
+            "graph_node": getattr(error, "graph_node", None),
+            "advice": error.advice,
+        }
+        print_json({"error": {name: value for name, value in told.items() if value}})
+        return
+    ERR.print(f"[bold red]error:[/] {_plain(error.message)}")
+    if error.advice:
+        ERR.print(f"  try: {_plain(error.advice)}")
+
+
+def print_json(value: BaseModel | dict[str, Any]) -> None:
+    """Print one JSON object on a line of its own."""
+    if isinstance(value, BaseModel):
+        text = value.model_dump_json(exclude_none=True)
+    else:
+        text = json.dumps(value, separators=(",", ":"))
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_line(text: str) -> None:
+    """Print a line of data, just as it is."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def hint(text: str) -> None:
+    """Say something that is no data."""
+    ERR.print(f"[dim]{_plain(text)}[/]")
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    number = float(count)
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:  # noqa: PLR2004 - the step of the units
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def _plain(text: str) -> str:
+    """Keep rich from reading `[input]` in a file name as markup."""
+    return text.replace("[", r"\[")

@@ -1,0 +1,56 @@
+"""Commands that become another process: a worker, the embedded stack, the demo.
+
+They are started as processes and never imported, so that neither a GPU node's nor a web
+backend's installation has to carry the other's libraries.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import Final, NoReturn
+
+import typer
+
+from producer.cli.output import Exit, complain
+from producer.contract.errors import FleetError
+
+#: Options belong to the process that is started; it also answers --help.
+PASS_ON: Final = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+}
+
+
+def worker(context: typer.Context) -> None:
+    """Serve one ComfyUI: --comfyui URL --name NAME [--pool P]."""
+    _become("worker", *context.args)
+
+
+def up(context: typer.Context) -> None:
+    """Start a whole fleet here and keep it: Redis, S3, nodes, workers."""
+    _need_local()
+    _become("infra.local", "up", *context.args)
+
+
+def demo(context: typer.Context) -> None:
+    """Render 8 jobs over 2 nodes on a fleet of its own, check every artifact, and end."""
+    _need_local()
+    _become("infra.local", "demo", *context.args)
+
+
+def _need_local() -> None:
+    if find_spec("aiohttp") is None:
+        complain(
+            FleetError("this needs the extra 'local'", advice="pip install 'comfyfleet[local]'"),
+            as_json=False,
+        )
+        raise typer.Exit(Exit.USAGE)
+
+
+def _become(module: str, *args: str) -> NoReturn:
+    """Replace this process, so that signals and the exit status are the other's own."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *args])  # noqa: S606 - our own module

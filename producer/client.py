@@ -1,0 +1,288 @@
+"""The library that a web backend imports: hand jobs in, watch them, fetch what they made.
+
+    from producer.client import Producer
+
+    fleet = Producer.from_env()
+    job = fleet.submit(graph, params={"6.text": "a red fox", "3.seed": 7})
+    job = fleet.wait(job.id, timeout=timedelta(minutes=2))
+    url = fleet.url(job.artifacts[0])
+
+A Producer may be shared by threads. producer.aio has the same for asyncio.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Self
+
+from producer.contract.errors import (
+    FleetError,
+    InvalidJob,
+    JobNotFound,
+    JobNotSucceeded,
+    WaitTimeout,
+)
+from producer.contract.ids import JobId, parse_job_id
+from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
+from producer.contract.nodes import Node
+from producer.contract.queues import Tier
+from producer.contract.settings import Settings, load_settings
+from producer.dispatch import Dispatch
+from producer.intake import GraphLike, InputLike, Intake, Request
+from producer.storage.object_store import ObjectStore
+from producer.store.connection import connect
+from producer.store.events import EventStream
+from producer.store.job_store import Cancelled, JobStore
+from producer.store.node_store import NodeStore
+
+_log = logging.getLogger(__name__)
+
+#: A watcher looks at the record itself this often, in case the stream lost an entry.
+LOOK_EVERY: Final = timedelta(seconds=5)
+
+
+class Producer:
+    """A fleet, as those see it who hand in jobs. Connections open at the first need."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._redis = connect(settings)
+        self._jobs = JobStore(self._redis, keep_ended=timedelta(seconds=settings.keep_ended_s))
+        self._nodes = NodeStore(self._redis, lease=timedelta(seconds=settings.lease_s))
+        self._objects = ObjectStore(settings)
+        self._intake = Intake(settings, nodes=self._nodes, objects=self._objects)
+        self._events = EventStream(self._redis)
+        self._dispatch = Dispatch(settings)
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """Return a producer with the settings of the environment or the settings file.
+
+        It loads Celery now (0.6 s), so that a backend's first request need not wait for it.
+
+        Raises:
+            InvalidSettings: a setting makes no sense.
+        """
+        import_module("celery_config").app.finalize()
+        return cls(load_settings(**overrides))
+
+    def submit(
+        self,
+        graph: GraphLike,
+        *,
+        params: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, InputLike] | None = None,
+        pool: str = "default",
+        tier: Tier | str = Tier.DEFAULT,
+        pin: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        owner: str = "",
+        idempotency_key: str | None = None,
+        start_within: timedelta | None = None,
+        run_within: timedelta | None = None,
+    ) -> Job:
+        """Hand in one job and return its record, at once.
+
+        Args:
+            graph: ComfyUI's API format, bare or in the `{"prompt": ...}` envelope.
+            params: values by address: `6.text`, `Positive Prompt.text` or `KSampler.seed`.
+            inputs: files by address; see `InputLike`.
+            pin: the one node that may run it.
+            metadata: text of yours that stays with the job and its artifacts.
+            idempotency_key: the same key again, for the same owner, gives the same job.
+            start_within: if no node has started it by then, it ends as expired.
+            run_within: an attempt that takes longer is stopped, and the job ends as failed.
+
+        Raises:
+            InvalidJob: the request cannot work; field or graph node is named, nothing was made.
+            KeyReused: the idempotency key belongs to another request.
+            FleetUnreachable, StorageError: Redis, or S3 for input files, does not serve us.
+        """
+        request = Request(
+            graph=graph,
+            params=params or {},
+            inputs=inputs or {},
+            pool=pool,
+            tier=tier,
+            pin=pin,
+            metadata=metadata or {},
+            owner=owner,
+            idempotency_key=idempotency_key,
+            start_within=start_within,
+            run_within=run_within,
+        )
+        submission, template = self._intake.check(request)
+        job_id, is_new = self._jobs.add(submission, graph=template)
+        if is_new:
+            self._wake(job_id, queue=submission.queue, priority=submission.tier.priority)
+        return self._jobs.get(job_id)
+
+    def get(self, job_id: str) -> Job:
+        """Read one job.
+
+        Raises:
+            JobNotFound: no such job, or its record has expired.
+        """
+        return self._jobs.get(_job_id(job_id))
+
+    def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:
+        """Return the job once it has succeeded.
+
+        Raises:
+            JobNotSucceeded: it ended otherwise; the error carries the job.
+            WaitTimeout: it is not over yet, and goes on.
+        """
+        for _ in self.stream(job_id, timeout=timeout):
+            pass
+        job = self.get(job_id)
+        if not job.done and timeout is not None:
+            raise WaitTimeout(job.id, timeout.total_seconds(), job.status)
+        return succeeded(job)
+
+    def stream(
+        self, *job_ids: str, timeout: timedelta | None = None, after: str | None = None
+    ) -> Iterator[JobEvent]:
+        """Give the events of some jobs as they happen, the present state of each first.
+
+        It ends when all of them have ended, each with an event of a terminal status.
+
+        Args:
+            timeout: stop after that, whatever the jobs do.
+            after: the id of the last event seen; what came since is given first.
+        """
+        deadline = Deadline(timeout)
+        position = after or self._events.end()
+        open_jobs = set()
+        for job in self._find(job_ids):
+            yield snapshot(job, position)
+            open_jobs |= set() if job.done else {job.id}
+        look = Deadline(LOOK_EVERY)
+        while open_jobs and not deadline.is_over:
+            for event in self._events.read(position, wait=min(deadline.left, LOOK_EVERY)):
+                position = event.id
+                if event.job in open_jobs:
+                    open_jobs -= {event.job} if event.status.is_terminal else set()
+                    yield event
+            if look.is_over:
+                # The stream is trimmed, and a Redis that died may have lost its end.
+                for job in self._find(open_jobs):
+                    if job.done:
+                        open_jobs.discard(job.id)
+                        yield snapshot(job, position)
+                look = Deadline(LOOK_EVERY)
+
+    def cancel(self, job_id: str) -> Cancelled:
+        """Ask for the job's end and return what the request met.
+
+        Raises:
+            JobNotFound: no such job.
+        """
+        return self._jobs.cancel(_job_id(job_id))
+
+    def nodes(self) -> list[Node]:
+        """Return every node the fleet has heard of in the last week, by name."""
+        return self._nodes.nodes()
+
+    def url(self, artifact: Artifact, *, expires: timedelta = timedelta(hours=1)) -> str:
+        """Return a presigned URL under which anybody can fetch the artifact for a while."""
+        return self._objects.presigned_url(
+            artifact.key, expires=expires, download_name=artifact.name
+        )
+
+    def fetch(self, artifact: Artifact, path: Path) -> None:
+        """Copy an artifact into a file and check that it is what the record says.
+
+        Raises:
+            StorageError: it could not be had, or holds other bytes than the record says.
+        """
+        self._objects.fetch(artifact.key, path, sha256=artifact.sha256)
+
+    def close(self) -> None:
+        """Close what is open; the producer opens it again when it is used."""
+        self._redis.close()
+        self._objects.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _find(self, job_ids: Iterable[str]) -> list[Job]:
+        wanted = [_job_id(job_id) for job_id in job_ids]
+        found = self._jobs.find(wanted)
+        for job_id in wanted:
+            if job_id not in found:
+                raise JobNotFound(job_id)
+        return [found[job_id] for job_id in wanted]
+
+    def _wake(self, job_id: JobId, *, queue: str, priority: int) -> None:
+        # The record stands, so the job is accepted: upkeep sends what we could not.
+        try:
+            self._dispatch.send(job_id, attempt=1, queue=queue, priority=priority)
+        except FleetError as exc:
+            _log.warning("job %s is recorded, its message will follow: %s", job_id, exc)
+
+
+class Deadline:
+    """A time from now on; None is never over."""
+
+    def __init__(self, length: timedelta | None) -> None:
+        self._ends = None if length is None else time.monotonic() + length.total_seconds()
+
+    @property
+    def left(self) -> timedelta:
+        """How long it is until then; for one that is never over, very long."""
+        if self._ends is None:
+            return timedelta.max
+        return max(timedelta(0), timedelta(seconds=self._ends - time.monotonic()))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has passed."""
+        return self._ends is not None and time.monotonic() >= self._ends
+
+
+def succeeded(job: Job) -> Job:
+    """Return an ended job if it succeeded.
+
+    Raises:
+        JobNotSucceeded: with the reason and the advice of its record.
+    """
+    if job.status is JobStatus.SUCCEEDED:
+        return job
+    why = f": {job.error.message}" if job.error else ""
+    advice = job.error.advice if job.error else None
+    raise JobNotSucceeded(job, f"job {job.id} {job.status}{why}", advice=advice)
+
+
+def snapshot(job: Job, position: str) -> JobEvent:
+    """Return the present state of a job in the form of an event."""
+    return JobEvent(
+        id=position,
+        job=job.id,
+        n=0,
+        type="snapshot",
+        status=job.status,
+        attempt=job.attempt,
+        node=job.node,
+        phase=job.phase,
+        progress=job.progress,
+        cause=job.cause,
+        at=job.ended_at or job.started_at or job.created_at,
+    )
+
+
+def _job_id(text: str) -> JobId:
+    try:
+        return parse_job_id(text)
+    except ValueError:
+        raise InvalidJob(
+            f"{text!r} is no job id; one looks like 01a202b8-2e5f-7533-81db-221426b72003",
+            field="job",
+        ) from None

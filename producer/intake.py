@@ -1,0 +1,256 @@
+"""From what a producer hands in to a submission that a worker can run, or a clear refusal.
+
+Nothing is written before all of it has been checked, but for input files: their key is their
+content, so an upload whose job was never made is found again by the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from producer.contract.catalog import Catalog, GraphNodeClass
+from producer.contract.errors import InvalidInput, InvalidJob
+from producer.contract.files import FileInput, check_file_name, check_file_names, input_files
+from producer.contract.graphs import Graph, parse_graph, template_id, to_bytes
+from producer.contract.jobs import InputFile
+from producer.contract.links import check_links
+from producer.contract.models import base_models
+from producer.contract.nodes import Node
+from producer.contract.outputs import cut, output_graph_nodes
+from producer.contract.params import find_input, resolve_params, set_params
+from producer.contract.placement import explain_nobody, who_can_run
+from producer.contract.queues import Needs, Tier
+from producer.contract.settings import Settings
+from producer.contract.submissions import Submission
+from producer.pictures import HEAD_BYTES, looks_like_picture
+from producer.storage.object_store import ObjectStore
+from producer.store.node_store import NodeStore
+
+#: What a graph may be handed in as: bytes or text of a JSON file, or the parsed object.
+GraphLike = bytes | str | Mapping[str, Any]
+#: A path, the file's bytes, `s3://bucket/key`, or `node:NAME` for a file the nodes have already.
+InputLike = str | Path | bytes
+
+_CATALOGS_FRESH_S: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a producer asks for, unchecked; the defaults are the fleet's."""
+
+    graph: GraphLike
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, InputLike] = field(default_factory=dict)
+    pool: str = "default"
+    tier: Tier | str = Tier.DEFAULT
+    pin: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
+    idempotency_key: str | None = None
+    start_within: timedelta | None = None
+    run_within: timedelta | None = None
+
+
+class Intake:
+    """Checks requests against the graph's own rules and what the living nodes can run."""
+
+    def __init__(self, settings: Settings, *, nodes: NodeStore, objects: ObjectStore) -> None:
+        self._settings = settings
+        self._nodes = nodes
+        self._objects = objects
+        self._catalogs: dict[str, tuple[float, dict[str, Catalog]]] = {}
+        self._store_is_known = False
+
+    def check(self, request: Request) -> tuple[Submission, bytes]:
+        """Return the submission and its template's canonical JSON.
+
+        Raises:
+            InvalidGraph, InvalidInput, NoNodeCanRun, InvalidJob: naming field or graph node.
+            FleetUnreachable, StorageError: Redis, or S3 when there are input files.
+        """
+        tier = _tier(request.tier)
+        graph = parse_graph(request.graph, max_bytes=self._settings.max_graph_bytes)
+        catalogs = self._catalogs_of(request)
+        any_catalog = _merged(catalogs)
+        changed = set_params(graph, request.params)
+        check_links(changed, any_catalog)
+        wanted = cut(changed, output_graph_nodes(changed, any_catalog))
+        check_file_names(wanted, any_catalog)
+        files = _matched_files(wanted, request.inputs, any_catalog)
+        _check_metadata(request.metadata)
+        if catalogs and not who_can_run(wanted, catalogs):
+            raise explain_nobody(wanted, catalogs)
+        settings = self._settings
+        submission = Submission(
+            template=template_id(graph),
+            params=resolve_params(graph, request.params),
+            inputs={
+                f"{file.graph_node}.{file.input}": self._take(file, value) for file, value in files
+            },
+            needs=Needs.of(
+                request.pool,
+                models=base_models(wanted),
+                classes=_rare_classes(wanted, catalogs),
+            ),
+            metadata=dict(request.metadata),
+            tier=tier,
+            pin=request.pin,
+            owner=request.owner,
+            idempotency_key=request.idempotency_key,
+            start_within=request.start_within or timedelta(seconds=settings.start_within_s),
+            run_within=request.run_within or timedelta(seconds=settings.run_within_s),
+        )
+        return submission, to_bytes(graph)
+
+    def _catalogs_of(self, request: Request) -> dict[str, Catalog]:
+        """Return what the nodes that may take the job can run; empty while none lives."""
+        read_at, catalogs = self._catalogs.get(request.pool, (0.0, {}))
+        if not catalogs or time.monotonic() - read_at > _CATALOGS_FRESH_S:
+            nodes = self._nodes.nodes()
+            _check_place(request, nodes)
+            catalogs = self._nodes.catalogs(request.pool, among=nodes)
+            self._catalogs[request.pool] = (time.monotonic(), catalogs)
+        if request.pin:
+            _check_place(request, self._nodes.nodes())
+            return {name: found for name, found in catalogs.items() if name == request.pin}
+        return catalogs
+
+    def _take(self, file: FileInput, value: InputLike) -> InputFile:
+        """Bring an input file to where workers find it."""
+        where = f"inputs.{file.graph_node}.{file.input}"
+        if isinstance(value, str) and value.startswith("node:"):
+            name = value.removeprefix("node:") or file.value
+            check_file_name(name, field=where)
+            return InputFile(source=f"node:{name}", name=name)
+        if isinstance(value, str) and value.startswith("s3://"):
+            self._objects.stat(value)
+            return InputFile(source=value, name=value.rpartition("/")[2])
+        content = value if isinstance(value, bytes) else Path(value)
+        size = _check_content(content, file, where, limit=self._settings.max_input_bytes)
+        if not self._store_is_known:
+            # Some stores make a bucket at the first write, and hide a wrong name so.
+            self._objects.probe()
+            self._store_is_known = True
+        key = self._objects.put_input(content)
+        name = content.name if isinstance(content, Path) else Path(file.value).name
+        return InputFile(source=key, name=name, sha256=key.rpartition("/")[2], bytes=size)
+
+
+def _tier(value: Tier | str) -> Tier:
+    try:
+        return Tier(value)
+    except ValueError:
+        known = ", ".join(Tier)
+        raise InvalidJob(f"there is no tier {value!r}; tiers are {known}", field="tier") from None
+
+
+def _check_place(request: Request, nodes: list[Node]) -> None:
+    """Refuse a pool or a node that the fleet has never heard of, once it has heard of any."""
+    if request.pin and nodes and request.pin not in (names := [node.name for node in nodes]):
+        raise InvalidJob(_unknown("node", request.pin, names), field="pin")
+    if nodes and request.pool not in (pools := sorted({node.pool for node in nodes})):
+        raise InvalidJob(_unknown("pool", request.pool, pools), field="pool")
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"{what}s are {', '.join(known)}"
+    return f"there is no {what} {name!r}; {hint}"
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    for name, value in metadata.items():
+        if not isinstance(value, str):
+            raise InvalidJob(
+                f"metadata {name!r} must be text, not {type(value).__name__}",
+                field=f"metadata.{name}",
+            )
+
+
+def _merged(catalogs: Mapping[str, Catalog]) -> Catalog | None:
+    """Return what any of the nodes can run, to look classes up; None if no node lives."""
+    if not catalogs:
+        return None
+    classes: dict[str, GraphNodeClass] = {}
+    for catalog in catalogs.values():
+        for name, found in catalog.classes.items():
+            known = classes.setdefault(name, found)
+            # Versions differ in how many outputs a class has; a slot that one node knows is good.
+            if (found.outputs or 0) > (known.outputs or 0):
+                classes[name] = found
+    return Catalog(classes)
+
+
+def _rare_classes(graph: Graph, catalogs: Mapping[str, Catalog]) -> set[str]:
+    """Return the classes that some living node of the pool lacks: they decide who may serve."""
+    used = {node["class_type"] for node in graph.values()}
+    return {name for name in used if not all(name in found.classes for found in catalogs.values())}
+
+
+def _matched_files(
+    graph: Graph, given: Mapping[str, InputLike], catalog: Catalog | None
+) -> list[tuple[FileInput, InputLike]]:
+    """Pair each file that the graph reads with what was handed in for it.
+
+    Raises:
+        InvalidInput: one is missing, or something was handed in that nobody reads.
+    """
+    read = {(file.graph_node, file.input): file for file in input_files(graph, catalog)}
+    handed: dict[tuple[str, str], InputLike] = {}
+    for address, value in given.items():
+        place = find_input(graph, address, among="inputs")
+        if place not in read:
+            files = ", ".join(sorted(".".join(known) for known in read)) or "none"
+            raise InvalidInput(
+                f"{address} is not a file that the graph reads; those are: {files}",
+                field=f"inputs.{address}",
+                graph_node=place[0],
+            )
+        handed[place] = value
+    for place, file in read.items():
+        if place not in handed:
+            address = ".".join(place)
+            class_type = graph[file.graph_node]["class_type"]
+            raise InvalidInput(
+                f"graph node {file.graph_node} ({class_type}) reads {file.value!r}, "
+                "which was not handed in",
+                field=f"inputs.{address}",
+                graph_node=file.graph_node,
+                advice=f"add --input '{address}=FILE', or '{address}=node:' if every node has it",
+            )
+    return [(file, handed[place]) for place, file in read.items()]
+
+
+def _check_content(content: Path | bytes, file: FileInput, where: str, *, limit: int) -> int:
+    """Return the size in bytes of a file to be handed in, or refuse it."""
+
+    def refused(why: str) -> InvalidInput:
+        name = f"{str(content)!r}" if isinstance(content, Path) else "the bytes"
+        return InvalidInput(
+            f"{name} for graph node {file.graph_node} {why}",
+            field=where,
+            graph_node=file.graph_node,
+        )
+
+    if isinstance(content, bytes):
+        size, head = len(content), content[:HEAD_BYTES]
+    else:
+        try:
+            with content.open("rb") as opened:
+                head = opened.read(HEAD_BYTES)
+            size = content.stat().st_size
+        except OSError as exc:
+            raise refused(f"cannot be read: {exc.strerror}") from exc
+    if not size:
+        raise refused("is empty")
+    if size > limit:
+        raise refused(f"has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)")
+    if file.input == "image" and not looks_like_picture(head):
+        raise refused(f"is no picture: it begins with {head[:12]!r}")
+    return size
