@@ -1,0 +1,75 @@
+"""`python -m worker`, which `comfyfleet worker` starts: serve one node until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from producer.contract.errors import (
+    FleetError,
+    FleetUnreachable,
+    NodeNameTaken,
+    StorageError,
+)
+from producer.contract.settings import InvalidSettings, check_name, load_settings
+from worker.service import NAME_TAKEN, Options
+
+_UNREACHABLE: Final = 3
+_USAGE: Final = 2
+
+
+def main(
+    comfyui: Annotated[
+        str, typer.Option(help="Where its ComfyUI listens, as http://127.0.0.1:8188.")
+    ],
+    name: Annotated[str, typer.Option(help="The node's name; keep it across restarts.")],
+    pool: Annotated[str, typer.Option(help="The pool the node belongs to.")] = "default",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Serve one ComfyUI: take jobs, have it render them, store what it made.
+
+    Runs until Ctrl-C or SIGTERM: then it takes nothing more, finishes what it stores, and
+    leaves a running prompt to the worker that comes after it.
+    """
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for chatty in ("celery", "botocore", "kombu"):  # our own lines tell of each job already
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        raise typer.Exit(_serve(comfyui=comfyui, name=name, pool=pool))
+    except FleetError as exc:
+        sys.stderr.write(f"comfyfleet worker: {exc}\n")
+        raise typer.Exit(_status(exc)) from exc
+
+
+def _serve(*, comfyui: str, name: str, pool: str) -> int:
+    options = Options(
+        name=check_name(name, field="--name"),
+        pool=check_name(pool, field="--pool"),
+        comfyui_url=comfyui.rstrip("/"),
+    )
+    settings = load_settings()
+    # Celery takes its transport options when the app is first used: settings come before it.
+    from worker.tasks import CeleryWorker  # noqa: PLC0415
+
+    return CeleryWorker(options, settings).serve()
+
+
+def _status(error: FleetError) -> int:
+    match error:
+        case NodeNameTaken():
+            return NAME_TAKEN
+        case FleetUnreachable() | StorageError():
+            return _UNREACHABLE
+        case InvalidSettings():
+            return _USAGE
+        case _:
+            return 1
+
+
+if __name__ == "__main__":
+    typer.run(main)

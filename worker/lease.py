@@ -1,0 +1,124 @@
+"""The worker's leases: one thread beats for the node and renews all of them in one call.
+
+It shares no lock with HTTP or S3: a slow upload must never cost a lease. While Redis is away
+nothing is given up. Whether an attempt still holds its job is decided by Redis at its next
+write, so a worker that was cut off may render to the end, and is refused if it came too late.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event, Lock, Thread
+
+from producer.contract.errors import FleetError, LeaseLost
+from producer.contract.ids import JobId
+from producer.store.job_store import Hold
+from producer.store.node_store import NodeStore
+
+_log = logging.getLogger(__name__)
+
+
+class JobCancelled(Exception):
+    """Somebody asked for the end of the job that this attempt runs."""
+
+
+class Lease:
+    """What one attempt is told while it runs."""
+
+    def __init__(self, hold: Hold) -> None:
+        self.hold = hold
+        self.lost = Event()
+        self.cancel = Event()
+
+    def check(self) -> None:
+        """Return if the attempt may go on.
+
+        Raises:
+            LeaseLost: another attempt owns the job, or it has ended.
+            JobCancelled: somebody asked for its end.
+        """
+        if self.lost.is_set():
+            raise LeaseLost(self.hold.job_id, self.hold.attempt)
+        if self.cancel.is_set():
+            raise JobCancelled
+
+
+class LeaseKeeper:
+    """Beats for one node and keeps the leases of all its jobs.
+
+    Args:
+        on_displaced: called once when another worker has taken over the node's name.
+    """
+
+    def __init__(
+        self,
+        nodes: NodeStore,
+        *,
+        node: str,
+        worker: str,
+        every: timedelta,
+        on_displaced: Callable[[str], None],
+    ) -> None:
+        self._nodes = nodes
+        self._node = node
+        self._worker = worker
+        self._every_s = every.total_seconds()
+        self._on_displaced = on_displaced
+        self._leases: dict[JobId, Lease] = {}
+        self._lock = Lock()
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; leases that are held run out by themselves."""
+        self._stopped.set()
+
+    @contextmanager
+    def keep(self, hold: Hold) -> Iterator[Lease]:
+        """Keep the lease of *hold* for the length of the block."""
+        lease = Lease(hold)
+        with self._lock:
+            self._leases[hold.job_id] = lease
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                self._leases.pop(hold.job_id, None)
+
+    def cancel(self, job_id: JobId) -> None:
+        """Tell the attempt that runs *job_id*, if it is ours, that somebody wants its end."""
+        with self._lock:
+            lease = self._leases.get(job_id)
+        if lease:
+            lease.cancel.set()
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every_s):
+            try:
+                self._beat()
+            except FleetError as exc:
+                _log.warning("node %s: no beat: %s", self._node, exc)
+
+    def _beat(self) -> None:
+        with self._lock:
+            leases = dict(self._leases)
+        beat = self._nodes.beat(
+            self._node, worker=self._worker, holds=[lease.hold for lease in leases.values()]
+        )
+        for job_id in beat.lost:
+            leases[job_id].lost.set()
+        for job_id in beat.cancels:
+            leases[job_id].cancel.set()
+        if beat.holder != self._worker and not self._stopped.is_set():
+            self._stopped.set()
+            self._on_displaced(beat.holder)

@@ -1,0 +1,116 @@
+"""The Celery edge: parse, call, return. The one place where a worker meets Celery."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import warnings
+from typing import Any
+
+from celery import signals
+from celery.platforms import SecurityWarning
+
+from celery_config import app
+from producer.contract.ids import JobId
+from producer.contract.queues import RUN_TASK, node_queue
+from producer.contract.settings import Settings
+from producer.dispatch import broker_url
+from worker.queue_order import GATE
+from worker.service import NAME_TAKEN, NodeWorker, Options
+from worker.waker import Waker
+
+_log = logging.getLogger(__name__)
+
+
+class CeleryWorker:
+    """A Celery worker pinned to one node."""
+
+    def __init__(self, options: Options, settings: Settings) -> None:
+        self._settings = settings
+        self._consumer: Any = None
+        self._wanted: list[str] = []
+        self._waker = Waker()
+        self.node = NodeWorker(
+            options, settings, on_queue=self._consume_from, on_displaced=self._leave
+        )
+
+    def serve(self) -> int:
+        """Run until told to stop; return the exit status.
+
+        Raises:
+            FleetError: Redis, S3 or the node's name is not to be had; nothing was started.
+        """
+        global _serving  # noqa: PLW0603 - Celery calls a module's function, not an object's
+        _serving = self
+        self.node.join()
+        GATE.on_open(self._waker)
+        signals.task_postrun.connect(self._waker)
+        signals.worker_ready.connect(self._ready)
+        signals.worker_shutting_down.connect(self._shutting_down)
+        worker = _celery_worker(self.node.options.name, self._settings)
+        try:
+            worker.start()
+        finally:
+            self.node.stop()
+            self.node.close()
+        return int(worker.exitcode or 0)
+
+    def _ready(self, sender: Any, **_: Any) -> None:
+        self._consumer = sender
+        self._waker.attach(sender.hub)
+        self.node.start()
+        _log.info("node %s is served", self.node.options.name)
+
+    def _shutting_down(self, **_: Any) -> None:
+        # Runs inside the signal handler, so only flags are set; close() waits.
+        self.node.stop()
+
+    def _consume_from(self, queue: str) -> None:
+        if queue in self._wanted:
+            return
+        self._wanted.append(queue)
+        # Celery's consumer may only be touched on its own loop.
+        self._consumer.hub.call_soon(self._consumer.add_task_queue, queue)
+        self._waker()
+        _log.info("node %s takes jobs from %s", self.node.options.name, queue)
+
+    def _leave(self, holder: str) -> None:
+        _log.error("node %s was taken over by %s; leaving", self.node.options.name, holder)
+        os._exit(NAME_TAKEN)
+
+
+_serving: CeleryWorker | None = None
+
+
+@app.task(name=RUN_TASK)
+def run_job(job_id: str, attempt: int) -> None:
+    """Run one attempt at a job."""
+    if _serving is None:
+        raise RuntimeError("start workers with `comfyfleet worker`, not with celery itself")
+    _serving.node.run(JobId(job_id), attempt)
+
+
+@signals.setup_logging.connect
+def _leave_logging_alone(**_: Any) -> None:
+    """Have Celery not configure logging: a connected handler is how it is told."""
+
+
+def _celery_worker(name: str, settings: Settings) -> Any:
+    # It warns root of pickled messages; we take none but JSON, and containers often run as root.
+    warnings.simplefilter("ignore", SecurityWarning)
+    app.conf.broker_url = broker_url(settings.redis_url)
+    app.conf.broker_transport_options = {
+        **app.conf.broker_transport_options,
+        "queue_order_strategy": "worker.queue_order:QueueOrder",
+        "client_name": f"comfyfleet-{name}",
+    }
+    return app.Worker(
+        hostname=f"{name}@{socket.gethostname()}",
+        queues=[node_queue(name)],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        loglevel="WARNING",
+        quiet=True,
+    )
