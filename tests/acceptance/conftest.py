@@ -1,0 +1,62 @@
+"""A whole fleet of real processes for the stories of this ring."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.stack import LocalStack, Options
+from producer.client import Producer
+from producer.contract.settings import load_settings
+
+#: Short, so that a story about a takeover is short; still many renewals long.
+_SETTINGS = {
+    "COMFYFLEET_LEASE_S": "4",
+    "COMFYFLEET_RENEW_S": "1",
+    "COMFYFLEET_SWEEP_S": "0.3",
+}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory) -> Iterator[LocalStack]:
+    """Redis, S3, two stand-in nodes, and a worker for each."""
+    os.environ.update(_SETTINGS)
+    options = Options(
+        state_dir=tmp_path_factory.mktemp("fleet"), standin_arguments=("--step-seconds", "0.01")
+    )
+    try:
+        with LocalStack(options) as stack:
+            yield stack
+    finally:
+        for name in _SETTINGS:
+            del os.environ[name]
+
+
+@pytest.fixture
+def fleet(stack) -> Iterator[Producer]:
+    """The library, in the tests' own process."""
+    with Producer(load_settings(**stack.settings)) as producer:
+        yield producer
+
+
+@pytest.fixture
+def comfyfleet(stack, tmp_path):
+    """Run the command as a person does, in another process and an empty folder."""
+
+    def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("comfyfleet")), *args],
+            cwd=tmp_path,
+            env={**os.environ, **stack.settings_env, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run

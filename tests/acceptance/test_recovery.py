@@ -1,0 +1,51 @@
+"""What a job survives: lost messages, killed workers, killed nodes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+
+from producer.contract.jobs import JobStatus
+from producer.store import keys
+from producer.store.connection import connect
+from tests.acceptance.test_jobs import runs_of
+from tests.graphs import sleeping
+from tests.waiting import wait_until
+
+PATIENCE = timedelta(seconds=40)
+
+
+def test_a_lost_message_is_sent_again(fleet, stack):
+    busy = [fleet.submit(sleeping(30), pin=node.name) for node in stack.nodes]
+    for other in busy:
+        wait_until(lambda other=other: fleet.get(other.id).phase, description="it runs")
+    job = fleet.submit(sleeping())
+    with connect(fleet.settings) as redis:
+        lost = redis.delete(keys.message_list(job.queue, job.tier.priority))
+    assert lost == 1
+    for other in busy:
+        fleet.cancel(other.id)
+    done = fleet.wait(job.id, timeout=PATIENCE)
+    assert done.attempt == 1
+
+
+def test_a_killed_worker_comes_back_to_its_render(fleet, stack):
+    node = stack.nodes[0]
+    job = fleet.submit(sleeping(5), pin=node.name)
+    wait_until(lambda: runs_of(stack, job), description="it renders")
+    os.kill(stack.pid(f"worker-{node.name}"), signal.SIGKILL)
+    done = fleet.wait(job.id, timeout=PATIENCE)
+    assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 1)
+    assert len(runs_of(stack, job)) == 1
+
+
+def test_a_killed_node_costs_its_job_nothing_but_time(fleet, stack):
+    node = stack.nodes[1]
+    job = fleet.submit(sleeping(3), pin=node.name)
+    wait_until(lambda: runs_of(stack, job), description="it renders")
+    os.kill(stack.pid(node.name), signal.SIGKILL)
+    done = fleet.wait(job.id, timeout=PATIENCE)
+    assert done.status is JobStatus.SUCCEEDED
+    assert done.charged_attempts == 0
+    assert done.free_attempts >= 1

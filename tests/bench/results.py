@@ -1,0 +1,101 @@
+"""What every benchmark prints: one JSON object on its last line, or a table for a person."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One measured case against its goal.
+
+    Args:
+        value, floor: in the result's unit, measured interleaved in one run.
+        plain: what a plain set-up did in the same run, or None.
+        goal: in words, as `<= 8 x floor, or 50 ms`.
+    """
+
+    name: str
+    value: float
+    floor: float
+    plain: float | None
+    goal: str
+    holds: bool
+
+    @property
+    def ratio(self) -> float:
+        """Value over floor; the figure that may be compared between machines."""
+        return self.value / self.floor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A benchmark's outcome; its own figures are those of its worst case."""
+
+    name: str
+    unit: str
+    cases: Sequence[Case]
+
+    def print(self, *, as_json: bool) -> bool:
+        """Print it and tell whether every case holds."""
+        if as_json:
+            print(json.dumps(self._as_dict()))
+        else:
+            Console().print(self._as_table())
+        return all(case.holds for case in self.cases)
+
+    def _as_dict(self) -> dict:
+        worst = min(self.cases, key=lambda case: (case.holds, -case.ratio))
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "value": round(worst.value, 4),
+            "floor": round(worst.floor, 4),
+            "ratio": round(worst.ratio, 4),
+            "plain": worst.plain and round(worst.plain, 4),
+            "machine": f"{platform.machine()}, Python {platform.python_version()}",
+            "cases": [
+                {**_rounded(asdict(case)), "ratio": round(case.ratio, 4)} for case in self.cases
+            ],
+        }
+
+    def _as_table(self) -> Table:
+        table = Table(title=f"{self.name}, {self.unit}", box=None, padding=(0, 2, 0, 0))
+        for column in ("case", "value", "floor", "ratio", "plain", "goal", "holds"):
+            table.add_column(column)
+        for case in self.cases:
+            plain = "-" if case.plain is None else f"{case.plain:.2f}"
+            table.add_row(
+                case.name,
+                f"{case.value:.2f}",
+                f"{case.floor:.2f}",
+                f"{case.ratio:.2f}",
+                plain,
+                case.goal,
+                "yes" if case.holds else "NO",
+            )
+        return table
+
+
+def median(samples: Sequence[float]) -> float:
+    """Return the middle of *samples*."""
+    return statistics.median(samples)
+
+
+def percentile(samples: Sequence[float], percent: int) -> float:
+    """Return the value that *percent* of 100 samples do not exceed."""
+    return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]
+
+
+def _rounded(values: dict) -> dict:
+    return {
+        name: round(value, 4) if isinstance(value, float) else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,61 @@
+"""Graphs for tests that need one, and nothing about it."""
+
+from __future__ import annotations
+
+import io
+from importlib import resources
+
+import requests
+from PIL import Image
+
+
+def sample(name: str = "seed_prompt.json") -> bytes:
+    """Return a sample graph's file."""
+    return resources.files("infra.samples").joinpath(name).read_bytes()
+
+
+def picture(size=(64, 48), form="PNG") -> bytes:
+    """Return a picture's file."""
+    content = io.BytesIO()
+    Image.new("RGB", size, "#336699").save(content, form)
+    return content.getvalue()
+
+
+def sleeping(seconds: float = 0.1, *, nonce: int = 0) -> dict:
+    """Return a graph that holds the graphics card for so long, in ten steps, and saves a picture."""
+    return {
+        "1": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 32, "height": 32, "batch_size": 1, "color": nonce},
+        },
+        "2": {
+            "class_type": "ComfyFleetSleep",
+            "inputs": {
+                "image": ["1", 0],
+                "seconds": seconds,
+                "steps": 10,
+                "preview": False,
+                "nonce": nonce,
+            },
+        },
+        "3": {
+            "class_type": "SaveImage",
+            "inputs": {"images": ["2", 0], "filename_prefix": "slept"},
+        },
+    }
+
+
+def raising(kind: str = "runtime", text: str = "as asked") -> dict:
+    """Return a graph of which graph node 2 raises."""
+    graph = sleeping()
+    graph["2"] = {
+        "class_type": "ComfyFleetRaise",
+        "inputs": {"image": ["1", 0], "kind": kind, "text": text, "nonce": 0},
+    }
+    return graph
+
+
+def journal(node) -> list[dict]:
+    """Return what a stand-in node wrote down of every prompt it ran."""
+    answer = requests.get(f"{node.url}/standin/journal", timeout=5)
+    return answer.json()["prompts"]
