@@ -1,4 +1,4 @@
-"""``python -m infra.local up``: the embedded stack as a command; `comfyfleet up` starts it so."""
+"""``python -m infra.local up|demo``: the embedded stack; `comfyfleet up` and `demo` start it so."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from infra.demo import run_demo
 from infra.interrupts import exit_on_signals
 from infra.stack import LocalStack, Options
 from infra.state_dir import StateDirInUse
@@ -28,31 +29,39 @@ def _local() -> None:
     """A whole fleet on this machine."""
 
 
+ComfyuiOption = Annotated[
+    str, typer.Option(help="Real ComfyUIs instead, as URL,URL,...", show_default=False)
+]
+RedisOption = Annotated[
+    str | None, typer.Option(help="A Redis of yours instead of the embedded one.")
+]
+S3Option = Annotated[
+    str | None, typer.Option(help="An S3 store of yours instead of the embedded one.")
+]
+BucketOption = Annotated[str, typer.Option(envvar="COMFYFLEET_S3_BUCKET")]
+NodesOption = Annotated[int, typer.Option(min=0, help="How many stand-in nodes.")]
+EchoOption = Annotated[bool, typer.Option(help="Show what the services write, too.")]
+
+
 @app.command()
 def up(
     *,
     state: Annotated[Path, typer.Option(help="Where data and logs are kept.")] = Path(
         ".comfyfleet"
     ),
-    nodes: Annotated[int, typer.Option(min=0, help="How many stand-in nodes.")] = 2,
-    comfyui: Annotated[
-        str, typer.Option(help="Real ComfyUIs instead, as URL,URL,...", show_default=False)
-    ] = "",
-    redis_url: Annotated[
-        str | None, typer.Option(help="A Redis of yours instead of the embedded one.")
-    ] = None,
-    s3_endpoint: Annotated[
-        str | None, typer.Option(help="An S3 store of yours instead of the embedded one.")
-    ] = None,
-    s3_bucket: Annotated[str, typer.Option(envvar="COMFYFLEET_S3_BUCKET")] = "comfyfleet",
+    nodes: NodesOption = 2,
+    comfyui: ComfyuiOption = "",
+    redis_url: RedisOption = None,
+    s3_endpoint: S3Option = None,
+    s3_bucket: BucketOption = "comfyfleet",
     pool: Annotated[str, typer.Option(help="The pool that the nodes are in.")] = "default",
-    echo: Annotated[bool, typer.Option(help="Show what the services write, too.")] = False,
+    echo: EchoOption = False,
 ) -> None:
     """Start Redis, an S3 store, nodes and workers; stay until Ctrl-C, then stop them all."""
     options = Options(
         state_dir=state,
         standin_nodes=nodes,
-        comfyui_urls=tuple(url.strip() for url in comfyui.split(",") if url.strip()),
+        comfyui_urls=_urls(comfyui),
         redis_url=redis_url,
         s3_endpoint_url=s3_endpoint,
         s3_bucket=s3_bucket,
@@ -62,6 +71,35 @@ def up(
     with LocalStack(options) as stack:
         _announce(stack)
         stack.wait()
+
+
+@app.command()
+def demo(
+    *,
+    nodes: NodesOption = 2,
+    comfyui: ComfyuiOption = "",
+    redis_url: RedisOption = None,
+    s3_endpoint: S3Option = None,
+    s3_bucket: BucketOption = "comfyfleet",
+    echo: EchoOption = False,
+) -> None:
+    """Render 8 jobs on a stack of its own, check every artifact, and leave nothing behind.
+
+    Stand-in nodes render the user's own sample; real ComfyUIs one that needs no model.
+    """
+    options = Options(
+        standin_nodes=nodes,
+        comfyui_urls=_urls(comfyui),
+        redis_url=redis_url,
+        s3_endpoint_url=s3_endpoint,
+        s3_bucket=s3_bucket,
+        echo=_echo if echo else None,
+    )
+    raise typer.Exit(0 if run_demo(options) else 1)
+
+
+def _urls(comfyui: str) -> tuple[str, ...]:
+    return tuple(url.strip() for url in comfyui.split(",") if url.strip())
 
 
 def _announce(stack: LocalStack) -> None:

@@ -59,3 +59,17 @@ def journal(node) -> list[dict]:
     """Return what a stand-in node wrote down of every prompt it ran."""
     answer = requests.get(f"{node.url}/standin/journal", timeout=5)
     return answer.json()["prompts"]
+
+
+def sound(seconds: float) -> dict:
+    """Return a graph that saves so much silence, 16,000 bytes a second."""
+    return {
+        "1": {
+            "class_type": "EmptyAudio",
+            "inputs": {"duration": seconds, "sample_rate": 44100, "channels": 2},
+        },
+        "2": {
+            "class_type": "SaveAudio",
+            "inputs": {"audio": ["1", 0], "filename_prefix": "sound"},
+        },
+    }
