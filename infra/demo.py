@@ -7,7 +7,7 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -36,7 +36,8 @@ _out = Console(soft_wrap=True, highlight=False)
 def run_demo(options: Options) -> bool:
     """Render JOBS jobs on a stack that lives as long as this call; tell whether all is well.
 
-    The last line printed is `demo: 8/8 jobs succeeded, N artifacts stored and verified`.
+    The last line printed, when all of it has ended, is
+    `demo: 8/8 jobs succeeded, N artifacts stored and verified`.
     """
     with tempfile.TemporaryDirectory(prefix="comfyfleet-demo-") as folder:
         own_nodes = bool(options.comfyui_urls)
@@ -49,11 +50,30 @@ def run_demo(options: Options) -> bool:
             for what, where in stack.addresses.items():
                 _out.print(f"  {what}: {where}")
             with Producer(load_settings(**stack.settings)) as fleet:
-                submit = _model_free if own_nodes else _users_own
-                return _render(fleet, submit)
+                outcome = _render(fleet, _model_free if own_nodes else _users_own)
+    _out.print(str(outcome))
+    return outcome.is_good
 
 
-def _render(fleet: Producer, submit: Callable[[Producer, int], Job]) -> bool:
+@dataclass(frozen=True)
+class _Outcome:
+    jobs: int
+    succeeded: int
+    artifacts: int
+    verified: int
+
+    @property
+    def is_good(self) -> bool:
+        return self.succeeded == self.jobs and self.verified == self.artifacts > 0
+
+    def __str__(self) -> str:
+        return (
+            f"demo: {self.succeeded}/{self.jobs} jobs succeeded, "
+            f"{self.verified} artifacts stored and verified"
+        )
+
+
+def _render(fleet: Producer, submit: Callable[[Producer, int], Job]) -> _Outcome:
     jobs = [submit(fleet, seed) for seed in range(1, JOBS + 1)]
     _out.print(f"submitted {len(jobs)} jobs")
     ids = [job.id for job in jobs]
@@ -63,11 +83,12 @@ def _render(fleet: Producer, submit: Callable[[Producer, int], Job]) -> bool:
     for job in ended:
         if job.error:
             _out.print(f"{job.id} {job.status}: {job.error.message}", markup=False)
-    verified = sum(_verify(fleet, job) for job in ended)
-    good = sum(job.status is JobStatus.SUCCEEDED for job in ended)
-    promised = sum(len(job.artifacts) for job in ended)
-    _out.print(f"demo: {good}/{len(jobs)} jobs succeeded, {verified} artifacts stored and verified")
-    return good == len(jobs) and verified == promised > 0
+    return _Outcome(
+        jobs=len(ended),
+        succeeded=sum(job.status is JobStatus.SUCCEEDED for job in ended),
+        artifacts=sum(len(job.artifacts) for job in ended),
+        verified=sum(_verify(fleet, job) for job in ended),
+    )
 
 
 def _users_own(fleet: Producer, seed: int) -> Job:

@@ -29,6 +29,7 @@ from producer.contract.queues import Needs, Tier
 from producer.contract.settings import Settings
 from producer.contract.submissions import Submission
 from producer.pictures import HEAD_BYTES, looks_like_picture
+from producer.storage.object_keys import split_s3_url
 from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
 
@@ -129,7 +130,10 @@ class Intake:
             check_file_name(name, field=where)
             return InputFile(source=f"node:{name}", name=name)
         if isinstance(value, str) and value.startswith("s3://"):
-            self._objects.stat(value)
+            try:
+                split_s3_url(value)
+            except ValueError as exc:
+                raise InvalidInput(str(exc), field=where, graph_node=file.graph_node) from exc
             return InputFile(source=value, name=value.rpartition("/")[2])
         content = value if isinstance(value, bytes) else Path(value)
         size = _check_content(content, file, where, limit=self._settings.max_input_bytes)

@@ -108,6 +108,8 @@ class LeaseKeeper:
                 self._beat()
             except FleetError as exc:
                 _log.warning("node %s: no beat: %s", self._node, exc)
+            except Exception:  # noqa: BLE001 - without this thread every lease would run out
+                _log.exception("node %s: no beat", self._node)
 
     def _beat(self) -> None:
         with self._lock:

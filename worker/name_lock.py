@@ -1,8 +1,9 @@
-"""One worker a node name on this host: a file lock that the kernel drops with the process."""
+"""One worker a node name, fleet and host: a file lock that the kernel drops with the process."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -11,20 +12,29 @@ from typing import Self
 from producer.contract.errors import NodeNameTaken
 
 
+def own_path(node: str, *, fleet: str, suffix: str) -> Path:
+    """Return where this host keeps something of the node's worker; the same after a restart."""
+    digest = hashlib.sha256(fleet.encode()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"comfyfleet-{os.getuid()}"
+    return folder / f"{node}-{digest}{suffix}"
+
+
 class NameLock:
-    """Holds a node's name against every other worker of this user on this host.
+    """Holds a node's name in a fleet against every other worker of this user on this host.
 
     A worker that was killed holds nothing any more, so its successor need not wait for the
     predecessor's lease: who has the lock is alone.
+
+    Args:
+        fleet: tells fleets apart; the address of their Redis.
 
     Raises:
         NodeNameTaken: another process holds it.
     """
 
-    def __init__(self, node: str) -> None:
-        folder = Path(tempfile.gettempdir()) / f"comfyfleet-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self.path = folder / f"{node}.lock"
+    def __init__(self, node: str, *, fleet: str) -> None:
+        self.path = own_path(node, fleet=fleet, suffix=".lock")
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
         self._file = self.path.open("a+")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

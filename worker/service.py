@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import socket
-import tempfile
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.storage.object_store import ObjectStore
 from producer.store.calls import Call, listen
-from producer.store.connection import connect
+from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.sweeps import Sweeps
@@ -31,7 +30,7 @@ from producer.upkeep import Upkeep
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
 from worker.lease import LeaseKeeper
-from worker.name_lock import NameLock
+from worker.name_lock import NameLock, own_path
 from worker.node import NodeAgent
 from worker.queue_order import GATE, Slot
 from worker.render import Render
@@ -78,6 +77,10 @@ class NodeWorker:
         self._lease = timedelta(seconds=settings.lease_s)
         keep_ended = timedelta(seconds=settings.keep_ended_s)
         self._redis = connect(settings)
+        self._fleet = address(self._redis)
+        self._spool = (settings.node_spool_dir or Path()) / options.name
+        if settings.node_spool_dir is None:
+            self._spool = own_path(options.name, fleet=self._fleet, suffix=".spool")
         self._store = JobStore(self._redis, keep_ended=keep_ended)
         self._nodes = NodeStore(self._redis, lease=self._lease)
         self._sweeps = Sweeps(self._redis, keep_ended=keep_ended)
@@ -103,7 +106,7 @@ class NodeWorker:
             Place(
                 node=options.name,
                 worker=self.boot_id,
-                spool=_spool_folder(settings, options.name),
+                spool=self._spool,
                 prefix=settings.s3_prefix,
                 lease=self._lease,
                 max_graph_bytes=settings.max_graph_bytes,
@@ -146,7 +149,11 @@ class NodeWorker:
             NodeNameTaken: another living worker serves under this name.
         """
         self._objects.probe()
-        self._lock = NameLock(self.options.name)
+        if not self._objects.honours_conditions():
+            _log.warning("this store overwrites although asked not to; each write looks first")
+        self._lock = NameLock(self.options.name, fleet=self._fleet)
+        # What a killed predecessor spooled is worth nothing: it is fetched again.
+        shutil.rmtree(self._spool, ignore_errors=True)
         self._agent.join(self._lock, patience=self._lease + timedelta(seconds=2))
 
     def start(self) -> None:
@@ -239,9 +246,3 @@ class NodeWorker:
                 comfyui.cancel(job.prompt_id)
         except NodeError as exc:
             _log.info("job %s: its old prompt was not interrupted: %s", job.id, exc)
-
-
-def _spool_folder(settings: Settings, name: str) -> Path:
-    if settings.node_spool_dir:
-        return settings.node_spool_dir / name
-    return Path(tempfile.gettempdir()) / f"comfyfleet-spool-{socket.gethostname()}-{name}"

@@ -65,6 +65,13 @@ class Settings(BaseSettings):
             raise ValueError("expected redis://HOST:PORT/DB, rediss://... or unix:///PATH")
         return value
 
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _has_no_password(cls, value: str | None) -> str | None:
+        if value and "@" in urlsplit(value).netloc:
+            raise ValueError("credentials do not belong here; boto3 finds them by its own chain")
+        return value
+
     @field_validator("s3_prefix")
     @classmethod
     def _is_clean_prefix(cls, value: str) -> str:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,3 +88,13 @@ class MultipartUpload:
 
     def _where(self) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.key}
+
+
+def abort_uploads(client: Any, *, bucket: str, prefix: str, before: datetime) -> int:
+    """Drop the parts of uploads that began *before*, and whose process is gone; return how many."""
+    pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
+    begun = [upload for page in pages for upload in page.get("Uploads", ())]
+    left = [upload for upload in begun if upload["Initiated"] < before]
+    for upload in left:
+        client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    return len(left)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from producer.contract.errors import InvalidInput, ObjectConflict, StorageError
 from producer.contract.settings import Settings
 from producer.storage.bucket import Bucket
+from producer.storage.multipart import abort_uploads
 from producer.storage.object_headers import ObjectStat, content_disposition
 from producer.storage.object_keys import input_key, promised_sha256, split_s3_url
 from producer.storage.write_once import NewObject, holds, write_once
@@ -110,8 +111,9 @@ class ObjectStore:
             sha256=sha256,
             media_type=_BINARY,
             download_name=sha256,
+            may_be_split=False,
         )
-        if not holds(self._bucket, new, size=new.size_bytes):
+        if not holds(self._bucket, new):
             write_once(self._bucket, new)
         return new.key
 
@@ -204,19 +206,13 @@ class ObjectStore:
 
     def abort_uploads(self, prefix: str, *, older_than: timedelta) -> int:
         """Drop the parts that killed processes left under *prefix*; return of how many uploads."""
-        before = datetime.now(UTC) - older_than
-        aborted = 0
         with self._bucket.talking():
-            pages = self._bucket.s3.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._bucket.name, Prefix=prefix
+            return abort_uploads(
+                self._bucket.s3,
+                bucket=self._bucket.name,
+                prefix=prefix,
+                before=datetime.now(UTC) - older_than,
             )
-            for upload in (upload for page in pages for upload in page.get("Uploads", ())):
-                if upload["Initiated"] < before:
-                    self._bucket.s3.abort_multipart_upload(
-                        Bucket=self._bucket.name, Key=upload["Key"], UploadId=upload["UploadId"]
-                    )
-                    aborted += 1
-        return aborted
 
 
 def _check_input(source: Path | bytes, *, most_bytes: int) -> None:

@@ -1,7 +1,6 @@
 """Turns what boto3 raises into the project's own errors, and says what to try.
 
-Messages name the endpoint and the bucket. They never hold a credential: of boto3's texts only
-the store's own sentence and the error code are taken over.
+Messages name the endpoint and the bucket, and never hold a credential.
 """
 
 from __future__ import annotations

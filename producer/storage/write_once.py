@@ -32,11 +32,18 @@ class NewObject:
     media_type: str
     download_name: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    may_be_split: bool = True  #: If not, the store checks the hash of all of it.
 
     @property
     def size_bytes(self) -> int:
         """How long it is."""
         return self.source.stat().st_size if isinstance(self.source, Path) else len(self.source)
+
+    @property
+    def path_to_split(self) -> Path | None:
+        """The file, if it is one to be sent in parts."""
+        is_large = self.may_be_split and self.size_bytes > MULTIPART_ABOVE_BYTES
+        return self.source if is_large and isinstance(self.source, Path) else None
 
     @property
     def headers(self) -> dict[str, Any]:
@@ -60,25 +67,24 @@ def write_once(bucket: Bucket, new: NewObject) -> None:
     Raises:
         ObjectConflict: the key holds other bytes.
     """
-    size = new.size_bytes
-    in_parts = isinstance(new.source, Path) and size > MULTIPART_ABOVE_BYTES
+    path = new.path_to_split
     # Parts meet the condition only when all of them are sent: looking first is cheaper.
-    if (in_parts or not bucket.has_conditions) and holds(bucket, new, size=size):
+    if (path or not bucket.has_conditions) and holds(bucket, new):
         return
     try:
         with bucket.talking(new.key):
-            if isinstance(new.source, Path) and in_parts:
-                _put_parts(bucket, new, new.source)
+            if path:
+                _put_parts(bucket, new, path)
             elif _put_whole(bucket, new):
                 return
     except ObjectConflict as exc:
-        if not holds(bucket, new, size=size):
+        if not holds(bucket, new):
             raise StorageError(f"{new.key} was being written by another; it is not there") from exc
         return
-    _compare_size(bucket, new.key, sent=size)
+    _compare_size(bucket, new.key, sent=new.size_bytes)
 
 
-def holds(bucket: Bucket, new: NewObject, *, size: int) -> bool:
+def holds(bucket: Bucket, new: NewObject) -> bool:
     """Tell whether the object is there already, by the hash noted when it was put, and by size.
 
     Raises:
@@ -88,11 +94,11 @@ def holds(bucket: Bucket, new: NewObject, *, size: int) -> bool:
         found = bucket.stat(new.key)
     except ObjectMissing:
         return False
-    if (found.sha256, found.bytes) == (new.sha256, size):
+    if (found.sha256, found.bytes) == (new.sha256, new.size_bytes):
         return True
     raise ObjectConflict(
         f"{new.key} already holds {found.bytes} bytes with SHA-256 {found.sha256},"
-        f" not our {size} bytes with {new.sha256}"
+        f" not our {new.size_bytes} bytes with {new.sha256}"
     )
 
 

@@ -79,9 +79,10 @@ def translated(redis: Redis | AsyncRedis) -> Iterator[None]:
     try:
         yield
     except ResponseError as exc:
-        code = str(exc).partition(" ")[0]
+        # redis-py cuts the code off the text of those errors that it has a class for.
+        code = getattr(exc, "status_code", None) or str(exc).partition(" ")[0]
         if code not in _ADVICE:
-            raise
+            raise  # a bug of ours
         raise FleetUnreachable(
             f"Redis at {address(redis)} refuses: {exc}", advice=_ADVICE[code]
         ) from exc

@@ -21,6 +21,11 @@ _KEY_NAMES: Final = (
 )
 
 
+#: A full Redis takes no new jobs, but those that run must still be able to end.
+_WHEN_FULL: Final = "#!lua flags=allow-oom\n"
+_NOT_WHEN_FULL: Final = "#!lua\n"
+
+
 class Scripts:
     """Runs the scripts of `lua/` by name.
 
@@ -45,8 +50,9 @@ class Scripts:
             return script(keys=keys, args=args)
 
     def _load(self, name: str) -> Script:
-        body = _text(name)
-        return self._scripts.setdefault(name, self._redis.register_script(self._prelude + body))
+        flags = _NOT_WHEN_FULL if name == "submit" else _WHEN_FULL
+        text = flags + self._prelude + _text(name)
+        return self._scripts.setdefault(name, self._redis.register_script(text))
 
 
 def _prelude(clock_lua: str) -> str:

@@ -388,6 +388,13 @@ def test_an_input_is_stored_under_its_content(store, s3, s3_bucket, tmp_path, as
     assert content(s3, s3_bucket, key) == PNG
 
 
+def test_a_large_input_goes_in_one_request_so_that_the_store_checks_its_hash(store, tmp_path):
+    parts = []
+    on(store, "before-send.s3.UploadPart", lambda request, **_: parts.append(request.url))
+    assert store.stat(store.put_input(file_of(tmp_path, bytes(LARGE)))).bytes == LARGE
+    assert parts == []
+
+
 def test_an_input_that_is_there_is_not_sent_again(store, s3, s3_bucket):
     key = store.put_input(PNG)
     before = s3.head_object(Bucket=s3_bucket, Key=key)["LastModified"]

@@ -2,6 +2,10 @@
 
 A cut connection, a node out of disk or a proxy's error page may all come with status 200; none of
 them may be stored as an artifact. Memory does not grow with the file.
+
+A file that is cut off is always found, but for live streams (WebM, WAV), which may end anywhere,
+and films in fragments that end between two of them. Changed bytes are found where the format has
+checksums (PNG, Ogg) or lengths; elsewhere TCP and the hash from here on have to do.
 """
 
 from __future__ import annotations
