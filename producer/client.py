@@ -20,6 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Self
 
+from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import (
     FleetError,
     InvalidJob,
@@ -119,6 +120,7 @@ class Producer:
         submission, template = self._intake.check(request)
         job_id, is_new = self._jobs.add(submission, graph=template)
         if is_new:
+            crashpoint("submit.recorded")
             self._wake(job_id, queue=submission.queue, priority=submission.tier.priority)
         return self._jobs.get(job_id)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
+from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, JobNotFound, LeaseLost
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobError, JobStatus
@@ -24,11 +25,24 @@ _log = logging.getLogger(__name__)
 SIGHTINGS_APART: Final = timedelta(seconds=3)
 
 
+class Verdict(Protocol):
+    """What is decided of an attempt whose lease has run out; worker.retry makes it."""
+
+    @property
+    def error(self) -> JobError:
+        """Why the attempt ended."""
+
+    @property
+    def again(self) -> bool:
+        """Whether the job waits for another attempt; else it has failed."""
+
+
 class Upkeep:
     """One sweep after the other.
 
     Args:
         who: names this process in the lock.
+        judge: decides what becomes of a job whose lease has run out.
         interrupt: tries to stop a job's old prompt on its node, so that two nodes do not
             render the same; it must not raise.
     """
@@ -43,6 +57,7 @@ class Upkeep:
         lease: timedelta,
         every: timedelta,
         interrupt: Callable[[Job], None],
+        judge: Callable[[Job], Verdict],
     ) -> None:
         self._store = store
         self._sweeps = sweeps
@@ -51,6 +66,7 @@ class Upkeep:
         self._lease = lease
         self._every = every
         self._interrupt = interrupt
+        self._judge = judge
 
     def sweep(self) -> None:
         """Look once over the fleet, if it is this process' turn."""
@@ -77,18 +93,19 @@ class Upkeep:
             self._sweeps.forget_lease(job_id)
             return
         self._interrupt(job)
-        error = JobError(
-            cause="lease_lost",
-            message=f"node {job.node} fell silent for longer than a lease",
-            node=job.node,
-        )
+        crashpoint("upkeep.interrupted")
+        verdict = self._judge(job)
+        _log.warning("job %s attempt %d: %s", job_id, job.attempt, verdict.error.message)
         try:
+            if not verdict.again:
+                self._store.fail_lapsed(job_id, attempt=job.attempt, error=verdict.error)
+                return
             attempt = self._store.requeue(
-                job_id, attempt=job.attempt, worker=None, error=error, charged=False
+                job_id, attempt=job.attempt, worker=None, error=verdict.error, charged=False
             )
         except LeaseLost:
             return  # it was renewed or taken back in between
-        _log.warning("job %s attempt %d: %s", job_id, job.attempt, error.message)
+        crashpoint("upkeep.requeued")
         if attempt is not None:
             self._send(job, attempt)
 

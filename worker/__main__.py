@@ -22,17 +22,27 @@ _USAGE: Final = 2
 
 
 def main(
+    *,
     comfyui: Annotated[
         str, typer.Option(help="Where its ComfyUI listens, as http://127.0.0.1:8188.")
     ],
     name: Annotated[str, typer.Option(help="The node's name; keep it across restarts.")],
     pool: Annotated[str, typer.Option(help="The pool the node belongs to.")] = "default",
+    handover: Annotated[
+        bool,
+        typer.Option(
+            "--handover", help="When stopped, hand a running job over: the node leaves too."
+        ),
+    ] = False,
+    restart_command: Annotated[
+        str | None, typer.Option(help="Restarts this ComfyUI; run when it hangs.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve one ComfyUI: take jobs, have it render them, store what it made.
 
     Runs until Ctrl-C or SIGTERM: then it takes nothing more, finishes what it stores, and
-    leaves a running prompt to the worker that comes after it.
+    leaves a running prompt to the worker that comes after it. A second signal ends it at once.
     """
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -40,18 +50,20 @@ def main(
     for chatty in ("celery", "botocore", "kombu"):  # our own lines tell of each job already
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        raise typer.Exit(_serve(comfyui=comfyui, name=name, pool=pool))
+        options = Options(
+            name=check_name(name, field="--name"),
+            pool=check_name(pool, field="--pool"),
+            comfyui_url=comfyui.rstrip("/"),
+            handover=handover,
+            restart_command=restart_command,
+        )
+        raise typer.Exit(_serve(options))
     except FleetError as exc:
         sys.stderr.write(f"comfyfleet worker: {exc}\n")
         raise typer.Exit(_status(exc)) from exc
 
 
-def _serve(*, comfyui: str, name: str, pool: str) -> int:
-    options = Options(
-        name=check_name(name, field="--name"),
-        pool=check_name(pool, field="--pool"),
-        comfyui_url=comfyui.rstrip("/"),
-    )
+def _serve(options: Options) -> int:
     settings = load_settings()
     # Celery takes its transport options when the app is first used: settings come before it.
     from worker.tasks import CeleryWorker  # noqa: PLC0415

@@ -8,6 +8,7 @@ write, so a worker that was cut off may render to the end, and is refused if it 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -50,7 +51,7 @@ class LeaseKeeper:
     """Beats for one node and keeps the leases of all its jobs.
 
     Args:
-        on_displaced: called once when another worker has taken over the node's name.
+        on_displaced: called when the node's record names another worker, or none.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class LeaseKeeper:
         self._worker = worker
         self._every_s = every.total_seconds()
         self._on_displaced = on_displaced
+        self.looped_at = time.monotonic()  #: When the thread last went round.
+        self.heard_at = 0.0  #: When Redis last answered a beat.
         self._leases: dict[JobId, Lease] = {}
         self._lock = Lock()
         self._stopped = Event()
@@ -104,8 +107,10 @@ class LeaseKeeper:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):
+            self.looped_at = time.monotonic()
             try:
                 self._beat()
+                self.heard_at = time.monotonic()
             except FleetError as exc:
                 _log.warning("node %s: no beat: %s", self._node, exc)
             except Exception:  # noqa: BLE001 - without this thread every lease would run out
@@ -122,5 +127,4 @@ class LeaseKeeper:
         for job_id in beat.cancels:
             leases[job_id].cancel.set()
         if beat.holder != self._worker and not self._stopped.is_set():
-            self._stopped.set()
             self._on_displaced(beat.holder)

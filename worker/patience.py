@@ -1,95 +1,133 @@
-"""Fetching and storing are tried again, never the render: the picture is there."""
+"""What is tried again within an attempt: never the render, for the picture is there."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception_type,
+    retry_if_not_exception_type,
     stop_after_attempt,
-    stop_after_delay,
     wait_exponential_jitter,
 )
 
-from producer.contract.errors import NodeError, ObjectConflict, StorageError
-from worker.comfyui.outputs import Spooled
+from producer.contract.errors import (
+    FleetUnreachable,
+    NodeError,
+    ObjectConflict,
+    ObjectMissing,
+    StorageError,
+)
+from worker.departure import Departure
 from worker.lease import Lease
+from worker.store_breaker import StoreBreaker
 
 _log = logging.getLogger(__name__)
 
-#: Long enough for a store's restart, short enough that the job may go elsewhere, s.
-_GIVE_UP_AFTER_S: Final = 600.0
-
+_Answer = TypeVar("_Answer")
 
 #: A file that came damaged so often is damaged on its node.
 _FETCHES: Final = 3
 
+#: What no further try will change.
+_SETTLED: Final = retry_if_not_exception_type((ObjectConflict, ObjectMissing))
 
-class _Transient(Exception):
-    """Carries a storage error that another try may mend."""
 
+class Patience:
+    """Asks S3, Redis and the node again, as long as it makes sense.
 
-def until_stored(store: Callable[[], None], lease: Lease) -> None:
-    """Call *store* until S3 has done as asked.
+    Each method ends with what it calls, with an error that no further try would mend, with
+    LeaseLost or JobCancelled when there is nothing to ask for any more, or with Stopping.
 
-    Raises:
-        StorageError: it has not for ten minutes, or never will (the key holds other bytes).
-        LeaseLost, JobCancelled: there is nothing to store for any more.
+    Args:
+        breaker: hears of every failure and success of the store.
     """
 
-    def tried() -> None:
-        lease.check()
-        try:
-            store()
-        except ObjectConflict:
-            raise
-        except StorageError as exc:
-            raise _Transient from exc
+    def __init__(self, breaker: StoreBreaker, departure: Departure) -> None:
+        self._breaker = breaker
+        self._departure = departure
 
-    retrying = Retrying(
-        retry=retry_if_exception_type(_Transient),
-        stop=stop_after_delay(_GIVE_UP_AFTER_S),
-        wait=wait_exponential_jitter(initial=0.2, max=15),
-        before_sleep=_say,
-        sleep=lambda seconds: _sleep(seconds, lease),
-        reraise=True,
-    )
-    try:
-        retrying(tried)
-    except _Transient as exc:
-        raise exc.__cause__ or exc from None
+    def until_served(self, ask: Callable[[], _Answer], lease: Lease) -> _Answer:
+        """Ask S3 until it serves, however long that takes.
 
+        Raises:
+            ObjectConflict, ObjectMissing: the object is not as it should be.
+        """
 
-def until_fetched(fetch: Callable[[], Spooled], lease: Lease) -> Spooled:
-    """Call *fetch* until it brings the file whole, a few times.
+        def tried() -> _Answer:
+            self._check(lease)
+            try:
+                answer = ask()
+            except (ObjectConflict, ObjectMissing):
+                raise
+            except StorageError as exc:
+                self._breaker.failed(exc)
+                raise
+            self._breaker.worked()
+            return answer
 
-    Raises:
-        NodeError: it did not.
-        LeaseLost, JobCancelled: there is nothing to fetch for any more.
-    """
-    retrying = Retrying(
-        retry=retry_if_exception_type(NodeError),
-        stop=stop_after_attempt(_FETCHES),
-        wait=wait_exponential_jitter(initial=0.5, max=5),
-        sleep=lambda seconds: _sleep(seconds, lease),
-        reraise=True,
-    )
-    for attempt in retrying:
-        with attempt:
-            lease.check()
+        return Retrying(
+            retry=retry_if_exception_type(StorageError) & _SETTLED,
+            wait=wait_exponential_jitter(initial=0.2, max=15),
+            before_sleep=_say,
+            sleep=lambda seconds: self._sleep(seconds, lease),
+        )(tried)
+
+    def until_recorded(self, write: Callable[[], _Answer], lease: Lease) -> _Answer:
+        """Write to Redis until it answers: an hour's render outlasts its restart."""
+
+        def tried() -> _Answer:
+            self._departure.check_storing()
+            return write()
+
+        return Retrying(
+            retry=retry_if_exception_type(FleetUnreachable),
+            wait=wait_exponential_jitter(initial=0.1, max=2),
+            before_sleep=_say,
+            # Not checked: whether the lease still holds is Redis' to say, once it answers.
+            sleep=lambda seconds: _wait(seconds, lease),
+        )(tried)
+
+    def until_fetched(self, fetch: Callable[[], _Answer], lease: Lease) -> _Answer:
+        """Fetch a file from the node until it comes whole, a few times.
+
+        Raises:
+            NodeError: it did not.
+        """
+
+        def tried() -> _Answer:
+            self._check(lease)
             return fetch()
-    raise AssertionError("tenacity ends with a result or an error")
+
+        return Retrying(
+            retry=retry_if_exception_type(NodeError),
+            stop=stop_after_attempt(_FETCHES),
+            wait=wait_exponential_jitter(initial=0.5, max=5),
+            before_sleep=_say,
+            sleep=lambda seconds: self._sleep(seconds, lease),
+            reraise=True,
+        )(tried)
+
+    def _check(self, lease: Lease) -> None:
+        lease.check()
+        self._departure.check_storing()
+
+    def _sleep(self, seconds: float, lease: Lease) -> None:
+        """Wait, but not past the end of the lease, nor of the worker."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not lease.lost.wait(min(0.5, seconds)):
+            self._check(lease)
 
 
-def _sleep(seconds: float, lease: Lease) -> None:
-    """Wait, but no longer than the lease is ours."""
+def _wait(seconds: float, lease: Lease) -> None:
     lease.lost.wait(seconds)
 
 
 def _say(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    _log.warning("storing failed, trying again: %s", error.__cause__ if error else "?")
+    _log.warning("trying again: %s", error)

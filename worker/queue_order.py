@@ -47,6 +47,7 @@ class Gate:
         self._arriving: list[float] = []
         self._in_use = 0
         self._on_open: Callable[[], None] = lambda: None
+        self.asked_at = time.monotonic()  #: When kombu last asked whether to take a message.
 
     def on_open(self, wake: Callable[[], None]) -> None:
         """Have *wake* called whenever the gate may have opened: nothing else tells kombu."""
@@ -60,6 +61,7 @@ class Gate:
 
     def is_open(self) -> bool:
         """Tell whether to take another job."""
+        self.asked_at = time.monotonic()
         with self._lock:
             oldest = time.monotonic() - self._arrives_within_s
             self._arriving = [taken for taken in self._arriving if taken > oldest]

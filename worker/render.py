@@ -7,9 +7,13 @@ import time
 from datetime import timedelta
 from typing import Any, Final
 
+from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import (
+    FleetError,
     FleetUnreachable,
+    LeaseLost,
     NodeError,
+    NodeFault,
     NodeTimeout,
     NodeUnreachable,
     PromptFailed,
@@ -25,6 +29,7 @@ from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import HistoryEntry, Outcome
 from worker.comfyui.watch import Watch
+from worker.departure import Departure, Stopping
 from worker.lease import Lease
 
 _log = logging.getLogger(__name__)
@@ -35,86 +40,118 @@ _NOTE_EVERY_S: Final = 0.5
 _POLL_EVERY_S: Final = 2.0
 #: How often /queue is asked, which answers with whole graphs, s.
 _FIND_EVERY_S: Final = 10.0
+#: How long a prompt whose post got no answer may take to turn up, s.
+_TURNS_UP_S: Final = 5.0
 #: How long a node may not answer while it has our prompt, s.
 _AWAY_S: Final = 20.0
 #: How long the entry may lag behind the socket's word, s; measured: 355 ms, once.
 _ENTRY_LAGS_S: Final = 5.0
 
 
-class Stopping(Exception):
-    """The worker leaves; the prompt stays for its successor on the node."""
-
-
 class Render:
-    """Has one node render one prompt at a time or several; holds no state of its own.
+    """Has one node render prompts; holds no state of its own.
 
     Args:
-        stopping: asked all along; true means leave the prompt where it is.
         stall: silence of a running prompt that means it is stuck.
     """
 
     def __init__(
-        self, comfyui: ComfyUI, events: EventSocket, store: JobStore, *, node: str, stall: timedelta
+        self,
+        comfyui: ComfyUI,
+        events: EventSocket,
+        store: JobStore,
+        *,
+        node: str,
+        stall: timedelta,
+        departure: Departure,
     ) -> None:
         self._comfyui = comfyui
         self._events = events
         self._store = store
         self._node = node
         self._stall_s = stall.total_seconds()
-        self.stopping = False
+        self._departure = departure
 
-    def run(self, job: Job, graph: Graph, lease: Lease, *, post: bool) -> HistoryEntry:
-        """Queue the job's prompt unless it is there already, and wait for its success.
-
-        Args:
-            post: False when the prompt may be at the node already: then it is looked for first.
+    def run(self, job: Job, graph: Graph, lease: Lease) -> HistoryEntry:
+        """Queue the job's prompt and wait for its success.
 
         Raises:
             PromptRejected, PromptFailed, PromptInterrupted, PromptLost, PromptStalled: as named.
-            RunDeadlinePassed: the prompt was cancelled at the node.
+            RunDeadlinePassed, NodeLeaves: the prompt was cancelled at the node.
             LeaseLost, JobCancelled: likewise.
             Stopping: the worker leaves; the prompt was left alone.
         """
+        return self._watched(job, graph, lease, posted_s=0.0)
+
+    def resume(self, job: Job, graph: Graph, lease: Lease) -> HistoryEntry:
+        """Wait for a prompt that a predecessor may have queued; errors as of `run`.
+
+        A prompt that the node does not know is lost, even if it was never posted: nobody can
+        tell, and a second render needs a new attempt.
+        """
+        ran_for = self._store.running_for(job.id)
+        return self._watched(job, graph, lease, posted_s=ran_for.total_seconds())
+
+    def _watched(self, job: Job, graph: Graph, lease: Lease, *, posted_s: float) -> HistoryEntry:
         prompt_id = str(job.prompt_id)
         with self._events.watch(prompt_id, graph_nodes=graph) as watch:
             try:
-                if post or self._comfyui.find_prompt(prompt_id) is PromptPlace.UNKNOWN:
-                    self._post(job, graph, prompt_id)
-                entry = self._wait(job, lease, watch, prompt_id)
+                if posted_s:
+                    self._check_known(prompt_id)
+                    look = _Look(client_id=None, ran_for_s=posted_s)
+                else:
+                    look = _Look(client_id=self._post(job, graph, prompt_id))
+                    crashpoint("prompt.posted")
+                entry = self._wait(job, lease, watch, look)
             except Stopping:
+                raise
+            except LeaseLost:
+                # A successor on this very node waits for this very prompt; any other does not.
+                if self._was_overtaken(job):
+                    self._cancel(prompt_id)
                 raise
             except Exception:
                 self._cancel(prompt_id)
                 raise
         return _successful(entry, node=self._node)
 
-    def _post(self, job: Job, graph: Graph, prompt_id: str) -> None:
+    def _post(self, job: Job, graph: Graph, prompt_id: str) -> str:
+        """Queue the prompt; return the client id that hears of it."""
+        client_id = self._events.client_id
         # Who looks at the node's queue, or into a picture, finds the job again.
         extra_data: dict[str, Any] = {"job_id": job.id}
         try:
             self._comfyui.queue_prompt(
-                dict(graph),
-                prompt_id=prompt_id,
-                client_id=self._events.client_id,
-                extra_data=extra_data,
+                dict(graph), prompt_id=prompt_id, client_id=client_id, extra_data=extra_data
             )
-        except NodeError:
+        except (NodeUnreachable, NodeTimeout, NodeFault):
             # Without an answer it may be queued all the same; only the node knows.
-            if self._place(prompt_id) in {None, PromptPlace.UNKNOWN}:
+            if not self._turns_up(prompt_id):
                 raise
+        return client_id
 
-    def _wait(self, job: Job, lease: Lease, watch: Watch, prompt_id: str) -> HistoryEntry:
-        began = time.monotonic()
-        look = _Look(client_id=self._events.client_id)
+    def _turns_up(self, prompt_id: str) -> bool:
+        """Tell whether a prompt got through; validation may take the node a moment."""
+        deadline = time.monotonic() + _TURNS_UP_S
+        while True:
+            try:
+                if self._comfyui.find_prompt(prompt_id) is not PromptPlace.UNKNOWN:
+                    return True
+            except NodeError:
+                pass
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_NOTE_EVERY_S)
+
+    def _wait(self, job: Job, lease: Lease, watch: Watch, look: _Look) -> HistoryEntry:
         while True:
             look.ended |= watch.wait(_NOTE_EVERY_S)
             lease.check()
-            if self.stopping:
-                raise Stopping
-            if time.monotonic() - began > job.run_within_s:
+            self._departure.check_render()
+            if look.ran_for_s > job.run_within_s:
                 raise RunDeadlinePassed(job.run_within_s)
             try:
-                entry = self._look(prompt_id, look, heard_at=watch.last_heard or began)
+                entry = self._look(watch, look)
             except (NodeUnreachable, NodeTimeout):
                 # An hour's render is not given up for a moment's silence.
                 if look.is_away_too_long():
@@ -125,17 +162,17 @@ class Render:
                     return entry
             self._note(lease, watch.progress, look)
 
-    def _look(self, prompt_id: str, look: _Look, *, heard_at: float) -> HistoryEntry | None:
+    def _look(self, watch: Watch, look: _Look) -> HistoryEntry | None:
         """Ask the node itself, when the socket says so or it is time to."""
         if look.ended or look.is_due("history", _POLL_EVERY_S):
-            entry = self._entry(prompt_id, patience_s=_ENTRY_LAGS_S if look.ended else 0)
+            entry = self._entry(watch.prompt_id, patience_s=_ENTRY_LAGS_S if look.ended else 0)
             if entry:
                 return entry
             look.ended = False
         # A new connection may mean a new ComfyUI, which knows nothing of our prompt.
-        reconnected = self._events.connected and look.is_new_client(self._events.client_id)
+        reconnected = self._events.connected and look.is_new_connection(self._events.client_id)
         if reconnected or look.is_due("queue", _FIND_EVERY_S):
-            self._check_alive(prompt_id, heard_at=heard_at)
+            self._check_alive(watch, look)
         return None
 
     def _entry(self, prompt_id: str, *, patience_s: float) -> HistoryEntry | None:
@@ -147,12 +184,24 @@ class Render:
                 return entry
             time.sleep(0.02)
 
-    def _check_alive(self, prompt_id: str, *, heard_at: float) -> None:
-        """Make sure that the node still has the prompt and gets on with it."""
-        if self._comfyui.find_prompt(prompt_id) is PromptPlace.UNKNOWN:
+    def _check_known(self, prompt_id: str) -> PromptPlace:
+        place = self._comfyui.find_prompt(prompt_id)
+        if place is PromptPlace.UNKNOWN:
             raise PromptLost(self._node, f"prompt {prompt_id} is gone; did ComfyUI restart?")
-        silent_s = time.monotonic() - heard_at
-        if silent_s > self._stall_s:
+        return place
+
+    def _check_alive(self, watch: Watch, look: _Look) -> None:
+        """Make sure that the node still has the prompt and gets on with it."""
+        place = self._check_known(watch.prompt_id)
+        if place is PromptPlace.QUEUED:
+            # Behind others' prompts it waits as long as it takes; they are never interrupted.
+            if look.is_still_idle(is_idle=not self._comfyui.is_busy()):
+                raise PromptStalled(self._node, "it takes prompts, but executes none")
+            return
+        silent_s = time.monotonic() - (watch.last_heard or look.began)
+        # What was posted under another connection's id is never heard: judge it less quickly.
+        patience_s = self._stall_s if look.hears(self._events) else 3 * self._stall_s
+        if silent_s > patience_s:
             raise PromptStalled(self._node, f"no progress for {silent_s:.0f} s")
 
     def _note(self, lease: Lease, progress: Progress, look: _Look) -> None:
@@ -165,11 +214,12 @@ class Render:
             # Progress is worth nothing against the render; the lease decides about that.
             _log.warning("job %s: progress not written: %s", lease.hold.job_id, exc)
 
-    def _place(self, prompt_id: str) -> PromptPlace | None:
+    def _was_overtaken(self, job: Job) -> bool:
         try:
-            return self._comfyui.find_prompt(prompt_id)
-        except NodeError:
-            return None
+            now = self._store.get(job.id)
+        except FleetError:
+            return False
+        return now.done or now.attempt != job.attempt
 
     def _cancel(self, prompt_id: str) -> None:
         """Leave no prompt behind that nobody waits for."""
@@ -180,26 +230,41 @@ class Render:
 
 
 class _Look:
-    """What a wait remembers of how it looked at its node."""
+    """What a wait remembers of how it looked at its node.
 
-    def __init__(self, *, client_id: str) -> None:
+    Args:
+        client_id: the connection that hears of the prompt; None if an earlier one would.
+        ran_for_s: how long the attempt had run before.
+    """
+
+    def __init__(self, *, client_id: str | None, ran_for_s: float = 0.0) -> None:
         self.ended = False  #: The socket says so; the history has the last word.
-        self._began = time.monotonic()
+        self.began = time.monotonic()
+        self._ran_before_s = ran_for_s
         self._done: dict[str, float] = {}
-        self._client_id = client_id
+        self._posted_as = client_id
+        self._connected_as = client_id
         self._progress = Progress()
         self._away_since: float | None = None
+        self._was_idle = False
+
+    @property
+    def ran_for_s(self) -> float:
+        return self._ran_before_s + time.monotonic() - self.began
 
     def is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()
-        if now - self._done.get(what, self._began) < every_s:
+        if now - self._done.get(what, self.began) < every_s:
             return False
         self._done[what] = now
         return True
 
-    def is_new_client(self, client_id: str) -> bool:
-        old, self._client_id = self._client_id, client_id
-        return client_id != old
+    def hears(self, events: EventSocket) -> bool:
+        return events.connected and events.client_id == self._posted_as
+
+    def is_new_connection(self, client_id: str) -> bool:
+        old, self._connected_as = self._connected_as, client_id
+        return old is not None and client_id != old
 
     def is_new_progress(self, progress: Progress) -> bool:
         old, self._progress = self._progress, progress
@@ -212,6 +277,11 @@ class _Look:
 
     def answered(self) -> None:
         self._away_since = None
+
+    def is_still_idle(self, *, is_idle: bool) -> bool:
+        """Whether the node was idle at the last look, too: once may be between two prompts."""
+        old, self._was_idle = self._was_idle, is_idle
+        return old and is_idle
 
 
 def _successful(entry: HistoryEntry, *, node: str) -> HistoryEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -10,7 +11,11 @@ from typing import Final
 from producer.contract.errors import (
     FleetError,
     InvalidJob,
+    LeaseLapsed,
     NodeError,
+    NodeLeaves,
+    ObjectConflict,
+    ObjectMissing,
     OutputDamaged,
     PromptFailed,
     PromptInterrupted,
@@ -20,15 +25,25 @@ from producer.contract.errors import (
     RunDeadlinePassed,
     StorageError,
 )
-from producer.contract.jobs import JobError
+from producer.contract.jobs import Attempt, Job, JobError
 
 #: Attempts that may end by the job's own fault.
 CHARGED_LIMIT: Final = 3
 #: Attempts that may end through no fault of the job's, before it counts as poison.
 FREE_LIMIT: Final = 10
+#: So many different nodes felled are no chance.
+FELLED_LIMIT: Final = 3
 
-#: How ComfyUI 0.3.64 and 0.33.0 name a graphics card's lack of memory in execution_error.
-_OUT_OF_MEMORY: Final = ("OutOfMemoryError", "can't allocate memory", "ran out of memory")
+#: Causes that no retry can mend.
+_FINAL: Final = frozenset(
+    {"invalid_graph", "invalid_input", "input_missing", "run_deadline", "output_conflict"}
+)
+#: Causes that speak against the job.
+_CHARGED: Final = frozenset({"execution_error", "out_of_memory"})
+#: Causes that speak against the node.
+_NODE_FAULTS: Final = frozenset({"stall", "prompt_lost", "node_fault", "output_damaged"})
+#: Causes after which the node or its worker was gone: the job may have felled it.
+_FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost"})
 
 #: The first that fits counts, so a kind stands before its parent.
 _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
@@ -38,12 +53,22 @@ _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
     (PromptStalled, "stall"),
     (OutputDamaged, "output_damaged"),
     (PromptLost, "prompt_lost"),
-    (PromptInterrupted, "prompt_lost"),
+    (PromptInterrupted, "interrupted"),
+    (NodeLeaves, "node_left"),
+    (LeaseLapsed, "lease_lost"),
     (NodeError, "node_fault"),
+    (ObjectConflict, "output_conflict"),
+    (ObjectMissing, "input_missing"),
     (StorageError, "storage_fault"),
 )
 
+#: How ComfyUI 0.3.64 and 0.33.0 name a graphics card's lack of memory in execution_error.
+_OUT_OF_MEMORY: Final = ("OutOfMemoryError", "can't allocate memory", "ran out of memory")
+
 _MORE_VRAM: Final = "use a node with more VRAM, a smaller size or batch, or a smaller model; see `comfyfleet node list`"
+_LOOK_AT_ATTEMPTS: Final = (
+    "look at the attempts in `comfyfleet job show`; does this graph kill its node?"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +80,7 @@ class Decision:
         charged: whether the attempt counts against the job.
         delay: how long nobody may start it.
         dead: whether to list it as a dead letter.
+        blames_node: whether the node has to prove itself before its next job.
     """
 
     error: JobError
@@ -62,15 +88,11 @@ class Decision:
     charged: bool
     delay: timedelta = timedelta(0)
     dead: bool = False
+    blames_node: bool = False
 
 
-def decide(error: FleetError, *, node: str, charged: int, free: int) -> Decision:
-    """Return what to do about *error*.
-
-    Args:
-        node: where the attempt ran.
-        charged, free: how many attempts ended so before this one.
-    """
+def decide(error: FleetError, job: Job, *, node: str | None) -> Decision:
+    """Return what to do about *error*, which ended an attempt at *job* on *node*."""
     cause = cause_of(error)
     story = JobError(
         cause=cause,
@@ -79,22 +101,17 @@ def decide(error: FleetError, *, node: str, charged: int, free: int) -> Decision
         node=node,
         advice=_MORE_VRAM if cause == "out_of_memory" else error.advice,
     )
-    if cause in {"invalid_graph", "invalid_input", "run_deadline"}:
-        return Decision(story, again=False, charged=False)
-    if cause in {"execution_error", "out_of_memory"}:
-        again = charged + 1 < CHARGED_LIMIT
-        return Decision(story, again=again, charged=True, delay=_delay(charged), dead=not again)
-    if free + 1 < FREE_LIMIT:
-        return Decision(story, again=True, charged=False, delay=_delay(free))
-    poison = story.model_copy(
-        update={
-            "cause": "poison",
-            "message": f"{FREE_LIMIT} attempts ended through no fault of the job's own, "
-            f"the last one so: {error.message}",
-            "advice": "look at the attempts in `comfyfleet job show`; does this graph kill its node?",
-        }
-    )
-    return Decision(poison, again=False, charged=False, dead=True)
+    if cause in _FINAL:
+        return Decision(story, again=False, charged=False, dead=cause == "output_conflict")
+    if cause in _CHARGED:
+        again = job.charged_attempts + 1 < CHARGED_LIMIT
+        delay = _delay(job.charged_attempts)
+        return Decision(story, again=again, charged=True, delay=delay, dead=not again)
+    blames_node = cause in _NODE_FAULTS
+    if poison := _poison(story, job):
+        return Decision(poison, again=False, charged=False, dead=True, blames_node=blames_node)
+    delay = timedelta(0) if cause in {"node_left", "lease_lost"} else _delay(job.free_attempts)
+    return Decision(story, again=True, charged=False, delay=delay, blames_node=blames_node)
 
 
 def cause_of(error: FleetError) -> str:
@@ -104,6 +121,26 @@ def cause_of(error: FleetError) -> str:
         out_of_memory = any(sign in text for sign in _OUT_OF_MEMORY)
         return "out_of_memory" if out_of_memory else "execution_error"
     return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), "fleet_fault")
+
+
+def _poison(story: JobError, job: Job) -> JobError | None:
+    """Return what to fail the job with, if its attempts end through no fault too often."""
+    felled = _felled(job.attempts) | ({story.node} if story.cause in _FELLING else set())
+    felled.discard(None)
+    if len(felled) >= FELLED_LIMIT:
+        what = f"{len(felled)} nodes went away while they ran it ({', '.join(sorted(map(str, felled)))})"
+    elif job.free_attempts + 1 >= FREE_LIMIT:
+        what = f"{FREE_LIMIT} attempts ended through no fault of the job's own"
+    else:
+        return None
+    message = f"{what}; the last one so: {story.message}"
+    return story.model_copy(
+        update={"cause": "poison", "message": message, "advice": _LOOK_AT_ATTEMPTS}
+    )
+
+
+def _felled(attempts: Collection[Attempt]) -> set[str | None]:
+    return {attempt.node for attempt in attempts if attempt.error.cause in _FELLING}
 
 
 def _delay(before: int) -> timedelta:

@@ -10,18 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from threading import Event, Thread
 from typing import Final
 from uuid import uuid4
 
-from producer.contract.errors import FleetError, NodeError
+from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import FleetError, LeaseLapsed, NodeError
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.contract.queues import Needs, node_queue
 from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.storage.object_store import ObjectStore
-from producer.store.calls import Call, listen
+from producer.store.calls import Call
 from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
@@ -29,29 +29,48 @@ from producer.store.sweeps import Sweeps
 from producer.upkeep import Upkeep
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
+from worker.comfyui.inputs import InputCarrier
+from worker.delivery import Delivery
+from worker.departure import Departure, Leaving
+from worker.errands import Errands
+from worker.health import Health, HealthPolicy
 from worker.lease import LeaseKeeper
 from worker.name_lock import NameLock, own_path
-from worker.node import NodeAgent
+from worker.node import Identity, NodeAgent
+from worker.patience import Patience
 from worker.queue_order import GATE, Slot
 from worker.render import Render
+from worker.retry import Decision, decide
 from worker.runner import Place, Runner
+from worker.settling import Settler
+from worker.store_breaker import StoreBreaker
+from worker.watchdog import Signs, Watchdog, since
 
 _log = logging.getLogger(__name__)
 
 #: Exit status when another worker has the node's name: a supervisor must not start us again.
 NAME_TAKEN: Final = 79
 
-#: How long a stopping worker waits for what it fetches and stores, s.
+#: How long a stopping worker waits for what it fetches and stores, s; systemd allows 60.
 _GRACE_S: Final = 45.0
+#: How long after that attempts may take to let go, s.
+_LET_GO_S: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which node a worker serves."""
+    """Which node a worker serves, and how.
+
+    Args:
+        handover: when it stops, the node leaves too: what renders is handed over.
+        restart_command: restarts the node's ComfyUI; run when that hangs.
+    """
 
     name: str
     pool: str
     comfyui_url: str
+    handover: bool = False
+    restart_command: str | None = None
 
 
 class NodeWorker:
@@ -71,74 +90,109 @@ class NodeWorker:
         on_displaced: Callable[[str], None],
     ) -> None:
         self.options = options
-        self.settings = settings
-        self.boot_id = f"{options.name}:{uuid4().hex[:12]}"
         self._on_queue = on_queue
+        self._on_displaced = on_displaced
+        self._boot_id = f"{options.name}:{uuid4().hex[:12]}"
         self._lease = timedelta(seconds=settings.lease_s)
         keep_ended = timedelta(seconds=settings.keep_ended_s)
+
         self._redis = connect(settings)
         self._fleet = address(self._redis)
-        self._spool = (settings.node_spool_dir or Path()) / options.name
-        if settings.node_spool_dir is None:
-            self._spool = own_path(options.name, fleet=self._fleet, suffix=".spool")
-        self._store = JobStore(self._redis, keep_ended=keep_ended)
         self._nodes = NodeStore(self._redis, lease=self._lease)
         self._sweeps = Sweeps(self._redis, keep_ended=keep_ended)
         self._objects = ObjectStore(settings)
         self._comfyui = ComfyUI(options.comfyui_url, node=options.name)
         self._events = EventSocket(options.comfyui_url, node=options.name)
+        store = JobStore(self._redis, keep_ended=keep_ended)
+        dispatch = Dispatch(settings)
+
+        self._lock: NameLock | None = None
+        self._spool = _spool_folder(settings, options.name, fleet=self._fleet)
+        self._departure = Departure(
+            options.name, how=Leaving.HANDOVER if options.handover else Leaving.SUCCESSOR
+        )
+        breaker = StoreBreaker(self._objects, on_broken=self._look_soon)
         self._leases = LeaseKeeper(
             self._nodes,
             node=options.name,
-            worker=self.boot_id,
+            worker=self._boot_id,
             every=timedelta(seconds=settings.renew_s),
-            on_displaced=on_displaced,
-        )
-        self._render = Render(
-            self._comfyui,
-            self._events,
-            self._store,
-            node=options.name,
-            stall=timedelta(seconds=settings.node_progress_s),
-        )
-        dispatch = Dispatch(settings)
-        self.runner = Runner(
-            Place(
-                node=options.name,
-                worker=self.boot_id,
-                spool=self._spool,
-                prefix=settings.s3_prefix,
-                lease=self._lease,
-                max_graph_bytes=settings.max_graph_bytes,
-            ),
-            store=self._store,
-            objects=self._objects,
-            dispatch=dispatch,
-            comfyui=self._comfyui,
-            render=self._render,
-            leases=self._leases,
+            on_displaced=self._displaced,
         )
         self._agent = NodeAgent(
+            Identity(
+                name=options.name,
+                pool=options.pool,
+                url=options.comfyui_url,
+                worker=self._boot_id,
+                restart_command=options.restart_command,
+            ),
             self._nodes,
             self._comfyui,
-            name=options.name,
-            pool=options.pool,
-            url=options.comfyui_url,
-            worker=self.boot_id,
+            health=Health(HealthPolicy(first_s=settings.node_quarantine_s)),
+            breaker=breaker,
+            canary_s=settings.node_canary_s,
             on_state=lambda ready: GATE.set_ready(ready=ready),
             on_catalog=self._look_at_queues,
         )
-        self._upkeep = Upkeep(
-            store=self._store,
+        patience = Patience(breaker, self._departure)
+        self._runner = Runner(
+            place=Place(
+                node=options.name,
+                worker=self._boot_id,
+                spool=self._spool,
+                lease=self._lease,
+                max_graph_bytes=settings.max_graph_bytes,
+            ),
+            store=store,
+            comfyui=self._comfyui,
+            leases=self._leases,
+            patience=patience,
+            carrier=InputCarrier(self._objects, self._comfyui),
+            render=Render(
+                self._comfyui,
+                self._events,
+                store,
+                node=options.name,
+                stall=timedelta(seconds=settings.node_progress_s),
+                departure=self._departure,
+            ),
+            delivery=Delivery(
+                node=options.name,
+                prefix=settings.s3_prefix,
+                comfyui=self._comfyui,
+                objects=self._objects,
+                store=store,
+                patience=patience,
+            ),
+            settler=Settler(
+                options.name,
+                store=store,
+                dispatch=dispatch,
+                comfyui=self._comfyui,
+                patience=patience,
+                standing=self._agent,
+            ),
+            standing=self._agent,
+        )
+        upkeep = Upkeep(
+            store=store,
             sweeps=self._sweeps,
             dispatch=dispatch,
-            who=self.boot_id,
+            who=self._boot_id,
             lease=self._lease,
             every=timedelta(seconds=settings.sweep_s),
             interrupt=self._interrupt,
+            judge=_judge_lapsed,
         )
-        self._stopped = Event()
-        self._lock: NameLock | None = None
+        self._errands = Errands(self._redis, upkeep, heed=self._heed, every_s=settings.sweep_s)
+        self._watchdog = Watchdog(
+            Signs(
+                polled=since(lambda: GATE.asked_at),
+                looped=since(lambda: self._leases.looped_at),
+                heard=since(lambda: self._leases.heard_at),
+            )
+        )
         self._taken_back = ThreadPoolExecutor(8, thread_name_prefix="taken-back")
 
     def join(self) -> None:
@@ -159,28 +213,30 @@ class NodeWorker:
     def start(self) -> None:
         """Take back what a predecessor held, then begin to serve."""
         self._leases.start()
-        for job_id, attempt in self._sweeps.take_back(
-            self.options.name, worker=self.boot_id, lease=self._lease
-        ):
-            _log.info("job %s attempt %d: taken back", job_id, attempt)
+        taken = self._sweeps.take_back(self.options.name, worker=self._boot_id, lease=self._lease)
+        if taken:
+            crashpoint("jobs.taken_back")
+        for job_id, _ in taken:
             self._taken_back.submit(self._resume, job_id, GATE.begin())
         self._agent.start()
-        Thread(target=self._listen, name="calls", daemon=True).start()
-        Thread(target=self._keep_up, name="upkeep", daemon=True).start()
+        self._errands.start()
+        self._watchdog.start()
 
     def stop(self) -> None:
-        """Take nothing more; leave a running prompt to the successor, finish what is stored."""
-        self._stopped.set()
-        self._agent.stop()
-        self._render.stopping = True
+        """Take nothing more; leave or hand over what renders, finish what is stored."""
+        self._watchdog.stop()
+        self._departure.announce()
+        self._agent.drain()
+        self._wait_for_attempts(_GRACE_S)
+        self._departure.hurry()
+        self._wait_for_attempts(_LET_GO_S)
 
     def close(self) -> None:
-        """Wait for what is under way, then let go of everything."""
-        deadline = time.monotonic() + _GRACE_S
-        while len(self._leases) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        """Let go of everything; the node's name last."""
+        self._errands.stop()
         self._taken_back.shutdown(wait=False, cancel_futures=True)
         self._leases.stop()
+        self._agent.leave()
         self._events.close()
         self._comfyui.close()
         self._objects.close()
@@ -188,31 +244,41 @@ class NodeWorker:
         if self._lock:
             self._lock.close()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether attempts are under way."""
+        return len(self._leases) > 0
+
     def run(self, job_id: JobId, attempt: int) -> None:
         """Run one attempt, as a message asks for."""
         slot = GATE.begin()
         try:
-            self.runner.run(job_id, attempt, slot)
+            self._runner.run(job_id, attempt, slot)
         finally:
             slot.release()
 
     def _resume(self, job_id: JobId, slot: Slot) -> None:
         try:
-            self.runner.resume(job_id, slot)
+            self._runner.resume(job_id, slot)
+        except FleetError as exc:
+            _log.warning("job %s: not taken back, upkeep will see to it: %s", job_id, exc)
         finally:
             slot.release()
 
-    def _listen(self) -> None:
-        """Hear of new queues and of cancelled jobs; after a silence, look for oneself."""
-        while not self._stopped.is_set():
-            try:
-                for call in listen(self._redis, patience=timedelta(seconds=5)):
-                    self._heed(call)
-                    if self._stopped.is_set():
-                        return
-            except FleetError as exc:
-                _log.warning("calls are not heard: %s", exc)
-                self._stopped.wait(1)
+    def _wait_for_attempts(self, patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
+        while len(self._leases) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _displaced(self, holder: str) -> None:
+        if holder:
+            self._on_displaced(holder)
+        else:
+            _log.error("Redis has lost the record of node %s; was it emptied?", self.options.name)
+            self._agent.rejoin()
+
+    def _look_soon(self) -> None:
+        self._agent.look_soon()
 
     def _heed(self, call: Call | None) -> None:
         if call is None or call.what == "queue":
@@ -221,20 +287,10 @@ class NodeWorker:
             self._leases.cancel(JobId(call.about))
 
     def _look_at_queues(self) -> None:
-        self.runner.catalog = self._agent.catalog
         self._on_queue(node_queue(self.options.name))
         for queue, needs in self._sweeps.queues().items():
             if self._agent.serves(queue, Needs.from_json(needs)):
                 self._on_queue(queue)
-
-    def _keep_up(self) -> None:
-        while not self._stopped.wait(self.settings.sweep_s):
-            try:
-                self._upkeep.sweep()
-            except FleetError as exc:
-                _log.warning("upkeep: %s", exc)
-            except Exception:  # noqa: BLE001 - without upkeep the fleet would lose jobs
-                _log.exception("upkeep failed; it goes on")
 
     def _interrupt(self, job: Job) -> None:
         """Stop a lapsed attempt's prompt on its node, if that still answers."""
@@ -242,7 +298,18 @@ class NodeWorker:
         if node is None or job.prompt_id is None:
             return
         try:
-            with ComfyUI(node.url, node=node.name) as comfyui:
+            with ComfyUI(node.url, node=node.name, read_s=_LET_GO_S) as comfyui:
                 comfyui.cancel(job.prompt_id)
         except NodeError as exc:
             _log.info("job %s: its old prompt was not interrupted: %s", job.id, exc)
+
+
+def _judge_lapsed(job: Job) -> Decision:
+    error = LeaseLapsed(str(job.node), "its worker fell silent for longer than a lease")
+    return decide(error, job, node=job.node)
+
+
+def _spool_folder(settings: Settings, name: str, *, fleet: str) -> Path:
+    if settings.node_spool_dir:
+        return settings.node_spool_dir / name
+    return own_path(name, fleet=fleet, suffix=".spool")

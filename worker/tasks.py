@@ -6,7 +6,8 @@ import logging
 import os
 import socket
 import warnings
-from typing import Any
+from threading import Thread
+from typing import Any, Final
 
 from celery import signals
 from celery.platforms import SecurityWarning
@@ -22,6 +23,9 @@ from worker.waker import Waker
 
 _log = logging.getLogger(__name__)
 
+#: Exit status after a second signal, as a shell reports SIGTERM.
+_AT_ONCE: Final = 143
+
 
 class CeleryWorker:
     """A Celery worker pinned to one node."""
@@ -29,6 +33,8 @@ class CeleryWorker:
     def __init__(self, options: Options, settings: Settings) -> None:
         self._settings = settings
         self._consumer: Any = None
+        self._asked_to_stop = 0
+        self._stopper = Thread(target=self._stop, name="stopper")
         self._wanted: list[str] = []
         self._waker = Waker()
         self.node = NodeWorker(
@@ -52,7 +58,8 @@ class CeleryWorker:
         try:
             worker.start()
         finally:
-            self.node.stop()
+            if not self._stopper.is_alive():
+                self.node.stop()
             self.node.close()
         return int(worker.exitcode or 0)
 
@@ -63,8 +70,20 @@ class CeleryWorker:
         _log.info("node %s is served", self.node.options.name)
 
     def _shutting_down(self, **_: Any) -> None:
-        # Runs inside the signal handler, so only flags are set; close() waits.
+        # Runs inside the signal handler, where no lock may be waited for: a thread does the rest.
+        self._asked_to_stop += 1
+        if self._asked_to_stop == 1:
+            self._stopper.start()
+        else:
+            os._exit(_AT_ONCE)
+
+    def _stop(self) -> None:
+        """Leave within the grace, although Celery would wait for its tasks without end."""
         self.node.stop()
+        if self.node.is_busy:
+            _log.warning("what is under way is left to the next worker")
+            self.node.close()
+            os._exit(0)
 
     def _consume_from(self, queue: str) -> None:
         if queue in self._wanted:

@@ -23,6 +23,8 @@
     - PromptInterrupted     somebody interrupted our prompt
     - PromptLost            neither in the node's queue nor in its history
     - PromptStalled         it runs, but makes no progress
+    - NodeLeaves            the node is taken out of the fleet, its jobs go elsewhere
+    - LeaseLapsed           its worker fell silent for longer than a lease
     - OutputDamaged         a file came truncated, empty or undecodable
   + StorageError            S3
     - StorageUnreachable
@@ -225,6 +227,14 @@ class PromptLost(NodeError):
 
 class PromptStalled(NodeError):
     """The prompt is at the node, but has shown no progress for too long."""
+
+
+class NodeLeaves(NodeError):
+    """The node is taken out of the fleet while it runs the job."""
+
+
+class LeaseLapsed(NodeError):
+    """The node's worker fell silent for longer than a lease; another attempt takes over."""
 
 
 class OutputDamaged(NodeError):

@@ -12,7 +12,10 @@ class NodeState(StrEnum):
 
     JOINING = "joining"  #: Its worker is up and looks at its ComfyUI for the first time.
     READY = "ready"
+    SUSPECT = "suspect"  #: It failed a job; a canary prompt must succeed before the next one.
+    QUARANTINED = "quarantined"  #: It failed several; set aside for a while, then a trial job.
     UNREACHABLE = "unreachable"  #: Its ComfyUI does not answer; it takes nothing.
+    BLOCKED = "blocked"  #: Its S3 store does not serve; it takes nothing.
     DRAINING = "draining"  #: Finishes what it holds, takes nothing.
     OFFLINE = "offline"  #: Its worker stopped, or has been silent for longer than a lease.
 

@@ -57,6 +57,8 @@ class Settings(BaseSettings):
 
     node_spool_dir: Path | None = None  #: Where outputs lie between node and S3; a temp folder.
     node_progress_s: float = Field(600, gt=0)  #: Silence of a running prompt that means a stall.
+    node_canary_s: float = Field(30, gt=0)  #: How long a canary prompt may take.
+    node_quarantine_s: float = Field(60, gt=0)  #: The first one; each further is twice as long.
 
     @field_validator("redis_url")
     @classmethod

@@ -45,6 +45,10 @@ class Cancelled(StrEnum):
     ENDED = "ended"  #: It was over before.
 
 
+class Shunned(Exception):
+    """The job failed on this node before, and others may have it first."""
+
+
 class Commit(StrEnum):
     """What an attempt's wish to succeed met."""
 
@@ -169,12 +173,19 @@ class JobStore:
         worker: str,
         lease: timedelta,
         prompt_id: PromptId,
+        courtesy: timedelta = timedelta(0),
     ) -> Job | None:
         """Take a queued job for *worker* on *node*.
+
+        Args:
+            courtesy: so long a job that failed here before is left to other nodes.
 
         Returns:
             The job, now running; None if its message was stale: claimed by a quicker node,
             ended, requeued since, or delivered twice. All are normal.
+
+        Raises:
+            Shunned: other nodes should have it; take it without courtesy, or pass it on.
         """
         outcome, reply = self._scripts.run(
             "claim",
@@ -188,9 +199,25 @@ class JobStore:
                 prompt_id,
                 uuid4().hex,
                 self._keep_ms,
+                to_ms(courtesy),
             ],
         )
+        if outcome == "shunned":
+            raise Shunned
         return job_of(job_id, pairs(reply)) if outcome == "claimed" else None
+
+    def pass_on(self, job_id: JobId, *, attempt: int, wait: timedelta) -> None:
+        """Leave a queued job to other nodes; after *wait*, upkeep sends a new message."""
+        self._scripts.run("pass_on", keys=[keys.job(job_id)], args=[job_id, attempt, to_ms(wait)])
+
+    def running_for(self, job_id: JobId) -> timedelta:
+        """Return how long the job's attempt has run, by Redis' own clock."""
+        with translated(self._redis):
+            began: Any = self._redis.hget(keys.job(job_id), f"at:{Phase.PREPARING}")
+            seconds, micros = self._redis.time()
+        if began is None:
+            return timedelta(0)
+        return timedelta(milliseconds=seconds * 1000 + micros // 1000 - int(began))
 
     def note(
         self, hold: Hold, *, phase: Phase | None = None, progress: Progress | None = None
@@ -249,9 +276,25 @@ class JobStore:
             hold,
             JobStatus.FAILED,
             cause=error.cause,
-            charged=charged,
+            counts="charged" if charged else "",
             dead=dead,
             fields={"error": error.model_dump_json(), f"attempt:{hold.attempt}": story},
+        )
+
+    def fail_lapsed(self, job_id: JobId, *, attempt: int, error: JobError) -> None:
+        """End a job as failed whose lease has run out; an uncharged dead letter.
+
+        Raises:
+            LeaseLost: it was renewed, taken back or ended in between.
+        """
+        story = attempt_json(number=attempt, node=error.node, charged=False, error=error)
+        self._finish(
+            Hold(job_id, attempt, worker=""),
+            JobStatus.FAILED,
+            cause=error.cause,
+            counts="free",
+            dead=True,
+            fields={"error": error.model_dump_json(), f"attempt:{attempt}": story},
         )
 
     def end_cancelled(self, hold: Hold) -> None:
@@ -271,12 +314,14 @@ class JobStore:
         error: JobError,
         charged: bool,
         delay: timedelta = timedelta(0),
+        elsewhere: bool = True,
     ) -> int | None:
         """End an attempt and let the job wait for the next one.
 
         Args:
             worker: the holder; None for upkeep, which may only once the lease has run out.
             delay: how long nobody may start it.
+            elsewhere: whether another node is to be preferred.
 
         Returns:
             The next attempt's number if it needs a message now; None if it waits out its
@@ -296,6 +341,7 @@ class JobStore:
                 attempt_json(number=attempt, node=error.node, charged=charged, error=error),
                 to_ms(delay),
                 self._keep_ms,
+                int(elsewhere),
             ],
         )
         if outcome == "lost":
@@ -309,7 +355,7 @@ class JobStore:
         *,
         fields: Mapping[str, str] | None = None,
         cause: str = "",
-        charged: bool = False,
+        counts: str = "",
         dead: bool = False,
     ) -> str:
         outcome: str = self._scripts.run(
@@ -323,7 +369,7 @@ class JobStore:
                 self._keep_ms,
                 cause,
                 int(dead),
-                int(charged),
+                counts,
                 *flat(fields or {}),
             ],
         )

@@ -2,27 +2,69 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from producer.contract.errors import (
     FleetUnreachable,
     InvalidInput,
+    LeaseLapsed,
     NodeFault,
+    NodeLeaves,
     NodeUnreachable,
+    ObjectConflict,
+    ObjectMissing,
     OutputDamaged,
     PromptFailed,
+    PromptInterrupted,
     PromptLost,
     PromptRejected,
     PromptStalled,
     RunDeadlinePassed,
     StorageUnreachable,
 )
-from worker.retry import CHARGED_LIMIT, FREE_LIMIT, decide
+from producer.contract.ids import new_job_id
+from producer.contract.jobs import Attempt, Job, JobError, JobStatus
+from producer.contract.queues import Tier
+from worker.retry import CHARGED_LIMIT, FREE_LIMIT
+from worker.retry import decide as decide_for
 
 RAISED = PromptFailed("gpu-1", "it raised", graph_node="3", exception_type="RuntimeError")
 NO_MEMORY = PromptFailed(
     "gpu-1", "tried to allocate", graph_node="3", exception_type="torch.OutOfMemoryError"
 )
+
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def running(*, charged=0, free=0, felled=()):
+    """Return a running job with these attempts behind it."""
+    gone = JobError(cause="prompt_lost", message="gone")
+    return Job(
+        id=new_job_id(),
+        status=JobStatus.RUNNING,
+        done=False,
+        attempt=1 + charged + free,
+        charged_attempts=charged,
+        free_attempts=free,
+        attempts=[
+            Attempt(number=n, node=node, charged=False, error=gone, ended_at=NOW)
+            for n, node in enumerate(felled, 1)
+        ],
+        tier=Tier.DEFAULT,
+        pool="default",
+        queue="q",
+        template="t",
+        created_at=NOW,
+        start_deadline=NOW,
+        run_within_s=60,
+    )
+
+
+def decide(error, *, node, charged=0, free=0, felled=()):
+    return decide_for(error, running(charged=charged, free=free, felled=felled), node=node)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +77,12 @@ NO_MEMORY = PromptFailed(
         (NO_MEMORY, "out_of_memory", True, True),
         (PromptStalled("gpu-1", "silent"), "stall", True, False),
         (PromptLost("gpu-1", "gone"), "prompt_lost", True, False),
+        (PromptInterrupted("gpu-1", "by hand"), "interrupted", True, False),
         (OutputDamaged("gpu-1", "short"), "output_damaged", True, False),
+        (NodeLeaves("gpu-1", "drained"), "node_left", True, False),
+        (LeaseLapsed("gpu-1", "silent"), "lease_lost", True, False),
+        (ObjectConflict("other bytes"), "output_conflict", False, False),
+        (ObjectMissing("no such key"), "input_missing", False, False),
         (NodeUnreachable("gpu-1", "refused"), "node_fault", True, False),
         (NodeFault("gpu-1", "500"), "node_fault", True, False),
         (StorageUnreachable("refused"), "storage_fault", True, False),
@@ -79,3 +126,29 @@ def test_waits_grow_and_stay_within_a_minute():
     waits = [decide(RAISED, node="n", charged=n, free=0).delay.total_seconds() for n in (0, 1)]
     assert 0.5 <= waits[0] <= 1 <= waits[1] <= 2
     assert decide(NodeFault("n", "x"), node="n", charged=0, free=8).delay.total_seconds() <= 60
+
+
+def test_three_nodes_felled_are_poison():
+    lost = PromptLost("gpu-3", "ComfyUI is gone")
+    assert decide(lost, node="gpu-1", free=2, felled=["gpu-1", "gpu-2"]).again
+    last = decide(lost, node="gpu-3", free=2, felled=["gpu-1", "gpu-2"])
+    assert (last.again, last.dead, last.error.cause) == (False, True, "poison")
+    assert "gpu-1, gpu-2, gpu-3" in last.error.message
+
+
+@pytest.mark.parametrize(
+    ("error", "blames_node"),
+    [
+        (PromptStalled("n", "x"), True),
+        (PromptLost("n", "x"), True),
+        (OutputDamaged("n", "x"), True),
+        (NodeUnreachable("n", "x"), True),
+        (RAISED, False),
+        (NO_MEMORY, False),
+        (PromptInterrupted("n", "x"), False),
+        (StorageUnreachable("x"), False),
+        (FleetUnreachable("x"), False),
+    ],
+)
+def test_only_what_the_node_did_speaks_against_it(error, blames_node):
+    assert decide(error, node="n").blames_node is blames_node

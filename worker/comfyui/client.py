@@ -158,6 +158,10 @@ class ComfyUI:
         found = self._history(prompt_id)
         return PromptPlace.UNKNOWN if found is None else PromptPlace.FINISHED
 
+    def is_busy(self) -> bool:
+        """Tell whether the node executes any prompt at this moment, whosever it is."""
+        return bool(self._http.get_object("/queue").get("queue_running"))
+
     def history(self, prompt_id: str) -> HistoryEntry | None:
         """Return how the prompt ended and what it made; None while it has not, or if unknown.
 

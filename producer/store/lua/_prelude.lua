@@ -64,6 +64,13 @@ local function end_job(job, id, status, keep_ms, cause)
     emit(job, id, status, {'cause', cause})
 end
 
+-- Has this attempt's lease run out, so that upkeep may end it?
+local function has_lapsed(job, id, attempt)
+    local status, current = unpack(redis.call('HMGET', job, 'status', 'attempt'))
+    local deadline = redis.call('ZSCORE', LEASES, id)
+    return status == 'running' and current == attempt and (not deadline or tonumber(deadline) <= now_ms())
+end
+
 -- Does this attempt of this worker hold the job?
 local function holds(job, attempt, worker)
     local status, current, holder = unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker'))

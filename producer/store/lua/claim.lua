@@ -6,8 +6,9 @@
 -- ARGV[5]  lease, ms           ARGV[6]  prompt id
 -- ARGV[7]  token of this call: the same call sent again gets the same answer
 -- ARGV[8]  ms to keep the record if its start deadline turns out to have passed
+-- ARGV[9]  ms for which a node where the job failed before is asked to leave it to others (0 = none)
 --
--- Returns {'claimed', {field, value, ...}} or {'refused', status ('' = no such job)}.
+-- Returns {'claimed', {field, value, ...}}, {'refused', status ('' = no such job)} or {'shunned', ''}.
 local job, id = KEYS[1], ARGV[1]
 local status, attempt, token, start_by, started =
     unpack(redis.call('HMGET', job, 'status', 'attempt', 'claim', 'start_by_ms', 'started_ms'))
@@ -23,6 +24,10 @@ end
 if not started and tonumber(start_by) <= now_ms() then
     end_job(job, id, 'expired', ARGV[8], 'start_deadline')
     return {'refused', 'expired'}
+end
+local shun, queued = unpack(redis.call('HMGET', job, 'shun', 'queued_ms'))
+if shun and string.find(shun, ' ' .. ARGV[3] .. ' ', 1, true) and now_ms() - tonumber(queued) < tonumber(ARGV[9]) then
+    return {'shunned', ''}
 end
 unindex_queued(job, id)
 redis.call('HDEL', job, 'waiting_for', 'suspect')

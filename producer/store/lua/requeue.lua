@@ -7,19 +7,15 @@
 -- ARGV[5]  the attempt's story, JSON
 -- ARGV[6]  ms to wait before it may start (0 = now)
 -- ARGV[7]  ms to keep the record if a cancel was asked for and ends it here
+-- ARGV[8]  '1' if another node is to be preferred
 --
 -- Returns {'queued', attempt}, {'delayed', attempt}, {'cancelled', attempt} or {'lost', 0}.
-local job, id = KEYS[1], ARGV[1]
-local status, attempt, worker = unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker'))
-if status ~= 'running' or attempt ~= ARGV[2] then
-    return {'lost', 0}
-end
+local job, id, attempt = KEYS[1], ARGV[1], ARGV[2]
 if ARGV[3] == '' then
-    local deadline = redis.call('ZSCORE', LEASES, id)
-    if deadline and tonumber(deadline) > now_ms() then
+    if not has_lapsed(job, id, attempt) then
         return {'lost', 0}
     end
-elseif worker ~= ARGV[3] then
+elseif not holds(job, attempt, ARGV[3]) then
     return {'lost', 0}
 end
 redis.call('HSET', job, 'attempt:' .. attempt, ARGV[5])
@@ -29,6 +25,11 @@ if redis.call('HGET', job, 'cancel') then
     return {'cancelled', tonumber(attempt)}
 end
 redis.call('ZREM', LEASES, id)
+-- The next attempt would rather run elsewhere; see claim.
+local node, shun = unpack(redis.call('HMGET', job, 'node', 'shun'))
+if node and ARGV[8] == '1' then
+    redis.call('HSET', job, 'shun', (shun or ' ') .. node .. ' ')
+end
 redis.call('HDEL', job, 'worker', 'claim', 'prompt_id', 'phase', 'progress', 'waiting_for',
     'at:preparing', 'at:ahead', 'at:rendering', 'at:fetching', 'at:storing')
 local next_attempt = redis.call('HINCRBY', job, 'attempt', 1)

@@ -1,0 +1,46 @@
+"""Places between two lines where a test may kill the process, as a power cut would.
+
+`COMFYFLEET_CRASHPOINT=NAME`, or `NAME:N` for the N-th passing, ends the process there without a
+word. Without the variable a crash point does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from threading import Lock
+from typing import Final
+
+#: Every place, with what is done and what is not yet when the process ends there.
+CRASHPOINTS: Final = {
+    "submit.recorded": "the job has its record, no message was sent",
+    "claim.done": "the job is ours, nothing was done for it",
+    "inputs.brought": "its input files are at the node, no prompt was posted",
+    "prompt.posted": "the prompt is queued, nobody waits for it",
+    "render.ended": "the prompt has ended, nothing was fetched",
+    "output.fetched": "an output is on our disk, not in S3",
+    "artifact.stored": "an artifact is in S3, no manifest lists it",
+    "manifest.stored": "the manifest is in S3, the record does not know",
+    "commit.done": "the job has succeeded, the node still remembers its prompt",
+    "requeue.done": "the job waits for its next attempt, no message was sent",
+    "upkeep.interrupted": "a lapsed attempt's prompt was stopped, its job not requeued",
+    "upkeep.requeued": "a lapsed job waits for its next attempt, no message was sent",
+    "jobs.taken_back": "a predecessor's jobs are ours, nobody works on them",
+}
+
+#: What a shell reports of a process that was killed with signal 9.
+_KILLED: Final = 137
+
+_wanted, _, _passing = os.environ.get("COMFYFLEET_CRASHPOINT", "").partition(":")
+_passed: Counter[str] = Counter()
+_lock = Lock()
+
+
+def crashpoint(name: str) -> None:
+    """Mark a place; end the process there if a test wants it."""
+    if name != _wanted:
+        return
+    with _lock:
+        _passed[name] += 1
+        if _passed[name] == int(_passing or 1):
+            os._exit(_KILLED)

@@ -1,0 +1,33 @@
+-- Find the entries of an index that do not belong there; remove them, if asked.
+--
+-- KEYS[1]  zset of jobs
+-- ARGV[1]  which it is: leases, queued, delayed or dead
+-- ARGV[2]  '1' to mend
+-- ARGV[3..] job id, ...: the entries to look at
+--
+-- Returns {{job id, its status ('' = no record)}, ...}.
+local index, which, mend, strays = KEYS[1], ARGV[1], ARGV[2] == '1', {}
+
+local function belongs(job, status)
+    if which == 'leases' then
+        return status == 'running'
+    elseif which == 'queued' then
+        local queue, priority = unpack(redis.call('HMGET', job, 'queue', 'priority'))
+        return status == 'queued' and index == queued_key(queue, priority)
+    elseif which == 'delayed' then
+        return status == 'queued' or status == 'held'
+    end
+    return status == 'failed' and redis.call('HEXISTS', job, 'retried_as') == 0
+end
+
+for i = 3, #ARGV do
+    local id, job = ARGV[i], JOB .. ARGV[i]
+    local status = redis.call('HGET', job, 'status')
+    if redis.call('ZSCORE', index, id) and not (status and belongs(job, status)) then
+        strays[#strays + 1] = {id, status or ''}
+        if mend then
+            redis.call('ZREM', index, id)
+        end
+    end
+end
+return strays

@@ -1,0 +1,63 @@
+-- Compare records with the indexes that should list their jobs; add what is missing, if asked.
+-- Both are read in one step, so that a job on its way from one status to the next is not misjudged.
+--
+-- ARGV[1]  '1' to mend         ARGV[2]  lease, ms
+-- ARGV[3]  ms after which upkeep should have ended a lapsed lease
+-- ARGV[4..] job id, ...
+--
+-- Returns {{job id, fault, detail}, ...}:
+--   lease           it runs, but has no lease; it gets one, which its worker renews or which lapses
+--   lapsed          its lease ran out so many ms ago; upkeep alone may end it
+--   queue           it is queued, but in no index; its queue lists it again
+--   delay           it waits out a delay that nobody will end; detail: when it is due, ms
+--   start_deadline  nobody will end it at its start deadline; detail: that time, ms
+local mend, faults = ARGV[1] == '1', {}
+
+local function delay(id, until_ms)
+    if mend then
+        redis.call('ZADD', DELAYED, until_ms, id)
+        keep_index(DELAYED)
+    end
+end
+
+local function look_at_running(id)
+    local deadline = redis.call('ZSCORE', LEASES, id)
+    if not deadline then
+        faults[#faults + 1] = {id, 'lease', ''}
+        if mend then
+            redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[2]), id)
+        end
+    elseif now_ms() - tonumber(deadline) > tonumber(ARGV[3]) then
+        faults[#faults + 1] = {id, 'lapsed', now_ms() - tonumber(deadline)}
+    end
+end
+
+local function look_at_queued(id, job)
+    local queue, priority, retry_at, started, start_by =
+        unpack(redis.call('HMGET', job, 'queue', 'priority', 'retry_at_ms', 'started_ms', 'start_by_ms'))
+    local is_listed = redis.call('ZSCORE', queued_key(queue, priority), id)
+    local is_delayed = redis.call('ZSCORE', DELAYED, id)
+    if not is_listed and not retry_at then
+        faults[#faults + 1] = {id, 'queue', ''}
+        if mend then
+            index_queued(job, id)
+        end
+    elseif not is_listed and not is_delayed then
+        faults[#faults + 1] = {id, 'delay', retry_at}
+        delay(id, retry_at)
+    elseif not is_delayed and not started then
+        faults[#faults + 1] = {id, 'start_deadline', start_by}
+        delay(id, start_by)
+    end
+end
+
+for i = 4, #ARGV do
+    local id, job = ARGV[i], JOB .. ARGV[i]
+    local status = redis.call('HGET', job, 'status')
+    if status == 'running' then
+        look_at_running(id)
+    elseif status == 'queued' then
+        look_at_queued(id, job)
+    end
+end
+return faults

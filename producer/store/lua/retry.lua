@@ -1,0 +1,47 @@
+-- Make an ended job again as a new one, which stands for it from now on: as a dead letter, and in its batch's counts.
+-- A job is made again once. Who asks again, or at the same time, gets the job that was made first.
+--
+-- KEYS[1]  hash of the ended job   KEYS[2]  hash of the new one
+-- KEYS[3]  their template
+-- ARGV[1]  id of the ended job     ARGV[2]  id of the new one
+-- ARGV[3]  '1' if the ended one must be a dead letter
+-- ARGV[4]  ms from now to the start deadline
+-- ARGV[5]  ms for which the template must stay
+-- ARGV[6]  queue                   ARGV[7]  what the queue needs, JSON
+-- ARGV[8..] field, value, ... of the new record, but for its status
+--
+-- Returns {'new', id}, {'same', id of the job made before}, or why not: {'missing', ''}, {'live', status},
+-- {'no_dead_letter', status}, {'no_template', status}.
+local old, new, id = KEYS[1], KEYS[2], ARGV[2]
+local status, ended, batch, made = unpack(redis.call('HMGET', old, 'status', 'ended_ms', 'batch', 'retried_as'))
+if not status then
+    return {'missing', ''}
+end
+if made then
+    return {'same', made}
+end
+if not ended then
+    return {'live', status}
+end
+if ARGV[3] == '1' and not redis.call('ZSCORE', DEAD, ARGV[1]) then
+    return {'no_dead_letter', status}
+end
+if redis.call('EXISTS', KEYS[3]) == 0 then
+    return {'no_template', status}
+end
+redis.call('PEXPIRE', KEYS[3], ARGV[5], 'GT')
+redis.call('HSET', old, 'retried_as', id)
+redis.call('ZREM', DEAD, ARGV[1])
+if batch then
+    redis.call('HINCRBY', BATCH .. batch, status, -1)
+end
+redis.call('HSET', new, 'created_ms', now_ms(), 'queued_ms', now_ms(), 'start_by_ms', now_ms() + tonumber(ARGV[4]),
+    unpack(ARGV, 8))
+set_status(new, 'queued')
+if redis.call('HSET', QUEUES, ARGV[6], ARGV[7]) == 1 then
+    redis.call('PUBLISH', CALLS, 'queue ' .. ARGV[6])
+end
+keep_live(new)
+index_queued(new, id)
+emit(new, id, 'submitted')
+return {'new', id}

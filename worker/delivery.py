@@ -1,0 +1,160 @@
+"""From a prompt that succeeded to a job that has: fetch, check, store, list, commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from producer.contract.crashpoints import crashpoint
+from producer.contract.graphs import Graph
+from producer.contract.jobs import Artifact, Job, Phase
+from producer.contract.links import ancestors
+from producer.storage.object_keys import artifact_key, extension_of, manifest_key
+from producer.storage.object_store import ObjectStore
+from producer.store.job_store import Commit, JobStore
+from worker.comfyui.client import ComfyUI
+from worker.comfyui.history import HistoryEntry, OutputFile
+from worker.comfyui.outputs import Spooled, fetch_output
+from worker.lease import JobCancelled, Lease
+from worker.patience import Patience
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Brings what one node made to where it is kept.
+
+    Args:
+        prefix: goes before every key in the bucket.
+    """
+
+    node: str
+    prefix: str
+    comfyui: ComfyUI
+    objects: ObjectStore
+    store: JobStore
+    patience: Patience
+
+    def deliver(
+        self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
+    ) -> None:
+        """Store everything that a prompt made, then make the job succeeded: the commit is last.
+
+        Args:
+            spool: a folder where files lie between node and S3.
+
+        Raises:
+            NodeError, StorageError: a file cannot be had whole, or its key holds another.
+            LeaseLost, JobCancelled, Stopping: as they say; nothing was committed.
+        """
+        self._enter(Phase.FETCHING, lease)
+        spooled = [
+            self._fetched(output, spool / str(number), lease)
+            for number, output in enumerate(entry.outputs)
+        ]
+        self._enter(Phase.STORING, lease)
+        artifacts = [self._stored(job, graph, file, lease) for file in spooled]
+        self._commit(job, artifacts, entry, lease)
+
+    def _fetched(self, output: OutputFile, path: Path, lease: Lease) -> Spooled:
+        spooled = self.patience.until_fetched(
+            lambda: fetch_output(self.comfyui, output, path, node=self.node), lease
+        )
+        crashpoint("output.fetched")
+        return spooled
+
+    def _stored(self, job: Job, graph: Graph, file: Spooled, lease: Lease) -> Artifact:
+        output, facts = file.output, file.facts
+        key = artifact_key(
+            self.prefix,
+            job_id=job.id,
+            attempt=job.attempt,
+            graph_node=output.graph_node,
+            index=output.index,
+            extension=extension_of(output.filename),
+        )
+        metadata = {
+            **job.metadata,
+            "job": job.id,
+            "graph-node": output.graph_node,
+            **_seed(graph, output.graph_node),
+        }
+        self.patience.until_served(
+            lambda: self.objects.put_file(
+                file.path,
+                key=key,
+                sha256=facts.sha256,
+                media_type=facts.media_type,
+                metadata=metadata,
+                download_name=output.filename,
+            ),
+            lease,
+        )
+        crashpoint("artifact.stored")
+        file.path.unlink()
+        return Artifact(
+            key=key,
+            graph_node=output.graph_node,
+            index=output.index,
+            kind=output.kind,
+            type=output.type,
+            name=output.filename,
+            subfolder=output.subfolder,
+            media_type=facts.media_type,
+            bytes=facts.bytes,
+            sha256=facts.sha256,
+            width=facts.width,
+            height=facts.height,
+        )
+
+    def _commit(
+        self, job: Job, artifacts: Sequence[Artifact], entry: HistoryEntry, lease: Lease
+    ) -> None:
+        key = manifest_key(self.prefix, job_id=job.id, attempt=job.attempt)
+        manifest = _manifest(job, artifacts, entry)
+        self.patience.until_served(lambda: self.objects.put_json(key, manifest), lease)
+        crashpoint("manifest.stored")
+        lease.check()
+        outcome = self.patience.until_recorded(
+            lambda: self.store.commit(lease.hold, artifacts=artifacts, values=entry.values), lease
+        )
+        if outcome is Commit.CANCEL_CAME_FIRST:
+            raise JobCancelled
+        crashpoint("commit.done")
+        _log.info("job %s attempt %d: succeeded, %d artifacts", job.id, job.attempt, len(artifacts))
+
+    def _enter(self, phase: Phase, lease: Lease) -> None:
+        lease.check()
+        if self.patience.until_recorded(lambda: self.store.note(lease.hold, phase=phase), lease):
+            raise JobCancelled
+
+
+def _seed(graph: Graph, graph_node: str) -> dict[str, str]:
+    """Return the seed that an output comes from, if its ancestors have just one."""
+    seeds = {
+        value
+        for ancestor in ancestors(graph, [graph_node])
+        for name in ("seed", "noise_seed")
+        if isinstance(value := graph[ancestor]["inputs"].get(name), int)
+    }
+    return {"seed": str(seeds.pop())} if len(seeds) == 1 else {}
+
+
+def _manifest(job: Job, artifacts: Sequence[Artifact], entry: HistoryEntry) -> dict[str, Any]:
+    """Return what a lost record can be rebuilt from."""
+    return {
+        "version": 1,
+        "job": job.id,
+        "attempt": job.attempt,
+        "node": job.node,
+        "template": job.template,
+        "params": job.params,
+        "metadata": job.metadata,
+        "created_at": job.created_at.isoformat(),
+        "artifacts": [artifact.model_dump(exclude_none=True) for artifact in artifacts],
+        "values": entry.values,
+    }

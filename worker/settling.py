@@ -1,0 +1,112 @@
+"""Writes down how an attempt ended that did not succeed, and sends the next one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import FleetError, NodeError
+from producer.contract.jobs import Job
+from producer.dispatch import Dispatch
+from producer.store.job_store import JobStore
+from worker.comfyui.client import ComfyUI
+from worker.departure import Stopping
+from worker.lease import Lease
+from worker.patience import Patience
+from worker.retry import Decision, decide
+
+_log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
+
+
+class Blames(Protocol):
+    """Whoever looks after the node's standing."""
+
+    def blame(self, reason: str) -> None:
+        """Hear that a job failed and the node is to blame."""
+
+
+class Settler:
+    """Ends attempts. What it cannot write, upkeep finds by the lease that runs out."""
+
+    def __init__(
+        self,
+        node: str,
+        *,
+        store: JobStore,
+        dispatch: Dispatch,
+        comfyui: ComfyUI,
+        patience: Patience,
+        standing: Blames,
+    ) -> None:
+        self._node = node
+        self._store = store
+        self._dispatch = dispatch
+        self._comfyui = comfyui
+        self._patience = patience
+        self._standing = standing
+
+    def settle(self, job: Job, lease: Lease, error: FleetError) -> None:
+        """Decide by the kind of *error* whether the job is tried again, and see to it."""
+        decision = decide(error, job, node=self._node)
+        story = decision.error
+        _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
+        if decision.blames_node:
+            self._standing.blame(story.message)
+        if story.cause == "out_of_memory":
+            self._free_memory()
+        if decision.again:
+            self._requeue(job, lease, decision)
+        else:
+            fail = self._store.fail
+            self._record(
+                "failed",
+                lease,
+                lambda: fail(lease.hold, story, charged=decision.charged, dead=decision.dead),
+            )
+
+    def cancelled(self, lease: Lease) -> None:
+        """End the job as somebody asked for."""
+        self._record("cancelled", lease, lambda: self._store.end_cancelled(lease.hold))
+
+    def _requeue(self, job: Job, lease: Lease, decision: Decision) -> None:
+        attempt = self._record(
+            "to be tried again",
+            lease,
+            lambda: self._store.requeue(
+                job.id,
+                attempt=lease.hold.attempt,
+                worker=lease.hold.worker,
+                error=decision.error,
+                charged=decision.charged,
+                delay=decision.delay,
+            ),
+        )
+        crashpoint("requeue.done")
+        if attempt is None:
+            return
+        try:
+            self._dispatch.send(
+                job.id, attempt=attempt, queue=job.queue, priority=job.tier.priority
+            )
+        except FleetError as exc:
+            _log.warning("job %s: not sent, upkeep will: %s", job.id, exc)
+
+    def _record(self, what: str, lease: Lease, write: Callable[[], _Answer]) -> _Answer | None:
+        job_id, attempt = lease.hold.job_id, lease.hold.attempt
+        try:
+            answer = self._patience.until_recorded(write, lease)
+        except (FleetError, Stopping) as exc:
+            _log.warning("job %s attempt %d: not written as %s: %s", job_id, attempt, what, exc)
+            return None
+        _log.info("job %s attempt %d: %s", job_id, attempt, what)
+        return answer
+
+    def _free_memory(self) -> None:
+        try:
+            self._comfyui.free_memory()
+        except NodeError as exc:
+            _log.warning("node %s did not free its memory: %s", self._node, exc)

@@ -1,0 +1,66 @@
+"""Stops claims while S3 does not serve: what is rendered then could only wait."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Final
+
+from producer.contract.errors import StorageError
+from producer.storage.object_store import ObjectStore
+
+_log = logging.getLogger(__name__)
+
+#: Failures that pass within so long are nobody's business, s.
+_TROUBLE_S: Final = 3.0
+
+
+class StoreBreaker:
+    """Whether this worker believes in its store.
+
+    Args:
+        on_broken: called once each time the store is found broken.
+    """
+
+    def __init__(self, objects: ObjectStore, *, on_broken: Callable[[], None]) -> None:
+        self._objects = objects
+        self._on_broken = on_broken
+        self._lock = Lock()
+        self._failing_since: float | None = None
+        self.reason: str | None = None  #: Why the store counts as broken; None while it does not.
+
+    def failed(self, error: StorageError) -> None:
+        """Hear that a write failed; it will be tried again."""
+        with self._lock:
+            now = time.monotonic()
+            self._failing_since = self._failing_since or now
+            if self.reason is not None or now - self._failing_since < _TROUBLE_S:
+                return
+            self.reason = error.message
+        _log.error("no job is taken until the store serves again: %s", error)
+        self._on_broken()
+
+    def worked(self) -> None:
+        """Hear that a write succeeded."""
+        with self._lock:
+            self._failing_since = None
+            was_broken, self.reason = self.reason is not None, None
+        if was_broken:
+            _log.info("the store serves again")
+
+    def look(self) -> None:
+        """Try the store if it counts as broken, or if somebody else says so.
+
+        Raises:
+            StorageError: it is broken still.
+        """
+        try:
+            self._objects.probe()
+        except StorageError as exc:
+            with self._lock:
+                self._failing_since = self._failing_since or time.monotonic()
+                self.reason = exc.message
+            raise
+        self.worked()
