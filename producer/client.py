@@ -35,11 +35,14 @@ from producer.contract.queues import Tier
 from producer.contract.settings import Settings, load_settings
 from producer.dispatch import Dispatch
 from producer.intake import GraphLike, InputLike, Intake, Request
+from producer.retry_intake import retry_of
 from producer.storage.object_store import ObjectStore
 from producer.store.connection import connect
+from producer.store.dead_letters import DeadLetter, DeadLetters
 from producer.store.events import EventStream
 from producer.store.job_store import Cancelled, JobStore
 from producer.store.node_store import NodeStore
+from producer.store.retries import Retries
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +61,8 @@ class Producer:
         self._objects = ObjectStore(settings)
         self._intake = Intake(settings, nodes=self._nodes, objects=self._objects)
         self._events = EventStream(self._redis)
+        self._retries = Retries(self._redis)
+        self.dead_letters = DeadLetters(self._redis)
         self._dispatch = Dispatch(settings)
 
     @classmethod
@@ -204,6 +209,34 @@ class Producer:
         """
         self._objects.fetch(artifact.key, path, sha256=artifact.sha256)
 
+    def retry(self, job_id: str, *, tier: Tier | str | None = None, pin: str | None = None) -> Job:
+        """Make an ended job again, as a new job whose `retry_of` names it, and return that.
+
+        It has the same graph, params, inputs, metadata, owner, batch and pool; in the batch's
+        counts it takes the old one's place. A job is made again once: who asks again, or at the
+        same time, gets the same new job. When that has ended badly, retry that one.
+
+        Args:
+            tier, pin: in place of the old job's.
+
+        Raises:
+            JobNotFound: no such job, or its record has expired.
+            InvalidJob: it has not ended, its graph has expired, or there is no such tier or node.
+        """
+        return self._made_again(job_id, tier=tier, pin=pin, only_dead=False)
+
+    def dead(self, limit: int = 50) -> list[DeadLetter]:
+        """Return dead letters, the newest first; `dead_letters` can do more with them."""
+        return self.dead_letters.newest(limit)
+
+    def redrive(self, job_id: str) -> Job:
+        """Retry a dead letter, which then is none any more; errors as of `retry`."""
+        return self._made_again(job_id, only_dead=True)
+
+    def drop(self, job_id: str) -> bool:
+        """Take a job off the list of dead letters; return whether it was there."""
+        return bool(self.dead_letters.drop([_job_id(job_id)]))
+
     def close(self) -> None:
         """Close what is open; the producer opens it again when it is used."""
         self._redis.close()
@@ -222,6 +255,27 @@ class Producer:
             if job_id not in found:
                 raise JobNotFound(job_id)
         return [found[job_id] for job_id in wanted]
+
+    def _made_again(
+        self,
+        job_id: str,
+        *,
+        tier: Tier | str | None = None,
+        pin: str | None = None,
+        only_dead: bool,
+    ) -> Job:
+        old = self.get(job_id)
+        submission = retry_of(
+            old,
+            needs=self._retries.needs_of(old.queue),
+            tier=tier,
+            pin=pin,
+            nodes=[node.name for node in self.nodes()] if pin is not None else (),
+        )
+        new_id, is_new = self._retries.add(submission, only_dead=only_dead)
+        if is_new:
+            self._wake(new_id, queue=submission.queue, priority=submission.tier.priority)
+        return self._jobs.get(new_id)
 
     def _wake(self, job_id: JobId, *, queue: str, priority: int) -> None:
         # The record stands, so the job is accepted: upkeep sends what we could not.

@@ -101,7 +101,12 @@ class Upkeep:
                 self._store.fail_lapsed(job_id, attempt=job.attempt, error=verdict.error)
                 return
             attempt = self._store.requeue(
-                job_id, attempt=job.attempt, worker=None, error=verdict.error, charged=False
+                job_id,
+                attempt=job.attempt,
+                worker=None,
+                error=verdict.error,
+                charged=False,
+                elsewhere=job.pin is None,
             )
         except LeaseLost:
             return  # it was renewed or taken back in between

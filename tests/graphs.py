@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from importlib import resources
 
 import requests
@@ -21,8 +22,15 @@ def picture(size=(64, 48), form="PNG") -> bytes:
     return content.getvalue()
 
 
-def sleeping(seconds: float = 0.1, *, nonce: int = 0) -> dict:
-    """Return a graph that holds the graphics card for so long, in ten steps, and saves a picture."""
+_nonces = itertools.count(1_000_000)
+
+
+def sleeping(seconds: float = 0.1, *, nonce: int | None = None) -> dict:
+    """Return a graph that holds the graphics card for so long, in ten steps, and saves a picture.
+
+    Without a nonce it differs from every other one, so that nothing of it is cached.
+    """
+    nonce = next(_nonces) if nonce is None else nonce
     return {
         "1": {
             "class_type": "EmptyImage",

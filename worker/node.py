@@ -183,7 +183,7 @@ class NodeAgent:
             except StorageError as exc:
                 self._enter(NodeState.BLOCKED, exc.message)
             except NodeError as exc:
-                self._enter(NodeState.UNREACHABLE, exc.message)
+                self._enter(NodeState.UNREACHABLE, exc.detail)
             except FleetError as exc:
                 _log.warning("node %s: %s", self.identity.name, exc)
             except Exception:  # noqa: BLE001 - without this thread the node is lost to the fleet
@@ -206,6 +206,7 @@ class NodeAgent:
         if self._breaker.reason is not None:
             self._breaker.look()
         if self._health.wants_canary and self.catalog is not None:
+            self._enter(_STATES[self._health.standing], self._health.reason)
             self._send_canary(self.catalog)
         self._enter(_STATES[self._health.standing], self._health.reason)
 
@@ -214,7 +215,7 @@ class NodeAgent:
             if self._canary.fly(catalog):
                 self._health.canary_passed()
         except NodeError as exc:
-            self._health.fault(exc.message, is_last_of_pool=not self.has_ready_neighbour())
+            self._health.fault(exc.detail, is_last_of_pool=not self.has_ready_neighbour())
             self._restart_comfyui()
 
     def _read_catalog(self) -> None:

@@ -17,6 +17,7 @@ from producer.contract.errors import (
     NodeTimeout,
     NodeUnreachable,
     PromptFailed,
+    PromptIncomplete,
     PromptInterrupted,
     PromptLost,
     PromptStalled,
@@ -113,7 +114,7 @@ class Render:
             except Exception:
                 self._cancel(prompt_id)
                 raise
-        return _successful(entry, node=self._node)
+        return _complete(_successful(entry, node=self._node), graph, node=self._node)
 
     def _post(self, job: Job, graph: Graph, prompt_id: str) -> str:
         """Queue the prompt; return the client id that hears of it."""
@@ -171,7 +172,7 @@ class Render:
             look.ended = False
         # A new connection may mean a new ComfyUI, which knows nothing of our prompt.
         reconnected = self._events.connected and look.is_new_connection(self._events.client_id)
-        if reconnected or look.is_due("queue", _FIND_EVERY_S):
+        if reconnected or look.is_due("queue", min(_FIND_EVERY_S, self._stall_s / 2)):
             self._check_alive(watch, look)
         return None
 
@@ -300,3 +301,12 @@ def _successful(entry: HistoryEntry, *, node: str) -> HistoryEntry:
         graph_node=error.graph_node,
         exception_type=error.exception_type,
     )
+
+
+def _complete(entry: HistoryEntry, graph: Graph, *, node: str) -> HistoryEntry:
+    """Return the entry if every graph node that saves under a prefix lists a file."""
+    saved = {output.graph_node for output in entry.outputs}
+    for graph_node, found in graph.items():
+        if "filename_prefix" in found["inputs"] and graph_node not in saved:
+            raise PromptIncomplete(node, graph_node)
+    return entry

@@ -18,6 +18,7 @@ from producer.contract.errors import (
     ObjectMissing,
     OutputDamaged,
     PromptFailed,
+    PromptIncomplete,
     PromptInterrupted,
     PromptLost,
     PromptRejected,
@@ -39,9 +40,11 @@ _FINAL: Final = frozenset(
     {"invalid_graph", "invalid_input", "input_missing", "run_deadline", "output_conflict"}
 )
 #: Causes that speak against the job.
-_CHARGED: Final = frozenset({"execution_error", "out_of_memory"})
+_CHARGED: Final = frozenset({"execution_error", "out_of_memory", "incomplete_output"})
 #: Causes that speak against the node.
-_NODE_FAULTS: Final = frozenset({"stall", "prompt_lost", "node_fault", "output_damaged"})
+_NODE_FAULTS: Final = frozenset(
+    {"stall", "prompt_lost", "node_fault", "output_damaged", "disk_full"}
+)
 #: Causes after which the node or its worker was gone: the job may have felled it.
 _FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost"})
 
@@ -50,6 +53,7 @@ _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
     (PromptRejected, "invalid_graph"),
     (InvalidJob, "invalid_input"),
     (RunDeadlinePassed, "run_deadline"),
+    (PromptIncomplete, "incomplete_output"),
     (PromptStalled, "stall"),
     (OutputDamaged, "output_damaged"),
     (PromptLost, "prompt_lost"),
@@ -62,8 +66,14 @@ _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
     (StorageError, "storage_fault"),
 )
 
-#: How ComfyUI 0.3.64 and 0.33.0 name a graphics card's lack of memory in execution_error.
-_OUT_OF_MEMORY: Final = ("OutOfMemoryError", "can't allocate memory", "ran out of memory")
+#: What an execution_error really is, by its text. ComfyUI 0.3.64 and 0.33.0 name a lack of
+#: memory in one of three ways; a full disk is the node's fault, not the job's.
+_SIGNS: Final = (
+    ("OutOfMemoryError", "out_of_memory"),
+    ("can't allocate memory", "out_of_memory"),
+    ("ran out of memory", "out_of_memory"),
+    ("No space left on device", "disk_full"),
+)
 
 _MORE_VRAM: Final = "use a node with more VRAM, a smaller size or batch, or a smaller model; see `comfyfleet node list`"
 _LOOK_AT_ATTEMPTS: Final = (
@@ -118,8 +128,7 @@ def cause_of(error: FleetError) -> str:
     """Return the one word for *error* that records, filters and metrics use."""
     if isinstance(error, PromptFailed):
         text = f"{error.exception_type} {error.message}"
-        out_of_memory = any(sign in text for sign in _OUT_OF_MEMORY)
-        return "out_of_memory" if out_of_memory else "execution_error"
+        return next((cause for sign, cause in _SIGNS if sign in text), "execution_error")
     return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), "fleet_fault")
 
 

@@ -55,7 +55,7 @@ class Settler:
         story = decision.error
         _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
         if decision.blames_node:
-            self._standing.blame(story.message)
+            self._standing.blame(error.detail if isinstance(error, NodeError) else story.message)
         if story.cause == "out_of_memory":
             self._free_memory()
         if decision.again:
@@ -83,6 +83,7 @@ class Settler:
                 error=decision.error,
                 charged=decision.charged,
                 delay=decision.delay,
+                elsewhere=job.pin is None,
             ),
         )
         crashpoint("requeue.done")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from producer.cli import jobs, nodes, processes
+from producer.cli import checking, dead, jobs, nodes, processes
 from producer.cli.submit import submit
 
 app = typer.Typer(
@@ -20,6 +20,10 @@ app = typer.Typer(
 app.command()(submit)
 app.add_typer(jobs.app, name="job")
 app.add_typer(nodes.app, name="node")
+app.add_typer(dead.app, name="dead")
+app.command()(checking.check)
+app.command()(checking.verify)
+jobs.app.command()(dead.retry)
 for command in (processes.worker, processes.up, processes.demo):
     app.command(context_settings=processes.PASS_ON)(command)
 

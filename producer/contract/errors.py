@@ -20,6 +20,7 @@
     - NodeFault             it answered, but not as ComfyUI does
     - PromptRejected        ComfyUI refused the graph; no retry will help
     - PromptFailed          ComfyUI accepted the graph, then a graph node raised
+    - PromptIncomplete      it succeeded, but a graph node that saves has saved nothing
     - PromptInterrupted     somebody interrupted our prompt
     - PromptLost            neither in the node's queue nor in its history
     - PromptStalled         it runs, but makes no progress
@@ -170,11 +171,15 @@ class FleetUnreachable(FleetError):
 
 
 class NodeError(FleetError):
-    """Something is wrong with a node, or with what it made of our prompt."""
+    """Something is wrong with a node, or with what it made of our prompt.
+
+    `detail` is the message without the node's name, for where that stands already.
+    """
 
     def __init__(self, node: str, message: str, *, advice: str | None = None) -> None:
         super().__init__(f"node {node}: {message}", advice=advice)
         self.node = node
+        self.detail = message
 
 
 class NodeUnreachable(NodeError):
@@ -215,6 +220,14 @@ class PromptFailed(NodeError):
         super().__init__(node, message)
         self.graph_node = graph_node
         self.exception_type = exception_type
+
+
+class PromptIncomplete(NodeError):
+    """The prompt succeeded, but a graph node that saves files lists none."""
+
+    def __init__(self, node: str, graph_node: str) -> None:
+        super().__init__(node, f"graph node {graph_node} saved nothing, yet the prompt succeeded")
+        self.graph_node = graph_node
 
 
 class PromptInterrupted(NodeError):

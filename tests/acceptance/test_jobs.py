@@ -88,7 +88,7 @@ def test_one_key_makes_one_job(fleet):
 
 
 def test_identical_graphs_are_saved_each_time(fleet, stack):
-    jobs = [fleet.submit(sleeping(), pin=stack.nodes[0].name) for _ in range(2)]
+    jobs = [fleet.submit(sleeping(nonce=5), pin=stack.nodes[0].name) for _ in range(2)]
     keys = [fleet.wait(job.id, timeout=PATIENCE).artifacts[0].key for job in jobs]
     assert keys[0] != keys[1]
 

@@ -10,7 +10,7 @@
 local LIVE, ENDED = {'held', 'queued', 'running'}, {'succeeded', 'failed', 'cancelled', 'expired'}
 
 local function count_of(status)
-    return tonumber(redis.call('HGET', KEYS[1], status) or 0)
+    return tonumber(redis.call('HGET', KEYS[1], status) or 0) or 0
 end
 
 local function newest(id)

@@ -1,0 +1,222 @@
+"""`comfyfleet check`: does the fleet's memory agree with itself, and with the bucket?
+
+The record is the truth. An index, a count or an object that says otherwise is wrong, and most can
+be put right. Each is judged by a script that reads both sides in one step, so a check may run
+beside a busy fleet, and mends nothing that merely moved.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+from producer.census import Census
+from producer.contract.ids import JobId
+from producer.contract.settings import Settings
+from producer.findings import Finding, Kind
+from producer.object_check import ObjectCheck
+from producer.queue_check import QueueCheck
+from producer.storage.inventory import Inventory
+from producer.store.audit import Audit, Index
+from producer.store.connection import connect
+from producer.store.node_store import NodeStore
+from producer.store.readings import Reading
+from producer.store.sweeps import Sweeps
+
+#: How long a queued job may wait while a node that could serve it does nothing.
+STUCK_AFTER: Final = timedelta(minutes=1)
+#: How old an orphan must be before it is removed: an overtaken attempt may still be storing.
+ORPHAN_AGE: Final = timedelta(days=1)
+
+_TIMED_UUID: Final = 7  # the version of UUID that begins with Unix ms
+
+_FAULTS: Final = {
+    "lease": (Kind.MISSING_LEASE, "runs without a lease", "it should have one, to be taken over"),
+    "lapsed": (
+        Kind.LAPSED_LEASE,
+        "runs with a lease that ran out {seconds:.0f} s ago",
+        "a worker should have taken it over: every worker runs upkeep, is one alive?",
+    ),
+    "queue": (
+        Kind.MISSING_FROM_QUEUE,
+        "is queued, but in no index",
+        "its queue should list it, so that a lost message is noticed",
+    ),
+    "delay": (
+        Kind.MISSING_DELAY,
+        "waits out a delay that nobody will end",
+        "comfyfleet:delayed should list it for {time}",
+    ),
+    "start_deadline": (
+        Kind.MISSING_START_DEADLINE,
+        "is queued, but nobody will end it at its start deadline",
+        "comfyfleet:delayed should list it for {time}",
+    ),
+}
+
+
+class Check:
+    """One look over everything.
+
+    Args:
+        repair: put right what can be put right safely.
+        stuck_after, orphan_age: see the constants.
+        look_again: for how long a node that seems to leave a job lying is watched.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        repair: bool = False,
+        stuck_after: timedelta = STUCK_AFTER,
+        orphan_age: timedelta = ORPHAN_AGE,
+        look_again: timedelta = timedelta(seconds=10),
+        audit: Audit | None = None,
+    ) -> None:
+        self._settings = settings
+        self._repair = repair
+        self._lease = timedelta(seconds=settings.lease_s)
+        self._redis = connect(settings)
+        self._audit = audit or Audit(self._redis)
+        self._sweeps = Sweeps(self._redis, keep_ended=timedelta(seconds=settings.keep_ended_s))
+        self._queues = QueueCheck(
+            self._audit,
+            NodeStore(self._redis, lease=self._lease),
+            stuck_after=stuck_after,
+            look_again=look_again,
+        )
+        self._inventory = Inventory(settings)
+        self._objects = ObjectCheck(
+            self._inventory,
+            self._audit,
+            prefix=settings.s3_prefix,
+            orphan_age=orphan_age,
+            repair=repair,
+        )
+        self.census = Census()
+
+    def run(self, *, objects: bool = False) -> Iterator[Finding]:
+        """Look at records, indexes, counts and queues, and give what is found as it is found.
+
+        Args:
+            objects: compare the bucket with the records, too; it is listed as a whole.
+
+        Raises:
+            FleetUnreachable, StorageError: Redis or S3 does not serve us; what was given stands.
+        """
+        self.census = Census()
+        # Before the records are read: a batch that grows meanwhile is then known by its sum.
+        sums = self._audit.batches()
+        yield from self._records()
+        yield from self._indexes()
+        yield from self._batches(sums)
+        yield from self._queues.findings(self.census, self._sweeps.queues())
+        if objects:
+            yield from self._objects.findings(self.census.succeeded)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+        self._inventory.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _records(self) -> Iterator[Finding]:
+        overdue = 2 * (self._lease + timedelta(seconds=self._settings.sweep_s))
+        for page in self._audit.records():
+            readable = []
+            for reading in page:
+                if reading.job:
+                    self.census.add(reading.job)
+                    readable.append(reading.job_id)
+                elif reading.flaw and reading.job_id not in self.census.unreadable:
+                    self.census.unreadable.add(reading.job_id)
+                    yield _unreadable(reading)
+            faults = self._audit.mend_jobs(
+                readable, lease=self._lease, overdue=overdue, mend=self._repair
+            )
+            for job_id, fault, detail in faults:
+                yield self._fault(job_id, fault, detail)
+
+    def _fault(self, job_id: JobId, fault: str, detail: str) -> Finding:
+        kind, found, expected = _FAULTS[fault]
+        ms = float(detail or 0)
+        time = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+        return Finding(
+            kind=kind,
+            about=job_id,
+            found=f"job {job_id} {found.format(seconds=ms / 1000)}",
+            expected=expected.format(time=time),
+            mended=self._repair and kind is not Kind.LAPSED_LEASE,
+        )
+
+    def _indexes(self) -> Iterator[Finding]:
+        for index in self._audit.indexes():
+            for page in self._audit.entries(index):
+                # What makes no sense belongs nowhere, but is evidence: it stays as it is.
+                known = [job_id for job_id in page if job_id not in self.census.unreadable]
+                for job_id, status in self._audit.mend_index(index, known, mend=self._repair):
+                    yield self._stray(index, job_id, status)
+
+    def _stray(self, index: Index, job_id: JobId, status: str) -> Finding:
+        if index.kind == "dead" and not status:
+            kind, why = Kind.EXPIRED_DEAD_LETTER, "whose record has expired"
+        else:
+            kind = Kind.STRAY_ENTRY
+            why = f"which is {status}" if status else "which has no record"
+            why += " in another queue" if (index.kind, status) == ("queued", "queued") else ""
+        return Finding(
+            kind=kind,
+            about=job_id,
+            found=f"{index.key} lists job {job_id}, {why}",
+            expected="it should not",
+            mended=self._repair,
+        )
+
+    def _batches(self, sums: dict[str, int]) -> Iterator[Finding]:
+        now = self._audit.now()
+        for batch in sums.keys() | self.census.members.keys():
+            born = _born(batch)
+            kept = timedelta(seconds=self._settings.keep_ended_s)
+            wrong = self._audit.recount(
+                batch,
+                self.census.members[batch],
+                sum_before=sums.get(batch, 0),
+                is_complete=born is not None and now - born < kept,
+                mend=self._repair,
+            )
+            for count in wrong:
+                yield Finding(
+                    kind=Kind.WRONG_COUNT,
+                    about=batch,
+                    found=f"batch {batch} counts {count.found} jobs {count.status}",
+                    expected=f"its records say {count.recounted}",
+                    mended=self._repair,
+                )
+
+
+def _unreadable(reading: Reading) -> Finding:
+    return Finding(
+        kind=Kind.UNREADABLE_RECORD,
+        about=reading.job_id,
+        found=f"the record of job {reading.job_id} cannot be read: {reading.flaw}",
+        expected="a newer version may have written it; else delete it and submit the job anew",
+    )
+
+
+def _born(batch: str) -> datetime | None:
+    """Return when a batch was made, from its UUIDv7; None if its id carries no time."""
+    try:
+        found = uuid.UUID(batch)
+    except ValueError:
+        return None
+    if found.version != _TIMED_UUID:
+        return None
+    return datetime.fromtimestamp((found.int >> 80) / 1000, UTC)

@@ -1,0 +1,111 @@
+"""`comfyfleet check` and `comfyfleet verify`: is all as the records say?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from producer.check import STUCK_AFTER, Check
+from producer.cli.jobs import JsonOption
+from producer.cli.output import OUT, Exit, answering, hint, print_json, print_line, size
+from producer.client import Producer
+from producer.contract.jobs import Job
+from producer.contract.settings import load_settings
+from producer.findings import Finding
+from producer.verify import Verifier
+
+
+def check(
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put right what can be put right safely.")
+    ] = False,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Compare the bucket with the records, too.")
+    ] = False,
+    stuck_after: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="So long a job may wait beside a node that is free."),
+    ] = STUCK_AFTER.total_seconds(),
+    as_json: JsonOption = False,
+) -> None:
+    """Look for what disagrees in records, indexes and counts; status 1 if anything is left."""
+    with (
+        answering(as_json=as_json),
+        Check(
+            load_settings(), repair=repair, stuck_after=timedelta(seconds=stuck_after)
+        ) as checking,
+    ):
+        findings = []
+        for finding in checking.run(objects=objects):
+            findings.append(finding)
+            _tell(finding, as_json=as_json)
+        left = sum(finding.is_left for finding in findings)
+        if as_json:
+            print_json({"jobs": checking.census.jobs, "findings": len(findings), "left": left})
+        else:
+            hint(_summary(checking.census.jobs, findings, left=left))
+        if left:
+            raise typer.Exit(Exit.JOBS_FAILED)
+
+
+def verify(
+    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Their ids.")] = None,
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every succeeded job that has a record.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch artifacts again and compare length, SHA-256 and manifest; status 1 if any differs."""
+    if every == bool(jobs):
+        raise typer.BadParameter("name the jobs, or say --all", param_hint="JOB...")
+    with answering(as_json=as_json), Verifier(load_settings()) as verifier:
+        flaws = 0
+        for flaw in verifier.flaws(verifier.succeeded() if every else _named(jobs or [])):
+            flaws += 1
+            if as_json:
+                print_json(asdict(flaw))
+            else:
+                print_line(flaw.message)
+        totals = verifier.totals
+        if as_json:
+            print_json({**asdict(totals), "flaws": flaws})
+        else:
+            hint(
+                f"{totals.artifacts:,} artifacts of {totals.jobs:,} jobs, {size(totals.bytes)}: "
+                + (f"{flaws:,} flaws" if flaws else "all as recorded")
+            )
+        if flaws:
+            raise typer.Exit(Exit.JOBS_FAILED)
+
+
+def _named(jobs: list[str]) -> Iterator[Job]:
+    with Producer(load_settings()) as fleet:
+        for job in jobs:
+            yield fleet.get(job)
+
+
+def _tell(finding: Finding, *, as_json: bool) -> None:
+    if as_json:
+        print_json(finding.to_json())
+        return
+    colour = "green" if finding.mended else "dim" if finding.is_note else "red"
+    OUT.print(f"[{colour}]{finding.kind}[/] {escape(finding.sentence)}")
+
+
+def _summary(jobs: int, findings: list[Finding], *, left: int) -> str:
+    if not findings:
+        return f"{jobs:,} jobs: nothing is wrong"
+    mended = sum(finding.mended for finding in findings)
+    mendable = sum(finding.can_be_mended for finding in findings)
+    parts = [f"{jobs:,} jobs: {len(findings):,} found"]
+    parts += [f"{mended:,} mended"] if mended else []
+    parts += [f"{left:,} left"]
+    advice = "; --repair mends those that can be mended" if mendable else ""
+    return ", ".join(parts) + advice

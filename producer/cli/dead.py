@@ -1,0 +1,186 @@
+"""`comfyfleet dead` and `comfyfleet job retry`: what to do about jobs that have ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from producer.cli import jobs as jobs_command
+from producer.cli.jobs import JobArgument, JsonOption
+from producer.cli.output import (
+    OUT,
+    Exit,
+    answering,
+    complain,
+    exit_status,
+    hint,
+    print_json,
+    print_line,
+)
+from producer.client import Producer
+from producer.contract.errors import FleetError, InvalidJob
+from producer.contract.jobs import Job
+from producer.contract.settings import load_settings
+from producer.store.dead_letters import DeadLetter
+
+app = typer.Typer(no_args_is_help=True, help="Failed jobs that a person should look at.")
+
+SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Their ids.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="With --all: do it.")]
+
+
+def retry(
+    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Their ids.")],
+    *,
+    tier: Annotated[str | None, typer.Option(help="In place of their own.")] = None,
+    pin: Annotated[str | None, typer.Option(help="The one node that may run them.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make ended jobs again as new ones; print the new ids."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        _make_again(jobs, lambda job: fleet.retry(job, tier=tier, pin=pin), as_json=as_json)
+
+
+@app.command("list")
+def list_dead(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Show dead letters, the newest first; below them how many there are of each cause."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        causes = fleet.dead_letters.causes()
+        letters = fleet.dead(limit)
+        if as_json:
+            for letter in letters:
+                print_json(letter)
+            return
+        if letters:
+            OUT.print(_table(letters))
+        hint(_summary(causes, shown=len(letters)))
+
+
+@app.command()
+def show(job: JobArgument, *, as_json: JsonOption = False) -> None:
+    """Show all that is known of a dead letter."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        letter = fleet.dead_letters.find(fleet.get(job).id)
+        if letter is None:
+            raise _no_dead_letter(job)
+    jobs_command.show(job, as_json=as_json)
+    if not as_json:
+        hint(f"comfyfleet dead redrive {job} makes it again; comfyfleet dead drop {job} forgets it")
+
+
+@app.command()
+def redrive(
+    jobs: SomeJobs = None,
+    *,
+    every: AllOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make dead letters again as new jobs; print the new ids."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        chosen = _chosen(fleet, jobs, every=every, yes=yes, verb="make again")
+        _make_again(chosen, fleet.redrive, as_json=as_json)
+
+
+@app.command()
+def drop(
+    jobs: SomeJobs = None,
+    *,
+    every: AllOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take jobs off the list of dead letters; their records stay until they expire."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        for job in _chosen(fleet, jobs, every=every, yes=yes, verb="drop"):
+            if not fleet.drop(job) and not every:
+                raise _no_dead_letter(job)
+            if as_json:
+                print_json({"job": job, "outcome": "dropped"})
+            else:
+                print_line(f"{job} dropped")
+
+
+def _chosen(
+    fleet: Producer, jobs: list[str] | None, *, every: bool, yes: bool, verb: str
+) -> list[str]:
+    """Return the jobs that are meant, or end with what to say instead."""
+    if every == bool(jobs):
+        raise typer.BadParameter("name the jobs, or say --all", param_hint="JOB...")
+    if not every:
+        return list(jobs or ())
+    if expired := fleet.dead_letters.prune():
+        hint(f"{_counted(expired)} gone: the record has expired")
+    every_id = [str(job_id) for job_id in fleet.dead_letters.ids()]
+    if every_id and not yes:
+        would = FleetError(f"this would {verb} {_counted(len(every_id))}", advice="add --yes")
+        complain(would, as_json=False)
+        raise typer.Exit(Exit.USAGE)
+    return every_id
+
+
+def _make_again(jobs: Iterable[str], make: Callable[[str], Job], *, as_json: bool) -> None:
+    """Print the new id of each job; those that cannot be made again do not stop the others."""
+    status = Exit.GOOD
+    for job in jobs:
+        try:
+            new = make(job)
+        except FleetError as exc:
+            if exit_status(exc) is not Exit.REFUSED:
+                raise
+            complain(exc, as_json=as_json)
+            status = Exit.REFUSED
+            continue
+        if as_json:
+            print_json({"job": new.id, "retry_of": new.retry_of})
+        else:
+            print_line(new.id)
+        if new.done:
+            hint(f"made again before; that one {new.status}: comfyfleet job retry {new.id}")
+    if status:
+        raise typer.Exit(status)
+
+
+def _table(letters: Iterable[DeadLetter]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("job", "ended", "cause", "node", "why"):
+        table.add_column(column)
+    for letter in letters:
+        error = letter.job.error if letter.job else None
+        table.add_row(
+            letter.id,
+            letter.ended_at.isoformat(timespec="seconds"),
+            f"[red]{letter.cause}[/]" if letter.job else f"[dim]{letter.cause}[/]",
+            error.node or "" if error else "",
+            escape(error.message) if error else "",
+        )
+    return table
+
+
+def _summary(causes: Counter[str], *, shown: int) -> str:
+    count = causes.total()
+    if not count:
+        return "no dead letters"
+    each = ", ".join(f"{number} {cause}" for cause, number in causes.most_common())
+    part = f"; the newest {shown} are shown" if shown < count else ""
+    return f"{_counted(count)}: {each}{part}"
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} dead letter{'' if count == 1 else 's'}"
+
+
+def _no_dead_letter(job: str) -> InvalidJob:
+    return InvalidJob(
+        f"job {job} is no dead letter", field="job", advice="comfyfleet dead list shows them"
+    )

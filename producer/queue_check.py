@@ -1,0 +1,142 @@
+"""Finds queued jobs that nobody starts although somebody could, and queues nobody uses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from datetime import timedelta
+from typing import Final
+
+from producer.census import Census, Waiting
+from producer.contract.catalog import Catalog
+from producer.contract.nodes import Node, NodeState
+from producer.contract.queues import Needs, pinned_node
+from producer.findings import Finding, Kind
+from producer.store.audit import Audit
+from producer.store.node_store import NodeStore
+
+_POLL_S: Final = 0.2
+
+
+class QueueCheck:
+    """Compares who waits with who is free.
+
+    Args:
+        stuck_after: how long a job may wait while a node that could serve it does nothing.
+        look_again: for how long such a node is watched: it may only be between two jobs.
+    """
+
+    def __init__(
+        self, audit: Audit, nodes: NodeStore, *, stuck_after: timedelta, look_again: timedelta
+    ) -> None:
+        self._audit = audit
+        self._nodes = nodes
+        self._stuck_after = stuck_after
+        self._look_again_s = look_again.total_seconds()
+
+    def findings(self, census: Census, queues: Mapping[str, str]) -> Iterator[Finding]:
+        """Give what is wrong with the queues.
+
+        Args:
+            queues: every queue the fleet knows, and what it needs as JSON.
+        """
+        needs = {queue: Needs.from_json(text) for queue, text in queues.items()}
+        nodes = self._nodes.nodes()
+        for queue, waiting in census.waiting.items():
+            if queue not in needs:
+                yield _unknown_queue(waiting)
+        yield from self._not_started(census.waiting, self._servers(needs, nodes))
+        for queue in needs.keys() - census.queues:
+            if not any(_is_meant_for(node, queue, needs[queue]) for node in nodes):
+                yield _unused_queue(queue)
+
+    def _servers(
+        self, needs: Mapping[str, Needs], nodes: Collection[Node]
+    ) -> dict[str, frozenset[str]]:
+        """Return the nodes that take work from each queue at this moment."""
+        ready = [node for node in nodes if node.state is NodeState.READY]
+        catalogs: dict[str, Catalog] = {}
+        for pool in {node.pool for node in ready}:
+            catalogs |= self._nodes.catalogs(pool, among=ready)
+        return {
+            queue: frozenset(
+                node.name
+                for node in ready
+                if _can_serve(node, catalogs.get(node.name), queue, wanted)
+            )
+            for queue, wanted in needs.items()
+        }
+
+    def _not_started(
+        self, waiting: Mapping[str, Waiting], servers: Mapping[str, frozenset[str]]
+    ) -> Iterator[Finding]:
+        now = self._audit.now()
+        suspects = {
+            queue: idle
+            for queue, found in waiting.items()
+            if now - found.since > self._stuck_after
+            and (idle := servers.get(queue, frozenset()) - self._audit.busy_nodes())
+        }
+        for queue, idle in self._watched(waiting, suspects).items():
+            found = waiting[queue]
+            seconds = (now - found.since).total_seconds()
+            yield Finding(
+                kind=Kind.NOT_STARTED,
+                about=queue,
+                found=f"{found.phrase} for {seconds:.0f} s, "
+                f"while {' and '.join(sorted(idle))} could serve it and does nothing",
+                expected="it should be running: look at the log of that worker, or restart it",
+            )
+
+    def _watched(
+        self, waiting: Mapping[str, Waiting], suspects: Mapping[str, frozenset[str]]
+    ) -> dict[str, frozenset[str]]:
+        """Return the suspects that are left after a while: still waiting, and a node still idle."""
+        left = dict(suspects)
+        deadline = time.monotonic() + self._look_again_s
+        while left and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+            busy = self._audit.busy_nodes()
+            left = {
+                queue: idle - busy
+                for queue, idle in left.items()
+                if idle - busy and self._still_waits(waiting[queue])
+            }
+        return left
+
+    def _still_waits(self, waiting: Waiting) -> bool:
+        [reading] = self._audit.read([waiting.first.id])
+        return reading.job is not None and reading.job.waiting_for == "capacity"
+
+
+def _can_serve(node: Node, catalog: Catalog | None, queue: str, needs: Needs) -> bool:
+    """Tell whether a node's worker takes from a queue; the worker decides by the same rule."""
+    if (pinned := pinned_node(queue)) is not None:
+        return pinned == node.name
+    if catalog is None or needs.pool != node.pool:
+        return False
+    has_models = catalog.models.issuperset(needs.models)
+    return has_models and all(name in catalog.classes for name in needs.classes)
+
+
+def _is_meant_for(node: Node, queue: str, needs: Needs) -> bool:
+    pinned = pinned_node(queue)
+    return node.name == pinned if pinned is not None else node.pool == needs.pool
+
+
+def _unknown_queue(waiting: Waiting) -> Finding:
+    return Finding(
+        kind=Kind.UNKNOWN_QUEUE,
+        about=waiting.first.queue,
+        found=f"{waiting.phrase}, which comfyfleet:queues does not list, so no worker looks there",
+        expected="submit one more job like it, which lists the queue again",
+    )
+
+
+def _unused_queue(queue: str) -> Finding:
+    return Finding(
+        kind=Kind.UNUSED_QUEUE,
+        about=queue,
+        found=f"queue {queue} has no jobs, and no node of the last week is meant for it",
+        expected="it takes next to no room, and may be left there",
+    )

@@ -1,0 +1,87 @@
+"""What lies in the bucket, job by job: for those who compare it with the records."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from producer.contract.ids import JobId
+from producer.contract.settings import Settings
+from producer.storage.bucket import Bucket
+from producer.storage.object_headers import ObjectStat
+from producer.storage.object_store import FetchedFile
+
+_CHUNK_BYTES: Final = 256 << 10
+_OF_A_JOB: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[1-9][0-9]*/[^/]+")
+
+
+@dataclass(frozen=True)
+class JobObject:
+    """An object under the prefix of some attempt at a job."""
+
+    key: str
+    job_id: JobId
+    bytes: int
+    stored_at: datetime
+
+
+class Inventory:
+    """The objects of jobs in the bucket of the settings. Threads may share one.
+
+    Its methods raise the errors of `producer.storage.s3_errors`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._bucket = Bucket(settings)
+        self._jobs_prefix = f"{settings.s3_prefix}/jobs/" if settings.s3_prefix else "jobs/"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._bucket.close()
+
+    def job_objects(self) -> Iterator[JobObject]:
+        """Give every object of every attempt, those of one job in a row; a page at a time."""
+        with self._bucket.talking():
+            pages = self._bucket.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket.name, Prefix=self._jobs_prefix
+            )
+            for page in pages:
+                yield from filter(None, map(self._job_object, page.get("Contents", ())))
+
+    def stat(self, key: str) -> ObjectStat:
+        """Return what the store says of an object.
+
+        Raises:
+            ObjectMissing: nothing is there.
+        """
+        return self._bucket.stat(key)
+
+    def digest(self, key: str) -> FetchedFile:
+        """Read an object to its end and return its length and hash; memory stays constant.
+
+        Raises:
+            ObjectMissing: nothing is there.
+        """
+        digest, size = hashlib.sha256(), 0
+        with self._bucket.talking(key):
+            body = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=key)["Body"]
+            for chunk in body.iter_chunks(_CHUNK_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+        return FetchedFile(bytes=size, sha256=digest.hexdigest())
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is gone is no error."""
+        with self._bucket.talking(key):
+            self._bucket.s3.delete_object(Bucket=self._bucket.name, Key=key)
+
+    def _job_object(self, listed: dict[str, Any]) -> JobObject | None:
+        """Read an entry of the listing; None for what no attempt of ours has put there."""
+        found = _OF_A_JOB.fullmatch(listed["Key"].removeprefix(self._jobs_prefix))
+        if not found:
+            return None
+        return JobObject(listed["Key"], JobId(found[1]), listed["Size"], listed["LastModified"])

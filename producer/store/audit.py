@@ -1,0 +1,171 @@
+"""What `comfyfleet check` asks of the store: does each index, count and record agree with the others?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.ids import JobId
+from producer.contract.jobs import JobStatus
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.readings import Reading, in_pages, read_jobs
+from producer.store.records import to_ms
+from producer.store.scripts import Scripts
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Keys or entries a round trip. A script looks at so many in about 2 ms, and nobody waits longer.
+_AT_ONCE: Final = 200
+
+
+@dataclass(frozen=True)
+class Index:
+    """A zset of jobs, and which of the scripts' four kinds it is."""
+
+    key: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """One count of a batch that is wrong."""
+
+    status: str
+    found: int
+    recounted: int
+
+
+class Audit:
+    """Reads everything, a page at a time, and mends what one script can mend by itself.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+        scripts: only tests give their own, to move the clock.
+    """
+
+    def __init__(self, redis: Redis, *, scripts: Scripts | None = None) -> None:
+        self._redis = redis
+        self._scripts = scripts or Scripts(redis)
+
+    def now(self) -> datetime:
+        """Return the time by Redis' own clock."""
+        with translated(self._redis):
+            seconds, micros = self._redis.time()
+        return datetime.fromtimestamp(seconds + micros / 1e6, UTC)
+
+    def records(self) -> Iterator[list[Reading]]:
+        """Give every record that is there from the first page to the last; one may come twice."""
+        ids = (JobId(key.removeprefix(keys.JOB)) for key in self._keys(keys.JOB))
+        for page in in_pages(ids, _AT_ONCE):
+            yield self.read(page)
+
+    def read(self, job_ids: Sequence[JobId]) -> list[Reading]:
+        """Read some records."""
+        return read_jobs(self._redis, job_ids)
+
+    def mend_jobs(
+        self, job_ids: Collection[JobId], *, lease: timedelta, overdue: timedelta, mend: bool
+    ) -> list[tuple[JobId, str, str]]:
+        """Find what the indexes lack of these jobs, and add it if *mend*.
+
+        Args:
+            overdue: how long after its lease ran out a job should have been taken over.
+
+        Returns:
+            Job, fault and detail, as `mend_job.lua` lists them.
+        """
+        reply: list[list[Any]] = self._scripts.run(
+            "mend_job", args=[int(mend), to_ms(lease), to_ms(overdue), *job_ids]
+        )
+        return [(JobId(job_id), fault, str(detail)) for job_id, fault, detail in reply]
+
+    def indexes(self) -> list[Index]:
+        """Return every index of jobs."""
+        return [
+            Index(keys.LEASES, "leases"),
+            Index(keys.DELAYED, "delayed"),
+            Index(keys.DEAD, "dead"),
+            *(Index(key, "queued") for key in self._keys(keys.QUEUED)),
+        ]
+
+    def entries(self, index: Index) -> Iterator[list[JobId]]:
+        """Give the jobs that an index lists; one may come twice."""
+        with translated(self._redis):
+            found = self._redis.zscan_iter(index.key, count=_AT_ONCE)
+            yield from in_pages((JobId(job_id) for job_id, _ in found), _AT_ONCE)
+
+    def mend_index(
+        self, index: Index, job_ids: Collection[JobId], *, mend: bool
+    ) -> list[tuple[JobId, str]]:
+        """Find entries that do not belong in an index, and remove them if *mend*.
+
+        Returns:
+            Job and its status, which is empty when there is no record.
+        """
+        reply: list[list[str]] = self._scripts.run(
+            "mend_index", keys=[index.key], args=[index.kind, int(mend), *job_ids]
+        )
+        return [(JobId(job_id), status) for job_id, status in reply]
+
+    def batches(self) -> dict[str, int]:
+        """Return every batch that has counts, with their sum, which only a new job changes."""
+        sums: dict[str, int] = {}
+        for page in in_pages(self._keys(keys.BATCH, kind="HASH"), _AT_ONCE):
+            with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+                for key in page:
+                    pipe.hmget(key, list(JobStatus))
+                for key, counts in zip(page, pipe.execute(), strict=True):
+                    sums[key.removeprefix(keys.BATCH)] = sum(map(_whole, counts))
+        return sums
+
+    def recount(
+        self,
+        batch: str,
+        job_ids: Collection[JobId],
+        *,
+        sum_before: int,
+        is_complete: bool,
+        mend: bool,
+    ) -> list[Count]:
+        """Compare a batch's counts with its jobs, and set them if *mend*.
+
+        Args:
+            sum_before: of its counts, before its jobs were looked up.
+            is_complete: whether no record of an ended job of it can have expired yet.
+
+        Returns:
+            The counts that are wrong; none if the batch has grown since.
+        """
+        reply: list[list[Any]] = self._scripts.run(
+            "recount",
+            keys=[f"{keys.BATCH}{batch}"],
+            args=[batch, int(mend), sum_before, int(is_complete), *job_ids],
+        )
+        return [Count(status, int(found), int(recount)) for status, found, recount in reply]
+
+    def busy_nodes(self) -> set[str]:
+        """Return the nodes that hold a job at this moment."""
+        with translated(self._redis):
+            running: Any = self._redis.zrange(keys.LEASES, 0, -1)
+            with self._redis.pipeline(transaction=False) as pipe:
+                for job_id in running:
+                    pipe.hget(keys.job(job_id), "node")
+                return {
+                    node for node in pipe.execute(raise_on_error=False) if isinstance(node, str)
+                }
+
+    def _keys(self, prefix: str, *, kind: str | None = None) -> Iterator[str]:
+        with translated(self._redis):
+            yield from self._redis.scan_iter(f"{prefix}*", count=1000, _type=kind)
+
+
+def _whole(count: str | None) -> int:
+    """Return a count as Lua would take it: what is no number counts as nothing."""
+    try:
+        return int(count or 0)
+    except ValueError:
+        return 0

@@ -1,0 +1,118 @@
+"""Dead letters: failed jobs that a person should look at. They stand in an index, newest last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from producer.contract.ids import JobId
+from producer.contract.jobs import Job
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.readings import Reading, in_pages, read_jobs
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: What stands for the cause when there is no record to name it.
+RECORD_EXPIRED: Final = "record expired"
+
+_AT_ONCE: Final = 500
+
+
+class DeadLetter(BaseModel):
+    """One entry of the index, and the job's record as long as there is one to read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: JobId
+    ended_at: datetime
+    cause: str
+    job: Job | None = None
+
+
+class DeadLetters:
+    """The index of dead letters.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def newest(self, limit: int) -> list[DeadLetter]:
+        """Return up to *limit* of them, the newest first.
+
+        One whose record has expired is given this last time, and leaves the index.
+        """
+        with translated(self._redis):
+            entries: Any = self._redis.zrange(
+                keys.DEAD, 0, max(0, limit) - 1, desc=True, withscores=True
+            )
+        return self._read(entries if limit > 0 else [])
+
+    def find(self, job_id: JobId) -> DeadLetter | None:
+        """Return one; None if the job is no dead letter."""
+        with translated(self._redis):
+            ended_ms: Any = self._redis.zscore(keys.DEAD, job_id)
+        return None if ended_ms is None else self._read([(job_id, ended_ms)])[0]
+
+    def ids(self) -> list[JobId]:
+        """Return the ids of all, the newest first."""
+        with translated(self._redis):
+            found: Any = self._redis.zrange(keys.DEAD, 0, -1, desc=True)
+        return [JobId(job_id) for job_id in found]
+
+    def causes(self) -> Counter[str]:
+        """Count all of them by cause."""
+        counts: Counter[str] = Counter()
+        for page in in_pages(self.ids(), _AT_ONCE):
+            with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+                for job_id in page:
+                    pipe.hget(keys.job(job_id), "cause")
+                counts.update(cause or RECORD_EXPIRED for cause in pipe.execute())
+        return counts
+
+    def prune(self) -> int:
+        """Take out those whose record has expired, and return how many that were."""
+        pruned = 0
+        for page in in_pages(self.ids(), _AT_ONCE):
+            with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+                for job_id in page:
+                    pipe.exists(keys.job(job_id))
+                there = pipe.execute()
+            # A record that is gone never comes back, so nobody can lose a dead letter by this.
+            pruned += self.drop(
+                [job for job, is_there in zip(page, there, strict=True) if not is_there]
+            )
+        return pruned
+
+    def drop(self, job_ids: Collection[JobId]) -> int:
+        """Take jobs out of the index and return how many stood there; records stay as they are."""
+        if not job_ids:
+            return 0
+        with translated(self._redis):
+            dropped: Any = self._redis.zrem(keys.DEAD, *job_ids)
+        return int(dropped)
+
+    def _read(self, entries: list[tuple[str, float]]) -> list[DeadLetter]:
+        ended = {JobId(job_id): _utc(ended_ms) for job_id, ended_ms in entries}
+        readings = read_jobs(self._redis, list(ended))
+        self.drop([reading.job_id for reading in readings if reading.is_gone])
+        return [_letter(reading, ended[reading.job_id]) for reading in readings]
+
+
+def _letter(reading: Reading, ended_at: datetime) -> DeadLetter:
+    cause = RECORD_EXPIRED if reading.is_gone else "record unreadable"
+    if reading.job:
+        cause = reading.job.cause or "unknown"
+    return DeadLetter(id=reading.job_id, ended_at=ended_at, cause=cause, job=reading.job)
+
+
+def _utc(ms: float) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,77 @@
+"""Many records, read with care: one that makes no sense is told of, and the others are read on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from producer.contract.ids import JobId
+from producer.contract.jobs import Job
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.records import job_of
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading one record gave.
+
+    Args:
+        job: None if there is no record, or no sense in it.
+        flaw: why it cannot be read.
+    """
+
+    job_id: JobId
+    job: Job | None
+    flaw: str | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is no record: it has expired, or never was."""
+        return self.job is None and self.flaw is None
+
+
+def read_jobs(redis: Redis, job_ids: Sequence[JobId]) -> list[Reading]:
+    """Read records in one round trip, in the order asked for."""
+    with translated(redis), redis.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hgetall(keys.job(job_id))
+        replies = pipe.execute(raise_on_error=False)
+    return [_reading(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
+
+
+def in_pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Give *items* in lists of *size*, the last one shorter."""
+    rest = iter(items)
+    while page := list(islice(rest, size)):
+        yield page
+
+
+def _reading(job_id: JobId, reply: Mapping[str, str] | Exception) -> Reading:
+    if isinstance(reply, Exception):
+        return Reading(job_id, None, f"Redis holds no hash there ({reply})")
+    if not reply:
+        return Reading(job_id, None)
+    try:
+        return Reading(job_id, _checked(job_id, reply))
+    except KeyError as exc:
+        return Reading(job_id, None, f"the field {exc} is missing")
+    except (ValueError, TypeError, AttributeError) as exc:
+        return Reading(job_id, None, _first_line(exc))
+
+
+def _checked(job_id: JobId, record: Mapping[str, Any]) -> Job:
+    """Read a record, the fields that only scripts look at included."""
+    int(record["priority"])
+    return job_of(job_id, record)
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).partition("\n")[0] or type(exc).__name__

@@ -1,0 +1,95 @@
+"""Ended jobs that are made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from producer.contract.errors import InvalidJob, JobNotFound
+from producer.contract.ids import JobId
+from producer.contract.jobs import JobStatus
+from producer.contract.queues import Needs
+from producer.contract.submissions import Submission
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.records import fields_of, flat, to_ms
+from producer.store.scripts import Scripts
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+class Retries:
+    """Makes the record of a retry, once for each ended job.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+    """
+
+    def __init__(self, redis: Redis, *, scripts: Scripts | None = None) -> None:
+        self._redis = redis
+        self._scripts = scripts or Scripts(redis)
+
+    def needs_of(self, queue: str) -> Needs | None:
+        """Return what a pool's queue needs; None if the fleet has forgotten it."""
+        with translated(self._redis):
+            text: Any = self._redis.hget(keys.QUEUES, queue)
+        return Needs.from_json(text) if text else None
+
+    def add(self, submission: Submission, *, only_dead: bool) -> tuple[JobId, bool]:
+        """Record *submission* as the retry of its `retry_of`, which leaves the dead letters.
+
+        Args:
+            only_dead: refuse what is no dead letter.
+
+        Returns:
+            The retry's id, and whether it is new: an ended job has one retry at most.
+
+        Raises:
+            JobNotFound: the ended job has no record any more.
+            InvalidJob: it has not ended, is no dead letter, or its graph has expired.
+        """
+        old = submission.retry_of
+        if old is None:
+            raise ValueError("a retry names the job it makes again")
+        start_within_ms = to_ms(submission.start_within)
+        record = fields_of(submission, status=JobStatus.QUEUED)
+        del record["status"]  # the script sets it, and the batch's counts with it
+        outcome, found = self._scripts.run(
+            "retry",
+            keys=[keys.job(old), keys.job(submission.id), keys.template(submission.template)],
+            args=[
+                old,
+                submission.id,
+                int(only_dead),
+                start_within_ms,
+                start_within_ms + 2 * keys.LIVE_MS,
+                submission.queue,
+                submission.needs.to_json(),
+                *flat(record),
+            ],
+        )
+        if outcome not in {"new", "same"}:
+            raise _refusal(old, outcome, status=found)
+        return JobId(found), outcome == "new"
+
+
+def _refusal(job_id: JobId, outcome: str, *, status: str) -> InvalidJob | JobNotFound:
+    if outcome == "live":
+        return InvalidJob(
+            f"job {job_id} is {status}; only an ended job can be made again",
+            field="job",
+            advice=f"wait for it, or end it: comfyfleet job cancel {job_id}",
+        )
+    if outcome == "no_dead_letter":
+        return InvalidJob(
+            f"job {job_id} is {status}, but no dead letter",
+            field="job",
+            advice=f"comfyfleet job retry {job_id} makes any ended job again",
+        )
+    if outcome == "no_template":
+        return InvalidJob(
+            f"the graph of job {job_id} has expired, so it cannot be made again",
+            field="job",
+            advice="submit it anew",
+        )
+    return JobNotFound(job_id)

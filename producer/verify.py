@@ -1,0 +1,174 @@
+"""`comfyfleet verify`: fetch every artifact again, and compare it with what the record promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Self
+
+from producer.contract.errors import (
+    BucketForbidden,
+    BucketMissing,
+    ObjectMissing,
+    StorageError,
+    StorageUnreachable,
+)
+from producer.contract.ids import JobId
+from producer.contract.jobs import Artifact, Job, JobStatus
+from producer.contract.settings import Settings
+from producer.object_check import manifest_of
+from producer.storage.inventory import Inventory
+from producer.storage.object_store import ObjectStore
+from producer.store.audit import Audit
+from producer.store.connection import connect
+from producer.store.readings import in_pages
+
+#: Objects fetched at once: enough to fill a link, few enough for a busy store.
+_THREADS: Final = 4
+_JOBS_AT_ONCE: Final = 50
+
+#: What says nothing about one object: the store as a whole does not serve us.
+_STORE_FAULTS: Final = (StorageUnreachable, BucketMissing, BucketForbidden)
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Something that is not as a record or a manifest says; *message* is a whole sentence."""
+
+    job: JobId
+    key: str | None  #: None: it is about the job itself.
+    kind: str  #: `not_succeeded`, `missing`, `unreadable`, `differs` or `manifest_differs`.
+    message: str
+
+
+@dataclass
+class Totals:
+    """How much was looked at."""
+
+    jobs: int = 0
+    artifacts: int = 0
+    bytes: int = 0
+
+
+class Verifier:
+    """Reads artifacts to their end, several at once, none of them whole in memory."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._prefix = settings.s3_prefix
+        self._redis = connect(settings)
+        self._audit = Audit(self._redis)
+        self._inventory = Inventory(settings)
+        self._objects = ObjectStore(settings)
+        self.totals = Totals()
+
+    def succeeded(self) -> Iterator[Job]:
+        """Give every job that has succeeded and still has a record, each once."""
+        seen: set[JobId] = set()
+        for page in self._audit.records():
+            for reading in page:
+                job = reading.job
+                if job and job.status is JobStatus.SUCCEEDED and job.id not in seen:
+                    seen.add(job.id)
+                    yield job
+
+    def flaws(self, jobs: Iterable[Job]) -> Iterator[Flaw]:
+        """Give what is wrong with these jobs' objects, as it is found.
+
+        Raises:
+            StorageUnreachable, BucketMissing, BucketForbidden: the store does not serve us.
+        """
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
+            for page in in_pages(jobs, _JOBS_AT_ONCE):
+                for found in pool.map(lambda look: look(), self._looks(page)):
+                    yield from found
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+        self._inventory.close()
+        self._objects.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _looks(self, jobs: Iterable[Job]) -> Iterator[Callable[[], list[Flaw]]]:
+        for job in jobs:
+            self.totals.jobs += 1
+            if job.status is not JobStatus.SUCCEEDED:
+                yield partial(_not_succeeded, job)
+                continue
+            yield partial(self._look_at_manifest, job)
+            for artifact in job.artifacts:
+                self.totals.artifacts += 1
+                self.totals.bytes += artifact.bytes
+                yield partial(self._look_at_artifact, job, artifact)
+
+    def _look_at_artifact(self, job: Job, artifact: Artifact) -> list[Flaw]:
+        try:
+            found = self._inventory.digest(artifact.key)
+        except _STORE_FAULTS:
+            raise
+        except StorageError as exc:
+            return [_unreadable(job, artifact.key, exc)]
+        differs = []
+        if found.bytes != artifact.bytes:
+            differs.append(f"has {found.bytes} bytes, the record says {artifact.bytes}")
+        if found.sha256 != artifact.sha256:
+            differs.append(f"has SHA-256 {found.sha256}, the record says {artifact.sha256}")
+        if not differs:
+            return []
+        return [Flaw(job.id, artifact.key, "differs", f"{artifact.key} {' and '.join(differs)}")]
+
+    def _look_at_manifest(self, job: Job) -> list[Flaw]:
+        key = manifest_of(job, self._prefix)
+        try:
+            manifest = self._objects.get_json(key)
+        except _STORE_FAULTS:
+            raise
+        except StorageError as exc:
+            return [_unreadable(job, key, exc)]
+        listed = _listed(manifest)
+        if listed is None:
+            return [Flaw(job.id, key, "unreadable", f"{key} is no manifest: it lists no artifacts")]
+        recorded = {artifact.key: (artifact.bytes, artifact.sha256) for artifact in job.artifacts}
+        return [
+            Flaw(job.id, key, "manifest_differs", f"{key} {_difference(name, listed, recorded)}")
+            for name in sorted(listed.keys() | recorded.keys())
+            if listed.get(name) != recorded.get(name)
+        ]
+
+
+def _listed(manifest: Any) -> dict[str, tuple[Any, Any]] | None:
+    """Return bytes and SHA-256 by key, as a manifest has them; None if it is no manifest."""
+    try:
+        return {
+            str(entry["key"]): (entry["bytes"], entry["sha256"]) for entry in manifest["artifacts"]
+        }
+    except (KeyError, TypeError):
+        return None
+
+
+def _difference(
+    name: str, listed: dict[str, tuple[Any, Any]], recorded: dict[str, tuple[Any, Any]]
+) -> str:
+    if name not in listed:
+        return f"does not list {name}, which the record does"
+    if name not in recorded:
+        return f"lists {name}, which the record does not"
+    return f"says other bytes or SHA-256 of {name} than the record"
+
+
+def _not_succeeded(job: Job) -> list[Flaw]:
+    message = f"job {job.id} is {job.status}, so it has no artifacts to verify"
+    return [Flaw(job.id, None, "not_succeeded", message)]
+
+
+def _unreadable(job: Job, key: str, error: StorageError) -> Flaw:
+    if isinstance(error, ObjectMissing):
+        return Flaw(job.id, key, "missing", f"{key} is not in the bucket")
+    return Flaw(job.id, key, "unreadable", f"{key} cannot be read: {error.message}")

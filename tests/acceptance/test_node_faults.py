@@ -1,0 +1,117 @@
+"""What a node may do wrong, what that costs, and how it comes back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import requests
+
+from producer.contract.errors import JobNotSucceeded
+from producer.contract.jobs import JobStatus
+from producer.contract.nodes import NodeState
+from tests.acceptance.test_jobs import runs_of
+from tests.graphs import sleeping
+from tests.waiting import wait_until
+
+PATIENCE = timedelta(seconds=60)
+
+
+@pytest.fixture
+def first(stack, fleet):
+    """Give a node and how to script its faults; it is well again afterwards."""
+    node = stack.nodes[0]
+
+    def script(*rules):
+        requests.post(f"{node.url}/standin/faults", json=list(rules), timeout=5).raise_for_status()
+
+    yield node, script
+    requests.delete(f"{node.url}/standin/faults", timeout=5)
+    wait_until(lambda: state_of(fleet, node) is NodeState.READY, description="well", within_s=40)
+
+
+def state_of(fleet, node) -> NodeState:
+    return next(known.state for known in fleet.nodes() if known.name == node.name)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"on": "GET /ws", "do": "close", "count": 0},
+        {"on": "ws", "do": "swallow", "count": 0},
+        {"on": "ws", "do": "drop", "after": 5},
+        {"on": "end", "do": "late", "seconds": 2},
+        {"on": "POST /prompt", "do": "close", "handled": True},
+        {"on": "accept", "do": "foreign", "seconds": 1},
+    ],
+    ids=["socket refused", "deaf", "dropped", "history late", "answer lost", "a human's prompt"],
+)
+def test_what_is_no_fault_costs_no_attempt(fleet, stack, first, rule):
+    node, script = first
+    script(rule)
+    job = fleet.wait(fleet.submit(sleeping(0.5), pin=node.name).id, timeout=PATIENCE)
+    assert (job.status, job.attempt) == (JobStatus.SUCCEEDED, 1)
+    assert len(runs_of(stack, job)) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "cause"),
+    [
+        ({"on": "step", "do": "forget"}, "prompt_lost"),
+        ({"on": "step", "do": "hang", "after": 2}, "stall"),
+        ({"on": "run SaveImage", "do": "disk_full"}, "disk_full"),
+        ({"on": "POST /prompt", "do": "answer", "status": 503}, "node_fault"),
+        ({"on": "GET /view", "do": "html", "count": 3}, "output_damaged"),
+        ({"on": "GET /view", "do": "truncate", "form": "close", "count": 3}, "output_damaged"),
+    ],
+)
+def test_a_nodes_fault_is_not_charged_and_asks_for_a_canary(fleet, first, rule, cause):
+    node, script = first
+    script(rule)
+    job = fleet.wait(fleet.submit(sleeping(0.5), pin=node.name).id, timeout=PATIENCE)
+    assert [attempt.error.cause for attempt in job.attempts] == [cause]
+    assert (job.charged_attempts, job.free_attempts) == (0, 1)
+
+
+@pytest.mark.parametrize("form", ["length", "chunked", "close"])
+def test_a_file_that_came_short_is_fetched_again(fleet, first, form):
+    node, script = first
+    script({"on": "GET /view", "do": "truncate", "form": form, "count": 2})
+    job = fleet.wait(fleet.submit(sleeping(0.1), pin=node.name).id, timeout=PATIENCE)
+    assert job.attempt == 1
+
+
+def test_a_success_without_its_files_is_charged(fleet, first):
+    node, script = first
+    script({"on": "end", "do": "short", "count": 3})
+    job = fleet.submit(sleeping(0.1), pin=node.name)
+    with pytest.raises(JobNotSucceeded, match="graph node 3 saved nothing") as caught:
+        fleet.wait(job.id, timeout=PATIENCE)
+    assert caught.value.job.cause == "incomplete_output"
+
+
+def test_a_retry_goes_to_another_node(fleet, stack, first):
+    node, script = first
+    script({"on": "run ComfyFleetSleep", "do": "raise", "count": 0})
+    other = stack.nodes[1]
+    jobs = [fleet.submit(sleeping(0.2, nonce=n)) for n in range(6)]
+    done = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+    assert {job.node for job in done} == {other.name}
+    for job in done:
+        nodes = [attempt.node for attempt in job.attempts]
+        assert nodes in ([], [node.name])
+
+
+def test_a_zombie_costs_three_attempts_at_most_and_returns_when_well(fleet, stack, first):
+    node, script = first
+    script({"on": "prompt", "do": "hang", "count": 0})
+    jobs = [fleet.submit(sleeping(0.3, nonce=n)) for n in range(8)]
+    done = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+    wasted = sum(len(job.attempts) for job in done)
+    assert 1 <= wasted <= 3
+    assert {job.node for job in done} == {stack.nodes[1].name}
+    assert state_of(fleet, node) in {NodeState.SUSPECT, NodeState.QUARANTINED}
+    requests.delete(f"{node.url}/standin/faults", timeout=5)
+    wait_until(lambda: state_of(fleet, node) is NodeState.READY, description="back", within_s=40)
+    again = fleet.wait(fleet.submit(sleeping(0.1), pin=node.name).id, timeout=PATIENCE)
+    assert again.attempt == 1
