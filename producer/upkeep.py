@@ -81,7 +81,12 @@ class Upkeep:
         # Nobody could renew while Redis was down, so its first lease proves nothing.
         if lapsed and self._sweeps.started_ago() > self._lease:
             for job_id in lapsed:
-                self._take_over(job_id)
+                try:
+                    self._take_over(job_id)
+                except FleetError:
+                    raise
+                except Exception:  # noqa: BLE001 - one bad record must not stop the others
+                    _log.exception("job %s lapsed and cannot be taken over", job_id)
 
     def _take_over(self, job_id: JobId) -> None:
         try:

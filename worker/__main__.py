@@ -21,6 +21,10 @@ _UNREACHABLE: Final = 3
 _USAGE: Final = 2
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     *,
     comfyui: Annotated[
@@ -41,8 +45,8 @@ def main(
 ) -> None:
     """Serve one ComfyUI: take jobs, have it render them, store what it made.
 
-    Runs until Ctrl-C or SIGTERM: then it takes nothing more, finishes what it stores, and
-    leaves a running prompt to the worker that comes after it. A second signal ends it at once.
+    Runs until Ctrl-C or SIGTERM: then it takes nothing more, finishes what it stores, and leaves
+    a running prompt to the worker that comes after it. A second signal ends it at once.
     """
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -84,4 +88,4 @@ def _status(error: FleetError) -> int:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app(prog_name="comfyfleet worker")

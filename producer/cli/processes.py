@@ -51,6 +51,9 @@ def _need_local() -> None:
 
 
 def _become(module: str, *args: str) -> NoReturn:
-    """Replace this process, so that signals and the exit status are the other's own."""
+    """Replace this process, so that signals and the exit status are the other's own.
+
+    -P: a folder of the user's that is called `worker` must not be taken for ours.
+    """
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module, *args])  # noqa: S606 - our own module
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *args])  # noqa: S606 - our own module

@@ -21,7 +21,15 @@ from producer.contract.jobs import Artifact, Job, JobError, JobStatus, Phase, Pr
 from producer.contract.submissions import Submission
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.records import attempt_json, fields_of, flat, job_of, pairs, to_ms
+from producer.store.records import (
+    RECORD_VERSION,
+    attempt_json,
+    fields_of,
+    flat,
+    job_of,
+    pairs,
+    to_ms,
+)
 from producer.store.scripts import Scripts
 
 if TYPE_CHECKING:
@@ -200,6 +208,7 @@ class JobStore:
                 uuid4().hex,
                 self._keep_ms,
                 to_ms(courtesy),
+                RECORD_VERSION,
             ],
         )
         if outcome == "shunned":

@@ -7,6 +7,7 @@
 -- ARGV[7]  token of this call: the same call sent again gets the same answer
 -- ARGV[8]  ms to keep the record if its start deadline turns out to have passed
 -- ARGV[9]  ms for which a node where the job failed before is asked to leave it to others (0 = none)
+-- ARGV[10] newest version of records that the caller understands
 --
 -- Returns {'claimed', {field, value, ...}}, {'refused', status ('' = no such job)} or {'shunned', ''}.
 local job, id = KEYS[1], ARGV[1]
@@ -19,6 +20,10 @@ if status == 'running' and token == ARGV[7] then
     return {'claimed', redis.call('HGETALL', job)}
 end
 if status ~= 'queued' or attempt ~= ARGV[2] then
+    return {'refused', status}
+end
+if tonumber(redis.call('HGET', job, 'v')) > tonumber(ARGV[10]) then
+    redis.call('HSET', job, 'waiting_for', 'newer_worker')
     return {'refused', status}
 end
 if not started and tonumber(start_by) <= now_ms() then

@@ -1,0 +1,122 @@
+"""How a worker leaves: what it finishes, what it leaves, what it hands over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+import requests
+
+from infra.standin.process import StandinProcess
+from producer.contract.jobs import JobStatus, Phase
+from producer.contract.nodes import NodeState
+from tests.graphs import journal, sleeping
+from tests.waiting import wait_until
+
+PATIENCE = timedelta(seconds=40)
+
+
+@pytest.fixture
+def node(tmp_path):
+    """A node of one's own, without a worker yet."""
+    with StandinProcess(tmp_path / "node") as process:
+        yield process
+
+
+@pytest.fixture
+def serve(stack, fleet, node, tmp_path):
+    """Start workers for the node; the pool is the test's own."""
+
+    @contextmanager
+    def start(name, pool, *options):
+        command = ("-m", "worker", "--comfyui", node.url, "--name", name, "--pool", pool)
+        with (
+            (tmp_path / f"{name}.log").open("a") as log,
+            subprocess.Popen(
+                [sys.executable, *command, *options],
+                env={**os.environ, **stack.settings_env},
+                stdout=log,
+                stderr=log,
+            ) as process,
+        ):
+            try:
+                wait_until(lambda: is_ready(fleet, name), description=f"{name} is ready")
+                yield process
+            finally:
+                process.kill()
+
+    return start
+
+
+def is_ready(fleet, name) -> bool:
+    return any(n.name == name and n.state is NodeState.READY for n in fleet.nodes())
+
+
+def runs(node, job) -> list[dict]:
+    return [note for note in journal(node) if note["job"] == job.id]
+
+
+def test_sigterm_leaves_a_render_to_the_successor(fleet, node, serve):
+    with serve("leaver", "leaving") as worker:
+        job = fleet.submit(sleeping(5), pool="leaving")
+        wait_until(lambda: runs(node, job), description="it renders")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=10) == 0
+    left = fleet.get(job.id)
+    assert (left.status, left.phase) == (JobStatus.RUNNING, Phase.RENDERING)
+    with serve("leaver", "leaving"):
+        done = fleet.wait(job.id, timeout=PATIENCE)
+    assert done.attempt == 1
+    assert len(runs(node, job)) == 1
+
+
+def test_a_node_that_leaves_hands_its_job_over_uncharged(fleet, node, serve):
+    with serve("goer", "going", "--handover") as worker:
+        job = fleet.submit(sleeping(20), pool="going")
+        wait_until(lambda: runs(node, job), description="it renders")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=10) == 0
+    waiting = fleet.get(job.id)
+    assert (waiting.status, waiting.attempt, waiting.charged_attempts) == (JobStatus.QUEUED, 2, 0)
+    assert waiting.attempts[0].error.cause == "node_left"
+    wait_until(lambda: runs(node, job)[0]["outcome"] == "interrupted", description="it was stopped")
+    fleet.cancel(job.id)
+
+
+def test_what_is_being_fetched_is_finished_first(fleet, node, serve):
+    with serve("finisher", "finishing") as worker:
+        slow = {"on": "GET /view", "do": "delay", "seconds": 2, "handled": True}
+        requests.post(f"{node.url}/standin/faults", json=[slow], timeout=5).raise_for_status()
+        job = fleet.submit(sleeping(0.2), pool="finishing")
+        wait_until(lambda: fleet.get(job.id).phase is Phase.FETCHING, description="it fetches")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=15) == 0
+    assert fleet.get(job.id).status is JobStatus.SUCCEEDED
+
+
+def test_a_second_signal_ends_it_at_once(fleet, node, serve):
+    with serve("hasty", "hasting") as worker:
+        hang = {"on": "GET /view", "do": "hang", "count": 0}
+        requests.post(f"{node.url}/standin/faults", json=[hang], timeout=5).raise_for_status()
+        job = fleet.submit(sleeping(0.2), pool="hasting")
+        wait_until(lambda: fleet.get(job.id).phase is Phase.FETCHING, description="it fetches")
+        worker.send_signal(signal.SIGTERM)
+        wait_until(
+            lambda: any(n.state is NodeState.DRAINING for n in fleet.nodes()), description="drains"
+        )
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=3) == 143
+    fleet.cancel(job.id)
+
+
+def test_a_worker_that_left_does_not_show_as_living(fleet, serve):
+    with serve("gone", "going") as worker:
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(timeout=10) == 0
+    known = next(node for node in fleet.nodes() if node.name == "gone")
+    assert (known.state, known.reason) == (NodeState.OFFLINE, "stopped")
