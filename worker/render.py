@@ -98,8 +98,9 @@ class Render:
         with self._events.watch(prompt_id, graph_nodes=graph) as watch:
             try:
                 if posted_s:
-                    self._check_known(prompt_id)
+                    place = self._check_known(prompt_id)
                     look = _Look(client_id=None, ran_for_s=posted_s)
+                    look.ended = place is PromptPlace.FINISHED
                 else:
                     look = _Look(client_id=self._post(job, graph, prompt_id))
                     crashpoint("prompt.posted")

@@ -1,0 +1,171 @@
+"""Writes docs/guarantees.md: `python -m tests.guarantees`.
+
+The promises are written here; the tables come from the code and the tests that hold them, and
+the figures from docs/figures.json, where `make chaos` and `make bench` leave their last ones.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from producer.contract import errors
+from producer.contract.crashpoints import CRASHPOINTS
+from producer.contract.errors import FleetError, NodeError
+from producer.contract.ids import new_job_id
+from producer.contract.jobs import Job, JobStatus, sources_of
+from producer.contract.queues import Tier
+from worker.retry import CHARGED_LIMIT, FELLED_LIMIT, FREE_LIMIT, decide
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/guarantees.md"
+FIGURES = ROOT / "docs/figures.json"
+
+#: Where the faults are tested, and what of.
+FAULT_TESTS = {
+    "Messages, workers, nodes": "tests/acceptance/test_recovery.py",
+    "What a node may do wrong": "tests/acceptance/test_node_faults.py",
+    "How a worker leaves": "tests/acceptance/test_shutdown.py",
+    "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
+}
+
+PROMISES = f"""\
+# Guarantees
+
+Written by `python -m tests.guarantees` from the code and its tests; do not edit.
+
+## What is promised
+
+1. **A job that was accepted is never lost** while the Redis data survives. Accepted means: `submit` returned, or its
+   record stands.
+2. **It reaches exactly one end**, within a time that does not depend on which process died. Terminal statuses never change.
+3. **Its artifacts are committed exactly once.** A render may be computed more than once, never committed twice: every
+   write of an attempt names attempt and worker, and one that was overtaken is refused.
+4. **A worker that comes back does not render again.** It asks its node for the prompt it left and goes on from there.
+5. **What is stored was checked**: length, hash, and that the file is whole by its own format. The hash in the record is
+   that of the object.
+6. **One idempotency key makes one job.**
+7. **A sick node costs the fleet at most three attempts** before it is set aside, and comes back by itself once a canary
+   prompt and one job have succeeded. **A sick job costs at most {CHARGED_LIMIT} charged attempts**; {FELLED_LIMIT} different
+   nodes felled, or {FREE_LIMIT} attempts ended through no fault of its own, make it a dead letter.
+8. **Nothing waits without a reason** that `comfyfleet job show` and `comfyfleet node list` say.
+
+## What is not promised
+
+- Writes that Redis acknowledged may be gone after a failover or a lost disk: up to a second with `appendfsync everysec`.
+- While the network is parted, two nodes may render one job; one of them commits.
+- A flipped bit in a file whose format has no checksum is not seen, nor is another file of the same kind in its place.
+- No order among jobs of one tier, beyond first come, first served within a queue.
+- A record outlives its start deadline by 30 days, then it goes, ended or not; without any worker nobody ends it.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    parts = [PROMISES, _statuses(), _causes(), _crash_points(), _faults(), _figures()]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _statuses() -> str:
+    moves = [f"    {source} --> {target}" for target in JobStatus for source in sources_of(target)]
+    ends = [f"    {status} --> [*]" for status in JobStatus if status.is_terminal]
+    starts = ["    [*] --> held", "    [*] --> queued"]
+    lines = ["```mermaid", "stateDiagram-v2", *starts, *moves, *ends, "```"]
+    return "\n".join(["## Statuses", "", *lines, ""])
+
+
+def _causes() -> str:
+    rows = ["| cause | charged | then |", "| --- | --- | --- |"]
+    rows += [f"| {cause} | {charged} | {then} |" for cause, charged, then in _verdicts()]
+    return "\n".join(["## How an attempt ends without success", "", *rows, ""])
+
+
+def _verdicts() -> Iterator[tuple[str, str, str]]:
+    seen = set()
+    for error in _errors():
+        decision = decide(error, _job(), node="gpu-01")
+        cause = decision.error.cause
+        if cause in seen:
+            continue
+        seen.add(cause)
+        again = "tried again" if decision.again else "failed at once"
+        if decision.dead:
+            again += ", a dead letter"
+        if decision.blames_node:
+            again += "; the node needs a canary first"
+        yield cause, "yes" if decision.charged else "no", again
+
+
+def _errors() -> Iterator[FleetError]:
+    yield errors.PromptRejected("gpu-01", "refused", {})
+    yield errors.InvalidInput("too large")
+    yield errors.ObjectMissing("no such key")
+    yield errors.RunDeadlinePassed(60)
+    yield errors.ObjectConflict("other bytes")
+    for exception in ("RuntimeError", "torch.OutOfMemoryError", "OSError: No space left on device"):
+        yield errors.PromptFailed("gpu-01", "raised", graph_node="3", exception_type=exception)
+    yield errors.PromptIncomplete("gpu-01", "9")
+    kinds: list[type[NodeError]] = [
+        *(errors.PromptStalled, errors.PromptLost, errors.PromptInterrupted),
+        *(errors.OutputDamaged, errors.NodeUnreachable, errors.NodeLeaves, errors.LeaseLapsed),
+    ]
+    for kind in kinds:
+        yield kind("gpu-01", "as it says")
+    yield errors.StorageUnreachable("refused")
+
+
+def _job() -> Job:
+    now = datetime.now(UTC)
+    return Job(
+        id=new_job_id(),
+        status=JobStatus.RUNNING,
+        done=False,
+        attempt=1,
+        tier=Tier.DEFAULT,
+        pool="default",
+        queue="q",
+        template="t",
+        created_at=now,
+        start_deadline=now,
+        run_within_s=60,
+    )
+
+
+def _crash_points() -> str:
+    rows = ["| place | when a process ends there |", "| --- | --- |"]
+    rows += [f"| `{name}` | {what} |" for name, what in CRASHPOINTS.items()]
+    intro = "At each a process was killed, and the job reached its one end (tests/chaos)."
+    return "\n".join(["## Places between two lines", "", intro, "", *rows, ""])
+
+
+def _faults() -> str:
+    lines = ["## Faults, each with the test that holds it", ""]
+    for title, path in FAULT_TESTS.items():
+        lines += [f"**{title}** (`{path}`)", ""]
+        lines += [f"- {claim}" for claim in _claims(ROOT / path)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _claims(path: Path) -> Iterator[str]:
+    for found in ast.parse(path.read_text()).body:
+        if isinstance(found, ast.FunctionDef) and found.name.startswith("test_"):
+            yield found.name.removeprefix("test_").replace("_", " ")
+
+
+def _figures() -> str:
+    if not FIGURES.exists():
+        return ""
+    figures = json.loads(FIGURES.read_text())
+    lines = ["## Last figures", "", "| what | figure |", "| --- | --- |"]
+    for name, values in figures.items():
+        told = ", ".join(f"{what} {value}" for what, value in values.items())
+        lines.append(f"| {name} | {told} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
