@@ -24,7 +24,14 @@ class StoreBreaker:
         on_broken: called once each time the store is found broken.
     """
 
-    def __init__(self, objects: ObjectStore, *, on_broken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        objects: ObjectStore,
+        *,
+        on_broken: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._objects = objects
         self._on_broken = on_broken
         self._lock = Lock()
@@ -34,7 +41,7 @@ class StoreBreaker:
     def failed(self, error: StorageError) -> None:
         """Hear that a write failed; it will be tried again."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             self._failing_since = self._failing_since or now
             if self.reason is not None or now - self._failing_since < _TROUBLE_S:
                 return
@@ -60,7 +67,7 @@ class StoreBreaker:
             self._objects.probe()
         except StorageError as exc:
             with self._lock:
-                self._failing_since = self._failing_since or time.monotonic()
+                self._failing_since = self._failing_since or self._clock()
                 self.reason = exc.message
             raise
         self.worked()

@@ -120,3 +120,14 @@ def test_a_worker_that_left_does_not_show_as_living(fleet, serve):
         assert worker.wait(timeout=10) == 0
     known = next(node for node in fleet.nodes() if node.name == "gone")
     assert (known.state, known.reason) == (NodeState.OFFLINE, "stopped")
+
+
+def test_a_node_that_hangs_is_restarted_by_the_operators_command(fleet, node, serve, tmp_path):
+    told = tmp_path / "restarted"
+    with serve("hanger", "hanging", "--restart-command", f"touch '{told}'"):
+        zombie = {"on": "prompt", "do": "hang", "count": 0}
+        requests.post(f"{node.url}/standin/faults", json=[zombie], timeout=5).raise_for_status()
+        job = fleet.submit(sleeping(0.2), pool="hanging")
+        wait_until(told.exists, description="the command was run", within_s=30)
+        requests.delete(f"{node.url}/standin/faults", timeout=5)
+        assert fleet.wait(job.id, timeout=PATIENCE).charged_attempts == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from producer.contract.errors import OutputDamaged
+from producer.contract.errors import NodeFault, OutputDamaged
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.file_checks import Damaged, FileCheck, FileFacts
 from worker.comfyui.history import OutputFile
@@ -25,6 +25,7 @@ def fetch_output(comfyui: ComfyUI, output: OutputFile, path: Path, *, node: str)
 
     Raises:
         OutputDamaged: it is not there, came short, or its bytes are not what such a file holds.
+        NodeFault: this machine's disk does not take it.
         NodeError: the node does not answer.
     """
     try:
@@ -36,3 +37,5 @@ def fetch_output(comfyui: ComfyUI, output: OutputFile, path: Path, *, node: str)
         return Spooled(output, path, check.finish())
     except Damaged as exc:
         raise OutputDamaged(node, f"{output}: {exc}") from exc
+    except OSError as exc:  # the client's own have been translated
+        raise NodeFault(node, f"its worker cannot spool {output}: {exc.strerror}") from exc

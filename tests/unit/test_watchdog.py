@@ -1,0 +1,60 @@
+"""When a worker counts as of no use, and what systemd is told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from worker.watchdog import Signs, Watchdog, notify
+
+
+def watchdog(*, polled=0.0, looped=0.0, heard=0.0, die=lambda: None):
+    signs = Signs(polled=lambda: polled, looped=lambda: looped, heard=lambda: heard)
+    return Watchdog(signs, patience_s=40, die=die)
+
+
+@pytest.mark.parametrize(
+    ("signs", "said"),
+    [
+        ({}, None),
+        ({"polled": 39.0, "looped": 39.0}, None),
+        ({"looped": 41.0}, "leases were not renewed for 41 s"),
+        ({"polled": 41.0}, "no messages were asked for in 41 s"),
+        # Redis is away: nobody can poll, and the worker is right to wait.
+        ({"polled": 300.0, "heard": 300.0}, None),
+        # It is back for a moment only.
+        ({"polled": 300.0, "heard": 21.0}, None),
+    ],
+)
+def test_only_what_the_worker_itself_fails_at_speaks_against_it(signs, said):
+    assert watchdog(**signs).complaint() == said
+
+
+def test_a_worker_of_no_use_is_ended():
+    ended = threading.Event()
+    dog = watchdog(looped=100.0, die=ended.set)
+    dog.start()
+    assert ended.wait(5)
+
+
+def test_systemd_is_told_in_its_own_words(tmp_path, monkeypatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        dog = watchdog()
+        dog.start()
+        assert [systemd.recv(64), systemd.recv(64)] == [b"READY=1", b"WATCHDOG=1"]
+        dog.stop()
+        while (told := systemd.recv(64)) == b"WATCHDOG=1":
+            pass
+        assert told == b"STOPPING=1"
+
+
+def test_nobody_listening_is_no_trouble(monkeypatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify("READY=1")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/notify")
+    notify("READY=1")
