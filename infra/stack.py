@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Final, NoReturn, Self
 
 from infra import own_servers, seaweed
 from infra.background import BackgroundSupervisor
@@ -25,6 +26,9 @@ from infra.state_dir import StateDir
 from infra.supervisor import Service, ServiceFailed, Supervisor
 from infra.valkey import Valkey
 from producer.contract.settings import InvalidSettings, check_name, without_password
+
+#: What S3 takes. The embedded store would never get ready with another one.
+_BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,7 @@ class LocalStack:
 
     def __enter__(self) -> Self:
         """Start everything; return when all of it serves."""
-        self._check_nodes()
+        self._check_options()
         with ExitStack() as undo:
             lock = undo.enter_context(self._state.locked())
             undo.callback(self._state.remove_settings)
@@ -121,8 +125,10 @@ class LocalStack:
         """Return the process id of ``redis``, ``s3``, a node, or ``worker-NODE``."""
         return self._services.pid(service)
 
-    def _check_nodes(self) -> None:
+    def _check_options(self) -> None:
         check_name(self._options.pool, field="--pool")
+        if not _BUCKET_NAME.fullmatch(self._options.s3_bucket):
+            raise InvalidSettings(f"--s3-bucket: {self._options.s3_bucket!r} is no bucket's name")
         for node in self.nodes:
             own_servers.check_comfyui(node.url)
             check_name(node.name, field="--comfyui")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from infra import binaries
 from infra.environment import for_server
@@ -73,9 +75,11 @@ class Valkey:
         return self.directory / "valkey.conf"
 
     def _probe(self) -> None:
-        timeouts = {"socket_timeout": _PROBE_TIMEOUT_S, "socket_connect_timeout": _PROBE_TIMEOUT_S}
+        once = Retry(NoBackoff(), 0)  # whoever probes comes again, and sooner
         try:
-            with redis.Redis.from_url(self.url, **timeouts) as client:
+            with redis.Redis.from_url(
+                self.url, socket_timeout=_PROBE_TIMEOUT_S, retry=once
+            ) as client:
                 client.ping()
         except redis.RedisError as exc:
             raise NotReady(f"PING is not answered: {exc}") from exc

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
+from infra.standin.faults import Faults
+from infra.standin.faults_run import Forgotten, RunFaults
 from infra.standin.gpu import Gpu, Stopped
 from infra.standin.journal import Journal
 from infra.standin.prompt_queue import Item, PromptQueue
@@ -18,11 +20,20 @@ _log = logging.getLogger(__name__)
 class Executor:
     """Runs what the queue hands out, until it is stopped or something escapes from a prompt."""
 
-    def __init__(self, *, gpu: Gpu, queue: PromptQueue, sockets: Sockets, journal: Journal) -> None:
+    def __init__(
+        self,
+        *,
+        gpu: Gpu,
+        queue: PromptQueue,
+        sockets: Sockets,
+        journal: Journal,
+        faults: Faults,
+    ) -> None:
         self._gpu = gpu
         self._queue = queue
         self._sockets = sockets
         self._journal = journal
+        self._faults = faults
         self._current: tuple[str | None, PromptRun] | None = None
         self._thread = threading.Thread(target=self._run, name="standin-executor", daemon=True)
 
@@ -57,12 +68,24 @@ class Executor:
         note = self._journal.begin(prompt_id, client_id=client_id, job=job)
         is_current = self._gpu.options.is_current
         teller = Teller(self._sockets, prompt_id, client_id, thins_progress=is_current)
+        interrupted = self._queue.interrupted
+        faults = RunFaults(self._faults, item, gpu=self._gpu, interrupted=interrupted)
         run = PromptRun(
-            item, gpu=self._gpu, interrupted=self._queue.interrupted, teller=teller, note=note
+            item, gpu=self._gpu, interrupted=interrupted, teller=teller, note=note, faults=faults
         )
         self._current = (client_id, run)
-        outcome = run.execute()
-        self._current = None
+        try:
+            outcome = run.execute()
+        except Forgotten:
+            self._journal.end(note, "forgotten")
+            self._queue.abandon()
+            return
+        finally:
+            self._current = None
         self._journal.end(note, outcome)
-        self._queue.finish(run.history_entry())
+        entry = faults.recorded(run.history_entry())
+        if entry is None:
+            self._queue.abandon()
+        else:
+            self._queue.finish(entry)
         teller.end_prompt()

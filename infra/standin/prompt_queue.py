@@ -73,6 +73,12 @@ class PromptQueue:
             self._history[item[1]] = {"prompt": item, **entry}
             self._changed(self.remaining)
 
+    def abandon(self) -> None:
+        """Drop the running item as if it had never been."""
+        with self._lock:
+            self._running = None
+            self._changed(self.remaining)
+
     def close(self) -> None:
         """Let the executing thread end."""
         with self._filled:

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from infra.standin.cache import is_link, signatures
+from infra.standin.faults_run import RunFaults
 from infra.standin.gpu import Gpu
 from infra.standin.graph_nodes.declaring import OutOfMemory, Result
 from infra.standin.journal import PromptNote
@@ -31,13 +32,21 @@ class PromptRun:
     """Executes one item. ``graph_node`` is the one that runs, or None before the first."""
 
     def __init__(
-        self, item: Item, *, gpu: Gpu, interrupted: Event, teller: Teller, note: PromptNote
+        self,
+        item: Item,
+        *,
+        gpu: Gpu,
+        interrupted: Event,
+        teller: Teller,
+        note: PromptNote,
+        faults: RunFaults,
     ) -> None:
         _, self._prompt_id, self._graph, self._extra_data, self._outputs = item
         self._gpu = gpu
         self._interrupted = interrupted
         self._teller = teller
         self._note = note
+        self._faults = faults
         self._results: dict[str, Result] = {}
         self.graph_node: str | None = None
 
@@ -46,7 +55,9 @@ class PromptRun:
 
         Raises:
             KeyError, SystemExit, …: what ends the executing thread of ComfyUI, too.
+            Forgotten: the prompt is to vanish.
         """
+        self._faults.suffer("prompt")
         self._teller.announce("execution_start", {})
         self._gpu.cache.keep_only(self._signatures)
         self._note.cached = [one for one in self._graph if self._kept(one)]
@@ -133,8 +144,9 @@ class PromptRun:
     def _execute_graph_node(self, graph_node: str) -> None:
         self.graph_node = graph_node
         self._teller.begin(graph_node)
+        self._faults.suffer(f"run {self._class_type}")
         self._stop_if_interrupted()
-        known = self._gpu.catalog.find(self._graph[graph_node]["class_type"])
+        known = self._gpu.catalog.find(self._class_type)
         if known is None:
             raise KeyError(graph_node)
         result = known.run(self, **self._values(graph_node, known.inputs))
@@ -165,11 +177,13 @@ class PromptRun:
         if self._interrupted.is_set():
             raise Interrupted
 
+    @property
+    def _class_type(self) -> str:
+        return str(self._graph[self.graph_node or ""]["class_type"])
+
     def _place(self) -> dict[str, Any]:
-        graph_node = self.graph_node or ""
-        class_type = self._graph[graph_node]["class_type"]
         executed = list(self._note.executed)
-        return {"node_id": graph_node, "node_type": class_type, "executed": executed}
+        return {"node_id": self.graph_node, "node_type": self._class_type, "executed": executed}
 
     def _describe(self, exc: Exception) -> dict[str, Any]:
         inputs = self._graph[self.graph_node or ""]["inputs"]
@@ -218,6 +232,7 @@ class PromptRun:
     def progress(
         self, value: float, total: float, preview: Image.Image | None = None, *, kind: str = "JPEG"
     ) -> None:
+        self._faults.suffer(f"step {self._class_type}")
         self._stop_if_interrupted()
         self._teller.progress(self.graph_node or "", value, total, preview, kind)
 

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 from PIL import Image
 
+from infra.standin.faults_http import IN_MEMORY
 from infra.standin.journal import Journal
 from infra.standin.options import StandinOptions
 from infra.standin.storage import FOLDER_TYPES, OutsideFolder, Storage
@@ -45,6 +46,8 @@ class FileRoutes:
         self._journal.count("views")
         if "preview" in request.query or "channel" in request.query:
             return _converted(path, request)
+        if request.get(IN_MEMORY):
+            return web.Response(body=path.read_bytes(), headers=self._headers(path))
         return web.FileResponse(path, headers=self._headers(path))
 
     async def upload_image(self, request: web.Request) -> web.Response:

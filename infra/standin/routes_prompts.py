@@ -10,10 +10,12 @@ from typing import Any
 
 from aiohttp import web
 
+from infra.standin.faults import Fault, FaultRule, Faults
+from infra.standin.faults_run import foreign_prompt, names_of
 from infra.standin.gpu import Gpu
 from infra.standin.journal import Journal, now_ms
 from infra.standin.options import StandinOptions
-from infra.standin.prompt_queue import SECRETS, PromptQueue
+from infra.standin.prompt_queue import SECRETS, Item, PromptQueue
 from infra.standin.reasons import error
 from infra.standin.sockets import exec_info
 from infra.standin.validation import Refused, Validator
@@ -30,12 +32,14 @@ class PromptRoutes:
         gpu: Gpu,
         validator: Validator,
         journal: Journal,
+        faults: Faults,
     ) -> None:
         self._is_current = options.is_current
         self._queue = queue
         self._gpu = gpu
         self._validator = validator
         self._journal = journal
+        self._faults = faults
         self._numbers = count()
 
     def routes(self) -> list[web.RouteDef]:
@@ -132,10 +136,19 @@ class PromptRoutes:
             graph.items()  # where 0.33 falls over a graph that is no object, with a 500
         accepted = self._validator.validate(graph, body.get("partial_execution_targets"))
         extra_data = self._extra_data(body)
-        self._queue.put((number, prompt_id, graph, extra_data, accepted.outputs))
+        self._put((number, prompt_id, graph, extra_data, accepted.outputs))
         return web.json_response(
             {"prompt_id": prompt_id, "number": number, "node_errors": accepted.node_errors}
         )
+
+    def _put(self, item: Item) -> None:
+        rule = self._faults.strike("accept", *names_of(item))
+        match rule:
+            case FaultRule(do=Fault.FORGET):
+                return
+            case FaultRule(do=Fault.FOREIGN):
+                self._queue.put(foreign_prompt(item[0], rule.seconds))
+        self._queue.put(item)
 
     def _prompt_id(self, body: Mapping[str, Any]) -> str:
         if not self._is_current:

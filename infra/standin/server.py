@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -11,10 +10,13 @@ from aiohttp import web
 
 from infra.standin.catalog import Catalog
 from infra.standin.executor import Executor
+from infra.standin.faults import Faults
+from infra.standin.faults_http import FaultyServer, Handler
 from infra.standin.gpu import Gpu
 from infra.standin.journal import Journal
 from infra.standin.options import StandinOptions
 from infra.standin.prompt_queue import PromptQueue
+from infra.standin.routes_faults import FaultRoutes
 from infra.standin.routes_files import FileRoutes
 from infra.standin.routes_info import InfoRoutes, features
 from infra.standin.routes_jobs import JobRoutes
@@ -22,8 +24,6 @@ from infra.standin.routes_prompts import PromptRoutes
 from infra.standin.sockets import Sockets, exec_info
 from infra.standin.storage import Storage
 from infra.standin.validation import Validator
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -38,6 +38,7 @@ class Standin:
     def __init__(self, options: StandinOptions) -> None:
         self.options = options
         self.journal = Journal()
+        self.faults = Faults(self.journal)
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -55,11 +56,15 @@ class Standin:
         """
         storage = Storage(self.options)
         catalog = Catalog(self.options, storage)
-        self._sockets = Sockets(features(self.options))
+        self._sockets = Sockets(features(self.options), self.faults)
         self._queue = PromptQueue(self._sockets.send_status)
         gpu = Gpu(self.options, catalog, storage)
         self._executor = Executor(
-            gpu=gpu, queue=self._queue, sockets=self._sockets, journal=self.journal
+            gpu=gpu,
+            queue=self._queue,
+            sockets=self._sockets,
+            journal=self.journal,
+            faults=self.faults,
         )
         self._runner = web.AppRunner(self._app(gpu), access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -109,6 +114,7 @@ class Standin:
             gpu=gpu,
             validator=validator,
             journal=self.journal,
+            faults=self.faults,
         )
         files = FileRoutes(options=options, storage=storage, journal=self.journal)
         info = InfoRoutes(options=options, catalog=catalog, journal=self.journal)
@@ -116,12 +122,15 @@ class Standin:
             web.get("/ws", self._serve_socket),
             *(*prompts.routes(), *files.routes(), *info.routes()),
         ]
+        faulty = FaultyServer(self.faults, vanish=self._sockets.drop)
         app = web.Application(
-            client_max_size=options.max_upload_bytes, middlewares=[_answer_options, _check_origin]
+            client_max_size=options.max_upload_bytes,
+            middlewares=[faulty.middleware(), _answer_options, _check_origin],
         )
         app.add_routes(shared)
         app.add_routes(web.route(one.method, f"/api{one.path}", one.handler) for one in shared)
         app.add_routes(info.own_routes())
+        app.add_routes(FaultRoutes(self.faults).routes())
         if options.is_current:
             app.add_routes(JobRoutes(self._queue).routes())
         app.router.add_get("/{path:.*}", _not_found)

@@ -13,6 +13,8 @@ from typing import Any
 from aiohttp import WSMessage, WSMsgType, web
 from PIL import Image
 
+from infra.standin.faults import Fault, Faults
+
 _PREVIEW = 1
 _PREVIEW_WITH_METADATA = 4
 _FORMATS = {"JPEG": 1, "PNG": 2}
@@ -28,17 +30,19 @@ class Sockets:
     client id closes (0.3.64 and 0.33.0).
     """
 
-    def __init__(self, features: Mapping[str, Any]) -> None:
+    def __init__(self, features: Mapping[str, Any], faults: Faults) -> None:
         self._features = features
+        self._faults = faults
         self._registered: dict[str, web.WebSocketResponse] = {}
         self._flags: dict[str, Mapping[str, Any]] = {}
-        self._transports: set[asyncio.Transport] = set()
+        self._transports: dict[web.WebSocketResponse, asyncio.Transport] = {}
         self._messages: asyncio.Queue[Callable[[], Any]] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
     def send(self, type_: str, data: Mapping[str, Any], client_id: str | None) -> None:
         """Publish a message to one client, or to all with None. Any thread may call it."""
-        self._post(lambda: self._publish(json.dumps({"type": type_, "data": data}), client_id))
+        text = json.dumps({"type": type_, "data": data})
+        self._post(lambda: self._publish(type_, text, client_id))
 
     def send_status(self, remaining: int) -> None:
         """Tell everybody how many prompts remain."""
@@ -58,7 +62,7 @@ class Sockets:
         else:
             head = struct.pack(">II", _PREVIEW, _FORMATS[kind])
         frame = head + body.getvalue()
-        self._post(lambda: self._publish(frame, client_id))
+        self._post(lambda: self._publish("preview", frame, client_id))
 
     def wants_metadata(self, client_id: str | None) -> bool:
         """Whether the client negotiated ``supports_preview_metadata``; True itself, not truthy."""
@@ -82,19 +86,19 @@ class Sockets:
         self._registered[client_id] = socket
         self._flags.pop(client_id, None)
         if request.transport:
-            self._transports.add(request.transport)
+            self._transports[socket] = request.transport
         try:
             for message in greeting(client_id):
                 await socket.send_json(message)
             await self._listen(socket, client_id)
         finally:
             self._registered.pop(client_id, None)
-            self._transports -= {request.transport}
+            self._transports.pop(socket, None)
         return socket
 
     def drop(self) -> None:
         """Cut every socket off without a word, as the end of ComfyUI's process does (code 1006)."""
-        for transport in self._transports:
+        for transport in self._transports.values():
             transport.abort()
 
     async def _listen(self, socket: web.WebSocketResponse, client_id: str) -> None:
@@ -110,12 +114,14 @@ class Sockets:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._messages.put_nowait, write)
 
-    async def _publish(self, frame: str | bytes, client_id: str | None) -> None:
+    async def _publish(self, type_: str, frame: str | bytes, client_id: str | None) -> None:
         if client_id is None:
             hearers = list(self._registered.values())
         else:
             hearers = [self._registered[client_id]] if client_id in self._registered else []
         for socket in hearers:
+            if self._suffers(f"ws {type_}", socket):
+                continue
             try:
                 if isinstance(frame, str):
                     await socket.send_str(frame)
@@ -123,6 +129,13 @@ class Sockets:
                     await socket.send_bytes(frame)
             except ConnectionError:
                 continue
+
+    def _suffers(self, message: str, socket: web.WebSocketResponse) -> bool:
+        """Whether a fault keeps the message from going out, with or without its connection."""
+        rule = self._faults.strike(message)
+        if rule and rule.do is Fault.DROP and socket in self._transports:
+            self._transports[socket].abort()
+        return rule is not None
 
 
 def exec_info(remaining: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Nodes of the embedded stack: their names, and when their workers serve."""
+"""What the stack is told, and its nodes: their names, and when their workers serve."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def test_one_comfyui_named_twice_is_refused(tmp_path, standin):
     with pytest.raises(InvalidSettings, match="--comfyui: one address is named twice"):
         LocalStack(twice).__enter__()
     assert not (tmp_path / "state").exists()
+
+
+def test_a_bucket_name_that_no_store_takes_is_refused_at_once(tmp_path):
+    with pytest.raises(InvalidSettings, match="--s3-bucket: 'My Bucket' is no bucket's name"):
+        LocalStack(Options(state_dir=tmp_path / "state", s3_bucket="My Bucket")).__enter__()
 
 
 @pytest.fixture
