@@ -34,7 +34,9 @@ class Census:
     jobs: int = 0
     unreadable: set[JobId] = field(default_factory=set)
     succeeded: set[JobId] = field(default_factory=set)
-    members: defaultdict[str, set[JobId]] = field(default_factory=lambda: defaultdict(set))
+    batches: defaultdict[str, dict[JobId, JobStatus]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     queues: set[str] = field(default_factory=set)  #: Of jobs that have not ended.
     waiting: dict[str, Waiting] = field(default_factory=dict)
 
@@ -42,7 +44,7 @@ class Census:
         """Count one record."""
         self.jobs += 1
         if job.batch:
-            self.members[job.batch].add(job.id)
+            self.batches[job.batch][job.id] = job.status
         if job.status is JobStatus.SUCCEEDED:
             self.succeeded.add(job.id)
         if not job.done:

@@ -8,6 +8,7 @@ beside a busy fleet, and mends nothing that merely moved.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
@@ -109,10 +110,10 @@ class Check:
         """
         self.census = Census()
         # Before the records are read: a batch that grows meanwhile is then known by its sum.
-        sums = self._audit.batches()
+        counts = self._audit.batches()
         yield from self._records()
         yield from self._indexes()
-        yield from self._batches(sums)
+        yield from self._batches(counts)
         yield from self._queues.findings(self.census, self._sweeps.queues())
         if objects:
             yield from self._objects.findings(self.census.succeeded)
@@ -180,15 +181,19 @@ class Check:
             mended=self._repair,
         )
 
-    def _batches(self, sums: dict[str, int]) -> Iterator[Finding]:
+    def _batches(self, counts: dict[str, Counter[str]]) -> Iterator[Finding]:
         now = self._audit.now()
-        for batch in sums.keys() | self.census.members.keys():
+        kept = timedelta(seconds=self._settings.keep_ended_s)
+        for batch in counts.keys() | self.census.batches.keys():
+            counted, jobs = counts.get(batch, Counter()), self.census.batches[batch]
+            if Counter(jobs.values()) == counted:
+                continue
+            # Jobs have moved, were made again or have expired, or the counts are wrong.
             born = _born(batch)
-            kept = timedelta(seconds=self._settings.keep_ended_s)
             wrong = self._audit.recount(
                 batch,
-                self.census.members[batch],
-                sum_before=sums.get(batch, 0),
+                jobs.keys(),
+                sum_before=counted.total(),
                 is_complete=born is not None and now - born < kept,
                 mend=self._repair,
             )

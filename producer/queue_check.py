@@ -46,9 +46,10 @@ class QueueCheck:
             if queue not in needs:
                 yield _unknown_queue(waiting)
         yield from self._not_started(census.waiting, self._servers(needs, nodes))
-        for queue in needs.keys() - census.queues:
-            if not any(_is_meant_for(node, queue, needs[queue]) for node in nodes):
-                yield _unused_queue(queue)
+        if nodes:  # a fleet that has lost all of them will use its queues again
+            for queue in needs.keys() - census.queues:
+                if not any(_is_meant_for(node, queue, needs[queue]) for node in nodes):
+                    yield _unused_queue(queue)
 
     def _servers(
         self, needs: Mapping[str, Needs], nodes: Collection[Node]

@@ -20,7 +20,6 @@ from producer.contract.jobs import Artifact, Job, JobStatus
 from producer.contract.settings import Settings
 from producer.object_check import manifest_of
 from producer.storage.inventory import Inventory
-from producer.storage.object_store import ObjectStore
 from producer.store.audit import Audit
 from producer.store.connection import connect
 from producer.store.readings import in_pages
@@ -60,7 +59,6 @@ class Verifier:
         self._redis = connect(settings)
         self._audit = Audit(self._redis)
         self._inventory = Inventory(settings)
-        self._objects = ObjectStore(settings)
         self.totals = Totals()
 
     def succeeded(self) -> Iterator[Job]:
@@ -88,7 +86,6 @@ class Verifier:
         """Close the connections."""
         self._redis.close()
         self._inventory.close()
-        self._objects.close()
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +124,7 @@ class Verifier:
     def _look_at_manifest(self, job: Job) -> list[Flaw]:
         key = manifest_of(job, self._prefix)
         try:
-            manifest = self._objects.get_json(key)
+            manifest = self._inventory.get_json(key)
         except _STORE_FAULTS:
             raise
         except StorageError as exc:

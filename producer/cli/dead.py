@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from producer.cli import jobs as jobs_command
 from producer.cli.jobs import JobArgument, JsonOption
 from producer.cli.output import (
-    OUT,
     Exit,
     answering,
     complain,
@@ -57,13 +54,13 @@ def list_dead(
     with answering(as_json=as_json), Producer(load_settings()) as fleet:
         causes = fleet.dead_letters.causes()
         letters = fleet.dead(limit)
-        if as_json:
-            for letter in letters:
+        for letter in letters:
+            if as_json:
                 print_json(letter)
-            return
-        if letters:
-            OUT.print(_table(letters))
-        hint(_summary(causes, shown=len(letters)))
+            else:
+                print_line(_line(letter))
+        if not as_json:
+            hint(_summary(causes, shown=len(letters)))
 
 
 @app.command()
@@ -151,20 +148,13 @@ def _make_again(jobs: Iterable[str], make: Callable[[str], Job], *, as_json: boo
         raise typer.Exit(status)
 
 
-def _table(letters: Iterable[DeadLetter]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("job", "ended", "cause", "node", "why"):
-        table.add_column(column)
-    for letter in letters:
-        error = letter.job.error if letter.job else None
-        table.add_row(
-            letter.id,
-            letter.ended_at.isoformat(timespec="seconds"),
-            f"[red]{letter.cause}[/]" if letter.job else f"[dim]{letter.cause}[/]",
-            error.node or "" if error else "",
-            escape(error.message) if error else "",
-        )
-    return table
+def _line(letter: DeadLetter) -> str:
+    error = letter.job.error if letter.job else None
+    ended = letter.ended_at.isoformat(timespec="seconds")
+    node = (error.node if error else None) or "-"
+    return (
+        f"{letter.id}\t{ended}\t{letter.cause}\t{node}\t{error.message if error else ''}".rstrip()
+    )
 
 
 def _summary(causes: Counter[str], *, shown: int) -> str:

@@ -11,9 +11,7 @@ from typing import Any, Final
 
 from producer.contract.ids import JobId
 from producer.contract.settings import Settings
-from producer.storage.bucket import Bucket
-from producer.storage.object_headers import ObjectStat
-from producer.storage.object_store import FetchedFile
+from producer.storage.object_store import FetchedFile, ObjectStore
 
 _CHUNK_BYTES: Final = 256 << 10
 _OF_A_JOB: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[1-9][0-9]*/[^/]+")
@@ -29,19 +27,15 @@ class JobObject:
     stored_at: datetime
 
 
-class Inventory:
-    """The objects of jobs in the bucket of the settings. Threads may share one.
+class Inventory(ObjectStore):
+    """The object store with a look at every job's objects. Threads may share one.
 
     Its methods raise the errors of `producer.storage.s3_errors`.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._bucket = Bucket(settings)
+        super().__init__(settings)
         self._jobs_prefix = f"{settings.s3_prefix}/jobs/" if settings.s3_prefix else "jobs/"
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._bucket.close()
 
     def job_objects(self) -> Iterator[JobObject]:
         """Give every object of every attempt, those of one job in a row; a page at a time."""
@@ -51,14 +45,6 @@ class Inventory:
             )
             for page in pages:
                 yield from filter(None, map(self._job_object, page.get("Contents", ())))
-
-    def stat(self, key: str) -> ObjectStat:
-        """Return what the store says of an object.
-
-        Raises:
-            ObjectMissing: nothing is there.
-        """
-        return self._bucket.stat(key)
 
     def digest(self, key: str) -> FetchedFile:
         """Read an object to its end and return its length and hash; memory stays constant.

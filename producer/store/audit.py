@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -111,16 +112,17 @@ class Audit:
         )
         return [(JobId(job_id), status) for job_id, status in reply]
 
-    def batches(self) -> dict[str, int]:
-        """Return every batch that has counts, with their sum, which only a new job changes."""
-        sums: dict[str, int] = {}
+    def batches(self) -> dict[str, Counter[str]]:
+        """Return every batch that has counts, with how many jobs it counts in each status."""
+        batches: dict[str, Counter[str]] = {}
         for page in in_pages(self._keys(keys.BATCH, kind="HASH"), _AT_ONCE):
             with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
                 for key in page:
                     pipe.hmget(key, list(JobStatus))
                 for key, counts in zip(page, pipe.execute(), strict=True):
-                    sums[key.removeprefix(keys.BATCH)] = sum(map(_whole, counts))
-        return sums
+                    batch = key.removeprefix(keys.BATCH)
+                    batches[batch] = Counter(dict(zip(JobStatus, map(_whole, counts), strict=True)))
+        return batches
 
     def recount(
         self,
@@ -133,8 +135,10 @@ class Audit:
     ) -> list[Count]:
         """Compare a batch's counts with its jobs, and set them if *mend*.
 
+        It takes Redis some 3 ms for every thousand jobs, so ask only where something looks wrong.
+
         Args:
-            sum_before: of its counts, before its jobs were looked up.
+            sum_before: of its counts, before its jobs were looked up; only a new job adds to it.
             is_complete: whether no record of an ended job of it can have expired yet.
 
         Returns:

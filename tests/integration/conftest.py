@@ -1,0 +1,52 @@
+"""Fixtures of this ring: jobs that a test leads by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from producer.contract.settings import Settings
+from tests.integration.hand_led import HandLed
+
+
+@pytest.fixture
+def led(redis_client, redis_server) -> Iterator[HandLed]:
+    """Jobs on a Redis that holds nothing else, and no S3."""
+    led = HandLed(Settings(redis_url=redis_server.url), redis_client)
+    with led.fleet:
+        yield led
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server) -> Iterator[Any]:
+    """The tests' own way into the bucket: boto3."""
+    with s3_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def s3_settings(s3_server, s3_bucket, tmp_path) -> dict[str, Any]:
+    """What settings say of a new, empty bucket."""
+    credentials = tmp_path / "s3-credentials"
+    credentials.write_text(
+        f"[default]\naws_access_key_id = {s3_server.access_key}\n"
+        f"aws_secret_access_key = {s3_server.secret_key}\n"
+    )
+    return {
+        "s3_endpoint_url": s3_server.endpoint_url,
+        "s3_bucket": s3_bucket,
+        "s3_prefix": "renders",
+        "s3_addressing_style": "path",
+        "s3_credentials_file": credentials,
+    }
+
+
+@pytest.fixture
+def led_with_s3(redis_client, redis_server, s3_settings, s3_client) -> Iterator[HandLed]:
+    """Jobs on an empty Redis and an empty bucket."""
+    settings = Settings(redis_url=redis_server.url, **s3_settings)
+    led = HandLed(settings, redis_client, s3=s3_client)
+    with led.fleet:
+        yield led
