@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 from rich.console import Console
 from rich.table import Table
@@ -37,11 +37,16 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A benchmark's outcome; its own figures are those of its worst case."""
+    """A benchmark's outcome; its own value, floor and so on are those of its worst case.
+
+    Args:
+        figures: further ones of the whole, by the names they have in the JSON.
+    """
 
     name: str
     unit: str
     cases: Sequence[Case]
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     def print(self, *, as_json: bool) -> bool:
         """Print it and tell whether every case holds."""
@@ -60,6 +65,7 @@ class Result:
             "floor": round(worst.floor, 4),
             "ratio": round(worst.ratio, 4),
             "plain": worst.plain and round(worst.plain, 4),
+            **_rounded(self.figures),
             "machine": f"{platform.machine()}, Python {platform.python_version()}",
             "cases": [
                 {**_rounded(asdict(case)), "ratio": round(case.ratio, 4)} for case in self.cases
@@ -94,7 +100,7 @@ def percentile(samples: Sequence[float], percent: int) -> float:
     return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]
 
 
-def _rounded(values: dict) -> dict:
+def _rounded(values: Mapping) -> dict:
     return {
         name: round(value, 4) if isinstance(value, float) else value
         for name, value in values.items()
