@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import resources
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,9 +17,6 @@ from tests.chaos.http1 import http_speech
 from tests.chaos.pieces import Speech
 from tests.chaos.resp import redis_speech
 
-#: The verbs of the product's store, each a script; a name that is gone is passed over.
-_LUA: Final = "producer/store/lua"
-
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _UUID_TEXT: Final = re.compile(_UUID.pattern.decode())
 #: Where to look for ids in a request: a message's headers come after its body.
@@ -26,7 +24,10 @@ _LOOKED_AT: Final = 8192
 
 _OF_SCRIPT: Final = ("EVALSHA", "EVAL")
 _WITHOUT_KEY: Final = frozenset(
-    {"AUTH", "CLIENT", "EXEC", "HELLO", "INFO", "MULTI", "PING", "SELECT", "TIME", "SCRIPT"}
+    {
+        *("AUTH", "CLIENT", "EXEC", "HELLO", "INFO", "MULTI", "PING", "SELECT", "TIME", "SCRIPT"),
+        *("SUBSCRIBE", "UNSUBSCRIBE", "XREAD"),
+    }
 )
 
 #: The speech of each kind of server, made anew for each connection.
@@ -47,12 +48,15 @@ def ids_in(raw: bytes) -> list[str]:
 
 def script_names() -> dict[bytes, str]:
     """Return the product's Lua scripts by their SHA-1, as EVALSHA calls them."""
-    from importlib import resources  # noqa: PLC0415 - the proxy alone needs it
-
     scripts = Scripts(Redis())
-    folder = resources.files("producer.store").joinpath("lua")
-    names = [PurePosixPath(entry.name).stem for entry in folder.iterdir()]
-    return {scripts._load(name).sha.encode(): name for name in names if not name.startswith("_")}
+    return {scripts._load(name).sha.encode(): name for name in _script_files()}
+
+
+def load_scripts(client: Redis) -> None:
+    """Have Redis know every script, as it does on a fleet that has run for a while."""
+    scripts = Scripts(client)
+    for name in _script_files():
+        client.script_load(scripts._load(name).script)
 
 
 def redis_name(words: list[bytes], *, scripts: Mapping[bytes, str]) -> str:
@@ -77,10 +81,18 @@ def s3_name(method: str, target: str) -> str:
     return " ".join(filter(None, (method, _meaning(key), _query_verb(parts.query))))
 
 
+def _script_files() -> list[str]:
+    folder = resources.files("producer.store").joinpath("lua")
+    names = (PurePosixPath(entry.name).stem for entry in folder.iterdir())
+    return [name for name in names if not name.startswith("_")]
+
+
 def _noun(key: str) -> str:
     """Return `job`, `leases`, `lock:upkeep`, `unacked`, or `queue` for a broker's list."""
     if key.startswith(("comfyfleet.pool.", "comfyfleet.node.")):
         return "queue"
+    if "pidbox" in key:
+        return "pidbox"  # where Celery's remote control listens, by host name
     if not key.startswith("comfyfleet:"):
         return key.partition(".")[0]
     noun, _, rest = key.removeprefix("comfyfleet:").partition(":")

@@ -1,0 +1,77 @@
+"""`python -m tests.chaos WHAT`: storm, enumerate, mutants, compare or check."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.crashes import enumerate_all
+from tests.chaos.storm import StormOptions, run_storm
+
+
+def main() -> int:
+    """Do what was asked for; 1 if a promise was broken."""
+    given = _parser().parse_args()
+    return given.run(given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    storm = commands.add_parser("storm", help="mixed jobs under faults of every family")
+    storm.set_defaults(run=_storm)
+    storm.add_argument("--seed", type=int, default=1)
+    storm.add_argument("--jobs", type=int, default=1000)
+    storm.add_argument("--minutes", type=float, default=4)
+    storm.add_argument("--rate", type=float, default=1, help="faults a second")
+    enumerate_ = commands.add_parser("enumerate", help="each request cut, each crash point killed")
+    enumerate_.set_defaults(run=_enumerate)
+    for command in (storm, enumerate_):
+        command.add_argument("--json", action="store_true", help="on one line")
+        command.add_argument("--keep", type=Path, help="a folder for logs and evidence")
+    return parser
+
+
+def _storm(given: argparse.Namespace) -> int:
+    options = StormOptions(
+        seed=given.seed, jobs=given.jobs, minutes=given.minutes, faults_per_s=given.rate
+    )
+    with _folder(given.keep) as folder:
+        verdict = run_storm(options, folder)
+    _print(verdict, as_json=given.json)
+    return min(1, verdict["violations"])
+
+
+def _enumerate(given: argparse.Namespace) -> int:
+    with _folder(given.keep) as folder:
+        found = enumerate_all(folder)
+    _print(found, as_json=given.json)
+    return int(found["green"] < found["cases"])
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(parents=True)
+        yield kept.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="comfyfleet-chaos-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _print(what: dict[str, Any], *, as_json: bool) -> None:
+    print(json.dumps(what, indent=None if as_json else 1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Collects the evidence, with plain clients of Redis and S3: nothing of the product is asked.
+
+A folder of evidence holds
+    client.jsonl    the client's journal: what it asked for, and what it was told
+    events.jsonl    every entry of the event stream, in order
+    redis.json      every record and index at the end
+    objects.jsonl   every object of the bucket, its bytes hashed and its picture looked at
+    prompts.jsonl   every prompt that a node executed
+    faults.jsonl    what was done to the fleet, and when
+    leftovers.json  files in spools, prompts in the queues of nodes
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, Self
+
+import redis
+
+from tests.chaos.checker.pictures import describe
+
+_EVENTS: Final = "comfyfleet:events"
+_JOB: Final = "comfyfleet:job:"
+_BATCH: Final = "comfyfleet:batch:"
+_QUEUED: Final = "comfyfleet:queued:"
+_AT_ONCE: Final = 1000
+
+
+class EventTail:
+    """Copies the event stream into a file while it grows; it is trimmed at its other end."""
+
+    def __init__(self, url: str, path: Path) -> None:
+        self._redis = redis.Redis.from_url(url, decode_responses=True, socket_timeout=5)
+        self._path = path
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="event-tail", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        self._redis.close()
+
+    def _run(self) -> None:
+        last = "0-0"
+        with self._path.open("w", encoding="utf-8") as file:
+            while True:
+                is_last_look = self._ending.is_set()
+                try:
+                    entries = self._redis.xrange(_EVENTS, f"({last}", "+", count=_AT_ONCE)
+                except redis.RedisError:
+                    entries = []  # Redis is being hurt; the stream waits
+                for entry_id, fields in entries:
+                    last = entry_id
+                    file.write(json.dumps({"id": entry_id, **fields}) + "\n")
+                file.flush()
+                if is_last_look and not entries:
+                    return
+                if not entries:
+                    self._ending.wait(0.2)
+
+
+def collect_redis(url: str, path: Path) -> None:
+    """Write every record and index."""
+    with redis.Redis.from_url(url, decode_responses=True, socket_timeout=30) as client:
+        found = {
+            "jobs": _hashes(client, _JOB),
+            "batches": _hashes(client, _BATCH),
+            "leases": dict(client.zrange("comfyfleet:leases", 0, -1, withscores=True)),
+            "delayed": dict(client.zrange("comfyfleet:delayed", 0, -1, withscores=True)),
+            "dead": dict(client.zrange("comfyfleet:dead", 0, -1, withscores=True)),
+            "queued": {
+                key.removeprefix(_QUEUED): client.zrange(key, 0, -1)
+                for key in client.scan_iter(f"{_QUEUED}*", count=_AT_ONCE)
+            },
+            "messages": _messages(client),
+        }
+    path.write_text(json.dumps(found))
+
+
+def collect_objects(s3: Any, bucket: str, path: Path) -> None:
+    """Write what every object of the bucket is."""
+    with ThreadPoolExecutor(4) as threads, path.open("w", encoding="utf-8") as file:
+        for found in threads.map(lambda key: _object(s3, bucket, key), _keys(s3, bucket)):
+            file.write(json.dumps(found) + "\n")
+
+
+def _hashes(client: redis.Redis, prefix: str) -> dict[str, dict[str, str]]:
+    keys = list(client.scan_iter(f"{prefix}*", count=_AT_ONCE))
+    found = {}
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        with client.pipeline(transaction=False) as pipe:
+            for key in some:
+                pipe.hgetall(key)
+            found |= dict(zip(some, pipe.execute(), strict=True))
+    return {key.removeprefix(prefix): fields for key, fields in found.items()}
+
+
+def _messages(client: redis.Redis) -> dict[str, list[str]]:
+    """Return the task ids in each of the broker's lists."""
+    found = defaultdict(list)
+    for key in client.scan_iter("comfyfleet.*", count=_AT_ONCE, _type="list"):
+        for message in client.lrange(key, 0, -1):
+            found[key].append(json.loads(message)["headers"]["id"])
+    return found
+
+
+def _keys(s3: Any, bucket: str) -> Iterator[str]:
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        yield from (found["Key"] for found in page.get("Contents", ()))
+
+
+def _object(s3: Any, bucket: str, key: str) -> dict[str, Any]:
+    answer = s3.get_object(Bucket=bucket, Key=key)
+    metadata = {name.lower(): value for name, value in answer["Metadata"].items()}
+    return {"key": key, "metadata": metadata, **describe(key, answer["Body"].read())}

@@ -1,0 +1,102 @@
+"""What became of each submission: I1, I2, I3, I11, I14, and P8 for cancels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from tests.chaos.checker.history import TERMINAL, History, Record, Violation
+
+CHARGED_LIMIT: Final = 3
+FREE_LIMIT: Final = 10
+FELLED_LIMIT: Final = 3
+
+#: Causes after which the node was gone, or its worker.
+_FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost", "poison"})
+
+#: How much later than its answer a cancel's effect may be stamped, by another clock, s.
+_CLOCKS_APART_S: Final = 1.0
+
+
+def check_fates(history: History) -> Iterator[Violation]:
+    """Yield what is wrong with how jobs came to be and how they ended."""
+    yield from _lost(history)
+    yield from _keys(history)
+    for record in history.jobs.values():
+        yield from _invented(history, record)
+        yield from _stuck(record)
+        yield from _charges(history, record)
+    yield from _cancels(history)
+
+
+def _lost(history: History) -> Iterator[Violation]:
+    for said in history.submissions:
+        if said["answer"] == "accepted" and said["job"] not in history.jobs:
+            yield Violation("I1", said["job"], f"accepted under key {said['key']}, has no record")
+
+
+def _keys(history: History) -> Iterator[Violation]:
+    made, told = defaultdict(set), defaultdict(set)
+    for record in history.jobs.values():
+        made[record.key].add(record.job)
+    for said in history.submissions:
+        if said["answer"] == "accepted":
+            told[said["key"]].add(said["job"])
+    for key, jobs in made.items():
+        if len(jobs) > 1:
+            yield Violation("I14", min(jobs), f"key {key} made {len(jobs)} jobs")
+    for key, jobs in told.items():
+        if len(jobs) > 1:
+            yield Violation("I14", min(jobs), f"key {key} was answered with {len(jobs)} jobs")
+
+
+def _invented(history: History, record: Record) -> Iterator[Violation]:
+    if record.key not in history.expectations:
+        yield Violation("I3", record.job, "nobody asked for this job")
+
+
+def _stuck(record: Record) -> Iterator[Violation]:
+    if record.status not in TERMINAL and record.status != "held":
+        where = f"attempt {record.attempt}, phase {record.fields.get('phase', '-')}"
+        yield Violation("I2", record.job, f"still {record.status} after the quiet time, {where}")
+
+
+def _charges(history: History, record: Record) -> Iterator[Violation]:
+    told = sum(1 for story in record.stories if story["charged"])
+    if told != record.charged:
+        yield Violation("I11", record.job, f"{record.charged} charged, but {told} attempts say so")
+    if record.charged > CHARGED_LIMIT or record.free > FREE_LIMIT:
+        said = f"{record.charged} charged and {record.free} free attempts"
+        yield Violation("I11", record.job, f"{said}; the limits are {CHARGED_LIMIT}, {FREE_LIMIT}")
+    is_good = history.expected_of(record).get("end") == "succeeded"
+    if is_good and record.charged:
+        yield Violation("I11", record.job, f"charged {record.charged} times for others' faults")
+    if is_good and record.status == "failed" and record.cause != "poison":
+        yield Violation("I11", record.job, f"failed as {record.cause} for others' faults")
+    felled = {told["node"] for told in record.stories if told["error"]["cause"] in _FELLING}
+    if record.cause == "poison" and record.free < FREE_LIMIT - 1 and len(felled) < FELLED_LIMIT:
+        story = f"poison after {record.free} free attempts and {len(felled)} nodes felled"
+        yield Violation("I11", record.job, story)
+
+
+def _cancels(history: History) -> Iterator[Violation]:
+    for said in history.client:
+        if said["do"] != "cancel" or said["job"] not in history.jobs:
+            continue
+        record = history.jobs[said["job"]]
+        if said["answer"] == "cancelled" and record.status != "cancelled":
+            yield Violation("P8", record.job, f"told cancelled, but it is {record.status}")
+        if said["answer"] == "requested" and record.status == "expired":
+            yield Violation("P8", record.job, "told that it runs, but it expired")
+        if said["answer"] == "ended" and not _ended_by(history, record, float(said["at"])):
+            yield Violation("P8", record.job, "told ended, but it had not")
+    for job, events in history.events_of.items():
+        types = [event["type"] for event in events]
+        if "succeeded" in types and "cancel_requested" in types[: types.index("succeeded")]:
+            yield Violation("P8", job, "committed after its cancel was accepted")
+
+
+def _ended_by(history: History, record: Record, at: float) -> bool:
+    last_words = (event for event in history.events_of[record.job] if event["status"] in TERMINAL)
+    return any(int(event["at"]) / 1000 <= at + _CLOCKS_APART_S for event in last_words)

@@ -1,0 +1,43 @@
+"""What the bytes of an object are: their hash, and what the picture in them shows."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from typing import Any
+
+from PIL import Image
+
+from infra.standin.painter import read_facts
+
+
+def describe(key: str, content: bytes) -> dict[str, Any]:
+    """Return `bytes` and `sha256`; `json` of a manifest; of a picture, its `picture`.
+
+    `picture` has `width`, `height`, `color` (of the first pixel, as 0xRRGGBB), `painted` (the
+    facts in its pixels) and `said` (those beside them), or `error` when it does not decode.
+    """
+    told: dict[str, Any] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    if key.endswith("/manifest.json"):
+        return told | {"json": json.loads(content)}
+    if key.endswith(".png"):
+        return told | {"picture": _picture(content)}
+    return told
+
+
+def _picture(content: bytes) -> dict[str, Any]:
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.load()
+            said = json.loads(picture.info.get("standin", "{}"))
+            red, green, blue = picture.convert("RGB").getpixel((0, 0))
+            return {
+                "width": picture.width,
+                "height": picture.height,
+                "color": red << 16 | green << 8 | blue,
+                "painted": read_facts(picture) or {},
+                "said": said,
+            }
+    except (OSError, ValueError, SyntaxError) as exc:
+        return {"error": str(exc)}

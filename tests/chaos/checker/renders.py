@@ -1,0 +1,99 @@
+"""What the nodes did: I10 (one live prompt that can commit) and I13 (capacity)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Final
+
+from tests.chaos.checker.history import TERMINAL, History, Violation
+
+#: Prompts a node may have from us at once: the one that renders and what looks ahead.
+DEPTH: Final = 3
+
+#: So long a prompt may run on after it was interrupted: until its next step, ms.
+_NOTICES_MS: Final = 2_000
+#: A fault excuses an interrupt that failed so shortly before or after it, s.
+_EXCUSES_S: Final = 4.0
+
+
+def check_renders(history: History) -> Iterator[Violation]:
+    """Yield what was rendered twice, side by side or beyond a node's capacity."""
+    for job, prompts in history.prompts_of.items():
+        yield from _again(job, prompts)
+        yield from _side_by_side(history, job, prompts)
+    yield from _one_at_a_time(history)
+    yield from _depth(history)
+
+
+def extra_renders(history: History) -> int:
+    """Return how many prompts were executed beyond one for each charged or final attempt."""
+    extra = 0
+    for job, prompts in history.prompts_of.items():
+        needed = max(1, history.jobs[job].charged)
+        extra += max(0, len(prompts) - needed)
+    return extra
+
+
+def _again(job: str, prompts: list[dict[str, Any]]) -> Iterator[Violation]:
+    """A second render needs a new attempt, unless the node forgot the first one by dying."""
+    ended = set()
+    for prompt in prompts:
+        if prompt["prompt_id"] in ended:
+            story = f"the prompt of attempt {prompt['attempt']} ran again on {prompt['node']}"
+            yield Violation("I10", job, story)
+        if prompt["outcome"] == "success":
+            ended.add(prompt["prompt_id"])
+
+
+def _side_by_side(history: History, job: str, prompts: list[dict[str, Any]]) -> Iterator[Violation]:
+    for older, newer in pairwise(prompts):
+        together_ms = (older["ended_ms"] or older["started_ms"]) - newer["started_ms"]
+        if together_ms <= _NOTICES_MS:
+            continue
+        if older["attempt"] == newer["attempt"]:
+            yield Violation("I10", job, f"attempt {older['attempt']} ran twice at one time")
+        elif older["outcome"] == "success" and not _is_excused(history, older, newer):
+            story = f"attempt {older['attempt']} ran on for {together_ms} ms beside its successor"
+            yield Violation("I10", job, f"{story}; nobody interrupted it on {older['node']}")
+
+
+def _is_excused(history: History, older: dict[str, Any], newer: dict[str, Any]) -> bool:
+    """Tell whether a fault kept the fleet from interrupting *older*."""
+    begin = newer["started_ms"] / 1000 - _EXCUSES_S
+    end = older["ended_ms"] / 1000
+    return any(
+        fault["target"] in {older["node"], "all"}
+        and fault["from"] <= end
+        and fault["until"] + _EXCUSES_S >= begin
+        for fault in history.faults
+    )
+
+
+def _one_at_a_time(history: History) -> Iterator[Violation]:
+    by_boot = defaultdict(list)
+    for prompt in history.prompts:
+        by_boot[prompt["node"], prompt["boot"]].append(prompt)
+    for (node, _), prompts in by_boot.items():
+        prompts.sort(key=lambda prompt: prompt["started_ms"])
+        for first, second in pairwise(prompts):
+            if first["ended_ms"] and first["ended_ms"] > second["started_ms"]:
+                yield Violation("I13", second["job"] or "", f"{node} rendered two prompts at once")
+
+
+def _depth(history: History) -> Iterator[Violation]:
+    """Count the jobs that need each node's card, from claim to the end of the render."""
+    using: dict[str, set[str]] = defaultdict(set)
+    where: dict[str, str] = {}
+    for event in history.events:
+        job, type_ = event["job"], event["type"]
+        if type_ == "claimed":
+            where[job] = event["node"]
+            using[event["node"]].add(job)
+            if len(using[event["node"]]) > DEPTH:
+                story = f"{event['node']} holds {len(using[event['node']])} jobs that need its card"
+                yield Violation("I13", job, story)
+        is_over = event["status"] in TERMINAL or type_ == "requeued"
+        if job in where and (is_over or event.get("phase") in {"fetching", "storing"}):
+            using[where.pop(job)].discard(job)

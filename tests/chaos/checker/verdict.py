@@ -1,0 +1,43 @@
+"""All checks together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.checker.artifacts import check_artifacts
+from tests.chaos.checker.fates import check_fates
+from tests.chaos.checker.history import History, Violation
+from tests.chaos.checker.indexes import check_indexes
+from tests.chaos.checker.moves import check_moves
+from tests.chaos.checker.renders import check_renders, extra_renders
+
+CHECKS = (check_fates, check_moves, check_artifacts, check_renders, check_indexes)
+
+
+def check(history: History) -> list[Violation]:
+    """Return every violation of an invariant; none: the fleet kept its promises."""
+    return [violation for look in CHECKS for violation in look(history)]
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """Check a folder of evidence and return counts and violations as JSON."""
+    history = History.read(folder)
+    violations = check(history)
+    by_invariant = Counter(violation.invariant for violation in violations)
+    return {
+        "jobs": len(history.jobs),
+        "ends": dict(Counter(record.status for record in history.jobs.values())),
+        "lost": by_invariant["I1"],
+        "stuck": by_invariant["I2"],
+        "duplicate_commits": sum(
+            "committed" in v.evidence for v in violations if v.invariant == "I4"
+        ),
+        "extra_renders": extra_renders(history),
+        "attempts": dict(Counter(record.attempt for record in history.jobs.values())),
+        "poisoned": sum(record.cause == "poison" for record in history.jobs.values()),
+        "violations": len(violations),
+        "by_invariant": dict(by_invariant),
+        "found": [vars(violation) for violation in violations[:50]],
+    }

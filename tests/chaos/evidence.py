@@ -1,0 +1,114 @@
+"""Gathers what the checker judges, while a fleet is hurt and afterwards."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from tests.chaos.checker.collection import EventTail, collect_objects, collect_redis
+from tests.chaos.client import JournalingClient
+from tests.chaos.fleet import ChaosFleet, Member
+from tests.chaos.servers import BUCKET
+
+
+class Evidence:
+    """A folder of evidence about one fleet; see `checker.collection` for its files."""
+
+    def __init__(self, fleet: ChaosFleet, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._fleet = fleet
+        self._tail = EventTail(fleet.redis.url, folder / "events.jsonl")
+        self._lock = threading.Lock()
+        self._prompts: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        self._faults: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Self:
+        self._tail.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._tail.__exit__(kind, error, trace)
+
+    def client(self, who: str = "producer") -> JournalingClient:
+        """Return a client that speaks through the edges `who.*` and keeps the journal."""
+        return JournalingClient(self._fleet.settings(who), self.folder / "client.jsonl")
+
+    @contextmanager
+    def fault(self, kind: str, target: str) -> Iterator[None]:
+        """Note that *target* (a node's name, or `all`) is hurt for the length of the block."""
+        noted = {"kind": kind, "target": target, "from": time.time(), "until": time.time()}
+        with self._lock:
+            self._faults.append(noted)
+        try:
+            yield
+        finally:
+            noted["until"] = time.time()
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return what was noted so far."""
+        with self._lock:
+            return list(self._faults)
+
+    def keep_journal(self, member: Member) -> None:
+        """Fetch a node's journal; do it before the node is killed, for it dies with it."""
+        boot = len(member.node.ends)
+        try:
+            prompts = member.journal()
+        except (requests.RequestException, ValueError):
+            return  # it is down: there is nothing to be had
+        with self._lock:
+            self._prompts[member.name, boot] = prompts
+
+    def collect(self) -> None:
+        """Write everything down, once the fleet has come to rest."""
+        for member in self._fleet.members:
+            self.keep_journal(member)
+        self._tail.__exit__(None, None, None)
+        collect_redis(self._fleet.redis.url, self.folder / "redis.json")
+        with self._fleet.s3.client() as s3:
+            collect_objects(s3, BUCKET, self.folder / "objects.jsonl")
+        _write_lines(self.folder / "prompts.jsonl", self._noted_prompts())
+        _write_lines(self.folder / "faults.jsonl", self.faults())
+        leftovers = {"spool": self._spooled(), "queues": self._queued_on_nodes()}
+        (self.folder / "leftovers.json").write_text(json.dumps(leftovers))
+
+    def _noted_prompts(self) -> list[dict[str, Any]]:
+        return [
+            {**prompt, "node": node, "boot": boot}
+            for (node, boot), prompts in self._prompts.items()
+            for prompt in prompts
+        ]
+
+    def _spooled(self) -> list[str]:
+        spool = self._fleet.spool
+        return [str(path.relative_to(spool)) for path in spool.rglob("*") if path.is_file()]
+
+    def _queued_on_nodes(self) -> dict[str, list[str]]:
+        with requests.Session() as session:
+            session.trust_env = False
+            answers = {
+                member.name: session.get(f"{member.url}/queue", timeout=5).json()
+                for member in self._fleet.members
+            }
+        return {
+            name: [item[1] for items in answer.values() for item in items]
+            for name, answer in answers.items()
+        }
+
+
+def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))

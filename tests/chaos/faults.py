@@ -1,0 +1,102 @@
+"""The kinds of faults, how often each is drawn, and the care that one target is hurt once a time."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+
+from tests.chaos.evidence import Evidence
+from tests.chaos.fleet import ChaosFleet, Member
+from tests.chaos.strikes import Strikes
+
+MEMBER: Final = "member"
+ALL: Final = "all"
+PRODUCER: Final = "producer"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of fault: how often it is drawn, and whether it hurts a member, all or a producer."""
+
+    name: str
+    weight: float
+    hurts: str
+    strike: Callable[[Strikes, Member, random.Random], None]
+
+
+class Faults:
+    """Strikes one fleet by chance, each target by one fault at a time."""
+
+    def __init__(self, fleet: ChaosFleet, evidence: Evidence) -> None:
+        self._fleet = fleet
+        self._evidence = evidence
+        self._strikes = Strikes(fleet, evidence)
+        targets = (ALL, PRODUCER, *(member.name for member in fleet.members))
+        self._locks = {target: threading.Lock() for target in targets}
+
+    def draw(self, chance: random.Random) -> Kind:
+        """Draw a kind by its weight."""
+        return chance.choices(KINDS, [kind.weight for kind in KINDS])[0]
+
+    def strike(self, kind: Kind, chance: random.Random) -> None:
+        """Do one fault of *kind* and undo it, unless its target is being hurt already."""
+        member = chance.choice(self._fleet.members)
+        target = member.name if kind.hurts == MEMBER else kind.hurts
+        # The harness' own commands may meet a Redis that another fault has just hurt.
+        with self._alone(target) as is_free, suppress(redis.RedisError):
+            if is_free:
+                with self._evidence.fault(kind.name, target):
+                    kind.strike(self._strikes, member, chance)
+
+    def calm(self) -> None:
+        """Undo whatever is left of any fault."""
+        self._strikes.calm()
+
+    @contextmanager
+    def _alone(self, target: str) -> Iterator[bool]:
+        is_free = self._locks[target].acquire(blocking=False)
+        try:
+            yield is_free
+        finally:
+            if is_free:
+                self._locks[target].release()
+
+
+#: By family, as many of each as a bad week brings, all at once.
+KINDS: Final = (
+    Kind("worker killed", 2, MEMBER, Strikes.kill_worker),
+    Kind("worker stopped", 1, MEMBER, Strikes.stop_worker),
+    Kind("worker stopped, then killed", 0.5, MEMBER, Strikes.stop_then_kill_worker),
+    Kind("worker frozen", 2, MEMBER, Strikes.freeze_worker),
+    Kind("node killed", 1.5, MEMBER, Strikes.kill_node),
+    Kind("node frozen", 1.5, MEMBER, Strikes.freeze_node),
+    Kind("connections cut", 2, MEMBER, Strikes.cut),
+    Kind("connection broken at a request", 6, MEMBER, Strikes.break_at),
+    Kind("connection held", 2, MEMBER, Strikes.hold),
+    Kind("connection refused", 1, MEMBER, Strikes.refuse),
+    Kind("connection slow", 1, MEMBER, Strikes.lag),
+    Kind("connection in slices", 1, MEMBER, Strikes.slice),
+    Kind("socket deaf", 1, MEMBER, Strikes.deafen),
+    Kind("output truncated", 1, MEMBER, Strikes.truncate),
+    Kind("output flipped", 1, MEMBER, Strikes.flip),
+    Kind("node answers 5xx", 1, MEMBER, Strikes.fault_node),
+    Kind("store refused", 0.7, ALL, Strikes.refuse_store),
+    Kind("store frozen", 0.7, ALL, Strikes.freeze_store),
+    Kind("store slow", 0.7, ALL, Strikes.slow_store),
+    Kind("store overloaded", 1, ALL, Strikes.overload_store),
+    Kind("store's answer lost", 1, MEMBER, Strikes.lose_store_answer),
+    Kind("Redis restarted", 0.7, ALL, Strikes.restart_redis),
+    Kind("Redis paused", 1, ALL, Strikes.pause_redis),
+    Kind("Redis full", 0.7, ALL, Strikes.fill_redis),
+    Kind("Redis read-only", 0.7, ALL, Strikes.demote_redis),
+    Kind("messages lost", 1, ALL, Strikes.lose_messages),
+    Kind("messages doubled", 1, ALL, Strikes.double_messages),
+    Kind("producer cut off", 1, PRODUCER, Strikes.cut_producer),
+    Kind("submission broken", 1, PRODUCER, Strikes.break_submission),
+)

@@ -1,0 +1,227 @@
+"""A whole fleet to be hurt: real servers, every connection of a worker through the fault proxy."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+import redis
+import requests
+
+from infra.environment import without_proxy
+from infra.nodes import Node, standin_service
+from infra.ports import choose_ports
+from infra.private_files import write_private
+from producer.contract.settings import Settings, load_settings
+from tests.chaos.processes import KeptProcess
+from tests.chaos.proxy_control import FaultProxy
+from tests.chaos.servers import BUCKET, RedisServer, Store, kept
+from tests.waiting import wait_until
+
+#: The tree under test: this one, or the copy in which a mutant lives.
+TREE: Final = Path(__file__).resolve().parents[2]
+
+LEASE_S: Final = 2.0
+RENEW_S: Final = 0.5
+SWEEP_S: Final = 0.2
+
+#: The edges of one who speaks to the fleet; a worker has one to its node as well.
+PRODUCER: Final = "producer"
+
+_START_S: Final = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetOptions:
+    """What the fleet is made of.
+
+    Args:
+        pools: one for each node.
+        settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
+    """
+
+    directory: Path
+    pools: Sequence[str] = ("default", "default")
+    step_seconds: float = 0.005
+    load_seconds: float = 0.02
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A node and its worker; *url* is the stand-in's own, past every fault."""
+
+    name: str
+    pool: str
+    url: str
+    node: KeptProcess
+    worker: KeptProcess
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Return the prompts that the stand-in executed since it was last started."""
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(f"{self.url}/standin/journal", timeout=5).json()["prompts"]
+
+
+class ChaosFleet:
+    """Redis, S3, nodes, workers and the proxy, from entering the block to leaving it."""
+
+    def __init__(self, options: FleetOptions) -> None:
+        self.options = options
+        self.members: list[Member] = []
+        self._directory = options.directory
+        self.logs = self._directory / "logs"
+        self.spool = self._directory / "spool"  #: Where workers keep what they fetch.
+        self._ports: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            self._start_servers(undo)
+            for number, pool in enumerate(self.options.pools, start=1):
+                self.members.append(self._start_member(f"n{number}", pool, undo))
+            for member in self.members:
+                self.wait_ready(member, within_s=_START_S)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._undo.close()
+
+    def member(self, name: str) -> Member:
+        """Return a member by its node's name."""
+        return next(member for member in self.members if member.name == name)
+
+    def settings(self, who: str = PRODUCER) -> Settings:
+        """Return the settings of one who speaks to the fleet through the edges `who.*`."""
+        return load_settings(**self._settings(who))
+
+    def environment(self, who: str = PRODUCER) -> dict[str, str]:
+        """Return the environment of a process that speaks through the edges `who.*`."""
+        named = {f"COMFYFLEET_{name.upper()}": value for name, value in self._settings(who).items()}
+        return _environment({**named, "TMPDIR": str(self._directory / "tmp")})
+
+    def wait_ready(self, member: Member, *, within_s: float = 30) -> None:
+        """Wait until a living worker says that its node takes work."""
+        wait_until(
+            lambda: self.is_ready(member),
+            description=f"{member.name} is ready; see {self.logs}",
+            within_s=within_s,
+        )
+
+    def restart_worker(self, member: Member, *, environment: Mapping[str, str]) -> None:
+        """Kill a worker; return when its successor, which sees *environment*, takes work."""
+        key = f"comfyfleet:node:{member.name}"
+        predecessor = self.redis.client.hget(key, "worker")
+        member.worker.arm(environment)
+        member.worker.kill()
+        wait_until(
+            lambda: self.redis.client.hget(key, "worker") != predecessor and self.is_ready(member),
+            description=f"{member.name} is served anew; see {self.logs}",
+            within_s=30,
+        )
+
+    def is_ready(self, member: Member) -> bool:
+        """Tell whether a living worker says that the node takes work."""
+        try:
+            record = self.redis.client.hmget(f"comfyfleet:node:{member.name}", "state", "beat_ms")
+        except redis.RedisError:
+            return False
+        state, beat_ms = record
+        is_fresh = time.time() - int(beat_ms or 0) / 1000 < LEASE_S
+        return state == "ready" and is_fresh and bool(member.worker.pid)
+
+    def _start_servers(self, undo: ExitStack) -> None:
+        (self._directory / "tmp").mkdir(parents=True)
+        self.redis = RedisServer(self._directory / "redis", log=self.logs / "redis.log")
+        undo.callback(self.redis.end)
+        self.s3 = Store(self._directory / "s3", log=self.logs / "s3.log")
+        undo.callback(self.s3.end)
+        self.redis.start()
+        self.s3.start()
+        write_private(self._directory / "aws-credentials", self.s3.credentials)
+        self.proxy = undo.enter_context(FaultProxy(environment=_environment({})))
+        self.open_edges(PRODUCER)
+
+    def _start_member(self, name: str, pool: str, undo: ExitStack) -> Member:
+        port = choose_ports([name], {})[name]
+        url = f"http://127.0.0.1:{port}"
+        self._open(f"{name}.node", kind="node", port=port)
+        self.open_edges(name)
+        node = kept(
+            standin_service(
+                Node(name, url),
+                self._directory / "nodes" / name,
+                (
+                    *("--step-seconds", str(self.options.step_seconds)),
+                    *("--load-seconds", str(self.options.load_seconds)),
+                ),
+                _environment({}),
+            ),
+            self.logs / f"{name}.log",
+        )
+        worker = KeptProcess(
+            f"worker-{name}",
+            (
+                *(sys.executable, "-P", "-m", "worker", "--name", name, "--pool", pool),
+                *("--comfyui", f"http://127.0.0.1:{self._ports[f'{name}.node']}"),
+            ),
+            environment=self.environment(name),
+            directory=self._directory,
+            log=self.logs / f"worker-{name}.log",
+        )
+        for process in (node, worker):
+            undo.callback(process.end)
+            process.start()
+        return Member(name, pool, url, node, worker)
+
+    def open_edges(self, who: str) -> None:
+        """Open edges to Redis and S3 for one who is called so."""
+        self._open(f"{who}.redis", kind="redis", port=self.redis.port)
+        self._open(f"{who}.s3", kind="s3", port=self.s3.port)
+
+    def _open(self, edge: str, *, kind: str, port: int) -> None:
+        self._ports[edge] = self.proxy.open(edge, kind=kind, host="127.0.0.1", port=port)
+
+    def _settings(self, who: str) -> dict[str, str]:
+        server = urlsplit(self.redis.url)
+        through = server.netloc.replace(str(self.redis.port), str(self._ports[f"{who}.redis"]))
+        return {
+            "redis_url": server._replace(netloc=through).geturl(),
+            "s3_endpoint_url": f"http://127.0.0.1:{self._ports[f'{who}.s3']}",
+            "s3_bucket": BUCKET,
+            "s3_addressing_style": "path",
+            "s3_credentials_file": str(self._directory / "aws-credentials"),
+            "node_spool_dir": str(self.spool),
+            "lease_s": str(LEASE_S),
+            "renew_s": str(RENEW_S),
+            "sweep_s": str(SWEEP_S),
+            "node_canary_s": "5",
+            "node_quarantine_s": "2",
+            **self.options.settings,
+        }
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return our own environment without settings of another fleet, for the tree under test."""
+    kept_ = {k: v for k, v in os.environ.items() if not k.startswith(("COMFYFLEET_", "AWS_"))}
+    return {
+        **kept_,
+        **without_proxy(),
+        "PYTHONPATH": str(TREE),
+        "PYTHONUNBUFFERED": "1",
+        **settings,
+    }

@@ -1,0 +1,168 @@
+"""A storm: mixed jobs under faults of every family, then quiet, then the checker's verdict."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+from tests.chaos import workload
+from tests.chaos.checker.history import TERMINAL
+from tests.chaos.checker.verdict import summary
+from tests.chaos.client import JournalingClient
+from tests.chaos.evidence import Evidence
+from tests.chaos.faults import Faults
+from tests.chaos.fleet import ChaosFleet, FleetOptions
+
+NODES: Final = 4
+
+_TIERS: Final = ("rush", "default", "default", "batch", "idle")
+_BATCHES: Final = ("", "", "b1", "b2", "b3")
+#: So many jobs may be open: enough that queues are never empty, few enough to end soon.
+_OPEN: Final = 60
+_SUBMITTERS: Final = 3
+_CANCELLED: Final = 0.03
+_ASKED_TWICE: Final = 0.05
+#: After the faults: the longest wait between two attempts is a minute, s.
+QUIET_S: Final = 180.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class StormOptions:
+    """How long and how hard; it ends at whichever of *jobs* and *minutes* comes first."""
+
+    seed: int
+    jobs: int
+    minutes: float
+    faults_per_s: float = 1.0
+
+
+class Storm:
+    """One storm over one fleet."""
+
+    def __init__(self, options: StormOptions, fleet: ChaosFleet, evidence: Evidence) -> None:
+        self._options = options
+        self._fleet = fleet
+        self._evidence = evidence
+        self._faults = Faults(fleet, evidence)
+        self._deadline = time.monotonic() + 60 * options.minutes
+        self._handed_in = threading.Event()
+        self._lock = threading.Lock()
+        self._next = 0
+        self._open: set[str] = set()
+
+    def run(self) -> float:
+        """Let it rage, then wait for the quiet; return how long that took, in seconds."""
+        raging = threading.Thread(target=self._rage, name="faults")
+        watching = threading.Thread(target=self._watch, name="open jobs", daemon=True)
+        raging.start()
+        watching.start()
+        with self._evidence.client() as client:
+            submitters = [
+                threading.Thread(target=self._submit_all, args=(client, number))
+                for number in range(_SUBMITTERS)
+            ]
+            for submitter in submitters:
+                submitter.start()
+            for submitter in submitters:
+                submitter.join()
+        self._handed_in.set()
+        raging.join()
+        self._faults.calm()
+        return self._wait_quiet()
+
+    def _rage(self) -> None:
+        """Strike by chance, on average as often as asked for, until all jobs are handed in."""
+        chance = random.Random(self._options.seed)
+        with ThreadPoolExecutor(16, thread_name_prefix="fault") as threads:
+            strikes = []
+            while not self._handed_in.wait(chance.expovariate(self._options.faults_per_s)):
+                kind = self._faults.draw(chance)
+                own_chance = random.Random(chance.random())
+                strikes.append(threads.submit(self._faults.strike, kind, own_chance))
+        for strike in strikes:
+            strike.result()
+
+    def _submit_all(self, client: JournalingClient, number: int) -> None:
+        chance = random.Random(f"{self._options.seed}/{number}")
+        while (nonce := self._take_number()) is not None:
+            while len(self._open) > _OPEN and time.monotonic() < self._deadline:
+                time.sleep(0.05)
+            work = workload.draw(chance, nonce)
+            how = {
+                "key": str(uuid.UUID(int=chance.getrandbits(128))),
+                "tier": chance.choice(_TIERS),
+                "batch": chance.choice(_BATCHES),
+            }
+            job = client.submit_surely(work, **how)
+            with self._lock:
+                self._open.add(job)
+            if chance.random() < _ASKED_TWICE:
+                client.submit(work, **how)
+            if chance.random() < _CANCELLED:
+                time.sleep(chance.uniform(0, 1))
+                client.cancel(job)
+
+    def _take_number(self) -> int | None:
+        with self._lock:
+            if self._next >= self._options.jobs or time.monotonic() > self._deadline:
+                return None
+            self._next += 1
+            return self._next
+
+    def _watch(self) -> None:
+        """Keep count of the jobs that have not ended."""
+        while True:
+            time.sleep(0.2)
+            self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        with self._lock:
+            jobs = list(self._open)
+        try:
+            with self._fleet.redis.client.pipeline(transaction=False) as pipe:
+                for job in jobs:
+                    pipe.hget(f"comfyfleet:job:{job}", "status")
+                found = pipe.execute()
+        except redis.RedisError:
+            return
+        ended = {job for job, status in zip(jobs, found, strict=True) if status in TERMINAL}
+        with self._lock:
+            self._open -= ended
+
+    def _wait_quiet(self) -> float:
+        began = time.monotonic()
+        while self._open and time.monotonic() - began < QUIET_S:
+            time.sleep(0.2)
+        for member in self._fleet.members:
+            self._fleet.wait_ready(member, within_s=60)
+        return time.monotonic() - began
+
+
+def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
+    """Run a storm on a fleet of its own and return the verdict as JSON."""
+    began = time.monotonic()
+    directory = folder / "fleet"
+    with (
+        ChaosFleet(FleetOptions(directory=directory, pools=("default",) * NODES)) as fleet,
+        Evidence(fleet, folder / "evidence") as evidence,
+    ):
+        quiet_s = Storm(options, fleet, evidence).run()
+        evidence.collect()
+    faults = Counter(fault["kind"] for fault in evidence.faults())
+    return {
+        "seed": options.seed,
+        **summary(evidence.folder),
+        "faults": sum(faults.values()),
+        "faults_by_kind": dict(faults.most_common()),
+        "quiet_s": round(quiet_s, 1),
+        "seconds": round(time.monotonic() - began),
+    }

@@ -1,0 +1,98 @@
+"""Jobs for a storm: graphs that take milliseconds, each with what must come of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.graphs import picture, raising, sleeping
+
+_MODEL = "v1-5-pruned-emaonly.safetensors"
+_SAMPLED = {"width": 64, "height": 64}
+_SLEPT = {"width": 32, "height": 32}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A graph, and what the checker may expect of it.
+
+    Args:
+        expects: JSON: `end` (a status), and for a success `files`, each with `graph_node`,
+            `width` and `height`, and what the picture must show: `color` or `seed`.
+    """
+
+    graph: dict[str, Any]
+    expects: dict[str, Any]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def sleep(seconds: float, *, nonce: int) -> Work:
+    """Return work that holds the card for so long; its picture has the colour *nonce*."""
+    file = {"graph_node": "3", **_SLEPT, "color": nonce}
+    return Work(graph=sleeping(seconds, nonce=nonce), expects={"end": "succeeded", "files": [file]})
+
+
+def sample(*, seed: int, steps: int = 4) -> Work:
+    """Return work for the sampler; its pictures show job and seed."""
+    file = {"graph_node": "9", **_SAMPLED, "seed": seed}
+    return Work(
+        graph=_sampling(steps),
+        params={"3.seed": seed, "6.text": f"picture {seed}"},
+        expects={"end": "succeeded", "files": [file]},
+    )
+
+
+def read(seconds: float, *, nonce: int) -> Work:
+    """Return work that reads a file of its own."""
+    graph = sleeping(seconds, nonce=nonce)
+    graph["1"] = {"class_type": "LoadImage", "inputs": {"image": "given.png"}}
+    return Work(
+        graph=graph,
+        inputs={"1.image": picture((32, 32 + nonce % 32))},
+        expects={
+            "end": "succeeded",
+            "files": [{"graph_node": "3", "width": 32, "height": 32 + nonce % 32}],
+        },
+    )
+
+
+def fail(kind: str = "runtime", *, nonce: int) -> Work:
+    """Return work whose graph node 2 raises each time; *kind* as in `raising`."""
+    graph = raising(kind)
+    graph["2"]["inputs"]["nonce"] = nonce
+    return Work(graph=graph, expects={"end": "failed"})
+
+
+def draw(chance: random.Random, number: int) -> Work:
+    """Draw the work of job *number*: mostly sleepers of 20 to 150 ms, some samplers, few failures."""
+    what = chance.random()
+    if what < 0.015:
+        return fail(chance.choice(("runtime", "oom")), nonce=number)
+    if what < 0.25:
+        return sample(seed=number, steps=chance.randint(2, 8))
+    return sleep(chance.uniform(0.02, 0.15), nonce=number)
+
+
+def _sampling(steps: int) -> dict[str, Any]:
+    sampler = {"sampler_name": "euler", "scheduler": "normal", "seed": 0, "steps": steps, "cfg": 5}
+    links = {
+        "model": ["4", 0],
+        "positive": ["6", 0],
+        "negative": ["6", 0],
+        "latent_image": ["5", 0],
+    }
+    graph_nodes = {
+        "3": ("KSampler", {**sampler, **links, "denoise": 1}),
+        "4": ("CheckpointLoaderSimple", {"ckpt_name": _MODEL}),
+        "5": ("EmptyLatentImage", {**_SAMPLED, "batch_size": 1}),
+        "6": ("CLIPTextEncode", {"text": "", "clip": ["4", 1]}),
+        "8": ("VAEDecode", {"samples": ["3", 0], "vae": ["4", 2]}),
+        "9": ("SaveImage", {"images": ["8", 0], "filename_prefix": "sampled"}),
+    }
+    return {
+        name: {"class_type": class_type, "inputs": inputs}
+        for name, (class_type, inputs) in graph_nodes.items()
+    }
