@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 export UV_PYTHON_DOWNLOADS = never
 UV_PIP = $(BIN)/python -m uv pip install -q --python $(BIN)/python
 
-.PHONY: help setup demo up test lint format check bench lock clean
+.PHONY: help setup demo up test lint format check chaos bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## what each target does
@@ -35,6 +35,10 @@ format: $(VENV)/.dev ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 check: lint test ## what must hold before a commit
+
+chaos: $(VENV)/.dev ## every call of a job's life cut, every crash point killed, then a storm
+	$(BIN)/python -m pytest tests/chaos/test_enumeration.py
+	$(BIN)/python -m tests.chaos storm --jobs 1200 --minutes 2 --json
 
 bench: $(VENV)/.dev ## every benchmark, one JSON line each
 	$(BIN)/python -m tests.bench all --json
