@@ -41,7 +41,8 @@ app.conf.update(
     accept_content=["json"],
     event_serializer="json",
     result_serializer="json",
-    # A message without a priority would be the most urgent one.
+    # For `apply_async`; `send_task` does not read it, and a message without a priority is the
+    # most urgent one, so producer.dispatch always gives one.
     task_default_priority=3,
     task_default_queue="comfyfleet.pool.default.any",
     task_create_missing_queues=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,6 +37,7 @@ class Census:
     batches: defaultdict[str, dict[JobId, JobStatus]] = field(
         default_factory=lambda: defaultdict(dict)
     )
+    made_again: set[JobId] = field(default_factory=set)  #: Their retries count in their place.
     queues: set[str] = field(default_factory=set)  #: Of jobs that have not ended.
     waiting: dict[str, Waiting] = field(default_factory=dict)
 
@@ -45,12 +46,21 @@ class Census:
         self.jobs += 1
         if job.batch:
             self.batches[job.batch][job.id] = job.status
+        if job.retry_of:
+            self.made_again.add(job.retry_of)
         if job.status is JobStatus.SUCCEEDED:
             self.succeeded.add(job.id)
         if not job.done:
             self.queues.add(job.queue)
         if job.waiting_for == "capacity":
             self._add_waiting(job)
+
+    def recount(self, batch: str) -> Counter[str]:
+        """Return how many jobs of a batch have which status, as far as the walk saw."""
+        jobs = self.batches.get(batch, {})
+        return Counter(
+            str(status) for job_id, status in jobs.items() if job_id not in self.made_again
+        )
 
     def _add_waiting(self, job: Job) -> None:
         since = job.queued_at or job.created_at

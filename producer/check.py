@@ -185,14 +185,14 @@ class Check:
         now = self._audit.now()
         kept = timedelta(seconds=self._settings.keep_ended_s)
         for batch in counts.keys() | self.census.batches.keys():
-            counted, jobs = counts.get(batch, Counter()), self.census.batches[batch]
-            if Counter(jobs.values()) == counted:
+            counted = counts.get(batch, Counter())
+            if self.census.recount(batch) == counted:
                 continue
-            # Jobs have moved, were made again or have expired, or the counts are wrong.
+            # Jobs have moved since or have expired, or the counts are wrong: look at one moment.
             born = _born(batch)
             wrong = self._audit.recount(
                 batch,
-                jobs.keys(),
+                self.census.batches[batch].keys(),
                 sum_before=counted.total(),
                 is_complete=born is not None and now - born < kept,
                 mend=self._repair,

@@ -55,12 +55,14 @@ class Producer:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._redis = connect(settings)
+        # A request should fail soon when Redis hangs; who watches waits longer for each answer.
+        self._redis = connect(settings, patience_s=2)
+        self._watching = connect(settings)
         self._jobs = JobStore(self._redis, keep_ended=timedelta(seconds=settings.keep_ended_s))
         self._nodes = NodeStore(self._redis, lease=timedelta(seconds=settings.lease_s))
         self._objects = ObjectStore(settings)
         self._intake = Intake(settings, nodes=self._nodes, objects=self._objects)
-        self._events = EventStream(self._redis)
+        self._events = EventStream(self._watching)
         self._retries = Retries(self._redis)
         self.dead_letters = DeadLetters(self._redis)
         self._dispatch = Dispatch(settings)
@@ -240,6 +242,7 @@ class Producer:
     def close(self) -> None:
         """Close what is open; the producer opens it again when it is used."""
         self._redis.close()
+        self._watching.close()
         self._objects.close()
 
     def __enter__(self) -> Self:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK
 from producer.contract.settings import Settings, without_password
+
+#: How long a Redis that hangs may hold up a request, s; with the one retry it is twice that.
+_PATIENCE_S: Final = 2.0
 
 
 class Dispatch:
@@ -42,6 +45,7 @@ class Dispatch:
                     priority=priority,
                     producer=producer,
                     ignore_result=True,
+                    retry_policy={"max_retries": 1, "interval_start": 0.1},
                     # Celery would copy the arguments' text into the headers.
                     argsrepr="-",
                     kwargsrepr="-",
@@ -59,7 +63,9 @@ class Dispatch:
 
         from celery_config import app  # noqa: PLC0415
 
-        return producers[app.connection_for_write(broker_url(self._url))]
+        options = {**app.conf.broker_transport_options, "socket_timeout": _PATIENCE_S}
+        connection = app.connection_for_write(broker_url(self._url), transport_options=options)
+        return producers[connection]
 
 
 def broker_url(redis_url: str) -> str:

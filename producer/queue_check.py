@@ -73,10 +73,9 @@ class QueueCheck:
     ) -> Iterator[Finding]:
         now = self._audit.now()
         suspects = {
-            queue: idle
+            queue: able
             for queue, found in waiting.items()
-            if now - found.since > self._stuck_after
-            and (idle := servers.get(queue, frozenset()) - self._audit.busy_nodes())
+            if now - found.since > self._stuck_after and (able := servers.get(queue))
         }
         for queue, idle in self._watched(waiting, suspects).items():
             found = waiting[queue]

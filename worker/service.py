@@ -196,31 +196,29 @@ class NodeWorker:
         self._taken_back = ThreadPoolExecutor(8, thread_name_prefix="taken-back")
 
     def join(self) -> None:
-        """Check what the worker depends on, and take the node's name.
+        """Check what the worker depends on, take the node's name and what a predecessor held.
+
+        All of it before Celery starts: a render that waits for its worker waits no longer.
 
         Raises:
             FleetUnreachable, StorageError: Redis or S3 is not as it should be.
             NodeNameTaken: another living worker serves under this name.
         """
         self._objects.probe()
-        if not self._objects.honours_conditions():
-            _log.warning("this store overwrites although asked not to; each write looks first")
         self._lock = NameLock(self.options.name, fleet=self._fleet)
         # What a killed predecessor spooled is worth nothing: it is fetched again.
         shutil.rmtree(self._spool, ignore_errors=True)
         self._agent.join(self._lock, patience=self._lease + timedelta(seconds=2))
+        self._leases.start()
+        self._take_back()
 
     def start(self) -> None:
-        """Take back what a predecessor held, then begin to serve."""
-        self._leases.start()
-        taken = self._sweeps.take_back(self.options.name, worker=self._boot_id, lease=self._lease)
-        if taken:
-            crashpoint("jobs.taken_back")
-        for job_id, _ in taken:
-            self._taken_back.submit(self._resume, job_id, GATE.begin())
+        """Begin to serve."""
         self._agent.start()
         self._errands.start()
         self._watchdog.start()
+        if not self._objects.honours_conditions():
+            _log.warning("this store overwrites although asked not to; each write looks first")
 
     def stop(self) -> None:
         """Take nothing more; leave or hand over what renders, finish what is stored."""
@@ -256,6 +254,13 @@ class NodeWorker:
             self._runner.run(job_id, attempt, slot)
         finally:
             slot.release()
+
+    def _take_back(self) -> None:
+        taken = self._sweeps.take_back(self.options.name, worker=self._boot_id, lease=self._lease)
+        if taken:
+            crashpoint("jobs.taken_back")
+        for job_id, _ in taken:
+            self._taken_back.submit(self._resume, job_id, GATE.begin())
 
     def _resume(self, job_id: JobId, slot: Slot) -> None:
         try:

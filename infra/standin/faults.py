@@ -89,7 +89,7 @@ class InvalidRule(ValueError):
     """A rule that cannot be; the message says why."""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class FaultRule:
     """One thing that goes wrong in one place; what ``do`` does not use is without meaning.
 

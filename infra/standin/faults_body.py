@@ -21,8 +21,8 @@ def other_body(rule: FaultRule, answer: web.Response) -> web.Response:
     body = _bytes_of(answer)
     match rule.do:
         case Fault.FLIP:
-            altered = bytearray(body)
-            altered[len(body) // 2] ^= 0b0001_0000
+            altered = bytearray(body or b"\0")
+            altered[len(altered) // 2] ^= 0b0001_0000
             return _with_body(answer, bytes(altered))
         case Fault.SWAP:
             return _with_body(answer, _somebody_elses(body))

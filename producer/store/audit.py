@@ -135,7 +135,7 @@ class Audit:
     ) -> list[Count]:
         """Compare a batch's counts with its jobs, and set them if *mend*.
 
-        It takes Redis some 3 ms for every thousand jobs, so ask only where something looks wrong.
+        It takes Redis some 5 ms for every thousand jobs, so ask only where something looks wrong.
 
         Args:
             sum_before: of its counts, before its jobs were looked up; only a new job adds to it.

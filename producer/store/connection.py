@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from redis import Redis
     from redis.asyncio import Redis as AsyncRedis
 
+#: How long Redis may take to answer, s: it may be busy with a script, or loading.
+PATIENCE_S: Final = 10.0
+
 #: A command is sent again so often, within about 0.2 s: long enough for a dropped connection.
 _RETRIES: Final = 3
 
@@ -28,8 +31,11 @@ _ADVICE: Final = {
 }
 
 
-def connect(settings: Settings) -> Redis:
+def connect(settings: Settings, *, patience_s: float = PATIENCE_S) -> Redis:
     """Return a client for the fleet's Redis; it connects at the first command.
+
+    Args:
+        patience_s: how long an answer may take; longer than any read that waits.
 
     A command that got no answer is sent again a few times, so every script is written to be
     run twice without harm.
@@ -39,7 +45,7 @@ def connect(settings: Settings) -> Redis:
     from redis.retry import Retry  # noqa: PLC0415
 
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), _RETRIES)
-    return Redis.from_url(_url(settings), retry=retry, **_options(settings))
+    return Redis.from_url(_url(settings), retry=retry, **_options(settings, patience_s))
 
 
 def connect_async(settings: Settings) -> AsyncRedis:
@@ -49,19 +55,19 @@ def connect_async(settings: Settings) -> AsyncRedis:
     from redis.backoff import ExponentialWithJitterBackoff  # noqa: PLC0415
 
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), _RETRIES)
-    return Redis.from_url(_url(settings), retry=retry, **_options(settings))
+    return Redis.from_url(_url(settings), retry=retry, **_options(settings, PATIENCE_S))
 
 
 def _url(settings: Settings) -> str:
     return settings.redis_url.replace("redis+socket://", "unix://", 1)
 
 
-def _options(settings: Settings) -> dict[str, Any]:
+def _options(settings: Settings, patience_s: float) -> dict[str, Any]:
     # A unix socket knows no keepalive and refuses the option.
     is_tcp = not _url(settings).startswith("unix://")
     return {
         "decode_responses": True,
-        "socket_timeout": 10,
+        "socket_timeout": patience_s,
         "health_check_interval": 15,
         **({"socket_connect_timeout": 3, "socket_keepalive": True} if is_tcp else {}),
     }

@@ -14,10 +14,10 @@ from infra.stack import LocalStack, Options
 from producer.client import Producer
 from producer.contract.settings import load_settings
 
-#: Short, so that a story about a takeover is short; still many renewals long.
+#: Long enough for a worker to start on a busy machine, before it would be given up.
 _SETTINGS = {
-    "COMFYFLEET_LEASE_S": "4",
-    "COMFYFLEET_RENEW_S": "1",
+    "COMFYFLEET_LEASE_S": "10",
+    "COMFYFLEET_RENEW_S": "2",
     "COMFYFLEET_SWEEP_S": "0.3",
     "COMFYFLEET_NODE_PROGRESS_S": "6",
     "COMFYFLEET_NODE_CANARY_S": "2",

@@ -44,7 +44,7 @@ def test_a_dead_letter_is_listed_shown_and_redriven(comfyfleet, fleet, dead_job)
 
 
 def test_a_cancelled_job_is_retried_and_runs(comfyfleet, fleet):
-    job = fleet.submit(sleeping(20))
+    job = fleet.submit(sleeping(60))
     live = comfyfleet("job", "retry", job.id)
     assert live.returncode == 4
     assert "only an ended job can be made again" in live.stderr
@@ -60,7 +60,7 @@ def test_a_cancelled_job_is_retried_and_runs(comfyfleet, fleet):
 
 def test_a_living_fleet_is_as_its_records_say(comfyfleet, fleet):
     done = fleet.wait(fleet.submit(sleeping()).id, timeout=PATIENCE)
-    running = fleet.submit(sleeping(5))
+    running = fleet.submit(sleeping(60))
     checked = comfyfleet("check", "--objects", "--json")
     assert checked.returncode == 0, checked.stdout
     assert all(finding["note"] for finding in lines(checked)[:-1])

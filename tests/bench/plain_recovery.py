@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Event
+from typing import NamedTuple
 
 import requests
 from celery import Celery
@@ -29,8 +30,15 @@ _RENDER_S = 300.0
 _LONGEST_S = 180
 
 
-def until_posted_again(broker: str, node: Node, killed: Event) -> float:
-    """Kill a worker mid-render, start it again at once; return the seconds until it posts.
+class Recovered(NamedTuple):
+    """Seconds until a node had the prompt again, and how many renders that cost."""
+
+    seconds: float
+    renders_repeated: int
+
+
+def until_posted_again(broker: str, node: Node, killed: Event) -> Recovered:
+    """Kill a worker mid-render and start it again at once; wait until it posts.
 
     *killed* is set when that is done and only waiting is left.
     """
@@ -43,11 +51,11 @@ def until_posted_again(broker: str, node: Node, killed: Event) -> float:
         wait_until(app.control.ping, description="the new one is up", within_s=30)
         killed.set()
         wait_until(lambda: _posts(node) == 2, description="it posts again", within_s=_LONGEST_S)
-        return time.monotonic() - began
+        return Recovered(time.monotonic() - began, _posts(node) - 1)
 
 
-def until_posted_elsewhere(broker: str, nodes: tuple[Node, Node], killed: Event) -> float:
-    """Kill one of two workers mid-render; return the seconds until the other node has it.
+def until_posted_elsewhere(broker: str, nodes: tuple[Node, Node], killed: Event) -> Recovered:
+    """Kill one of two workers mid-render; wait until the other node has it.
 
     *killed* is set when that is done and only waiting is left.
     """
@@ -61,7 +69,7 @@ def until_posted_elsewhere(broker: str, nodes: tuple[Node, Node], killed: Event)
         began = _kill(workers[victim])
         killed.set()
         wait_until(lambda: _posts(other), description="the other posts", within_s=_LONGEST_S)
-        return time.monotonic() - began
+        return Recovered(time.monotonic() - began, sum(map(_posts, nodes)) - 1)
 
 
 def _send(app: Celery) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from producer.contract.crashpoints import CRASHPOINTS
 from producer.contract.ids import new_job_id
-from tests.chaos.enumeration import TRIES, Enumeration, Outcome, both_ways, enumeration, report
+from tests.chaos.enumeration import TRIES, Enumeration, Outcome, enumeration, report
 from tests.chaos.fleet import TREE, Member
 from tests.chaos.lives import Lane, Life, life_named
 
@@ -111,11 +111,10 @@ def enumerate_all(folder: Path) -> dict[str, Any]:
     """Strike every site and every crash point on a fleet of its own; return the report as JSON."""
     began = time.monotonic()
     with enumeration(folder) as running:
-        sites = running.record_sites()
-        running.run(both_ways(sites))
+        running.run(running.record_cases())
         Crashes(running).run()
         running.judge()
-    return report(sites, running.outcomes, seconds=time.monotonic() - began)
+    return report(running.outcomes, seconds=time.monotonic() - began)
 
 
 def _life_of(name: str) -> Life:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,10 +22,10 @@ from tests.chaos.checker.history import History, Violation, prompt_id
 from tests.chaos.checker.verdict import check
 from tests.chaos.evidence import Evidence
 from tests.chaos.fleet import ChaosFleet, FleetOptions
-from tests.chaos.lives import LIVES, Lane, Life, life_named
+from tests.chaos.lives import LIVES, Lane, Life
 from tests.chaos.naming import load_scripts
 from tests.chaos.rules import Fault
-from tests.chaos.sites import Site, not_seen_before, sites_of
+from tests.chaos.sites import Site, sites_of
 
 LANES: Final = 6
 
@@ -38,17 +38,25 @@ _CHATTER_S: Final = 12.0
 #: A site that was not passed is tried again: the order of what runs side by side varies.
 TRIES: Final = 3
 _PROMPTS: Final = 6
+#: Six workers may start at once: none of them may lose its jobs to that.
+_LEASE_S: Final = 6.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """One site and one way to strike it."""
+    """One site and one way to strike it.
+
+    Args:
+        lives: those that pass the site. The order of what runs side by side varies, so that a
+            life may do without a request that it made when it was watched.
+    """
 
     site: Site
     after: bool
+    lives: tuple[Life, ...]
 
     def __str__(self) -> str:
-        return f"{self.site}, cut {'after' if self.after else 'before'}"
+        return f"{self.lives[0].name}: {self.site}, cut {'after' if self.after else 'before'}"
 
 
 @dataclass
@@ -82,31 +90,19 @@ class Enumeration:
         self._chatter: set[str] = set()
         self.outcomes: list[Outcome] = []
 
-    def record_sites(self) -> list[Site]:
-        """Live every life once, without a fault, and return its sites."""
+    def record_cases(self) -> list[Case]:
+        """Live every life once, without a fault; return each site that was passed, both ways."""
         load_scripts(self.fleet.redis.client)
         for lane in self.lanes:  # the first job opens connections
             self.live(lane, LIVES[0], str(new_job_id()))
         self._chatter = self._idle_requests()
-        lane = self.lanes[0]
-        found: list[Site] = []
+        found: dict[Site, tuple[Life, ...]] = {}
         for life in LIVES:
-            self.fleet.proxy.record()
-            job = str(new_job_id())
-            outcome = self.live(lane, life, job)
-            assert outcome.is_fine, f"{life.name} ended {outcome.status} without any fault"
-            log = self.fleet.proxy.log()
-            lived = sites_of(
-                log,
-                life=life.name,
-                worker=lane.member.name,
-                producer=lane.producer,
-                ids=_ids(job),
-                chatter=self._chatter,
-            )
-            found += not_seen_before(lived, found)
-        self.fleet.proxy.record(on=False)
-        return found
+            for site in self._sites_of(life):
+                found[site] = (*found.get(site, ()), life)
+        return [
+            Case(site, after, lives) for site, lives in found.items() for after in (False, True)
+        ]
 
     def run(self, cases: Sequence[Case]) -> None:
         """Run the cases, as many at once as there are lanes."""
@@ -158,13 +154,13 @@ class Enumeration:
                 self.outcomes.append(_homeless(violation))
 
     def _try(self, lane: Lane, case: Case) -> Outcome:
-        for _ in range(TRIES):
-            outcome = self._strike(lane, case)
+        for life in islice(cycle(case.lives), max(TRIES, len(case.lives))):
+            outcome = self._strike(lane, case, life)
             if outcome.struck or not outcome.is_fine:
                 break
         return outcome
 
-    def _strike(self, lane: Lane, case: Case) -> Outcome:
+    def _strike(self, lane: Lane, case: Case, life: Life) -> Outcome:
         job = str(new_job_id())
         proxy = self.fleet.proxy
         rule = case.site.rule(
@@ -176,13 +172,28 @@ class Enumeration:
         )
         number = proxy.add(rule)
         with self._evidence.fault(str(case), lane.member.name):
-            outcome = self.live(lane, life_named(case.site.life), job)
+            outcome = self.live(lane, life, job)
             if case.site.request in self._chatter:
                 lane.wait(lambda: proxy.look(number).struck, within_s=_CHATTER_S)
         outcome.case = str(case)
         outcome.struck = bool(proxy.lift(number).struck)
         outcome.recovered = lane.wait_well()
         return outcome
+
+    def _sites_of(self, life: Life) -> list[Site]:
+        lane, job = self.lanes[0], str(new_job_id())
+        self.fleet.proxy.record()
+        outcome = self.live(lane, life, job)
+        log = self.fleet.proxy.log()
+        self.fleet.proxy.record(on=False)
+        assert outcome.is_fine, f"{life.name} ended {outcome.status} without any fault"
+        return sites_of(
+            log,
+            worker=lane.member.name,
+            producer=lane.producer,
+            ids=_ids(job),
+            chatter=self._chatter,
+        )
 
     def _idle_requests(self) -> set[str]:
         self.fleet.proxy.record()
@@ -194,7 +205,7 @@ class Enumeration:
 def enumeration(folder: Path) -> Iterator[Enumeration]:
     """Yield an enumeration on a fleet of its own, with a pool for each lane."""
     pools = [f"lane-{number}" for number in range(1, LANES + 1)]
-    options = FleetOptions(directory=folder / "fleet", pools=pools)
+    options = FleetOptions(directory=folder / "fleet", pools=pools, lease_s=_LEASE_S)
     with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:
         lanes = [Lane(fleet, member, f"p{n}") for n, member in enumerate(fleet.members, start=1)]
         for lane in lanes:
@@ -202,16 +213,10 @@ def enumeration(folder: Path) -> Iterator[Enumeration]:
         yield Enumeration(fleet, evidence, lanes)
 
 
-def both_ways(sites: Iterable[Site]) -> list[Case]:
-    """Return each site, cut before and after."""
-    return [Case(site, after) for site in sites for after in (False, True)]
-
-
-def report(sites: Sequence[Site], outcomes: Sequence[Outcome], *, seconds: float) -> dict[str, Any]:
+def report(outcomes: Sequence[Outcome], *, seconds: float) -> dict[str, Any]:
     """Return counts, and every case that is not green, as JSON."""
     red = [outcome for outcome in outcomes if not outcome.is_green]
     return {
-        "sites": len(sites),
         "cases": len(outcomes),
         "green": len(outcomes) - len(red),
         "not_struck": [outcome.case for outcome in red if not outcome.struck],

@@ -11,6 +11,8 @@ from tests.chaos.rules import Fault, Rule
 
 #: Of whom nothing is counted but that it happens: they come as time passes or as steps are told.
 _BY_TIME: Final = "WS "
+#: What kombu does with the messages of dead workers: one worker of the fleet in turn.
+_IN_TURN: Final = frozenset({"ZRANGE unacked_index", "EVALSHA script"})
 #: What every new connection begins with, in whatever order threads open theirs.
 _HANDSHAKE: Final = frozenset({"HELLO", "CLIENT", "AUTH", "SELECT"})
 #: What the broker does with each message, at its receipt and at its acknowledgement; a later
@@ -30,7 +32,7 @@ _PIPELINED_S: Final = 0.002
 
 @dataclass(frozen=True, order=True)
 class Site:
-    """The *nth* request of its name on one edge, in the life so called.
+    """The *nth* request of its name on one edge, in any life that has so many.
 
     Args:
         edge: `producer.redis`, `worker.node` and so on: of one lane, whichever it is.
@@ -38,7 +40,6 @@ class Site:
             worker sends them.
     """
 
-    life: str
     edge: str
     request: str
     nth: int
@@ -50,7 +51,7 @@ class Site:
         """Return the rule that strikes here, for the lane of this worker and this producer."""
         role, _, server = self.edge.partition(".")
         who = {"worker": worker, "producer": producer}[role]
-        if self.about and role == "worker":
+        if role == "worker" and (self.about or self.request in _IN_TURN):
             who = "n*"
         return Rule(
             edge=f"{who}.{server}",
@@ -63,13 +64,12 @@ class Site:
 
     def __str__(self) -> str:
         about = " about the job" if self.about else ""
-        return f"{self.life}: {self.edge} {self.request} #{self.nth}{about}"
+        return f"{self.edge} {self.request} #{self.nth}{about}"
 
 
 def sites_of(
     log: Iterable[dict[str, Any]],
     *,
-    life: str,
     worker: str,
     producer: str,
     ids: Collection[str],
@@ -92,21 +92,15 @@ def sites_of(
         edge, request = f"{role}.{server}", entry["request"]
         one_for_all = request in chatter or request in _HANDSHAKE or request.startswith(_BY_TIME)
         is_about = is_about and not one_for_all and role == "worker"
-        first = Site(life, edge, request, 1, is_about)
+        first = Site(edge, request, 1, is_about)
         seen[first] += 1
         most = 1 if one_for_all else _BROKERS_MOST if request in _BROKERS else seen[first]
         seen[first] = min(most, seen[first])
     return [
-        Site(life, site.edge, site.request, nth, site.about)
+        Site(site.edge, site.request, nth, site.about)
         for site, count in seen.items()
         for nth in range(1, count + 1)
     ]
-
-
-def not_seen_before(sites: Iterable[Site], covered: Iterable[Site]) -> list[Site]:
-    """Return the sites that no earlier life passes through."""
-    known = {(site.edge, site.request, site.nth, site.about) for site in covered}
-    return [site for site in sites if (site.edge, site.request, site.nth, site.about) not in known]
 
 
 def _pipelines_as_one(log: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -61,7 +61,7 @@ class Strikes:
 
     def freeze_worker(self, member: Member, chance: random.Random) -> None:
         member.worker.signal(signal.SIGSTOP)
-        time.sleep(chance.uniform(0.3, 4))
+        time.sleep(chance.uniform(0.3, 7))
         member.worker.signal(signal.SIGCONT)
 
     def kill_node(self, member: Member, _: random.Random) -> None:
@@ -70,7 +70,7 @@ class Strikes:
 
     def freeze_node(self, member: Member, chance: random.Random) -> None:
         member.node.signal(signal.SIGSTOP)
-        time.sleep(chance.uniform(0.3, 4))
+        time.sleep(chance.uniform(0.3, 6))
         member.node.signal(signal.SIGCONT)
 
     # -- connections of one worker
@@ -93,9 +93,8 @@ class Strikes:
         )
 
     def hold(self, member: Member, chance: random.Random) -> None:
-        self._condition(
-            f"{member.name}.{chance.choice(_SERVERS)}", chance.uniform(0.3, 3), hold=True
-        )
+        edge = f"{member.name}.{chance.choice(_SERVERS)}"
+        self._condition(edge, chance.uniform(0.3, 6), hold=True)
 
     def refuse(self, member: Member, chance: random.Random) -> None:
         edge = f"{member.name}.{chance.choice(_SERVERS)}"

@@ -176,13 +176,11 @@ def test_a_full_redis_leaves_the_worker_alive_and_later_jobs_run(client, start_w
 
 
 def test_a_hung_redis_stops_a_publisher_for_a_bounded_time_and_may_have_its_message(
-    supervisor, client, dispatch, monkeypatch
+    supervisor, client, dispatch
 ):
     options = app.conf.broker_transport_options
     assert 0 < options["socket_timeout"] <= 10
     assert not options.get("retry_on_timeout")
-    monkeypatch.setitem(options, "socket_timeout", 0.5)
-    tries = app.conf.task_publish_retry_policy["max_retries"] + 2
     before, during = new_job_id(), new_job_id()
     dispatch.send(before, attempt=1, queue=QUEUE, priority=0)
 
@@ -195,7 +193,7 @@ def test_a_hung_redis_stops_a_publisher_for_a_bounded_time_and_may_have_its_mess
     finally:
         os.kill(supervisor.pid("redis"), signal.SIGCONT)
 
-    assert took < tries * 0.5 + 2
+    assert took < 9  # 2 s a try: to send, to connect again, to send again
     wait_until(lambda: client.llen(QUEUE) > 1, description="it was delivered all the same")
     assert {job_of(raw) for raw in client.lrange(QUEUE, 0, -1)} == {before, during}
 

@@ -144,6 +144,12 @@ def test_a_start_deadline_that_nobody_keeps_is_kept_again(led):
     assert led.redis.zscore(keys.DELAYED, job.id) == due
 
 
+def test_a_job_that_was_started_once_needs_no_start_deadline(led):
+    job = led.delayed(delay=timedelta(0))
+    led.redis.zrem(keys.DELAYED, job.id)
+    assert check(led) == []
+
+
 # -- entries of jobs that are elsewhere or gone
 
 
@@ -173,6 +179,12 @@ def test_a_job_in_the_index_of_another_queue_is_taken_out_of_that_one_only(led):
     assert led.redis.zscore(QUEUED, job.id)
 
 
+def test_a_held_job_may_have_a_start_deadline(led):
+    job = led.of_batch(None, status=JobStatus.HELD)
+    led.redis.zadd(keys.DELAYED, {job.id: job.start_deadline.timestamp() * 1000})
+    assert check(led) == []
+
+
 def test_a_dead_letter_that_was_made_again_is_no_longer_one(led):
     job = led.failed()
     led.fleet.redrive(job.id)
@@ -191,7 +203,6 @@ def test_a_wrong_count_is_set_by_recount(led):
     assert_found_and_mended(led, Kind.WRONG_COUNT, batch)
     counts = led.redis.hgetall(f"{keys.BATCH}{batch}")
     assert (counts["failed"], counts["queued"], counts["sealed"]) == ("1", "0", "1")
-    assert led.redis.pttl(f"{keys.BATCH}{batch}") > 0
 
 
 def test_counts_that_are_gone_are_counted_anew(led):
@@ -201,6 +212,7 @@ def test_counts_that_are_gone_are_counted_anew(led):
     led.redis.delete(f"{keys.BATCH}{batch}")
     assert_found_and_mended(led, Kind.WRONG_COUNT, batch)
     assert led.redis.hget(f"{keys.BATCH}{batch}", "queued") == "3"
+    assert led.redis.pttl(f"{keys.BATCH}{batch}") > 0
 
 
 def test_a_count_that_is_no_number_is_counted_anew(led):
@@ -308,13 +320,14 @@ def test_a_job_that_has_waited_for_a_moment_is_not_stuck(led):
     assert check(led, look_again=timedelta(seconds=0.5)) == []
 
 
-def test_a_job_that_is_started_while_we_watch_is_not_stuck(led):
+@pytest.mark.parametrize("what", ["running", "cancelled"])
+def test_a_job_that_is_started_or_cancelled_while_we_watch_is_not_stuck(led, what):
     register(led)
     job = led.queued()
-    worker = Timer(0.5, led.running, [job])
-    worker.start()
+    somebody = Timer(0.5, getattr(led, what), [job])
+    somebody.start()
     assert check(led, stuck_after=timedelta(0)) == []
-    worker.join()
+    somebody.join()
 
 
 def test_a_queue_that_no_worker_hears_of_is_told(led):

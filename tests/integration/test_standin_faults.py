@@ -287,10 +287,11 @@ def test_a_graph_node_hangs_until_it_is_interrupted(comfy, fault):
 
 def test_a_deaf_graph_node_hangs_until_it_is_cleared(comfy, fault):
     fault("run SaveImage", "hang", deaf=True)
-    prompt_id = comfy.queue_prompt(picture())
-    wait_until(lambda: fired(comfy) == [1], description="the graph node")
+    ears = comfy.listen()
+    prompt_id = comfy.queue_prompt(picture(), client_id=ears.sid)
+    ears.until(lambda one: one["type"] == "executing" and one["data"]["node"] == "2")
     comfy.post("/interrupt", json={"prompt_id": prompt_id})
-    time.sleep(_LATE_S)
+    assert ears.hears_nothing()
     assert comfy.running() == [prompt_id]
 
     comfy.http.delete(f"{comfy.url}/standin/faults")

@@ -1,0 +1,265 @@
+"""Short stories, each aimed at one promise: what a mutant of the product must break.
+
+Each runs on a small fleet of its own; on the unchanged product the checker finds nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from producer.dispatch import Dispatch
+from tests.chaos import workload
+from tests.chaos.checker.history import TERMINAL
+from tests.chaos.checker.verdict import summary
+from tests.chaos.client import JournalingClient
+from tests.chaos.evidence import Evidence
+from tests.chaos.fleet import ChaosFleet, FleetOptions, Member
+from tests.chaos.lives import Lane
+from tests.chaos.rules import Fault, Rule
+from tests.chaos.workload import Work
+from tests.waiting import wait_until
+
+#: Whatever takes longer is stuck, s.
+_PATIENCE_S: Final = 25.0
+#: When all is well there is nothing to wait for but that nothing happens, s.
+_SETTLES_S: Final = 1.5
+
+
+@dataclass
+class Stage:
+    """A small fleet, and the jobs of one story."""
+
+    fleet: ChaosFleet
+    evidence: Evidence
+    client: JournalingClient
+    jobs: list[str] = field(default_factory=list)
+    nonces: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def submit(self, work: Work | None = None, **how: Any) -> str:
+        """Hand in a job; by default one that sleeps for 0.3 s."""
+        work = work or workload.sleep(0.3, nonce=next(self.nonces))
+        self.jobs.append(self.client.submit_surely(work, **how))
+        return self.jobs[-1]
+
+    def status(self, job: str) -> str:
+        """Return where a job is, past every fault."""
+        return self.fleet.redis.client.hget(f"comfyfleet:job:{job}", "status") or ""
+
+    def holder(self, job: str) -> Member:
+        """Return who runs a job."""
+        return self.fleet.member(self.fleet.redis.client.hget(f"comfyfleet:job:{job}", "node"))
+
+    def wait_rendering(self, job: str) -> Member:
+        """Wait until the job's prompt runs; return on which node."""
+        lane = Lane(self.fleet, self.fleet.members[0], "producer")
+        lane.wait_rendering(job)
+        member = self.holder(job)
+        is_running = lambda: any(note["job"] == job for note in member.journal())  # noqa: E731
+        wait_until(is_running, description="its prompt runs", within_s=_PATIENCE_S)
+        return member
+
+    def wait_ends(self) -> None:
+        """Wait until every job has ended, or until it is clear that one never will."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while any(self.status(job) not in TERMINAL for job in self.jobs):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
+
+    @contextmanager
+    def catching(self, edge: str, request: str) -> Iterator[Callable[[], None]]:
+        """Keep the next such request on its way for the block; yield how to wait for it."""
+        rule = Rule(edge=edge, request=request, fault=Fault.SWALLOW)
+        with self.fleet.proxy.under(rule) as number:
+
+            def wait_caught() -> None:
+                wait_until(
+                    lambda: self.fleet.proxy.look(number).struck,
+                    description=f"somebody sends {request}",
+                    within_s=_PATIENCE_S,
+                )
+
+            yield wait_caught
+
+    def settle(self) -> None:
+        """Leave time for what must not happen."""
+        time.sleep(_SETTLES_S)
+
+
+def plain(stage: Stage) -> None:
+    """A few jobs in batches, nothing goes wrong."""
+    for tier in ("rush", "default", "idle"):
+        stage.submit(tier=tier, batch="b1")
+    stage.submit(workload.fail(nonce=99), batch="b1")
+    stage.wait_ends()
+
+
+def one_by_one(stage: Stage) -> None:
+    """A job at a time on an idle fleet: each must begin at once."""
+    for _ in range(3):
+        stage.submit()
+        stage.wait_ends()
+
+
+def many_at_once(stage: Stage) -> None:
+    """More jobs than a node may hold."""
+    for _ in range(8):
+        stage.submit()
+    stage.wait_ends()
+
+
+def twins(stage: Stage) -> None:
+    """The same graph twice: ComfyUI has the first one's files in its cache."""
+    for _ in range(2):
+        stage.submit(workload.sleep(0.1, nonce=7))
+        stage.wait_ends()
+
+
+def asked_twice(stage: Stage) -> None:
+    """A client repeats its request under one key."""
+    work = workload.sleep(0.1, nonce=7)
+    stage.submit(work, key="order-1")
+    stage.submit(work, key="order-1")
+    stage.wait_ends()
+
+
+def late_commit(stage: Stage) -> None:
+    """A commit arrives when another attempt has taken over and committed."""
+    with stage.catching("n*.redis", "EVALSHA finish") as wait_caught:
+        job = stage.submit()
+        wait_caught()
+        edge = f"{stage.holder(job).name}.redis"
+        silence = Rule(edge=edge, request="EVALSHA renew", fault=Fault.SWALLOW, times=0)
+        with stage.fleet.proxy.under(silence):
+            stage.wait_ends()
+    stage.settle()
+
+
+def late_cancel(stage: Stage) -> None:
+    """A cancel is accepted while the commit is on its way."""
+    with stage.catching("n*.redis", "EVALSHA finish") as wait_caught:
+        job = stage.submit()
+        wait_caught()
+        stage.client.cancel(job)
+    stage.wait_ends()
+
+
+def dies_at_the_manifest(stage: Stage) -> None:
+    """A worker dies when everything but the manifest is stored."""
+    with stage.catching("n*.s3", "PUT manifest") as wait_caught:
+        job = stage.submit()
+        wait_caught()
+        stage.holder(job).worker.take_down()
+    stage.settle()
+    for member in stage.fleet.members:
+        member.worker.bring_up()
+    stage.wait_ends()
+
+
+def dies_at_the_fetch(stage: Stage) -> None:
+    """A worker dies when the prompt has ended and nothing was fetched."""
+    with stage.catching("n*.node", "GET /view") as wait_caught:
+        job = stage.submit()
+        wait_caught()
+        stage.holder(job).worker.kill()
+    stage.wait_ends()
+
+
+def worker_gone(stage: Stage) -> None:
+    """A worker stays away while its node renders on; another one takes the job."""
+    job = stage.submit(workload.sleep(14, nonce=7))
+    gone = stage.wait_rendering(job)
+    gone.worker.take_down()
+    stage.wait_ends()
+    gone.worker.bring_up()
+
+
+def node_gone(stage: Stage) -> None:
+    """A node dies with the prompt."""
+    job = stage.submit(workload.sleep(3, nonce=7))
+    member = stage.wait_rendering(job)
+    stage.evidence.keep_journal(member)
+    member.node.kill()
+    stage.wait_ends()
+
+
+def deaf(stage: Stage) -> None:
+    """Not one message comes over any websocket."""
+    silence = Rule(edge="*.node", request="WS *", fault=Fault.DROP, times=0)
+    with stage.fleet.proxy.under(silence):
+        stage.submit()
+        stage.wait_ends()
+
+
+def flipped(stage: Stage) -> None:
+    """An output arrives with one wrong byte."""
+    flip = Rule(edge="*.node", request="GET /view", fault=Fault.FLIP, after=True)
+    with stage.fleet.proxy.under(flip):
+        stage.submit(workload.sample(seed=11))
+        stage.wait_ends()
+
+
+def lost_message(stage: Stage) -> None:
+    """A message is taken off its list by somebody who dies with it."""
+    lose = Rule(edge="*.redis", request="BRPOP queue message", fault=Fault.CUT)
+    with stage.fleet.proxy.under(lose):
+        stage.submit()
+        stage.wait_ends()
+
+
+def stale_message(stage: Stage) -> None:
+    """A message of the first attempt comes again when the second one waits."""
+    job = stage.submit(workload.fail(nonce=7))
+    record = f"comfyfleet:job:{job}"
+    client = stage.fleet.redis.client
+    wait_until(
+        lambda: client.hget(record, "attempt") == "2" and stage.status(job) == "queued",
+        description="the second attempt waits",
+        within_s=_PATIENCE_S,
+    )
+    queue, priority = client.hmget(record, "queue", "priority")
+    Dispatch(stage.fleet.settings()).send(job, attempt=1, queue=queue, priority=int(priority))
+    stage.wait_ends()
+
+
+def skewed(stage: Stage) -> None:
+    """The clock of one worker is an hour slow."""
+    job = stage.submit(workload.sleep(9, nonce=7))
+    del job
+    stage.wait_ends()
+
+
+SCENARIOS: Final = {
+    story.__name__: story
+    for story in (
+        *(plain, one_by_one, many_at_once, twins, asked_twice, late_commit, late_cancel),
+        *(dies_at_the_manifest, dies_at_the_fetch, worker_gone, node_gone, deaf, flipped),
+        *(lost_message, stale_message, skewed),
+    )
+}
+
+#: Stories in which another node is to take over.
+_OF_TWO: Final = frozenset({"late_commit", "worker_gone", "node_gone", "skewed"})
+
+
+def run_scenario(name: str, folder: Path) -> dict[str, Any]:
+    """Tell one story on a fleet of its own and return the checker's verdict."""
+    options = FleetOptions(
+        directory=folder / "fleet",
+        pools=("default",) * (2 if name in _OF_TWO else 1),
+        skew_s=-3600 if name == "skewed" else 0,
+    )
+    with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:
+        with evidence.client() as client:
+            SCENARIOS[name](Stage(fleet, evidence, client))
+        fleet.proxy.calm()
+        for member in fleet.members:
+            fleet.wait_ready(member)
+        evidence.collect()
+    return {"scenario": name, **summary(evidence.folder)}
