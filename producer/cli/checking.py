@@ -10,14 +10,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from producer.check import STUCK_AFTER, Check
+from producer.checking.check import STUCK_AFTER, Check
+from producer.checking.findings import Finding
+from producer.checking.verify import Verifier
 from producer.cli.jobs import JsonOption
 from producer.cli.output import OUT, Exit, answering, hint, print_json, print_line, size
 from producer.client import Producer
 from producer.contract.jobs import Job
 from producer.contract.settings import load_settings
-from producer.findings import Finding
-from producer.verify import Verifier
 
 
 def check(

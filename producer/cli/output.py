@@ -25,8 +25,11 @@ from producer.contract.errors import (
 )
 from producer.contract.settings import InvalidSettings
 
-#: For tables and tales; plain text when stdout is a pipe, whatever its width.
-OUT: Final = Console(soft_wrap=True, highlight=False)
+#: Columns of a pipe: what reads it wants each line whole.
+_WIDE: Final = 10_000
+
+#: For tables and tales.
+OUT: Final = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 #: For progress, hints and errors.
 ERR: Final = Console(stderr=True, soft_wrap=True, highlight=False)
 

@@ -142,6 +142,9 @@ class NodeStore:
     def _read(self, name: str, record: Mapping[str, str], now_ms: int) -> Node:
         silent_ms = now_ms - int(record["beat_ms"])
         fields: dict[str, Any] = dict(record)
+        if record["state"] not in set(NodeState):
+            # A worker of a newer version; its own word is better than none.
+            fields |= {"state": NodeState.DRAINING, "reason": record["state"]}
         if silent_ms > self._lease_ms and record["state"] != NodeState.OFFLINE:
             fields |= {"state": NodeState.OFFLINE, "reason": f"silent for {silent_ms // 1000} s"}
         return Node(name=name, silent_s=silent_ms / 1000, **fields)

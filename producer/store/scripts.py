@@ -24,6 +24,7 @@ _KEY_NAMES: Final = (
 #: A full Redis takes no new jobs, but those that run must still be able to end.
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"
 _NOT_WHEN_FULL: Final = "#!lua\n"
+_MAKES_JOBS: Final = frozenset({"submit", "retry"})
 
 
 class Scripts:
@@ -50,7 +51,7 @@ class Scripts:
             return script(keys=keys, args=args)
 
     def _load(self, name: str) -> Script:
-        flags = _NOT_WHEN_FULL if name == "submit" else _WHEN_FULL
+        flags = _NOT_WHEN_FULL if name in _MAKES_JOBS else _WHEN_FULL
         text = flags + self._prelude + _text(name)
         return self._scripts.setdefault(name, self._redis.register_script(text))
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.crashes import enumerate_all
+from tests.chaos.mutants import as_json, run_mutants
+from tests.chaos.scenarios import SCENARIOS, run_scenario
 from tests.chaos.storm import StormOptions, run_storm
 
 
@@ -33,7 +35,13 @@ def _parser() -> argparse.ArgumentParser:
     storm.add_argument("--rate", type=float, default=1, help="faults a second")
     enumerate_ = commands.add_parser("enumerate", help="each request cut, each crash point killed")
     enumerate_.set_defaults(run=_enumerate)
-    for command in (storm, enumerate_):
+    scenario = commands.add_parser("scenario", help="one short story")
+    scenario.set_defaults(run=_scenario)
+    scenario.add_argument("name", choices=sorted(SCENARIOS))
+    mutants = commands.add_parser("mutants", help="seeded bugs, each to be caught")
+    mutants.set_defaults(run=_mutants)
+    mutants.add_argument("--only", nargs="*", default=(), help="names of mutants")
+    for command in (storm, enumerate_, scenario, mutants):
         command.add_argument("--json", action="store_true", help="on one line")
         command.add_argument("--keep", type=Path, help="a folder for logs and evidence")
     return parser
@@ -54,6 +62,20 @@ def _enumerate(given: argparse.Namespace) -> int:
         found = enumerate_all(folder)
     _print(found, as_json=given.json)
     return int(found["green"] < found["cases"])
+
+
+def _scenario(given: argparse.Namespace) -> int:
+    with _folder(given.keep) as folder:
+        verdict = run_scenario(given.name, folder)
+    _print(verdict, as_json=given.json)
+    return min(1, verdict["violations"])
+
+
+def _mutants(given: argparse.Namespace) -> int:
+    with _folder(given.keep) as folder:
+        found = as_json(run_mutants(folder, given.only))
+    _print(found, as_json=given.json)
+    return int(found["caught"] < found["mutants"] or found["false_alarms"] > 0)
 
 
 @contextmanager

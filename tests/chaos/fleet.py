@@ -37,6 +37,7 @@ SWEEP_S: Final = 0.2
 PRODUCER: Final = "producer"
 
 _START_S: Final = 60.0
+_SKEW: Final = Path(__file__).with_name("skew")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ class FleetOptions:
 
     Args:
         pools: one for each node.
+        skew_s: how much the clocks of all workers go wrong.
         settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
     """
 
@@ -53,6 +55,7 @@ class FleetOptions:
     step_seconds: float = 0.005
     load_seconds: float = 0.02
     lease_s: float = LEASE_S
+    skew_s: float = 0
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -180,7 +183,7 @@ class ChaosFleet:
                 *(sys.executable, "-P", "-m", "worker", "--name", name, "--pool", pool),
                 *("--comfyui", f"http://127.0.0.1:{self._ports[f'{name}.node']}"),
             ),
-            environment=self.environment(name),
+            environment={**self.environment(name), **self._skew()},
             directory=self._directory,
             log=self.logs / f"worker-{name}.log",
         )
@@ -188,6 +191,14 @@ class ChaosFleet:
             undo.callback(process.end)
             process.start()
         return Member(name, pool, url, node, worker)
+
+    def _skew(self) -> dict[str, str]:
+        if not self.options.skew_s:
+            return {}
+        return {
+            "PYTHONPATH": os.pathsep.join((str(_SKEW), str(TREE))),
+            "CHAOS_SKEW_S": str(self.options.skew_s),
+        }
 
     def open_edges(self, who: str) -> None:
         """Open edges to Redis and S3 for one who is called so."""

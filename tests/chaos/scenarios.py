@@ -173,7 +173,7 @@ def dies_at_the_fetch(stage: Stage) -> None:
 
 def worker_gone(stage: Stage) -> None:
     """A worker stays away while its node renders on; another one takes the job."""
-    job = stage.submit(workload.sleep(14, nonce=7))
+    job = stage.submit(workload.sleep(9, nonce=7))
     gone = stage.wait_rendering(job)
     gone.worker.take_down()
     stage.wait_ends()
@@ -229,9 +229,8 @@ def stale_message(stage: Stage) -> None:
 
 
 def skewed(stage: Stage) -> None:
-    """The clock of one worker is an hour slow."""
-    job = stage.submit(workload.sleep(9, nonce=7))
-    del job
+    """The clocks of all workers are an hour slow, that of Redis is right."""
+    stage.submit(workload.sleep(9, nonce=7))
     stage.wait_ends()
 
 
@@ -245,7 +244,7 @@ SCENARIOS: Final = {
 }
 
 #: Stories in which another node is to take over.
-_OF_TWO: Final = frozenset({"late_commit", "worker_gone", "node_gone", "skewed"})
+_OF_TWO: Final = frozenset({"late_commit", "worker_gone", "skewed"})
 
 
 def run_scenario(name: str, folder: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producer.check import Check
+from producer.checking.check import Check
 
 
 def check(led, *, repair=False, objects=False, **options):

@@ -13,11 +13,11 @@ from threading import Timer
 
 import pytest
 
+from producer.checking.findings import Kind
 from producer.contract.catalog import Catalog, GraphNodeClass
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Needs, node_queue
-from producer.findings import Kind
 from producer.store import keys
 from producer.store.audit import Audit
 from producer.store.node_store import NodeStore

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from producer.check import Check
-from producer.findings import Kind
+from producer.checking.check import Check
+from producer.checking.findings import Kind
 from producer.store import keys
 from tests.integration.checks import check
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from producer.checking.verify import Verifier
 from producer.contract.errors import BucketMissing, StorageUnreachable
 from producer.store import keys
-from producer.verify import Verifier
 
 STATUS = Path("/proc/self/status")
 
@@ -127,7 +127,7 @@ MEASURE = """
 import json, sys
 from pathlib import Path
 from producer.contract.settings import Settings
-from producer.verify import Verifier
+from producer.checking.verify import Verifier
 
 def peak_kib():
     [line] = [l for l in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in l]

@@ -35,7 +35,7 @@ if shun and string.find(shun, ' ' .. ARGV[3] .. ' ', 1, true) and now_ms() - ton
     return {'shunned', ''}
 end
 unindex_queued(job, id)
-redis.call('HDEL', job, 'waiting_for', 'suspect')
+redis.call('HDEL', job, 'waiting_for', 'suspect', 'retry_at_ms')
 redis.call('HSETNX', job, 'started_ms', now_ms())
 redis.call('HSET', job, 'node', ARGV[3], 'worker', ARGV[4], 'claim', ARGV[7], 'prompt_id', ARGV[6],
     'phase', 'preparing', 'at:preparing', now_ms())

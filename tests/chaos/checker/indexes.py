@@ -1,4 +1,4 @@
-"""Counters, indexes and leftovers: I12, I18 and I20."""
+"""Counters, indexes and leftovers: I12 and I18."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ def check_indexes(history: History) -> Iterator[Violation]:
     yield from _index_entries(history)
     yield from _objects(history)
     yield from _leftovers(history)
-    yield from _progress_of_all(history)
 
 
 def _counts(history: History) -> Iterator[Violation]:
@@ -67,14 +66,3 @@ def _leftovers(history: History) -> Iterator[Violation]:
     for node, prompts in history.leftovers.get("queues", {}).items():
         for prompt in prompts:
             yield Violation("I18", "", f"prompt {prompt} is left in the queue of {node}")
-
-
-def _progress_of_all(history: History) -> Iterator[Violation]:
-    """No tier starves: of each that was asked for, some job came to its end."""
-    asked, ended = set(), set()
-    for record in history.jobs.values():
-        asked.add(record.spec.get("tier"))
-        if record.status in TERMINAL:
-            ended.add(record.spec.get("tier"))
-    for tier in asked - ended:
-        yield Violation("I20", "", f"not one job of tier {tier} came to an end")

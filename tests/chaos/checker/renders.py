@@ -43,7 +43,7 @@ def _again(job: str, prompts: list[dict[str, Any]]) -> Iterator[Violation]:
         if prompt["prompt_id"] in ended:
             story = f"the prompt of attempt {prompt['attempt']} ran again on {prompt['node']}"
             yield Violation("I10", job, story)
-        if prompt["outcome"] == "success":
+        if prompt["outcome"] is not None:
             ended.add(prompt["prompt_id"])
 
 

@@ -12,8 +12,9 @@ from tests.chaos.checker.history import History, Violation
 from tests.chaos.checker.indexes import check_indexes
 from tests.chaos.checker.moves import check_moves
 from tests.chaos.checker.renders import check_renders, extra_renders
+from tests.chaos.checker.waits import check_waits
 
-CHECKS = (check_fates, check_moves, check_artifacts, check_renders, check_indexes)
+CHECKS = (check_fates, check_moves, check_artifacts, check_renders, check_indexes, check_waits)
 
 
 def check(history: History) -> list[Violation]:

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
-from producer.census import Census, Waiting
+from producer.checking.census import Census, Waiting
+from producer.checking.findings import Finding, Kind
 from producer.contract.catalog import Catalog
 from producer.contract.nodes import Node, NodeState
 from producer.contract.queues import Needs, pinned_node
-from producer.findings import Finding, Kind
 from producer.store.audit import Audit
 from producer.store.node_store import NodeStore
 

@@ -8,10 +8,10 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
+from producer.checking.findings import Finding, Kind
 from producer.contract.errors import ObjectMissing
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobStatus
-from producer.findings import Finding, Kind
 from producer.storage.inventory import Inventory, JobObject
 from producer.storage.object_keys import manifest_key
 from producer.store.audit import Audit

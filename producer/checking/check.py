@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
-from producer.census import Census
+from producer.checking.census import Census
+from producer.checking.findings import Finding, Kind
+from producer.checking.object_check import ObjectCheck
+from producer.checking.queue_check import QueueCheck
 from producer.contract.ids import JobId
 from producer.contract.settings import Settings
-from producer.findings import Finding, Kind
-from producer.object_check import ObjectCheck
-from producer.queue_check import QueueCheck
 from producer.storage.inventory import Inventory
 from producer.store.audit import Audit, Index
 from producer.store.connection import connect

@@ -1,0 +1,117 @@
+"""Seeded bugs: small changes to a copy of the product, each of which the checker must catch.
+
+What no mutant can break is not proved by the other tests either.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.chaos.fleet import TREE
+from tests.chaos.mutations import MUTANTS, Mutant
+
+_COPIED: Final = ("producer", "worker", "infra", "tests", "celery_config.py")
+_LONGEST_S: Final = 150
+
+
+@dataclass(frozen=True)
+class Caught:
+    """What came of one mutant; the unchanged product is one, too, called `none`."""
+
+    mutant: str
+    scenario: str
+    expected: str
+    found: dict[str, int]
+    evidence: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it was caught by the invariant it breaks; the unchanged product by none."""
+        return self.expected in self.found if self.expected else not self.found
+
+
+def run_mutants(folder: Path, names: Iterable[str] = ()) -> list[Caught]:
+    """Run every mutant, or those named, and the unchanged product in the same scenarios."""
+    wanted = [mutant for mutant in MUTANTS if mutant.name in names or not names]
+    rows = [
+        _tell(_copy(folder / "unchanged"), folder, scenario, mutant="none", expected="")
+        for scenario in dict.fromkeys(mutant.scenario for mutant in wanted)
+    ]
+    for number, mutant in enumerate(wanted):
+        tree = _copy(folder / f"mutant-{number}")
+        apply(mutant, tree)
+        rows.append(
+            _tell(tree, folder, mutant.scenario, mutant=mutant.name, expected=mutant.invariant)
+        )
+        shutil.rmtree(tree)
+    return rows
+
+
+def apply(mutant: Mutant, tree: Path) -> None:
+    """Change the product in *tree*.
+
+    Raises:
+        ValueError: the lines to change are not there any more, or not only once.
+    """
+    for edit in mutant.edits:
+        path = tree / edit.path
+        text = path.read_text("utf-8")
+        if text.count(edit.old) != 1:
+            times = text.count(edit.old)
+            raise ValueError(f"{mutant.name}: {edit.path} has {times} times {edit.old!r}")
+        path.write_text(text.replace(edit.old, edit.new), "utf-8")
+
+
+def as_json(rows: Iterable[Caught]) -> dict[str, Any]:
+    """Return the rows, and how many mutants were caught."""
+    rows = list(rows)
+    return {
+        "mutants": sum(bool(row.expected) for row in rows),
+        "caught": sum(bool(row.expected) and row.is_right for row in rows),
+        "false_alarms": sum(not row.expected and not row.is_right for row in rows),
+        "rows": [{**vars(row), "right": row.is_right} for row in rows],
+    }
+
+
+def _copy(target: Path) -> Path:
+    if target.exists():
+        return target
+    target.mkdir(parents=True)
+    for name in _COPIED:
+        source = TREE / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "recordings")
+            shutil.copytree(source, target / name, ignore=ignored)
+        else:
+            shutil.copy(source, target / name)
+    return target
+
+
+def _tell(tree: Path, folder: Path, scenario: str, *, mutant: str, expected: str) -> Caught:
+    kept = folder / f"evidence-{mutant.replace(' ', '-')}-{scenario}"
+    command = (sys.executable, "-m", "tests.chaos", "scenario", scenario, "--json")
+    try:
+        done = subprocess.run(
+            (*command, "--keep", str(kept)),
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_S,
+            check=False,
+        )
+        verdict = json.loads(done.stdout.splitlines()[-1])
+    except (subprocess.TimeoutExpired, ValueError, IndexError) as exc:
+        return Caught(mutant, scenario, expected, {"no verdict": 1}, repr(exc))
+    found = verdict["found"]
+    evidence = next((v["evidence"] for v in found if v["invariant"] == expected), str(found[:1]))
+    shutil.rmtree(kept, ignore_errors=True)
+    return Caught(mutant, scenario, expected, verdict["by_invariant"], evidence)
