@@ -14,7 +14,7 @@ from producer.contract.jobs import Artifact, Job, Phase
 from producer.contract.links import ancestors
 from producer.storage.object_keys import artifact_key, extension_of, manifest_key
 from producer.storage.object_store import ObjectStore
-from producer.store.job_store import Commit, JobStore
+from producer.store.attempts import AttemptStore, Commit
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, OutputFile
 from worker.comfyui.outputs import Spooled, fetch_output
@@ -36,7 +36,7 @@ class Delivery:
     prefix: str
     comfyui: ComfyUI
     objects: ObjectStore
-    store: JobStore
+    store: AttemptStore
     patience: Patience
 
     def deliver(

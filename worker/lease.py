@@ -16,7 +16,7 @@ from threading import Event, Lock, Thread
 
 from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.ids import JobId
-from producer.store.job_store import Hold
+from producer.store.attempts import Hold
 from producer.store.node_store import NodeStore
 
 _log = logging.getLogger(__name__)

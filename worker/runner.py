@@ -21,7 +21,8 @@ from producer.contract.ids import JobId, prompt_id
 from producer.contract.jobs import Job, Phase
 from producer.contract.outputs import cut, output_graph_nodes
 from producer.contract.params import set_params
-from producer.store.job_store import Hold, JobStore, Shunned
+from producer.store.attempts import Hold, Shunned
+from producer.store.job_store import JobStore
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry
 from worker.comfyui.inputs import InputCarrier

@@ -10,7 +10,7 @@ from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, NodeError
 from producer.contract.jobs import Job
 from producer.dispatch import Dispatch
-from producer.store.job_store import JobStore
+from producer.store.attempts import AttemptStore
 from worker.comfyui.client import ComfyUI
 from worker.departure import Stopping
 from worker.lease import Lease
@@ -36,7 +36,7 @@ class Settler:
         self,
         node: str,
         *,
-        store: JobStore,
+        store: AttemptStore,
         dispatch: Dispatch,
         comfyui: ComfyUI,
         patience: Patience,

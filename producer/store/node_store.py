@@ -12,8 +12,8 @@ from producer.contract.errors import NodeNameTaken
 from producer.contract.ids import JobId
 from producer.contract.nodes import Node, NodeState
 from producer.store import keys
+from producer.store.attempts import Hold
 from producer.store.connection import translated
-from producer.store.job_store import Hold
 from producer.store.records import flat, to_ms
 from producer.store.scripts import Scripts
 

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.checker.verdict import summary
 from tests.chaos.crashes import enumerate_all
 from tests.chaos.mutants import as_json, run_mutants
+from tests.chaos.plain import compare
 from tests.chaos.scenarios import SCENARIOS, run_scenario
 from tests.chaos.storm import StormOptions, run_storm
 
@@ -29,10 +31,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     storm = commands.add_parser("storm", help="mixed jobs under faults of every family")
     storm.set_defaults(run=_storm)
-    storm.add_argument("--seed", type=int, default=1)
-    storm.add_argument("--jobs", type=int, default=1000)
-    storm.add_argument("--minutes", type=float, default=4)
-    storm.add_argument("--rate", type=float, default=1, help="faults a second")
+    both = commands.add_parser("compare", help="the same storm over a plain Celery task")
+    both.set_defaults(run=_compare)
+    for command in (storm, both):
+        command.add_argument("--seed", type=int, default=1)
+        command.add_argument("--jobs", type=int, default=1000)
+        command.add_argument("--minutes", type=float, default=4, help="at most")
+        command.add_argument("--rate", type=float, default=1, help="faults a second")
+    check = commands.add_parser("check", help="judge a folder of evidence")
+    check.set_defaults(run=_check)
+    check.add_argument("folder", type=Path)
     enumerate_ = commands.add_parser("enumerate", help="each request cut, each crash point killed")
     enumerate_.set_defaults(run=_enumerate)
     scenario = commands.add_parser("scenario", help="one short story")
@@ -41,20 +49,37 @@ def _parser() -> argparse.ArgumentParser:
     mutants = commands.add_parser("mutants", help="seeded bugs, each to be caught")
     mutants.set_defaults(run=_mutants)
     mutants.add_argument("--only", nargs="*", default=(), help="names of mutants")
-    for command in (storm, enumerate_, scenario, mutants):
+    for command in (storm, both, enumerate_, scenario, mutants, check):
         command.add_argument("--json", action="store_true", help="on one line")
         command.add_argument("--keep", type=Path, help="a folder for logs and evidence")
     return parser
 
 
 def _storm(given: argparse.Namespace) -> int:
-    options = StormOptions(
-        seed=given.seed, jobs=given.jobs, minutes=given.minutes, faults_per_s=given.rate
-    )
     with _folder(given.keep) as folder:
-        verdict = run_storm(options, folder)
+        verdict = run_storm(_options(given), folder)
     _print(verdict, as_json=given.json)
     return min(1, verdict["violations"])
+
+
+def _compare(given: argparse.Namespace) -> int:
+    with _folder(given.keep) as folder:
+        both = compare(_options(given), folder)
+    _print(both, as_json=given.json)
+    ours = both["comfyfleet"]
+    return min(1, ours["lost"] + ours["stuck"] + ours["duplicate_commits"])
+
+
+def _check(given: argparse.Namespace) -> int:
+    verdict = summary(given.folder)
+    _print(verdict, as_json=given.json)
+    return min(1, verdict["violations"])
+
+
+def _options(given: argparse.Namespace) -> StormOptions:
+    return StormOptions(
+        seed=given.seed, jobs=given.jobs, minutes=given.minutes, faults_per_s=given.rate
+    )
 
 
 def _enumerate(given: argparse.Namespace) -> int:

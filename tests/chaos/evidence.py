@@ -81,12 +81,13 @@ class Evidence:
         collect_redis(self._fleet.redis.url, self.folder / "redis.json")
         with self._fleet.s3.client() as s3:
             collect_objects(s3, BUCKET, self.folder / "objects.jsonl")
-        _write_lines(self.folder / "prompts.jsonl", self._noted_prompts())
+        _write_lines(self.folder / "prompts.jsonl", self.prompts())
         _write_lines(self.folder / "faults.jsonl", self.faults())
         leftovers = {"spool": self._spooled(), "queues": self._queued_on_nodes()}
         (self.folder / "leftovers.json").write_text(json.dumps(leftovers))
 
-    def _noted_prompts(self) -> list[dict[str, Any]]:
+    def prompts(self) -> list[dict[str, Any]]:
+        """Return every execution that the kept journals tell of."""
         return [
             {**prompt, "node": node, "boot": boot}
             for (node, boot), prompts in self._prompts.items()

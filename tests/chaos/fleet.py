@@ -47,6 +47,7 @@ class FleetOptions:
     Args:
         pools: one for each node.
         skew_s: how much the clocks of all workers go wrong.
+        worker_command: what to run in the place of our worker, after the interpreter.
         settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
     """
 
@@ -56,6 +57,7 @@ class FleetOptions:
     load_seconds: float = 0.02
     lease_s: float = LEASE_S
     skew_s: float = 0
+    worker_command: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -92,8 +94,9 @@ class ChaosFleet:
             self._start_servers(undo)
             for number, pool in enumerate(self.options.pools, start=1):
                 self.members.append(self._start_member(f"n{number}", pool, undo))
-            for member in self.members:
-                self.wait_ready(member, within_s=_START_S)
+            if not self.options.worker_command:
+                for member in self.members:
+                    self.wait_ready(member, within_s=_START_S)
             self._undo = undo.pop_all()
         return self
 
@@ -177,13 +180,11 @@ class ChaosFleet:
             ),
             self.logs / f"{name}.log",
         )
+        comfyui = f"http://127.0.0.1:{self._ports[f'{name}.node']}"
         worker = KeptProcess(
             f"worker-{name}",
-            (
-                *(sys.executable, "-P", "-m", "worker", "--name", name, "--pool", pool),
-                *("--comfyui", f"http://127.0.0.1:{self._ports[f'{name}.node']}"),
-            ),
-            environment={**self.environment(name), **self._skew()},
+            self._worker_command(name, pool, comfyui),
+            environment={**self.environment(name), **self._skew(), "CHAOS_NODE": comfyui},
             directory=self._directory,
             log=self.logs / f"worker-{name}.log",
         )
@@ -191,6 +192,12 @@ class ChaosFleet:
             undo.callback(process.end)
             process.start()
         return Member(name, pool, url, node, worker)
+
+    def _worker_command(self, name: str, pool: str, comfyui: str) -> tuple[str, ...]:
+        if self.options.worker_command:
+            return (sys.executable, "-P", *self.options.worker_command, f"--hostname={name}@%h")
+        place = ("--name", name, "--pool", pool, "--comfyui", comfyui)
+        return (sys.executable, "-P", "-m", "worker", *place)
 
     def _skew(self) -> dict[str, str]:
         if not self.options.skew_s:

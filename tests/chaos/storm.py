@@ -7,10 +7,12 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import redis
 
@@ -31,27 +33,45 @@ _OPEN: Final = 60
 _SUBMITTERS: Final = 3
 _CANCELLED: Final = 0.03
 _ASKED_TWICE: Final = 0.05
-#: After the faults: the longest wait between two attempts is a minute, s.
-QUIET_S: Final = 180.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class StormOptions:
-    """How long and how hard; it ends at whichever of *jobs* and *minutes* comes first."""
+    """How long and how hard; it ends at whichever of *jobs* and *minutes* comes first.
+
+    Args:
+        quiet_s: how long to wait after the faults. The longest pause between two attempts at a
+            job is a minute.
+    """
 
     seed: int
     jobs: int
     minutes: float
     faults_per_s: float = 1.0
+    quiet_s: float = 180.0
+
+
+class Side(Protocol):
+    """One of the two that may be stormed: the product, or a plain Celery task."""
+
+    def client(self) -> AbstractContextManager[Any]:
+        """Return what has `submit`, `submit_surely` and `cancel`."""
+
+    def ended(self, jobs: Sequence[str]) -> set[str]:
+        """Return those of the jobs that have ended; raises `redis.RedisError`."""
+
+    def wait_well(self) -> None:
+        """Wait until every worker takes work again."""
 
 
 class Storm:
     """One storm over one fleet."""
 
-    def __init__(self, options: StormOptions, fleet: ChaosFleet, evidence: Evidence) -> None:
+    def __init__(
+        self, options: StormOptions, fleet: ChaosFleet, evidence: Evidence, side: Side
+    ) -> None:
         self._options = options
-        self._fleet = fleet
-        self._evidence = evidence
+        self._side = side
         self._faults = Faults(fleet, evidence)
         self._deadline = time.monotonic() + 60 * options.minutes
         self._handed_in = threading.Event()
@@ -65,7 +85,7 @@ class Storm:
         watching = threading.Thread(target=self._watch, name="open jobs", daemon=True)
         raging.start()
         watching.start()
-        with self._evidence.client() as client:
+        with self._side.client() as client:
             submitters = [
                 threading.Thread(target=self._submit_all, args=(client, number))
                 for number in range(_SUBMITTERS)
@@ -127,24 +147,42 @@ class Storm:
     def _forget_ended(self) -> None:
         with self._lock:
             jobs = list(self._open)
-        try:
-            with self._fleet.redis.client.pipeline(transaction=False) as pipe:
-                for job in jobs:
-                    pipe.hget(f"comfyfleet:job:{job}", "status")
-                found = pipe.execute()
-        except redis.RedisError:
-            return
-        ended = {job for job, status in zip(jobs, found, strict=True) if status in TERMINAL}
-        with self._lock:
-            self._open -= ended
+        with suppress(redis.RedisError):
+            ended = self._side.ended(jobs)
+            with self._lock:
+                self._open -= ended
 
     def _wait_quiet(self) -> float:
         began = time.monotonic()
-        while self._open and time.monotonic() - began < QUIET_S:
+        while self._open and time.monotonic() - began < self._options.quiet_s:
             time.sleep(0.2)
+        self._side.wait_well()
+        return time.monotonic() - began
+
+
+class Product:
+    """Our own side of a storm."""
+
+    def __init__(self, fleet: ChaosFleet, evidence: Evidence) -> None:
+        self._fleet = fleet
+        self._evidence = evidence
+
+    def client(self) -> JournalingClient:
+        """Return a client that keeps the journal."""
+        return self._evidence.client()
+
+    def ended(self, jobs: Sequence[str]) -> set[str]:
+        """Return those of the jobs that have ended."""
+        with self._fleet.redis.client.pipeline(transaction=False) as pipe:
+            for job in jobs:
+                pipe.hget(f"comfyfleet:job:{job}", "status")
+            found = pipe.execute()
+        return {job for job, status in zip(jobs, found, strict=True) if status in TERMINAL}
+
+    def wait_well(self) -> None:
+        """Wait until every worker takes work again."""
         for member in self._fleet.members:
             self._fleet.wait_ready(member, within_s=60)
-        return time.monotonic() - began
 
 
 def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
@@ -155,7 +193,7 @@ def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
         ChaosFleet(FleetOptions(directory=directory, pools=("default",) * NODES)) as fleet,
         Evidence(fleet, folder / "evidence") as evidence,
     ):
-        quiet_s = Storm(options, fleet, evidence).run()
+        quiet_s = Storm(options, fleet, evidence, Product(fleet, evidence)).run()
         evidence.collect()
     faults = Counter(fault["kind"] for fault in evidence.faults())
     return {

@@ -17,7 +17,8 @@ from producer.contract.queues import Needs, Tier
 from producer.contract.settings import Settings
 from producer.contract.submissions import Submission
 from producer.storage.object_keys import artifact_key, manifest_key
-from producer.store.job_store import Hold, JobStore
+from producer.store.attempts import Hold
+from producer.store.job_store import JobStore
 from tests.graphs import sleeping
 
 WORKER = "gpu-01:test"

@@ -24,7 +24,8 @@ from producer.contract.jobs import JobError, JobStatus, sources_of
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
 from producer.store import keys
-from producer.store.job_store import Cancelled, Commit, Hold, JobStore
+from producer.store.attempts import Commit, Hold
+from producer.store.job_store import Cancelled, JobStore
 from producer.store.node_store import NodeStore
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
