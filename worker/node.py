@@ -119,6 +119,13 @@ class NodeAgent:
             else:
                 return
 
+    def learn(self) -> None:
+        """Find out what the node can run, for jobs that were taken back before all else."""
+        try:
+            self.catalog = Catalog.from_object_info(self._comfyui.object_info())
+        except NodeError as exc:
+            _log.warning("node %s does not say what it can run: %s", self.identity.name, exc)
+
     def start(self) -> None:
         """Begin to look after the node."""
         self._thread.start()

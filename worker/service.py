@@ -259,6 +259,7 @@ class NodeWorker:
         taken = self._sweeps.take_back(self.options.name, worker=self._boot_id, lease=self._lease)
         if taken:
             crashpoint("jobs.taken_back")
+            self._agent.learn()
         for job_id, _ in taken:
             self._taken_back.submit(self._resume, job_id, GATE.begin())
 
