@@ -7,7 +7,7 @@ import shlex
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Thread
@@ -256,10 +256,11 @@ class NodeAgent:
     def _may_take(self) -> bool:
         return self._health.may_take and self._breaker.reason is None
 
-    def has_ready_neighbour(self) -> bool:
+    def has_ready_neighbour(self, *, besides: Collection[str] = ()) -> bool:
+        """Tell whether another node of the pool, none of *besides*, could take a job."""
         return any(
             node.pool == self.identity.pool
-            and node.name != self.identity.name
+            and node.name not in {self.identity.name, *besides}
             and node.state is NodeState.READY
             for node in self._nodes.nodes()
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,8 +64,8 @@ class Neighbours(Protocol):
     def praise(self) -> None:
         """Hear that a job succeeded."""
 
-    def has_ready_neighbour(self) -> bool:
-        """Tell whether another node of the pool could take a job."""
+    def has_ready_neighbour(self, *, besides: Collection[str] = ()) -> bool:
+        """Tell whether another node of the pool, none of *besides*, could take a job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +113,8 @@ class Runner:
         )
         try:
             return claim(courtesy=_COURTESY)
-        except Shunned:
-            if not self.standing.has_ready_neighbour():
+        except Shunned as exc:
+            if not self.standing.has_ready_neighbour(besides=exc.nodes):
                 return claim()
             self.store.pass_on(job_id, attempt=attempt, wait=_PASSED_ON)
             return None

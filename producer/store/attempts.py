@@ -36,7 +36,15 @@ class Hold:
 
 
 class Shunned(Exception):
-    """The job failed on this node before, and others may have it first."""
+    """The job failed on this node before, and others may have it first.
+
+    Args:
+        nodes: where it failed.
+    """
+
+    def __init__(self, nodes: frozenset[str]) -> None:
+        super().__init__(nodes)
+        self.nodes = nodes
 
 
 class Commit(StrEnum):
@@ -102,7 +110,7 @@ class AttemptStore:
             ],
         )
         if outcome == "shunned":
-            raise Shunned
+            raise Shunned(frozenset(reply.split()))
         return job_of(job_id, pairs(reply)) if outcome == "claimed" else None
 
     def pass_on(self, job_id: JobId, *, attempt: int, wait: timedelta) -> None:

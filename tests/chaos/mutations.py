@@ -111,6 +111,12 @@ MUTANTS: Final = (
             "def _check_crc(kind: bytes, computed: int, written: bytes) -> None:\n",
             "def _check_crc(kind: bytes, computed: int, written: bytes) -> None:\n    return\n",
         ),
+        (
+            "worker/comfyui/formats/png.py",
+            '        if kind == b"IDAT":\n            into_pixels(piece)\n',
+            "",
+        ),
+        ("worker/comfyui/formats/png.py", "    pixels.finish()\n", ""),
     ),
     _mutant(
         "claim whatever the attempt",

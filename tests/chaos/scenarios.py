@@ -75,8 +75,7 @@ class Stage:
     @contextmanager
     def catching(self, edge: str, request: str) -> Iterator[Callable[[], None]]:
         """Keep the next such request on its way for the block; yield how to wait for it."""
-        rule = Rule(edge=edge, request=request, fault=Fault.SWALLOW)
-        with self.fleet.proxy.under(rule) as number:
+        with self.under(Rule(edge=edge, request=request, fault=Fault.SWALLOW)) as number:
 
             def wait_caught() -> None:
                 wait_until(
@@ -86,6 +85,13 @@ class Stage:
                 )
 
             yield wait_caught
+
+    @contextmanager
+    def under(self, rule: Rule) -> Iterator[int]:
+        """Keep a rule in force for the block, and note that it was."""
+        noted = self.evidence.fault(f"connection: {rule.request} {rule.fault}", "all")
+        with noted, self.fleet.proxy.under(rule) as number:
+            yield number
 
     def settle(self) -> None:
         """Leave time for what must not happen."""
@@ -136,7 +142,7 @@ def late_commit(stage: Stage) -> None:
         wait_caught()
         edge = f"{stage.holder(job).name}.redis"
         silence = Rule(edge=edge, request="EVALSHA renew", fault=Fault.SWALLOW, times=0)
-        with stage.fleet.proxy.under(silence):
+        with stage.under(silence):
             stage.wait_ends()
     stage.settle()
 
@@ -175,9 +181,10 @@ def worker_gone(stage: Stage) -> None:
     """A worker stays away while its node renders on; another one takes the job."""
     job = stage.submit(workload.sleep(9, nonce=7))
     gone = stage.wait_rendering(job)
-    gone.worker.take_down()
-    stage.wait_ends()
-    gone.worker.bring_up()
+    with stage.evidence.fault("worker down", gone.name):
+        gone.worker.take_down()
+        stage.wait_ends()
+        gone.worker.bring_up()
 
 
 def node_gone(stage: Stage) -> None:
@@ -185,14 +192,15 @@ def node_gone(stage: Stage) -> None:
     job = stage.submit(workload.sleep(3, nonce=7))
     member = stage.wait_rendering(job)
     stage.evidence.keep_journal(member)
-    member.node.kill()
-    stage.wait_ends()
+    with stage.evidence.fault("node killed", member.name):
+        member.node.kill()
+        stage.wait_ends()
 
 
 def deaf(stage: Stage) -> None:
     """Not one message comes over any websocket."""
     silence = Rule(edge="*.node", request="WS *", fault=Fault.DROP, times=0)
-    with stage.fleet.proxy.under(silence):
+    with stage.under(silence):
         stage.submit()
         stage.wait_ends()
 
@@ -200,7 +208,7 @@ def deaf(stage: Stage) -> None:
 def flipped(stage: Stage) -> None:
     """An output arrives with one wrong byte."""
     flip = Rule(edge="*.node", request="GET /view", fault=Fault.FLIP, after=True)
-    with stage.fleet.proxy.under(flip):
+    with stage.under(flip):
         stage.submit(workload.sample(seed=11))
         stage.wait_ends()
 
@@ -208,7 +216,7 @@ def flipped(stage: Stage) -> None:
 def lost_message(stage: Stage) -> None:
     """A message is taken off its list by somebody who dies with it."""
     lose = Rule(edge="*.redis", request="BRPOP queue message", fault=Fault.CUT)
-    with stage.fleet.proxy.under(lose):
+    with stage.under(lose):
         stage.submit()
         stage.wait_ends()
 

@@ -9,7 +9,8 @@
 -- ARGV[9]  ms for which a node where the job failed before is asked to leave it to others (0 = none)
 -- ARGV[10] newest version of records that the caller understands
 --
--- Returns {'claimed', {field, value, ...}}, {'refused', status ('' = no such job)} or {'shunned', ''}.
+-- Returns {'claimed', {field, value, ...}}, {'refused', status ('' = no such job)} or
+-- {'shunned', ' node node '}: the nodes where it failed.
 local job, id = KEYS[1], ARGV[1]
 local status, attempt, token, start_by, started =
     unpack(redis.call('HMGET', job, 'status', 'attempt', 'claim', 'start_by_ms', 'started_ms'))
@@ -32,7 +33,7 @@ if not started and tonumber(start_by) <= now_ms() then
 end
 local shun, queued = unpack(redis.call('HMGET', job, 'shun', 'queued_ms'))
 if shun and string.find(shun, ' ' .. ARGV[3] .. ' ', 1, true) and now_ms() - tonumber(queued) < tonumber(ARGV[9]) then
-    return {'shunned', ''}
+    return {'shunned', shun}
 end
 unindex_queued(job, id)
 redis.call('HDEL', job, 'waiting_for', 'suspect', 'retry_at_ms')

@@ -60,11 +60,12 @@ def _side_by_side(history: History, job: str, prompts: list[dict[str, Any]]) -> 
 
 
 def _is_excused(history: History, older: dict[str, Any], newer: dict[str, Any]) -> bool:
-    """Tell whether a fault kept the fleet from interrupting *older*."""
+    """Tell whether a fault kept the fleet from interrupting *older*; a lost worker does not."""
     begin = newer["started_ms"] / 1000 - _EXCUSES_S
     end = older["ended_ms"] / 1000
     return any(
         fault["target"] in {older["node"], "all"}
+        and not fault["kind"].startswith("worker")
         and fault["from"] <= end
         and fault["until"] + _EXCUSES_S >= begin
         for fault in history.faults
