@@ -168,9 +168,19 @@ class NodeAgent:
         _log.warning("node %s is %s: %s", self.identity.name, self._health.standing, reason)
         self.look_soon()
 
+    def doubt(self) -> None:
+        """Hear that a file came damaged; it is fetched again, and nothing is taken meanwhile.
+
+        Renders shorter than a fetch would else be wasted by the dozen. The verdict on the job, or
+        the next look, opens the gate again.
+        """
+        self._on_state(False)  # noqa: FBT003
+
     def praise(self) -> None:
         """Hear that a job succeeded here."""
         self._health.success()
+        if not self._stopped.is_set():
+            self._on_state(self._said[0] is NodeState.READY and self._may_take)
 
     def serves(self, queue: str, needs: Needs) -> bool:
         """Tell whether the node can run every job of *queue*."""

@@ -46,11 +46,15 @@ class Patience:
 
     Args:
         breaker: hears of every failure and success of the store.
+        on_damage: called whenever a file has come damaged, or not at all.
     """
 
-    def __init__(self, breaker: StoreBreaker, departure: Departure) -> None:
+    def __init__(
+        self, breaker: StoreBreaker, departure: Departure, *, on_damage: Callable[[], None]
+    ) -> None:
         self._breaker = breaker
         self._departure = departure
+        self._on_damage = on_damage
 
     def until_served(self, ask: Callable[[], _Answer], lease: Lease) -> _Answer:
         """Ask S3 until it serves, however long that takes.
@@ -102,7 +106,11 @@ class Patience:
 
         def tried() -> _Answer:
             self._check(lease)
-            return fetch()
+            try:
+                return fetch()
+            except NodeError:
+                self._on_damage()
+                raise
 
         return Retrying(
             retry=retry_if_exception_type(NodeError),

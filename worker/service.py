@@ -135,7 +135,7 @@ class NodeWorker:
             on_state=lambda ready: GATE.set_ready(ready=ready),
             on_catalog=self._look_at_queues,
         )
-        patience = Patience(breaker, self._departure)
+        patience = Patience(breaker, self._departure, on_damage=self._agent.doubt)
         self._runner = Runner(
             place=Place(
                 node=options.name,

@@ -115,3 +115,20 @@ def test_a_zombie_costs_three_attempts_at_most_and_returns_when_well(fleet, stac
     wait_until(lambda: state_of(fleet, node) is NodeState.READY, description="back", within_s=40)
     again = fleet.wait(fleet.submit(sleeping(0.1), pin=node.name).id, timeout=PATIENCE)
     assert again.attempt == 1
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"on": "GET /view", "do": "flip", "count": 0},
+        {"on": "* /*", "do": "vanish", "count": 0, "for_s": 2, "every_s": 4},
+    ],
+    ids=["corrupts", "flaps"],
+)
+def test_a_node_that_corrupts_or_flaps_costs_three_attempts_at_most(fleet, first, rule):
+    _, script = first
+    script(rule)
+    jobs = [fleet.submit(sleeping(0.3)) for _ in range(8)]
+    done = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+    assert sum(len(job.attempts) for job in done) <= 3
+    assert {job.charged_attempts for job in done} == {0}

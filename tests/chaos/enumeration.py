@@ -31,8 +31,8 @@ LANES: Final = 6
 
 T = TypeVar("T")
 
-#: How long the idle fleet is watched: what it says then is chatter. kombu's is the rarest, 10 s.
-_IDLE_S: Final = 11.0
+#: How long the idle fleet is watched: what it says then is chatter, s.
+_IDLE_S: Final = 6.0
 #: How long a rule for chatter waits for it, s.
 _CHATTER_S: Final = 12.0
 #: A site that was not passed is tried again: the order of what runs side by side varies.

@@ -11,8 +11,6 @@ from tests.chaos.rules import Fault, Rule
 
 #: Of whom nothing is counted but that it happens: they come as time passes or as steps are told.
 _BY_TIME: Final = "WS "
-#: What kombu does with the messages of dead workers: one worker of the fleet in turn.
-_IN_TURN: Final = frozenset({"ZRANGE unacked_index", "EVALSHA script"})
 #: What every new connection begins with, in whatever order threads open theirs.
 _HANDSHAKE: Final = frozenset({"HELLO", "CLIENT", "AUTH", "SELECT"})
 #: What the broker does with each message, at its receipt and at its acknowledgement; a later
@@ -24,8 +22,12 @@ _BROKERS: Final = frozenset(
     }
 )
 _BROKERS_MOST: Final = 2
-#: What a connection says that was silent for long: no part of a life.
-_HEALTH_CHECK: Final = "PING"
+#: What belongs to no life: health checks of connections that were silent for long, scripts that
+#: a Redis is told once, and kombu's look after messages of dead workers, which is done by one
+#: worker of the fleet in turn and which nothing of ours relies on.
+_NO_PART: Final = frozenset(
+    {"PING", "SCRIPT", "SET unacked_mutex", "ZRANGE unacked_index", "EVALSHA script"}
+)
 #: Equal commands so soon after each other were sent in one go, s.
 _PIPELINED_S: Final = 0.002
 
@@ -51,7 +53,7 @@ class Site:
         """Return the rule that strikes here, for the lane of this worker and this producer."""
         role, _, server = self.edge.partition(".")
         who = {"worker": worker, "producer": producer}[role]
-        if role == "worker" and (self.about or self.request in _IN_TURN):
+        if self.about and role == "worker":
             who = "n*"
         return Rule(
             edge=f"{who}.{server}",
@@ -87,7 +89,7 @@ def sites_of(
         who, _, server = entry["edge"].partition(".")
         is_about = bool(set(ids).intersection(entry["ids"])) and server == "redis"
         role = {worker: "worker", producer: "producer"}.get(who, "worker" if is_about else None)
-        if role is None or entry["request"] == _HEALTH_CHECK:
+        if role is None or entry["request"] in _NO_PART:
             continue
         edge, request = f"{role}.{server}", entry["request"]
         one_for_all = request in chatter or request in _HANDSHAKE or request.startswith(_BY_TIME)
