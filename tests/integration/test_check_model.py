@@ -33,7 +33,7 @@ OVERDUE_MS = 32_000  # two leases and two sweeps
 class VandalisedStoreMachine(JobStoreMachine):
     """The job store's model with retries, and a vandal who is followed by a check."""
 
-    redis_url = ""
+    fleet = Settings()
 
     @rule(target=JobStoreMachine.jobs, job=JobStoreMachine.jobs)
     def retry(self, job):
@@ -67,9 +67,9 @@ class VandalisedStoreMachine(JobStoreMachine):
     def a_missing_entry_is_put_back(self, job, index):
         known = self.known[job]
         removed = self.redis.zrem(index, job)
-        assert all(finding.mended for finding in self._found(repair=True))
         if removed and index == keys.LEASES:
-            known.lease_until = self.now + LEASE_MS
+            known.lease_until = self.now + LEASE_MS  # the check gives it a new lease
+        assert all(finding.mended for finding in self._found(repair=True))
         if removed and index == keys.DEAD:
             known.dead = False  # as if it had been dropped
 
@@ -95,7 +95,7 @@ class VandalisedStoreMachine(JobStoreMachine):
     def _found(self, *, repair):
         """Return what a check finds but for lapsed leases, of which it must find every one."""
         audit = Audit(self.redis, scripts=self.store._scripts)
-        with Check(Settings(redis_url=self.redis_url), repair=repair, audit=audit) as checking:
+        with Check(self.fleet, repair=repair, audit=audit) as checking:
             findings = [finding for finding in checking.run() if not finding.is_note]
         lapsed = {found.about for found in findings if found.kind is Kind.LAPSED_LEASE}
         assert lapsed == {
@@ -108,7 +108,7 @@ class VandalisedStoreMachine(JobStoreMachine):
 
 def test_what_the_model_does_is_well_and_what_a_vandal_does_is_mended(redis_client, redis_server):
     VandalisedStoreMachine.redis = redis_client
-    VandalisedStoreMachine.redis_url = redis_server.url
+    VandalisedStoreMachine.fleet = Settings(redis_url=redis_server.url)
     run_state_machine_as_test(
         VandalisedStoreMachine,
         settings=settings(
