@@ -26,7 +26,7 @@ app.conf.update(
     worker_disable_prefetch=True,
     worker_prefetch_multiplier=1,
     worker_enable_prefetch_count_reduction=False,
-    # Threads share the node's state and its lease thread. worker.queue_order alone limits
+    # Threads share the node's state and its lease thread. worker.lookahead alone limits
     # renders and what looks ahead; eight slots leave room for jobs that fetch and store.
     worker_pool="threads",
     worker_concurrency=8,

@@ -7,7 +7,7 @@ import shlex
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event, Thread
@@ -22,6 +22,7 @@ from worker.canary import Canary
 from worker.comfyui.client import ComfyUI
 from worker.health import Health, Standing
 from worker.name_lock import NameLock
+from worker.neighbours import Neighbours
 from worker.store_breaker import StoreBreaker
 
 _log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class NodeAgent:
         nodes: NodeStore,
         comfyui: ComfyUI,
         *,
+        neighbours: Neighbours,
         health: Health,
         breaker: StoreBreaker,
         canary_s: float,
@@ -80,6 +82,7 @@ class NodeAgent:
         self.catalog: Catalog | None = None
         self._nodes = nodes
         self._comfyui = comfyui
+        self._neighbours = neighbours
         self._health = health
         self._breaker = breaker
         self._on_state = on_state
@@ -161,7 +164,7 @@ class NodeAgent:
     def blame(self, reason: str) -> None:
         """Hear that a job failed and the node is to blame."""
         try:
-            is_last = not self.has_ready_neighbour()
+            is_last = not self._neighbours.has_ready()
         except FleetError:
             is_last = False
         self._health.fault(reason, is_last_of_pool=is_last)
@@ -188,9 +191,7 @@ class NodeAgent:
             return True
         if self.catalog is None or needs.pool != self.identity.pool or queue != needs.queue:
             return False
-        return self.catalog.models.issuperset(needs.models) and all(
-            name in self.catalog.classes for name in needs.classes
-        )
+        return self.catalog.serves(needs)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -232,7 +233,7 @@ class NodeAgent:
             if self._canary.fly(catalog):
                 self._health.canary_passed()
         except NodeError as exc:
-            self._health.fault(exc.detail, is_last_of_pool=not self.has_ready_neighbour())
+            self._health.fault(exc.detail, is_last_of_pool=not self._neighbours.has_ready())
             self._restart_comfyui()
 
     def _read_catalog(self) -> None:
@@ -265,15 +266,6 @@ class NodeAgent:
     @property
     def _may_take(self) -> bool:
         return self._health.may_take and self._breaker.reason is None
-
-    def has_ready_neighbour(self, *, besides: Collection[str] = ()) -> bool:
-        """Tell whether another node of the pool, none of *besides*, could take a job."""
-        return any(
-            node.pool == self.identity.pool
-            and node.name not in {self.identity.name, *besides}
-            and node.state is NodeState.READY
-            for node in self._nodes.nodes()
-        )
 
     def _enter(self, state: NodeState, reason: str) -> None:
         if (state, reason) != self._said:

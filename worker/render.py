@@ -11,6 +11,7 @@ from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import (
     FleetError,
     FleetUnreachable,
+    HandedBack,
     LeaseLost,
     NodeError,
     NodeFault,
@@ -24,14 +25,18 @@ from producer.contract.errors import (
     RunDeadlinePassed,
 )
 from producer.contract.graphs import Graph
-from producer.contract.jobs import Job, Progress
+from producer.contract.jobs import Job, Phase, Progress
 from producer.store.job_store import JobStore
 from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import HistoryEntry, Outcome
 from worker.comfyui.watch import Watch
 from worker.departure import Departure, Stopping
-from worker.lease import Lease
+from worker.lease import JobCancelled, Lease
+from worker.look import Look
+from worker.lookahead import Slot
+from worker.misplaced import Misplaced
+from worker.patience import Patience
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +48,6 @@ _POLL_EVERY_S: Final = 2.0
 _FIND_EVERY_S: Final = 10.0
 #: How long a prompt whose post got no answer may take to turn up, s.
 _TURNS_UP_S: Final = 5.0
-#: How long a node may not answer while it has our prompt, s.
-_AWAY_S: Final = 20.0
 #: How long the entry may lag behind the socket's word, s; measured: 355 ms, once.
 _ENTRY_LAGS_S: Final = 5.0
 
@@ -65,6 +68,8 @@ class Render:
         node: str,
         stall: timedelta,
         departure: Departure,
+        patience: Patience,
+        misplaced: Misplaced,
     ) -> None:
         self._comfyui = comfyui
         self._events = events
@@ -72,40 +77,48 @@ class Render:
         self._node = node
         self._stall_s = stall.total_seconds()
         self._departure = departure
+        self._patience = patience
+        self._misplaced = misplaced
 
-    def run(self, job: Job, graph: Graph, lease: Lease) -> HistoryEntry:
+    def run(self, job: Job, graph: Graph, lease: Lease, slot: Slot) -> HistoryEntry:
         """Queue the job's prompt and wait for its success.
+
+        Args:
+            slot: released as soon as the graphics card is free for the next job.
 
         Raises:
             PromptRejected, PromptFailed, PromptInterrupted, PromptLost, PromptStalled: as named.
             RunDeadlinePassed, NodeLeaves: the prompt was cancelled at the node.
+            HandedBack: it had not begun, and another node can begin at once.
             LeaseLost, JobCancelled: likewise.
             Stopping: the worker leaves; the prompt was left alone.
         """
-        return self._watched(job, graph, lease, posted_s=0.0)
+        return self._watched(job, graph, lease, slot, posted_s=0.0)
 
-    def resume(self, job: Job, graph: Graph, lease: Lease) -> HistoryEntry:
+    def resume(self, job: Job, graph: Graph, lease: Lease, slot: Slot) -> HistoryEntry:
         """Wait for a prompt that a predecessor may have queued; errors as of `run`.
 
         A prompt that the node does not know is lost, even if it was never posted: nobody can
         tell, and a second render needs a new attempt.
         """
         ran_for = self._store.running_for(job.id)
-        return self._watched(job, graph, lease, posted_s=ran_for.total_seconds())
+        return self._watched(job, graph, lease, slot, posted_s=ran_for.total_seconds())
 
-    def _watched(self, job: Job, graph: Graph, lease: Lease, *, posted_s: float) -> HistoryEntry:
+    def _watched(
+        self, job: Job, graph: Graph, lease: Lease, slot: Slot, *, posted_s: float
+    ) -> HistoryEntry:
         prompt_id = str(job.prompt_id)
         with self._events.watch(prompt_id, graph_nodes=graph) as watch:
             try:
-                if posted_s:
-                    place = self._check_known(prompt_id)
-                    look = _Look(client_id=None, ran_for_s=posted_s)
-                    look.ended = place is PromptPlace.FINISHED
-                else:
-                    look = _Look(client_id=self._post(job, graph, prompt_id))
-                    crashpoint("prompt.posted")
-                entry = self._wait(job, lease, watch, look)
-            except Stopping:
+                look = (
+                    self._attached(job, lease, posted_s)
+                    if posted_s
+                    else self._posted(job, graph, lease, slot)
+                )
+                slot.posted(job.template, on_change=watch.wake)
+                entry = self._wait(job, lease, watch, look, slot)
+                slot.release(rendered=not posted_s)
+            except (Stopping, HandedBack):
                 raise
             except LeaseLost:
                 # A successor on this very node waits for this very prompt; any other does not.
@@ -116,6 +129,21 @@ class Render:
                 self._cancel(prompt_id)
                 raise
         return _complete(_successful(entry, node=self._node), graph, node=self._node)
+
+    def _posted(self, job: Job, graph: Graph, lease: Lease, slot: Slot) -> Look:
+        phase = Phase.RENDERING if slot.is_next else Phase.AHEAD
+        self._enter(phase, lease)
+        client_id = self._post(job, graph, str(job.prompt_id))
+        crashpoint("prompt.posted")
+        return Look(client_id=client_id, said_ahead=phase is Phase.AHEAD)
+
+    def _attached(self, job: Job, lease: Lease, posted_s: float) -> Look:
+        place = self._check_known(str(job.prompt_id))
+        waits = place is PromptPlace.QUEUED and job.phase is Phase.AHEAD
+        self._enter(Phase.AHEAD if waits else Phase.RENDERING, lease)
+        look = Look(client_id=None, ran_for_s=posted_s, said_ahead=waits)
+        look.ended = place is PromptPlace.FINISHED
+        return look
 
     def _post(self, job: Job, graph: Graph, prompt_id: str) -> str:
         """Queue the prompt; return the client id that hears of it."""
@@ -145,14 +173,16 @@ class Render:
                 return False
             time.sleep(_NOTE_EVERY_S)
 
-    def _wait(self, job: Job, lease: Lease, watch: Watch, look: _Look) -> HistoryEntry:
+    def _wait(self, job: Job, lease: Lease, watch: Watch, look: Look, slot: Slot) -> HistoryEntry:
         while True:
-            look.ended |= watch.wait(_NOTE_EVERY_S)
+            look.ended |= watch.wait(_NOTE_EVERY_S, or_progress=not look.has_begun)
             lease.check()
             self._departure.check_render()
             if look.ran_for_s > job.run_within_s:
                 raise RunDeadlinePassed(job.run_within_s)
             try:
+                if not look.has_begun:
+                    self._await_turn(job, lease, watch, look, slot)
                 entry = self._look(watch, look)
             except (NodeUnreachable, NodeTimeout):
                 # An hour's render is not given up for a moment's silence.
@@ -162,9 +192,28 @@ class Render:
                 look.answered()
                 if entry:
                     return entry
-            self._note(lease, watch.progress, look)
+            self._note(lease, watch.progress, look, slot)
 
-    def _look(self, watch: Watch, look: _Look) -> HistoryEntry | None:
+    def _await_turn(self, job: Job, lease: Lease, watch: Watch, look: Look, slot: Slot) -> None:
+        """See whether the card is the prompt's by now, or had better be another node's."""
+        if watch.last_heard:
+            slot.begins()
+        if slot.turn_at is None:
+            if self._misplaced(job, look) and self._comfyui.withdraw(watch.prompt_id):
+                raise HandedBack(self._node, "another node can begin at once")
+            return
+        look.begin()
+        if look.said_ahead:
+            self._say_rendering(lease)
+
+    def _say_rendering(self, lease: Lease) -> None:
+        try:
+            if self._store.note(lease.hold, phase=Phase.RENDERING):
+                lease.cancel.set()
+        except FleetUnreachable as exc:
+            _log.warning("job %s: not written as rendering: %s", lease.hold.job_id, exc)
+
+    def _look(self, watch: Watch, look: Look) -> HistoryEntry | None:
         """Ask the node itself, when the socket says so or it is time to."""
         if look.ended or look.is_due("history", _POLL_EVERY_S):
             entry = self._entry(watch.prompt_id, patience_s=_ENTRY_LAGS_S if look.ended else 0)
@@ -192,7 +241,7 @@ class Render:
             raise PromptLost(self._node, f"prompt {prompt_id} is gone; did ComfyUI restart?")
         return place
 
-    def _check_alive(self, watch: Watch, look: _Look) -> None:
+    def _check_alive(self, watch: Watch, look: Look) -> None:
         """Make sure that the node still has the prompt and gets on with it."""
         place = self._check_known(watch.prompt_id)
         if place is PromptPlace.QUEUED:
@@ -206,9 +255,15 @@ class Render:
         if silent_s > patience_s:
             raise PromptStalled(self._node, f"no progress for {silent_s:.0f} s")
 
-    def _note(self, lease: Lease, progress: Progress, look: _Look) -> None:
+    def _enter(self, phase: Phase, lease: Lease) -> None:
+        lease.check()
+        if self._patience.until_recorded(lambda: self._store.note(lease.hold, phase=phase), lease):
+            raise JobCancelled
+
+    def _note(self, lease: Lease, progress: Progress, look: Look, slot: Slot) -> None:
         if not look.is_new_progress(progress):
             return
+        slot.comes_to((progress.percent or 0) / 100)
         try:
             if self._store.note(lease.hold, progress=progress):
                 lease.cancel.set()
@@ -229,61 +284,6 @@ class Render:
             self._comfyui.cancel(prompt_id)
         except NodeError as exc:
             _log.warning("node %s: prompt %s not cancelled: %s", self._node, prompt_id, exc)
-
-
-class _Look:
-    """What a wait remembers of how it looked at its node.
-
-    Args:
-        client_id: the connection that hears of the prompt; None if an earlier one would.
-        ran_for_s: how long the attempt had run before.
-    """
-
-    def __init__(self, *, client_id: str | None, ran_for_s: float = 0.0) -> None:
-        self.ended = False  #: The socket says so; the history has the last word.
-        self.began = time.monotonic()
-        self._ran_before_s = ran_for_s
-        self._done: dict[str, float] = {}
-        self._posted_as = client_id
-        self._connected_as = client_id
-        self._progress = Progress()
-        self._away_since: float | None = None
-        self._was_idle = False
-
-    @property
-    def ran_for_s(self) -> float:
-        return self._ran_before_s + time.monotonic() - self.began
-
-    def is_due(self, what: str, every_s: float) -> bool:
-        now = time.monotonic()
-        if now - self._done.get(what, self.began) < every_s:
-            return False
-        self._done[what] = now
-        return True
-
-    def hears(self, events: EventSocket) -> bool:
-        return events.connected and events.client_id == self._posted_as
-
-    def is_new_connection(self, client_id: str) -> bool:
-        old, self._connected_as = self._connected_as, client_id
-        return old is not None and client_id != old
-
-    def is_new_progress(self, progress: Progress) -> bool:
-        old, self._progress = self._progress, progress
-        return progress != old
-
-    def is_away_too_long(self) -> bool:
-        now = time.monotonic()
-        self._away_since = self._away_since or now
-        return now - self._away_since > _AWAY_S
-
-    def answered(self) -> None:
-        self._away_since = None
-
-    def is_still_idle(self, *, is_idle: bool) -> bool:
-        """Whether the node was idle at the last look, too: once may be between two prompts."""
-        old, self._was_idle = self._was_idle, is_idle
-        return old and is_idle
 
 
 def _successful(entry: HistoryEntry, *, node: str) -> HistoryEntry:

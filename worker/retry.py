@@ -10,6 +10,7 @@ from typing import Final
 
 from producer.contract.errors import (
     FleetError,
+    HandedBack,
     InvalidJob,
     LeaseLapsed,
     NodeError,
@@ -58,6 +59,7 @@ _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
     (OutputDamaged, "output_damaged"),
     (PromptLost, "prompt_lost"),
     (PromptInterrupted, "interrupted"),
+    (HandedBack, "handed_back"),
     (NodeLeaves, "node_left"),
     (LeaseLapsed, "lease_lost"),
     (NodeError, "node_fault"),
@@ -88,6 +90,7 @@ class Decision:
     Args:
         again: whether it waits for another attempt; else it has failed.
         charged: whether the attempt counts against the job.
+        counts: whether it counts at all; one that never began does not.
         delay: how long nobody may start it.
         dead: whether to list it as a dead letter.
         blames_node: whether the node has to prove itself before its next job.
@@ -96,6 +99,7 @@ class Decision:
     error: JobError
     again: bool
     charged: bool
+    counts: bool = True
     delay: timedelta = timedelta(0)
     dead: bool = False
     blames_node: bool = False
@@ -117,6 +121,8 @@ def decide(error: FleetError, job: Job, *, node: str | None) -> Decision:
         again = job.charged_attempts + 1 < CHARGED_LIMIT
         delay = _delay(job.charged_attempts)
         return Decision(story, again=again, charged=True, delay=delay, dead=not again)
+    if cause == "handed_back":
+        return Decision(story, again=True, charged=False, counts=False)
     blames_node = cause in _NODE_FAULTS
     if poison := _poison(story, job):
         return Decision(poison, again=False, charged=False, dead=True, blames_node=blames_node)

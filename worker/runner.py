@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,9 +16,9 @@ from producer.contract.catalog import Catalog
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, LeaseLost, NodeError
 from producer.contract.files import with_file_prefixes
-from producer.contract.graphs import Graph, parse_graph
+from producer.contract.graphs import Graph
 from producer.contract.ids import JobId, prompt_id
-from producer.contract.jobs import Job, Phase
+from producer.contract.jobs import Job
 from producer.contract.outputs import cut, output_graph_nodes
 from producer.contract.params import set_params
 from producer.store.attempts import Hold, Shunned
@@ -29,10 +29,12 @@ from worker.comfyui.inputs import InputCarrier
 from worker.delivery import Delivery
 from worker.departure import Stopping
 from worker.lease import JobCancelled, Lease, LeaseKeeper
+from worker.lookahead import Slot
+from worker.neighbours import Neighbours
 from worker.patience import Patience
-from worker.queue_order import Slot
 from worker.render import Render
 from worker.settling import Settler
+from worker.templates import Templates
 
 _log = logging.getLogger(__name__)
 
@@ -53,19 +55,15 @@ class Place:
     worker: str
     spool: Path
     lease: timedelta
-    max_graph_bytes: int
 
 
-class Neighbours(Protocol):
-    """Whoever knows the node's standing, and its pool."""
+class Standing(Protocol):
+    """Whoever knows what the node can run, and how it stands."""
 
     catalog: Catalog | None
 
     def praise(self) -> None:
         """Hear that a job succeeded."""
-
-    def has_ready_neighbour(self, *, besides: Collection[str] = ()) -> bool:
-        """Tell whether another node of the pool, none of *besides*, could take a job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +72,7 @@ class Runner:
 
     place: Place
     store: JobStore
+    templates: Templates
     comfyui: ComfyUI
     leases: LeaseKeeper
     patience: Patience
@@ -81,7 +80,8 @@ class Runner:
     render: Render
     delivery: Delivery
     settler: Settler
-    standing: Neighbours
+    standing: Standing
+    neighbours: Neighbours
 
     def run(self, job_id: JobId, attempt: int, slot: Slot) -> None:
         """Claim a job and see it through; return at once if its message was stale.
@@ -114,23 +114,21 @@ class Runner:
         try:
             return claim(courtesy=_COURTESY)
         except Shunned as exc:
-            if not self.standing.has_ready_neighbour(besides=exc.nodes):
+            if not self.neighbours.has_ready(besides=exc.nodes):
                 return claim()
             self.store.pass_on(job_id, attempt=attempt, wait=_PASSED_ON)
             return None
 
     def _see_through(
-        self, job: Job, slot: Slot, render: Callable[[Job, Graph, Lease], HistoryEntry]
+        self, job: Job, slot: Slot, render: Callable[[Job, Graph, Lease, Slot], HistoryEntry]
     ) -> None:
         hold = Hold(job.id, job.attempt, self.place.worker)
         with self.leases.keep(hold) as lease, self._spool(hold) as spool:
             try:
                 graph = self._prepared(job, lease, spool)
                 crashpoint("inputs.brought")
-                self._enter_rendering(lease)
-                entry = render(job, graph, lease)
+                entry = render(job, graph, lease, slot)
                 crashpoint("render.ended")
-                slot.release()
                 self.delivery.deliver(job, graph, entry, lease, spool)
                 self._take_leave(job)
             except Stopping:
@@ -147,20 +145,12 @@ class Runner:
 
     def _prepared(self, job: Job, lease: Lease, spool: Path) -> Graph:
         """Return the job's graph as it goes to this node, its input files being there."""
-        template = self.patience.until_recorded(lambda: self.store.graph(job.template), lease)
-        graph = parse_graph(template, max_bytes=self.place.max_graph_bytes)
+        graph = self.patience.until_recorded(lambda: self.templates.graph(job.template), lease)
         files = self.patience.until_served(lambda: self.carrier.bring(job.inputs, spool), lease)
         graph = set_params(graph, {**job.params, **files})
         graph = cut(graph, output_graph_nodes(graph, self.standing.catalog))
         # An identical graph would not be saved again, and names of deleted files come back.
         return with_file_prefixes(graph, f"comfyfleet/{job.id}-{job.attempt}")
-
-    def _enter_rendering(self, lease: Lease) -> None:
-        lease.check()
-        if self.patience.until_recorded(
-            lambda: self.store.note(lease.hold, phase=Phase.RENDERING), lease
-        ):
-            raise JobCancelled
 
     def _take_leave(self, job: Job) -> None:
         self.standing.praise()

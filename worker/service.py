@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from producer.contract.queues import Needs, node_queue
 from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.storage.object_store import ObjectStore
+from producer.store.backlog import Backlog
 from producer.store.calls import Call
 from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
@@ -35,15 +36,19 @@ from worker.departure import Departure, Leaving
 from worker.errands import Errands
 from worker.health import Health, HealthPolicy
 from worker.lease import LeaseKeeper
+from worker.lookahead import GATE, Slot
+from worker.misplaced import Misplaced
 from worker.name_lock import NameLock, own_path
+from worker.neighbours import Neighbours
 from worker.node import Identity, NodeAgent
 from worker.patience import Patience
-from worker.queue_order import GATE, Slot
 from worker.render import Render
 from worker.retry import Decision, decide
 from worker.runner import Place, Runner
+from worker.scout import Scout
 from worker.settling import Settler
 from worker.store_breaker import StoreBreaker
+from worker.templates import Templates
 from worker.watchdog import Signs, Watchdog, since
 
 _log = logging.getLogger(__name__)
@@ -77,6 +82,7 @@ class NodeWorker:
     """One worker without its Celery side.
 
     Args:
+        queues: returns those that the worker consumes.
         on_queue: called with each queue that the node should be served from.
         on_displaced: called when another worker has taken over the node's name.
     """
@@ -86,6 +92,7 @@ class NodeWorker:
         options: Options,
         settings: Settings,
         *,
+        queues: Callable[[], Collection[str]],
         on_queue: Callable[[str], None],
         on_displaced: Callable[[str], None],
     ) -> None:
@@ -119,6 +126,10 @@ class NodeWorker:
             every=timedelta(seconds=settings.renew_s),
             on_displaced=self._displaced,
         )
+        backlog = Backlog(self._redis, node=options.name, pool=options.pool, lease=self._lease)
+        neighbours = Neighbours(
+            self._nodes, backlog, self._sweeps, name=options.name, pool=options.pool
+        )
         self._agent = NodeAgent(
             Identity(
                 name=options.name,
@@ -129,6 +140,7 @@ class NodeWorker:
             ),
             self._nodes,
             self._comfyui,
+            neighbours=neighbours,
             health=Health(HealthPolicy(first_s=settings.node_quarantine_s)),
             breaker=breaker,
             canary_s=settings.node_canary_s,
@@ -142,9 +154,9 @@ class NodeWorker:
                 worker=self._boot_id,
                 spool=self._spool,
                 lease=self._lease,
-                max_graph_bytes=settings.max_graph_bytes,
             ),
             store=store,
+            templates=Templates(store, max_graph_bytes=settings.max_graph_bytes),
             comfyui=self._comfyui,
             leases=self._leases,
             patience=patience,
@@ -156,6 +168,8 @@ class NodeWorker:
                 node=options.name,
                 stall=timedelta(seconds=settings.node_progress_s),
                 departure=self._departure,
+                patience=patience,
+                misplaced=Misplaced(GATE, neighbours),
             ),
             delivery=Delivery(
                 node=options.name,
@@ -174,6 +188,7 @@ class NodeWorker:
                 standing=self._agent,
             ),
             standing=self._agent,
+            neighbours=neighbours,
         )
         upkeep = Upkeep(
             store=store,
@@ -193,6 +208,7 @@ class NodeWorker:
                 heard=since(lambda: self._leases.heard_at),
             )
         )
+        self._scout = Scout(GATE, backlog, queues)
         self._taken_back = ThreadPoolExecutor(8, thread_name_prefix="taken-back")
 
     def join(self) -> None:
@@ -216,6 +232,7 @@ class NodeWorker:
         """Begin to serve."""
         self._agent.start()
         self._errands.start()
+        self._scout.start()
         self._watchdog.start()
         if not self._objects.honours_conditions():
             _log.warning("this store overwrites although asked not to; each write looks first")
@@ -231,6 +248,7 @@ class NodeWorker:
 
     def close(self) -> None:
         """Let go of everything; the node's name last."""
+        self._scout.stop()
         self._errands.stop()
         self._taken_back.shutdown(wait=False, cancel_futures=True)
         self._leases.stop()

@@ -82,8 +82,9 @@ class Settler:
                 worker=lease.hold.worker,
                 error=decision.error,
                 charged=decision.charged,
+                counts=decision.counts,
                 delay=decision.delay,
-                elsewhere=job.pin is None,
+                elsewhere=job.pin is None and decision.counts,
             ),
         )
         crashpoint("requeue.done")

@@ -17,7 +17,7 @@ from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK, node_queue
 from producer.contract.settings import Settings
 from producer.dispatch import broker_url
-from worker.queue_order import GATE
+from worker.lookahead import GATE
 from worker.service import NAME_TAKEN, NodeWorker, Options
 from worker.waker import Waker
 
@@ -38,7 +38,11 @@ class CeleryWorker:
         self._wanted: list[str] = []
         self._waker = Waker()
         self.node = NodeWorker(
-            options, settings, on_queue=self._consume_from, on_displaced=self._leave
+            options,
+            settings,
+            queues=lambda: self._wanted,
+            on_queue=self._consume_from,
+            on_displaced=self._leave,
         )
 
     def serve(self) -> int:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Final, Self
 
 from producer.contract.graphs import Graph, literal
+from producer.contract.queues import Needs
 
 _MODEL_SUFFIXES: Final = (
     *(".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl"),  # ComfyUI's own
@@ -111,6 +112,12 @@ class Catalog:
     def sha(self) -> str:
         """sha256 of the content in hex; equal on every platform and for every order."""
         return hashlib.sha256(self._json).hexdigest()
+
+    def serves(self, needs: Needs) -> bool:
+        """Tell whether the node has what every job of a queue needs; the pool is not looked at."""
+        return self.models.issuperset(needs.models) and all(
+            name in self.classes for name in needs.classes
+        )
 
     @cached_property
     def models(self) -> frozenset[str]:

@@ -242,6 +242,10 @@ class PromptStalled(NodeError):
     """The prompt is at the node, but has shown no progress for too long."""
 
 
+class HandedBack(NodeError):
+    """The prompt waited at the node while another one could have begun; it was taken out again."""
+
+
 class NodeLeaves(NodeError):
     """The node is taken out of the fleet while it runs the job."""
 

@@ -220,6 +220,7 @@ class AttemptStore:
         worker: str | None,
         error: JobError,
         charged: bool,
+        counts: bool = True,
         delay: timedelta = timedelta(0),
         elsewhere: bool = True,
     ) -> int | None:
@@ -227,6 +228,7 @@ class AttemptStore:
 
         Args:
             worker: the holder; None for upkeep, which may only once the lease has run out.
+            counts: whether the attempt counts at all, be it charged or not.
             delay: how long nobody may start it.
             elsewhere: whether another node is to be preferred.
 
@@ -244,7 +246,7 @@ class AttemptStore:
                 job_id,
                 attempt,
                 worker or "",
-                int(charged),
+                ("charged" if charged else "free") if counts else "",
                 attempt_json(number=attempt, node=error.node, charged=charged, error=error),
                 to_ms(delay),
                 self._keep_ms,

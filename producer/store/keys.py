@@ -13,6 +13,7 @@
 | comfyfleet:template:<sha256> | zlib of the graph's canonical JSON | as long as its longest-lived job |
 | comfyfleet:batch:<id> | hash of counts | 60 days after its last change |
 | comfyfleet:node:<name> | hash | 7 days after its last beat |
+| comfyfleet:idle:<pool> | zset idle node -> said, ms | a lease after its last word |
 | comfyfleet:idempotency:<owner>:<key> | string `job fingerprint` | as long as the job at first |
 | comfyfleet:lock:<what> | string | seconds |
 """
@@ -62,6 +63,11 @@ def template(sha256: str) -> str:
 def node(name: str) -> str:
     """Return the key of a node's record."""
     return f"{NODE}{name}"
+
+
+def idle(pool: str) -> str:
+    """Return the key of the nodes of a pool that wait for work."""
+    return f"comfyfleet:idle:{pool}"
 
 
 def idempotency(owner: str, key: str) -> str:

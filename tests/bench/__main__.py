@@ -6,7 +6,7 @@ import argparse
 import sys
 from importlib import import_module
 
-NAMES = ("pickup", "recovery")
+NAMES = ("gpu_busy", "misplaced", "pickup", "recovery")
 
 
 def main() -> int:

@@ -167,8 +167,8 @@ MUTANTS: Final = (
         "I10",
         (
             "worker/render.py",
-            "return self._watched(job, graph, lease, posted_s=ran_for.total_seconds())",
-            "return self._watched(job, graph, lease, posted_s=0.0)",
+            "return self._watched(job, graph, lease, slot, posted_s=ran_for.total_seconds())",
+            "return self._watched(job, graph, lease, slot, posted_s=0.0)",
         ),
     ),
     _mutant(
@@ -206,9 +206,9 @@ MUTANTS: Final = (
         "many_at_once",
         "I13",
         (
-            "worker/queue_order.py",
-            "return self._ready and not self._arriving and not self._in_use",
-            "return self._ready",
+            "worker/lookahead.py",
+            "return not self._slots or (now < self._waits_until and self._looks_ahead(now))",
+            "return True",
         ),
     ),
     _mutant(

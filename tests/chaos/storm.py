@@ -42,6 +42,7 @@ class StormOptions:
     Args:
         quiet_s: how long to wait after the faults. The longest pause between two attempts at a
             job is a minute.
+        is_paced: hand the jobs in evenly over the minutes, however long they take.
     """
 
     seed: int
@@ -49,6 +50,7 @@ class StormOptions:
     minutes: float
     faults_per_s: float = 1.0
     quiet_s: float = 180.0
+    is_paced: bool = False
 
 
 class Side(Protocol):
@@ -73,7 +75,8 @@ class Storm:
         self._options = options
         self._side = side
         self._faults = Faults(fleet, evidence)
-        self._deadline = time.monotonic() + 60 * options.minutes
+        self._began = time.monotonic()
+        self._deadline = self._began + 60 * options.minutes
         self._handed_in = threading.Event()
         self._lock = threading.Lock()
         self._next = 0
@@ -114,7 +117,7 @@ class Storm:
     def _submit_all(self, client: JournalingClient, number: int) -> None:
         chance = random.Random(f"{self._options.seed}/{number}")
         while (nonce := self._take_number()) is not None:
-            while len(self._open) > _OPEN and time.monotonic() < self._deadline:
+            while not self._is_time_for(nonce) and time.monotonic() < self._deadline:
                 time.sleep(0.05)
             work = workload.draw(chance, nonce)
             how = {
@@ -130,6 +133,12 @@ class Storm:
             if chance.random() < _CANCELLED:
                 time.sleep(chance.uniform(0, 1))
                 client.cancel(job)
+
+    def _is_time_for(self, number: int) -> bool:
+        if not self._options.is_paced:
+            return len(self._open) <= _OPEN
+        pause_s = 60 * self._options.minutes / self._options.jobs
+        return time.monotonic() - self._began > number * pause_s
 
     def _take_number(self) -> int | None:
         with self._lock:

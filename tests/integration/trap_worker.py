@@ -19,7 +19,7 @@ from celery.platforms import SecurityWarning
 
 from celery_config import app
 from tests.waiting import wait_until
-from worker.queue_order import GATE
+from worker.lookahead import GATE
 from worker.waker import Waker
 
 QUEUE = "comfyfleet.pool.default.any"

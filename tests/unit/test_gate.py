@@ -1,8 +1,38 @@
-"""The gate: how much a worker takes."""
+"""The gate: how much a worker takes, and how far it looks ahead."""
 
 from __future__ import annotations
 
-from worker.queue_order import GATE, Gate, QueueOrder
+import pytest
+
+from worker.lookahead import GATE, Gate
+from worker.pace import Pace
+from worker.queue_order import QueueOrder
+
+TEMPLATE = "a" * 64
+
+
+def ready_gate(pace=None, **options):
+    gate = Gate(pace, **options)
+    gate.set_ready(ready=True)
+    return gate
+
+
+def paced(*, render_s, turnaround_s=0.05):
+    pace = Pace()
+    pace.rendered(TEMPLATE, render_s)
+    pace.turned_round(turnaround_s)
+    return pace
+
+
+def posted(gate):
+    slot = gate.begin()
+    slot.posted(TEMPLATE, on_change=lambda: None)
+    return slot
+
+
+def takes_ahead(gate):
+    gate.message_waits()
+    return gate.is_open()
 
 
 def test_a_gate_is_closed_until_the_node_is_ready():
@@ -13,8 +43,7 @@ def test_a_gate_is_closed_until_the_node_is_ready():
 
 
 def test_a_message_that_was_taken_closes_it_before_its_task_begins():
-    gate = Gate()
-    gate.set_ready(ready=True)
+    gate = ready_gate()
     gate.expect()
     assert not gate.is_open()
     slot = gate.begin()
@@ -24,8 +53,7 @@ def test_a_message_that_was_taken_closes_it_before_its_task_begins():
 
 
 def test_a_slot_is_released_once():
-    gate = Gate()
-    gate.set_ready(ready=True)
+    gate = ready_gate()
     first, second = gate.begin(), gate.begin()
     first.release()
     first.release()
@@ -43,10 +71,100 @@ def test_opening_wakes_whoever_asked_for_it():
 
 
 def test_a_message_that_never_became_a_task_does_not_close_it_for_ever():
-    gate = Gate(arrives_within_s=0.0)
-    gate.set_ready(ready=True)
+    gate = ready_gate(arrives_within_s=0.0)
     gate.expect()
     assert gate.is_open()
+
+
+def test_the_next_job_is_taken_while_a_short_render_runs_and_a_message_waits():
+    gate = ready_gate(paced(render_s=0.5))
+    posted(gate)
+    assert not gate.is_open()
+    assert takes_ahead(gate)
+
+
+def test_nothing_is_taken_behind_a_render_that_has_long_to_go():
+    gate = ready_gate(paced(render_s=60))
+    posted(gate)
+    assert not takes_ahead(gate)
+    assert gate.pause_before_scouting_s() == pytest.approx(58, abs=0.5)
+
+
+def test_nothing_is_taken_behind_a_render_of_which_nobody_knows_how_long_it_takes():
+    gate = ready_gate()
+    posted(gate)
+    assert not takes_ahead(gate)
+    assert gate.pause_before_scouting_s() is None
+
+
+def test_its_own_progress_tells_when_a_render_of_an_unknown_template_ends():
+    gate = ready_gate()
+    slot = posted(gate)
+    slot.comes_to(0.9)
+    assert takes_ahead(gate)
+
+
+def test_nothing_is_taken_while_another_job_is_still_prepared():
+    gate = ready_gate(paced(render_s=0.5))
+    posted(gate)
+    gate.begin()
+    assert not takes_ahead(gate)
+
+
+@pytest.mark.parametrize(
+    ("turnaround_s", "ahead"), [(0.05, 1), (0.3, 2)], ids=["a quick node", "a far one"]
+)
+def test_renders_shorter_than_the_way_to_the_next_one_are_taken_further_ahead(turnaround_s, ahead):
+    gate = ready_gate(paced(render_s=0.5, turnaround_s=turnaround_s))
+    taken = 0
+    while taken < 5 and (not taken or takes_ahead(gate)):
+        slot = gate.begin()
+        slot.posted(TEMPLATE, on_change=lambda: None)
+        gate.pace.turnaround_s = turnaround_s
+        taken += 1
+    assert taken == 1 + ahead
+
+
+def test_the_card_passes_from_one_to_the_next_and_each_hears_of_its_turn():
+    gate, heard = ready_gate(), []
+    first, second = gate.begin(), gate.begin()
+    first.posted(TEMPLATE, on_change=lambda: heard.append("first"))
+    second.posted(TEMPLATE, on_change=lambda: heard.append("second"))
+    assert heard == ["first"]
+    assert second.turn_at is None
+    first.release(rendered=True)
+    assert heard == ["first", "second"]
+    assert second.turn_at is not None
+
+
+def test_the_node_has_the_last_word_on_whose_turn_it_is():
+    gate = ready_gate()
+    posted(gate)
+    second = posted(gate)
+    second.begins()
+    assert second.turn_at is not None
+
+
+def test_who_waits_in_the_nodes_queue_hears_that_the_node_became_doubtful():
+    gate, heard = ready_gate(), []
+    posted(gate)
+    gate.begin().posted(TEMPLATE, on_change=lambda: heard.append("think again"))
+    gate.set_ready(ready=False)
+    assert heard == ["think again"]
+
+
+def test_an_overdue_render_is_believed_to_take_as_long_again_as_it_is_late():
+    pace = paced(render_s=100)
+    assert pace.remaining_s(TEMPLATE, ran_s=90, done=0) == 10
+    assert pace.remaining_s(TEMPLATE, ran_s=130, done=0) == 30
+    assert pace.remaining_s(TEMPLATE, ran_s=300, done=0) is None
+
+
+def test_the_pace_says_how_far_the_worker_looks_ahead_and_why():
+    assert paced(render_s=0.5, turnaround_s=0.3).story == (
+        "2 ahead: a render takes 0.5 s, the way to the next prompt 0.3 s"
+    )
+    assert Pace().story == ""
 
 
 def test_pinned_jobs_go_first_and_a_closed_gate_asks_for_nothing():

@@ -187,6 +187,11 @@ class ComfyUI:
             self._http.post("/queue", {"delete": [prompt_id]})
             self._http.post("/interrupt", {"prompt_id": prompt_id})
 
+    def withdraw(self, prompt_id: str) -> bool:
+        """Take the prompt out of the node's queue if it has not begun; return whether it is out."""
+        self._http.post("/queue", {"delete": [prompt_id]})
+        return self.find_prompt(prompt_id) is PromptPlace.UNKNOWN
+
     def _cancel_job(self, prompt_id: str) -> bool:
         """Cancel in one step, as ComfyUI from 0.25 on can; return whether this one can."""
         path = f"/api/jobs/{quote(prompt_id, safe='')}/cancel"

@@ -3,7 +3,7 @@
 -- KEYS[1]  job hash
 -- ARGV[1]  job id              ARGV[2]  attempt that ends
 -- ARGV[3]  worker that holds it ('' = upkeep, and only once the lease has run out)
--- ARGV[4]  '1' if the attempt counts against the job
+-- ARGV[4]  'charged' if the attempt counts against the job, 'free' if only as one, '' if not at all
 -- ARGV[5]  the attempt's story, JSON
 -- ARGV[6]  ms to wait before it may start (0 = now)
 -- ARGV[7]  ms to keep the record if a cancel was asked for and ends it here
@@ -19,7 +19,9 @@ elseif not holds(job, attempt, ARGV[3]) then
     return {'lost', 0}
 end
 redis.call('HSET', job, 'attempt:' .. attempt, ARGV[5])
-redis.call('HINCRBY', job, ARGV[4] == '1' and 'charged' or 'free', 1)
+if ARGV[4] ~= '' then
+    redis.call('HINCRBY', job, ARGV[4], 1)
+end
 if redis.call('HGET', job, 'cancel') then
     end_job(job, id, 'cancelled', ARGV[7], 'cancelled')
     return {'cancelled', tonumber(attempt)}

@@ -1,0 +1,56 @@
+"""When a prompt that waits in its node's queue had better be another node's."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from producer.contract.errors import FleetError
+from producer.contract.jobs import Job
+from worker.look import Look
+from worker.lookahead import Gate
+from worker.neighbours import Neighbours
+
+_log = logging.getLogger(__name__)
+
+#: How often to think about it, s.
+_EVERY_S: Final = 0.5
+#: The turn comes so soon that nobody else would be quicker, s.
+_VERY_SOON_S: Final = 0.5
+#: A job that was handed back so often stays where it is: something else is wrong then.
+_OFTEN: Final = 3
+
+
+class Misplaced:
+    """Tells whether to hand back a job whose prompt has not begun."""
+
+    def __init__(self, gate: Gate, neighbours: Neighbours) -> None:
+        self._gate = gate
+        self._neighbours = neighbours
+
+    def __call__(self, job: Job, look: Look) -> bool:
+        """Tell it of *job*, now and then.
+
+        It is handed back when its node has become doubtful and another one is ready; or when
+        the render before it takes long after all and another node is idle.
+        """
+        if job.pin is not None or _times_handed_back(job) >= _OFTEN:
+            return False
+        doubtful = not self._gate.is_ready
+        if not (doubtful or look.is_due("neighbours", _EVERY_S)):
+            return False
+        try:
+            if doubtful:
+                return self._neighbours.has_ready()
+            return not self._comes_soon() and self._neighbours.has_idle_for(job)
+        except FleetError as exc:
+            _log.warning("job %s: whether another node is idle, nobody knows: %s", job.id, exc)
+            return False
+
+    def _comes_soon(self) -> bool:
+        remaining_s = self._gate.remaining_s()
+        return remaining_s is not None and remaining_s <= _VERY_SOON_S
+
+
+def _times_handed_back(job: Job) -> int:
+    return sum(attempt.error.cause == "handed_back" for attempt in job.attempts)

@@ -1,0 +1,44 @@
+"""Whether another node could have a job that this one holds or is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from producer.contract.jobs import Job
+from producer.contract.nodes import NodeState
+from producer.contract.queues import Needs
+from producer.store.backlog import Backlog
+from producer.store.node_store import NodeStore
+from producer.store.sweeps import Sweeps
+
+
+class Neighbours:
+    """The other nodes of this one's pool."""
+
+    def __init__(
+        self, nodes: NodeStore, backlog: Backlog, sweeps: Sweeps, *, name: str, pool: str
+    ) -> None:
+        self._nodes = nodes
+        self._backlog = backlog
+        self._sweeps = sweeps
+        self._name = name
+        self._pool = pool
+
+    def has_ready(self, *, besides: Collection[str] = ()) -> bool:
+        """Tell whether a node, none of *besides*, could take a job."""
+        return any(
+            node.pool == self._pool
+            and node.name not in {self._name, *besides}
+            and node.state is NodeState.READY
+            for node in self._nodes.nodes()
+        )
+
+    def has_idle_for(self, job: Job) -> bool:
+        """Tell whether a node waits for work that could run *job* at once."""
+        idle = self._backlog.idle_nodes() if job.pin is None else set()
+        if not idle:
+            return False
+        there = [node for node in self._nodes.nodes() if node.name in idle]
+        needs = Needs.from_json(self._sweeps.queues()[job.queue])
+        catalogs = self._nodes.catalogs(self._pool, among=there)
+        return any(catalog.serves(needs) for catalog in catalogs.values())
