@@ -13,29 +13,37 @@ that a thousand watchers need no thousand threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from producer.client import LOOK_EVERY, Deadline, Producer, snapshot, succeeded
-from producer.contract.errors import WaitTimeout
+from producer.batch.aio_calls import AsyncBatchCalls
+from producer.batch.calls import BatchCalls
+from producer.client import Producer
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node
+from producer.contract.queues import Tier
 from producer.contract.settings import Settings
+from producer.fanout.calls import LOOK_EVERY, Deadline, job_id_of, succeeded
+from producer.fanout.on_loop import AsyncWatch, LoopFanout
+from producer.fanout.reader import fanout_of
+from producer.fanout.story import Story
 from producer.intake import GraphLike
-from producer.store.connection import connect_async
-from producer.store.events import AsyncEventStream
+from producer.store.dead_letters import DeadLetter
 from producer.store.job_store import Cancelled
 
 
-class AsyncProducer:
+class AsyncProducer(AsyncBatchCalls):
     """A fleet, as those see it who hand in jobs; to be used from one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._sync = Producer(settings)
-        self._redis = connect_async(settings)
-        self._events = AsyncEventStream(self._redis)
+        self._fanout: LoopFanout | None = None  # made where there is a loop
+
+    @property
+    def _calls(self) -> BatchCalls:
+        return self._sync
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:
@@ -50,44 +58,87 @@ class AsyncProducer:
         """Read one job; raise JobNotFound when there is none."""
         return await asyncio.to_thread(self._sync.get, job_id)
 
+    async def get_many(self, job_ids: Iterable[str]) -> list[Job]:
+        """Read some jobs in one round trip; errors as of `get`."""
+        return await asyncio.to_thread(self._sync.get_many, list(job_ids))
+
     async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
         """Return the job once it has succeeded; errors as of `Producer.wait`."""
         async for _ in self.stream(job_id, timeout=timeout):
             pass
-        job = await self.get(job_id)
-        if not job.done and timeout is not None:
-            raise WaitTimeout(job.id, timeout.total_seconds(), job.status)
-        return succeeded(job)
+        return succeeded(await self.get(job_id), timeout)
 
     async def stream(
         self,
-        job_id: str,
-        *,
+        *job_ids: str,
         timeout: timedelta | None = None,  # noqa: ASYNC109
         after: str | None = None,
     ) -> AsyncIterator[JobEvent]:
-        """Give the job's events as they happen, the present state first; end with the job."""
-        deadline = Deadline(timeout)
-        position = after or await self._events.end()
-        job = await self.get(job_id)
-        yield snapshot(job, position)
-        look = Deadline(LOOK_EVERY)
-        while not (job.done or deadline.is_over):
-            for event in await self._events.read(position, wait=min(deadline.left, LOOK_EVERY)):
-                position = event.id
-                if event.job == job.id:
+        """Give the events of some jobs as they happen; all as of `Producer.stream`."""
+        deadline, look = Deadline(timeout), Deadline(LOOK_EVERY)
+        wanted = [job_id_of(job_id) for job_id in job_ids]
+        async with self.watch(*wanted) as watch:
+            story = Story(after or watch.since)
+            for event in story.snapshots(await self.get_many(wanted)):
+                yield event
+            if after:
+                for event in story.changes(await self.events(after=after, until=watch.since)):
                     yield event
-                    if event.status.is_terminal:
-                        return
-            if look.is_over:
-                look = Deadline(LOOK_EVERY)
-                job = await self.get(job_id)
-                if job.done:
-                    yield snapshot(job, position)
+            while story.open_jobs and not deadline.is_over:
+                for event in story.told(await watch.take(wait=min(deadline.left, look.left))):
+                    yield event
+                if story.must_look or look.is_over:
+                    look = Deadline(LOOK_EVERY)
+                    for event in story.looked(await self._look_at(story.doubted)):
+                        yield event
+
+    async def _look_at(self, job_ids: Collection[str]) -> list[Job]:
+        return await asyncio.to_thread(self._sync.look_at, job_ids) if job_ids else []
+
+    def watch(self, *topics: str) -> AsyncWatch:
+        """Return an `async with` block within which the events of some topics are told."""
+        return AsyncWatch(self.fanout, topics)
+
+    @property
+    def fanout(self) -> LoopFanout:
+        """Who tells the watchers of this event loop; `Pipe` takes it."""
+        if self._fanout is None:
+            self._fanout = LoopFanout(fanout_of(self._sync.settings))
+        return self._fanout
+
+    async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:
+        """Return what the stream still holds of all events after one id, up to another."""
+        return await asyncio.to_thread(lambda: list(self._sync.events(after=after, until=until)))
 
     async def cancel(self, job_id: str) -> Cancelled:
         """Ask for the job's end and return what the request met."""
         return await asyncio.to_thread(self._sync.cancel, job_id)
+
+    async def hold(self, job_id: str) -> Job:
+        """Keep back a job that waits for a node; errors as of `Producer.hold`."""
+        return await asyncio.to_thread(self._sync.hold, job_id)
+
+    async def release(self, job_id: str) -> Job:
+        """Let a held job wait for a node again."""
+        return await asyncio.to_thread(self._sync.release, job_id)
+
+    async def retry(
+        self, job_id: str, *, tier: Tier | str | None = None, pin: str | None = None
+    ) -> Job:
+        """Make an ended job again, as a new job; errors as of `Producer.retry`."""
+        return await asyncio.to_thread(self._sync.retry, job_id, tier=tier, pin=pin)
+
+    async def dead(self, limit: int = 50) -> list[DeadLetter]:
+        """Return dead letters, the newest first."""
+        return await asyncio.to_thread(self._sync.dead, limit)
+
+    async def redrive(self, job_id: str) -> Job:
+        """Retry a dead letter, which then is none any more; errors as of `Producer.retry`."""
+        return await asyncio.to_thread(self._sync.redrive, job_id)
+
+    async def drop(self, job_id: str) -> bool:
+        """Take a job off the list of dead letters; return whether it was there."""
+        return await asyncio.to_thread(self._sync.drop, job_id)
 
     async def nodes(self) -> list[Node]:
         """Return every node the fleet has heard of in the last week."""
@@ -103,7 +154,6 @@ class AsyncProducer:
 
     async def close(self) -> None:
         """Close what is open."""
-        await self._redis.aclose()
         await asyncio.to_thread(self._sync.close)
 
     async def __aenter__(self) -> Self:

@@ -13,30 +13,31 @@ A Producer may be shared by threads. producer.aio has the same for asyncio.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
+from producer.batch.calls import BatchCalls
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import (
     FleetError,
     InvalidJob,
     JobNotFound,
-    JobNotSucceeded,
-    WaitTimeout,
 )
-from producer.contract.ids import JobId, parse_job_id
-from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
+from producer.contract.ids import JobId
+from producer.contract.jobs import Artifact, Job, JobStatus
 from producer.contract.nodes import Node
 from producer.contract.queues import Tier
 from producer.contract.settings import Settings, load_settings
 from producer.dispatch import Dispatch
-from producer.intake import GraphLike, InputLike, Intake, Request
+from producer.fanout.calls import WatchCalls, job_id_of
+from producer.file_intake import InputLike
+from producer.intake import GraphLike, Intake, Request
 from producer.retry_intake import retry_of
 from producer.storage.object_store import ObjectStore
+from producer.store.batch_store import BatchStore
 from producer.store.connection import connect
 from producer.store.dead_letters import DeadLetter, DeadLetters
 from producer.store.events import EventStream
@@ -46,23 +47,21 @@ from producer.store.retries import Retries
 
 _log = logging.getLogger(__name__)
 
-#: A watcher looks at the record itself this often, in case the stream lost an entry.
-LOOK_EVERY: Final = timedelta(seconds=5)
 
-
-class Producer:
+class Producer(WatchCalls, BatchCalls):
     """A fleet, as those see it who hand in jobs. Connections open at the first need."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        # A request should fail soon when Redis hangs; who watches waits longer for each answer.
+        # A request should fail soon when Redis hangs.
         self._redis = connect(settings, patience_s=2)
-        self._watching = connect(settings)
-        self._jobs = JobStore(self._redis, keep_ended=timedelta(seconds=settings.keep_ended_s))
+        keep_ended, most = timedelta(seconds=settings.keep_ended_s), settings.max_queued
+        self._jobs = JobStore(self._redis, keep_ended=keep_ended, most_waiting=most)
+        self._batches = BatchStore(self._redis, keep_ended=keep_ended, most_waiting=most)
         self._nodes = NodeStore(self._redis, lease=timedelta(seconds=settings.lease_s))
         self._objects = ObjectStore(settings)
         self._intake = Intake(settings, nodes=self._nodes, objects=self._objects)
-        self._events = EventStream(self._watching)
+        self._events = EventStream(self._redis)
         self._retries = Retries(self._redis)
         self.dead_letters = DeadLetters(self._redis)
         self._dispatch = Dispatch(settings)
@@ -109,6 +108,7 @@ class Producer:
         Raises:
             InvalidJob: the request cannot work; field or graph node is named, nothing was made.
             KeyReused: the idempotency key belongs to another request.
+            BacklogFull: as many jobs wait as may.
             FleetUnreachable, StorageError: Redis, or S3 for input files, does not serve us.
         """
         request = Request(
@@ -131,67 +131,37 @@ class Producer:
             self._wake(job_id, queue=submission.queue, priority=submission.tier.priority)
         return self._jobs.get(job_id)
 
-    def get(self, job_id: str) -> Job:
-        """Read one job.
-
-        Raises:
-            JobNotFound: no such job, or its record has expired.
-        """
-        return self._jobs.get(_job_id(job_id))
-
-    def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:
-        """Return the job once it has succeeded.
-
-        Raises:
-            JobNotSucceeded: it ended otherwise; the error carries the job.
-            WaitTimeout: it is not over yet, and goes on.
-        """
-        for _ in self.stream(job_id, timeout=timeout):
-            pass
-        job = self.get(job_id)
-        if not job.done and timeout is not None:
-            raise WaitTimeout(job.id, timeout.total_seconds(), job.status)
-        return succeeded(job)
-
-    def stream(
-        self, *job_ids: str, timeout: timedelta | None = None, after: str | None = None
-    ) -> Iterator[JobEvent]:
-        """Give the events of some jobs as they happen, the present state of each first.
-
-        It ends when all of them have ended, each with an event of a terminal status.
-
-        Args:
-            timeout: stop after that, whatever the jobs do.
-            after: the id of the last event seen; what came since is given first.
-        """
-        deadline = Deadline(timeout)
-        position = after or self._events.end()
-        open_jobs = set()
-        for job in self._find(job_ids):
-            yield snapshot(job, position)
-            open_jobs |= set() if job.done else {job.id}
-        look = Deadline(LOOK_EVERY)
-        while open_jobs and not deadline.is_over:
-            for event in self._events.read(position, wait=min(deadline.left, LOOK_EVERY)):
-                position = event.id
-                if event.job in open_jobs:
-                    open_jobs -= {event.job} if event.status.is_terminal else set()
-                    yield event
-            if look.is_over:
-                # The stream is trimmed, and a Redis that died may have lost its end.
-                for job in self._find(open_jobs):
-                    if job.done:
-                        open_jobs.discard(job.id)
-                        yield snapshot(job, position)
-                look = Deadline(LOOK_EVERY)
-
     def cancel(self, job_id: str) -> Cancelled:
         """Ask for the job's end and return what the request met.
 
         Raises:
             JobNotFound: no such job.
         """
-        return self._jobs.cancel(_job_id(job_id))
+        return self._jobs.cancel(job_id_of(job_id))
+
+    def hold(self, job_id: str) -> Job:
+        """Keep back a job that waits for a node, until it is released.
+
+        Raises:
+            JobNotFound: no such job.
+            InvalidJob: it does not wait, or its batch has not brought it to the queue yet.
+        """
+        wanted = job_id_of(job_id)
+        [status] = self._jobs.hold([wanted])
+        job = self.get(wanted)
+        if status != JobStatus.HELD:
+            raise _not_held(job)
+        return job
+
+    def release(self, job_id: str) -> Job:
+        """Let a held job wait for a node again; of one that is not held, nothing changes.
+
+        Raises:
+            JobNotFound: no such job.
+        """
+        wanted = job_id_of(job_id)
+        self._wake_all(self._jobs.release([wanted]))
+        return self.get(wanted)
 
     def nodes(self) -> list[Node]:
         """Return every node the fleet has heard of in the last week, by name."""
@@ -237,12 +207,11 @@ class Producer:
 
     def drop(self, job_id: str) -> bool:
         """Take a job off the list of dead letters; return whether it was there."""
-        return bool(self.dead_letters.drop([_job_id(job_id)]))
+        return bool(self.dead_letters.drop([job_id_of(job_id)]))
 
     def close(self) -> None:
         """Close what is open; the producer opens it again when it is used."""
         self._redis.close()
-        self._watching.close()
         self._objects.close()
 
     def __enter__(self) -> Self:
@@ -250,14 +219,6 @@ class Producer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _find(self, job_ids: Iterable[str]) -> list[Job]:
-        wanted = [_job_id(job_id) for job_id in job_ids]
-        found = self._jobs.find(wanted)
-        for job_id in wanted:
-            if job_id not in found:
-                raise JobNotFound(job_id)
-        return [found[job_id] for job_id in wanted]
 
     def _made_again(
         self,
@@ -273,9 +234,18 @@ class Producer:
             needs=self._retries.needs_of(old.queue),
             tier=tier,
             pin=pin,
-            nodes=[node.name for node in self.nodes()] if pin is not None else (),
+            nodes=self.nodes() if pin is not None else (),
         )
-        new_id, is_new = self._retries.add(submission, only_dead=only_dead)
+        try:
+            new_id, is_new = self._retries.add(submission, only_dead=only_dead)
+        except JobNotFound as exc:
+            if old.batch is None:
+                raise
+            raise InvalidJob(
+                f"job {old.id} was {old.status} with its batch, before it reached the queue",
+                field="job",
+                advice="submit rows like it as a new batch",
+            ) from exc
         if is_new:
             self._wake(new_id, queue=submission.queue, priority=submission.tier.priority)
         return self._jobs.get(new_id)
@@ -288,60 +258,11 @@ class Producer:
             _log.warning("job %s is recorded, its message will follow: %s", job_id, exc)
 
 
-class Deadline:
-    """A time from now on; None is never over."""
-
-    def __init__(self, length: timedelta | None) -> None:
-        self._ends = None if length is None else time.monotonic() + length.total_seconds()
-
-    @property
-    def left(self) -> timedelta:
-        """How long it is until then; for one that is never over, very long."""
-        if self._ends is None:
-            return timedelta.max
-        return max(timedelta(0), timedelta(seconds=self._ends - time.monotonic()))
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has passed."""
-        return self._ends is not None and time.monotonic() >= self._ends
-
-
-def succeeded(job: Job) -> Job:
-    """Return an ended job if it succeeded.
-
-    Raises:
-        JobNotSucceeded: with the reason and the advice of its record.
-    """
-    if job.status is JobStatus.SUCCEEDED:
-        return job
-    why = f": {job.error.message}" if job.error else ""
-    advice = job.error.advice if job.error else None
-    raise JobNotSucceeded(job, f"job {job.id} {job.status}{why}", advice=advice)
-
-
-def snapshot(job: Job, position: str) -> JobEvent:
-    """Return the present state of a job in the form of an event."""
-    return JobEvent(
-        id=position,
-        job=job.id,
-        n=0,
-        type="snapshot",
-        status=job.status,
-        attempt=job.attempt,
-        node=job.node,
-        phase=job.phase,
-        progress=job.progress,
-        cause=job.cause,
-        at=job.ended_at or job.started_at or job.created_at,
-    )
-
-
-def _job_id(text: str) -> JobId:
-    try:
-        return parse_job_id(text)
-    except ValueError:
-        raise InvalidJob(
-            f"{text!r} is no job id; one looks like 01a202b8-2e5f-7533-81db-221426b72003",
+def _not_held(job: Job) -> InvalidJob:
+    if job.waiting_for == "its_turn":
+        return InvalidJob(
+            f"job {job.id} is a row of a batch that has not reached the queue yet",
             field="job",
-        ) from None
+            advice=f"comfyfleet batch hold {job.batch} keeps all of them back",
+        )
+    return InvalidJob(f"job {job.id} is {job.status}; only one that waits can be held", field="job")

@@ -7,7 +7,7 @@ content, so an upload whose job was never made is found again by the next one.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
@@ -17,26 +17,24 @@ from typing import Any, Final
 from producer.contract.catalog import Catalog, GraphNodeClass
 from producer.contract.errors import InvalidInput, InvalidJob
 from producer.contract.files import FileInput, check_file_name, check_file_names, input_files
-from producer.contract.graphs import Graph, parse_graph, template_id, to_bytes
+from producer.contract.graphs import Graph, GraphNode, parse_graph, template_id, to_bytes
 from producer.contract.jobs import InputFile
-from producer.contract.links import check_links
+from producer.contract.links import check_links, is_link
 from producer.contract.models import base_models
 from producer.contract.nodes import Node
 from producer.contract.outputs import cut, output_graph_nodes
-from producer.contract.params import find_input, resolve_params, set_params
+from producer.contract.params import resolve_params, set_params
 from producer.contract.placement import explain_nobody, who_can_run
 from producer.contract.queues import Needs, Tier
 from producer.contract.settings import Settings
 from producer.contract.submissions import Submission
-from producer.pictures import HEAD_BYTES, looks_like_picture
+from producer.file_intake import InputLike, check_content, matched_files
 from producer.storage.object_keys import split_s3_url
 from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
 
 #: What a graph may be handed in as: bytes or text of a JSON file, or the parsed object.
 GraphLike = bytes | str | Mapping[str, Any]
-#: A path, the file's bytes, `s3://bucket/key`, or `node:NAME` for a file the nodes have already.
-InputLike = str | Path | bytes
 
 _CATALOGS_FRESH_S: Final = 5.0
 
@@ -58,6 +56,22 @@ class Request:
     run_within: timedelta | None = None
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A request that was checked, but for the content of its input files.
+
+    Args:
+        graph: as handed in, without the params.
+        params: by id, as the inputs take them.
+        files: what the graph reads, and what was handed in for it.
+    """
+
+    graph: Graph
+    params: dict[str, Any]
+    needs: Needs
+    files: list[tuple[FileInput, InputLike]]
+
+
 class Intake:
     """Checks requests against the graph's own rules and what the living nodes can run."""
 
@@ -75,7 +89,26 @@ class Intake:
             InvalidGraph, InvalidInput, NoNodeCanRun, InvalidJob: naming field or graph node.
             FleetUnreachable, StorageError: Redis, or S3 when there are input files.
         """
-        tier = _tier(request.tier)
+        plan = self.plan(request)
+        start_within, run_within = self.deadlines(request)
+        submission = Submission(
+            template=template_id(plan.graph),
+            params=plan.params,
+            inputs={file.address: self.take(file, value) for file, value in plan.files},
+            needs=plan.needs,
+            metadata=dict(request.metadata),
+            tier=as_tier(request.tier),
+            pin=request.pin,
+            owner=request.owner,
+            idempotency_key=request.idempotency_key,
+            start_within=start_within,
+            run_within=run_within,
+        )
+        return submission, to_bytes(plan.graph)
+
+    def plan(self, request: Request) -> Plan:
+        """Check all of a request but the content of its input files; errors as of `check`."""
+        as_tier(request.tier)
         graph = parse_graph(request.graph, max_bytes=self._settings.max_graph_bytes)
         catalogs = self._catalogs_of(request)
         any_catalog = _merged(catalogs)
@@ -83,46 +116,54 @@ class Intake:
         check_links(changed, any_catalog)
         wanted = cut(changed, output_graph_nodes(changed, any_catalog))
         check_file_names(wanted, any_catalog)
-        files = _matched_files(wanted, request.inputs, any_catalog)
-        _check_metadata(request.metadata)
+        files = matched_files(wanted, request.inputs, any_catalog)
+        check_metadata(request.metadata)
         if catalogs and not who_can_run(wanted, catalogs):
             raise explain_nobody(wanted, catalogs)
-        settings = self._settings
-        submission = Submission(
-            template=template_id(graph),
-            params=resolve_params(graph, request.params),
-            inputs={
-                f"{file.graph_node}.{file.input}": self._take(file, value) for file, value in files
-            },
-            needs=Needs.of(
-                request.pool,
-                models=base_models(wanted),
-                classes=_rare_classes(wanted, catalogs),
-            ),
-            metadata=dict(request.metadata),
-            tier=tier,
-            pin=request.pin,
-            owner=request.owner,
-            idempotency_key=request.idempotency_key,
-            start_within=request.start_within or timedelta(seconds=settings.start_within_s),
-            run_within=request.run_within or timedelta(seconds=settings.run_within_s),
+        needs = Needs.of(
+            request.pool,
+            models=base_models(wanted),
+            classes=_rare_classes(wanted, catalogs),
         )
-        return submission, to_bytes(graph)
+        return Plan(graph, resolve_params(graph, request.params), needs, files)
+
+    def decides(self, request: Request, graph_node: GraphNode, input_: str) -> bool:
+        """Tell whether the value of an input decides who can run a graph, or which files it reads."""
+        class_type = graph_node["class_type"]
+        probe: Graph = {"1": {"class_type": class_type, "inputs": {input_: "a name"}}}
+        catalogs = self._catalogs_of(request)
+        return (
+            bool(base_models(probe) or input_files(probe, _merged(catalogs)))
+            or is_link(graph_node["inputs"].get(input_))
+            or any(
+                input_ in found.classes[class_type].models
+                for found in catalogs.values()
+                if class_type in found.classes
+            )
+        )
+
+    def deadlines(self, request: Request) -> tuple[timedelta, timedelta]:
+        """Return within which times a job must start, and may run."""
+        settings = self._settings
+        return (
+            request.start_within or timedelta(seconds=settings.start_within_s),
+            request.run_within or timedelta(seconds=settings.run_within_s),
+        )
 
     def _catalogs_of(self, request: Request) -> dict[str, Catalog]:
         """Return what the nodes that may take the job can run; empty while none lives."""
         read_at, catalogs = self._catalogs.get(request.pool, (0.0, {}))
         if not catalogs or time.monotonic() - read_at > _CATALOGS_FRESH_S:
             nodes = self._nodes.nodes()
-            _check_place(request, nodes)
+            check_place(nodes, pool=request.pool, pin=request.pin)
             catalogs = self._nodes.catalogs(request.pool, among=nodes)
             self._catalogs[request.pool] = (time.monotonic(), catalogs)
         if request.pin:
-            _check_place(request, self._nodes.nodes())
+            check_place(self._nodes.nodes(), pool=request.pool, pin=request.pin)
             return {name: found for name, found in catalogs.items() if name == request.pin}
         return catalogs
 
-    def _take(self, file: FileInput, value: InputLike) -> InputFile:
+    def take(self, file: FileInput, value: InputLike) -> InputFile:
         """Bring an input file to where workers find it."""
         where = f"inputs.{file.graph_node}.{file.input}"
         if isinstance(value, str) and value.startswith("node:"):
@@ -136,7 +177,7 @@ class Intake:
                 raise InvalidInput(str(exc), field=where, graph_node=file.graph_node) from exc
             return InputFile(source=value, name=value.rpartition("/")[2])
         content = value if isinstance(value, bytes) else Path(value)
-        size = _check_content(content, file, where, limit=self._settings.max_input_bytes)
+        size = check_content(content, file, where, limit=self._settings.max_input_bytes)
         if not self._store_is_known:
             # Some stores make a bucket at the first write, and hide a wrong name so.
             self._objects.probe()
@@ -146,7 +187,12 @@ class Intake:
         return InputFile(source=key, name=name, sha256=key.rpartition("/")[2], bytes=size)
 
 
-def _tier(value: Tier | str) -> Tier:
+def as_tier(value: Tier | str) -> Tier:
+    """Return a tier by its name.
+
+    Raises:
+        InvalidJob: there is none of that name; those that are there are named.
+    """
     try:
         return Tier(value)
     except ValueError:
@@ -154,12 +200,16 @@ def _tier(value: Tier | str) -> Tier:
         raise InvalidJob(f"there is no tier {value!r}; tiers are {known}", field="tier") from None
 
 
-def _check_place(request: Request, nodes: list[Node]) -> None:
-    """Refuse a pool or a node that the fleet has never heard of, once it has heard of any."""
-    if request.pin and nodes and request.pin not in (names := [node.name for node in nodes]):
-        raise InvalidJob(_unknown("node", request.pin, names), field="pin")
-    if nodes and request.pool not in (pools := sorted({node.pool for node in nodes})):
-        raise InvalidJob(_unknown("pool", request.pool, pools), field="pool")
+def check_place(nodes: Sequence[Node], *, pool: str | None, pin: str | None) -> None:
+    """Refuse a pool or a node that the fleet has never heard of, once it has heard of any.
+
+    Raises:
+        InvalidJob: naming what is like it.
+    """
+    if pin and nodes and pin not in (names := [node.name for node in nodes]):
+        raise InvalidJob(_unknown("node", pin, names), field="pin")
+    if pool and nodes and pool not in (pools := sorted({node.pool for node in nodes})):
+        raise InvalidJob(_unknown("pool", pool, pools), field="pool")
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:
@@ -168,7 +218,12 @@ def _unknown(what: str, name: str, known: list[str]) -> str:
     return f"there is no {what} {name!r}; {hint}"
 
 
-def _check_metadata(metadata: Mapping[str, str]) -> None:
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Refuse metadata that is no text.
+
+    Raises:
+        InvalidJob: naming it.
+    """
     for name, value in metadata.items():
         if not isinstance(value, str):
             raise InvalidJob(
@@ -195,66 +250,3 @@ def _rare_classes(graph: Graph, catalogs: Mapping[str, Catalog]) -> set[str]:
     """Return the classes that some living node of the pool lacks: they decide who may serve."""
     used = {node["class_type"] for node in graph.values()}
     return {name for name in used if not all(name in found.classes for found in catalogs.values())}
-
-
-def _matched_files(
-    graph: Graph, given: Mapping[str, InputLike], catalog: Catalog | None
-) -> list[tuple[FileInput, InputLike]]:
-    """Pair each file that the graph reads with what was handed in for it.
-
-    Raises:
-        InvalidInput: one is missing, or something was handed in that nobody reads.
-    """
-    read = {(file.graph_node, file.input): file for file in input_files(graph, catalog)}
-    handed: dict[tuple[str, str], InputLike] = {}
-    for address, value in given.items():
-        place = find_input(graph, address, among="inputs")
-        if place not in read:
-            files = ", ".join(sorted(".".join(known) for known in read)) or "none"
-            raise InvalidInput(
-                f"{address} is not a file that the graph reads; those are: {files}",
-                field=f"inputs.{address}",
-                graph_node=place[0],
-            )
-        handed[place] = value
-    for place, file in read.items():
-        if place not in handed:
-            address = ".".join(place)
-            class_type = graph[file.graph_node]["class_type"]
-            raise InvalidInput(
-                f"graph node {file.graph_node} ({class_type}) reads {file.value!r}, "
-                "which was not handed in",
-                field=f"inputs.{address}",
-                graph_node=file.graph_node,
-                advice=f"add --input '{address}=FILE', or '{address}=node:' if every node has it",
-            )
-    return [(file, handed[place]) for place, file in read.items()]
-
-
-def _check_content(content: Path | bytes, file: FileInput, where: str, *, limit: int) -> int:
-    """Return the size in bytes of a file to be handed in, or refuse it."""
-
-    def refused(why: str) -> InvalidInput:
-        name = f"{str(content)!r}" if isinstance(content, Path) else "the bytes"
-        return InvalidInput(
-            f"{name} for graph node {file.graph_node} {why}",
-            field=where,
-            graph_node=file.graph_node,
-        )
-
-    if isinstance(content, bytes):
-        size, head = len(content), content[:HEAD_BYTES]
-    else:
-        try:
-            with content.open("rb") as opened:
-                head = opened.read(HEAD_BYTES)
-            size = content.stat().st_size
-        except OSError as exc:
-            raise refused(f"cannot be read: {exc.strerror}") from exc
-    if not size:
-        raise refused("is empty")
-    if size > limit:
-        raise refused(f"has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)")
-    if file.input == "image" and not looks_like_picture(head):
-        raise refused(f"is no picture: it begins with {head[:12]!r}")
-    return size

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import timedelta
 
 from producer.contract.errors import InvalidJob
 from producer.contract.jobs import Job
+from producer.contract.nodes import Node
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
+from producer.intake import as_tier, check_place
 
 
 def retry_of(
@@ -17,21 +19,19 @@ def retry_of(
     needs: Needs | None,
     tier: Tier | str | None,
     pin: str | None,
-    nodes: Collection[str],
+    nodes: Sequence[Node],
 ) -> Submission:
     """Return *job* anew: the same in all but id, idempotency key and what is asked for here.
 
     Args:
         needs: what the job's queue needs; only a pinned job can do without.
         tier, pin: in place of the job's own.
-        nodes: the names that *pin* may have.
+        nodes: every node the fleet knows, of which *pin* is one.
 
     Raises:
         InvalidJob: naming the field.
     """
-    if pin is not None and pin not in nodes:
-        known = ", ".join(sorted(nodes)) or "none yet"
-        raise InvalidJob(f"there is no node {pin!r}; nodes are: {known}", field="pin")
+    check_place(nodes, pool=None, pin=pin)
     pin = pin or job.pin
     if needs is None and pin is None:
         raise InvalidJob(
@@ -47,18 +47,9 @@ def retry_of(
         params=job.params,
         inputs=job.inputs,
         metadata=job.metadata,
-        tier=job.tier if tier is None else _tier(tier),
+        tier=job.tier if tier is None else as_tier(tier),
         pin=pin,
         owner=job.owner,
         batch=job.batch,
         retry_of=job.id,
     )
-
-
-def _tier(value: Tier | str) -> Tier:
-    try:
-        return Tier(value)
-    except ValueError:
-        raise InvalidJob(
-            f"there is no tier {value!r}; tiers are {', '.join(Tier)}", field="tier"
-        ) from None

@@ -1,4 +1,4 @@
-"""Upkeep: ends dead leases, sends again what lost its message, does what has fallen due.
+"""Upkeep: ends dead leases, sends again what lost its message, does what has fallen due, feeds batches.
 
 Any worker may run it, one at a time does. It may be killed between any two lines: a job that
 was requeued but not sent has no message, and that is what the sweep for unsent jobs finds.
@@ -7,15 +7,17 @@ was requeued but not sent has no message, and that is what the sweep for unsent 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
+from producer.batch.feeder import Feeder
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, JobNotFound, LeaseLost
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobError, JobStatus
-from producer.dispatch import Dispatch
+from producer.contract.submissions import Submission
+from producer.dispatch import Dispatch, Message
 from producer.store.job_store import JobStore
 from producer.store.sweeps import Sweeps
 
@@ -67,6 +69,7 @@ class Upkeep:
         self._every = every
         self._interrupt = interrupt
         self._judge = judge
+        self._feeder = Feeder(sweeps.feeds(lease=lease), wake=self._wake, resend=self._send_all)
 
     def sweep(self) -> None:
         """Look once over the fleet, if it is this process' turn."""
@@ -75,6 +78,8 @@ class Upkeep:
         self._send_all(self._sweeps.due())
         self._send_all(self._sweeps.unsent(self._sweeps.queues(), sightings_apart=SIGHTINGS_APART))
         self._end_dead_leases()
+        self._sweeps.tell_outlook(every=self._every, lease=self._lease)
+        self._feeder.feed()
 
     def _end_dead_leases(self) -> None:
         lapsed = self._sweeps.lapsed()
@@ -123,6 +128,14 @@ class Upkeep:
         for job in self._store.find(job_ids).values():
             _log.info("job %s attempt %d: sent again", job.id, job.attempt)
             self._send(job, job.attempt)
+
+    def _wake(self, fed: Sequence[Submission]) -> None:
+        """Send the first messages of rows that have just been fed."""
+        crashpoint("batch.fed")
+        try:
+            self._dispatch.send_all(Message(row.id, 1, row.queue, row.tier.priority) for row in fed)
+        except FleetError as exc:
+            _log.warning("%d jobs: not sent, a later sweep will: %s", len(fed), exc)
 
     def _send(self, job: Job, attempt: int) -> None:
         try:

@@ -12,6 +12,7 @@ from producer.contract.nodes import Node, NodeState
 _SAID = {
     "retry_at": "its next attempt, after a pause",
     "another_node": "another node than the one it failed on",
+    "its_turn": "its turn: rows of a batch reach the queue a few hundred at a time",
     "newer_worker": "a worker of a newer version than those that looked at it",
 }
 

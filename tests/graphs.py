@@ -53,6 +53,34 @@ def sleeping(seconds: float = 0.1, *, nonce: int | None = None) -> dict:
     }
 
 
+def rendering(model: str, *, seed: int, steps: int = 4) -> dict:
+    """Return a graph that loads a checkpoint and renders a small picture with it."""
+    graph_nodes = {
+        "4": ("CheckpointLoaderSimple", {"ckpt_name": model}),
+        "5": ("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 1}),
+        "6": ("CLIPTextEncode", {"text": "a quiet harbour", "clip": ["4", 1]}),
+        "3": ("KSampler", {"seed": seed, "steps": steps, **_SAMPLING}),
+        "8": ("VAEDecode", {"samples": ["3", 0], "vae": ["4", 2]}),
+        "9": ("SaveImage", {"images": ["8", 0], "filename_prefix": "rendered"}),
+    }
+    return {
+        graph_node: {"class_type": class_type, "inputs": inputs}
+        for graph_node, (class_type, inputs) in graph_nodes.items()
+    }
+
+
+_SAMPLING = {
+    "cfg": 5.0,
+    "sampler_name": "euler",
+    "scheduler": "karras",
+    "denoise": 1.0,
+    "model": ["4", 0],
+    "positive": ["6", 0],
+    "negative": ["6", 0],
+    "latent_image": ["5", 0],
+}
+
+
 def raising(kind: str = "runtime", text: str = "as asked") -> dict:
     """Return a graph of which graph node 2 raises."""
     graph = sleeping()

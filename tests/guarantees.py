@@ -27,6 +27,7 @@ FIGURES = ROOT / "docs/figures.json"
 #: Where the faults are tested, and what of.
 FAULT_TESTS = {
     "Messages, workers, nodes": "tests/acceptance/test_recovery.py",
+    "Batches": "tests/acceptance/test_batches.py",
     "What a node may do wrong": "tests/acceptance/test_node_faults.py",
     "How a worker leaves": "tests/acceptance/test_shutdown.py",
     "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
@@ -162,6 +163,8 @@ def _figures() -> str:
     figures = json.loads(FIGURES.read_text())
     lines = ["## Last figures", "", "| what | figure |", "| --- | --- |"]
     for name, values in figures.items():
+        if name == "benchmarks":  # they are a table of the README
+            continue
         told = ", ".join(f"{what} {value}" for what, value in values.items())
         lines.append(f"| {name} | {told} |")
     return "\n".join(lines)

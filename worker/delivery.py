@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from producer.contract.crashpoints import crashpoint
 from producer.contract.graphs import Graph
@@ -20,8 +21,12 @@ from worker.comfyui.history import HistoryEntry, OutputFile
 from worker.comfyui.outputs import Spooled, fetch_output
 from worker.lease import JobCancelled, Lease
 from worker.patience import Patience
+from worker.side_by_side import Countdown, side_by_side
 
 _log = logging.getLogger(__name__)
+
+#: Files of one job on their way at once: while one is stored, another is fetched and checked.
+_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +57,33 @@ class Delivery:
             LeaseLost, JobCancelled, Stopping: as they say; nothing was committed.
         """
         self._enter(Phase.FETCHING, lease)
-        spooled = [
-            self._fetched(output, spool / str(number), lease)
-            for number, output in enumerate(entry.outputs)
-        ]
-        self._enter(Phase.STORING, lease)
-        artifacts = [self._stored(job, graph, file, lease) for file in spooled]
-        self._commit(job, artifacts, entry, lease)
+        to_fetch = Countdown(len(entry.outputs))
 
-    def _fetched(self, output: OutputFile, path: Path, lease: Lease) -> Spooled:
+        def bring(output: OutputFile, path: Path, still_wanted: Callable[[], None]) -> Artifact:
+            file = self._fetched(output, path, lease, still_wanted)
+            if to_fetch.is_last():
+                self._enter(Phase.STORING, lease)  # from here on the node is needed no more
+            return self._stored(job, graph, file, lease)
+
+        artifacts = side_by_side(
+            [
+                partial(bring, output, spool / str(number))
+                for number, output in enumerate(entry.outputs)
+            ],
+            at_once=_AT_ONCE,
+        )
+        self._commit(job, artifacts, entry, lease)
+        self.comfyui.companion.discard(entry.outputs)  # never before: nothing else has them
+
+    def _fetched(
+        self, output: OutputFile, path: Path, lease: Lease, still_wanted: Callable[[], None]
+    ) -> Spooled:
+        def check() -> None:
+            lease.check()
+            still_wanted()
+
         spooled = self.patience.until_fetched(
-            lambda: fetch_output(self.comfyui, output, path, node=self.node), lease
+            lambda: fetch_output(self.comfyui, output, path, node=self.node, check=check), lease
         )
         crashpoint("output.fetched")
         return spooled

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import logging
-import shlex
-import socket
-import subprocess
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from threading import Event, Thread
-from typing import Any, Final
+from typing import Final
 
 from producer.contract.catalog import Catalog
-from producer.contract.errors import FleetError, NodeError, NodeNameTaken, StorageError
+from producer.contract.errors import FleetError, NodeError, StorageError
 from producer.contract.nodes import NodeState
 from producer.contract.queues import Needs, node_queue
 from producer.store.node_store import NodeStore
 from worker.canary import Canary
 from worker.comfyui.client import ComfyUI
+from worker.entry import Identity, NodeEntry
 from worker.health import Health, Standing
 from worker.name_lock import NameLock
 from worker.neighbours import Neighbours
+from worker.pace import Pace
+from worker.restarter import Restarter
 from worker.store_breaker import StoreBreaker
 
 _log = logging.getLogger(__name__)
@@ -31,8 +30,7 @@ _LOOK_EVERY_S: Final = 5.0
 _LOOK_SICK_EVERY_S: Final = 1.0
 #: A model that was put on the node's disk is known to the fleet after so long, s.
 _CATALOG_FRESH_S: Final = 300.0
-#: A restart is given so long before it is tried again, s.
-_RESTART_EVERY_S: Final = 120.0
+
 
 _STATES: Final = {
     Standing.WELL: NodeState.READY,
@@ -40,21 +38,6 @@ _STATES: Final = {
     Standing.SUSPECT: NodeState.SUSPECT,
     Standing.QUARANTINED: NodeState.QUARANTINED,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """What a node is called, and where it is.
-
-    Args:
-        restart_command: restarts its ComfyUI; run when that hangs.
-    """
-
-    name: str
-    pool: str
-    url: str
-    worker: str
-    restart_command: str | None = None
 
 
 class NodeAgent:
@@ -75,21 +58,22 @@ class NodeAgent:
         health: Health,
         breaker: StoreBreaker,
         canary_s: float,
+        pace: Pace,
         on_state: Callable[[bool], None],
         on_catalog: Callable[[], None],
     ) -> None:
         self.identity = identity
         self.catalog: Catalog | None = None
-        self._nodes = nodes
         self._comfyui = comfyui
+        self._entry = NodeEntry(identity, nodes)
+        self._restart = Restarter(identity.name, identity.restart_command)
         self._neighbours = neighbours
         self._health = health
         self._breaker = breaker
+        self._pace = pace
         self._on_state = on_state
         self._on_catalog = on_catalog
         self._catalog_read: float | None = None
-        self._said: tuple[NodeState, str] = (NodeState.JOINING, "")
-        self._restarted: float | None = None
         self._stopped = Event()
         self._news = Event()
         self._canary = Canary(
@@ -106,21 +90,7 @@ class NodeAgent:
         Raises:
             NodeNameTaken: a living worker on another host serves under this name.
         """
-        name = self.identity.name
-        here = f"{socket.gethostname()}:{lock.path}"
-        known = {node.name: node for node in self._nodes.nodes()}
-        # We have this host's lock, so a predecessor that held the same one is gone.
-        gone = name in known and known[name].host == here
-        deadline = time.monotonic() + patience.total_seconds()
-        while True:
-            try:
-                self._register({"host": here, "state": NodeState.JOINING, "reason": ""}, gone=gone)
-            except NodeNameTaken:
-                if time.monotonic() > deadline:
-                    raise
-                self._stopped.wait(0.5)
-            else:
-                return
+        self._entry.join(lock, patience=patience, wait=self._stopped.wait)
 
     def learn(self) -> None:
         """Find out what the node can run, for jobs that were taken back before all else."""
@@ -138,21 +108,16 @@ class NodeAgent:
         self._stopped.set()
         self._news.set()
         self._on_state(False)  # noqa: FBT003 - a callback has no keywords
-        try:
-            self._nodes.say(self.identity.name, state=NodeState.DRAINING, reason="its worker stops")
-        except FleetError as exc:
-            _log.warning("node %s drains without a word: %s", self.identity.name, exc)
+        self._entry.drain()
 
     def leave(self) -> None:
         """Tell the fleet that the worker has left, so that a successor need not wait."""
-        try:
-            self._nodes.retire(self.identity.name, worker=self.identity.worker)
-        except FleetError as exc:
-            _log.warning("node %s left without a word: %s", self.identity.name, exc)
+        self._entry.leave()
 
     def rejoin(self) -> None:
         """Write the node's record anew: Redis has lost it."""
         self._catalog_read = None
+        self._entry.forget()
         self._news.set()
 
     def look_soon(self) -> None:
@@ -183,7 +148,7 @@ class NodeAgent:
         """Hear that a job succeeded here."""
         self._health.success()
         if not self._stopped.is_set():
-            self._on_state(self._said[0] is NodeState.READY and self._may_take)
+            self._on_state(self._entry.state[0] is NodeState.READY and self._may_take)
 
     def serves(self, queue: str, needs: Needs) -> bool:
         """Tell whether the node can run every job of *queue*."""
@@ -197,36 +162,45 @@ class NodeAgent:
         while not self._stopped.is_set():
             self._news.clear()
             try:
-                self._look()
-            except StorageError as exc:
-                self._enter(NodeState.BLOCKED, exc.message)
-            except NodeError as exc:
-                self._enter(NodeState.UNREACHABLE, exc.detail)
+                self._look_around()
             except FleetError as exc:
                 _log.warning("node %s: %s", self.identity.name, exc)
             except Exception:  # noqa: BLE001 - without this thread the node is lost to the fleet
                 _log.exception("node %s: the look at ComfyUI failed", self.identity.name)
-            well = self._said[0] is NodeState.READY
+            well = self._entry.state[0] is NodeState.READY
             self._news.wait(_LOOK_EVERY_S if well else _LOOK_SICK_EVERY_S)
+
+    def _look_around(self) -> None:
+        try:
+            self._look()
+        except StorageError as exc:
+            self._enter(NodeState.BLOCKED, exc.message)
+        except NodeError as exc:
+            self._enter(NodeState.UNREACHABLE, exc.detail)
 
     def _look(self) -> None:
         try:
-            self._comfyui.queue_remaining()
+            status = self._comfyui.companion.check_executes()
+            if status is None:
+                self._comfyui.queue_remaining()
         except NodeError:
-            self._restart_comfyui()
+            self._restart()
             raise
         if self._catalog_read is None or (
             time.monotonic() - self._catalog_read > _CATALOG_FRESH_S
             # A ComfyUI that was away may be another one now: another version, other models.
-            or self._said[0] is NodeState.UNREACHABLE
+            or self._entry.state[0] is NodeState.UNREACHABLE
         ):
+            status = self._comfyui.companion.find()
             self._read_catalog()
+        self._entry.tell_memory(status.vram_free if status else None)
         if self._breaker.reason is not None:
             self._breaker.look()
         if self._health.wants_canary and self.catalog is not None:
             self._enter(_STATES[self._health.standing], self._health.reason)
             self._send_canary(self.catalog)
         self._enter(_STATES[self._health.standing], self._health.reason)
+        self._entry.tell_pace(self._pace.story)
 
     def _send_canary(self, catalog: Catalog) -> None:
         try:
@@ -234,69 +208,22 @@ class NodeAgent:
                 self._health.canary_passed()
         except NodeError as exc:
             self._health.fault(exc.detail, is_last_of_pool=not self._neighbours.has_ready())
-            self._restart_comfyui()
+            self._restart()
 
     def _read_catalog(self) -> None:
         catalog = Catalog.from_object_info(self._comfyui.object_info())
-        facts = _facts(self._comfyui.system_stats())
-        state, reason = self._said
-        self._register(
-            {
-                **facts,
-                "catalog": catalog.to_text(),
-                "catalog_sha": catalog.sha,
-                "state": state,
-                "reason": reason,
-            }
-        )
+        self._entry.tell_catalog(catalog, self._comfyui.system_stats())
         self._catalog_read = time.monotonic()
         if self.catalog is None or self.catalog.sha != catalog.sha:
             self.catalog = catalog
             self._on_catalog()
-
-    def _register(self, fields: Mapping[str, str | int], *, gone: bool = False) -> None:
-        identity = self.identity
-        self._nodes.register(
-            identity.name,
-            worker=identity.worker,
-            predecessor_gone=gone,
-            fields={"pool": identity.pool, "url": identity.url, **fields},
-        )
 
     @property
     def _may_take(self) -> bool:
         return self._health.may_take and self._breaker.reason is None
 
     def _enter(self, state: NodeState, reason: str) -> None:
-        if (state, reason) != self._said:
-            why = f": {reason}" if reason else ""
-            _log.info("node %s is %s%s", self.identity.name, state, why)
-            self._nodes.say(self.identity.name, state=state, reason=reason)
-            self._said = (state, reason)
+        self._entry.enter(state, reason)
         # Also without a change: a fault between two looks has closed the gate.
         if not self._stopped.is_set():
             self._on_state(state is NodeState.READY and self._may_take)
-
-    def _restart_comfyui(self) -> None:
-        """Run the operator's command, now and then, on a node that hangs or is away."""
-        command = self.identity.restart_command
-        now = time.monotonic()
-        if command is None or now - (self._restarted or -_RESTART_EVERY_S) < _RESTART_EVERY_S:
-            return
-        self._restarted = now
-        _log.warning("node %s: running %s", self.identity.name, command)
-        try:
-            subprocess.run(shlex.split(command), check=True, timeout=60)  # noqa: S603 - theirs
-        except (OSError, ValueError, subprocess.SubprocessError) as exc:
-            _log.error("node %s: the restart command failed: %s", self.identity.name, exc)
-
-
-def _facts(stats: Mapping[str, Any]) -> dict[str, str | int]:
-    """Pick what the fleet shows of `GET /system_stats` (ComfyUI 0.3.64); never its argv."""
-    system: Mapping[str, Any] = stats.get("system") or {}
-    devices = stats.get("devices") or [{}]
-    return {
-        "comfyui_version": str(system.get("comfyui_version", "")),
-        "device": str(devices[0].get("name", "")),
-        "vram_total": int(devices[0].get("vram_total") or 0),
-    }

@@ -77,7 +77,7 @@ class Patience:
 
         return Retrying(
             retry=retry_if_exception_type(StorageError) & _SETTLED,
-            wait=wait_exponential_jitter(initial=0.2, max=15),
+            wait=wait_exponential_jitter(multiplier=0.2, max=15),
             before_sleep=_say,
             sleep=lambda seconds: self._sleep(seconds, lease),
         )(tried)
@@ -91,7 +91,7 @@ class Patience:
 
         return Retrying(
             retry=retry_if_exception_type(FleetUnreachable),
-            wait=wait_exponential_jitter(initial=0.1, max=2),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2),
             before_sleep=_say,
             # Not checked: whether the lease still holds is Redis' to say, once it answers.
             sleep=lambda seconds: _wait(seconds, lease),
@@ -115,7 +115,7 @@ class Patience:
         return Retrying(
             retry=retry_if_exception_type(NodeError),
             stop=stop_after_attempt(_FETCHES),
-            wait=wait_exponential_jitter(initial=0.5, max=5),
+            wait=wait_exponential_jitter(multiplier=0.5, max=5),
             before_sleep=_say,
             sleep=lambda seconds: self._sleep(seconds, lease),
             reraise=True,

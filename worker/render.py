@@ -220,6 +220,7 @@ class Render:
             if entry:
                 return entry
             look.ended = False
+            self._check_executes(watch.prompt_id)
         # A new connection may mean a new ComfyUI, which knows nothing of our prompt.
         reconnected = self._events.connected and look.is_new_connection(self._events.client_id)
         if reconnected or look.is_due("queue", min(_FIND_EVERY_S, self._stall_s / 2)):
@@ -240,6 +241,15 @@ class Render:
         if place is PromptPlace.UNKNOWN:
             raise PromptLost(self._node, f"prompt {prompt_id} is gone; did ComfyUI restart?")
         return place
+
+    def _check_executes(self, prompt_id: str) -> None:
+        """Give up at once if the node's companion says that it executes nothing any more."""
+        try:
+            self._comfyui.companion.check_executes()
+        except PromptStalled:
+            # The prompt may have ended before the executing thread did.
+            if self._comfyui.find_prompt(prompt_id) is not PromptPlace.FINISHED:
+                raise
 
     def _check_alive(self, watch: Watch, look: Look) -> None:
         """Make sure that the node still has the prompt and gets on with it."""

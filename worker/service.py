@@ -26,13 +26,16 @@ from producer.store.calls import Call
 from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
+from producer.store.outlook import Outlook, read_models
 from producer.store.sweeps import Sweeps
 from producer.upkeep import Upkeep
+from worker.announcer import Announcer
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
 from worker.comfyui.inputs import InputCarrier
 from worker.delivery import Delivery
 from worker.departure import Departure, Leaving
+from worker.entry import Identity
 from worker.errands import Errands
 from worker.health import Health, HealthPolicy
 from worker.lease import LeaseKeeper
@@ -40,8 +43,9 @@ from worker.lookahead import GATE, Slot
 from worker.misplaced import Misplaced
 from worker.name_lock import NameLock, own_path
 from worker.neighbours import Neighbours
-from worker.node import Identity, NodeAgent
+from worker.node import NodeAgent
 from worker.patience import Patience
+from worker.preference import LoadCost
 from worker.render import Render
 from worker.retry import Decision, decide
 from worker.runner import Place, Runner
@@ -49,6 +53,7 @@ from worker.scout import Scout
 from worker.settling import Settler
 from worker.store_breaker import StoreBreaker
 from worker.templates import Templates
+from worker.warmth import WARMTH
 from worker.watchdog import Signs, Watchdog, since
 
 _log = logging.getLogger(__name__)
@@ -144,6 +149,7 @@ class NodeWorker:
             health=Health(HealthPolicy(first_s=settings.node_quarantine_s)),
             breaker=breaker,
             canary_s=settings.node_canary_s,
+            pace=GATE.pace,
             on_state=lambda ready: GATE.set_ready(ready=ready),
             on_catalog=self._look_at_queues,
         )
@@ -208,7 +214,10 @@ class NodeWorker:
                 heard=since(lambda: self._leases.heard_at),
             )
         )
-        self._scout = Scout(GATE, backlog, queues)
+        self._scout = Scout(GATE, backlog, lambda: WARMTH.order(list(queues())))
+        self._announcer = Announcer(self._nodes, node=options.name)
+        self._load_cost = LoadCost(bound_s=settings.node_warm_s, load_s=settings.node_load_s)
+        self._known_queues: set[str] = set()
         self._taken_back = ThreadPoolExecutor(8, thread_name_prefix="taken-back")
 
     def join(self) -> None:
@@ -230,6 +239,8 @@ class NodeWorker:
 
     def start(self) -> None:
         """Begin to serve."""
+        WARMTH.begin(self.options.name, self._load_cost, on_load=self._announcer)
+        self._announcer.start()
         self._agent.start()
         self._errands.start()
         self._scout.start()
@@ -248,6 +259,7 @@ class NodeWorker:
 
     def close(self) -> None:
         """Let go of everything; the node's name last."""
+        self._announcer.stop()
         self._scout.stop()
         self._errands.stop()
         self._taken_back.shutdown(wait=False, cancel_futures=True)
@@ -309,12 +321,27 @@ class NodeWorker:
             self._look_at_queues()
         elif call.what == "cancel":
             self._leases.cancel(JobId(call.about))
+        elif call.what == "warm":
+            node, _, models = call.about.partition(" ")
+            WARMTH.hear_of(node, read_models(models))
+        elif call.what == "outlook":
+            self._hear(Outlook.parse(call.about))
+
+    def _hear(self, outlook: Outlook) -> None:
+        WARMTH.hear(outlook)
+        # Its call was missed, and outlooks come too often for the silence in which one looks.
+        if not self._known_queues.issuperset(line.queue for line in outlook.lines):
+            self._look_at_queues()
 
     def _look_at_queues(self) -> None:
         self._on_queue(node_queue(self.options.name))
-        for queue, needs in self._sweeps.queues().items():
-            if self._agent.serves(queue, Needs.from_json(needs)):
+        queues = self._sweeps.queues()
+        for queue, text in queues.items():
+            needs = Needs.from_json(text)
+            if self._agent.serves(queue, needs):
+                WARMTH.serve(queue, needs)
                 self._on_queue(queue)
+        self._known_queues = set(queues)
 
     def _interrupt(self, job: Job) -> None:
         """Stop a lapsed attempt's prompt on its node, if that still answers."""

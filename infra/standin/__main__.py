@@ -48,6 +48,7 @@ def _options() -> StandinOptions:
         "--classes", type=_json_file, default={}, help="JSON file in the form of /object_info"
     )
     parser.add_argument("--previews", action="store_true", help="the sampler sends previews")
+    parser.add_argument("--companion", action="store_true", help="with the companion's routes")
     given = parser.parse_args()
     return StandinOptions(
         directory=given.dir,
@@ -59,6 +60,7 @@ def _options() -> StandinOptions:
         models=given.models,
         classes=given.classes,
         previews=given.previews,
+        companion=given.companion,
     )
 
 

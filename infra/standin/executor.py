@@ -47,6 +47,11 @@ class Executor:
         self._queue.close()
         self._thread.join()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still executes what is queued."""
+        return self._thread.is_alive()
+
     def current_graph_node(self, client_id: str) -> str | None:
         """Return the graph node that runs for *client_id*; a socket that comes back is told it."""
         whose, run = self._current or (None, None)

@@ -27,7 +27,7 @@ class StandinOptions:
 
     Durations are seconds. ``models`` maps a kind of ``GET /models`` to file names. ``classes`` adds
     graph node classes in the form of ``GET /object_info``: ``{name: {"input": {"required": …},
-    "output": [type, …], "output_node": bool}}``.
+    "output": [type, …], "output_node": bool}}``. ``companion``: the node has `infra/companion_node`.
     """
 
     directory: Path
@@ -39,6 +39,7 @@ class StandinOptions:
     models: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_MODELS))
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     previews: bool = False
+    companion: bool = False
     max_upload_bytes: int = 104_857_600
 
     @property

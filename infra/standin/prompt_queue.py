@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import heapq
 import threading
+import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -30,6 +31,7 @@ class PromptQueue:
         self._filled = threading.Condition(self._lock)
         self._pending: list[Item] = []
         self._running: Item | None = None
+        self._began = 0.0
         self._history: dict[str, dict[str, Any]] = {}
         self._closed = False
         #: Set while somebody wants the running prompt to end; cleared when the next one is taken.
@@ -56,6 +58,7 @@ class PromptQueue:
             item = heapq.heappop(self._pending)
             # Handlers show the running item while the executor works on the original.
             self._running = copy.deepcopy(item)
+            self._began = time.monotonic()
             self.interrupted.clear()
             self._changed(self.remaining)
             return item
@@ -95,6 +98,11 @@ class PromptQueue:
         """Return the running item, if there is one."""
         with self._lock:
             return [self._running] if self._running else []
+
+    def running_s(self) -> float | None:
+        """Return for how many seconds the running item has run; None if there is none."""
+        with self._lock:
+            return time.monotonic() - self._began if self._running else None
 
     def pending(self) -> list[Item]:
         """Return the pending items in heap order, which is not the order they will run in."""

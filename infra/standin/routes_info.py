@@ -18,7 +18,7 @@ _MODEL_KINDS = (
     *("clip_vision", "style_models", "embeddings", "diffusers", "vae_approx", "controlnet"),
     *("gligen", "upscale_models", "hypernetworks", "photomaker", "audio_encoders"),
 )
-_VRAM_BYTES = 24 * 2**30
+VRAM_BYTES = 24 * 2**30
 
 
 def features(options: StandinOptions) -> dict[str, Any]:
@@ -72,13 +72,13 @@ class InfoRoutes:
         )
 
     async def system_stats(self, _request: web.Request) -> web.Response:
-        memory = {"vram_total": _VRAM_BYTES, "vram_free": _VRAM_BYTES}
+        memory = {"vram_total": VRAM_BYTES, "vram_free": VRAM_BYTES}
         torch_memory = {"torch_vram_total": 0, "torch_vram_free": 0}
         device = {"name": "cuda:0 stand-in", "type": "cuda", "index": 0, **memory, **torch_memory}
         system = {
             "os": sys.platform if self._options.is_current else "posix",
-            "ram_total": 2 * _VRAM_BYTES,
-            "ram_free": _VRAM_BYTES,
+            "ram_total": 2 * VRAM_BYTES,
+            "ram_free": VRAM_BYTES,
             "comfyui_version": self._options.version,
             "python_version": platform.python_version(),
             "pytorch_version": "none (stand-in)",

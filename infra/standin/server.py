@@ -16,6 +16,7 @@ from infra.standin.gpu import Gpu
 from infra.standin.journal import Journal
 from infra.standin.options import StandinOptions
 from infra.standin.prompt_queue import PromptQueue
+from infra.standin.routes_companion import CompanionRoutes
 from infra.standin.routes_faults import FaultRoutes
 from infra.standin.routes_files import FileRoutes
 from infra.standin.routes_info import InfoRoutes, features
@@ -122,6 +123,9 @@ class Standin:
             web.get("/ws", self._serve_socket),
             *(*prompts.routes(), *files.routes(), *info.routes()),
         ]
+        if options.companion:
+            companion = CompanionRoutes(executor=self._executor, queue=self._queue, storage=storage)
+            shared += companion.routes()
         faulty = FaultyServer(self.faults, vanish=self._sockets.drop)
         app = web.Application(
             client_max_size=options.max_upload_bytes,

@@ -8,11 +8,11 @@ beside a busy fleet, and mends nothing that merely moved.
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
+from producer.checking.batch_check import BatchCheck
 from producer.checking.census import Census
 from producer.checking.findings import Finding, Kind
 from producer.checking.object_check import ObjectCheck
@@ -20,7 +20,7 @@ from producer.checking.queue_check import QueueCheck
 from producer.contract.ids import JobId
 from producer.contract.settings import Settings
 from producer.storage.inventory import Inventory
-from producer.store.audit import Audit, Index
+from producer.store.audit import Audit, BatchCounted, Index
 from producer.store.connection import connect
 from producer.store.node_store import NodeStore
 from producer.store.readings import Reading
@@ -54,6 +54,11 @@ _FAULTS: Final = {
         Kind.MISSING_START_DEADLINE,
         "is queued, but nobody will end it at its start deadline",
         "comfyfleet:delayed should list it for {time}",
+    ),
+    "live": (
+        Kind.MISSING_FROM_BATCH,
+        "is not listed among the live jobs of its batch",
+        "it should be, or a cancel of the batch would pass it over",
     ),
 }
 
@@ -89,6 +94,7 @@ class Check:
             stuck_after=stuck_after,
             look_again=look_again,
         )
+        self._batch_check = BatchCheck(self._audit.of_batches(), repair=repair)
         self._inventory = Inventory(settings)
         self._objects = ObjectCheck(
             self._inventory,
@@ -114,6 +120,7 @@ class Check:
         yield from self._records()
         yield from self._indexes()
         yield from self._batches(counts)
+        yield from self._batch_check.findings()
         yield from self._queues.findings(self.census, self._sweeps.queues())
         if objects:
             yield from self._objects.findings(self.census.succeeded)
@@ -148,7 +155,7 @@ class Check:
 
     def _fault(self, job_id: JobId, fault: str, detail: str) -> Finding:
         kind, found, expected = _FAULTS[fault]
-        ms = float(detail or 0)
+        ms = float(detail or 0) if fault != "live" else 0.0
         time = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
         return Finding(
             kind=kind,
@@ -181,19 +188,19 @@ class Check:
             mended=self._repair,
         )
 
-    def _batches(self, counts: dict[str, Counter[str]]) -> Iterator[Finding]:
+    def _batches(self, counts: dict[str, BatchCounted]) -> Iterator[Finding]:
         now = self._audit.now()
         kept = timedelta(seconds=self._settings.keep_ended_s)
         for batch in counts.keys() | self.census.batches.keys():
-            counted = counts.get(batch, Counter())
-            if self.census.recount(batch) == counted:
+            told = counts.get(batch, BatchCounted())
+            if self.census.recount(batch) + told.without_record == told.counts:
                 continue
             # Jobs have moved since or have expired, or the counts are wrong: look at one moment.
             born = _born(batch)
             wrong = self._audit.recount(
                 batch,
                 self.census.batches[batch].keys(),
-                sum_before=counted.total(),
+                sum_before=told.counts.total(),
                 is_complete=born is not None and now - born < kept,
                 mend=self._repair,
             )

@@ -18,7 +18,10 @@ class Kind(StrEnum):
     MISSING_START_DEADLINE = "missing_start_deadline"
     STRAY_ENTRY = "stray_entry"
     EXPIRED_DEAD_LETTER = "expired_dead_letter"
+    MISSING_FROM_BATCH = "missing_from_batch"
     WRONG_COUNT = "wrong_count"
+    NOT_FED = "not_fed"
+    LOST_ROWS = "lost_rows"
     UNKNOWN_QUEUE = "unknown_queue"
     UNUSED_QUEUE = "unused_queue"
     NOT_STARTED = "not_started"
@@ -38,7 +41,9 @@ _MENDABLE: Final = frozenset(
         Kind.MISSING_START_DEADLINE,
         Kind.STRAY_ENTRY,
         Kind.EXPIRED_DEAD_LETTER,
+        Kind.MISSING_FROM_BATCH,
         Kind.WRONG_COUNT,
+        Kind.NOT_FED,
         Kind.ORPHAN_OBJECT,
     }
 )

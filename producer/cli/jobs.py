@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -14,12 +15,14 @@ from producer.cli.portrait import show_job
 from producer.cli.watching import all_artifacts, watch
 from producer.client import Producer
 from producer.contract.errors import JobNotSucceeded
+from producer.contract.jobs import Job
 from producer.contract.settings import load_settings
 from producer.waiting import explain
 
 app = typer.Typer(no_args_is_help=True, help="Look at jobs, wait for them, end them.")
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]
+JobsArgument = Annotated[list[str], typer.Argument(metavar="JOB...", help="Their ids.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
@@ -44,7 +47,7 @@ def show(
 
 @app.command()
 def wait(
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Their ids.")],
+    jobs: JobsArgument,
     *,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Wait no longer; the jobs go on.")
@@ -86,6 +89,20 @@ def cancel(
 
 
 @app.command()
+def hold(jobs: JobsArgument, *, as_json: JsonOption = False) -> None:
+    """Keep back jobs that wait for a node."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        _tell_statuses(map(fleet.hold, jobs), as_json=as_json)
+
+
+@app.command()
+def release(jobs: JobsArgument, *, as_json: JsonOption = False) -> None:
+    """Let held jobs wait for a node again."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        _tell_statuses(map(fleet.release, jobs), as_json=as_json)
+
+
+@app.command()
 def fetch(
     job: JobArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it is not there.")],
@@ -94,3 +111,11 @@ def fetch(
     with answering(as_json=False), Producer(load_settings()) as fleet:
         for path in fetch_all(fleet, fleet.get(job), folder):
             print_line(str(path))
+
+
+def _tell_statuses(jobs: Iterable[Job], *, as_json: bool) -> None:
+    for job in jobs:
+        if as_json:
+            print_json({"job": job.id, "status": job.status.value})
+        else:
+            print_line(f"{job.id} {job.status}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from producer.cli import checking, dead, jobs, nodes, processes
+from producer.cli import batch, checking, dead, jobs, nodes, processes
 from producer.cli.submit import submit
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(submit)
 app.add_typer(jobs.app, name="job")
+app.add_typer(batch.app, name="batch")
 app.add_typer(nodes.app, name="node")
 app.add_typer(dead.app, name="dead")
 app.command()(checking.check)

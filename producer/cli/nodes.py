@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from producer.cli.companion import NoComfyUI, install_companion
 from producer.cli.jobs import JsonOption
 from producer.cli.output import OUT, answering, hint, print_json, size
 from producer.client import Producer
@@ -30,17 +34,37 @@ def list_nodes(*, as_json: JsonOption = False) -> None:
             hint("no node yet; start one: comfyfleet worker --comfyui URL --name NAME")
             return
         table = Table(box=None, padding=(0, 2, 0, 0))
-        for column in ("node", "pool", "state", "why", "device", "ComfyUI", "heard"):
+        for column in ("node", "pool", "state", "why", "device", "warm", "ComfyUI", "heard"):
             table.add_column(column)
         for node in nodes:
             vram = f" {size(node.vram_total)}" if node.vram_total else ""
+            free = f", {size(node.vram_free)} free" if node.vram_free is not None else ""
             table.add_row(
                 node.name,
                 node.pool,
                 f"[{_COLOURS.get(node.state, 'yellow')}]{node.state}[/]",
-                escape(node.reason),
-                f"{escape(node.device)}{vram}",
+                escape(node.reason or node.pace),
+                f"{escape(node.device)}{vram}{free}",
+                escape(", ".join(node.warm)),
                 node.comfyui_version,
                 f"{node.silent_s:.0f} s ago",
             )
         OUT.print(table)
+
+
+@app.command("install-companion")
+def install(
+    comfyui_dir: Annotated[
+        Path, typer.Argument(help="Where ComfyUI is: the folder that holds custom_nodes.")
+    ],
+) -> None:
+    """Copy the companion node into a ComfyUI on this machine; it works from its next start on.
+
+    It keeps the garbage collector from pausing renders, deletes what was delivered, and tells at
+    once when ComfyUI executes nothing any more. Workers do without where it is not.
+    """
+    try:
+        target = install_companion(comfyui_dir)
+    except NoComfyUI as exc:
+        raise typer.BadParameter(str(exc)) from exc
+    OUT.print(f"{escape(str(target))} is there; restart ComfyUI to load it")

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import IntEnum
 from typing import Any, Final
 
@@ -14,9 +15,12 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from producer.contract.errors import (
+    BacklogFull,
+    BatchNotFound,
     FleetError,
     FleetUnreachable,
     InvalidJob,
+    InvalidRows,
     JobNotFound,
     JobNotSucceeded,
     KeyReused,
@@ -54,6 +58,8 @@ _STATUS: Final[tuple[tuple[type[FleetError], Exit], ...]] = (
     (WaitTimeout, Exit.TIMED_OUT),
     (InvalidJob, Exit.REFUSED),
     (JobNotFound, Exit.REFUSED),
+    (BatchNotFound, Exit.REFUSED),
+    (BacklogFull, Exit.REFUSED),
     (KeyReused, Exit.REFUSED),
 )
 
@@ -85,6 +91,7 @@ def complain(error: FleetError, *, as_json: bool) -> None:
             "field": getattr(error, "field", None),
             "graph_node": getattr(error, "graph_node", None),
             "advice": error.advice,
+            "rows": [asdict(row) for row in error.rows] if isinstance(error, InvalidRows) else None,
         }
         print_json({"error": {name: value for name, value in told.items() if value}})
         return

@@ -50,6 +50,10 @@ def _request(job: Job) -> Iterator[tuple[str, str]]:
     yield "tier, pool", f"{job.tier}, {job.pool}" + (f", pinned to {job.pin}" if job.pin else "")
     if job.retry_of:
         yield "retry of", job.retry_of
+    if job.retried_as:
+        yield "retried as", job.retried_as
+    if job.batch:
+        yield "batch", job.batch
     for name, value in job.params.items():
         yield f"set {name}", repr(value)
     for name, file in job.inputs.items():

@@ -17,7 +17,7 @@ from producer.client import Producer
 from producer.contract.errors import InvalidGraph, InvalidJob
 from producer.contract.params import parse_param
 from producer.contract.settings import load_settings
-from producer.intake import InputLike
+from producer.file_intake import InputLike
 
 
 def submit(
@@ -67,16 +67,16 @@ def submit(
     """Hand in one job and print its id; with --wait, print what it made."""
     with answering(as_json=as_json), Producer(load_settings()) as fleet:
         job = fleet.submit(
-            _read(graph),
+            read_graph(graph),
             params=dict(parse_param(text) for text in params or ()),
-            inputs=_inputs(inputs or ()),
+            inputs=as_inputs(inputs or ()),
             pool=pool,
             tier=tier,
             pin=pin,
-            metadata=_pairs(metadata or (), option="--metadata"),
+            metadata=as_pairs(metadata or (), option="--metadata"),
             idempotency_key=key,
-            start_within=_duration(start_within),
-            run_within=_duration(run_within),
+            start_within=as_duration(start_within),
+            run_within=as_duration(run_within),
         )
         if not (wait or output):
             if as_json:
@@ -86,7 +86,7 @@ def submit(
                 hint(f"{job.status}; watch it: comfyfleet job wait {job.id}")
             return
         hint(f"job {job.id}")
-        watch(fleet, [job.id], timeout=_duration(timeout))
+        watch(fleet, [job.id], timeout=as_duration(timeout))
         job = fleet.wait(job.id, timeout=_over(timeout))
         if as_json:
             print_json(job)
@@ -97,7 +97,12 @@ def submit(
             fetch_all(fleet, job, output)
 
 
-def _read(graph: str) -> bytes:
+def read_graph(graph: str) -> bytes:
+    """Return a graph's file; `-` is standard input.
+
+    Raises:
+        InvalidGraph: it cannot be read.
+    """
     if graph == "-":
         return sys.stdin.buffer.read()
     try:
@@ -106,11 +111,17 @@ def _read(graph: str) -> bytes:
         raise InvalidGraph(f"{graph} cannot be read: {exc.strerror}", field="graph") from exc
 
 
-def _inputs(texts: Sequence[str]) -> dict[str, InputLike]:
-    return dict(_pairs(texts, option="--input"))
+def as_inputs(texts: Sequence[str]) -> dict[str, InputLike]:
+    """Read what `--input` was given."""
+    return dict(as_pairs(texts, option="--input"))
 
 
-def _pairs(texts: Sequence[str], *, option: str) -> dict[str, Any]:
+def as_pairs(texts: Sequence[str], *, option: str) -> dict[str, Any]:
+    """Read what an option of the form NAME=VALUE was given.
+
+    Raises:
+        InvalidJob: one of them has no `=`.
+    """
     pairs = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -125,5 +136,6 @@ def _over(timeout: float | None) -> timedelta | None:
     return None if timeout is None else timedelta(0)
 
 
-def _duration(seconds: float | None) -> timedelta | None:
+def as_duration(seconds: float | None) -> timedelta | None:
+    """Read an option that counts seconds."""
     return None if seconds is None else timedelta(seconds=seconds)

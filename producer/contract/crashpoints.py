@@ -25,6 +25,8 @@ CRASHPOINTS: Final = {
     "requeue.done": "the job waits for its next attempt, no message was sent",
     "upkeep.interrupted": "a lapsed attempt's prompt was stopped, its job not requeued",
     "upkeep.requeued": "a lapsed job waits for its next attempt, no message was sent",
+    "batch.added": "some rows of a batch are stored, it is not sealed",
+    "batch.fed": "rows of a batch have their records, no message was sent",
     "jobs.taken_back": "a predecessor's jobs are ours, nobody works on them",
 }
 

@@ -5,7 +5,11 @@
     - InvalidGraph          the graph, or a param set in it
     - InvalidInput          a file the graph reads
     - NoNodeCanRun          no node of the pool has what the graph needs
+    - InvalidRows           rows of a batch, each with its number and column
+    - InvalidBatch          what is asked of a batch does not fit its state, or its rows
+  + BacklogFull             as many jobs wait as may
   + JobNotFound
+  + BatchNotFound
   + KeyReused               an idempotency key came back with another job
   + IllegalMove             a race that was lost cleanly, or a bug
   + LeaseLost               another attempt owns the job now; stop, write nothing
@@ -37,6 +41,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -88,6 +93,57 @@ class InvalidInput(InvalidJob):
 
 class NoNodeCanRun(InvalidJob):
     """Nodes are there, but none has the classes and models that the graph needs."""
+
+
+class InvalidRows(InvalidJob):
+    """Rows of a batch that cannot become jobs; none of its rows was accepted.
+
+    Args:
+        rows: the first of them, each a `producer.contract.batches.BadRow`.
+        count: how many there are.
+    """
+
+    def __init__(self, rows: Sequence[Any], *, count: int) -> None:
+        told = "\n".join(f"  {row.sentence}" for row in rows)
+        more = f"\n  and {count - len(rows):,} more" if count > len(rows) else ""
+        super().__init__(
+            f"{count:,} bad row{'' if count == 1 else 's'}, so nothing was submitted:\n{told}{more}",
+            field="rows",
+            advice="mend them, or leave them out with --skip-invalid (skip_invalid=True)",
+        )
+        self.rows = list(rows)
+        self.count = count
+
+
+class InvalidBatch(InvalidJob):
+    """What is asked of a batch does not fit its state, or the rows that it has already."""
+
+    def __init__(self, batch: str, message: str, *, advice: str | None = None) -> None:
+        super().__init__(f"batch {batch} {message}", field="batch", advice=advice)
+        self.batch = batch
+
+
+class BacklogFull(FleetError):
+    """As many jobs wait as the fleet's settings allow; nothing was accepted."""
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        super().__init__(
+            f"{waiting:,} jobs wait already; the limit is {limit:,} (COMFYFLEET_MAX_QUEUED)",
+            advice="submit later, or fewer at once",
+        )
+        self.waiting = waiting
+        self.limit = limit
+
+
+class BatchNotFound(FleetError):
+    """There is no such batch, or its record has expired."""
+
+    def __init__(self, batch: str) -> None:
+        super().__init__(
+            f"there is no batch {batch}",
+            advice="one that was cancelled before it was sealed is forgotten; records expire",
+        )
+        self.batch = batch
 
 
 class JobNotFound(FleetError):
@@ -151,8 +207,8 @@ class JobNotSucceeded(FleetError):
 class WaitTimeout(FleetError):
     """The wait was over before the job was; the job goes on."""
 
-    def __init__(self, job_id: str, timeout_s: float, status: str) -> None:
-        super().__init__(f"job {job_id} is still {status} after {timeout_s:g} s; it goes on")
+    def __init__(self, job_id: str, timeout_s: float, status: str, *, what: str = "job") -> None:
+        super().__init__(f"{what} {job_id} is still {status} after {timeout_s:g} s; it goes on")
         self.job_id = job_id
 
 

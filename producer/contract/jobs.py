@@ -167,6 +167,7 @@ class Job(_Read):
     idempotency_key: str | None = None
     batch: str | None = None
     retry_of: JobId | None = None
+    retried_as: JobId | None = None
     tier: Tier
     pool: str
     pin: str | None = None

@@ -35,7 +35,10 @@ class Node(BaseModel):
     comfyui_version: str = ""
     device: str = ""
     vram_total: int = 0  #: Bytes; 0 on a CPU.
+    vram_free: int | None = None  #: Bytes, to 256 MiB; known of nodes with the companion alone.
     catalog_sha: str = ""
+    pace: str = ""  #: How many jobs its worker takes ahead, and why.
+    warm: tuple[str, ...] = ()  #: The base models that its last job had it load.
     silent_s: float = 0  #: Seconds since its last beat.
 
     @property

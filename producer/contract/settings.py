@@ -52,11 +52,14 @@ class Settings(BaseSettings):
     run_within_s: float = Field(6 * 3_600, gt=0)
     keep_ended_s: float = Field(7 * 86_400, gt=0)  #: How long the record of an ended job stays.
 
+    max_queued: int = Field(0, ge=0)  #: So many jobs may wait; 0: as many as Redis holds.
     max_graph_bytes: int = Field(4 << 20, gt=0)
     max_input_bytes: int = Field(100 << 20, gt=0)  #: ComfyUI's own default for one request.
 
     node_spool_dir: Path | None = None  #: Where outputs lie between node and S3; a temp folder.
     node_progress_s: float = Field(600, gt=0)  #: Silence of a running prompt that means a stall.
+    node_warm_s: float = Field(60, gt=0)  #: How long a queue may be passed over for warm models.
+    node_load_s: float = Field(5, gt=0)  #: About how long a node takes to load a model.
     node_canary_s: float = Field(30, gt=0)  #: How long a canary prompt may take.
     node_quarantine_s: float = Field(60, gt=0)  #: The first one; each further is twice as long.
 

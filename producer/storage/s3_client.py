@@ -12,8 +12,8 @@ from producer.contract.settings import InvalidSettings, Settings, without_passwo
 CONNECT_TIMEOUT_S: Final = 3
 READ_TIMEOUT_S: Final = 30  #: A silence, not a whole answer. boto3's own 60 s is a long stall.
 
-#: A worker has eight threads, each of which may send two parts of a file at once.
-_CONNECTIONS: Final = 16
+#: A worker has eight threads, each of which may send two files at once, in two parts at once.
+_CONNECTIONS: Final = 32
 
 #: Tries a request. boto3's own retry is used, not a second one around it: it knows which answers
 #: are passing (5xx, SlowDown, resets), rewinds a body that was half sent, and waits with jitter.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import JobId
 from producer.contract.jobs import JobStatus
 from producer.store import keys
+from producer.store.batch_audit import BatchAudit
 from producer.store.connection import translated
 from producer.store.readings import Reading, in_pages, read_jobs
 from producer.store.records import to_ms
@@ -25,7 +26,7 @@ _AT_ONCE: Final = 200
 
 @dataclass(frozen=True)
 class Index:
-    """A zset of jobs, and which of the scripts' four kinds it is."""
+    """A zset of jobs, and which of the scripts' five kinds it is."""
 
     key: str
     kind: str
@@ -38,6 +39,18 @@ class Count:
     status: str
     found: int
     recounted: int
+
+
+@dataclass(frozen=True)
+class BatchCounted:
+    """What a batch counts.
+
+    Args:
+        without_record: of these, what ended with its batch before it had a record.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    without_record: Counter[str] = field(default_factory=Counter)
 
 
 class Audit:
@@ -91,6 +104,7 @@ class Audit:
             Index(keys.DELAYED, "delayed"),
             Index(keys.DEAD, "dead"),
             *(Index(key, "queued") for key in self._keys(keys.QUEUED)),
+            *(Index(key, "live") for key in self._keys(keys.LIVE)),
         ]
 
     def entries(self, index: Index) -> Iterator[list[JobId]]:
@@ -112,17 +126,23 @@ class Audit:
         )
         return [(JobId(job_id), status) for job_id, status in reply]
 
-    def batches(self) -> dict[str, Counter[str]]:
+    def batches(self) -> dict[str, BatchCounted]:
         """Return every batch that has counts, with how many jobs it counts in each status."""
-        batches: dict[str, Counter[str]] = {}
-        for page in in_pages(self._keys(keys.BATCH, kind="HASH"), _AT_ONCE):
+        batches: dict[str, BatchCounted] = {}
+        for page in in_pages(self._batch_keys(), _AT_ONCE):
             with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
                 for key in page:
-                    pipe.hmget(key, list(JobStatus))
-                for key, counts in zip(page, pipe.execute(), strict=True):
-                    batch = key.removeprefix(keys.BATCH)
-                    batches[batch] = Counter(dict(zip(JobStatus, map(_whole, counts), strict=True)))
+                    pipe.hmget(key, [*JobStatus, "rest", "rest_rows"])
+                for key, (*counts, rest, rows) in zip(page, pipe.execute(), strict=True):
+                    batches[key.removeprefix(keys.BATCH)] = BatchCounted(
+                        Counter(dict(zip(JobStatus, map(_whole, counts), strict=True))),
+                        Counter({rest: _whole(rows)} if rest else {}),
+                    )
         return batches
+
+    def of_batches(self) -> BatchAudit:
+        """Return what can be asked of batches alone."""
+        return BatchAudit(self._redis, self._scripts)
 
     def recount(
         self,
@@ -161,6 +181,10 @@ class Audit:
                 return {
                     node for node in pipe.execute(raise_on_error=False) if isinstance(node, str)
                 }
+
+    def _batch_keys(self) -> Iterator[str]:
+        # Beside its hash a batch has its rows, which are a hash, too.
+        return (key for key in self._keys(keys.BATCH, kind="HASH") if not key.endswith(":rows"))
 
     def _keys(self, prefix: str, *, kind: str | None = None) -> Iterator[str]:
         with translated(self._redis):

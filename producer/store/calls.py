@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """One call: `queue NAME` when a queue is new, `cancel JOB` when a running job should end."""
+    """One call.
+
+    `queue NAME` when a queue is new, `cancel JOB` when a running job should end, `warm NODE MODELS`
+    when a node turns to other models, `outlook JSON` about once a second.
+    """
 
     what: str
     about: str

@@ -11,7 +11,6 @@ from producer.contract.settings import Settings, without_password
 
 if TYPE_CHECKING:
     from redis import Redis
-    from redis.asyncio import Redis as AsyncRedis
 
 #: How long Redis may take to answer, s: it may be busy with a script, or loading.
 PATIENCE_S: Final = 10.0
@@ -48,16 +47,6 @@ def connect(settings: Settings, *, patience_s: float = PATIENCE_S) -> Redis:
     return Redis.from_url(_url(settings), retry=retry, **_options(settings, patience_s))
 
 
-def connect_async(settings: Settings) -> AsyncRedis:
-    """Return the same for asyncio; a read that waits is bounded by its own patience."""
-    from redis.asyncio import Redis  # noqa: PLC0415
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
-    from redis.backoff import ExponentialWithJitterBackoff  # noqa: PLC0415
-
-    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), _RETRIES)
-    return Redis.from_url(_url(settings), retry=retry, **_options(settings, PATIENCE_S))
-
-
 def _url(settings: Settings) -> str:
     return settings.redis_url.replace("redis+socket://", "unix://", 1)
 
@@ -74,7 +63,7 @@ def _options(settings: Settings, patience_s: float) -> dict[str, Any]:
 
 
 @contextmanager
-def translated(redis: Redis | AsyncRedis) -> Iterator[None]:
+def translated(redis: Redis) -> Iterator[None]:
     """Turn the client's errors into FleetUnreachable, naming the address without its password."""
     from redis.exceptions import (  # noqa: PLC0415
         AuthenticationError,
@@ -103,7 +92,7 @@ def translated(redis: Redis | AsyncRedis) -> Iterator[None]:
         ) from exc
 
 
-def address(redis: Redis | AsyncRedis) -> str:
+def address(redis: Redis) -> str:
     """Return where *redis* connects to, without user or password."""
     options = redis.connection_pool.connection_kwargs
     if path := options.get("path"):

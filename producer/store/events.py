@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from producer.contract.ids import row_of
 from producer.contract.jobs import JobEvent
 from producer.store import keys
 from producer.store.connection import translated
@@ -12,30 +15,34 @@ from producer.store.records import event_of, to_ms
 
 if TYPE_CHECKING:
     from redis import Redis
-    from redis.asyncio import Redis as AsyncRedis
 
 _AT_ONCE: Final = 500
+_BEGIN: Final = "0-0"
 
 
-class AsyncEventStream:
-    """The same for asyncio.
+class Entry(NamedTuple):
+    """One entry of the stream as it stands there."""
 
-    Args:
-        redis: connected with `decode_responses=True`.
-    """
+    id: str
+    fields: dict[str, str]
 
-    def __init__(self, redis: AsyncRedis) -> None:
-        self._redis = redis
+    @property
+    def job(self) -> str:
+        """The job it tells of."""
+        return self.fields["job"]
 
-    async def end(self) -> str:
-        """Return the id after which only what happens from now on is read."""
-        with translated(self._redis):
-            return _end(await self._redis.xrevrange(keys.EVENTS, count=1))
+    @property
+    def batch(self) -> str:
+        """The batch of that job; one that nobody has heard of if it is of none."""
+        return self.fields.get("batch") or row_of(self.job)[0]
 
-    async def read(self, after: str, *, wait: timedelta) -> list[JobEvent]:
-        """Return what came after the entry *after*; wait for it up to *wait*."""
-        with translated(self._redis):
-            return _events(await self._redis.xread({keys.EVENTS: after}, **_patience(wait)))
+    def decoded(self) -> JobEvent:
+        """Return what it says.
+
+        Raises:
+            ValueError, KeyError: a newer version wrote it, in words that we do not know.
+        """
+        return event_of(self.id, self.fields)
 
 
 class EventStream:
@@ -51,25 +58,79 @@ class EventStream:
     def end(self) -> str:
         """Return the id after which only what happens from now on is read."""
         with translated(self._redis):
-            return _end(self._redis.xrevrange(keys.EVENTS, count=1))
+            newest: Any = self._redis.xrevrange(keys.EVENTS, count=1)
+        return str(newest[0][0]) if newest else _BEGIN
 
     def read(self, after: str, *, wait: timedelta) -> list[JobEvent]:
         """Return what came after the entry *after*; wait for it up to *wait*."""
+        return [entry.decoded() for entry in self.entries(after, wait=wait)]
+
+    def entries(self, after: str, *, wait: timedelta) -> list[Entry]:
+        """Return the same as it stands there."""
         with translated(self._redis):
-            return _events(self._redis.xread({keys.EVENTS: after}, **_patience(wait)))
+            reply: Any = self._redis.xread(
+                {keys.EVENTS: after}, count=_AT_ONCE, block=max(1, to_ms(wait))
+            )
+        if not reply:
+            return []
+        # RESP3 answers with a dict of lists of entries, RESP2 with a list of pairs.
+        found = reply[keys.EVENTS][0] if isinstance(reply, dict) else reply[0][1]
+        return [Entry(entry_id, fields) for entry_id, fields in found]
+
+    def between(self, after: str, until: str) -> Iterator[JobEvent]:
+        """Give what the stream still holds of the events after *after*, up to *until*."""
+        while True:
+            with translated(self._redis):
+                found: Any = self._redis.xrange(keys.EVENTS, f"({after}", until, count=_AT_ONCE)
+            for entry_id, fields in found:
+                with suppress(KeyError, ValueError):  # a newer version's word for something
+                    yield event_of(entry_id, fields)
+            if len(found) < _AT_ONCE:
+                return
+            after = found[-1][0]
+
+    def holds(self, *entry_ids: str) -> bool:
+        """Tell whether the stream still has all of these entries.
+
+        It is trimmed from its beginning, so if an entry is there, all that came after it is.
+        """
+        wanted = {entry_id for entry_id in entry_ids if entry_id != _BEGIN}
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for entry_id in wanted:
+                pipe.xrange(keys.EVENTS, entry_id, entry_id, count=1)
+            return all(pipe.execute())
 
 
-def _patience(wait: timedelta) -> dict[str, int]:
-    return {"count": _AT_ONCE, "block": max(1, to_ms(wait))}  # 0 would be for ever
+class Cursor:
+    """Reads on through the stream, and notices when something was lost before it was read."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+        self.position = stream.end()  #: The last entry that was read.
+        self._seen_before = self.position
+
+    def read(self, *, wait: timedelta) -> list[Entry]:
+        """Return what has come since the last time; wait for it up to *wait*."""
+        entries = self._stream.entries(self.position, wait=wait)
+        if entries:
+            self.position = entries[-1].id
+        return entries
+
+    def is_whole(self) -> bool:
+        """Tell whether everything since the last such look was read; else go on from the end.
+
+        It was not if the stream was trimmed past us, flushed, or lost its end with a crash or a
+        failover: then an entry that we have read is there no more. The newest would not tell of
+        a flush and what came after, so one from before is asked for too.
+        """
+        whole = self._stream.holds(self._seen_before, self.position)
+        if not whole:
+            self.position = self._stream.end()
+        self._seen_before = self.position
+        return whole
 
 
-def _end(newest: Any) -> str:
-    return str(newest[0][0]) if newest else "0-0"
-
-
-def _events(reply: Any) -> list[JobEvent]:
-    if not reply:
-        return []
-    # RESP3 answers with a dict of lists of entries, RESP2 with a list of pairs.
-    entries = reply[keys.EVENTS][0] if isinstance(reply, dict) else reply[0][1]
-    return [event_of(entry_id, entry) for entry_id, entry in entries]
+def order(entry_id: str) -> tuple[int, int]:
+    """Return what entries are sorted by."""
+    ms, _, number = entry_id.partition("-")
+    return int(ms), int(number or 0)

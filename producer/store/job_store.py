@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.errors import JobNotFound, KeyReused
+from producer.contract.errors import BacklogFull, JobNotFound, KeyReused
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.submissions import Submission
@@ -15,6 +16,14 @@ from producer.store import keys
 from producer.store.attempts import AttemptStore
 from producer.store.connection import translated
 from producer.store.records import fields_of, flat, job_of, to_ms
+from producer.store.scripts import Scripts
+from producer.store.unfed_rows import UnfedRows
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: A row may get its record, or lose a neighbour, while we look; so often it is looked for again.
+_LOOKS: Final = 5
 
 
 class Cancelled(StrEnum):
@@ -26,7 +35,25 @@ class Cancelled(StrEnum):
 
 
 class JobStore(AttemptStore):
-    """The fleet's memory of its jobs: what producers do with it, and what attempts do."""
+    """The fleet's memory of its jobs: what producers do with it, and what attempts do.
+
+    A job may be the row of a batch that has no record yet: it is found by its id all the same.
+
+    Args:
+        most_waiting: refuse a new job when so many wait; 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        keep_ended: timedelta,
+        most_waiting: int = 0,
+        scripts: Scripts | None = None,
+    ) -> None:
+        super().__init__(redis, keep_ended=keep_ended, scripts=scripts)
+        self._most_waiting = most_waiting
+        self._rows = UnfedRows(redis, self._scripts, keep_ms=self._keep_ms)
 
     def add(
         self,
@@ -46,8 +73,9 @@ class JobStore(AttemptStore):
 
         Raises:
             KeyReused: the idempotency key belongs to another request.
+            BacklogFull: too many jobs wait already.
         """
-        self._keep_template(submission, graph)
+        self.keep_template(submission.template, graph, start_within=submission.start_within)
         key = submission.idempotency_key
         outcome, job_id = self._scripts.run(
             "submit",
@@ -61,9 +89,12 @@ class JobStore(AttemptStore):
                 to_ms(submission.start_within),
                 submission.queue,
                 submission.needs.to_json(),
+                self._most_waiting,
                 *flat(fields_of(submission, status=status)),
             ],
         )
+        if outcome == "full":
+            raise BacklogFull(job_id, self._most_waiting)
         if outcome == "reused":
             raise KeyReused(str(key), job_id)
         return JobId(job_id), outcome == "new"
@@ -74,20 +105,19 @@ class JobStore(AttemptStore):
         Raises:
             JobNotFound: no such job, or its record has expired.
         """
-        with translated(self._redis):
-            record: Any = self._redis.hgetall(keys.job(job_id))
-        if not record:
+        found = self.find([job_id])
+        if job_id not in found:
             raise JobNotFound(job_id)
-        return job_of(job_id, record)
+        return found[job_id]
 
     def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
-        """Read many jobs in one round trip; those without a record are left out."""
-        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hgetall(keys.job(job_id))
-            records = pipe.execute()
-        found = zip(job_ids, records, strict=True)
-        return {job_id: job_of(job_id, record) for job_id, record in found if record}
+        """Read many jobs in one round trip; those that are not there are left out."""
+        found = self._read(job_ids)
+        if missing := [job_id for job_id in job_ids if job_id not in found]:
+            found |= self._rows.find(missing)
+            # A row that was fed between the two looks has its record now.
+            found |= self._read([job_id for job_id in missing if job_id not in found])
+        return found
 
     def cancel(self, job_id: JobId) -> Cancelled:
         """Ask for a job's end.
@@ -95,12 +125,33 @@ class JobStore(AttemptStore):
         Raises:
             JobNotFound: no such job.
         """
-        outcome, _ = self._scripts.run(
-            "cancel", keys=[keys.job(job_id)], args=[job_id, self._keep_ms]
-        )
-        if outcome == "missing":
-            raise JobNotFound(job_id)
-        return Cancelled(outcome)
+        for _ in range(_LOOKS):
+            [outcome] = self.cancel_all([job_id])
+            if outcome == "missing":
+                outcome = self._rows.cancel(job_id)
+            if outcome in set(Cancelled):
+                return Cancelled(outcome)
+            if outcome == "missing":
+                break
+        raise JobNotFound(job_id)
+
+    def cancel_all(self, job_ids: Sequence[JobId]) -> list[str]:
+        """Ask for the end of jobs that have a record; return what each request met."""
+        reply = self._scripts.run("cancel", args=[self._keep_ms, *job_ids])
+        return [str(outcome) for outcome, _ in reply]
+
+    def hold(self, job_ids: Sequence[JobId]) -> list[str]:
+        """Keep back jobs that wait; return the status of each now, empty where there is none."""
+        return list(self._scripts.run("hold", args=job_ids))
+
+    def release(self, job_ids: Sequence[JobId]) -> list[JobId]:
+        """Let held jobs wait for a node again; return those that were, which need a message."""
+        outcomes = self._scripts.run("release", args=job_ids)
+        return [
+            job_id
+            for job_id, outcome in zip(job_ids, outcomes, strict=True)
+            if outcome == "released"
+        ]
 
     def graph(self, template: str) -> bytes:
         """Return a template's graph as canonical JSON.
@@ -116,11 +167,21 @@ class JobStore(AttemptStore):
             raise JobNotFound(f"with template {template}")
         return zlib.decompress(packed)
 
-    def _keep_template(self, submission: Submission, graph: bytes) -> None:
-        key = keys.template(submission.template)
+    def keep_template(self, template: str, graph: bytes, *, start_within: timedelta) -> None:
+        """Keep a graph for all jobs of which the last may start within *start_within*."""
+        key = keys.template(template)
         # Twice the margin of a record: it must be there for the last attempt of the last job.
-        life = to_ms(submission.start_within) + 2 * keys.LIVE_MS
+        life = to_ms(start_within) + 2 * keys.LIVE_MS
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             pipe.set(key, zlib.compress(graph), nx=True, px=life)
             pipe.pexpire(key, life, gt=True)
             pipe.execute()
+
+    def _read(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        if not job_ids:
+            return {}
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hgetall(keys.job(job_id))
+            found = zip(job_ids, pipe.execute(), strict=True)
+        return {job_id: job_of(job_id, record) for job_id, record in found if record}

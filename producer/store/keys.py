@@ -11,7 +11,12 @@
 | comfyfleet:delayed | zset job -> when upkeep must look at it, ms | 60 days after its last job |
 | comfyfleet:job:<id> | hash | live: 30 days after its start deadline; ended: keep_ended_s |
 | comfyfleet:template:<sha256> | zlib of the graph's canonical JSON | as long as its longest-lived job |
-| comfyfleet:batch:<id> | hash of counts | 60 days after its last change |
+| comfyfleet:batch:<id> | hash: what its rows share, counts | open: 7 days; else 60 days after its last change |
+| comfyfleet:batch:<id>:rows | hash bucket -> zlib of 100 rows not fed yet | as its batch; ended with it: keep_ended_s |
+| comfyfleet:live:<batch> | zset job that has not ended -> since, ms | 60 days after its last job |
+| comfyfleet:batches | zset batch -> opened, ms | 60 days after the last one |
+| comfyfleet:feeding | zset batch that upkeep must look at -> its turn | 60 days after its last batch |
+| comfyfleet:waiting | number of rows not fed yet, of all sealed batches | 60 days after its last change |
 | comfyfleet:node:<name> | hash | 7 days after its last beat |
 | comfyfleet:idle:<pool> | zset idle node -> said, ms | a lease after its last word |
 | comfyfleet:idempotency:<owner>:<key> | string `job fingerprint` | as long as the job at first |
@@ -30,19 +35,26 @@ QUEUES: Final = "comfyfleet:queues"
 EVENTS: Final = "comfyfleet:events"
 DEAD: Final = "comfyfleet:dead"
 DELAYED: Final = "comfyfleet:delayed"
-#: A channel, not a key: `queue NAME` when one is new, `cancel JOB`. Who misses a call hears of
-#: it with the next beat.
+BATCHES: Final = "comfyfleet:batches"
+FEEDING: Final = "comfyfleet:feeding"
+WAITING: Final = "comfyfleet:waiting"
+#: A channel, not a key; see `Call`. Who misses a call hears of it with the next beat, or outlook.
 CALLS: Final = "comfyfleet:calls"
 
 JOB: Final = "comfyfleet:job:"
 QUEUED: Final = "comfyfleet:queued:"
 BATCH: Final = "comfyfleet:batch:"
+LIVE: Final = "comfyfleet:live:"
+IDEMPOTENCY: Final = "comfyfleet:idempotency:"
 NODE: Final = "comfyfleet:node:"
+IDLE: Final = "comfyfleet:idle:"
 
 #: How long a live record outlasts its start deadline, ms: it must be there to be ended.
 LIVE_MS: Final = 30 * 86_400_000
 #: How long an index stays after its last change, ms.
 INDEX_MS: Final = 60 * 86_400_000
+#: How long an open batch waits for its next rows, or its seal, ms.
+OPEN_MS: Final = 7 * 86_400_000
 #: Entries of the event stream; Redis trims it in whole nodes, so a few more.
 EVENTS_KEPT: Final = 100_000
 
@@ -60,6 +72,21 @@ def template(sha256: str) -> str:
     return f"comfyfleet:template:{sha256}"
 
 
+def batch(batch_id: str) -> str:
+    """Return the key of what a batch's jobs share, and of its counts."""
+    return f"{BATCH}{batch_id}"
+
+
+def rows(batch_id: str) -> str:
+    """Return the key of a batch's rows that have no record yet."""
+    return f"{BATCH}{batch_id}:rows"
+
+
+def live(batch_id: str) -> str:
+    """Return the key of a batch's jobs that have a record and have not ended."""
+    return f"{LIVE}{batch_id}"
+
+
 def node(name: str) -> str:
     """Return the key of a node's record."""
     return f"{NODE}{name}"
@@ -67,12 +94,12 @@ def node(name: str) -> str:
 
 def idle(pool: str) -> str:
     """Return the key of the nodes of a pool that wait for work."""
-    return f"comfyfleet:idle:{pool}"
+    return f"{IDLE}{pool}"
 
 
 def idempotency(owner: str, key: str) -> str:
     """Return the key that remembers which job an idempotency key made."""
-    return f"comfyfleet:idempotency:{owner}:{key}"
+    return f"{IDEMPOTENCY}{owner}:{key}"
 
 
 def lock(what: str) -> str:

@@ -14,6 +14,7 @@ from producer.contract.nodes import Node, NodeState
 from producer.store import keys
 from producer.store.attempts import Hold
 from producer.store.connection import translated
+from producer.store.outlook import models_text, read_models
 from producer.store.records import flat, to_ms
 from producer.store.scripts import Scripts
 
@@ -99,6 +100,25 @@ class NodeStore:
         with translated(self._redis):
             self._redis.hset(keys.node(name), mapping={"state": state, "reason": reason})
 
+    def say_vram(self, name: str, *, free_bytes: int) -> None:
+        """Write how much of the node's VRAM is free."""
+        with translated(self._redis):
+            self._redis.hset(keys.node(name), "vram_free", free_bytes)
+
+    def say_warm(self, name: str, models: Iterable[str]) -> None:
+        """Write which models the node has loaded, and tell every worker."""
+        text = models_text(models)
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            # First the record: an outlook that is put together in between has it.
+            pipe.hset(keys.node(name), "warm", text)
+            pipe.publish(keys.CALLS, f"warm {name} {text}")
+            pipe.execute()
+
+    def say_pace(self, name: str, story: str) -> None:
+        """Write how many jobs the node's worker takes ahead, and why."""
+        with translated(self._redis):
+            self._redis.hset(keys.node(name), "pace", story)
+
     def retire(self, name: str, *, worker: str) -> None:
         """Say that the worker has left in good order, so that a successor need not wait."""
         with translated(self._redis):
@@ -142,6 +162,7 @@ class NodeStore:
     def _read(self, name: str, record: Mapping[str, str], now_ms: int) -> Node:
         silent_ms = now_ms - int(record["beat_ms"])
         fields: dict[str, Any] = dict(record)
+        fields["warm"] = tuple(sorted(read_models(record.get("warm", "[]"))))
         if record["state"] not in set(NodeState):
             # A worker of a newer version; its own word is better than none.
             fields |= {"state": NodeState.DRAINING, "reason": record["state"]}

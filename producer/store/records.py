@@ -79,6 +79,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         idempotency_key=spec.get("key"),
         batch=record.get("batch"),
         retry_of=spec.get("retry_of"),
+        retried_as=record.get("retried_as"),
         tier=Tier(spec["tier"]),
         pool=spec["pool"],
         pin=spec.get("pin"),

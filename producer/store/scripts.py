@@ -17,14 +17,17 @@ _REDIS_CLOCK: Final = "local t = redis.call('TIME') return t[1] * 1000 + math.fl
 
 _KEY_NAMES: Final = (
     *("NODES", "LEASES", "QUEUES", "EVENTS", "DEAD", "DELAYED", "CALLS", "JOB", "QUEUED", "BATCH"),
-    *("LIVE_MS", "INDEX_MS", "EVENTS_KEPT"),
+    *("BATCHES", "FEEDING", "WAITING", "LIVE", "IDEMPOTENCY", "NODE", "IDLE"),
+    *("LIVE_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )
 
 
 #: A full Redis takes no new jobs, but those that run must still be able to end.
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"
 _NOT_WHEN_FULL: Final = "#!lua\n"
-_MAKES_JOBS: Final = frozenset({"submit", "retry"})
+_MAKES_JOBS: Final = frozenset(
+    {"submit", "retry", "batch_open", "batch_add", "batch_seal", "batch_feed"}
+)
 
 
 class Scripts:
@@ -49,6 +52,20 @@ class Scripts:
         script = self._scripts.get(name) or self._load(name)
         with translated(self._redis):
             return script(keys=keys, args=args)
+
+    def run_all(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+        """Run one script once for each of *calls*, which are its keys and arguments.
+
+        They go in one round trip, and take effect in order.
+
+        Raises:
+            FleetUnreachable: Redis did not answer or would not run it; some may have taken effect.
+        """
+        script = self._scripts.get(name) or self._load(name)
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for keys, args in calls:
+                script(keys=keys, args=args, client=pipe)
+            return pipe.execute()
 
     def _load(self, name: str) -> Script:
         flags = _NOT_WHEN_FULL if name in _MAKES_JOBS else _WHEN_FULL

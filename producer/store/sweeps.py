@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.ids import JobId
 from producer.contract.queues import PRIORITIES
 from producer.store import keys
+from producer.store.batch_feeds import BatchFeeds
 from producer.store.connection import translated
 from producer.store.records import to_ms
 from producer.store.scripts import Scripts
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: At most so many jobs a step; the next sweep takes the rest.
 _AT_ONCE: Final = 200
+#: A hundred nodes are told of each other every second more; ten a node would be a flood.
+_OUTLOOK_MS_A_NODE: Final = 10
 
 
 class Sweeps:
@@ -34,6 +37,11 @@ class Sweeps:
         self._redis = redis
         self._scripts = scripts or Scripts(redis)
         self._keep_ms = to_ms(keep_ended)
+
+    def feeds(self, *, lease: timedelta) -> BatchFeeds:
+        """Return the same store as the feeder of batches sees it."""
+        keep_ended = timedelta(milliseconds=self._keep_ms)
+        return BatchFeeds(self._redis, keep_ended=keep_ended, lease=lease, scripts=self._scripts)
 
     def lead(self, who: str, *, length: timedelta) -> bool:
         """Return whether *who* may sweep now; only one does, until *length* has passed."""
@@ -84,6 +92,25 @@ class Sweeps:
         with translated(self._redis):
             found: Any = self._redis.hgetall(keys.QUEUES)
         return dict(found)
+
+    def tell_outlook(self, *, every: timedelta, lease: timedelta) -> bool:
+        """Tell every worker what waits and which models nodes have; return whether it was time.
+
+        Args:
+            lease: how long a node may be silent before it counts as gone.
+        """
+        return bool(
+            self._scripts.run(
+                "outlook",
+                keys=[keys.lock("outlook")],
+                args=[
+                    to_ms(lease),
+                    to_ms(every),
+                    _OUTLOOK_MS_A_NODE,
+                    *PRIORITIES.values(),
+                ],
+            )
+        )
 
     def take_back(self, node: str, *, worker: str, lease: timedelta) -> list[tuple[JobId, int]]:
         """Give *worker* the jobs that its predecessor on *node* held; return job and attempt."""

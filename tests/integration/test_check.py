@@ -247,9 +247,10 @@ def test_a_batch_that_grows_meanwhile_is_not_judged(led):
     batch = new_job_id()
     known = led.of_batch(batch)
     audit = Audit(led.redis)
-    [counts] = audit.batches().values()
+    [counted] = audit.batches().values()
     led.of_batch(batch)
-    wrong = audit.recount(batch, [known.id], sum_before=counts.total(), is_complete=True, mend=True)
+    before = counted.counts.total()
+    wrong = audit.recount(batch, [known.id], sum_before=before, is_complete=True, mend=True)
     assert wrong == []
     assert led.redis.hget(f"{keys.BATCH}{batch}", "queued") == "2"
 

@@ -54,6 +54,7 @@ class Known:
     free: int = 0
     dead: bool = False
     stories: list[int] = field(default_factory=list)
+    since: int = 0
 
 
 class JobStoreMachine(RuleBasedStateMachine):
@@ -226,10 +227,25 @@ class JobStoreMachine(RuleBasedStateMachine):
         known.retry_at = self.now + delay_ms if delay_ms else None
 
     @rule(job=jobs)
+    def hold(self, job):
+        known = self.known[job]
+        if known.status is JobStatus.QUEUED:
+            known.status, known.retry_at = JobStatus.HELD, None
+        assert self.store.hold([job]) == [known.status]
+
+    @rule(job=jobs)
+    def release(self, job):
+        known = self.known[job]
+        is_held = known.status is JobStatus.HELD
+        assert self.store.release([job]) == ([job] if is_held else [])
+        if is_held:
+            known.status = JobStatus.QUEUED
+
+    @rule(job=jobs)
     def cancel(self, job):
         known = self.known[job]
         outcome = self.store.cancel(job)
-        if known.status is JobStatus.QUEUED:
+        if known.status in {JobStatus.QUEUED, JobStatus.HELD}:
             assert outcome is Cancelled.CANCELLED
             self._end(job, JobStatus.CANCELLED)
         elif known.status is JobStatus.RUNNING:
@@ -243,7 +259,7 @@ class JobStoreMachine(RuleBasedStateMachine):
         ready = set(self.sweeps.due())
         expected = set()
         for job, known in self.known.items():
-            if known.status is not JobStatus.QUEUED:
+            if known.status not in {JobStatus.QUEUED, JobStatus.HELD}:
                 continue
             if known.retry_at is not None and known.retry_at <= self.now:
                 known.retry_at = None
@@ -299,7 +315,7 @@ class JobStoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def batch_counts_agree(self):
-        jobs = [known for known in getattr(self, "known", {}).values() if known.batch]
+        jobs = [known for known in getattr(self, "known", {}).values() if known.batch == "b1"]
         counts = {k: int(v) for k, v in self.redis.hgetall(f"{keys.BATCH}b1").items() if int(v)}
         assert counts == Counter(known.status for known in jobs)
 

@@ -211,6 +211,7 @@ BROKEN = {
         lambda e: e["redis"]["jobs"].update({OTHER: copy.deepcopy(record(e))}),
     ),
     "a key was answered with two jobs": ("I14", lambda e: say(e, job=OTHER)),
+    "an error that nobody promised": ("P9", lambda e: say(e, answer="raised", why="KeyError()")),
     "a lease is left": ("I18", lambda e: e["redis"]["leases"].update({JOB: 1})),
     "a message is left": ("I18", lambda e: e["redis"]["messages"].update(q=[f"{JOB}.1"])),
     "an index is left": ("I18", lambda e: e["redis"]["queued"].update({"q:3": [JOB]})),

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from tests.chaos.fleet import TREE
-from tests.chaos.mutants import apply
-from tests.chaos.mutations import MUTANTS
-from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.fleet.chaos_fleet import TREE
+from tests.chaos.mutants.mutation import apply
+from tests.chaos.mutants.scenarios import SCENARIOS
+from tests.chaos.mutants.trial import MUTANTS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

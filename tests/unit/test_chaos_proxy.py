@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from tests.chaos.edge import Edge
-from tests.chaos.naming import speech_maker
-from tests.chaos.rulebook import RuleBook
-from tests.chaos.rules import Fault, Rule
+from tests.chaos.proxy.edge import Edge
+from tests.chaos.proxy.naming import speech_maker
+from tests.chaos.proxy.rulebook import RuleBook
+from tests.chaos.proxy.rules import Fault, Rule
 
 GET = b"GET /view HTTP/1.1\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tests.chaos.rules import Fault, Rule
-from tests.chaos.sites import Site, sites_of
+from tests.chaos.enumeration.cases import EXACT, Case, spread
+from tests.chaos.enumeration.lives import LIVES
+from tests.chaos.enumeration.sites import Site, calls_of, sites_of
+from tests.chaos.proxy.rules import Fault, Rule
 
 JOB = "01a202fc-72b0-7acb-9f17-73fc8595814e"
 
@@ -63,3 +65,36 @@ def test_a_rule_without_end_strikes_until_it_is_lifted():
 def test_a_rule_travels_as_json():
     rule = Rule(edge="*", request="*", fault=Fault.LIMIT, size=40, after=True)
     assert Rule.of(rule.as_message()) == rule
+
+
+def test_whatever_anybody_called_is_known():
+    log = [
+        entry("n2.redis", "PING"),
+        entry("p1.s3", "HEAD bucket"),
+        entry("producer.redis", "TIME"),
+    ]
+    assert calls_of(log, workers={"n1", "n2"}, producers={"p1"}) == {
+        ("worker.redis", "PING"),
+        ("producer.s3", "HEAD bucket"),
+    }
+
+
+def a_case(*, waits):
+    site = Site("worker.redis", "PING", 1, about=False)
+    return Case(site, after=True, lives=LIVES[:1], waits=waits)
+
+
+def test_a_call_that_comes_by_itself_is_waited_for_and_in_the_end_on_any_lane():
+    turns = list(a_case(waits=True).turns())
+    assert all(turn.waits_s > 20 for turn in turns)
+    assert not any(turn.by_anyone for turn in turns[:EXACT])
+    assert turns[-1].by_anyone
+
+
+def test_a_case_that_failed_to_strike_is_tried_in_a_process_that_starts_anew():
+    assert "returning" in {turn.life.name for turn in a_case(waits=False).turns()}
+
+
+def test_cases_that_wait_are_spread_among_those_that_work():
+    order = [case.waits for case in spread([a_case(waits=n < 2) for n in range(6)])]
+    assert order == [False, True, False, False, True, False]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.chaos.http1 import http_speech
-from tests.chaos.naming import node_name, redis_name, s3_name, script_names
-from tests.chaos.resp import redis_speech
+from tests.chaos.proxy.http1 import http_speech
+from tests.chaos.proxy.naming import node_name, redis_name, s3_name, script_names
+from tests.chaos.proxy.resp import redis_speech
 
 SHA = hashlib.sha1(b"claim").hexdigest().encode()
 

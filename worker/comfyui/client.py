@@ -19,6 +19,7 @@ from urllib.parse import quote
 from packaging.version import Version
 
 from producer.contract.errors import InvalidGraph, NodeError, PromptRejected
+from worker.comfyui.companion import Companion
 from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
 from worker.comfyui.downloads import Download, open_download
 from worker.comfyui.history import HistoryEntry, OutputFile
@@ -54,6 +55,7 @@ class ComfyUI:
     def __init__(self, url: str, *, node: str, read_s: float = READ_S) -> None:
         self._node = node
         self._http = Connection(url, node=node, read_s=read_s)
+        self.companion = Companion(self._http)
         self._has_job_routes = True  # until it says otherwise
 
     def __enter__(self) -> Self:

@@ -24,7 +24,8 @@ READ_S: Final = 30.0
 #: The same for requests that ask for nearly nothing.
 SMALL_READ_S: Final = 20.0
 
-_POOL_SIZE: Final = 16
+#: Eight attempts, two files of each at once, and whatever else is asked.
+_POOL_SIZE: Final = 24
 _SHOWN_BYTES: Final = 200
 _NOT_THERE: Final = "is ComfyUI running there, and started with --listen if it is not local?"
 

@@ -15,7 +15,7 @@ from producer.contract.errors import NodeError, OutputDamaged
 from worker.comfyui.connection import Connection, network_cause
 from worker.comfyui.history import OutputFile
 
-_CHUNK_BYTES: Final = 128 << 10
+_CHUNK_BYTES: Final = 256 << 10
 
 #: Why `/view` will not hand out a name, as in ComfyUI 0.3.64 and 0.33.
 _REFUSALS: Final[dict[int, str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,13 @@ class Spooled:
     facts: FileFacts
 
 
-def fetch_output(comfyui: ComfyUI, output: OutputFile, path: Path, *, node: str) -> Spooled:
+def fetch_output(
+    comfyui: ComfyUI, output: OutputFile, path: Path, *, node: str, check: Callable[[], None]
+) -> Spooled:
     """Copy one output file from its node into *path*.
+
+    Args:
+        check: called between any two chunks; what it raises ends the copy.
 
     Raises:
         OutputDamaged: it is not there, came short, or its bytes are not what such a file holds.
@@ -30,11 +36,12 @@ def fetch_output(comfyui: ComfyUI, output: OutputFile, path: Path, *, node: str)
     """
     try:
         with comfyui.view(output) as download, path.open("wb") as spool:
-            check = FileCheck(output.filename, download.media_type)
+            file = FileCheck(output.filename, download.media_type)
             for chunk in download.chunks:
-                check.feed(chunk)
+                check()
+                file.feed(chunk)
                 spool.write(chunk)
-        return Spooled(output, path, check.finish())
+        return Spooled(output, path, file.finish())
     except Damaged as exc:
         raise OutputDamaged(node, f"{output}: {exc}") from exc
     except OSError as exc:  # the client's own have been translated

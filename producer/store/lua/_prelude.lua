@@ -11,17 +11,92 @@ local function keep_index(key)
     redis.call('PEXPIRE', key, INDEX_MS)
 end
 
--- Change the status, and the batch's counts with it, so that the two never drift.
+-- So many jobs wait to begin: those that have a record, and the rows of batches that have none yet.
+local function backlog()
+    return redis.call('ZCARD', DELAYED) + tonumber(redis.call('GET', WAITING) or 0)
+end
+
+-- A batch must outlast what can still happen to its jobs.
+local function keep_batch(batch)
+    local start_by = tonumber(redis.call('HGET', BATCH .. batch, 'start_by_ms') or 0)
+    redis.call('PEXPIREAT', BATCH .. batch, math.max(now_ms() + INDEX_MS, start_by + LIVE_MS))
+end
+
+-- Count rows that have no record yet, in their batch and over all.
+local function add_waiting(batch, by)
+    redis.call('HINCRBY', BATCH .. batch, 'waiting', by)
+    redis.call('INCRBY', WAITING, by)
+    keep_index(WAITING)
+end
+
+-- A sealed batch has finished when none of its jobs waits or runs; the retry of one opens it again.
+local function note_finish(batch)
+    local sealed, waiting, held, queued, running =
+        unpack(redis.call('HMGET', BATCH .. batch, 'sealed_ms', 'waiting', 'held', 'queued', 'running'))
+    local left = 0
+    for _, count in pairs({waiting or 0, held or 0, queued or 0, running or 0}) do
+        left = left + (tonumber(count) or 0)
+    end
+    if sealed and left == 0 then
+        redis.call('HSETNX', BATCH .. batch, 'ended_ms', now_ms())
+    elseif sealed then
+        redis.call('HDEL', BATCH .. batch, 'ended_ms')
+    end
+end
+
+-- Upkeep looks at a batch for as long as rows wait, or jobs of its window may have to be moved.
+local function look_after(batch)
+    local last = redis.call('ZRANGE', FEEDING, -1, -1, 'WITHSCORES')[2] or 0
+    redis.call('ZADD', FEEDING, tonumber(last) + 1, batch)
+    keep_index(FEEDING)
+end
+
+local function stop_looking(batch)
+    local waiting, held, moving = unpack(redis.call('HMGET', BATCH .. batch, 'waiting', 'held_ms', 'moving'))
+    local has_live = redis.call('EXISTS', LIVE .. batch) == 1
+    if tonumber(waiting or 0) == 0 and not moving and not (held and has_live) then
+        redis.call('ZREM', FEEDING, batch)
+    end
+end
+
+-- End all rows that have no record, however many: one count moves into another.
+local function end_rows(batch, status, keep_ms)
+    local waiting = tonumber(redis.call('HGET', BATCH .. batch, 'waiting') or 0)
+    if waiting > 0 then
+        add_waiting(batch, -waiting)
+        redis.call('HINCRBY', BATCH .. batch, status, waiting)
+        redis.call('HSET', BATCH .. batch, 'rest', status, 'rest_ms', now_ms(), 'rest_rows', waiting)
+        redis.call('PEXPIRE', BATCH .. batch .. ':rows', keep_ms)
+        note_finish(batch)
+    end
+end
+
+local function is_live(status)
+    return status == 'held' or status == 'queued' or status == 'running'
+end
+
+-- Change the status, and with it its batch's counts and list of live jobs, so that they never drift.
 local function set_status(job, status)
     local old, batch = unpack(redis.call('HMGET', job, 'status', 'batch'))
     redis.call('HSET', job, 'status', status)
-    if batch and batch ~= '' then
-        if old then
-            redis.call('HINCRBY', BATCH .. batch, old, -1)
-        end
-        redis.call('HINCRBY', BATCH .. batch, status, 1)
-        keep_index(BATCH .. batch)
+    if not batch or batch == '' then
+        return
     end
+    if old then
+        redis.call('HINCRBY', BATCH .. batch, old, -1)
+    end
+    redis.call('HINCRBY', BATCH .. batch, status, 1)
+    local id = string.sub(job, #JOB + 1)
+    if is_live(status) then
+        redis.call('ZADD', LIVE .. batch, 'NX', now_ms(), id)
+        keep_index(LIVE .. batch)
+    else
+        redis.call('ZREM', LIVE .. batch, id)
+    end
+    if is_live(status) ~= is_live(old) then
+        note_finish(batch)
+    end
+    keep_batch(batch)
 end
 
 -- Tell the stream, with a number that rises by one a job. `more` is a list of field, value.

@@ -11,6 +11,7 @@
 --   queue           it is queued, but in no index; its queue lists it again
 --   delay           it waits out a delay that nobody will end; detail: when it is due, ms
 --   start_deadline  nobody will end it at its start deadline; detail: that time, ms
+--   live            its batch does not list it among its live jobs; detail: the batch
 local mend, faults = ARGV[1] == '1', {}
 
 local function delay(id, until_ms)
@@ -51,9 +52,22 @@ local function look_at_queued(id, job)
     end
 end
 
+local function look_at_batch(id, batch)
+    if batch and not redis.call('ZSCORE', LIVE .. batch, id) then
+        faults[#faults + 1] = {id, 'live', batch}
+        if mend then
+            redis.call('ZADD', LIVE .. batch, now_ms(), id)
+            keep_index(LIVE .. batch)
+        end
+    end
+end
+
 for i = 4, #ARGV do
     local id, job = ARGV[i], JOB .. ARGV[i]
-    local status = redis.call('HGET', job, 'status')
+    local status, batch = unpack(redis.call('HMGET', job, 'status', 'batch'))
+    if is_live(status) then
+        look_at_batch(id, batch)
+    end
     if status == 'running' then
         look_at_running(id)
     elseif status == 'queued' then

@@ -24,6 +24,11 @@ end
 
 local function recounted()
     local recount, seen = {}, {}
+    -- Rows that ended together with their batch never had records.
+    local rest, rows = unpack(redis.call('HMGET', KEYS[1], 'rest', 'rest_rows'))
+    if rest then
+        recount[rest] = tonumber(rows)
+    end
     for i = 5, #ARGV do
         local id = newest(ARGV[i])
         local status, batch = unpack(redis.call('HMGET', JOB .. id, 'status', 'batch'))

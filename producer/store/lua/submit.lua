@@ -4,9 +4,11 @@
 -- ARGV[1]  job id              ARGV[2]  fingerprint of the request
 -- ARGV[3]  ms from now to the start deadline
 -- ARGV[4]  queue               ARGV[5]  what the queue needs, JSON
--- ARGV[6..] field, value, ... of the record: status, attempt, queue, priority, batch, spec, ...
+-- ARGV[6]  most jobs that may wait, this one included (0 = no limit)
+-- ARGV[7..] field, value, ... of the record: status, attempt, queue, priority, batch, spec, ...
 --
--- Returns {'new', id}, {'same', id of the job made before} or {'reused', id}: that key, another request.
+-- Returns {'new', id}, {'same', id of the job made before}, {'reused', id}: that key, another request,
+-- or {'full', how many wait}.
 if KEYS[2] ~= '' then
     local before = redis.call('GET', KEYS[2])
     if before then
@@ -18,10 +20,13 @@ local job, id = KEYS[1], ARGV[1]
 if redis.call('EXISTS', job) == 1 then
     return {'same', id}
 end
+if tonumber(ARGV[6]) > 0 and backlog() >= tonumber(ARGV[6]) then
+    return {'full', backlog()}
+end
 local start_by = now_ms() + tonumber(ARGV[3])
 local status = nil
 local fields = {}
-for i = 6, #ARGV, 2 do
+for i = 7, #ARGV, 2 do
     if ARGV[i] == 'status' then
         status = ARGV[i + 1]
     else

@@ -1,0 +1,89 @@
+"""Deletes what the fleet had a node make, and nothing else.
+
+The fleet has every graph save below `comfyfleet/`, a folder an attempt. Only files in such folders
+are deleted, wherever a request, a link or a mount would lead.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+#: Below it lies all that the fleet's graphs save.
+OURS = "comfyfleet"
+
+
+class Refused(ValueError):
+    """What is named is none of ours."""
+
+
+def delete(files: Sequence[Any], folders: Mapping[str, Path]) -> dict[str, Any]:
+    """Delete *files*, and the folders of ours that are empty then.
+
+    Args:
+        files: `{"filename", "subfolder", "type"}` each, as ComfyUI's history lists them.
+        folders: the folder that each `type` means.
+
+    Returns:
+        `{"deleted": n, "missing": n, "refused": [{"file", "reason"}, ...]}`. What is not there is
+        missing, so that a request may be sent twice.
+    """
+    counts = {"deleted": 0, "missing": 0}
+    refused = []
+    for file in files:
+        try:
+            counts["deleted" if _delete_one(file, folders) else "missing"] += 1
+        except Refused as exc:
+            refused.append({"file": file, "reason": str(exc)})
+        except (OSError, ValueError, RuntimeError) as exc:  # a NUL in a name; a loop of links
+            reason = getattr(exc, "strerror", None) or str(exc)
+            refused.append({"file": file, "reason": reason})
+    return {**counts, "refused": refused}
+
+
+def _delete_one(file: Any, folders: Mapping[str, Path]) -> bool:
+    """Delete one file; tell whether it was there."""
+    home, path = _located(file, folders)
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(mode):
+        raise Refused("no regular file")
+    path.unlink(missing_ok=True)
+    _remove_empty(path.parent, home)
+    return True
+
+
+def _located(file: Any, folders: Mapping[str, Path]) -> tuple[Path, Path]:
+    """Return the folder of all that is ours, and where the file is below it."""
+    if not isinstance(file, dict):
+        raise Refused("no object")
+    name, subfolder, kind = (file.get(key) for key in ("filename", "subfolder", "type"))
+    if not (isinstance(name, str) and isinstance(subfolder, str) and isinstance(kind, str)):
+        raise Refused("filename, subfolder and type are text")
+    if kind not in folders:
+        raise Refused(f"type is one of {', '.join(sorted(folders))}")
+    # Windows knows both, and ComfyUI lists subfolders with its own.
+    parts = subfolder.replace("\\", "/").split("/")
+    if parts[0] != OURS or not parts[1:] or not {"", ".", ".."}.isdisjoint(parts):
+        raise Refused(f"not below {OURS}/")
+    if name in {"", ".", ".."} or "/" in name or "\\" in name:
+        raise Refused("not the name of a file")
+    home = folders[kind].resolve() / OURS
+    folder = home.joinpath(*parts[1:])
+    if folder.resolve() != folder:  # a link, or a drive's letter, leads elsewhere
+        raise Refused(f"not below {OURS}/")
+    return home, folder / name
+
+
+def _remove_empty(folder: Path, home: Path) -> None:
+    # Not home itself: a prompt may be about to make its own folder in it.
+    while folder != home:
+        try:
+            folder.rmdir()
+        except OSError:  # it is not empty, or somebody else was quicker
+            return
+        folder = folder.parent

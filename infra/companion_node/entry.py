@@ -1,0 +1,102 @@
+"""Hooks the companion into ComfyUI, as of 0.3.64 and 0.33.0: `server.py`, `folder_paths.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management as memory  # type: ignore[import-not-found]
+import folder_paths  # type: ignore[import-not-found]
+from aiohttp import web
+from server import PromptServer  # type: ignore[import-not-found]
+
+from .deletion import delete
+from .executor import Executor
+
+#: Of the routes: what is said under them may gain fields, and loses none.
+VERSION = 1
+_MOST_FILES = 1000
+
+_log = logging.getLogger(__name__)
+
+
+def install() -> None:
+    """Add the routes, and what is done when ComfyUI starts to serve."""
+    companion = _Companion(PromptServer.instance)
+    routes = PromptServer.instance.routes
+    routes.get(f"/comfyfleet/v{VERSION}/status")(companion.status)
+    routes.post(f"/comfyfleet/v{VERSION}/delete")(companion.delete)
+    # By then every custom node is imported and the executing thread runs; no prompt has come yet.
+    PromptServer.instance.app.on_startup.append(companion.start)
+
+
+class _Companion:
+    def __init__(self, server: Any) -> None:
+        self._executor = Executor(server)
+        self._frozen = 0
+
+    async def start(self, _app: web.Application) -> None:
+        self._executor.find()
+        # ComfyUI collects all garbage between two prompts, every ten seconds: 0.3 s over what was
+        # imported. What is frozen is looked at no more. Once only: of what is frozen later, as
+        # models are, cycles would never be freed.
+        gc.collect()
+        gc.freeze()
+        self._frozen = gc.get_freeze_count()
+        _log.info("comfyfleet companion %d: %d objects frozen", VERSION, self._frozen)
+
+    async def status(self, _request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "version": VERSION,
+                "executor": self._executor.status(),
+                "memory": _memory(),
+                "frozen_objects": self._frozen,
+            }
+        )
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Delete `{"files": [{"filename", "subfolder", "type"}, ...]}`, as the history lists them."""
+        # A page in somebody's browser cannot post this type without being asked first.
+        if request.content_type != "application/json":
+            return web.json_response({"error": "expected application/json"}, status=415)
+        try:
+            files = (await request.json())["files"]
+        except (ValueError, LookupError, TypeError):
+            files = None
+        if not isinstance(files, list) or len(files) > _MOST_FILES:
+            wanted = f'expected {{"files": [...]}} with up to {_MOST_FILES} files'
+            return web.json_response({"error": wanted}, status=400)
+        # In a thread: a disk may be slow, and this loop serves everything else.
+        done = await asyncio.get_running_loop().run_in_executor(
+            None, partial(delete, files, _folders())
+        )
+        return web.json_response(done)
+
+
+def _folders() -> dict[str, Path]:
+    # Asked each time: some extensions move them while ComfyUI runs.
+    return {
+        "output": Path(folder_paths.get_output_directory()),
+        "temp": Path(folder_paths.get_temp_directory()),
+    }
+
+
+def _memory() -> dict[str, int | None]:
+    """Return bytes. On a CPU, VRAM is the RAM, as in ComfyUI's own `/system_stats`."""
+    known: dict[str, int | None] = {}
+    for name, device in (("vram", memory.get_torch_device), ("ram", _cpu)):
+        try:
+            known[f"{name}_total"] = int(memory.get_total_memory(device()))
+            known[f"{name}_free"] = int(memory.get_free_memory(device()))
+        except Exception:  # noqa: BLE001 - a driver that has failed raises whatever it likes
+            known |= {f"{name}_total": None, f"{name}_free": None}
+    return known
+
+
+def _cpu() -> Any:
+    return memory.torch.device("cpu")

@@ -1,0 +1,86 @@
+"""What `infra/companion_node` adds to a ComfyUI, on a stand-in that is to have it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from infra.standin.executor import Executor
+from infra.standin.prompt_queue import PromptQueue
+from infra.standin.routes_info import VRAM_BYTES
+from infra.standin.storage import OutsideFolder, Storage
+
+_OURS = "comfyfleet"
+_MOST_FILES = 1000
+
+
+class CompanionRoutes:
+    """Handlers that tell of the executing thread, and delete what was delivered."""
+
+    def __init__(self, *, executor: Executor, queue: PromptQueue, storage: Storage) -> None:
+        self._executor = executor
+        self._queue = queue
+        self._storage = storage
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes without their ``/api`` twins."""
+        return [
+            web.get("/comfyfleet/v1/status", self.status),
+            web.post("/comfyfleet/v1/delete", self.delete),
+        ]
+
+    async def status(self, _request: web.Request) -> web.Response:
+        running = self._queue.running()
+        executor = {
+            "alive": self._executor.is_alive,
+            "prompt_id": running[0][1] if running else None,
+            "running_s": self._queue.running_s(),
+            "pending": len(self._queue.pending()),
+        }
+        memory = {"vram_total": VRAM_BYTES, "vram_free": VRAM_BYTES}
+        memory |= {"ram_total": 2 * VRAM_BYTES, "ram_free": VRAM_BYTES}
+        return web.json_response(
+            {"version": 1, "executor": executor, "memory": memory, "frozen_objects": 0}
+        )
+
+    async def delete(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/json":
+            return web.json_response({"error": "expected application/json"}, status=415)
+        try:
+            files = (await request.json())["files"]
+        except (json.JSONDecodeError, LookupError, TypeError):
+            files = None
+        if not isinstance(files, list) or len(files) > _MOST_FILES:
+            return web.json_response({"error": 'expected {"files": [...]}'}, status=400)
+        answer: dict[str, Any] = {"deleted": 0, "missing": 0, "refused": []}
+        for file in files:
+            path = self._path(file)
+            if path is None or path.is_dir():
+                answer["refused"].append({"file": file, "reason": f"not below {_OURS}/"})
+            elif path.exists():
+                path.unlink()
+                _drop_empty(path.parent)
+                answer["deleted"] += 1
+            else:
+                answer["missing"] += 1
+        return web.json_response(answer)
+
+    def _path(self, file: Any) -> Path | None:
+        """Return where a file of ours is, or None if it is none."""
+        try:
+            name, subfolder, kind = file["filename"], file["subfolder"], file["type"]
+            path = self._storage.within(kind, subfolder, name)
+        except (LookupError, TypeError, ValueError, OutsideFolder):
+            return None
+        ours = self._storage.folder(kind) / _OURS
+        is_ours = kind in {"output", "temp"} and path.parent.parent.is_relative_to(ours)
+        return path if is_ours and path.name == name else None
+
+
+def _drop_empty(folder: Path) -> None:
+    while folder.name != _OURS and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

@@ -1,0 +1,1 @@
+"""Batches: rows checked and handed in, then fed to the queue."""

@@ -1,0 +1,144 @@
+"""Feeds the rows of batches to the queue, in a window: a million rows are never a million messages.
+
+Batches whose rows wait for the same nodes take turns, a few rows each, so that what stands in the
+queue is mixed: a batch of ten goes on beside one of a million. A batch that comes late, or beside
+a crowd of single jobs, may have a few rows in the queue even while that is full.
+
+It may be killed anywhere. A row's job id is its number in the batch, so to feed a row twice is to
+feed it once; and a job whose message was not sent is found by the sweep for unsent jobs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from producer.contract.errors import FleetError
+from producer.contract.ids import JobId
+from producer.contract.submissions import Submission
+from producer.store.batch_feeds import BatchFeeds, Place
+from producer.store.batch_records import BatchRecord, queue_of
+
+_log = logging.getLogger(__name__)
+
+#: So many jobs wait in a place, at least; more where there are many nodes to be kept busy.
+WINDOW: Final = 200
+WINDOW_A_NODE: Final = 20
+#: A batch may have so many jobs in the queue however full that is.
+FOOTHOLD: Final = 10
+#: Rows fed at a time: few where batches take turns; alone, as many as a script does in 3 ms.
+_IN_TURN: Final = 5
+_ALONE: Final = 50
+#: Rows a sweep: what has fallen due elsewhere should not wait long.
+_A_SWEEP: Final = 500
+
+
+@dataclass
+class _Turn:
+    """One batch that takes its turns: what of it comes next, and how much of it waits."""
+
+    record: BatchRecord
+    queued: int
+    rows: list[Submission | None] = field(default_factory=list)
+
+
+class Feeder:
+    """Moves rows from batches to the queue, as far as there is room.
+
+    Args:
+        wake: sends a message for each of these jobs, which have records.
+        resend: the same for jobs that had one before.
+    """
+
+    def __init__(
+        self,
+        feeds: BatchFeeds,
+        *,
+        wake: Callable[[Sequence[Submission]], None],
+        resend: Callable[[list[JobId]], None],
+    ) -> None:
+        self._feeds = feeds
+        self._wake = wake
+        self._resend = resend
+
+    def feed(self) -> None:
+        """Do once what batches need: end, hold or release what was asked for, and fill the queue."""
+        records = [record for record in self._feeds.in_turn() if record.is_readable]
+        for record in records:
+            if record.is_held or record.moving:
+                self._resend(self._feeds.move_live(record))
+        turns = [
+            _Turn(record, record.number("queued"))
+            for record in records
+            if record.number("waiting") and not record.is_held
+        ]
+        if turns:
+            self._fill(turns)
+
+    def _fill(self, turns: Sequence[_Turn]) -> None:
+        window = max(WINDOW, WINDOW_A_NODE * self._feeds.living_nodes())
+        waiting = self._feeds.waiting_in({place for turn in turns for place in _places(turn)})
+        room = {place: window - count for place, count in waiting.items()}
+        fed: list[Submission] = []
+        try:
+            queue = deque(turns)
+            while queue and len(fed) < _A_SWEEP:
+                turn = queue.popleft()
+                share = _IN_TURN if queue else _ALONE
+                if made := self._take_turn(turn, room, share):
+                    fed += made
+                    queue.append(turn)
+        finally:
+            if fed:
+                self._wake(fed)
+
+    def _take_turn(self, turn: _Turn, room: dict[Place, int], share: int) -> list[Submission]:
+        """Feed up to *share* rows of one batch; return those that are jobs now."""
+        try:
+            rows = self._next_rows(turn, room, share)
+            ready = set(self._feeds.feed(turn.record, rows)) if rows else set()
+        except FleetError:
+            raise
+        except Exception:  # noqa: BLE001 - one bad batch must not stop the others
+            _log.exception("batch %s cannot be fed", turn.record.id)
+            return []
+        made = [row for row in rows if row and row.id in ready]
+        for row in made:
+            room[_place(row)] -= 1
+        turn.queued += len(made)
+        turn.rows = turn.rows[len(rows) :]
+        fields = {**turn.record.fields, "fed": str(turn.record.fed + len(rows))}
+        turn.record = replace(turn.record, fields=fields)
+        return made
+
+    def _next_rows(
+        self, turn: _Turn, room: Mapping[Place, int], share: int
+    ) -> list[Submission | None]:
+        """Return the next rows for which there is room, in order and without a gap."""
+        if not turn.rows:
+            turn.rows = self._feeds.next_rows(turn.record)
+        taken: list[Submission | None] = []
+        left = dict(room)
+        foothold = FOOTHOLD - turn.queued
+        for row in turn.rows:
+            if row is not None:
+                if len(taken) >= share or (left[_place(row)] <= 0 and foothold <= 0):
+                    break
+                left[_place(row)] -= 1
+                foothold -= 1
+            taken.append(row)
+        return taken
+
+
+def _place(row: Submission) -> Place:
+    return row.queue, row.tier.priority
+
+
+def _places(turn: _Turn) -> set[Place]:
+    """Return every place that rows of a batch may go to."""
+    record = turn.record
+    spec = record.spec
+    return {(queue_of(needs, spec), spec.tier.priority) for needs in record.places}

@@ -1,0 +1,150 @@
+"""Many jobs in one call: all rows are checked before any is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from producer.batch.row_checks import Row, RowChecks, RowLike, resolved
+from producer.batch.writer import BatchWriter
+from producer.contract.batches import BadRow, Batch, BatchSpec, PackedRow
+from producer.contract.errors import FleetError, InvalidJob, InvalidRows
+from producer.contract.graphs import template_id, to_bytes
+from producer.contract.ids import new_batch_id
+from producer.contract.settings import Settings
+from producer.intake import Intake, Request, as_tier, check_metadata
+from producer.store.batch_store import BatchStore
+
+#: Bad rows that an error names.
+_NAMED: Final = 20
+#: How often it is told how many rows there are so far.
+_PROGRESS_ROWS: Final = 1_000
+
+#: What begins the field of an error that is the row's; any other is the fault of the whole batch.
+_OF_ROW: Final = ("set.", "inputs.", "metadata.")
+
+
+def open_batch(
+    store: BatchStore,
+    intake: Intake,
+    settings: Settings,
+    request: Request,
+    *,
+    name: str,
+    replays: bool,
+) -> BatchWriter:
+    """Open a batch, or go on with the one of the same idempotency key.
+
+    Raises:
+        InvalidJob: the graph, the tier, or what all rows share makes no sense.
+        KeyReused: the idempotency key belongs to another request.
+    """
+    request, graph = resolved(request, max_bytes=settings.max_graph_bytes)
+    check_metadata(request.metadata)
+    start_within, run_within = intake.deadlines(request)
+    spec = BatchSpec(
+        template=template_id(graph),
+        tier=as_tier(request.tier),
+        pool=request.pool,
+        pin=request.pin,
+        params=request.params,
+        metadata=request.metadata,
+        owner=request.owner,
+        start_within_s=start_within.total_seconds(),
+        run_within_s=run_within.total_seconds(),
+    )
+    key = request.idempotency_key
+    batch, _ = store.open(new_batch_id(), spec, graph=to_bytes(graph), name=name, key=key)
+    record = store.record(batch)
+    checks = RowChecks(intake, request, graph, places=record.places)
+    return BatchWriter(store, record, checks, replays=replays)
+
+
+def submit_rows(
+    writer: BatchWriter,
+    rows: Iterable[RowLike],
+    *,
+    is_resumable: bool,
+    on_skipped: Callable[[BadRow], None] | None,
+    on_progress: Callable[[int], None] | None,
+) -> Batch:
+    """Hand in all rows and seal the batch.
+
+    Args:
+        is_resumable: leave the batch open when we are interrupted.
+        on_skipped: leave out bad rows, and tell of each; without it a bad row is the end of all.
+
+    Raises:
+        InvalidRows: some are bad; none was accepted.
+    """
+    try:
+        _hand_in(writer, rows, on_skipped=on_skipped, on_progress=on_progress)
+        return writer.seal()
+    except InvalidJob:
+        writer.discard()
+        raise
+    except BaseException:
+        if not is_resumable:
+            _forget(writer)
+        raise
+
+
+def _hand_in(
+    writer: BatchWriter,
+    rows: Iterable[RowLike],
+    *,
+    on_skipped: Callable[[BadRow], None] | None,
+    on_progress: Callable[[int], None] | None,
+) -> None:
+    named: list[BadRow] = []
+    bad = 0
+    for number, row in enumerate(rows, 1):
+        packed, flaw = _checked(writer, number, row)
+        if flaw and on_skipped:
+            on_skipped(flaw)
+        elif flaw:
+            bad += 1
+            named += [flaw] if bad <= _NAMED else []
+        if not bad:
+            writer.put(packed)
+        if on_progress and number % _PROGRESS_ROWS == 0:
+            on_progress(number)
+    if bad:
+        raise InvalidRows(named, count=bad)
+
+
+def _checked(
+    writer: BatchWriter, number: int, row: RowLike
+) -> tuple[PackedRow | None, BadRow | None]:
+    """Return a row as it is stored, or what is wrong with it.
+
+    Raises:
+        InvalidJob: it is no row's fault.
+    """
+    if isinstance(row, InvalidJob):
+        return None, bad_row(number, row)
+    try:
+        return writer.check(row), None
+    except InvalidJob as exc:
+        if not (exc.field or "").startswith(_OF_ROW):
+            raise
+        hands_files_in = isinstance(row, Row) and bool(row.inputs)
+        if number == 1 and str(exc.field).startswith("inputs.") and not hands_files_in:
+            raise  # the first row hands no file in, so none will
+        return None, bad_row(number, exc)
+
+
+def bad_row(number: int, error: InvalidJob) -> BadRow:
+    """Return what is wrong with a row, by the column that it was handed in under."""
+    column = error.field
+    for prefix in _OF_ROW[:2]:
+        column = column.removeprefix(prefix) if column else None
+    return BadRow(number, column or None, error.message, error.advice)
+
+
+def _forget(writer: BatchWriter) -> None:
+    """Leave nothing of a batch that nobody can go on with; it would forget itself in a week."""
+    try:
+        writer.discard()
+    except FleetError:
+        return

@@ -1,0 +1,145 @@
+"""Hands the rows of a batch in: checked, packed by the hundred, sent some thousands at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+from producer.batch.row_checks import Row, RowChecks
+from producer.contract.batches import BUCKET_ROWS, Batch, PackedRow
+from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import InvalidBatch, InvalidJob
+from producer.contract.ids import MOST_ROWS, BatchId
+from producer.store.batch_records import BatchRecord
+from producer.store.batch_rows import Bucket, chain, pack, row_text
+from producer.store.batch_store import BatchStore
+
+#: Buckets a round trip: 2,000 rows.
+_AT_ONCE: Final = 20
+
+
+class BatchWriter:
+    """An open batch that takes rows.
+
+    Rows are accepted all at once, when the batch is sealed; until then nothing of it runs. One that
+    was left open takes more rows later, from `received` on: hand in those after it.
+
+        with fleet.open_batch(graph, key="night-0412") as batch:
+            for row in rows[batch.received :]:
+                batch.add(row)
+
+    Leaving the block seals the batch; an exception leaves it open. It forgets itself a week after
+    its last row. For use by one thread.
+
+    Args:
+        replays: all rows come once more, from the first on: those that the batch has already are
+            compared, not sent.
+    """
+
+    def __init__(
+        self, store: BatchStore, record: BatchRecord, checks: RowChecks, *, replays: bool
+    ) -> None:
+        self.id: BatchId = record.id
+        self.received = record.received
+        self._store = store
+        self._checks = checks
+        self._is_sealed = not record.is_open
+        self._there = (record.number("buckets"), record.fields["digest"])
+        self._rows = 0 if replays else record.received
+        self._number, self._digest = (0, "") if replays else self._there
+        self._texts: list[str] = []
+        self._places: list[int] = []
+        self._ahead: list[Bucket] = []
+
+    def check(self, row: Row | Mapping[str, Any]) -> PackedRow:
+        """Return a row as it would be stored.
+
+        Raises:
+            InvalidJob: it cannot become a job; the field names its column.
+        """
+        return self._checks.check(row if isinstance(row, Row) else Row(params=row))
+
+    def add(self, row: Row | Mapping[str, Any]) -> None:
+        """Check one row and hand it in.
+
+        Raises:
+            InvalidJob: it cannot become a job; the batch is as it was before.
+            InvalidBatch, BatchNotFound, BacklogFull: the batch takes no more rows, or no such ones.
+        """
+        self.put(self.check(row))
+
+    def put(self, row: PackedRow | None) -> None:
+        """Hand in a row that was checked; None leaves a number without a job. Errors as of `add`."""
+        if self._rows >= MOST_ROWS:
+            raise InvalidJob(f"a batch has at most {MOST_ROWS:,} rows", field="rows")
+        self._texts.append(row_text(row))
+        self._places.append(row.place if row else 0)
+        self._rows += 1
+        if len(self._texts) == BUCKET_ROWS:
+            self._ahead.append(self._bucket())
+            if len(self._ahead) >= _AT_ONCE:
+                self._send()
+
+    def seal(self) -> Batch:
+        """Accept all rows that were handed in, and return the batch.
+
+        Raises:
+            InvalidJob: there are none.
+            InvalidBatch, BatchNotFound, BacklogFull: nothing was accepted.
+        """
+        if not self._rows:
+            raise InvalidJob("there are no rows", field="rows")
+        self._send()
+        last = self._bucket()
+        self._store.seal(self.id, last, self._checks.places, rows=self._rows)
+        return self._store.get(self.id)
+
+    def discard(self) -> None:
+        """Forget the batch and its rows, if it is not sealed."""
+        if not self._is_sealed:
+            self._store.cancel(self.id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.seal()
+
+    def _bucket(self) -> Bucket:
+        """Return the rows at hand as the next bucket; there may be none at the end."""
+        texts, places = self._texts, self._places
+        before, number = self._digest, self._number
+        if texts:
+            self._digest = chain(before, texts)
+            self._number += 1
+        self._texts, self._places = [], []
+        self._compare()
+        return Bucket(
+            number=number,
+            rows=len(texts),
+            before=before,
+            after=self._digest,
+            data=pack(texts, places) if texts and number >= self._there[0] else b"",
+            skipped=texts.count("null"),
+        )
+
+    def _compare(self) -> None:
+        """Refuse rows that differ from those that the batch has."""
+        buckets, digest = self._there
+        if self._number == buckets and self._digest != digest:
+            raise InvalidBatch(
+                self.id,
+                f"has {self.received:,} rows already, and they differ from those handed in now",
+                advice="use another idempotency key for other rows",
+            )
+
+    def _send(self) -> None:
+        new = [bucket for bucket in self._ahead if bucket.number >= self._there[0]]
+        self._ahead = []
+        if new:
+            self._store.add(self.id, new, self._checks.places)
+            crashpoint("batch.added")

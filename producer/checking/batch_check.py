@@ -1,0 +1,69 @@
+"""Finds batches that nobody feeds, or whose rows and counts disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from producer.checking.findings import Finding, Kind
+from producer.store.batch_audit import BatchAudit
+from producer.store.batch_records import BatchRecord
+
+
+class BatchCheck:
+    """Looks at every sealed batch.
+
+    Args:
+        repair: put right what can be put right safely.
+    """
+
+    def __init__(self, audit: BatchAudit, *, repair: bool) -> None:
+        self._audit = audit
+        self._repair = repair
+
+    def findings(self) -> Iterator[Finding]:
+        """Give what is wrong with the rows of batches."""
+        for record in self._audit.sealed():
+            yield from self._look_at(record)
+        found, recount = self._audit.waiting(mend=self._repair)
+        if found != recount:
+            yield self._miscounted(
+                "comfyfleet:waiting", f"comfyfleet:waiting says {found}", recount
+            )
+
+    def _look_at(self, record: BatchRecord) -> Iterator[Finding]:
+        to_feed = self._audit.to_feed(record)
+        if to_feed is None:
+            again = self._audit.to_feed(record)  # it may have been fed while we looked
+            if again is None and self._audit.mend(record, 0, mend=False):
+                yield _lost(record)
+            return
+        for fault, found, recount in self._audit.mend(record, to_feed, mend=self._repair):
+            if fault == "waiting":
+                told = f"batch {record.id} counts {found} rows waiting"
+                yield self._miscounted(record.id, told, recount)
+            else:
+                yield Finding(
+                    kind=Kind.NOT_FED,
+                    about=record.id,
+                    found=f"batch {record.id} has {found} rows to feed, which upkeep does not know",
+                    expected="comfyfleet:feeding should list it",
+                    mended=self._repair,
+                )
+
+    def _miscounted(self, about: str, told: str, recount: int) -> Finding:
+        return Finding(
+            kind=Kind.WRONG_COUNT,
+            about=about,
+            found=told,
+            expected=f"the rows say {recount}",
+            mended=self._repair,
+        )
+
+
+def _lost(record: BatchRecord) -> Finding:
+    return Finding(
+        kind=Kind.LOST_ROWS,
+        about=record.id,
+        found=f"batch {record.id} has rows to feed, but some of them are gone",
+        expected="Redis has lost them: cancel it, and submit what is missing anew",
+    )

@@ -1,0 +1,229 @@
+"""`comfyfleet batch`: many jobs of one graph, handed in, watched and ended as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from producer.cli.batch_portrait import result_lines, state_of, tell_batch
+from producer.cli.batch_progress import counting, watching
+from producer.cli.jobs import JsonOption
+from producer.cli.output import Exit, answering, hint, print_json, print_line
+from producer.cli.row_files import RowFile, open_rows
+from producer.cli.submit import as_duration, as_inputs, as_pairs, read_graph
+from producer.client import Producer
+from producer.contract.batches import BadRow, Batch
+from producer.contract.graphs import parse_graph
+from producer.contract.jobs import Job
+from producer.contract.params import parse_param
+from producer.contract.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Many jobs of one graph, as one.")
+
+BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="Its id.")]
+TimeoutOption = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Wait no longer; the batch goes on.")
+]
+
+
+@app.command()
+def submit(
+    graph: Annotated[str, typer.Argument(help="A graph in ComfyUI's API format.")],
+    rows: Annotated[
+        str,
+        typer.Argument(
+            help="CSV with a header, or one JSON object a line; - for standard input. A column is "
+            "an address as 6.text, input:34.image for a file, or metadata.NAME."
+        ),
+    ],
+    *,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="COLUMN=ADDRESS", help="What a CSV column stands for."),
+    ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="ADDRESS=VALUE", help="For all rows that do not set it."),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NODE.INPUT=FILE", help="For all rows without their own."),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=TEXT", help="Kept with every job.")
+    ] = None,
+    pool: Annotated[str, typer.Option(help="Nodes fit for it.")] = "default",
+    tier: Annotated[str, typer.Option(help="rush, default, batch or idle.")] = "batch",
+    pin: Annotated[str | None, typer.Option(help="The one node that may run it.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="Idempotency key: the same command again goes on, and doubles nothing."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="For people.")] = "",
+    start_within: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="What has not begun by then expires.")
+    ] = None,
+    run_within: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="A job that takes longer has failed.")
+    ] = None,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Leave bad rows out, instead of refusing all.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until all have ended.")] = False,
+    timeout: TimeoutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hand in a job for each row, and print the batch's id; all rows are checked before any is accepted."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet, open_rows(rows) as lines:
+        content = read_graph(graph)
+        file = RowFile(
+            lines,
+            graph=parse_graph(content, max_bytes=fleet.settings.max_graph_bytes),
+            columns=as_pairs(columns or (), option="--map"),
+        )
+        with counting() as progress, file.speaking():
+            batch = fleet.submit_many(
+                content,
+                file.rows(),
+                params=dict(parse_param(text) for text in params or ()),
+                inputs=as_inputs(inputs or ()),
+                pool=pool,
+                tier=tier,
+                pin=pin,
+                metadata=as_pairs(metadata or (), option="--metadata"),
+                idempotency_key=key,
+                name=name,
+                start_within=as_duration(start_within),
+                run_within=as_duration(run_within),
+                skip_invalid=skip_invalid,
+                on_skipped=_teller(file, as_json=as_json),
+                on_progress=progress,
+            )
+        if wait:
+            hint(f"batch {batch.id}")
+            _wait(fleet, batch.id, timeout, as_json=as_json)
+        elif as_json:
+            print_json(batch)
+        else:
+            print_line(batch.id)
+            hint(f"{_accepted(batch)}; watch them: comfyfleet batch wait {batch.id}")
+
+
+@app.command()
+def show(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
+    """Show how far a batch is."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        tell_batch(fleet.batch(batch), as_json=as_json)
+
+
+@app.command("list")
+def list_batches(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Show batches, the newest first."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        for batch in fleet.batches(limit):
+            if as_json:
+                print_json(batch)
+            else:
+                done = f"{batch.counts.ended}/{batch.rows - batch.skipped}"
+                print_line(f"{batch.id}\t{state_of(batch)}\t{done}\t{batch.name}".rstrip())
+
+
+@app.command()
+def wait(
+    batch: BatchArgument, *, timeout: TimeoutOption = None, as_json: JsonOption = False
+) -> None:
+    """Stay until all jobs of a batch have ended; status 1 if not all have succeeded."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        _wait(fleet, batch, timeout, as_json=as_json)
+
+
+@app.command()
+def cancel(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
+    """Ask for the end of all jobs of a batch; running ones are stopped at their nodes."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        _answer(batch, fleet.cancel_batch(batch), as_json=as_json)
+
+
+@app.command()
+def hold(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
+    """Keep back all jobs of a batch that do not run yet."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        fleet.hold_batch(batch)
+        _answer(batch, "held", as_json=as_json)
+
+
+@app.command()
+def release(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
+    """Let a batch that was held go on."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        fleet.release_batch(batch)
+        _answer(batch, "released", as_json=as_json)
+
+
+@app.command()
+def results(
+    batch: BatchArgument,
+    *,
+    statuses: Annotated[
+        list[str] | None, typer.Option("--status", help="Only jobs of this status.")
+    ] = None,
+    urls: Annotated[bool, typer.Option("--urls", help="Presigned, valid for an hour.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what each row has come to: row, job, status, then the artifact or the cause."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        for row, job in fleet.batch_jobs(batch, statuses=statuses or ()):
+            found = _signed(fleet, job) if urls else job
+            if as_json:
+                print_json({"row": row, **found.model_dump(mode="json", exclude_none=True)})
+            else:
+                for line in result_lines(row, found):
+                    print_line(line)
+
+
+def _teller(file: RowFile, *, as_json: bool) -> Callable[[BadRow], None]:
+    def tell(row: BadRow) -> None:
+        told = file.in_its_words(row)
+        if as_json:
+            print_json({"skipped": {name: value for name, value in asdict(told).items() if value}})
+        else:
+            hint(f"left out: {told.sentence}")
+
+    return tell
+
+
+def _wait(fleet: Producer, batch: str, timeout: float | None, *, as_json: bool) -> None:
+    with watching() as look:
+        found = fleet.wait_batch(batch, timeout=as_duration(timeout), on_look=look)
+    tell_batch(found, as_json=as_json)
+    if found.counts.succeeded < found.counts.ended:
+        raise typer.Exit(Exit.JOBS_FAILED)
+
+
+def _accepted(batch: Batch) -> str:
+    jobs = batch.rows - batch.skipped
+    return f"{jobs:,} jobs" + (f", {batch.skipped:,} rows left out" if batch.skipped else "")
+
+
+def _answer(batch: str, outcome: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"batch": batch, "outcome": outcome})
+    else:
+        print_line(f"{batch} {outcome}")
+
+
+def _signed(fleet: Producer, job: Job) -> Job:
+    expires = timedelta(hours=1)
+    signed = [
+        artifact.model_copy(update={"url": fleet.url(artifact, expires=expires)})
+        for artifact in job.artifacts
+    ]
+    return job.model_copy(update={"artifacts": signed})

@@ -1,0 +1,47 @@
+"""Batches and their results, as a person reads them."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from producer.cli.output import OUT, print_json
+from producer.contract.batches import Batch
+from producer.contract.jobs import Job
+
+
+def tell_batch(batch: Batch, *, as_json: bool) -> None:
+    """Print how far a batch is."""
+    if as_json:
+        print_json(batch)
+        return
+    table = Table.grid(padding=(0, 2))
+    counts = batch.counts.model_dump()
+    facts = {
+        "batch": batch.id,
+        "name": batch.name,
+        "state": state_of(batch),
+        "rows": f"{batch.rows:,}" + (f", {batch.skipped:,} left out" if batch.skipped else ""),
+        **{status: f"{count:,}" for status, count in counts.items() if count},
+        "tier, pool": f"{batch.tier}, {batch.pool}"
+        + (f", pinned to {batch.pin}" if batch.pin else ""),
+        "created": batch.created_at.isoformat(timespec="seconds"),
+        "ended": batch.ended_at.isoformat(timespec="seconds") if batch.ended_at else "",
+    }
+    for fact, value in facts.items():
+        if value:
+            table.add_row(f"[dim]{fact}[/]", escape(value))
+    OUT.print(table)
+
+
+def state_of(batch: Batch) -> str:
+    """Return the state of a batch, and whether it is kept back."""
+    return f"{batch.state}, held" if batch.held and not batch.done else str(batch.state)
+
+
+def result_lines(row: int, job: Job) -> list[str]:
+    """Return a line of data for each artifact, or one that says why there is none."""
+    about = f"{row}\t{job.id}\t{job.status}"
+    if not job.artifacts:
+        return [f"{about}\t{job.error.message if job.error else job.cause or ''}".rstrip()]
+    return [f"{about}\t{artifact.url or artifact.key}" for artifact in job.artifacts]

@@ -1,0 +1,82 @@
+"""Shows how far a batch is: bars on a terminal, plain lines now and then on a pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from producer.cli.output import ERR
+from producer.contract.batches import Batch
+
+#: A log stays readable with a line every so often, s.
+_LINE_EVERY_S: Final = 10.0
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[int], None]]:
+    """Give what shows how many rows were handed in."""
+    if not ERR.is_terminal:
+        yield lambda _: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=ERR, transient=True) as progress:
+        task = progress.add_task("reading rows", total=None)
+        yield lambda rows: progress.update(task, description=f"{rows:,} rows")
+
+
+@contextmanager
+def watching() -> Iterator[Callable[[Batch], None]]:
+    """Give what shows a batch that is waited for."""
+    if not ERR.is_terminal:
+        yield _Lines().show
+        return
+    columns = (
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=ERR) as progress:
+        task = progress.add_task("")
+
+        def show(batch: Batch) -> None:
+            progress.update(
+                task,
+                total=batch.rows - batch.skipped,
+                completed=batch.counts.ended,
+                description=_phrase(batch),
+            )
+
+        yield show
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._said = ""
+        self._at = -_LINE_EVERY_S
+
+    def show(self, batch: Batch) -> None:
+        phrase = _phrase(batch)
+        is_due = time.monotonic() - self._at >= _LINE_EVERY_S
+        if phrase != self._said and (is_due or batch.done):
+            self._said, self._at = phrase, time.monotonic()
+            ERR.print(phrase, markup=False)
+
+
+def _phrase(batch: Batch) -> str:
+    counts = batch.counts.model_dump()
+    told = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
+    return f"{told} (held back)" if batch.held and not batch.done else told

@@ -1,0 +1,49 @@
+"""Puts the companion node into a ComfyUI on this machine."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+_PACKAGE: Final = "infra.companion_node"
+_FOLDER: Final = "comfyfleet_companion"
+
+
+class NoComfyUI(Exception):
+    """The folder holds no ComfyUI, or cannot be written; the text says why."""
+
+
+def install_companion(comfyui_dir: Path) -> Path:
+    """Copy the companion into *comfyui_dir*, in place of an older one, and return where it is.
+
+    ComfyUI loads it at its next start.
+
+    Raises:
+        NoComfyUI: as it says.
+    """
+    custom_nodes = comfyui_dir / "custom_nodes"
+    if not custom_nodes.is_dir():
+        raise NoComfyUI(f"{comfyui_dir} is no ComfyUI: it has no folder custom_nodes")
+    target = custom_nodes / _FOLDER
+    # ComfyUI passes over folders that end so, should it start in between.
+    fresh = custom_nodes / f"{_FOLDER}.new.disabled"
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(_source(), fresh, ignore=shutil.ignore_patterns("__pycache__"))
+        if target.is_symlink():
+            target.unlink()
+        elif target.exists():
+            shutil.rmtree(target)
+        fresh.rename(target)
+    except OSError as exc:
+        raise NoComfyUI(f"{custom_nodes} cannot be written: {exc.strerror or exc}") from exc
+    return target
+
+
+def _source() -> Path:
+    found = find_spec(_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise LookupError(_PACKAGE)  # it comes in the same wheel
+    return Path(found.submodule_search_locations[0])

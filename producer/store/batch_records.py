@@ -1,0 +1,192 @@
+"""A batch's record in Redis, and what it looks like to a reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from producer.contract.batches import (
+    Batch,
+    BatchCounts,
+    BatchSpec,
+    BatchState,
+    PackedRow,
+    Places,
+)
+from producer.contract.ids import BatchId, JobId, row_id
+from producer.contract.jobs import InputFile, Job, JobStatus
+from producer.contract.queues import Needs, Tier, node_queue
+from producer.contract.submissions import Submission
+from producer.store.records import RECORD_VERSION, fields_of, job_of, to_ms
+
+
+@dataclass(frozen=True)
+class BatchRecord:
+    """What the store knows of a batch.
+
+    Args:
+        fields: the hash as it is.
+    """
+
+    id: BatchId
+    fields: Mapping[str, str]
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether this version understands it; a newer one may have written it."""
+        return int(self.fields["v"]) <= RECORD_VERSION
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its rows are not accepted yet."""
+        return "sealed_ms" not in self.fields
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person keeps it back."""
+        return "held_ms" in self.fields
+
+    @property
+    def moving(self) -> str:
+        """What is still to be done to its live jobs: `cancel`, `release` or nothing."""
+        return self.fields.get("moving", "")
+
+    @property
+    def fed(self) -> int:
+        """Its first so many rows have been made records."""
+        return self.number("fed")
+
+    @property
+    def received(self) -> int:
+        """How many rows were handed in, those included that are left out."""
+        return self.number("received")
+
+    @property
+    def spec(self) -> BatchSpec:
+        """What its rows share."""
+        given = json.loads(self.fields["spec"])
+        given["tier"] = Tier(given["tier"])
+        inputs = given.get("inputs", {})
+        given["inputs"] = {name: InputFile.model_validate(file) for name, file in inputs.items()}
+        return BatchSpec(**given)
+
+    @property
+    def places(self) -> Places:
+        """Where its jobs may go."""
+        return read_places(self.fields.get("places", "[]"))
+
+    def number(self, field: str) -> int:
+        """Return a field as a number; 0 if it is not there."""
+        return int(self.fields.get(field, 0))
+
+    def to_batch(self) -> Batch:
+        """Return what a reader sees."""
+        spec, fields = self.spec, self.fields
+        counts = {name: self.number(name) for name in BatchCounts.model_fields}
+        return Batch(
+            id=self.id,
+            name=fields.get("name", ""),
+            state=self._state(),
+            held=self.is_held,
+            rows=self.received,
+            skipped=self.number("skipped"),
+            counts=BatchCounts(**counts),
+            owner=spec.owner,
+            idempotency_key=fields.get("key") or None,
+            tier=spec.tier,
+            pool=spec.pool,
+            pin=spec.pin,
+            template=spec.template,
+            created_at=_utc(fields["created_ms"]),
+            sealed_at=_maybe_utc(fields.get("sealed_ms")),
+            ended_at=_maybe_utc(fields.get("ended_ms")),
+            start_deadline=_maybe_utc(fields.get("start_by_ms")),
+        )
+
+    def job(self, row: int, packed: PackedRow, spec: BatchSpec, places: Places) -> Job:
+        """Return the job that a row without a record is."""
+        submission = submission_of(self.id, row, packed, spec, places)
+        status = JobStatus(self.fields.get("rest") or ("held" if self.is_held else "queued"))
+        record = {name: str(value) for name, value in fields_of(submission, status=status).items()}
+        record |= {
+            "created_ms": self.fields["sealed_ms"],
+            "start_by_ms": self.fields["start_by_ms"],
+            "waiting_for": "its_turn",
+        }
+        if status.is_terminal:
+            is_late = status is JobStatus.EXPIRED
+            record["ended_ms"] = self.fields["rest_ms"]
+            record["cause"] = "start_deadline" if is_late else "cancelled"
+        return job_of(submission.id, record)
+
+    def _state(self) -> BatchState:
+        if self.is_open:
+            return BatchState.OPEN
+        return BatchState.FINISHED if "ended_ms" in self.fields else BatchState.SEALED
+
+
+def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str, str | int]:
+    """Return the record of a new batch, but for what Redis counts."""
+    given = {name: value for name, value in asdict(spec).items() if value not in ({}, None, "")}
+    if spec.inputs:
+        given["inputs"] = {
+            address: file.model_dump(exclude_none=True) for address, file in spec.inputs.items()
+        }
+    return {
+        "v": RECORD_VERSION,
+        "name": name,
+        "key": key or "",
+        "spec": json.dumps(given, separators=(",", ":")),
+        "start_within_ms": to_ms(timedelta(seconds=spec.start_within_s)),
+    }
+
+
+def places_json(places: Places) -> str:
+    """Write the places of a batch's rows."""
+    return f"[{','.join(needs.to_json() for needs in places)}]"
+
+
+def read_places(text: str) -> Places:
+    """Read what `places_json` wrote."""
+    return tuple(Needs.from_json(json.dumps(needs)) for needs in json.loads(text))
+
+
+def submission_of(
+    batch: BatchId, row: int, packed: PackedRow, spec: BatchSpec, places: Places
+) -> Submission:
+    """Return what would have been submitted if the row had come alone."""
+    return Submission(
+        id=row_id(batch, row),
+        template=spec.template,
+        needs=places[packed.place],
+        params={**spec.params, **packed.params},
+        inputs={**spec.inputs, **packed.inputs},
+        metadata={**spec.metadata, **packed.metadata},
+        tier=spec.tier,
+        pin=spec.pin,
+        owner=spec.owner,
+        batch=batch,
+        start_within=timedelta(seconds=spec.start_within_s),
+        run_within=timedelta(seconds=spec.run_within_s),
+    )
+
+
+def queue_of(needs: Needs, spec: BatchSpec) -> str:
+    """Return the queue that rows of a place go to."""
+    return node_queue(spec.pin) if spec.pin else needs.queue
+
+
+def is_of(job_id: JobId, record: Mapping[str, Any]) -> bool:
+    """Tell whether a batch's record has a row for this job: one that was accepted."""
+    return "sealed_ms" in record and 0 < int(job_id[-8:], 16) <= int(record["received"])
+
+
+def _utc(ms: str) -> datetime:
+    return datetime.fromtimestamp(int(ms) / 1000, UTC)
+
+
+def _maybe_utc(ms: str | None) -> datetime | None:
+    return _utc(ms) if ms else None

@@ -1,0 +1,242 @@
+"""Batches: opened, filled with rows, sealed; then cancelled, held and released as a whole.
+
+A batch's rows stay packed until they are fed to the queue (`batch_feeds`), so whatever is done to
+all of them at once is done to one record. The few hundred jobs that it has in the queue are moved
+here, in steps; upkeep goes on where a caller was interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.batches import Batch, BatchSpec, Places
+from producer.contract.errors import BacklogFull, BatchNotFound, InvalidBatch, KeyReused
+from producer.contract.ids import BatchId, JobId
+from producer.store import keys
+from producer.store.batch_records import BatchRecord, fields_of_batch, places_json
+from producer.store.batch_rows import Bucket
+from producer.store.connection import translated
+from producer.store.job_store import JobStore
+from producer.store.readings import in_pages
+from producer.store.records import flat, to_ms
+from producer.store.scripts import Scripts
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Jobs that one script moves: about 3 ms.
+_AT_ONCE: Final = 100
+
+
+class BatchStore:
+    """The fleet's memory of its batches.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+        keep_ended: how long the record of an ended job, and rows that were cancelled, are kept.
+        most_waiting: refuse what would let more jobs wait; 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        keep_ended: timedelta,
+        most_waiting: int = 0,
+        scripts: Scripts | None = None,
+    ) -> None:
+        self._redis = redis
+        self._scripts = scripts or Scripts(redis)
+        self._keep_ms = to_ms(keep_ended)
+        self._most_waiting = most_waiting
+        self._jobs = JobStore(redis, keep_ended=keep_ended, scripts=self._scripts)
+
+    def open(
+        self, batch: BatchId, spec: BatchSpec, *, graph: bytes, name: str, key: str | None
+    ) -> tuple[BatchId, bool]:
+        """Record a new batch and its template.
+
+        Returns:
+            Its id, and whether it is new. An idempotency key seen before gives the batch that
+            was opened then, in whatever state.
+
+        Raises:
+            KeyReused: the idempotency key belongs to another request.
+        """
+        self._jobs.keep_template(
+            spec.template, graph, start_within=timedelta(seconds=spec.start_within_s)
+        )
+        outcome, found = self._scripts.run(
+            "batch_open",
+            keys=[keys.batch(batch), keys.idempotency(spec.owner, key) if key else ""],
+            args=[batch, fingerprint(spec), *flat(fields_of_batch(spec, name=name, key=key))],
+        )
+        if outcome == "reused":
+            raise KeyReused(str(key), found)
+        return BatchId(found), found == batch
+
+    def add(self, batch: BatchId, buckets: Sequence[Bucket], places: Places) -> None:
+        """Add rows to an open batch, in one round trip; those that it has already stay as they are.
+
+        Raises:
+            InvalidBatch: other rows were handed in before, or it is sealed.
+            BatchNotFound: it was cancelled, or has expired.
+            BacklogFull: too many jobs wait already.
+        """
+        told = places_json(places)
+        calls = [
+            (
+                [keys.batch(batch), keys.rows(batch)],
+                [
+                    *(bucket.number, bucket.rows, bucket.before, bucket.after, bucket.data),
+                    *(told, self._most_waiting, bucket.skipped),
+                ],
+            )
+            for bucket in buckets
+        ]
+        for outcome, detail in self._scripts.run_all("batch_add", calls):
+            self._expect(batch, outcome, detail)
+
+    def seal(self, batch: BatchId, last: Bucket, places: Places, *, rows: int) -> None:
+        """Accept all rows of a batch, of which *last* are the last ones.
+
+        Raises:
+            InvalidBatch: other rows were handed in before.
+            BatchNotFound: it was cancelled, or has expired.
+            BacklogFull: too many jobs wait already.
+        """
+        outcome, detail = self._scripts.run(
+            "batch_seal",
+            keys=[keys.batch(batch), keys.rows(batch)],
+            args=[
+                *(batch, rows, last.number, last.rows, last.before, last.after, last.data),
+                *(places_json(places), self._most_waiting, last.skipped),
+            ],
+        )
+        self._expect(batch, outcome, detail)
+
+    def get(self, batch: BatchId) -> Batch:
+        """Read one batch.
+
+        Raises:
+            BatchNotFound: there is none, or its record has expired.
+        """
+        return self.record(batch).to_batch()
+
+    def record(self, batch: BatchId) -> BatchRecord:
+        """Read one batch as the store keeps it; raise BatchNotFound when there is none."""
+        [record] = self._records([batch])
+        if record is None:
+            raise BatchNotFound(batch)
+        return record
+
+    def newest(self, limit: int) -> list[Batch]:
+        """Return up to *limit* batches, the newest first."""
+        with translated(self._redis):
+            found: Any = self._redis.zrange(keys.BATCHES, 0, max(1, limit) - 1, desc=True)
+        return [record.to_batch() for record in self._records(found) if record]
+
+    def cancel(self, batch: BatchId) -> str:
+        """End all jobs of a batch; running ones are asked for their end.
+
+        Returns:
+            `cancelled`; `discarded` when it was open, so that there is nothing left of it; `ended`
+            when it was over before.
+
+        Raises:
+            BatchNotFound: there is none.
+        """
+        outcome: str = self._scripts.run(
+            "batch_cancel",
+            keys=[keys.batch(batch), keys.rows(batch)],
+            args=[batch, self._keep_ms],
+        )
+        if outcome == "missing":
+            raise BatchNotFound(batch)
+        if outcome == "cancelled":
+            self.move_live(self.record(batch))
+        return outcome
+
+    def hold(self, batch: BatchId) -> None:
+        """Keep back all jobs of a batch that do not run yet.
+
+        Raises:
+            BatchNotFound: there is none.
+            InvalidBatch: it is still open, or has ended.
+        """
+        self._switch(batch, "hold")
+
+    def release(self, batch: BatchId) -> list[JobId]:
+        """Let a batch that was held go on; return jobs that need a message; errors as of `hold`."""
+        return self._switch(batch, "release")
+
+    def move_live(self, record: BatchRecord) -> list[JobId]:
+        """Cancel, hold or release the live jobs of a batch, as was asked for.
+
+        Returns:
+            Those that were released, and need a message.
+        """
+        released: list[JobId] = []
+        verb = "hold" if record.is_held else record.moving
+        for page in in_pages(self._live(record), _AT_ONCE):
+            if verb == "cancel":
+                self._jobs.cancel_all(page)
+            elif verb == "hold":
+                self._jobs.hold(page)
+            elif verb == "release":
+                released += self._jobs.release(page)
+        self._scripts.run(
+            "batch_moved", keys=[keys.batch(record.id)], args=[record.id, record.moving]
+        )
+        return released
+
+    def _switch(self, batch: BatchId, verb: str) -> list[JobId]:
+        outcome = self._scripts.run("batch_hold", keys=[keys.batch(batch)], args=[batch, verb])
+        if outcome == "missing":
+            raise BatchNotFound(batch)
+        if outcome == "open":
+            raise InvalidBatch(batch, "is still open: its rows are not accepted yet")
+        if outcome == "ended":
+            raise InvalidBatch(batch, "is over")
+        return self.move_live(self.record(batch))
+
+    def _live(self, record: BatchRecord) -> Iterator[JobId]:
+        # What was made again after the batch was cancelled shall live.
+        until = record.fields["cancel_ms"] if record.moving == "cancel" else "+inf"
+        with translated(self._redis):
+            found: Any = self._redis.zrange(keys.live(record.id), "-inf", until, byscore=True)
+        return (JobId(job_id) for job_id in found)
+
+    def _records(self, batches: Sequence[BatchId]) -> list[BatchRecord | None]:
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for batch in batches:
+                pipe.hgetall(keys.batch(batch))
+            found = pipe.execute()
+        return [
+            # Jobs may name a batch that was never opened; that has counts, and nothing else.
+            BatchRecord(batch, fields) if "spec" in fields else None
+            for batch, fields in zip(batches, found, strict=True)
+        ]
+
+    def _expect(self, batch: BatchId, outcome: str, detail: int) -> None:
+        if outcome == "missing":
+            raise BatchNotFound(batch)
+        if outcome == "full":
+            raise BacklogFull(detail, self._most_waiting)
+        if outcome == "sealed":
+            raise InvalidBatch(batch, f"was sealed with {detail:,} rows, and takes no more")
+        if outcome == "differs":
+            raise InvalidBatch(
+                batch,
+                f"has {detail:,} rows already, and they differ from those handed in now",
+                advice="use another idempotency key for other rows",
+            )
+
+
+def fingerprint(spec: BatchSpec) -> str:
+    """Return what an idempotency key is checked against; the rows have a digest of their own."""
+    told = fields_of_batch(spec, name="", key=None)["spec"]
+    return hashlib.sha256(f"batch {told}".encode()).hexdigest()[:32]

@@ -1,0 +1,30 @@
+-- End a batch: its rows that have no record at once, however many. Its live jobs are left to the caller and to upkeep.
+-- An open one was never accepted; it is forgotten.
+--
+-- KEYS[1]  batch hash          KEYS[2]  its rows
+-- ARGV[1]  batch               ARGV[2]  ms to keep its rows
+--
+-- Returns 'cancelled', 'discarded', 'ended' or 'missing'.
+local batch, id = KEYS[1], ARGV[1]
+local created, sealed, ended, key = unpack(redis.call('HMGET', batch, 'created_ms', 'sealed_ms', 'ended_ms', 'idempotency'))
+if not created then
+    return 'missing'
+end
+if not sealed then
+    redis.call('UNLINK', batch, KEYS[2])
+    redis.call('ZREM', BATCHES, id)
+    if key ~= '' and string.sub(redis.call('GET', key) or '', 1, #id) == id then
+        redis.call('DEL', key)
+    end
+    return 'discarded'
+end
+if ended then
+    return 'ended'
+end
+redis.call('HDEL', batch, 'held_ms')
+-- Live jobs since now: what is made again after this is none of them.
+redis.call('HSET', batch, 'moving', 'cancel', 'cancel_ms', now_ms())
+end_rows(id, 'cancelled', ARGV[2])
+look_after(id)
+keep_batch(id)
+return 'cancelled'

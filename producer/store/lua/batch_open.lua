@@ -1,0 +1,31 @@
+-- Open a batch. Nothing is written when its idempotency key was here before.
+--
+-- KEYS[1]  batch hash          KEYS[2]  idempotency key ('' = none)
+-- ARGV[1]  batch               ARGV[2]  fingerprint of what its rows share
+-- ARGV[3..] field, value, ... of the batch
+--
+-- Returns {'new', id}, {'same', id of the batch opened before} or {'reused', id}: that key, another request.
+if KEYS[2] ~= '' then
+    local id, fingerprint = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) (%S+)$')
+    if id and fingerprint ~= ARGV[2] then
+        return {'reused', id}
+    end
+    if id and redis.call('EXISTS', BATCH .. id) == 1 then
+        return {'same', id}
+    end
+    redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[2], 'PX', OPEN_MS)
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+    redis.call('HSET', KEYS[1], 'created_ms', now_ms(), 'received', 0, 'buckets', 0, 'digest', '',
+        'fed', 0, 'edits', 0, 'idempotency', KEYS[2], unpack(ARGV, 3))
+    redis.call('PEXPIRE', KEYS[1], OPEN_MS)
+    -- The list loses the batches that have expired, the oldest first, as new ones come.
+    for _, old in ipairs(redis.call('ZRANGE', BATCHES, 0, 1)) do
+        if redis.call('EXISTS', BATCH .. old) == 0 then
+            redis.call('ZREM', BATCHES, old)
+        end
+    end
+    redis.call('ZADD', BATCHES, now_ms(), ARGV[1])
+    keep_index(BATCHES)
+end
+return {'new', ARGV[1]}

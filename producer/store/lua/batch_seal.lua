@@ -1,0 +1,43 @@
+-- Accept all rows of a batch, the last ones handed in with it. From now on they are fed to the queue.
+--
+-- KEYS[1]  batch hash          KEYS[2]  its rows
+-- ARGV[1]  batch               ARGV[2]  how many rows it has in all
+-- ARGV[3]  bucket of the last rows         ARGV[4]  how many these are (0 = none)
+-- ARGV[5]  digest of all rows before them  ARGV[6]  digest of all rows
+-- ARGV[7]  the rows, packed    ARGV[8]  queues of the batch and what they need, JSON
+-- ARGV[9]  most jobs that may wait, these included (0 = no limit)
+-- ARGV[10] how many of the last rows are left out
+--
+-- Returns {'ok', rows}, {'same', rows}: it was sealed before, {'full', how many wait}, {'missing', 0}
+-- or {'differs', rows received}: other rows were handed in before.
+local batch, id, total, most = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[9])
+local sealed, buckets, digest, received, key, start_within =
+    unpack(redis.call('HMGET', batch, 'sealed_ms', 'buckets', 'digest', 'received', 'idempotency', 'start_within_ms'))
+if not buckets then
+    return {'missing', 0}
+end
+if sealed then
+    return {digest == ARGV[6] and tonumber(received) == total and 'same' or 'differs', tonumber(received)}
+end
+if digest ~= ARGV[5] or buckets ~= ARGV[3] or tonumber(received) + tonumber(ARGV[4]) ~= total then
+    return {'differs', tonumber(received)}
+end
+if most > 0 and backlog() + total > most then
+    return {'full', backlog()}
+end
+if tonumber(ARGV[4]) > 0 then
+    redis.call('HSET', KEYS[2], ARGV[3], ARGV[7])
+    redis.call('HSET', batch, 'buckets', tonumber(buckets) + 1)
+end
+local start_by = now_ms() + tonumber(start_within)
+redis.call('HSET', batch, 'received', total, 'digest', ARGV[6], 'places', ARGV[8], 'sealed_ms', now_ms(),
+    'start_by_ms', start_by)
+add_waiting(id, total - redis.call('HINCRBY', batch, 'skipped', ARGV[10]))
+note_finish(id)
+keep_batch(id)
+redis.call('PEXPIREAT', KEYS[2], start_by + LIVE_MS)
+if key ~= '' then
+    redis.call('PEXPIREAT', key, start_by + LIVE_MS)
+end
+look_after(id)
+return {'ok', total}

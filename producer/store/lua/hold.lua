@@ -1,0 +1,23 @@
+-- Keep jobs back that wait for a node. A message that is on its way finds nothing to claim.
+--
+-- ARGV     job id, ...
+--
+-- Returns for each its status now ('' = no such job).
+local outcomes = {}
+for i, id in ipairs(ARGV) do
+    local job = JOB .. id
+    local status, started, start_by = unpack(redis.call('HMGET', job, 'status', 'started_ms', 'start_by_ms'))
+    if status == 'queued' then
+        unindex_queued(job, id)
+        redis.call('HDEL', job, 'retry_at_ms', 'waiting_for', 'suspect')
+        set_status(job, 'held')
+        if not started then
+            redis.call('ZADD', DELAYED, start_by, id)
+            keep_index(DELAYED)
+        end
+        emit(job, id, 'held')
+        status = 'held'
+    end
+    outcomes[i] = status or ''
+end
+return outcomes

@@ -1,0 +1,15 @@
+-- Compare the number of rows that wait in all with the counts of the batches.
+--
+-- ARGV[1]  '1' to mend
+--
+-- Returns {number, sum of the counts}.
+local sum = 0
+for _, batch in ipairs(redis.call('ZRANGE', BATCHES, 0, -1)) do
+    sum = sum + tonumber(redis.call('HGET', BATCH .. batch, 'waiting') or 0)
+end
+local is = tonumber(redis.call('GET', WAITING) or 0)
+if is ~= sum and ARGV[1] == '1' then
+    redis.call('SET', WAITING, sum)
+    keep_index(WAITING)
+end
+return {is, sum}

@@ -1,0 +1,50 @@
+-- Tell every worker what waits where, and which models the ready nodes have loaded.
+-- One process asks for it, so that it costs two commands however many nodes listen.
+--
+-- KEYS[1]  lock that keeps it from being told too often
+-- ARGV[1]  ms of silence after which a node counts as gone
+-- ARGV[2]  ms from one to the next, at least
+-- ARGV[3]  ms more for each living node: each of them is told of all the others
+-- ARGV[4..] every priority
+--
+-- Publishes `outlook` and JSON, {"every_ms": n, "waiting": [...], "nodes": [...]}:
+--   waiting  [queue, priority, jobs, when the oldest was sent, ms]
+--   nodes    [pool, hash of the catalog, models as JSON, 1 if idle else 0, [node, ...]]
+-- Returns 1 if it told, else 0.
+local living = redis.call('ZRANGE', NODES, now_ms() - ARGV[1], '+inf', 'BYSCORE')
+local every = ARGV[2] + ARGV[3] * #living
+-- A little less, so that whoever comes when it is due does not come too soon.
+if not redis.call('SET', KEYS[1], '', 'NX', 'PX', math.floor(every * 0.9)) then
+    return 0
+end
+local waiting = {}
+for _, queue in ipairs(redis.call('HKEYS', QUEUES)) do
+    for i = 4, #ARGV do
+        local key = queued_key(queue, ARGV[i])
+        local jobs = redis.call('ZCARD', key)
+        if jobs > 0 then
+            local sent = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
+            waiting[#waiting + 1] = {queue, tonumber(ARGV[i]), jobs, tonumber(sent)}
+        end
+    end
+end
+local nodes, alike = {}, {}
+for _, node in ipairs(living) do
+    local state, pool, catalog, models =
+        unpack(redis.call('HMGET', NODE .. node, 'state', 'pool', 'catalog_sha', 'warm'))
+    if state == 'ready' then
+        local idle = redis.call('ZSCORE', IDLE .. pool, node) and 1 or 0
+        local what = {pool, catalog or '', models or '[]', idle}
+        local id = table.concat(what, ' ')
+        if not alike[id] then
+            what[5] = {}
+            alike[id] = what[5]
+            nodes[#nodes + 1] = what
+        end
+        table.insert(alike[id], node)
+    end
+end
+redis.call('PUBLISH', CALLS, 'outlook ' .. cjson.encode({
+    every_ms = every, waiting = waiting, nodes = nodes,
+}))
+return 1

@@ -1,0 +1,119 @@
+"""Jobs that have no record yet: rows of sealed batches, found by what their ids say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.ids import BatchId, JobId, row_of
+from producer.contract.jobs import Job, JobStatus
+from producer.store import keys
+from producer.store.batch_records import BatchRecord, is_of, submission_of
+from producer.store.batch_rows import bucket_of, unpack, without
+from producer.store.connection import translated
+from producer.store.records import fields_of, flat
+from producer.store.scripts import Scripts
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Buckets read in one round trip.
+_AT_ONCE: Final = 50
+
+
+class UnfedRows:
+    """The rows of sealed batches that still lie packed.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+        keep_ms: how long the record of a row that was cancelled is kept.
+    """
+
+    def __init__(self, redis: Redis, scripts: Scripts, *, keep_ms: int) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._keep_ms = keep_ms
+
+    def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        """Return those of *job_ids* that are such rows, as the jobs they will be."""
+        rows: dict[BatchId, list[int]] = {}
+        records = self._records({row_of(job_id)[0] for job_id in job_ids})
+        for job_id in job_ids:
+            batch, row = row_of(job_id)
+            if batch in records and is_of(job_id, records[batch].fields):
+                rows.setdefault(batch, []).append(row)
+        return {
+            job.id: job
+            for batch, wanted in rows.items()
+            for job in self._jobs(
+                records[batch], [row for row in wanted if row > records[batch].fed]
+            )
+        }
+
+    def cancel(self, job_id: JobId) -> str:
+        """Cancel one row.
+
+        Returns:
+            `cancelled`; `ended` with its batch before; `missing`; or `stale`: look for a record.
+        """
+        batch, row = row_of(job_id)
+        record = self._records([batch]).get(batch)
+        if record is None or not is_of(job_id, record.fields):
+            return "missing"
+        if row <= record.fed:
+            return "stale"
+        number, index = bucket_of(row)
+        data = self._buckets(batch, [number]).get(number)
+        packed = unpack(data)[index] if data else None
+        if data is None or packed is None:
+            return "missing"
+        if "rest" in record.fields:
+            return "ended"
+        submission = submission_of(batch, row, packed, record.spec, record.places)
+        fields = fields_of(submission, status=JobStatus.CANCELLED)
+        del fields["status"]  # the script sets it, and the batch's counts with it
+        outcome: str = self._scripts.run(
+            "batch_row",
+            keys=[keys.batch(batch), keys.rows(batch)],
+            args=[
+                *(batch, job_id, row, record.number("edits"), number, without(data, index)),
+                *(self._keep_ms, *flat(fields)),
+            ],
+        )
+        return outcome
+
+    def _jobs(self, record: BatchRecord, rows: Sequence[int]) -> Iterator[Job]:
+        spec, places = record.spec, record.places
+        numbers = sorted({bucket_of(row)[0] for row in rows})
+        for start in range(0, len(numbers), _AT_ONCE):
+            page = numbers[start : start + _AT_ONCE]
+            found = {
+                number: unpack(data) for number, data in self._buckets(record.id, page).items()
+            }
+            for row in rows:
+                number, index = bucket_of(row)
+                if number in found and (packed := found[number][index]):
+                    yield record.job(row, packed, spec, places)
+
+    def _records(self, batches: Sequence[BatchId] | set[BatchId]) -> Mapping[BatchId, BatchRecord]:
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for batch in batches:
+                pipe.hgetall(keys.batch(batch))
+            found = zip(batches, pipe.execute(), strict=True)
+        return {batch: BatchRecord(batch, fields) for batch, fields in found if "spec" in fields}
+
+    def _buckets(self, batch: BatchId, numbers: Sequence[int]) -> dict[int, bytes]:
+        return read_buckets(self._redis, batch, numbers)
+
+
+def read_buckets(redis: Redis, batch: BatchId, numbers: Sequence[int]) -> dict[int, bytes]:
+    """Read buckets of a batch as they are packed; those that are gone are left out."""
+    if not numbers:
+        return {}
+    with translated(redis), redis.pipeline(transaction=False) as pipe:
+        for number in numbers:
+            pipe.execute_command(  # type: ignore[no-untyped-call]
+                "HGET", keys.rows(batch), number, NEVER_DECODE=True
+            )
+        found: list[Any] = pipe.execute()
+    return {number: data for number, data in zip(numbers, found, strict=True) if data is not None}

@@ -1,0 +1,412 @@
+"""The scripts of batches against a model; what is done to single jobs is done to rows, too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from producer.checking.check import Check
+from producer.checking.findings import Kind
+from producer.contract.batches import BatchCounts, BatchSpec, BatchState, PackedRow
+from producer.contract.errors import BatchNotFound, InvalidBatch, JobNotFound, KeyReused
+from producer.contract.ids import new_batch_id, row_id
+from producer.contract.jobs import JobStatus
+from producer.contract.queues import Needs, Tier
+from producer.contract.settings import Settings
+from producer.store import batch_rows, keys
+from producer.store.audit import Audit
+from producer.store.batch_feeds import BatchFeeds
+from producer.store.batch_rows import Bucket, chain, pack, row_text
+from producer.store.batch_store import BatchStore
+from producer.store.job_store import Cancelled
+from tests.integration.test_job_store_model import (
+    START_WITHIN_MS,
+    JobStoreMachine,
+    Known,
+)
+
+IN_A_BUCKET = 3
+PLACES = (Needs.of("default"),)
+ROWS = st.integers(1, 9)
+
+
+@dataclass
+class KnownBatch:
+    """What the model knows of a batch."""
+
+    template: str
+    received: int = 0
+    digests: list[str] = field(default_factory=lambda: [""])
+    state: BatchState | None = BatchState.OPEN
+    start_by: int = 0
+    fed: int = 0
+    edits: int = 0
+    empty: set[int] = field(default_factory=set)  # rows that were cancelled alone
+    rest: JobStatus | None = None
+    held: bool = False
+    moving: str = ""
+    cancelled_at: int = 0
+
+    @property
+    def unfed(self):
+        return set(range(self.fed + 1, self.received + 1)) - self.empty
+
+    @property
+    def is_sealed(self):
+        return self.state is BatchState.SEALED
+
+
+class BatchMachine(JobStoreMachine):
+    batches = Bundle("batches")
+
+    # What has nothing to do with batches is left to the model of single jobs.
+    renew = note = take_back = submit = None
+    batch_counts_agree = None
+
+    # To compare everything after every step would leave time for few steps.
+    records_agree = indexes_agree = only_five_keys_live_for_ever = None
+    events_are_numbered_without_a_gap = None
+
+    @invariant()
+    def now_and_then_all_agrees(self):
+        self.steps = getattr(self, "steps", 0) + 1
+        if self.steps % 5 == 0:
+            self.all_agrees()
+
+    def teardown(self):
+        if self.redis and hasattr(self, "known_batches"):
+            self.all_agrees()
+            self.check_finds_nothing()
+
+    def all_agrees(self):
+        JobStoreMachine.records_agree(self)
+        JobStoreMachine.indexes_agree(self)
+        JobStoreMachine.events_are_numbered_without_a_gap(self)
+        JobStoreMachine.only_five_keys_live_for_ever(self)
+        self.rows_agree()
+        self.counts_of_batches_agree()
+        self.indexes_of_batches_agree()
+
+    def check_finds_nothing(self):
+        audit = Audit(self.redis, scripts=self.store._scripts)
+        with Check(self.fleet, audit=audit) as checking:
+            found = [finding for finding in checking.run() if not finding.is_note]
+        assert [one for one in found if one.kind is not Kind.LAPSED_LEASE] == []
+
+    @initialize(target=batches)
+    def start_batches(self):
+        """Begin with a sealed batch: what comes after that is what matters most."""
+        self.start()
+        self.known_batches: dict[str, KnownBatch] = {}
+        self.opened_by_key: dict[str, str] = {}
+        self.snapshots: dict[str, tuple] = {}
+        batch = self.open(None, "a")
+        self.add(batch, 0, other=False)
+        self.add(batch, 0, other=False)
+        self.seal(batch, 2)
+        return batch
+
+    def start(self):
+        if not hasattr(self, "known"):
+            super().start()
+
+    @property
+    def _batch_store(self):
+        return BatchStore(self.redis, keep_ended=timedelta(days=7), scripts=self.store._scripts)
+
+    @property
+    def _feeds(self):
+        return BatchFeeds(
+            self.redis,
+            keep_ended=timedelta(days=7),
+            lease=timedelta(seconds=15),
+            scripts=self.store._scripts,
+        )
+
+    @rule(target=batches, key=st.sampled_from([None, "night"]), template=st.sampled_from("ab"))
+    def open(self, key, template):
+        spec = BatchSpec(
+            template=template * 64,
+            tier=Tier.DEFAULT,
+            pool="default",
+            start_within_s=START_WITHIN_MS / 1000,
+            run_within_s=3600,
+        )
+        batch = new_batch_id(unix_ms=self.now)
+
+        def call():
+            return self._batch_store.open(batch, spec, graph=b"{}", name="", key=key)
+
+        before = self.opened_by_key.get(key)
+        if before and self.known_batches[before].template != template:
+            with pytest.raises(KeyReused):
+                call()
+            return before
+        assert call() == (before or batch, not before)
+        if before:
+            return before
+        self.known_batches[batch] = KnownBatch(template)
+        if key:
+            self.opened_by_key[key] = batch
+        return batch
+
+    @rule(batch=batches, back=st.integers(0, 2), other=st.booleans())
+    def add(self, batch, back, other):
+        """Hand in the next bucket, or one that was handed in before; perhaps with other rows."""
+        known = self.known_batches[batch]
+        number = max(0, len(known.digests) - 1 - back)
+        bucket = self._bucket(known, number, IN_A_BUCKET, other=other and back == 1)
+        if known.state is None:
+            with pytest.raises(BatchNotFound):
+                self._batch_store.add(batch, [bucket], PLACES)
+        elif number < len(known.digests) - 1:
+            is_last = number == len(known.digests) - 2
+            if is_last and known.digests[-1] != bucket.after:
+                with pytest.raises(InvalidBatch):
+                    self._batch_store.add(batch, [bucket], PLACES)
+            else:
+                self._batch_store.add(batch, [bucket], PLACES)
+        elif known.is_sealed:
+            with pytest.raises(InvalidBatch):
+                self._batch_store.add(batch, [bucket], PLACES)
+        else:
+            self._batch_store.add(batch, [bucket], PLACES)
+            known.received += IN_A_BUCKET
+            known.digests.append(bucket.after)
+
+    @rule(batch=batches, rows=st.integers(0, IN_A_BUCKET - 1))
+    def seal(self, batch, rows):
+        known = self.known_batches[batch]
+        number = known.received // IN_A_BUCKET
+        last = self._bucket(known, number, rows)
+        total = number * IN_A_BUCKET + rows
+
+        def call():
+            self._batch_store.seal(batch, last, PLACES, rows=total)
+
+        if known.state is None:
+            with pytest.raises(BatchNotFound):
+                call()
+        elif known.is_sealed:
+            if total == known.received:
+                call()
+            else:
+                with pytest.raises(InvalidBatch):
+                    call()
+        elif total:
+            call()
+            known.received, known.state = total, BatchState.SEALED
+            known.digests += [last.after] if rows else []
+            known.start_by = self.now + START_WITHIN_MS
+
+    @rule(batch=batches)
+    def look(self, batch):
+        """Look which rows come next; the look may be old when they are fed."""
+        known = self.known_batches[batch]
+        if known.is_sealed and known.unfed:
+            record = self._batch_store.record(batch)
+            rows = self._feeds.next_rows(record)
+            self.snapshots[batch] = (record, rows, known.fed, known.edits)
+
+    @rule(target=JobStoreMachine.jobs, batch=batches, rows=st.integers(0, IN_A_BUCKET))
+    def feed(self, batch, rows):
+        if batch not in self.snapshots:
+            return multiple()
+        known = self.known_batches[batch]
+        record, found, fed, edits = self.snapshots[batch]
+        ready = self._feeds.feed(record, found[:rows])
+        if known.rest is None and known.start_by <= self.now:
+            self._end_rows(batch, JobStatus.EXPIRED)
+        elif not (known.rest or known.held or (fed, edits) != (known.fed, known.edits)):
+            known.fed += len(found[:rows])
+            fresh = set(range(fed + 1, known.fed + 1)) - known.empty
+            assert set(ready) == {row_id(batch, row) for row in fresh}
+            for job in ready:
+                self.known[job] = Known(Tier.DEFAULT, batch, known.start_by, since=self.now)
+            return multiple(*ready)
+        assert ready == []
+        return multiple()
+
+    @rule(target=JobStoreMachine.jobs, batch=batches, rows=st.integers(1, IN_A_BUCKET))
+    def look_and_feed(self, batch, rows):
+        self.snapshots.pop(batch, None)
+        self.look(batch)
+        return self.feed(batch, rows)
+
+    @rule(batch=batches, row=ROWS)
+    def cancel_row(self, batch, row):
+        known, job = self.known_batches[batch], row_id(batch, row)
+        if job in self.known:
+            return  # the business of `cancel`
+        if not known.is_sealed or row not in known.unfed:
+            with pytest.raises(JobNotFound):
+                self.store.cancel(job)
+        elif known.rest:
+            assert self.store.cancel(job) is Cancelled.ENDED
+        else:
+            assert self.store.cancel(job) is Cancelled.CANCELLED
+            known.empty.add(row)
+            known.edits += 1
+            ended = Known(Tier.DEFAULT, batch, known.start_by, since=self.now)
+            ended.status = JobStatus.CANCELLED
+            self.known[job] = ended
+
+    @rule(batch=batches, interrupted=st.booleans())
+    def cancel_batch(self, batch, interrupted):
+        known = self.known_batches[batch]
+        if known.state is None:
+            with pytest.raises(BatchNotFound):
+                self._batch_store.cancel(batch)
+            return
+        has_ended = self._has_ended(batch)
+        outcome = self._run_script_of(batch, "batch_cancel", interrupted=interrupted)
+        if not known.is_sealed:
+            assert outcome == "discarded"
+            known.state = None
+            self.opened_by_key = {k: b for k, b in self.opened_by_key.items() if b != batch}
+        elif has_ended:
+            assert outcome == "ended"
+        else:
+            assert outcome == "cancelled"
+            known.held, known.moving, known.cancelled_at = False, "cancel", self.now
+            self._end_rows(batch, JobStatus.CANCELLED)
+            if not interrupted:
+                self._move(batch)
+
+    @rule(batch=batches, verb=st.sampled_from(["hold", "release"]), interrupted=st.booleans())
+    def hold_or_release_batch(self, batch, verb, interrupted):
+        known = self.known_batches[batch]
+        may = known.is_sealed and not self._has_ended(batch) and known.moving != "cancel"
+        if not may:
+            with pytest.raises((BatchNotFound, InvalidBatch)):
+                getattr(self._batch_store, verb)(batch)
+            return
+        if interrupted:
+            self.store._scripts.run("batch_hold", keys=[keys.batch(batch)], args=[batch, verb])
+        else:
+            getattr(self._batch_store, verb)(batch)
+        if known.held != (verb == "hold"):
+            known.held, known.moving = verb == "hold", "release" if verb == "release" else ""
+        if not interrupted:
+            self._move(batch)
+
+    @rule()
+    def upkeep_goes_on_with_what_was_asked_for(self):
+        for record in self._feeds.in_turn():
+            self._feeds.move_live(record)
+            self._move(record.id)
+
+    def rows_agree(self):
+        asked, expected = [], {}
+        for batch, known in getattr(self, "known_batches", {}).items():
+            rows = [row_id(batch, row) for row in range(1, known.received + 1)]
+            asked += rows
+            waits = known.rest or (JobStatus.HELD if known.held else JobStatus.QUEUED)
+            expected |= {row_id(batch, row): waits for row in known.unfed if known.is_sealed}
+            expected |= {job: self.known[job].status for job in rows if job in self.known}
+        found = self.store.find(asked) if asked else {}
+        assert {job: read.status for job, read in found.items()} == expected
+
+    def counts_of_batches_agree(self):
+        waiting = 0
+        for batch, known in getattr(self, "known_batches", {}).items():
+            if known.state is None:
+                assert not self.redis.exists(keys.batch(batch), keys.rows(batch))
+                continue
+            read = self._batch_store.get(batch)
+            jobs = [job for job in self.known.values() if job.batch == batch]
+            counts = Counter(str(job.status) for job in jobs)
+            if known.is_sealed:
+                counts[str(known.rest or "waiting")] += len(known.unfed)
+            assert read.counts == BatchCounts(**counts)
+            assert read.rows == known.received
+            assert read.held == known.held
+            assert (read.state is BatchState.FINISHED) == self._has_ended(batch)
+            waiting += read.counts.waiting
+        assert int(self.redis.get(keys.WAITING) or 0) == waiting
+
+    def indexes_of_batches_agree(self):
+        for batch, known in getattr(self, "known_batches", {}).items():
+            live = {
+                job: k.since
+                for job, k in self.known.items()
+                if k.batch == batch and not k.status.is_terminal
+            }
+            found = self.redis.zrange(keys.live(batch), 0, -1, withscores=True)
+            assert {job: int(since) for job, since in found} == live
+            must = (known.unfed and not known.rest) or known.moving or (known.held and live)
+            is_listed = self.redis.zscore(keys.FEEDING, batch) is not None
+            # It may be listed once too often: upkeep looks, and takes it off the list.
+            assert is_listed or not (known.is_sealed and must)
+
+    def _bucket(self, known, number, count, *, other=False):
+        texts = [
+            row_text(PackedRow({"3.seed": row + (1000 if other else 0)}))
+            for row in range(number * IN_A_BUCKET + 1, number * IN_A_BUCKET + count + 1)
+        ]
+        before = known.digests[number]
+        after = chain(before, texts) if texts else before
+        return Bucket(number, count, before, after, pack(texts, [0] * count) if texts else b"")
+
+    def _run_script_of(self, batch, name, *, interrupted):
+        if not interrupted:
+            return self._batch_store.cancel(batch)
+        week_ms = 7 * 86_400_000
+        return self.store._scripts.run(
+            name, keys=[keys.batch(batch), keys.rows(batch)], args=[batch, week_ms]
+        )
+
+    def _end_rows(self, batch, status):
+        known = self.known_batches[batch]
+        if known.unfed and not known.rest:
+            known.rest = status
+
+    def _has_ended(self, batch):
+        known = self.known_batches[batch]
+        live = any(k.batch == batch and not k.status.is_terminal for k in self.known.values())
+        return known.is_sealed and not live and (bool(known.rest) or not known.unfed)
+
+    def _move(self, batch):
+        known = self.known_batches[batch]
+        verb = "hold" if known.held else known.moving
+        for job, found in self.known.items():
+            if found.batch != batch:
+                continue
+            if verb == "hold" and found.status is JobStatus.QUEUED:
+                found.status, found.retry_at = JobStatus.HELD, None
+            elif verb == "release" and found.status is JobStatus.HELD:
+                found.status = JobStatus.QUEUED
+            elif verb == "cancel" and found.since <= known.cancelled_at:
+                if found.status is JobStatus.RUNNING:
+                    found.cancel = True
+                elif not found.status.is_terminal:
+                    self._end(job, JobStatus.CANCELLED)
+        known.moving = ""
+
+
+def test_batches_agree_with_model(redis_client, redis_server, monkeypatch):
+    BatchMachine.fleet = Settings(redis_url=redis_server.url)
+    monkeypatch.setattr(batch_rows, "BUCKET_ROWS", IN_A_BUCKET)
+    BatchMachine.redis = redis_client
+    run_state_machine_as_test(
+        BatchMachine,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,67 @@
+"""What a check finds in batches, and what it mends."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.checking.findings import Kind
+from producer.contract.ids import row_id
+from producer.contract.jobs import JobStatus
+from producer.store import keys
+from tests.integration.checks import assert_found_and_mended, check
+from tests.integration.test_batches import GRAPH, feed, seeds
+
+
+@pytest.fixture
+def batch(led):
+    """A batch of which some rows are fed, one was cancelled alone, and one runs."""
+    batch = led.fleet.submit_many(GRAPH, seeds(330)).id
+    feed(led.fleet)
+    led.fleet.cancel(row_id(batch, 290))
+    led.running(led.fleet.get(row_id(batch, 1)))
+    return batch
+
+
+def test_a_batch_that_is_well_gives_nothing_to_mend(led, batch):
+    assert check(led) == []
+    led.fleet.hold_batch(batch)
+    assert check(led) == []
+    led.fleet.cancel_batch(batch)
+    assert check(led) == []
+
+
+def test_a_batch_that_upkeep_does_not_know_is_found(led, batch):
+    led.redis.delete(keys.FEEDING)
+    assert_found_and_mended(led, Kind.NOT_FED, batch)
+
+
+def test_a_wrong_count_of_waiting_rows_is_set_right(led, batch):
+    led.redis.hincrby(keys.batch(batch), "waiting", 3)
+    led.redis.incrby(keys.WAITING, 3)
+    assert_found_and_mended(led, Kind.WRONG_COUNT, batch)
+    assert led.redis.get(keys.WAITING) == "129"
+
+
+def test_a_wrong_sum_of_waiting_rows_is_set_right(led, batch):
+    assert led.fleet.batch(batch).counts.waiting == 129
+    led.redis.delete(keys.WAITING)
+    assert_found_and_mended(led, Kind.WRONG_COUNT, keys.WAITING)
+
+
+def test_a_live_job_that_its_batch_has_forgotten_is_listed_again(led, batch):
+    led.redis.zrem(keys.live(batch), row_id(batch, 7))
+    assert_found_and_mended(led, Kind.MISSING_FROM_BATCH, row_id(batch, 7))
+    led.fleet.cancel_batch(batch)
+    assert led.fleet.get(row_id(batch, 7)).status is JobStatus.CANCELLED
+
+
+def test_a_job_that_has_ended_is_no_live_one_of_its_batch(led, batch):
+    led.fleet.cancel(row_id(batch, 9))
+    led.redis.zadd(keys.live(batch), {row_id(batch, 9): 1})
+    assert_found_and_mended(led, Kind.STRAY_ENTRY, row_id(batch, 9))
+
+
+def test_rows_that_redis_has_lost_are_told_of(led, batch):
+    led.redis.hdel(keys.rows(batch), 3)
+    [finding] = check(led, repair=True)
+    assert (finding.kind, finding.about, finding.is_left) == (Kind.LOST_ROWS, batch, True)

@@ -1,0 +1,106 @@
+"""The worker's way to a node's companion, on both protocol ages and, if asked for, a real ComfyUI."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+import requests
+
+from producer.contract.errors import NodeFault, OutputDamaged, PromptStalled
+from tests.integration.nodes import NODES, open_node, raising_graph, sleeping_graph
+from tests.waiting import wait_until
+from worker.comfyui.client import ComfyUI
+
+
+@pytest.fixture(params=NODES)
+def node(request, tmp_path):
+    """A node with the companion, and a client."""
+    with (
+        open_node(request.param, tmp_path, companion=True) as url,
+        ComfyUI(url, node="gpu-01") as comfyui,
+    ):
+        if comfyui.companion.find() is None:
+            pytest.skip("this ComfyUI lacks the companion")
+        yield comfyui
+
+
+def saved_by(comfyui, prefix):
+    """Have a picture saved below *prefix* and return what the history lists of it."""
+    graph = sleeping_graph()
+    graph["3"]["inputs"]["filename_prefix"] = prefix
+    prompt_id = str(uuid.uuid4())
+    comfyui.queue_prompt(graph, prompt_id=prompt_id, client_id=str(uuid.uuid4()))
+    wait_until(lambda: comfyui.history(prompt_id), description="it ended")
+    return comfyui.history(prompt_id).outputs
+
+
+def is_there(comfyui, output):
+    try:
+        with comfyui.view(output):
+            return True
+    except OutputDamaged:
+        return False
+
+
+def test_a_node_tells_how_it_is(node):
+    status = node.companion.check_executes()
+    assert (status.executes, status.running_s, status.pending) == (True, None, 0)
+    assert status.vram_free > 0
+    assert status.ram_free > 0
+
+
+def test_what_the_fleet_made_is_discarded_and_nothing_else(node):
+    [ours] = saved_by(node, f"comfyfleet/{uuid.uuid4()}-1/3")
+    [theirs] = saved_by(node, "theirs/p")
+
+    node.companion.discard([ours, theirs])
+
+    assert (is_there(node, ours), is_there(node, theirs)) == (False, True)
+
+
+def test_a_node_without_a_companion_is_asked_no_more(tmp_path):
+    with open_node("0.33.0", tmp_path) as url, ComfyUI(url, node="gpu-01") as comfyui:
+        [ours] = saved_by(comfyui, "comfyfleet/job-1/3")
+        assert comfyui.companion.find() is None
+
+        requests.post(
+            f"{url}/standin/faults", json={"on": "* /comfyfleet/*", "do": "close"}, timeout=5
+        )
+        assert comfyui.companion.check_executes() is None
+        comfyui.companion.discard([ours])
+
+        assert is_there(comfyui, ours)
+
+
+def test_a_dead_executor_is_a_stall(tmp_path):
+    with (
+        open_node("0.33.0", tmp_path, companion=True) as url,
+        ComfyUI(url, node="gpu-01") as comfyui,
+    ):
+        assert comfyui.companion.find()
+        graph = raising_graph("")
+        graph["2"]["inputs"]["kind"] = "exit"
+        comfyui.queue_prompt(graph, prompt_id=str(uuid.uuid4()), client_id="me")
+        wait_until(lambda: comfyui.companion.status().executes is False, description="it died")
+
+        with pytest.raises(PromptStalled, match="only a restart of ComfyUI helps"):
+            comfyui.companion.check_executes()
+        assert comfyui.companion.status().running_s > 0
+
+
+@pytest.mark.parametrize("do", ["answer", "html", "empty"])
+def test_another_answer_is_a_fault_but_not_of_a_discard(tmp_path, do):
+    with (
+        open_node("0.33.0", tmp_path, companion=True) as url,
+        ComfyUI(url, node="gpu-01") as comfyui,
+    ):
+        [ours] = saved_by(comfyui, "comfyfleet/job-1/3")
+        assert comfyui.companion.find()
+        rule = {"on": "* /comfyfleet/*", "do": do, "count": 0}
+        requests.post(f"{url}/standin/faults", json=rule, timeout=5).raise_for_status()
+
+        with pytest.raises(NodeFault):
+            comfyui.companion.status()
+        comfyui.companion.discard([ours])
+        assert is_there(comfyui, ours) is (do == "answer")  # otherwise only the answer suffers

@@ -1,0 +1,78 @@
+"""Rows of files: what each column and line stands for, and what is said when one makes no sense."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.batch.row_checks import Row
+from producer.cli.row_files import RowFile, open_rows
+from producer.contract.batches import BadRow
+from producer.contract.errors import InvalidJob, InvalidRows
+
+GRAPH = {
+    "6": {"class_type": "CLIPTextEncode", "_meta": {"title": "Prompt"}, "inputs": {"text": "a"}},
+    "34": {"class_type": "LoadImage", "inputs": {"image": "x.png"}},
+}
+
+
+def file_of(text, **columns):
+    return RowFile(text.splitlines(keepends=True), graph=GRAPH, columns=columns)
+
+
+def test_columns_say_what_they_set():
+    [row] = file_of("Prompt.text,input:34.image,metadata.order\na fox,me.png,7\n").rows()
+    assert row == Row({"Prompt.text": "a fox"}, {"34.image": "me.png"}, {"order": "7"})
+
+
+def test_columns_can_be_told_what_they_set():
+    file = file_of(
+        'prompt,who,pic\n"a, b",me,x.png\n',
+        prompt="6.text",
+        who="metadata.who",
+        pic="input:34.image",
+    )
+    assert list(file.rows()) == [Row({"6.text": "a, b"}, {"34.image": "x.png"}, {"who": "me"})]
+
+
+def test_errors_name_columns_by_their_headers():
+    file = file_of("prompt\na\n", prompt="6.text")
+    list(file.rows())
+    with pytest.raises(InvalidRows, match="row 1, column prompt: too long"), file.speaking():
+        raise InvalidRows([BadRow(1, "6.text", "too long")], count=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "said"),
+    [
+        ("7.text\na\n", {}, "column '7.text': nothing in the graph has the address"),
+        ("text\na\n", {}, r"did you mean 6\.text\? --map 'text=ADDRESS' says what"),
+        ("6.text\na\n", {"promt": "6.text"}, "there is no column 'promt'; columns are: 6.text"),
+        ("6.text,Prompt.x\na,b\n", {}, r"has no input 'x'"),
+        ("6.text,t\na,b\n", {"t": "6.text"}, "columns '6.text' and 't' set the same"),
+    ],
+)
+def test_a_header_that_makes_no_sense_is_refused(text, columns, said):
+    with pytest.raises(InvalidJob, match=said):
+        list(file_of(text, **columns).rows())
+
+
+def test_a_line_that_cannot_be_read_is_a_bad_row_among_good_ones():
+    first, second, third = file_of("6.text,metadata.a\na,1\nb\n\nc,3\n").rows()
+    assert (first.params["6.text"], third.params["6.text"]) == ("a", "c")
+    assert second.message == "it has 1 cells, the header 2"
+
+
+def test_lines_of_json_hold_params_or_all_parts():
+    text = '{"6.text": "a"}\n\n{"set": {"6.text": 5}, "metadata": {"a": "b"}}\n{}\n'
+    assert list(file_of(text).rows()) == [{"6.text": "a"}, Row({"6.text": 5}, {}, {"a": "b"}), {}]
+
+
+def test_a_line_that_is_no_json_object_is_a_bad_row():
+    found = list(file_of('{"6.text": "a"}\n[1]\n{"set": 1}\n{oops\n').rows())
+    assert [type(row) for row in found] == [dict, InvalidJob, InvalidJob, InvalidJob]
+    assert "its 'set' is no JSON object" in found[2].message
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InvalidJob, match=r"rows\.csv cannot be read: No such file"):
+        open_rows(str(tmp_path / "rows.csv"))

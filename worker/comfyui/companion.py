@@ -1,0 +1,141 @@
+"""The companion of a node (`infra/companion_node`), where it has one; without it nothing is asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Self
+
+import requests
+
+from producer.contract.errors import NodeError, PromptStalled
+from worker.comfyui.connection import SMALL_READ_S, Connection
+from worker.comfyui.history import OutputFile
+
+_STATUS: Final = "/comfyfleet/v1/status"
+_DELETE: Final = "/comfyfleet/v1/delete"
+_MOST_FILES: Final = 1000  #: It takes so many at once.
+_OURS: Final = "comfyfleet"  #: The folder below which it deletes.
+
+#: What a ComfyUI says to GET and to POST where it has no such route.
+_NO_ROUTE: Final = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompanionStatus:
+    """What the companion says of its ComfyUI; None where that does not let it know.
+
+    Args:
+        executes: whether the thread lives that executes prompts; if not, only a restart helps.
+        running_s: for how many seconds the present prompt has run; None as well if none runs.
+        pending: how many prompts wait, anybody's.
+        vram_free, ram_free: bytes.
+    """
+
+    executes: bool | None
+    running_s: float | None
+    pending: int | None
+    vram_free: int | None
+    ram_free: int | None
+
+    @classmethod
+    def parse(cls, answer: dict[str, Any]) -> Self:
+        """Read the answer of its route; what a newer one says beside is not looked at."""
+        executor, memory = _object(answer.get("executor")), _object(answer.get("memory"))
+        return cls(
+            executes=_known(executor.get("alive"), bool),
+            running_s=_known(executor.get("running_s"), float),
+            pending=_known(executor.get("pending"), int),
+            vram_free=_known(memory.get("vram_free"), int),
+            ram_free=_known(memory.get("ram_free"), int),
+        )
+
+
+class Companion:
+    """One node's companion; any number of threads may use it at once."""
+
+    def __init__(self, http: Connection) -> None:
+        self._http = http
+        self._is_there = False  # until `find` has found it
+
+    def find(self) -> CompanionStatus | None:
+        """Return as `status` does, having looked anew whether the node has a companion.
+
+        To be called whenever the node may be another ComfyUI than before.
+        """
+        self._is_there = True
+        return self.status()
+
+    def status(self) -> CompanionStatus | None:
+        """Return how the node is; None if it has no companion.
+
+        Raises:
+            NodeError: the node does not answer.
+        """
+        if not self._is_there:
+            return None
+        response = self._http.send("GET", _STATUS, read_s=SMALL_READ_S)
+        if self._has_no_route(response):
+            return None
+        return CompanionStatus.parse(self._http.object_in(response))
+
+    def check_executes(self) -> CompanionStatus | None:
+        """Return as `status` does, if nothing speaks against the node's executing prompts.
+
+        Raises:
+            PromptStalled: it answers, but the thread has ended that executes.
+            NodeError: it does not answer.
+        """
+        status = self.status()
+        if status is not None and status.executes is False:
+            raise PromptStalled(
+                self._http.node, "its executing thread has ended; only a restart of ComfyUI helps"
+            )
+        return status
+
+    def discard(self, outputs: Iterable[OutputFile]) -> None:
+        """Delete what was delivered from the node's disk, as far as that can be done.
+
+        To be called after the commit: then nothing asks for the files any more. What stays behind
+        costs nothing but its place.
+        """
+        ours = [_named(output) for output in outputs if _is_ours(output)]
+        try:
+            for start in range(0, len(ours), _MOST_FILES):
+                if self._is_there:
+                    self._delete(ours[start : start + _MOST_FILES])
+        except NodeError as exc:
+            _log.warning("delivered files stay on their node: %s", exc)
+
+    def _delete(self, files: list[dict[str, str]]) -> None:
+        response = self._http.send("POST", _DELETE, json={"files": files}, read_s=SMALL_READ_S)
+        if self._has_no_route(response):
+            return
+        refused = self._http.object_in(response).get("refused")
+        if refused:
+            _log.warning("node %s keeps delivered files: %s", self._http.node, refused)
+
+    def _has_no_route(self, response: requests.Response) -> bool:
+        self._is_there = response.status_code not in _NO_ROUTE
+        return not self._is_there
+
+
+def _is_ours(output: OutputFile) -> bool:
+    # Others may still be named by a later prompt, from the node's cache.
+    return output.type != "input" and output.subfolder.replace("\\", "/").startswith(f"{_OURS}/")
+
+
+def _named(output: OutputFile) -> dict[str, str]:
+    return {"filename": output.filename, "subfolder": output.subfolder, "type": output.type}
+
+
+def _object(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _known(found: Any, kind: type[Any]) -> Any:
+    return found if isinstance(found, kind) else None

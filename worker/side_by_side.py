@@ -1,0 +1,54 @@
+"""Does a few things at a time; after the first that fails, nothing more is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event, Lock
+from typing import TypeVar
+
+_Done = TypeVar("_Done")
+
+#: A piece of work; it calls what it is given now and then, and ends when that raises.
+Work = Callable[[Callable[[], None]], _Done]
+
+
+class _InVain(Exception):
+    """Another piece of the same work has failed."""
+
+
+def side_by_side(works: Sequence[Work[_Done]], *, at_once: int) -> list[_Done]:
+    """Return what *works* returned, in their order; none of them is under way any more.
+
+    Raises:
+        what the first that failed raised, as soon as those beside it have heard of it.
+    """
+    if len(works) == 1:  # needs no thread
+        return [works[0](lambda: None)]
+    failed = Event()
+
+    def check() -> None:
+        if failed.is_set():
+            raise _InVain
+
+    with ThreadPoolExecutor(at_once, thread_name_prefix="side-by-side") as threads:
+        begun = [threads.submit(work, check) for work in works]
+        done, left = wait(begun, return_when=FIRST_EXCEPTION)
+        if left:
+            threads.shutdown(wait=False, cancel_futures=True)  # first, so that nothing new begins
+            failed.set()
+    return [work.result() for work in begun if work in done]
+
+
+class Countdown:
+    """Tells the last of so many threads that it is the last."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._lock = Lock()
+
+    def is_last(self) -> bool:
+        """Count the caller; tell whether all have been counted now."""
+        with self._lock:
+            self._left -= 1
+            return self._left == 0
