@@ -40,8 +40,8 @@ chaos: $(VENV)/.dev ## every call of a job's life cut, every crash point killed,
 	$(BIN)/python -m pytest tests/chaos/test_enumeration.py
 	$(BIN)/python -m tests.chaos storm --jobs 1200 --minutes 2 --json
 
-bench: $(VENV)/.dev ## every benchmark, one JSON line each
-	$(BIN)/python -m tests.bench all --json
+bench: $(VENV)/.dev ## every benchmark; writes the README's table
+	$(BIN)/python -m tests.bench all --json --readme
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "comfyfleet needs Python 3.11 or newer on PATH"; exit 1; }

@@ -1,25 +1,54 @@
-"""`python -m tests.bench NAME [--json]`: one benchmark, or `all` of them."""
+"""`python -m tests.bench NAME`: one benchmark, or `all` of them."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from importlib import import_module
 
-NAMES = ("gpu_busy", "misplaced", "pickup", "recovery")
+from tests.bench import readme
+from tests.bench.results import Result
+
+NAMES = (
+    "affinity",
+    "enqueue",
+    "fanout",
+    "gpu_busy",
+    "memory",
+    "misplaced",
+    "pickup",
+    "recovery",
+    "scale",
+    "storing",
+)
 
 
 def main() -> int:
     """Run what was asked for; 1 if a goal was missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("name", choices=(*NAMES, "all"))
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--full", action="store_true", help="longer, where that tells more")
+    parser.add_argument(
+        "--readme", action="store_true", help="keep the figures, and write the README's table"
+    )
+    parser.add_argument("--comfyui", metavar="URL", help="a real node, for gpu_busy")
     given = parser.parse_args()
-    names = NAMES if given.name == "all" else (given.name,)
     missed = 0
-    for name in names:
-        missed += not import_module(f"tests.bench.{name}").run().print(as_json=given.json)
+    for name in NAMES if given.name == "all" else (given.name,):
+        result = _run(name, full=given.full, comfyui=given.comfyui)
+        missed += not result.print(as_json=given.json)
+        if given.readme:
+            readme.keep(result.as_dict())
+            readme.write()
     return min(missed, 1)
+
+
+def _run(name: str, **options: object) -> Result:
+    run = import_module(f"tests.bench.{name}").run
+    known = inspect.signature(run).parameters
+    return run(**{option: value for option, value in options.items() if option in known})
 
 
 if __name__ == "__main__":
