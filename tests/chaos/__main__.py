@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.checker.verdict import summary
-from tests.chaos.crashes import enumerate_all
-from tests.chaos.mutants import as_json, run_mutants
-from tests.chaos.plain import compare
-from tests.chaos.scenarios import SCENARIOS, run_scenario
-from tests.chaos.storm import StormOptions, run_storm
+from tests.chaos.comparison.plain import compare
+from tests.chaos.enumeration.crashes import enumerate_all
+from tests.chaos.mutants.scenarios import SCENARIOS, run_scenario
+from tests.chaos.mutants.trial import as_json, run_mutants
+from tests.chaos.storm.storm import StormOptions, run_storm
 
 
 def main() -> int:
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (storm, both):
         command.add_argument("--seed", type=int, default=1)
         command.add_argument("--jobs", type=int, default=1000)
+        command.add_argument("--faults", type=int, default=0, help="rage until so many struck")
         command.add_argument("--minutes", type=float, default=4, help="at most")
         command.add_argument("--rate", type=float, default=1, help="faults a second")
     check = commands.add_parser("check", help="judge a folder of evidence")
@@ -59,7 +60,7 @@ def _storm(given: argparse.Namespace) -> int:
     with _folder(given.keep) as folder:
         verdict = run_storm(_options(given), folder)
     _print(verdict, as_json=given.json)
-    return min(1, verdict["violations"])
+    return int(verdict["violations"] > 0 or not verdict["is_enough"])
 
 
 def _compare(given: argparse.Namespace) -> int:
@@ -78,7 +79,11 @@ def _check(given: argparse.Namespace) -> int:
 
 def _options(given: argparse.Namespace) -> StormOptions:
     return StormOptions(
-        seed=given.seed, jobs=given.jobs, minutes=given.minutes, faults_per_s=given.rate
+        seed=given.seed,
+        jobs=given.jobs,
+        faults=given.faults,
+        minutes=given.minutes,
+        faults_per_s=given.rate,
     )
 
 

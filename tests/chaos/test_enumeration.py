@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.chaos.crashes import enumerate_all
+from tests.chaos.enumeration.crashes import enumerate_all
 
 
 @pytest.mark.timeout(1200)

@@ -94,7 +94,11 @@ def collect_objects(s3: Any, bucket: str, path: Path) -> None:
 
 
 def _hashes(client: redis.Redis, prefix: str) -> dict[str, dict[str, str]]:
-    keys = list(client.scan_iter(f"{prefix}*", count=_AT_ONCE))
+    keys = [
+        key
+        for key in client.scan_iter(f"{prefix}*", count=_AT_ONCE)
+        if not key.endswith(":rows")  # of batches: packed, and no text
+    ]
     found = {}
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]

@@ -1,4 +1,4 @@
-"""What became of each submission: I1, I2, I3, I11, I14, and P8 for cancels."""
+"""What became of each submission: I1, I2, I3, I11, I14, P8 for cancels and P9 for errors."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _CLOCKS_APART_S: Final = 1.0
 def check_fates(history: History) -> Iterator[Violation]:
     """Yield what is wrong with how jobs came to be and how they ended."""
     yield from _lost(history)
+    yield from _raised(history)
     yield from _keys(history)
     for record in history.jobs.values():
         yield from _invented(history, record)
@@ -34,6 +35,14 @@ def _lost(history: History) -> Iterator[Violation]:
     for said in history.submissions:
         if said["answer"] == "accepted" and said["job"] not in history.jobs:
             yield Violation("I1", said["job"], f"accepted under key {said['key']}, has no record")
+
+
+def _raised(history: History) -> Iterator[Violation]:
+    """The library raises errors of its own only: others say nothing that a caller can act on."""
+    job_of = {record.key: record.job for record in history.jobs.values()}
+    for said in history.submissions:
+        if said["answer"] == "raised":
+            yield Violation("P9", job_of.get(said["key"], ""), f"submitting raised {said['why']}")
 
 
 def _keys(history: History) -> Iterator[Violation]:

@@ -111,7 +111,7 @@ class Record:
         self.free = int(fields.get("free", 0))
         self.cause = fields.get("cause", "")
         self.spec: dict[str, Any] = json.loads(fields.get("spec", "{}"))
-        self.key: str = self.spec.get("key", "")
+        self.key: str = self.spec.get("key") or job  # a batch's row is known by its id alone
 
     @cached_property
     def artifacts(self) -> list[dict[str, Any]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from typing import Any
+from typing import Any, Final
 
 from PIL import Image
 
-from infra.standin.painter import read_facts
+#: How a stand-in's picture begins: these bytes, the length of what follows in two, JSON.
+_STAMP: Final = b"CFST"
+_LENGTH_END: Final = len(_STAMP) + 2
 
 
 def describe(key: str, content: bytes) -> dict[str, Any]:
@@ -36,8 +38,17 @@ def _picture(content: bytes) -> dict[str, Any]:
                 "width": picture.width,
                 "height": picture.height,
                 "color": red << 16 | green << 8 | blue,
-                "painted": read_facts(picture) or {},
+                "painted": _facts(picture),
                 "said": said,
             }
     except (OSError, ValueError, SyntaxError) as exc:
         return {"error": str(exc)}
+
+
+def _facts(picture: Image.Image) -> dict[str, Any]:
+    """Return what the topmost pixels say; empty when they say nothing."""
+    pixels = picture.convert("RGB").tobytes()
+    if not pixels.startswith(_STAMP):
+        return {}
+    end = _LENGTH_END + int.from_bytes(pixels[len(_STAMP) : _LENGTH_END], "big")
+    return json.loads(pixels[_LENGTH_END:end])

@@ -5,97 +5,17 @@ Each runs on a small fleet of its own; on the unchanged product the checker find
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 from producer.dispatch import Dispatch
-from tests.chaos import workload
-from tests.chaos.checker.history import TERMINAL
 from tests.chaos.checker.verdict import summary
-from tests.chaos.client import JournalingClient
-from tests.chaos.evidence import Evidence
-from tests.chaos.fleet import ChaosFleet, FleetOptions, Member
-from tests.chaos.lives import Lane
-from tests.chaos.rules import Fault, Rule
-from tests.chaos.workload import Work
+from tests.chaos.fleet import workload
+from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.mutants.stage import PATIENCE_S, Stage
+from tests.chaos.proxy.rules import Fault, Rule
 from tests.waiting import wait_until
-
-#: Whatever takes longer is stuck, s.
-_PATIENCE_S: Final = 25.0
-#: When all is well there is nothing to wait for but that nothing happens, s.
-_SETTLES_S: Final = 1.5
-
-
-@dataclass
-class Stage:
-    """A small fleet, and the jobs of one story."""
-
-    fleet: ChaosFleet
-    evidence: Evidence
-    client: JournalingClient
-    jobs: list[str] = field(default_factory=list)
-    nonces: Iterator[int] = field(default_factory=lambda: count(1))
-
-    def submit(self, work: Work | None = None, **how: Any) -> str:
-        """Hand in a job; by default one that sleeps for 0.3 s."""
-        work = work or workload.sleep(0.3, nonce=next(self.nonces))
-        self.jobs.append(self.client.submit_surely(work, **how))
-        return self.jobs[-1]
-
-    def status(self, job: str) -> str:
-        """Return where a job is, past every fault."""
-        return self.fleet.redis.client.hget(f"comfyfleet:job:{job}", "status") or ""
-
-    def holder(self, job: str) -> Member:
-        """Return who runs a job."""
-        return self.fleet.member(self.fleet.redis.client.hget(f"comfyfleet:job:{job}", "node"))
-
-    def wait_rendering(self, job: str) -> Member:
-        """Wait until the job's prompt runs; return on which node."""
-        lane = Lane(self.fleet, self.fleet.members[0], "producer")
-        lane.wait_rendering(job)
-        member = self.holder(job)
-        is_running = lambda: any(note["job"] == job for note in member.journal())  # noqa: E731
-        wait_until(is_running, description="its prompt runs", within_s=_PATIENCE_S)
-        return member
-
-    def wait_ends(self) -> None:
-        """Wait until every job has ended, or until it is clear that one never will."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while any(self.status(job) not in TERMINAL for job in self.jobs):
-            if time.monotonic() > deadline:
-                return
-            time.sleep(0.05)
-
-    @contextmanager
-    def catching(self, edge: str, request: str) -> Iterator[Callable[[], None]]:
-        """Keep the next such request on its way for the block; yield how to wait for it."""
-        with self.under(Rule(edge=edge, request=request, fault=Fault.SWALLOW)) as number:
-
-            def wait_caught() -> None:
-                wait_until(
-                    lambda: self.fleet.proxy.look(number).struck,
-                    description=f"somebody sends {request}",
-                    within_s=_PATIENCE_S,
-                )
-
-            yield wait_caught
-
-    @contextmanager
-    def under(self, rule: Rule) -> Iterator[int]:
-        """Keep a rule in force for the block, and note that it was."""
-        noted = self.evidence.fault(f"connection: {rule.request} {rule.fault}", "all")
-        with noted, self.fleet.proxy.under(rule) as number:
-            yield number
-
-    def settle(self) -> None:
-        """Leave time for what must not happen."""
-        time.sleep(_SETTLES_S)
 
 
 def plain(stage: Stage) -> None:
@@ -229,7 +149,7 @@ def stale_message(stage: Stage) -> None:
     wait_until(
         lambda: client.hget(record, "attempt") == "2" and stage.status(job) == "queued",
         description="the second attempt waits",
-        within_s=_PATIENCE_S,
+        within_s=PATIENCE_S,
     )
     queue, priority = client.hmget(record, "queue", "priority")
     Dispatch(stage.fleet.settings()).send(job, attempt=1, queue=queue, priority=int(priority))

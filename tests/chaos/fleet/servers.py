@@ -16,7 +16,7 @@ from infra.ports import choose_ports, choose_twin_ports
 from infra.seaweed import Seaweed
 from infra.supervisor import NotReady, Service
 from infra.valkey import Valkey
-from tests.chaos.processes import KeptProcess
+from tests.chaos.fleet.processes import KeptProcess
 from tests.waiting import wait_until
 
 BUCKET: Final = "comfyfleet"

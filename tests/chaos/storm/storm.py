@@ -16,13 +16,13 @@ from typing import Any, Final, Protocol
 
 import redis
 
-from tests.chaos import workload
 from tests.chaos.checker.history import TERMINAL
 from tests.chaos.checker.verdict import summary
-from tests.chaos.client import JournalingClient
-from tests.chaos.evidence import Evidence
-from tests.chaos.faults import Faults
-from tests.chaos.fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet import workload
+from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.client import JournalingClient
+from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.storm.faults import Faults
 
 NODES: Final = 4
 
@@ -31,15 +31,19 @@ _BATCHES: Final = ("", "", "b1", "b2", "b3")
 #: So many jobs may be open: enough that queues are never empty, few enough to end soon.
 _OPEN: Final = 60
 _SUBMITTERS: Final = 3
+#: So many submissions are batches of a few rows.
+_AS_ROWS: Final = 0.04
 _CANCELLED: Final = 0.03
 _ASKED_TWICE: Final = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class StormOptions:
-    """How long and how hard; it ends at whichever of *jobs* and *minutes* comes first.
+    """How long and how hard.
 
     Args:
+        jobs, faults: how many there must be; it rages until there are.
+        minutes: but no longer than that.
         quiet_s: how long to wait after the faults. The longest pause between two attempts at a
             job is a minute.
         is_paced: hand the jobs in evenly over the minutes, however long they take.
@@ -48,6 +52,7 @@ class StormOptions:
     seed: int
     jobs: int
     minutes: float
+    faults: int = 0
     faults_per_s: float = 1.0
     quiet_s: float = 180.0
     is_paced: bool = False
@@ -57,7 +62,7 @@ class Side(Protocol):
     """One of the two that may be stormed: the product, or a plain Celery task."""
 
     def client(self) -> AbstractContextManager[Any]:
-        """Return what has `submit`, `submit_surely` and `cancel`."""
+        """Return what has `submit`, `submit_surely`, `submit_rows_surely` and `cancel`."""
 
     def ended(self, jobs: Sequence[str]) -> set[str]:
         """Return those of the jobs that have ended; raises `redis.RedisError`."""
@@ -74,6 +79,7 @@ class Storm:
     ) -> None:
         self._options = options
         self._side = side
+        self._evidence = evidence
         self._faults = Faults(fleet, evidence)
         self._began = time.monotonic()
         self._deadline = self._began + 60 * options.minutes
@@ -119,20 +125,32 @@ class Storm:
         while (nonce := self._take_number()) is not None:
             while not self._is_time_for(nonce) and time.monotonic() < self._deadline:
                 time.sleep(0.05)
-            work = workload.draw(chance, nonce)
-            how = {
-                "key": str(uuid.UUID(int=chance.getrandbits(128))),
-                "tier": chance.choice(_TIERS),
-                "batch": chance.choice(_BATCHES),
-            }
-            job = client.submit_surely(work, **how)
-            with self._lock:
-                self._open.add(job)
-            if chance.random() < _ASKED_TWICE:
-                client.submit(work, **how)
-            if chance.random() < _CANCELLED:
-                time.sleep(chance.uniform(0, 1))
-                client.cancel(job)
+            if chance.random() < _AS_ROWS:
+                self._submit_rows(client, chance, nonce)
+            else:
+                self._submit_one(client, chance, nonce)
+
+    def _submit_rows(self, client: JournalingClient, chance: random.Random, nonce: int) -> None:
+        rows = workload.draw_rows(chance, nonce)
+        jobs = client.submit_rows_surely(rows, key=_key(chance), tier=chance.choice(_TIERS))
+        with self._lock:
+            self._open.update(jobs)
+
+    def _submit_one(self, client: JournalingClient, chance: random.Random, nonce: int) -> None:
+        work = workload.draw(chance, nonce)
+        how = {
+            "key": _key(chance),
+            "tier": chance.choice(_TIERS),
+            "batch": chance.choice(_BATCHES),
+        }
+        job = client.submit_surely(work, **how)
+        with self._lock:
+            self._open.add(job)
+        if chance.random() < _ASKED_TWICE:
+            client.submit(work, **how)
+        if chance.random() < _CANCELLED:
+            time.sleep(chance.uniform(0, 1))
+            client.cancel(job)
 
     def _is_time_for(self, number: int) -> bool:
         if not self._options.is_paced:
@@ -142,10 +160,14 @@ class Storm:
 
     def _take_number(self) -> int | None:
         with self._lock:
-            if self._next >= self._options.jobs or time.monotonic() > self._deadline:
+            if self._is_enough() or time.monotonic() > self._deadline:
                 return None
             self._next += 1
             return self._next
+
+    def _is_enough(self) -> bool:
+        has_struck = self._options.faults <= len(self._evidence.strikes())
+        return self._next >= self._options.jobs and has_struck
 
     def _watch(self) -> None:
         """Keep count of the jobs that have not ended."""
@@ -194,6 +216,10 @@ class Product:
             self._fleet.wait_ready(member, within_s=60)
 
 
+def _key(chance: random.Random) -> str:
+    return str(uuid.UUID(int=chance.getrandbits(128)))
+
+
 def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
     """Run a storm on a fleet of its own and return the verdict as JSON."""
     began = time.monotonic()
@@ -204,11 +230,13 @@ def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
     ):
         quiet_s = Storm(options, fleet, evidence, Product(fleet, evidence)).run()
         evidence.collect()
-    faults = Counter(fault["kind"] for fault in evidence.faults())
+    verdict = summary(evidence.folder)
+    faults = Counter(evidence.strikes())
     return {
         "seed": options.seed,
-        **summary(evidence.folder),
-        "faults": sum(faults.values()),
+        "is_enough": verdict["jobs"] >= options.jobs and faults.total() >= options.faults,
+        **verdict,
+        "faults": faults.total(),
         "faults_by_kind": dict(faults.most_common()),
         "quiet_s": round(quiet_s, 1),
         "seconds": round(time.monotonic() - began),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Self
 
-from tests.chaos.naming import ids_in
+from tests.chaos.proxy.naming import ids_in
 
 
 class Fault(StrEnum):

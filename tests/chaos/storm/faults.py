@@ -11,9 +11,9 @@ from typing import Final
 
 import redis
 
-from tests.chaos.evidence import Evidence
-from tests.chaos.fleet import ChaosFleet, Member
-from tests.chaos.strikes import Strikes
+from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
+from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.storm.strikes import Strikes
 
 MEMBER: Final = "member"
 ALL: Final = "all"
@@ -22,12 +22,18 @@ PRODUCER: Final = "producer"
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fault: how often it is drawn, and whether it hurts a member, all or a producer."""
+    """One kind of fault.
+
+    Args:
+        weight: how often it is drawn, beside the others.
+        hurts: `member`, `all` or `producer`.
+        strike: does it and undoes it; False: nobody came to be struck.
+    """
 
     name: str
     weight: float
     hurts: str
-    strike: Callable[[Strikes, Member, random.Random], None]
+    strike: Callable[[Strikes, Member, random.Random], bool | None]
 
 
 class Faults:
@@ -51,8 +57,8 @@ class Faults:
         # The harness' own commands may meet a Redis that another fault has just hurt.
         with self._alone(target) as is_free, suppress(redis.RedisError):
             if is_free:
-                with self._evidence.fault(kind.name, target):
-                    kind.strike(self._strikes, member, chance)
+                with self._evidence.fault(kind.name, target) as noted:
+                    noted["struck"] = kind.strike(self._strikes, member, chance) is not False
 
     def calm(self) -> None:
         """Undo whatever is left of any fault."""

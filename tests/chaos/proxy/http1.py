@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from tests.chaos.frames import ServerFrames
-from tests.chaos.pieces import Piece, Speech
+from tests.chaos.proxy.frames import ServerFrames
+from tests.chaos.proxy.pieces import Piece, Speech
 
 #: Gives a request's name from its method and target.
 Namer = Callable[[str, str], str]
@@ -24,8 +25,8 @@ def http_speech(name_of: Namer) -> Speech:
     return Speech(_Requests(name_of, asked).split, _Responses(asked).split)
 
 
-class _Messages:
-    """One direction: heads and bodies in turn. What a head means is the subclass' to say."""
+class _Messages(ABC):
+    """One direction: heads and bodies in turn."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -49,8 +50,9 @@ class _Messages:
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
         return self._head(raw, first, headers)
 
+    @abstractmethod
     def _head(self, raw: bytes, first: str, headers: dict[str, str]) -> Piece:
-        raise NotImplementedError
+        """Return a head's piece, and expect the body that it announces."""
 
     def _expect_body(self, headers: dict[str, str], *, else_to_the_end: bool) -> None:
         if "chunked" in headers.get("transfer-encoding", "").lower():

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.naming import ids_in
-from tests.chaos.rules import Rule
+from tests.chaos.proxy.naming import ids_in
+from tests.chaos.proxy.rules import Rule
 
 
 @dataclass

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
-from tests.chaos.rules import Rule
+from tests.chaos.proxy.rules import Rule
 
 _READY: Final = "proxy control on "
 _PATIENCE_S: Final = 20.0

@@ -8,10 +8,10 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-from tests.chaos.naming import SpeechMaker
-from tests.chaos.pieces import Piece, Speech
-from tests.chaos.rulebook import RuleBook
-from tests.chaos.rules import Fault, Rule
+from tests.chaos.proxy.naming import SpeechMaker
+from tests.chaos.proxy.pieces import Piece, Speech
+from tests.chaos.proxy.rulebook import RuleBook
+from tests.chaos.proxy.rules import Fault, Rule
 
 _READ_BYTES: Final = 65536
 _CONNECT_S: Final = 5.0

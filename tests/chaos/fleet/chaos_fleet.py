@@ -21,13 +21,13 @@ from infra.nodes import Node, standin_service
 from infra.ports import choose_ports
 from infra.private_files import write_private
 from producer.contract.settings import Settings, load_settings
-from tests.chaos.processes import KeptProcess
-from tests.chaos.proxy_control import FaultProxy
-from tests.chaos.servers import BUCKET, RedisServer, Store, kept
+from tests.chaos.fleet.processes import KeptProcess
+from tests.chaos.fleet.servers import BUCKET, RedisServer, Store, kept
+from tests.chaos.proxy.control import FaultProxy
 from tests.waiting import wait_until
 
 #: The tree under test: this one, or the copy in which a mutant lives.
-TREE: Final = Path(__file__).resolve().parents[2]
+TREE: Final = Path(__file__).resolve().parents[3]
 
 #: Longer than a worker takes to start anew on two busy cores, as 15 s are on a real node.
 LEASE_S: Final = 4.0
@@ -47,6 +47,7 @@ class FleetOptions:
     Args:
         pools: one for each node.
         skew_s: how much the clocks of all workers go wrong.
+        is_recorded: whether the proxy logs requests from the fleet's first one on.
         worker_command: what to run in the place of our worker, after the interpreter.
         settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
     """
@@ -57,6 +58,7 @@ class FleetOptions:
     load_seconds: float = 0.02
     lease_s: float = LEASE_S
     skew_s: float = 0
+    is_recorded: bool = False
     worker_command: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -161,6 +163,7 @@ class ChaosFleet:
         self.s3.start()
         write_private(self._directory / "aws-credentials", self.s3.credentials)
         self.proxy = undo.enter_context(FaultProxy(environment=_environment({})))
+        self.proxy.record(on=self.options.is_recorded)
         self.open_edges(PRODUCER)
 
     def _start_member(self, name: str, pool: str, undo: ExitStack) -> Member:

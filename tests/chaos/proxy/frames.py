@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from tests.chaos.pieces import Piece
+from tests.chaos.proxy.pieces import Piece
 
 _TEXT: Final = 1
 _SHORT, _LONG = 126, 127

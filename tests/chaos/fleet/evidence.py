@@ -14,9 +14,9 @@ from typing import Any, Self
 import requests
 
 from tests.chaos.checker.collection import EventTail, collect_objects, collect_redis
-from tests.chaos.client import JournalingClient
-from tests.chaos.fleet import ChaosFleet, Member
-from tests.chaos.servers import BUCKET
+from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
+from tests.chaos.fleet.client import JournalingClient
+from tests.chaos.fleet.servers import BUCKET
 
 
 class Evidence:
@@ -48,20 +48,28 @@ class Evidence:
         return JournalingClient(self._fleet.settings(who), self.folder / "client.jsonl")
 
     @contextmanager
-    def fault(self, kind: str, target: str) -> Iterator[None]:
-        """Note that *target* (a node's name, or `all`) is hurt for the length of the block."""
+    def fault(self, kind: str, target: str) -> Iterator[dict[str, Any]]:
+        """Note that *target* (a node's name, or `all`) is hurt for the length of the block.
+
+        Yields the note; one that turns out to have hurt nobody gets `struck` false.
+        """
         noted = {"kind": kind, "target": target, "from": time.time(), "until": time.time()}
         with self._lock:
             self._faults.append(noted)
         try:
-            yield
+            yield noted
         finally:
             noted["until"] = time.time()
+            noted.setdefault("struck", True)
 
     def faults(self) -> list[dict[str, Any]]:
         """Return what was noted so far."""
         with self._lock:
             return list(self._faults)
+
+    def strikes(self) -> list[str]:
+        """Return the kind of each fault that has been done and has hurt somebody."""
+        return [fault["kind"] for fault in self.faults() if fault.get("struck")]
 
     def keep_journal(self, member: Member) -> None:
         """Fetch a node's journal; do it before the node is killed, for it dies with it."""

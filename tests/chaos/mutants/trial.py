@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos.fleet import TREE
-from tests.chaos.mutations import MUTANTS, Mutant
+from tests.chaos.fleet.chaos_fleet import TREE
+from tests.chaos.mutants.mutation import Mutant, apply
+from tests.chaos.mutants.of_producer import OF_PRODUCER
+from tests.chaos.mutants.of_worker import OF_WORKER
+
+MUTANTS: Final = (*OF_PRODUCER, *OF_WORKER)
 
 _COPIED: Final = ("producer", "worker", "infra", "tests", "celery_config.py")
 _LONGEST_S: Final = 150
@@ -49,21 +53,6 @@ def run_mutants(folder: Path, names: Iterable[str] = ()) -> list[Caught]:
     ]
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         return list(threads.map(lambda mutant: _row(mutant, folder), unchanged + wanted))
-
-
-def apply(mutant: Mutant, tree: Path) -> None:
-    """Change the product in *tree*.
-
-    Raises:
-        ValueError: the lines to change are not there any more, or not only once.
-    """
-    for edit in mutant.edits:
-        path = tree / edit.path
-        text = path.read_text("utf-8")
-        if text.count(edit.old) != 1:
-            times = text.count(edit.old)
-            raise ValueError(f"{mutant.name}: {edit.path} has {times} times {edit.old!r}")
-        path.write_text(text.replace(edit.old, edit.new), "utf-8")
 
 
 def as_json(rows: Iterable[Caught]) -> dict[str, Any]:

@@ -5,23 +5,32 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.chaos.checker.collection import collect_objects
-from tests.chaos.evidence import Evidence
-from tests.chaos.fleet import ChaosFleet, FleetOptions
-from tests.chaos.servers import BUCKET
-from tests.chaos.storm import NODES, Storm, StormOptions, run_storm
-from tests.chaos.workload import Work
+from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.servers import BUCKET
+from tests.chaos.fleet.workload import Work
+from tests.chaos.storm.storm import NODES, Storm, StormOptions, run_storm
 
 #: Celery looks every 100 s for what is older than the visibility timeout.
 _QUIET_S: Final = 200.0
 _COMMAND: Final = (
-    *("-m", "celery", "-A", "tests.chaos.plain_app", "worker", "-P", "prefork", "-c", "1"),
+    *(
+        "-m",
+        "celery",
+        "-A",
+        "tests.chaos.comparison.plain_app",
+        "worker",
+        "-P",
+        "prefork",
+        "-c",
+        "1",
+    ),
     *("-l", "WARNING"),
 )
 
@@ -56,6 +65,13 @@ class PlainClient:
             time.sleep(0.3)
         return key
 
+    def submit_rows_surely(self, works: Sequence[Work], *, key: str, **how: Any) -> list[str]:
+        """Send a task for each: Celery knows no batches."""
+        return [
+            self.submit_surely(work, key=f"{key}-{number}", **how)
+            for number, work in enumerate(works)
+        ]
+
     def cancel(self, job: str) -> None:
         """Do nothing: a Celery task has no cancel that is sure."""
 
@@ -65,7 +81,7 @@ class Plain:
 
     def __init__(self, fleet: ChaosFleet) -> None:
         os.environ["COMFYFLEET_REDIS_URL"] = fleet.settings().redis_url
-        from tests.chaos.plain_app import app  # noqa: PLC0415 - it reads the address at import
+        from tests.chaos.comparison.plain_app import app  # noqa: PLC0415 - it reads the address at import
 
         self._redis = fleet.redis.client
         self.sender = PlainClient(app)
@@ -76,7 +92,7 @@ class Plain:
 
     def ended(self, jobs: Sequence[str]) -> set[str]:
         """Return those of the jobs that have ended."""
-        from tests.chaos.plain_app import ENDS  # noqa: PLC0415
+        from tests.chaos.comparison.plain_app import ENDS  # noqa: PLC0415
 
         found = self._redis.hmget(ENDS, jobs) if jobs else []
         return {job for job, end in zip(jobs, found, strict=True) if end}
@@ -86,7 +102,7 @@ class Plain:
 
     def count(self) -> dict[str, int]:
         """Count what became of the jobs that should have succeeded."""
-        from tests.chaos.plain_app import COMMITS  # noqa: PLC0415
+        from tests.chaos.comparison.plain_app import COMMITS  # noqa: PLC0415
 
         good = {
             job for job, work in self.sender.accepted.items() if work.expects["end"] != "failed"
@@ -129,12 +145,11 @@ def run_plain(options: StormOptions, folder: Path) -> dict[str, Any]:
             collect_objects(s3, BUCKET, objects)
         renders = len(evidence.prompts())
     pictures = [json.loads(line).get("picture", {}) for line in objects.read_text().splitlines()]
-    faults = Counter(fault["kind"] for fault in evidence.faults())
     return {
         **counted,
         "damaged_artifacts": sum("error" in picture for picture in pictures),
         "extra_renders": max(0, renders - counted["jobs"]),
-        "faults": sum(faults.values()),
+        "faults": len(evidence.strikes()),
         "seconds": round(time.monotonic() - began),
     }
 

@@ -10,14 +10,16 @@ from typing import Final
 
 import redis
 
-from tests.chaos import workload
 from tests.chaos.checker.history import TERMINAL
-from tests.chaos.client import JournalingClient
-from tests.chaos.fleet import ChaosFleet, Member
-from tests.chaos.workload import Work
+from tests.chaos.fleet import workload
+from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
+from tests.chaos.fleet.client import JournalingClient
+from tests.chaos.fleet.workload import Work
 
 #: No step of a life takes longer, whatever was cut, s.
 PATIENCE_S: Final = 45.0
+#: A connection that was silent for longer is checked before it is used: 10 s, and a margin.
+_UNCHECKED_S: Final = 10.5
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,31 @@ class Lane:
         return self.wait(lambda: self.fleet.is_ready(self.member))
 
 
+def _hand_in(lane: Lane, client: JournalingClient, work: Work, job: str) -> str:
+    return client.submit_surely(work, key=job, job_id=job, pool=lane.member.pool)
+
+
 @dataclass(frozen=True)
 class Life:
     """How one job lives.
 
     Args:
         ends: the statuses in which it may end, whatever connection is cut.
-        act: what happens to it after it was handed in; called with lane, client and job.
+        work: what is asked for; called with a number that makes it differ from all other work.
+        prepare: what happens before a client is made for it.
+        forerunner: another job that renders when this one comes.
+        hand_in: how it is submitted, surely; called with lane, client, work and the id that it
+            should have, returns the one that it has.
+        act: what happens to it then; called with lane, client and job.
     """
 
     name: str
     ends: frozenset[str]
     work: Callable[[int], Work]
     act: Callable[[Lane, JournalingClient, str], None] = lambda _lane, _client, _job: None
+    prepare: Callable[[Lane], None] = lambda _lane: None
+    forerunner: Callable[[int], Work] | None = None
+    hand_in: Callable[[Lane, JournalingClient, Work, str], str] = _hand_in
 
 
 def _cancel(lane: Lane, client: JournalingClient, job: str) -> None:
@@ -111,8 +125,29 @@ def _kill_node(lane: Lane, _client: JournalingClient, job: str) -> None:
     lane.member.node.kill()
 
 
+def _forget_connections(lane: Lane) -> None:
+    # A broker at another address is a new one to a process, as each is to a new process.
+    lane.fleet.open_edges(lane.producer)
+
+
+def _let_rest(_lane: Lane) -> None:
+    time.sleep(_UNCHECKED_S)
+
+
+def _flush_scripts(lane: Lane) -> None:
+    lane.fleet.redis.client.script_flush()
+
+
+def _hand_in_row(lane: Lane, client: JournalingClient, work: Work, job: str) -> str:
+    return client.submit_rows_surely([work], key=job, pool=lane.member.pool)[0]
+
+
 def _sleep(seconds: float) -> Callable[[int], Work]:
     return lambda nonce: workload.sleep(seconds, nonce=nonce)
+
+
+def _sample(model: str) -> Callable[[int], Work]:
+    return lambda nonce: workload.sample(seed=nonce, model=model)
 
 
 LIVES: Final = (
@@ -124,6 +159,17 @@ LIVES: Final = (
     Life("left", frozenset({"succeeded"}), _sleep(2.5), _stop_worker),
     Life("overtaken", frozenset({"succeeded"}), _sleep(1.5), _freeze_worker),
     Life("forgotten", frozenset({"succeeded"}), _sleep(1.5), _kill_node),
+    Life("ahead", frozenset({"succeeded"}), _sleep(0.3), forerunner=_sleep(1.5)),
+    Life(
+        "row",  # of a batch, for which the node turns to another model
+        frozenset({"succeeded"}),
+        _sample(workload.MODELS[0]),
+        forerunner=_sample(workload.MODELS[1]),
+        hand_in=_hand_in_row,
+    ),
+    Life("first", frozenset({"succeeded"}), _sleep(0.3), prepare=_forget_connections),
+    Life("rested", frozenset({"succeeded"}), _sleep(0.3), prepare=_let_rest),
+    Life("retold", frozenset({"succeeded"}), _sleep(0.3), prepare=_flush_scripts),
 )
 
 

@@ -7,29 +7,25 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.chaos.rules import Fault, Rule
+from tests.chaos.checker.history import prompt_id
+from tests.chaos.proxy.rules import Fault, Rule
 
 #: Of whom nothing is counted but that it happens: they come as time passes or as steps are told.
 _BY_TIME: Final = "WS "
 #: What every new connection begins with, in whatever order threads open theirs.
 _HANDSHAKE: Final = frozenset({"HELLO", "CLIENT", "AUTH", "SELECT"})
-#: What the broker does with each message, at its receipt and at its acknowledgement; a later
-#: message of the same life goes the same way.
-_BROKERS: Final = frozenset(
-    {
-        *("BRPOP queue message", "MULTI", "EXEC", "LLEN queue", "ZADD unacked_index"),
-        *("HSET unacked", "ZREM unacked_index", "HDEL unacked"),
-    }
-)
-_BROKERS_MOST: Final = 2
-#: What belongs to no life: health checks of connections that were silent for long, scripts that
-#: a Redis is told once, and kombu's look after messages of dead workers, which is done by one
-#: worker of the fleet in turn and which nothing of ours relies on.
-_NO_PART: Final = frozenset(
-    {"PING", "SCRIPT", "SET unacked_mutex", "ZRANGE unacked_index", "EVALSHA script"}
-)
+#: What the broker does with each message. As with upkeep's and timers' calls, which name no job, a
+#: later one of the same life goes the same way.
+_BROKERS: Final = frozenset({"BRPOP queue message", "HSET unacked"})
+_ALIKE_MOST: Final = 2
 #: Equal commands so soon after each other were sent in one go, s.
 _PIPELINED_S: Final = 0.002
+
+#: More attempts no enumerated job has.
+_ATTEMPTS: Final = 5
+
+#: A request's name on an edge of some role, as `("worker.node", "POST /prompt")`.
+Call = tuple[str, str]
 
 
 @dataclass(frozen=True, order=True)
@@ -47,10 +43,19 @@ class Site:
     nth: int
     about: bool
 
+    @property
+    def call(self) -> Call:
+        """What is called, whichever time it is."""
+        return self.edge, self.request
+
     def rule(
         self, *, worker: str, producer: str, ids: Iterable[str], after: bool, fault: Fault
     ) -> Rule:
-        """Return the rule that strikes here, for the lane of this worker and this producer."""
+        """Return the rule that strikes here, for the lane of this worker and this producer.
+
+        Args:
+            worker, producer: names or shell patterns of names.
+        """
         role, _, server = self.edge.partition(".")
         who = {"worker": worker, "producer": producer}[role]
         if self.about and role == "worker":
@@ -67,6 +72,11 @@ class Site:
     def __str__(self) -> str:
         about = " about the job" if self.about else ""
         return f"{self.edge} {self.request} #{self.nth}{about}"
+
+
+def ids_of(job: str) -> list[str]:
+    """Return the ids that requests about a job may name: its own and those of its prompts."""
+    return [job, *(prompt_id(job, attempt) for attempt in range(1, _ATTEMPTS + 1))]
 
 
 def sites_of(
@@ -89,20 +99,30 @@ def sites_of(
         who, _, server = entry["edge"].partition(".")
         is_about = bool(set(ids).intersection(entry["ids"])) and server == "redis"
         role = {worker: "worker", producer: "producer"}.get(who, "worker" if is_about else None)
-        if role is None or entry["request"] in _NO_PART:
+        if role is None:
             continue
         edge, request = f"{role}.{server}", entry["request"]
         one_for_all = request in chatter or request in _HANDSHAKE or request.startswith(_BY_TIME)
         is_about = is_about and not one_for_all and role == "worker"
         first = Site(edge, request, 1, is_about)
         seen[first] += 1
-        most = 1 if one_for_all else _BROKERS_MOST if request in _BROKERS else seen[first]
+        is_alike = edge == "worker.redis" and (not is_about or request in _BROKERS)
+        most = 1 if one_for_all else _ALIKE_MOST if is_alike else seen[first]
         seen[first] = min(most, seen[first])
     return [
         Site(site.edge, site.request, nth, site.about)
         for site, count in seen.items()
         for nth in range(1, count + 1)
     ]
+
+
+def calls_of(
+    log: Iterable[dict[str, Any]], *, workers: Collection[str], producers: Collection[str]
+) -> set[Call]:
+    """Return all that these workers and producers called."""
+    roles = dict.fromkeys(workers, "worker") | dict.fromkeys(producers, "producer")
+    places = ((*entry["edge"].split("."), entry["request"]) for entry in log)
+    return {(f"{roles[who]}.{server}", request) for who, server, request in places if who in roles}
 
 
 def _pipelines_as_one(log: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

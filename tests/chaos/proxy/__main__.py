@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tests.chaos.edge import Edge
-from tests.chaos.naming import speech_maker
-from tests.chaos.rulebook import RuleBook
-from tests.chaos.rules import Rule
+from tests.chaos.proxy.edge import Edge
+from tests.chaos.proxy.naming import speech_maker
+from tests.chaos.proxy.rulebook import RuleBook
+from tests.chaos.proxy.rules import Rule
 
 
 class ProxyServer:

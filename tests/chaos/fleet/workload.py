@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from tests.graphs import picture, raising, sleeping
 
-_MODEL = "v1-5-pruned-emaonly.safetensors"
+#: Checkpoints of the stand-in.
+MODELS: Final = ("v1-5-pruned-emaonly.safetensors", "sd_xl_base_1.0.safetensors")
 _SAMPLED = {"width": 64, "height": 64}
 _SLEPT = {"width": 32, "height": 32}
 
@@ -35,11 +36,11 @@ def sleep(seconds: float, *, nonce: int) -> Work:
     return Work(graph=sleeping(seconds, nonce=nonce), expects={"end": "succeeded", "files": [file]})
 
 
-def sample(*, seed: int, steps: int = 4) -> Work:
+def sample(*, seed: int, steps: int = 4, model: str = MODELS[0]) -> Work:
     """Return work for the sampler; its pictures show job and seed."""
     file = {"graph_node": "9", **_SAMPLED, "seed": seed}
     return Work(
-        graph=_sampling(steps),
+        graph=_sampling(steps, model),
         params={"3.seed": seed, "6.text": f"picture {seed}"},
         expects={"end": "succeeded", "files": [file]},
     )
@@ -76,7 +77,13 @@ def draw(chance: random.Random, number: int) -> Work:
     return sleep(chance.uniform(0.02, 0.15), nonce=number)
 
 
-def _sampling(steps: int) -> dict[str, Any]:
+def draw_rows(chance: random.Random, number: int) -> list[Work]:
+    """Draw the rows of batch *number*: a few samplers of one graph."""
+    steps = chance.randint(2, 8)
+    return [sample(seed=1_000 * number + row, steps=steps) for row in range(chance.randint(2, 6))]
+
+
+def _sampling(steps: int, model: str) -> dict[str, Any]:
     sampler = {"sampler_name": "euler", "scheduler": "normal", "seed": 0, "steps": steps, "cfg": 5}
     links = {
         "model": ["4", 0],
@@ -86,7 +93,7 @@ def _sampling(steps: int) -> dict[str, Any]:
     }
     graph_nodes = {
         "3": ("KSampler", {**sampler, **links, "denoise": 1}),
-        "4": ("CheckpointLoaderSimple", {"ckpt_name": _MODEL}),
+        "4": ("CheckpointLoaderSimple", {"ckpt_name": model}),
         "5": ("EmptyLatentImage", {**_SAMPLED, "batch_size": 1}),
         "6": ("CLIPTextEncode", {"text": "", "clip": ["4", 1]}),
         "8": ("VAEDecode", {"samples": ["3", 0], "vae": ["4", 2]}),

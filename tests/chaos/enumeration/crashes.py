@@ -5,15 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from producer.contract.crashpoints import CRASHPOINTS
 from producer.contract.ids import new_job_id
-from tests.chaos.enumeration import TRIES, Enumeration, Outcome, enumeration, report
-from tests.chaos.fleet import TREE, Member
-from tests.chaos.lives import Lane, Life, life_named
+from tests.chaos.enumeration import handing_in
+from tests.chaos.enumeration.lanes import Enumeration, enumeration
+from tests.chaos.enumeration.lives import LIVES, Lane, Life, life_named
+from tests.chaos.enumeration.outcomes import Outcome, report
+from tests.chaos.enumeration.recording import record_cases
+from tests.chaos.fleet.chaos_fleet import TREE, Member
 
 _VARIABLE: Final = "COMFYFLEET_CRASHPOINT"
 _KILLED: Final = 137
@@ -25,9 +30,11 @@ _LIFE_OF: Final = {
     "requeue.": "failing",
     "jobs.": "returning",
     "upkeep.": "overtaken",
+    "batch.": "row",
 }
-_PRODUCERS: Final = "submit."
-_UPKEEPS: Final = "upkeep."
+_PRODUCERS: Final = ("submit.", "batch.added")
+#: Of whichever worker sweeps at the time.
+_UPKEEPS: Final = ("upkeep.", "batch.fed")
 
 
 class Crashes:
@@ -42,24 +49,23 @@ class Crashes:
         alone = [name for name in CRASHPOINTS if name.startswith(_UPKEEPS)]
         self._enumeration.share_out([name for name in CRASHPOINTS if name not in alone], self._one)
         for name in alone:
-            self._enumeration.outcomes.append(self._of_upkeep(name))
+            with self._enumeration.struck(name, "all"):
+                self._enumeration.outcomes.append(self._of_upkeep(name))
 
     def _one(self, lane: Lane, name: str) -> Outcome:
-        for _ in range(TRIES):
-            outcome = self._once(lane, name)
+        """Try every life until one passes the crash point, the likely one first."""
+        for life in _lives_of(name):
+            with self._enumeration.struck(name, lane.member.name):
+                outcome = (
+                    self._of_producer(lane, name)
+                    if name.startswith(_PRODUCERS)
+                    else self._of_worker(lane, name, life)
+                )
             if outcome.struck or not outcome.is_fine:
                 break
         return outcome
 
-    def _once(self, lane: Lane, name: str) -> Outcome:
-        return (
-            self._of_producer(lane, name)
-            if name.startswith(_PRODUCERS)
-            else self._of_worker(lane, name)
-        )
-
-    def _of_worker(self, lane: Lane, name: str) -> Outcome:
-        life = _life_of(name)
+    def _of_worker(self, lane: Lane, name: str, life: Life) -> Outcome:
         armed = {_VARIABLE: name}
         if life.name == "returning":  # its own kill brings the successor that is to die
             lane.member.worker.arm(armed)
@@ -70,56 +76,74 @@ class Crashes:
         return _judged(outcome, name, lane, [lane.member], began)
 
     def _of_upkeep(self, name: str) -> Outcome:
-        """Arm every other worker: any of them may be the one that sweeps."""
-        lane, *others = self._enumeration.lanes
-        members = [other.member for other in others]
-        for member in members:
-            self._fleet.restart_worker(member, environment={_VARIABLE: name})
+        """Arm every worker: any of them may be the one that sweeps."""
+        lane, *_ = self._enumeration.lanes
+        members = [lane.member for lane in self._enumeration.lanes]
+        self._restart(members, {_VARIABLE: name})
         began = time.time()
-        outcome = self._enumeration.live(lane, _life_of(name), str(new_job_id()))
+        outcome = self._enumeration.live(lane, next(_lives_of(name)), str(new_job_id()))
         _judged(outcome, name, lane, members, began)
-        for member in members:  # those that did not sweep are armed still
-            self._fleet.restart_worker(member, environment={})
+        self._restart(members, {})  # those that did not sweep are armed still
         return outcome
 
+    def _restart(self, members: Sequence[Member], environment: Mapping[str, str]) -> None:
+        restart = partial(self._fleet.restart_worker, environment=environment)
+        with ThreadPoolExecutor(len(members)) as threads:
+            list(threads.map(restart, members))
+
     def _of_producer(self, lane: Lane, name: str) -> Outcome:
-        """Hand the job in from a process that dies; nobody asks for it again."""
+        """Hand it in from a process that dies, and ask for a batch again: it was not accepted."""
         job = str(new_job_id())
+        is_batch = name.startswith("batch.")
         began = time.monotonic()
-        handing_in = subprocess.run(
-            (
-                *(sys.executable, "-m", "tests.chaos.handing_in"),
-                *(str(self._enumeration.journal), lane.member.pool, job),
-            ),
-            env={**self._fleet.environment(lane.producer), _VARIABLE: name},
-            cwd=TREE,
-            check=False,
-        )
+        code = self._hand_in("row" if is_batch else "job", lane, job, name)
+        if is_batch:
+            with self._enumeration.client(lane) as client:
+                (job,) = client.submit_rows_surely(
+                    [handing_in.work(job)],
+                    key=job,
+                    blanks=handing_in.BLANKS,
+                    pool=lane.member.pool,
+                )
         status = lane.wait_end(job)
         return Outcome(
             case=f"crash at {name}",
             job=job,
-            struck=handing_in.returncode == _KILLED,
+            struck=code == _KILLED,
             status=status,
             recovered=lane.wait_well(),
             seconds=round(time.monotonic() - began, 2),
             is_fine=status == "succeeded",
         )
 
+    def _hand_in(self, what: str, lane: Lane, job: str, crashpoint: str) -> int:
+        """Hand in from another process, with a crash point armed; return its exit code."""
+        command = (sys.executable, "-m", handing_in.__name__, what, lane.member.pool, job)
+        done = subprocess.run(
+            (*command, str(self._enumeration.journal)),
+            env={**self._fleet.environment(lane.producer), _VARIABLE: crashpoint},
+            cwd=TREE,
+            check=False,
+        )
+        return done.returncode
+
 
 def enumerate_all(folder: Path) -> dict[str, Any]:
     """Strike every site and every crash point on a fleet of its own; return the report as JSON."""
     began = time.monotonic()
     with enumeration(folder) as running:
-        running.run(running.record_cases())
+        running.run(record_cases(running))
         Crashes(running).run()
         running.judge()
     return report(running.outcomes, seconds=time.monotonic() - began)
 
 
-def _life_of(name: str) -> Life:
+def _lives_of(name: str) -> Iterator[Life]:
+    """Yield the life that is known to pass a crash point, twice, and then the others."""
     fitting = (life for begin, life in _LIFE_OF.items() if name.startswith(begin))
-    return life_named(next(fitting, "plain"))
+    likely = life_named(next(fitting, "plain"))
+    yield from (likely, likely)
+    yield from (life for life in LIVES if life is not likely)
 
 
 def _judged(

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from tests.chaos.pieces import Piece, Speech
+from tests.chaos.proxy.pieces import Piece, Speech
 
 #: Gives a command's name from its arguments, the command word first.
 Namer = Callable[[list[bytes]], str]

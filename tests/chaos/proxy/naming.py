@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from redis import Redis
 
 from producer.store.scripts import Scripts
-from tests.chaos.http1 import http_speech
-from tests.chaos.pieces import Speech
-from tests.chaos.resp import redis_speech
+from tests.chaos.proxy.http1 import http_speech
+from tests.chaos.proxy.pieces import Speech
+from tests.chaos.proxy.resp import redis_speech
 
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _UUID_TEXT: Final = re.compile(_UUID.pattern.decode())

@@ -1,4 +1,7 @@
-"""What a storm may do to a fleet: each method hurts it, and has undone it when it returns."""
+"""What a storm may do to a fleet: each method hurts it, and has undone it when it returns.
+
+Those that lie in wait for a request tell whether it came.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ import signal
 import time
 from typing import Final
 
-from tests.chaos.evidence import Evidence
-from tests.chaos.fleet import ChaosFleet, Member
-from tests.chaos.rules import Fault, Rule
+from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
+from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.proxy.rules import Fault, Rule
 
 #: Where a connection breaks when it is not by chance.
 _BREAKABLE: Final = {
@@ -78,11 +81,11 @@ class Strikes:
     def cut(self, member: Member, chance: random.Random) -> None:
         self._fleet.proxy.cut(f"{member.name}.{chance.choice((*_SERVERS, '*'))}")
 
-    def break_at(self, member: Member, chance: random.Random) -> None:
+    def break_at(self, member: Member, chance: random.Random) -> bool:
         """Break the next request of a name, before or after it was served."""
         server = chance.choice(_SERVERS)
         fault = chance.choice((Fault.CUT, Fault.CUT, Fault.RESET, Fault.LIMIT))
-        self._lurk(
+        return self._lurk(
             Rule(
                 edge=f"{member.name}.{server}",
                 request=chance.choice(_BREAKABLE[server]),
@@ -115,15 +118,15 @@ class Strikes:
         with self._fleet.proxy.under(rule):
             time.sleep(chance.uniform(1, 4))
 
-    def truncate(self, member: Member, chance: random.Random) -> None:
+    def truncate(self, member: Member, chance: random.Random) -> bool:
         """End the next output in the middle of its bytes."""
         size = chance.randrange(200, 700)
-        self._lurk(self._of_view(member, Fault.LIMIT, size=size))
+        return self._lurk(self._of_view(member, Fault.LIMIT, size=size))
 
-    def flip(self, member: Member, _: random.Random) -> None:
-        self._lurk(self._of_view(member, Fault.FLIP))
+    def flip(self, member: Member, _: random.Random) -> bool:
+        return self._lurk(self._of_view(member, Fault.FLIP))
 
-    def fault_node(self, member: Member, chance: random.Random) -> None:
+    def fault_node(self, member: Member, chance: random.Random) -> bool:
         request = chance.choice(("POST /prompt", "GET /history*", "GET /view", "GET /queue"))
         rule = Rule(
             edge=f"{member.name}.node",
@@ -132,7 +135,7 @@ class Strikes:
             status=chance.choice((500, 502, 503)),
             times=chance.randint(1, 3),
         )
-        self._lurk(rule)
+        return self._lurk(rule)
 
     # -- the store
 
@@ -147,13 +150,13 @@ class Strikes:
     def slow_store(self, _: Member, chance: random.Random) -> None:
         self._condition("*.s3", chance.uniform(1, 3), lag_s=chance.uniform(0.05, 0.3))
 
-    def overload_store(self, _: Member, chance: random.Random) -> None:
+    def overload_store(self, _: Member, chance: random.Random) -> bool:
         rule = Rule(edge="*.s3", request="PUT *", fault=Fault.ANSWER, times=chance.randint(2, 12))
-        self._lurk(rule)
+        return self._lurk(rule)
 
-    def lose_store_answer(self, member: Member, _: random.Random) -> None:
+    def lose_store_answer(self, member: Member, _: random.Random) -> bool:
         edge = f"{member.name}.s3"
-        self._lurk(Rule(edge=edge, request="PUT *", fault=Fault.CUT, after=True, times=2))
+        return self._lurk(Rule(edge=edge, request="PUT *", fault=Fault.CUT, after=True, times=2))
 
     # -- Redis
 
@@ -196,18 +199,20 @@ class Strikes:
     def cut_producer(self, _: Member, __: random.Random) -> None:
         self._fleet.proxy.cut("producer.*")
 
-    def break_submission(self, _: Member, chance: random.Random) -> None:
+    def break_submission(self, _: Member, chance: random.Random) -> bool:
         request = chance.choice(("EVALSHA submit", "LPUSH queue", "SET template", "EVALSHA cancel"))
         after = chance.random() < 0.5
-        self._lurk(Rule(edge="producer.redis", request=request, fault=Fault.CUT, after=after))
+        return self._lurk(
+            Rule(edge="producer.redis", request=request, fault=Fault.CUT, after=after)
+        )
 
-    def _lurk(self, rule: Rule) -> None:
-        """Keep a rule until it has struck as often as it should, or nobody came."""
+    def _lurk(self, rule: Rule) -> bool:
+        """Keep a rule until it has struck as often as it should, or nobody comes any more."""
         number = self._fleet.proxy.add(rule)
         deadline = time.monotonic() + _LURKS_S
         while time.monotonic() < deadline and self._fleet.proxy.look(number).struck < rule.times:
             time.sleep(0.1)
-        self._fleet.proxy.lift(number)
+        return self._fleet.proxy.lift(number).struck > 0
 
     def _condition(self, edges: str, seconds: float, **conditions: float) -> None:
         self._fleet.proxy.condition(edges, **conditions)

@@ -9,17 +9,22 @@ import json
 import threading
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from producer.client import Producer
 from producer.contract.errors import FleetError, JobNotFound, KeyReused
-from producer.contract.ids import JobId, new_job_id
+from producer.contract.ids import JobId, new_job_id, row_id
 from producer.contract.settings import Settings
-from tests.chaos.workload import Work
+from tests.chaos.fleet.workload import Work
 
 _TRY_AGAIN_S: Final = 0.3
+#: A row that names a graph node which is not there.
+_BLANK: Final = {"no such graph node.seed": 0}
+
+T = TypeVar("T")
 
 
 class JournalingClient:
@@ -70,6 +75,8 @@ class JournalingClient:
             self._write(said | {"answer": "key reused", "job": exc.job_id})
         except (FleetError, JobNotFound) as exc:
             self._write(said | {"answer": "unknown", "job": None, "why": str(exc)})
+        except Exception as exc:  # noqa: BLE001 - not promised, which the checker says
+            self._write(said | {"answer": "raised", "job": None, "why": repr(exc)})
         else:
             self._write(said | {"answer": "accepted", "job": job.id})
             return job.id
@@ -82,12 +89,44 @@ class JournalingClient:
             TimeoutError: nobody took it.
         """
         how.setdefault("key", str(uuid.uuid4()))
-        deadline = time.monotonic() + within_s
-        while (job_id := self.submit(work, **how)) is None:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"nobody took the job for {within_s:g} s")
-            time.sleep(_TRY_AGAIN_S)
-        return job_id
+        return _surely(lambda: self.submit(work, **how), within_s)
+
+    def submit_rows(
+        self, works: Sequence[Work], *, key: str, blanks: int = 0, **where: Any
+    ) -> list[str] | None:
+        """Hand in a batch once; return its jobs' ids, or None when there was no answer.
+
+        Args:
+            works: one a row; all have the same graph.
+            blanks: rows before them of which no job can be made.
+        """
+        try:
+            batch = self._producer.submit_many(
+                works[0].graph,
+                [*[_BLANK] * blanks, *(dict(work.params) for work in works)],
+                idempotency_key=key,
+                skip_invalid=blanks > 0,
+                **where,
+            )
+        except FleetError:
+            return None
+        except Exception as exc:  # noqa: BLE001 - not promised, which the checker says
+            said = {"do": "submit", "key": key, "batch": key, "expects": {}}
+            self._write(said | {"answer": "raised", "job": None, "why": repr(exc)})
+            return None
+        jobs = [
+            str(row_id(batch.id, number)) for number in range(blanks + 1, blanks + len(works) + 1)
+        ]
+        for job, work in zip(jobs, works, strict=True):
+            said = {"do": "submit", "key": job, "batch": batch.id, "expects": work.expects}
+            self._write(said | {"answer": "accepted", "job": job})
+        return jobs
+
+    def submit_rows_surely(
+        self, works: Sequence[Work], *, within_s: float = 60, **how: Any
+    ) -> list[str]:
+        """Hand in a batch as often as it takes; return and raise as `submit_surely`."""
+        return _surely(lambda: self.submit_rows(works, **how), within_s)
 
     def cancel(self, job_id: str) -> str:
         """Ask for a job's end once; return the answer, or `unknown`."""
@@ -104,12 +143,24 @@ class JournalingClient:
             self._journal.flush()
 
 
+def _surely(submit: Callable[[], T | None], within_s: float) -> T:
+    deadline = time.monotonic() + within_s
+    while (made := submit()) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nobody took it for {within_s:g} s")
+        time.sleep(_TRY_AGAIN_S)
+    return made
+
+
 class _ShapedIntake:
     """Gives the next submission of each thread what `Producer.submit` does not let one choose."""
 
     def __init__(self, intake: Any) -> None:
         self._intake = intake
         self._wanted = threading.local()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._intake, name)
 
     def shape(self, **fields: Any) -> None:
         self._wanted.fields = fields

@@ -1,0 +1,131 @@
+"""Seeded bugs of what both sides share: the scripts in Redis, upkeep and the library."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.chaos.mutants.mutation import mutant
+
+_LUA: Final = "producer/store/lua"
+
+OF_PRODUCER: Final = (
+    mutant(
+        "skip the fence at the commit",
+        "late_commit",
+        "I4",
+        (f"{_LUA}/finish.lua", "elseif not holds(job, ARGV[2], ARGV[3]) then", "elseif false then"),
+    ),
+    mutant(
+        "publish before the record",
+        "one_by_one",
+        "I20",
+        (
+            "producer/client.py",
+            "        job_id, is_new = self._jobs.add(submission, graph=template)\n",
+            (
+                "        self._wake(submission.id, queue=submission.queue,"
+                " priority=submission.tier.priority)\n"
+                "        import time; time.sleep(0.2)\n"
+                "        job_id, is_new = self._jobs.add(submission, graph=template)\n"
+                "        is_new = False\n"
+            ),
+        ),
+    ),
+    mutant(
+        "leases by the worker's clock",
+        "skewed",
+        "I11",
+        (
+            "producer/store/node_store.py",
+            "            args=[name, worker, self._lease_ms, _KEEP_MS, *held],\n",
+            (
+                "            args=[name, worker, int(__import__('time').time() * 1000)"
+                " + self._lease_ms, _KEEP_MS, *held],\n"
+            ),
+        ),
+        (
+            f"{_LUA}/renew.lua",
+            "redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[3]), id)",
+            "redis.call('ZADD', LEASES, tonumber(ARGV[3]), id)",
+        ),
+    ),
+    mutant(
+        "take over without an interrupt",
+        "worker_gone",
+        "I10",
+        ("producer/upkeep.py", "        self._interrupt(job)\n", ""),
+    ),
+    mutant(
+        "claim whatever the attempt",
+        "stale_message",
+        "I10",
+        (
+            f"{_LUA}/claim.lua",
+            "if status ~= 'queued' or attempt ~= ARGV[2] then",
+            "if status ~= 'queued' then",
+        ),
+    ),
+    mutant(
+        "requeue as the same attempt",
+        "plain",
+        "I9",
+        (
+            f"{_LUA}/requeue.lua",
+            "local next_attempt = redis.call('HINCRBY', job, 'attempt', 1)",
+            "local next_attempt = redis.call('HINCRBY', job, 'attempt', 0)",
+        ),
+    ),
+    mutant(
+        "never send a message again",
+        "lost_message",
+        "I2",
+        (
+            "producer/upkeep.py",
+            (
+                "        self._send_all(self._sweeps.unsent("
+                "self._sweeps.queues(), sightings_apart=SIGHTINGS_APART))\n"
+            ),
+            "",
+        ),
+    ),
+    mutant(
+        "commit although a cancel came first",
+        "late_cancel",
+        "P8",
+        (
+            f"{_LUA}/finish.lua",
+            "if target == 'succeeded' and redis.call('HGET', job, 'cancel') then",
+            "if false then",
+        ),
+    ),
+    mutant(
+        "count only what begins",
+        "plain",
+        "I12",
+        (
+            f"{_LUA}/_prelude.lua",
+            "    set_status(job, status)\n    redis.call('PEXPIRE', job, keep_ms)",
+            "    redis.call('HSET', job, 'status', status)\n    redis.call('PEXPIRE', job, keep_ms)",
+        ),
+    ),
+    mutant(
+        "forget the idempotency key",
+        "asked_twice",
+        "I14",
+        (
+            f"{_LUA}/submit.lua",
+            "if KEYS[2] ~= '' then\n    local before",
+            "if false then\n    local before",
+        ),
+    ),
+    mutant(
+        "an event without its number",
+        "plain",
+        "I8",
+        (
+            f"{_LUA}/_prelude.lua",
+            "local n = redis.call('HINCRBY', job, 'n', 1)",
+            "local n = redis.call('HINCRBY', job, 'n', type == 'phase' and 0 or 1)",
+        ),
+    ),
+)

@@ -1,0 +1,112 @@
+"""Seeded bugs of the worker."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.chaos.mutants.mutation import mutant
+
+_MANIFEST: Final = (
+    "        self.patience.until_served(lambda: self.objects.put_json(key, manifest), lease)\n"
+)
+
+OF_WORKER: Final = (
+    mutant(
+        "commit before the manifest is stored",
+        "dies_at_the_manifest",
+        "I4",
+        ("worker/delivery.py", _MANIFEST, ""),
+        (
+            "worker/delivery.py",
+            '        crashpoint("commit.done")\n',
+            f'        crashpoint("commit.done")\n{_MANIFEST}',
+        ),
+    ),
+    mutant(
+        "trust the socket alone",
+        "deaf",
+        "I2",
+        (
+            "worker/render.py",
+            'if look.ended or look.is_due("history", _POLL_EVERY_S):',
+            "if look.ended:",
+        ),
+    ),
+    mutant(
+        "no check of what was fetched",
+        "flipped",
+        "I5",
+        (
+            "worker/comfyui/formats/png.py",
+            "def _check_crc(kind: bytes, computed: int, written: bytes) -> None:\n",
+            "def _check_crc(kind: bytes, computed: int, written: bytes) -> None:\n    return\n",
+        ),
+        (
+            "worker/comfyui/formats/png.py",
+            '        if kind == b"IDAT":\n            into_pixels(piece)\n',
+            "",
+        ),
+        ("worker/comfyui/formats/png.py", "    pixels.finish()\n", ""),
+    ),
+    mutant(
+        "post again without a look at the history",
+        "dies_at_the_fetch",
+        "I10",
+        (
+            "worker/render.py",
+            "return self._watched(job, graph, lease, slot, posted_s=ran_for.total_seconds())",
+            "return self._watched(job, graph, lease, slot, posted_s=0.0)",
+        ),
+    ),
+    mutant(
+        "store every attempt under the first one's key",
+        "node_gone",
+        "I4",
+        (
+            "worker/delivery.py",
+            "            attempt=job.attempt,\n            graph_node=output.graph_node,",
+            "            attempt=1,\n            graph_node=output.graph_node,",
+        ),
+    ),
+    mutant(
+        "charge a job for its node",
+        "node_gone",
+        "I11",
+        (
+            "worker/retry.py",
+            '"execution_error", "out_of_memory", "incomplete_output"}',
+            '"execution_error", "out_of_memory", "incomplete_output", "prompt_lost"}',
+        ),
+    ),
+    mutant(
+        "a gate that is always open",
+        "many_at_once",
+        "I13",
+        (
+            "worker/lookahead.py",
+            "return not self._slots or (now < self._waits_until and self._looks_ahead(now))",
+            "return True",
+        ),
+    ),
+    mutant(
+        "let two jobs share their file names",
+        "twins",
+        "I7",
+        (
+            "worker/runner.py",
+            'return with_file_prefixes(graph, f"comfyfleet/{job.id}-{job.attempt}")',
+            "return graph",
+        ),
+    ),
+    mutant(
+        "leave what was spooled",
+        "plain",
+        "I18",
+        (
+            "worker/runner.py",
+            "            shutil.rmtree(folder, ignore_errors=True)\n",
+            "            pass\n",
+        ),
+        ("worker/delivery.py", "        file.path.unlink()\n", ""),
+    ),
+)
