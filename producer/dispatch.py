@@ -54,7 +54,9 @@ class Dispatch:
         try:
             with self._producers.acquire(block=True, timeout=10) as producer:
                 self._publish(producer, list(messages))
-        except (OperationalError, BatchPublishError) as exc:
+        # AttributeError: where a connection is cut as kombu opens it again, kombu 5.7.0 goes on
+        # with a channel that has none.
+        except (OperationalError, BatchPublishError, AttributeError) as exc:
             raise FleetUnreachable(
                 f"the broker at {without_password(self._url)} did not take a message: {exc}",
                 advice="is Redis running, and is COMFYFLEET_REDIS_URL right?",

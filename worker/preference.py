@@ -140,13 +140,19 @@ class Preference:
     @cached_property
     def _loaded(self) -> Counter[frozenset[str]]:
         """How many other nodes had which models, as every worker has heard it."""
-        nodes = self.outlook.nodes if self.outlook else ()
-        return Counter(node.warm for node in nodes if node.name != self.name)
+        return Counter(node.warm for node in self._fellows)
 
     @cached_property
     def _loaded_now(self) -> Counter[frozenset[str]]:
-        nodes = {node.name: node.warm for node in (self.outlook.nodes if self.outlook else ())}
-        return Counter(warm for name, warm in {**nodes, **self.turned}.items() if name != self.name)
+        return Counter(self.turned.get(node.name, node.warm) for node in self._fellows)
+
+    @cached_property
+    def _fellows(self) -> list[ReadyNode]:
+        """The other nodes of the pool: those of another one take nothing that waits here."""
+        if self.outlook is None or self._myself is None:
+            return []
+        pool = self._myself.pool
+        return [n for n in self.outlook.nodes if n.pool == pool and n.name != self.name]
 
     @cached_property
     def _myself(self) -> ReadyNode | None:

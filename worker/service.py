@@ -14,21 +14,18 @@ from typing import Final
 from uuid import uuid4
 
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError, LeaseLapsed, NodeError
+from producer.contract.errors import FleetError
 from producer.contract.ids import JobId
-from producer.contract.jobs import Job
-from producer.contract.queues import Needs, node_queue
 from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.storage.object_store import ObjectStore
 from producer.store.backlog import Backlog
-from producer.store.calls import Call
 from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
-from producer.store.outlook import Outlook, read_models
 from producer.store.sweeps import Sweeps
 from producer.upkeep import Upkeep
+from worker import lapsed
 from worker.announcer import Announcer
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
@@ -47,11 +44,11 @@ from worker.node import NodeAgent
 from worker.patience import Patience
 from worker.preference import LoadCost
 from worker.render import Render
-from worker.retry import Decision, decide
 from worker.runner import Place, Runner
 from worker.scout import Scout
 from worker.settling import Settler
 from worker.store_breaker import StoreBreaker
+from worker.subscriptions import Subscriptions
 from worker.templates import Templates
 from worker.warmth import WARMTH
 from worker.watchdog import Signs, Watchdog, since
@@ -102,7 +99,6 @@ class NodeWorker:
         on_displaced: Callable[[str], None],
     ) -> None:
         self.options = options
-        self._on_queue = on_queue
         self._on_displaced = on_displaced
         self._boot_id = f"{options.name}:{uuid4().hex[:12]}"
         self._lease = timedelta(seconds=settings.lease_s)
@@ -151,7 +147,7 @@ class NodeWorker:
             canary_s=settings.node_canary_s,
             pace=GATE.pace,
             on_state=lambda ready: GATE.set_ready(ready=ready),
-            on_catalog=self._look_at_queues,
+            on_catalog=lambda: self._subscriptions.look(),  # noqa: PLW0108 - made further down
         )
         patience = Patience(breaker, self._departure, on_damage=self._agent.doubt)
         self._runner = Runner(
@@ -196,6 +192,14 @@ class NodeWorker:
             standing=self._agent,
             neighbours=neighbours,
         )
+        self._subscriptions = Subscriptions(
+            options.name,
+            sweeps=self._sweeps,
+            serving=self._agent,
+            leases=self._leases,
+            warmth=WARMTH,
+            on_queue=on_queue,
+        )
         upkeep = Upkeep(
             store=store,
             sweeps=self._sweeps,
@@ -203,10 +207,12 @@ class NodeWorker:
             who=self._boot_id,
             lease=self._lease,
             every=timedelta(seconds=settings.sweep_s),
-            interrupt=self._interrupt,
-            judge=_judge_lapsed,
+            interrupt=lambda job: lapsed.interrupt(job, self._nodes),
+            judge=lapsed.judge,
         )
-        self._errands = Errands(self._redis, upkeep, heed=self._heed, every_s=settings.sweep_s)
+        self._errands = Errands(
+            self._redis, upkeep, heed=self._subscriptions.heed, every_s=settings.sweep_s
+        )
         self._watchdog = Watchdog(
             Signs(
                 polled=since(lambda: GATE.asked_at),
@@ -217,7 +223,6 @@ class NodeWorker:
         self._scout = Scout(GATE, backlog, lambda: WARMTH.order(list(queues())))
         self._announcer = Announcer(self._nodes, node=options.name)
         self._load_cost = LoadCost(bound_s=settings.node_warm_s, load_s=settings.node_load_s)
-        self._known_queues: set[str] = set()
         self._taken_back = ThreadPoolExecutor(8, thread_name_prefix="taken-back")
 
     def join(self) -> None:
@@ -315,49 +320,6 @@ class NodeWorker:
 
     def _look_soon(self) -> None:
         self._agent.look_soon()
-
-    def _heed(self, call: Call | None) -> None:
-        if call is None or call.what == "queue":
-            self._look_at_queues()
-        elif call.what == "cancel":
-            self._leases.cancel(JobId(call.about))
-        elif call.what == "warm":
-            node, _, models = call.about.partition(" ")
-            WARMTH.hear_of(node, read_models(models))
-        elif call.what == "outlook":
-            self._hear(Outlook.parse(call.about))
-
-    def _hear(self, outlook: Outlook) -> None:
-        WARMTH.hear(outlook)
-        # Its call was missed, and outlooks come too often for the silence in which one looks.
-        if not self._known_queues.issuperset(line.queue for line in outlook.lines):
-            self._look_at_queues()
-
-    def _look_at_queues(self) -> None:
-        self._on_queue(node_queue(self.options.name))
-        queues = self._sweeps.queues()
-        for queue, text in queues.items():
-            needs = Needs.from_json(text)
-            if self._agent.serves(queue, needs):
-                WARMTH.serve(queue, needs)
-                self._on_queue(queue)
-        self._known_queues = set(queues)
-
-    def _interrupt(self, job: Job) -> None:
-        """Stop a lapsed attempt's prompt on its node, if that still answers."""
-        node = next((node for node in self._nodes.nodes() if node.name == job.node), None)
-        if node is None or job.prompt_id is None:
-            return
-        try:
-            with ComfyUI(node.url, node=node.name, read_s=_LET_GO_S) as comfyui:
-                comfyui.cancel(job.prompt_id)
-        except NodeError as exc:
-            _log.info("job %s: its old prompt was not interrupted: %s", job.id, exc)
-
-
-def _judge_lapsed(job: Job) -> Decision:
-    error = LeaseLapsed(str(job.node), "its worker fell silent for longer than a lease")
-    return decide(error, job, node=job.node)
 
 
 def _spool_folder(settings: Settings, name: str, *, fleet: str) -> Path:

@@ -95,6 +95,9 @@ class Warmth:
         """Hear what another node loads: the next outlook would say it too late."""
         now = self._clock()
         with self._lock:
+            pools = {node.name: node.pool for node in self._outlook.nodes} if self._outlook else {}
+            if name not in pools or pools[name] != pools.get(self._name):
+                return  # it takes nothing that waits here
             self._turned = {**self._turned, name: models}
             for (queue, priority), (sent, _) in self._heads.items():
                 if name != self._name and self._models.get(queue) == models:

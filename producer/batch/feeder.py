@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -42,6 +43,7 @@ class _Turn:
 
     record: BatchRecord
     queued: int
+    places: frozenset[Place]
     rows: list[Submission | None] = field(default_factory=list)
 
 
@@ -66,29 +68,29 @@ class Feeder:
 
     def feed(self) -> None:
         """Do once what batches need: end, hold or release what was asked for, and fill the queue."""
-        records = [record for record in self._feeds.in_turn() if record.is_readable]
-        for record in records:
-            if record.is_held or record.moving:
-                self._resend(self._feeds.move_live(record))
-        turns = [
-            _Turn(record, record.number("queued"))
-            for record in records
-            if record.number("waiting") and not record.is_held
-        ]
+        turns = []
+        for record in self._feeds.in_turn():
+            with _stopping_no_other(record):
+                if record.is_held or record.moving:
+                    self._resend(self._feeds.move_live(record))
+                if record.number("waiting") and not record.is_held:
+                    turns.append(_Turn(record, record.number("queued"), _places(record)))
         if turns:
             self._fill(turns)
 
     def _fill(self, turns: Sequence[_Turn]) -> None:
         window = max(WINDOW, WINDOW_A_NODE * self._feeds.living_nodes())
-        waiting = self._feeds.waiting_in({place for turn in turns for place in _places(turn)})
+        waiting = self._feeds.waiting_in({place for turn in turns for place in turn.places})
         room = {place: window - count for place, count in waiting.items()}
         fed: list[Submission] = []
         try:
             queue = deque(turns)
             while queue and len(fed) < _A_SWEEP:
                 turn = queue.popleft()
-                share = _IN_TURN if queue else _ALONE
-                if made := self._take_turn(turn, room, share):
+                made: list[Submission] = []
+                with _stopping_no_other(turn.record):
+                    made = self._take_turn(turn, room, _IN_TURN if queue else _ALONE)
+                if made:
                     fed += made
                     queue.append(turn)
         finally:
@@ -97,14 +99,8 @@ class Feeder:
 
     def _take_turn(self, turn: _Turn, room: dict[Place, int], share: int) -> list[Submission]:
         """Feed up to *share* rows of one batch; return those that are jobs now."""
-        try:
-            rows = self._next_rows(turn, room, share)
-            ready = set(self._feeds.feed(turn.record, rows)) if rows else set()
-        except FleetError:
-            raise
-        except Exception:  # noqa: BLE001 - one bad batch must not stop the others
-            _log.exception("batch %s cannot be fed", turn.record.id)
-            return []
+        rows = self._next_rows(turn, room, share)
+        ready = set(self._feeds.feed(turn.record, rows)) if rows else set()
         made = [row for row in rows if row and row.id in ready]
         for row in made:
             room[_place(row)] -= 1
@@ -137,8 +133,18 @@ def _place(row: Submission) -> Place:
     return row.queue, row.tier.priority
 
 
-def _places(turn: _Turn) -> set[Place]:
+def _places(record: BatchRecord) -> frozenset[Place]:
     """Return every place that rows of a batch may go to."""
-    record = turn.record
     spec = record.spec
-    return {(queue_of(needs, spec), spec.tier.priority) for needs in record.places}
+    return frozenset((queue_of(needs, spec), spec.tier.priority) for needs in record.places)
+
+
+@contextmanager
+def _stopping_no_other(record: BatchRecord) -> Iterator[None]:
+    """Let one bad batch not stop the others."""
+    try:
+        yield
+    except FleetError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever is wrong with it
+        _log.exception("batch %s cannot be fed", record.id)

@@ -67,7 +67,7 @@ class BatchFeeds:
                 self._redis.zrem(keys.FEEDING, *expired)
         pairs = zip(found, records, strict=True)
         batches = [BatchRecord(BatchId(batch), fields) for batch, fields in pairs if fields]
-        return [batch for batch in batches if not self._has_expired(batch)]
+        return [batch for batch in batches if batch.is_readable and not self._has_expired(batch)]
 
     def living_nodes(self) -> int:
         """Return how many nodes have beaten within the last lease."""

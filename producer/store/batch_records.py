@@ -36,8 +36,8 @@ class BatchRecord:
 
     @property
     def is_readable(self) -> bool:
-        """Whether this version understands it; a newer one may have written it."""
-        return int(self.fields["v"]) <= RECORD_VERSION
+        """Whether it is whole, and this version understands it; a newer one may have written it."""
+        return "spec" in self.fields and self.number("v") <= RECORD_VERSION
 
     @property
     def is_open(self) -> bool:

@@ -33,11 +33,13 @@ class ReadyNode:
     """A node that could take a job.
 
     Args:
+        pool: where it takes jobs from.
         kind: the same for nodes of one pool that can run the same.
         warm: the base models it loaded last, as far as is known.
     """
 
     name: str
+    pool: str
     kind: str
     warm: frozenset[str]
     is_idle: bool
@@ -81,4 +83,4 @@ def _nodes(
     pool: str, catalog: str, models: str, is_idle: int, names: Sequence[str]
 ) -> list[ReadyNode]:
     warm = read_models(models)
-    return [ReadyNode(name, f"{pool} {catalog}", warm, bool(is_idle)) for name in names]
+    return [ReadyNode(name, pool, f"{pool} {catalog}", warm, bool(is_idle)) for name in names]

@@ -108,6 +108,15 @@ def test_a_batch_has_a_foothold_beside_a_crowd_of_single_jobs(led, fleet):
     assert fleet.batch(batch.id).counts.queued == FOOTHOLD
 
 
+def test_one_bad_record_does_not_stop_other_batches(led, fleet, caplog):
+    broken, newer, good = (fleet.submit_many(GRAPH, seeds(3)).id for _ in range(3))
+    led.redis.hset(keys.batch(broken), "spec", "{")
+    led.redis.hset(keys.batch(newer), "v", 99)
+    feed(fleet)
+    assert messages(led) == [row_id(good, row) for row in (1, 2, 3)]
+    assert f"batch {broken} cannot be fed" in caplog.text
+
+
 def test_bad_rows_are_named_and_none_is_accepted(fleet):
     rows = [
         {"2.nonce": 1},

@@ -66,9 +66,9 @@ def test_an_outlook_tells_what_waits_and_which_ready_node_has_which_models(
     assert outlook.lines == (Line(queue, 3, 2, int(sent)),)
     assert outlook.holds_s == pytest.approx(3 * 60, rel=0.01)
     assert set(outlook.nodes) == {
-        ReadyNode("gpu-1", "default c1", frozenset(), is_idle=False),
-        ReadyNode("gpu-2", "default c1", frozenset({"a", "b"}), is_idle=False),
-        ReadyNode("gpu-3", "default c1", frozenset(), is_idle=True),
+        ReadyNode("gpu-1", "default", "default c1", frozenset(), is_idle=False),
+        ReadyNode("gpu-2", "default", "default c1", frozenset({"a", "b"}), is_idle=False),
+        ReadyNode("gpu-3", "default", "default c1", frozenset(), is_idle=True),
     }
     assert {node.name: node.warm for node in nodes.nodes()}["gpu-2"] == ("a", "b")
 

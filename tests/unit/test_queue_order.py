@@ -33,7 +33,7 @@ class Fleet:
     def hear(self, *lines: Line, idle: str = "", **warm: str) -> None:
         """Tell which node has which model; `""` is none."""
         nodes = [
-            ReadyNode(name, "default 1", frozenset({model} - {""}), is_idle=name in idle)
+            ReadyNode(name, "default", "default 1", frozenset({model} - {""}), is_idle=name in idle)
             for name, model in warm.items()
         ]
         self.warmth.hear(Outlook(lines=lines, nodes=tuple(nodes), holds_s=3))
@@ -113,7 +113,9 @@ def test_in_a_deep_backlog_all_is_old_and_the_node_goes_on_with_what_it_has(flee
 
 
 def test_nodes_come_to_an_overdue_queue_one_after_the_other():
-    nodes = tuple(ReadyNode(name, "1", frozenset({"red"}), is_idle=False) for name in "abcdefgh")
+    nodes = tuple(
+        ReadyNode(name, "default", "1", frozenset({"red"}), is_idle=False) for name in "abcdefgh"
+    )
     lines = (waits(RED, 99), waits(BLUE, 9))
 
     def comes_after(name: str) -> int:
@@ -190,6 +192,14 @@ def test_what_another_node_has_just_turned_to_is_left_to_it(fleet):
     assert BLUE.queue in fleet.asked()
     fleet.warmth.hear_of("b", frozenset({"blue"}))
     assert BLUE.queue not in fleet.asked()
+
+
+def test_what_a_node_of_another_pool_has_loaded_leaves_nothing_to_it(fleet):
+    here = ReadyNode("a", "default", "default 1", frozenset({"red"}), is_idle=True)
+    elsewhere = ReadyNode("b", "video", "video 1", frozenset({"blue"}), is_idle=True)
+    fleet.warmth.hear(Outlook(lines=(), nodes=(here, elsewhere), holds_s=3))
+    fleet.warmth.hear_of("b", frozenset({"green"}))
+    assert {BLUE.queue, GREEN.queue} <= set(fleet.asked())
 
 
 def test_lower_tiers_have_their_turn():

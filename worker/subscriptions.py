@@ -1,0 +1,76 @@
+"""Which queues the worker consumes, and what it hears of the fleet meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from producer.contract.ids import JobId
+from producer.contract.queues import Needs, node_queue
+from producer.store.calls import Call
+from producer.store.outlook import Outlook, read_models
+from producer.store.sweeps import Sweeps
+from worker.lease import LeaseKeeper
+from worker.warmth import Warmth
+
+
+class Serving(Protocol):
+    """Whoever knows what the node can run."""
+
+    def serves(self, queue: str, needs: Needs) -> bool:
+        """Tell whether the node can run every job of *queue*."""
+
+
+class Subscriptions:
+    """Hears the fleet's calls.
+
+    Args:
+        on_queue: called with each queue that the node should be served from; twice is harmless.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        *,
+        sweeps: Sweeps,
+        serving: Serving,
+        leases: LeaseKeeper,
+        warmth: Warmth,
+        on_queue: Callable[[str], None],
+    ) -> None:
+        self._node = node
+        self._sweeps = sweeps
+        self._serving = serving
+        self._leases = leases
+        self._warmth = warmth
+        self._on_queue = on_queue
+        self._known: set[str] = set()
+
+    def heed(self, call: Call | None) -> None:
+        """Do what a call asks for; None is the time to look for what was missed."""
+        if call is None or call.what == "queue":
+            self.look()
+        elif call.what == "cancel":
+            self._leases.cancel(JobId(call.about))
+        elif call.what == "warm":
+            node, _, models = call.about.partition(" ")
+            self._warmth.hear_of(node, read_models(models))
+        elif call.what == "outlook":
+            self._hear(Outlook.parse(call.about))
+
+    def look(self) -> None:
+        """Find the queues that the node can serve."""
+        self._on_queue(node_queue(self._node))
+        queues = self._sweeps.queues()
+        for queue, text in queues.items():
+            needs = Needs.from_json(text)
+            if self._serving.serves(queue, needs):
+                self._warmth.serve(queue, needs)
+                self._on_queue(queue)
+        self._known = set(queues)
+
+    def _hear(self, outlook: Outlook) -> None:
+        self._warmth.hear(outlook)
+        # Its call was missed, and outlooks come too often for the silence in which one looks.
+        if not self._known.issuperset(line.queue for line in outlook.lines):
+            self.look()
