@@ -23,6 +23,9 @@ from worker.allotment import Demand, allotted
 
 #: In this last part of the bound nodes come to a queue one after the other: one is enough.
 _LAST_PART: Final = 0.2
+#: An idle node takes what is left to it within milliseconds. One that has not by then is not as
+#: well as it seems, s.
+_AT_ONCE_S: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,13 @@ class Preference:
         ]
 
     def _stands_still(self, queue: str) -> bool:
+        """Tell whether those that *queue* is left to have had their time to come to it."""
+        models = self.models[queue]
+        others = (node for node in self._likes if node.name != self.name and node.is_idle)
+        is_idle_for_it = any(not self._keepers(queue) or models <= node.warm for node in others)
+        patience_s = min(_AT_ONCE_S, self.cost.load_s) if is_idle_for_it else self.cost.load_s
         return any(
-            self.waited_s.get((queue, line.priority), 0.0) > self.cost.load_s
+            self.waited_s.get((queue, line.priority), 0.0) > patience_s
             for line in self._lines.get(queue, [])[:1]  # the others wait for their tier's turn
         )
 
