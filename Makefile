@@ -38,7 +38,7 @@ check: lint test ## what must hold before a commit
 
 chaos: $(VENV)/.dev ## every call of a job's life cut, every crash point killed, then a storm
 	$(BIN)/python -m pytest tests/chaos/test_enumeration.py
-	$(BIN)/python -m tests.chaos storm --jobs 1200 --minutes 2 --json
+	$(BIN)/python -m tests.chaos storm --jobs 1000 --faults 60 --minutes 6 --json
 
 bench: $(VENV)/.dev ## every benchmark; writes the README's table
 	$(BIN)/python -m tests.bench all --json --readme

@@ -54,13 +54,17 @@ class Dispatch:
         try:
             with self._producers.acquire(block=True, timeout=10) as producer:
                 self._publish(producer, list(messages))
-        # AttributeError: where a connection is cut as kombu opens it again, kombu 5.7.0 goes on
-        # with a channel that has none.
-        except (OperationalError, BatchPublishError, AttributeError) as exc:
-            raise FleetUnreachable(
-                f"the broker at {without_password(self._url)} did not take a message: {exc}",
-                advice="is Redis running, and is COMFYFLEET_REDIS_URL right?",
-            ) from exc
+        except (OperationalError, BatchPublishError) as exc:
+            raise self._unreachable(str(exc)) from exc
+        except AttributeError as exc:
+            # Where a connection is cut as kombu opens it, kombu 5.7.0 goes on without one.
+            raise self._unreachable("the connection broke") from exc
+
+    def _unreachable(self, why: str) -> FleetUnreachable:
+        return FleetUnreachable(
+            f"the broker at {without_password(self._url)} did not take a message: {why}",
+            advice="is Redis running, and is COMFYFLEET_REDIS_URL right?",
+        )
 
     def _publish(self, producer: Any, messages: list[Message]) -> None:
         from celery_config import app  # noqa: PLC0415

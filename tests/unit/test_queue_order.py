@@ -85,6 +85,14 @@ def test_what_another_node_has_loaded_is_taken_when_it_does_not_get_on(fleet):
         fleet.now += 1
 
 
+def test_an_idle_node_that_does_not_take_what_is_left_to_it_is_not_waited_for(fleet):
+    for warm in ("blue", "green"):
+        fleet.hear(waits(BLUE, sent=len(warm)), waits(RED), a="red", b=warm, idle="ab")
+        assert BLUE.queue not in fleet.asked() or warm == "green"
+        fleet.now += 0.6
+        assert BLUE.queue in fleet.asked()
+
+
 def test_more_urgent_jobs_are_left_to_nobody(fleet):
     fleet.hear(waits(RED, 9), waits(BLUE, tier=Tier.RUSH), a="red", b="blue")
     assert BLUE.queue in fleet.asked()
