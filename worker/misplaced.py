@@ -22,11 +22,16 @@ _OFTEN: Final = 3
 
 
 class Misplaced:
-    """Tells whether to hand back a job whose prompt has not begun."""
+    """Tells whether to hand back a job whose prompt has not begun.
 
-    def __init__(self, gate: Gate, neighbours: Neighbours) -> None:
+    Args:
+        load_s: about how long it takes to load a model.
+    """
+
+    def __init__(self, gate: Gate, neighbours: Neighbours, *, load_s: float) -> None:
         self._gate = gate
         self._neighbours = neighbours
+        self._load_s = load_s
 
     def __call__(self, job: Job, look: Look) -> bool:
         """Tell it of *job*, now and then.
@@ -42,14 +47,14 @@ class Misplaced:
         try:
             if doubtful:
                 return self._neighbours.has_ready()
-            return not self._comes_soon() and self._neighbours.has_idle_for(job)
+            remaining_s = self._gate.remaining_s()
+            if remaining_s is not None and remaining_s <= _VERY_SOON_S:
+                return False
+            may_load = remaining_s is None or remaining_s > self._load_s
+            return self._neighbours.has_idle_for(job, may_load=may_load)
         except FleetError as exc:
             _log.warning("job %s: whether another node is idle, nobody knows: %s", job.id, exc)
             return False
-
-    def _comes_soon(self) -> bool:
-        remaining_s = self._gate.remaining_s()
-        return remaining_s is not None and remaining_s <= _VERY_SOON_S
 
 
 def _times_handed_back(job: Job) -> int:

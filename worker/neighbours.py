@@ -33,12 +33,20 @@ class Neighbours:
             for node in self._nodes.nodes()
         )
 
-    def has_idle_for(self, job: Job) -> bool:
-        """Tell whether a node waits for work that could run *job* at once."""
+    def has_idle_for(self, job: Job, *, may_load: bool) -> bool:
+        """Tell whether a node waits for work that could run *job* at once.
+
+        Args:
+            may_load: whether one that would have to load its models first counts, too.
+        """
         idle = self._backlog.idle_nodes() if job.pin is None else set()
         if not idle:
             return False
-        there = [node for node in self._nodes.nodes() if node.name in idle]
         needs = Needs.from_json(self._sweeps.queues()[job.queue])
+        there = [
+            node
+            for node in self._nodes.nodes()
+            if node.name in idle and (may_load or set(node.warm).issuperset(needs.models))
+        ]
         catalogs = self._nodes.catalogs(self._pool, among=there)
         return any(catalog.serves(needs) for catalog in catalogs.values())

@@ -19,6 +19,7 @@ from producer.contract.files import with_file_prefixes
 from producer.contract.graphs import Graph
 from producer.contract.ids import JobId, prompt_id
 from producer.contract.jobs import Job
+from producer.contract.models import base_models
 from producer.contract.outputs import cut, output_graph_nodes
 from producer.contract.params import set_params
 from producer.store.attempts import Hold, Shunned
@@ -35,6 +36,7 @@ from worker.patience import Patience
 from worker.render import Render
 from worker.settling import Settler
 from worker.templates import Templates
+from worker.warmth import Warmth
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class Runner:
     place: Place
     store: JobStore
     templates: Templates
+    warmth: Warmth
     comfyui: ComfyUI
     leases: LeaseKeeper
     patience: Patience
@@ -149,6 +152,7 @@ class Runner:
         files = self.patience.until_served(lambda: self.carrier.bring(job.inputs, spool), lease)
         graph = set_params(graph, {**job.params, **files})
         graph = cut(graph, output_graph_nodes(graph, self.standing.catalog))
+        self.warmth.loads(base_models(graph))
         # An identical graph would not be saved again, and names of deleted files come back.
         return with_file_prefixes(graph, f"comfyfleet/{job.id}-{job.attempt}")
 

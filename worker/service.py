@@ -158,6 +158,7 @@ class NodeWorker:
                 lease=self._lease,
             ),
             store=store,
+            warmth=WARMTH,
             templates=Templates(store, max_graph_bytes=settings.max_graph_bytes),
             comfyui=self._comfyui,
             leases=self._leases,
@@ -171,7 +172,7 @@ class NodeWorker:
                 stall=timedelta(seconds=settings.node_progress_s),
                 departure=self._departure,
                 patience=patience,
-                misplaced=Misplaced(GATE, neighbours),
+                misplaced=Misplaced(GATE, neighbours, load_s=settings.node_load_s),
             ),
             delivery=Delivery(
                 node=options.name,
