@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from producer.contract.jobs import JobStatus
 from tests.graphs import sleeping
+from tests.waiting import wait_until
 
 PATIENCE = timedelta(seconds=30)
 
@@ -28,11 +29,12 @@ def test_while_work_waits_the_next_prompt_lies_ready(fleet, stack):
 def test_what_waits_behind_a_long_render_goes_to_an_idle_node(fleet):
     for job in [submit_short(fleet, nonce=100 + number) for number in range(4)]:
         fleet.wait(job.id, timeout=PATIENCE)  # both nodes know how long this template takes
-    long = submit_short(fleet, seconds=6, nonce=200)
+    long = submit_short(fleet, seconds=20, nonce=200)
     short = [submit_short(fleet, nonce=201 + number) for number in range(5)]
     ended = [fleet.wait(job.id, timeout=PATIENCE) for job in short]
     assert not fleet.get(long.id).done
     causes = {attempt.error.cause for job in ended for attempt in job.attempts}
     assert causes == {"handed_back"}
     assert all((job.charged_attempts, job.free_attempts) == (0, 0) for job in ended)
-    fleet.wait(long.id, timeout=PATIENCE)
+    fleet.cancel(long.id)
+    wait_until(lambda: fleet.get(long.id).done, description="it is cancelled")
