@@ -77,11 +77,12 @@ def run() -> Result:
     longest = _strained()
     cases.append(
         Case(
-            name=f"a rare model, bound {BOUND_S:g} s: longest passed over, s",
+            name=f"a rare model, bound {BOUND_S:g} s: longest passed over",
             value=longest,
             floor=BOUND_S,
             plain=None,
             goal="<= the bound",
+            unit="s",
             holds=longest <= BOUND_S,
         )
     )

@@ -51,10 +51,10 @@ def table() -> str:
 
 def _rows(result: Mapping[str, Any]) -> Iterator[list[str]]:
     """Give a row for each case that has a goal."""
-    unit = f" {result['unit']}" if result["unit"] else ""
     for case in result["cases"]:
         if case["goal"].startswith("none"):
             continue
+        unit = f" {case.get('unit') or result['unit']}".rstrip()
         yield [
             result["name"],
             case["name"],

@@ -20,7 +20,8 @@ class Case:
     """One measured case against its goal.
 
     Args:
-        value, floor: in the result's unit, measured interleaved in one run.
+        value, floor: measured interleaved in one run.
+        unit: of both; None for the result's.
         plain: what a plain set-up did in the same run, or None.
         goal: in words, as `<= 8 x floor, or 50 ms`.
     """
@@ -31,6 +32,7 @@ class Case:
     plain: float | None
     goal: str
     holds: bool
+    unit: str | None = None
 
     @property
     def has_goal(self) -> bool:
