@@ -95,7 +95,7 @@ class Fanout:
                         look_at = time.monotonic() + _LOOK_EVERY_S
                     is_away = False
                 except FleetUnreachable as exc:
-                    if not is_away:
+                    if self._audience and not is_away:  # else a stack that ends would be news
                         _log.warning("events are not heard for now: %s", exc)
                     look_at, is_away = 0.0, True
                     time.sleep(_AWAY_S)
