@@ -93,8 +93,16 @@ def raising(kind: str = "runtime", text: str = "as asked") -> dict:
 
 def journal(node) -> list[dict]:
     """Return what a stand-in node wrote down of every prompt it ran."""
-    answer = requests.get(f"{node.url}/standin/journal", timeout=5)
-    return answer.json()["prompts"]
+    return _journal(node)["prompts"]
+
+
+def counted(node, what: str) -> int:
+    """Return how often a stand-in node did this."""
+    return _journal(node)["counts"].get(what, 0)
+
+
+def _journal(node) -> dict:
+    return requests.get(f"{node.url}/standin/journal", timeout=5).json()
 
 
 def sound(seconds: float) -> dict:

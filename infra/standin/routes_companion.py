@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from infra.standin.executor import Executor
+from infra.standin.journal import Journal
 from infra.standin.prompt_queue import PromptQueue
 from infra.standin.routes_info import VRAM_BYTES
 from infra.standin.storage import OutsideFolder, Storage
@@ -20,10 +21,13 @@ _MOST_FILES = 1000
 class CompanionRoutes:
     """Handlers that tell of the executing thread, and delete what was delivered."""
 
-    def __init__(self, *, executor: Executor, queue: PromptQueue, storage: Storage) -> None:
+    def __init__(
+        self, *, executor: Executor, queue: PromptQueue, storage: Storage, journal: Journal
+    ) -> None:
         self._executor = executor
         self._queue = queue
         self._storage = storage
+        self._journal = journal
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes without their ``/api`` twins."""
@@ -63,6 +67,7 @@ class CompanionRoutes:
             elif path.exists():
                 path.unlink()
                 _drop_empty(path.parent)
+                self._journal.count("deletes")
                 answer["deleted"] += 1
             else:
                 answer["missing"] += 1

@@ -124,7 +124,9 @@ class Standin:
             *(*prompts.routes(), *files.routes(), *info.routes()),
         ]
         if options.companion:
-            companion = CompanionRoutes(executor=self._executor, queue=self._queue, storage=storage)
+            companion = CompanionRoutes(
+                executor=self._executor, queue=self._queue, storage=storage, journal=self.journal
+            )
             shared += companion.routes()
         faulty = FaultyServer(self.faults, vanish=self._sockets.drop)
         app = web.Application(

@@ -11,7 +11,7 @@ from infra.stack import LocalStack, Options
 from producer.client import Producer
 from producer.contract.nodes import NodeState
 from producer.contract.settings import load_settings
-from tests.graphs import raising, sleeping
+from tests.graphs import counted, raising, sleeping
 from tests.waiting import wait_until
 
 
@@ -31,10 +31,8 @@ def test_delivered_files_are_deleted_and_a_dead_executor_is_told_at_once(fleet, 
 
     done = fleet.wait(fleet.submit(sleeping(0.1)).id, timeout=timedelta(seconds=30))
     assert len(done.artifacts) == 1
-    wait_until(
-        lambda: not list(tmp_path.rglob("output/comfyfleet/*/*")),
-        description="the node's disk is free again",
-    )
+    wait_until(lambda: counted(node, "deletes"), description="the picture is deleted on the node")
+    assert not list((tmp_path / node.name / "output" / "comfyfleet").iterdir())
 
     job = fleet.submit(raising("exit"))
     wait_until(

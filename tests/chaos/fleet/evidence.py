@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -103,8 +104,12 @@ class Evidence:
         ]
 
     def _spooled(self) -> list[str]:
-        spool = self._fleet.spool
-        return [str(path.relative_to(spool)) for path in spool.rglob("*") if path.is_file()]
+        spool = self._fleet.spool  # os.walk, since `rglob` raises when a folder goes under it
+        return [
+            str(Path(folder, name).relative_to(spool))
+            for folder, _, names in os.walk(spool)
+            for name in names
+        ]
 
     def _queued_on_nodes(self) -> dict[str, list[str]]:
         with requests.Session() as session:
