@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -23,7 +24,17 @@ settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, derandomize=False)
 settings.load_profile("same")
 
+# In the background of a script this process may ignore Ctrl-C, and all that it starts would, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 _bucket_numbers = itertools.count(1)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Show what tests have measured, which they give to `record_property`."""
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for what, value in report.user_properties:
+            terminalreporter.write_line(f"{what}: {value}")
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ def rss(pid: int) -> int:
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
-def test_storing_200_mb_costs_a_worker_less_than_24_mib(fleet, stack, capsys):
+def test_storing_200_mb_costs_a_worker_less_than_24_mib(fleet, stack, record_property):
     node = stack.nodes[0]
     pid = stack.pid(f"worker-{node.name}")
     # Code and connections are there after a first job; what is left is the artifact's.
@@ -29,7 +29,6 @@ def test_storing_200_mb_costs_a_worker_less_than_24_mib(fleet, stack, capsys):
     while not fleet.get(job.id).done and time.monotonic() < deadline:
         peak = max(peak, rss(pid))
     [artifact] = fleet.wait(job.id, timeout=timedelta(0)).artifacts
-    with capsys.disabled():
-        print(f"\nworker RSS idle {idle / MIB:.0f} MiB, +{(peak - idle) / MIB:.1f} MiB at its peak")
+    record_property("worker RSS", f"idle {idle / MIB:.0f} MiB, +{(peak - idle) / MIB:.1f} MiB")
     assert artifact.bytes >= 200_000_000
     assert peak - idle < 24 * MIB
