@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from producer.batch.aio_calls import AsyncBatchCalls
-from producer.batch.calls import BatchCalls
 from producer.client import Producer
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node
@@ -39,11 +38,8 @@ class AsyncProducer(AsyncBatchCalls):
 
     def __init__(self, settings: Settings) -> None:
         self._sync = Producer(settings)
+        self._calls = self._sync
         self._fanout: LoopFanout | None = None  # made where there is a loop
-
-    @property
-    def _calls(self) -> BatchCalls:
-        return self._sync
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:

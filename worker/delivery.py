@@ -56,13 +56,14 @@ class Delivery:
             NodeError, StorageError: a file cannot be had whole, or its key holds another.
             LeaseLost, JobCancelled, Stopping: as they say; nothing was committed.
         """
-        self._enter(Phase.FETCHING, lease)
+        self.patience.until_entered(Phase.FETCHING, lease, self.store)
         to_fetch = Countdown(len(entry.outputs))
 
         def bring(output: OutputFile, path: Path, still_wanted: Callable[[], None]) -> Artifact:
             file = self._fetched(output, path, lease, still_wanted)
             if to_fetch.is_last():
-                self._enter(Phase.STORING, lease)  # from here on the node is needed no more
+                # From here on the node is needed no more.
+                self.patience.until_entered(Phase.STORING, lease, self.store)
             return self._stored(job, graph, file, lease)
 
         artifacts = side_by_side(
@@ -147,11 +148,6 @@ class Delivery:
             raise JobCancelled
         crashpoint("commit.done")
         _log.info("job %s attempt %d: succeeded, %d artifacts", job.id, job.attempt, len(artifacts))
-
-    def _enter(self, phase: Phase, lease: Lease) -> None:
-        lease.check()
-        if self.patience.until_recorded(lambda: self.store.note(lease.hold, phase=phase), lease):
-            raise JobCancelled
 
 
 def _seed(graph: Graph, graph_node: str) -> dict[str, str]:

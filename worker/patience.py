@@ -23,8 +23,10 @@ from producer.contract.errors import (
     ObjectMissing,
     StorageError,
 )
+from producer.contract.jobs import Phase
+from producer.store.attempts import AttemptStore
 from worker.departure import Departure
-from worker.lease import Lease
+from worker.lease import JobCancelled, Lease
 from worker.store_breaker import StoreBreaker
 
 _log = logging.getLogger(__name__)
@@ -96,6 +98,12 @@ class Patience:
             # Not checked: whether the lease still holds is Redis' to say, once it answers.
             sleep=lambda seconds: _wait(seconds, lease),
         )(tried)
+
+    def until_entered(self, phase: Phase, lease: Lease, store: AttemptStore) -> None:
+        """Write into the record that the attempt has come to *phase*."""
+        lease.check()
+        if self.until_recorded(lambda: store.note(lease.hold, phase=phase), lease):
+            raise JobCancelled
 
     def until_fetched(self, fetch: Callable[[], _Answer], lease: Lease) -> _Answer:
         """Fetch a file from the node until it comes whole, a few times.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import (
@@ -13,14 +14,11 @@ from producer.contract.errors import (
     FleetUnreachable,
     HandedBack,
     LeaseLost,
-    NodeError,
-    NodeFault,
     NodeTimeout,
     NodeUnreachable,
     PromptFailed,
     PromptIncomplete,
     PromptInterrupted,
-    PromptLost,
     PromptStalled,
     RunDeadlinePassed,
 )
@@ -32,10 +30,11 @@ from worker.comfyui.events import EventSocket
 from worker.comfyui.history import HistoryEntry, Outcome
 from worker.comfyui.watch import Watch
 from worker.departure import Departure, Stopping
-from worker.lease import JobCancelled, Lease
+from worker.lease import Lease
 from worker.look import Look
 from worker.lookahead import Slot
 from worker.misplaced import Misplaced
+from worker.node_prompt import NodePrompt
 from worker.patience import Patience
 
 _log = logging.getLogger(__name__)
@@ -46,10 +45,19 @@ _NOTE_EVERY_S: Final = 0.5
 _POLL_EVERY_S: Final = 2.0
 #: How often /queue is asked, which answers with whole graphs, s.
 _FIND_EVERY_S: Final = 10.0
-#: How long a prompt whose post got no answer may take to turn up, s.
-_TURNS_UP_S: Final = 5.0
 #: How long the entry may lag behind the socket's word, s; measured: 355 ms, once.
 _ENTRY_LAGS_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One attempt's prompt and what belongs to it."""
+
+    job: Job
+    prompt: NodePrompt
+    lease: Lease
+    slot: Slot
+    watch: Watch
 
 
 class Render:
@@ -93,7 +101,7 @@ class Render:
             LeaseLost, JobCancelled: likewise.
             Stopping: the worker leaves; the prompt was left alone.
         """
-        return self._watched(job, graph, lease, slot, posted_s=0.0)
+        return self._watched(job, graph, lease, slot, ran_before_s=None)
 
     def resume(self, job: Job, graph: Graph, lease: Lease, slot: Slot) -> HistoryEntry:
         """Wait for a prompt that a predecessor may have queued; errors as of `run`.
@@ -102,88 +110,62 @@ class Render:
         tell, and a second render needs a new attempt.
         """
         ran_for = self._store.running_for(job.id)
-        return self._watched(job, graph, lease, slot, posted_s=ran_for.total_seconds())
+        return self._watched(job, graph, lease, slot, ran_before_s=ran_for.total_seconds())
 
     def _watched(
-        self, job: Job, graph: Graph, lease: Lease, slot: Slot, *, posted_s: float
+        self, job: Job, graph: Graph, lease: Lease, slot: Slot, *, ran_before_s: float | None
     ) -> HistoryEntry:
-        prompt_id = str(job.prompt_id)
-        with self._events.watch(prompt_id, graph_nodes=graph) as watch:
+        prompt = NodePrompt(self._comfyui, str(job.prompt_id), node=self._node)
+        with self._events.watch(prompt.id, graph_nodes=graph) as watch:
+            run = _Run(job, prompt, lease, slot, watch)
             try:
-                look = (
-                    self._attached(job, lease, posted_s)
-                    if posted_s
-                    else self._posted(job, graph, lease, slot)
-                )
+                if ran_before_s is None:
+                    look = self._posted(run, graph)
+                else:
+                    look = self._attached(run, ran_before_s)
                 slot.posted(job.template, on_change=watch.wake)
-                entry = self._wait(job, lease, watch, look, slot)
-                slot.release(rendered=not posted_s)
+                entry = self._wait(run, look)
+                slot.release(rendered=ran_before_s is None)
             except (Stopping, HandedBack):
                 raise
             except LeaseLost:
                 # A successor on this very node waits for this very prompt; any other does not.
                 if self._was_overtaken(job):
-                    self._cancel(prompt_id)
+                    prompt.cancel()
                 raise
             except Exception:
-                self._cancel(prompt_id)
+                prompt.cancel()
                 raise
         return _complete(_successful(entry, node=self._node), graph, node=self._node)
 
-    def _posted(self, job: Job, graph: Graph, lease: Lease, slot: Slot) -> Look:
-        phase = Phase.RENDERING if slot.is_next else Phase.AHEAD
-        self._enter(phase, lease)
-        client_id = self._post(job, graph, str(job.prompt_id))
+    def _posted(self, run: _Run, graph: Graph) -> Look:
+        phase = Phase.RENDERING if run.slot.is_next else Phase.AHEAD
+        self._patience.until_entered(phase, run.lease, self._store)
+        client_id = self._events.client_id
+        run.prompt.post(graph, client_id=client_id, job_id=run.job.id)
         crashpoint("prompt.posted")
         return Look(client_id=client_id, said_ahead=phase is Phase.AHEAD)
 
-    def _attached(self, job: Job, lease: Lease, posted_s: float) -> Look:
-        place = self._check_known(str(job.prompt_id))
-        waits = place is PromptPlace.QUEUED and job.phase is Phase.AHEAD
-        self._enter(Phase.AHEAD if waits else Phase.RENDERING, lease)
-        look = Look(client_id=None, ran_for_s=posted_s, said_ahead=waits)
+    def _attached(self, run: _Run, ran_before_s: float) -> Look:
+        place = run.prompt.place()
+        waits = place is PromptPlace.QUEUED and run.job.phase is Phase.AHEAD
+        phase = Phase.AHEAD if waits else Phase.RENDERING
+        self._patience.until_entered(phase, run.lease, self._store)
+        look = Look(client_id=None, ran_for_s=ran_before_s, said_ahead=waits)
         look.ended = place is PromptPlace.FINISHED
         return look
 
-    def _post(self, job: Job, graph: Graph, prompt_id: str) -> str:
-        """Queue the prompt; return the client id that hears of it."""
-        client_id = self._events.client_id
-        # Who looks at the node's queue, or into a picture, finds the job again.
-        extra_data: dict[str, Any] = {"job_id": job.id}
-        try:
-            self._comfyui.queue_prompt(
-                dict(graph), prompt_id=prompt_id, client_id=client_id, extra_data=extra_data
-            )
-        except (NodeUnreachable, NodeTimeout, NodeFault):
-            # Without an answer it may be queued all the same; only the node knows.
-            if not self._turns_up(prompt_id):
-                raise
-        return client_id
-
-    def _turns_up(self, prompt_id: str) -> bool:
-        """Tell whether a prompt got through; validation may take the node a moment."""
-        deadline = time.monotonic() + _TURNS_UP_S
+    def _wait(self, run: _Run, look: Look) -> HistoryEntry:
         while True:
-            try:
-                if self._comfyui.find_prompt(prompt_id) is not PromptPlace.UNKNOWN:
-                    return True
-            except NodeError:
-                pass
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_NOTE_EVERY_S)
-
-    def _wait(self, job: Job, lease: Lease, watch: Watch, look: Look, slot: Slot) -> HistoryEntry:
-        while True:
-            look.ended |= watch.wait(_NOTE_EVERY_S, or_progress=not look.has_begun)
-            lease.check()
+            look.ended |= run.watch.wait(_NOTE_EVERY_S, or_progress=not look.has_begun)
+            run.lease.check()
             self._departure.check_render()
-            if look.ran_for_s > job.run_within_s:
-                raise RunDeadlinePassed(job.run_within_s)
+            if look.ran_for_s > run.job.run_within_s:
+                raise RunDeadlinePassed(run.job.run_within_s)
             try:
                 if not look.has_begun:
-                    self._await_turn(job, lease, watch, look, slot)
-                entry = self._look(watch, look)
+                    self._await_turn(run, look)
+                entry = self._look(run, look)
             except (NodeUnreachable, NodeTimeout):
                 # An hour's render is not given up for a moment's silence.
                 if look.is_away_too_long():
@@ -192,94 +174,62 @@ class Render:
                 look.answered()
                 if entry:
                     return entry
-            self._note(lease, watch.progress, look, slot)
+            self._note_progress(run, look)
 
-    def _await_turn(self, job: Job, lease: Lease, watch: Watch, look: Look, slot: Slot) -> None:
+    def _await_turn(self, run: _Run, look: Look) -> None:
         """See whether the card is the prompt's by now, or had better be another node's."""
-        if watch.last_heard:
-            slot.begins()
-        if slot.turn_at is None:
-            if self._misplaced(job, look) and self._comfyui.withdraw(watch.prompt_id):
+        if run.watch.last_heard:
+            run.slot.begins()
+        if run.slot.turn_at is None:
+            if self._misplaced(run.job, look) and run.prompt.withdraw():
                 raise HandedBack(self._node, "another node can begin at once")
             return
         look.begin()
         if look.said_ahead:
-            self._say_rendering(lease)
+            self._note(run.lease, phase=Phase.RENDERING)
 
-    def _say_rendering(self, lease: Lease) -> None:
-        try:
-            if self._store.note(lease.hold, phase=Phase.RENDERING):
-                lease.cancel.set()
-        except FleetUnreachable as exc:
-            _log.warning("job %s: not written as rendering: %s", lease.hold.job_id, exc)
-
-    def _look(self, watch: Watch, look: Look) -> HistoryEntry | None:
+    def _look(self, run: _Run, look: Look) -> HistoryEntry | None:
         """Ask the node itself, when the socket says so or it is time to."""
         if look.ended or look.is_due("history", _POLL_EVERY_S):
-            entry = self._entry(watch.prompt_id, patience_s=_ENTRY_LAGS_S if look.ended else 0)
+            entry = run.prompt.entry(patience_s=_ENTRY_LAGS_S if look.ended else 0)
             if entry:
                 return entry
             look.ended = False
-            self._check_executes(watch.prompt_id)
+            run.prompt.check_executes()
         # A new connection may mean a new ComfyUI, which knows nothing of our prompt.
         reconnected = self._events.connected and look.is_new_connection(self._events.client_id)
         if reconnected or look.is_due("queue", min(_FIND_EVERY_S, self._stall_s / 2)):
-            self._check_alive(watch, look)
+            self._check_alive(run, look)
         return None
 
-    def _entry(self, prompt_id: str, *, patience_s: float) -> HistoryEntry | None:
-        """Return the prompt's history entry; after the socket's word it may be late."""
-        deadline = time.monotonic() + patience_s
-        while True:
-            entry = self._comfyui.history(prompt_id)
-            if entry or time.monotonic() > deadline:
-                return entry
-            time.sleep(0.02)
-
-    def _check_known(self, prompt_id: str) -> PromptPlace:
-        place = self._comfyui.find_prompt(prompt_id)
-        if place is PromptPlace.UNKNOWN:
-            raise PromptLost(self._node, f"prompt {prompt_id} is gone; did ComfyUI restart?")
-        return place
-
-    def _check_executes(self, prompt_id: str) -> None:
-        """Give up at once if the node's companion says that it executes nothing any more."""
-        try:
-            self._comfyui.companion.check_executes()
-        except PromptStalled:
-            # The prompt may have ended before the executing thread did.
-            if self._comfyui.find_prompt(prompt_id) is not PromptPlace.FINISHED:
-                raise
-
-    def _check_alive(self, watch: Watch, look: Look) -> None:
+    def _check_alive(self, run: _Run, look: Look) -> None:
         """Make sure that the node still has the prompt and gets on with it."""
-        place = self._check_known(watch.prompt_id)
-        if place is PromptPlace.QUEUED:
+        if run.prompt.place() is PromptPlace.QUEUED:
             # Behind others' prompts it waits as long as it takes; they are never interrupted.
             if look.is_still_idle(is_idle=not self._comfyui.is_busy()):
                 raise PromptStalled(self._node, "it takes prompts, but executes none")
             return
-        silent_s = time.monotonic() - (watch.last_heard or look.began)
+        silent_s = time.monotonic() - (run.watch.last_heard or look.began)
         # What was posted under another connection's id is never heard: judge it less quickly.
         patience_s = self._stall_s if look.hears(self._events) else 3 * self._stall_s
         if silent_s > patience_s:
             raise PromptStalled(self._node, f"no progress for {silent_s:.0f} s")
 
-    def _enter(self, phase: Phase, lease: Lease) -> None:
-        lease.check()
-        if self._patience.until_recorded(lambda: self._store.note(lease.hold, phase=phase), lease):
-            raise JobCancelled
+    def _note_progress(self, run: _Run, look: Look) -> None:
+        progress = run.watch.progress
+        if look.is_new_progress(progress):
+            run.slot.comes_to((progress.percent or 0) / 100)
+            self._note(run.lease, progress=progress)
 
-    def _note(self, lease: Lease, progress: Progress, look: Look, slot: Slot) -> None:
-        if not look.is_new_progress(progress):
-            return
-        slot.comes_to((progress.percent or 0) / 100)
+    def _note(
+        self, lease: Lease, *, phase: Phase | None = None, progress: Progress | None = None
+    ) -> None:
         try:
-            if self._store.note(lease.hold, progress=progress):
+            if self._store.note(lease.hold, phase=phase, progress=progress):
                 lease.cancel.set()
         except FleetUnreachable as exc:
-            # Progress is worth nothing against the render; the lease decides about that.
-            _log.warning("job %s: progress not written: %s", lease.hold.job_id, exc)
+            # A note is worth nothing against the render; the lease decides about that.
+            _log.warning("job %s: not written: %s", lease.hold.job_id, exc)
 
     def _was_overtaken(self, job: Job) -> bool:
         try:
@@ -287,13 +237,6 @@ class Render:
         except FleetError:
             return False
         return now.done or now.attempt != job.attempt
-
-    def _cancel(self, prompt_id: str) -> None:
-        """Leave no prompt behind that nobody waits for."""
-        try:
-            self._comfyui.cancel(prompt_id)
-        except NodeError as exc:
-            _log.warning("node %s: prompt %s not cancelled: %s", self._node, prompt_id, exc)
 
 
 def _successful(entry: HistoryEntry, *, node: str) -> HistoryEntry:

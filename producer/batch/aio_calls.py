@@ -22,10 +22,7 @@ _AT_ONCE: Final = 500
 class AsyncBatchCalls:
     """The calls of `BatchCalls`; what takes long waits on the event loop, or runs in a thread."""
 
-    @property
-    def _calls(self) -> BatchCalls:
-        """The same calls for threads."""
-        raise NotImplementedError
+    _calls: BatchCalls  #: The same calls for threads.
 
     async def submit_many(self, graph: GraphLike, rows: Iterable[RowLike], **options: Any) -> Batch:
         """Hand in many jobs that share a graph; *rows* are read in a thread; as of `Producer`."""

@@ -6,6 +6,8 @@ import os
 import signal
 from datetime import timedelta
 
+import pytest
+
 from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.connection import connect
@@ -30,11 +32,14 @@ def test_a_lost_message_is_sent_again(fleet, stack):
     assert done.attempt == 1
 
 
-def test_a_killed_worker_comes_back_to_its_render(fleet, stack):
+@pytest.mark.parametrize("lost", ["nothing", "at:preparing"])
+def test_a_killed_worker_comes_back_to_its_render(fleet, stack, lost):
     node = stack.nodes[0]
     job = fleet.submit(sleeping(5), pin=node.name)
     wait_until(lambda: runs_of(stack, job), description="it renders")
     os.kill(stack.pid(f"worker-{node.name}"), signal.SIGKILL)
+    with connect(fleet.settings) as redis:
+        redis.hdel(keys.job(job.id), lost)  # since when it runs is not what tells that it does
     done = fleet.wait(job.id, timeout=PATIENCE)
     assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 1)
     assert len(runs_of(stack, job)) == 1

@@ -54,8 +54,8 @@ OF_WORKER: Final = (
         "I10",
         (
             "worker/render.py",
-            "return self._watched(job, graph, lease, slot, posted_s=ran_for.total_seconds())",
-            "return self._watched(job, graph, lease, slot, posted_s=0.0)",
+            "return self._watched(job, graph, lease, slot, ran_before_s=ran_for.total_seconds())",
+            "return self._watched(job, graph, lease, slot, ran_before_s=None)",
         ),
     ),
     mutant(

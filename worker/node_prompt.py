@@ -1,0 +1,115 @@
+"""One prompt at one node: posted, found again, asked after, cancelled."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Final
+
+from producer.contract.errors import (
+    NodeError,
+    NodeFault,
+    NodeTimeout,
+    NodeUnreachable,
+    PromptLost,
+    PromptStalled,
+)
+from producer.contract.graphs import Graph
+from producer.contract.ids import JobId
+from worker.comfyui.client import ComfyUI, PromptPlace
+from worker.comfyui.history import HistoryEntry
+
+_log = logging.getLogger(__name__)
+
+#: How long a prompt whose post got no answer may take to turn up, s.
+_TURNS_UP_S: Final = 5.0
+#: How often it is looked for until then, s.
+_LOOK_EVERY_S: Final = 0.5
+
+
+class NodePrompt:
+    """What a render asks its node about its prompt.
+
+    Every method raises NodeUnreachable or NodeTimeout, unless it says otherwise, when the node
+    does not answer.
+    """
+
+    def __init__(self, comfyui: ComfyUI, prompt_id: str, *, node: str) -> None:
+        self.id = prompt_id
+        self._comfyui = comfyui
+        self._node = node
+
+    def post(self, graph: Graph, *, client_id: str, job_id: JobId) -> None:
+        """Queue the prompt; the connection *client_id* will hear of it.
+
+        Raises:
+            PromptRejected: the node will not have it.
+            NodeError: it was not queued.
+        """
+        # Who looks at the node's queue, or into a picture, finds the job again.
+        extra_data: dict[str, Any] = {"job_id": job_id}
+        try:
+            self._comfyui.queue_prompt(
+                dict(graph), prompt_id=self.id, client_id=client_id, extra_data=extra_data
+            )
+        except (NodeUnreachable, NodeTimeout, NodeFault):
+            # Without an answer it may be queued all the same; only the node knows.
+            if not self._turns_up():
+                raise
+
+    def place(self) -> PromptPlace:
+        """Return where the node has it.
+
+        Raises:
+            PromptLost: nowhere.
+        """
+        place = self._comfyui.find_prompt(self.id)
+        if place is PromptPlace.UNKNOWN:
+            raise PromptLost(self._node, f"prompt {self.id} is gone; did ComfyUI restart?")
+        return place
+
+    def entry(self, *, patience_s: float) -> HistoryEntry | None:
+        """Return its history entry, for which to wait so long, or None."""
+        deadline = time.monotonic() + patience_s
+        while True:
+            entry = self._comfyui.history(self.id)
+            if entry or time.monotonic() > deadline:
+                return entry
+            time.sleep(0.02)
+
+    def check_executes(self) -> None:
+        """Give up at once if the node's companion says that it executes nothing any more.
+
+        Raises:
+            PromptStalled: it says so, and the prompt has not ended.
+        """
+        try:
+            self._comfyui.companion.check_executes()
+        except PromptStalled:
+            # The prompt may have ended before the executing thread did.
+            if self._comfyui.find_prompt(self.id) is not PromptPlace.FINISHED:
+                raise
+
+    def withdraw(self) -> bool:
+        """Take it out of the node's queue; tell whether it had not begun."""
+        return self._comfyui.withdraw(self.id)
+
+    def cancel(self) -> None:
+        """Leave nothing behind that nobody waits for; raise nothing if that fails."""
+        try:
+            self._comfyui.cancel(self.id)
+        except NodeError as exc:
+            _log.warning("node %s: prompt %s not cancelled: %s", self._node, self.id, exc)
+
+    def _turns_up(self) -> bool:
+        """Tell whether a prompt got through; validation may take the node a moment."""
+        deadline = time.monotonic() + _TURNS_UP_S
+        while True:
+            try:
+                if self._comfyui.find_prompt(self.id) is not PromptPlace.UNKNOWN:
+                    return True
+            except NodeError:
+                pass
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LOOK_EVERY_S)
