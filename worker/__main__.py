@@ -15,7 +15,8 @@ from producer.contract.errors import (
     StorageError,
 )
 from producer.contract.settings import InvalidSettings, check_name, load_settings
-from worker.service import NAME_TAKEN, Options
+from worker.assembly import Options
+from worker.service import NAME_TAKEN
 
 _UNREACHABLE: Final = 3
 _USAGE: Final = 2

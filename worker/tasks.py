@@ -17,8 +17,9 @@ from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK, node_queue
 from producer.contract.settings import Settings
 from producer.dispatch import broker_url
+from worker.assembly import Hooks, Options
 from worker.lookahead import GATE
-from worker.service import NAME_TAKEN, NodeWorker, Options
+from worker.service import NAME_TAKEN, NodeWorker
 from worker.waker import Waker
 
 _log = logging.getLogger(__name__)
@@ -40,9 +41,11 @@ class CeleryWorker:
         self.node = NodeWorker(
             options,
             settings,
-            queues=lambda: self._wanted,
-            on_queue=self._consume_from,
-            on_displaced=self._leave,
+            Hooks(
+                queues=lambda: self._wanted,
+                on_queue=self._consume_from,
+                on_taken_over=self._leave,
+            ),
         )
 
     def serve(self) -> int:
