@@ -142,7 +142,7 @@ def _fed(
     while not until(_starts(stack)):
         assert time.monotonic() - began < 4 * BOUND_S, "passed over for ever"
         sent += [_submit(fleet, model) for model in MODELS[:2]]
-        time.sleep(0.9 * STEPS * STEP_S)
+        time.sleep(0.9 * STEPS * STEP_S)  # the rate at which they come
     return sent
 
 

@@ -74,7 +74,7 @@ def _round(fleet: Producer, stack: LocalStack) -> tuple[float, int]:
         jobs = [_submit(fleet, graph, LONG_S)]
         jobs += [_submit(fleet, graph, SHORT_S) for _ in range(BURST)]
         for _ in range(TRICKLE):
-            time.sleep(0.6)
+            time.sleep(0.6)  # the rate at which they come
             jobs.append(_submit(fleet, graph, SHORT_S))
         for job in jobs:
             fleet.wait(job, timeout=timedelta(seconds=60))

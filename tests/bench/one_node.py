@@ -8,8 +8,8 @@ import random
 import statistics
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -25,7 +25,7 @@ from infra.nodes import Node, probe_worker, worker_service
 from infra.stack import LocalStack, Options
 from infra.supervisor import Supervisor
 from producer.client import Producer
-from producer.contract.jobs import Job
+from tests.bench.history_tail import HistoryTail
 from tests.bench.latency import delayed
 from tests.bench.plain_loop import render_one_by_one
 from tests.graphs import journal
@@ -43,13 +43,13 @@ class Drained:
 
     Args:
         rate: jobs a second, from the first one's start to the last one's end.
-        busy: which part of that time one of them was executed; None if nobody can tell.
-        gap_ms: median time between the end of one and the start of the next; likewise.
+        busy: which part of that time one of them was executed.
+        gap_ms: median time between the end of one and the start of the next.
     """
 
     rate: float
-    busy: float | None
-    gap_ms: float | None
+    busy: float
+    gap_ms: float
 
 
 @contextmanager
@@ -57,17 +57,21 @@ def one_node(folder: Path, *, comfyui: str | None) -> Iterator[OneNode]:
     """Yield a node: the real one at the address *comfyui*, or a stand-in."""
     urls = (comfyui,) if comfyui else ()
     options = Options(state_dir=folder / "fleet", standin_nodes=1, comfyui_urls=urls, workers=False)
-    with LocalStack(options) as stack, Producer.from_env(**stack.settings) as fleet:
-        yield OneNode(stack, fleet, folder, is_standin=not comfyui)
+    with (
+        LocalStack(options) as stack,
+        Producer.from_env(**stack.settings) as fleet,
+        HistoryTail(comfyui) if comfyui else nullcontext() as tail,
+    ):
+        yield OneNode(stack, fleet, folder, tail=tail)
 
 
 class OneNode:
     """One node, its store, and the ways of giving it work."""
 
     def __init__(
-        self, stack: LocalStack, fleet: Producer, folder: Path, *, is_standin: bool
+        self, stack: LocalStack, fleet: Producer, folder: Path, *, tail: HistoryTail | None
     ) -> None:
-        self._is_standin = is_standin
+        self._tail = tail  # a stand-in keeps a journal instead
         self._stack = stack
         self._fleet = fleet
         self._folder = folder
@@ -131,7 +135,7 @@ class OneNode:
         ]
         ended = [self._fleet.wait(job.id, timeout=timedelta(minutes=5)) for job in made]
         assert all(job.status == "succeeded" for job in ended), ended
-        return self._read_fleet(ended[WARM_UP:])
+        return self._read({str(job.prompt_id) for job in ended[WARM_UP:]})
 
     def drain_own_queue(self, seconds: float, jobs: int) -> Drained:
         """Fill the node's own queue with so many, and let it drain."""
@@ -154,15 +158,8 @@ class OneNode:
         prompts = render_one_by_one(graphs, *far, self._stack.settings)
         return self._read(set(prompts[1:]))
 
-    def _read_fleet(self, jobs: Sequence[Job]) -> Drained:
-        if self._is_standin:
-            return self._read({str(job.prompt_id) for job in jobs})
-        # A worker has the node forget what it delivered; storing goes as fast as rendering.
-        ends = sorted(job.ended_at.timestamp() for job in jobs)
-        return Drained(rate=(len(ends) - 1) / (ends[-1] - ends[0]), busy=None, gap_ms=None)
-
     def _read(self, prompts: set[str]) -> Drained:
-        spans = sorted(self._journal(prompts) if self._is_standin else self._history(prompts))
+        spans = sorted(self._tail.spans(prompts) if self._tail else self._journal(prompts))
         assert len(spans) == len(prompts)
         took_s = (spans[-1][1] - spans[0][0]) / 1000
         gaps = [after[0] - before[1] for before, after in pairwise(spans)]
@@ -178,20 +175,6 @@ class OneNode:
             for note in journal(self.node)
             if note["prompt_id"] in prompts
         ]
-
-    def _history(self, prompts: set[str]) -> list[tuple[int, int]]:
-        """Read what ComfyUI says of each prompt (0.3.64 to 0.33, `/history`)."""
-        spans = []
-        for prompt_id in prompts:
-            answer = requests.get(f"{self.node.url}/history/{prompt_id}", timeout=10).json()
-            messages = dict(answer[prompt_id]["status"]["messages"])
-            spans.append(
-                (
-                    messages["execution_start"]["timestamp"],
-                    messages["execution_success"]["timestamp"],
-                )
-            )
-        return spans
 
 
 def _remaining(session: requests.Session, url: str) -> int:
