@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from producer.cli.batch_portrait import result_lines, state_of, tell_batch
+from producer.cli.batch_portrait import state_of, tell_batch, tell_result
 from producer.cli.batch_progress import counting, watching
 from producer.cli.jobs import JsonOption
-from producer.cli.output import Exit, answering, hint, print_json, print_line
+from producer.cli.output import Exit, answering, hint, print_json, print_line, print_row
 from producer.cli.row_files import RowFile, open_rows
 from producer.cli.submit import as_duration, as_inputs, as_pairs, read_graph
 from producer.client import Producer
@@ -133,7 +133,7 @@ def list_batches(
                 print_json(batch)
             else:
                 done = f"{batch.counts.ended}/{batch.rows - batch.skipped}"
-                print_line(f"{batch.id}\t{state_of(batch)}\t{done}\t{batch.name}".rstrip())
+                print_row(batch.id, state_of(batch), done, batch.name)
 
 
 @app.command()
@@ -185,8 +185,7 @@ def results(
             if as_json:
                 print_json({"row": row, **found.model_dump(mode="json", exclude_none=True)})
             else:
-                for line in result_lines(row, found):
-                    print_line(line)
+                tell_result(row, found)
 
 
 def _teller(file: RowFile, *, as_json: bool) -> Callable[[BadRow], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from producer.cli.output import OUT, print_json
+from producer.cli.output import OUT, print_json, print_row
 from producer.contract.batches import Batch
 from producer.contract.jobs import Job
 
@@ -39,9 +39,9 @@ def state_of(batch: Batch) -> str:
     return f"{batch.state}, held" if batch.held and not batch.done else str(batch.state)
 
 
-def result_lines(row: int, job: Job) -> list[str]:
-    """Return a line of data for each artifact, or one that says why there is none."""
-    about = f"{row}\t{job.id}\t{job.status}"
-    if not job.artifacts:
-        return [f"{about}\t{job.error.message if job.error else job.cause or ''}".rstrip()]
-    return [f"{about}\t{artifact.url or artifact.key}" for artifact in job.artifacts]
+def tell_result(row: int, job: Job) -> None:
+    """Print a line for each artifact, or one that says why there is none."""
+    why = job.error.message if job.error else job.cause or ""
+    made = [artifact.url or artifact.key for artifact in job.artifacts]
+    for what in made or [why]:
+        print_row(row, job.id, job.status, what)

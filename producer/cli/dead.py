@@ -18,6 +18,7 @@ from producer.cli.output import (
     hint,
     print_json,
     print_line,
+    print_row,
 )
 from producer.client import Producer
 from producer.contract.errors import FleetError, InvalidJob
@@ -58,7 +59,7 @@ def list_dead(
             if as_json:
                 print_json(letter)
             else:
-                print_line(_line(letter))
+                print_row(*_cells(letter))
         if not as_json:
             hint(_summary(causes, shown=len(letters)))
 
@@ -148,13 +149,11 @@ def _make_again(jobs: Iterable[str], make: Callable[[str], Job], *, as_json: boo
         raise typer.Exit(status)
 
 
-def _line(letter: DeadLetter) -> str:
+def _cells(letter: DeadLetter) -> tuple[str, ...]:
     error = letter.job.error if letter.job else None
     ended = letter.ended_at.isoformat(timespec="seconds")
     node = (error.node if error else None) or "-"
-    return (
-        f"{letter.id}\t{ended}\t{letter.cause}\t{node}\t{error.message if error else ''}".rstrip()
-    )
+    return letter.id, ended, letter.cause, node, error.message if error else ""
 
 
 def _summary(causes: Counter[str], *, shown: int) -> str:

@@ -116,6 +116,11 @@ def print_line(text: str) -> None:
     sys.stdout.flush()
 
 
+def print_row(*cells: object) -> None:
+    """Print a line of cells with tabs between them; whatever a cell says, it stays one cell."""
+    print_line("\t".join(" ".join(str(cell).split()) for cell in cells).rstrip())
+
+
 def hint(text: str) -> None:
     """Say something that is no data."""
     ERR.print(f"[dim]{_plain(text)}[/]")

@@ -19,7 +19,7 @@ def submit_short(fleet, *, seconds=0.4, nonce, **options):
 
 def test_while_work_waits_the_next_prompt_lies_ready(fleet, stack):
     node = stack.nodes[0]
-    jobs = [submit_short(fleet, nonce=number, pin=node.name) for number in range(6)]
+    jobs = [submit_short(fleet, seconds=1, nonce=number, pin=node.name) for number in range(6)]
     ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
     assert [job.status for job in ended] == [JobStatus.SUCCEEDED] * 6
     # Nobody knew how long the first one would take; after it each lies ready when its turn comes.
