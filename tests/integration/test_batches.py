@@ -1,120 +1,37 @@
-"""Batches from the producer's side, fed by hand: what is accepted, in which order it is served."""
+"""Batches from the producer's side: what is accepted, and what becomes of it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections import Counter
 from datetime import timedelta
 
 import pytest
-import redis
 
 from producer.aio import AsyncProducer
-from producer.batch.feeder import FOOTHOLD, WINDOW, Feeder
+from producer.batch.feeder import WINDOW
 from producer.batch.row_checks import Row
 from producer.client import Producer
 from producer.contract.batches import BatchState
 from producer.contract.errors import (
     BacklogFull,
     BatchNotFound,
-    FleetUnreachable,
     InvalidBatch,
     InvalidJob,
     InvalidRows,
     KeyReused,
     WaitTimeout,
 )
-from producer.contract.ids import new_batch_id, row_id, row_of
+from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
 from producer.contract.settings import Settings
-from producer.dispatch import Dispatch, Message
 from producer.store import keys
-from producer.store.batch_feeds import BatchFeeds
-from tests import servers
 from tests.graphs import sleeping
-
-GRAPH = sleeping(nonce=1)
-QUEUE = "comfyfleet.pool.default.any"
+from tests.integration.batch_feeding import GRAPH, feed, seeds
 
 
 @pytest.fixture
 def fleet(led):
     return led.fleet
-
-
-def seeds(count, first=1):
-    return ({"2.nonce": seed} for seed in range(first, first + count))
-
-
-def feed(fleet):
-    """Do what upkeep does for batches in one sweep."""
-
-    def wake(rows):
-        fleet._dispatch.send_all(Message(r.id, 1, r.queue, r.tier.priority) for r in rows)
-
-    feeds = BatchFeeds(fleet._redis, keep_ended=timedelta(days=7), lease=timedelta(seconds=15))
-    Feeder(feeds, wake=wake, resend=fleet._wake_all).feed()
-
-
-def messages(led, priority=6):
-    """Return the jobs whose messages lie on the broker, the next one first."""
-    found = led.redis.lrange(keys.message_list(QUEUE, priority), 0, -1)
-    ids = [json.loads(message)["headers"]["id"] for message in found]
-    return [keys.job_of_message(task_id) for task_id in reversed(ids)]
-
-
-def take(led, count):
-    """Let nodes take so many messages, and succeed."""
-    for job_id in messages(led)[:count]:
-        led.redis.rpop(keys.message_list(QUEUE, 6))
-        led.store.cancel(job_id)
-
-
-def test_rows_reach_the_queue_in_a_window_and_in_order(led, fleet):
-    batch = fleet.submit_many(GRAPH, seeds(450), metadata={"night": "0412"})
-    assert (batch.state, batch.counts.waiting) == (BatchState.SEALED, 450)
-    feed(fleet)
-    feed(fleet)
-    assert messages(led) == [row_id(batch.id, row) for row in range(1, WINDOW + 1)]
-    take(led, 30)
-    feed(fleet)
-    counts = fleet.batch(batch.id).counts
-    assert (counts.waiting, counts.queued, counts.cancelled) == (220, WINDOW, 30)
-    first, unfed = (fleet.get(row_id(batch.id, row)) for row in (200, 449))
-    assert (first.params, unfed.params) == ({"2.nonce": 200}, {"2.nonce": 449})
-    assert {first.metadata["night"], unfed.metadata["night"]} == {"0412"}
-    assert (unfed.status, unfed.waiting_for, unfed.batch) == ("queued", "its_turn", batch.id)
-    assert (first.created_at, first.start_deadline) == (unfed.created_at, unfed.start_deadline)
-
-
-def test_batches_take_turns_and_a_late_one_gets_a_foothold(led, fleet):
-    large = fleet.submit_many(GRAPH, seeds(2_000))
-    feed(fleet)
-    small = fleet.submit_many(GRAPH, seeds(30))
-    feed(fleet)
-    assert fleet.batch(small.id).counts.queued == FOOTHOLD
-    take(led, WINDOW + FOOTHOLD)
-    feed(fleet)
-    shares = Counter(row_of(job)[0] for job in messages(led)[:40])
-    assert shares[large.id] == shares[small.id] == 20
-
-
-def test_a_batch_has_a_foothold_beside_a_crowd_of_single_jobs(led, fleet):
-    for _ in range(WINDOW + 1):
-        led.redis.zadd(keys.queued(QUEUE, 6), {f"crowd-{_}": 1})
-    batch = fleet.submit_many(GRAPH, seeds(30))
-    feed(fleet)
-    assert fleet.batch(batch.id).counts.queued == FOOTHOLD
-
-
-def test_one_bad_record_does_not_stop_other_batches(led, fleet, caplog):
-    broken, newer, good = (fleet.submit_many(GRAPH, seeds(3)).id for _ in range(3))
-    led.redis.hset(keys.batch(broken), "spec", "{")
-    led.redis.hset(keys.batch(newer), "v", 99)
-    feed(fleet)
-    assert messages(led) == [row_id(good, row) for row in (1, 2, 3)]
-    assert f"batch {broken} cannot be fed" in caplog.text
 
 
 def test_bad_rows_are_named_and_none_is_accepted(fleet):
@@ -247,23 +164,6 @@ def test_a_full_backlog_says_how_many_wait(led, redis_server):
         led.fleet.submit(GRAPH)  # another process may have another limit
 
 
-def test_a_held_batch_waits_and_a_released_one_goes_on(led, fleet):
-    batch = fleet.submit_many(GRAPH, seeds(300))
-    feed(fleet)
-    running = led.running(fleet.get(row_id(batch.id, 1)))
-    assert fleet.hold_batch(batch.id).counts.held == WINDOW - 1
-    led.redis.delete(keys.message_list(QUEUE, 6))  # workers drop them: nothing is to be claimed
-    feed(fleet)
-    held = fleet.batch(batch.id)
-    assert (held.held, held.counts.running, held.counts.waiting) == (True, 1, 100)
-    assert {fleet.get(row_id(batch.id, row)).status for row in (2, 300)} == {JobStatus.HELD}
-    assert fleet.get(running.id).status is JobStatus.RUNNING
-    assert fleet.release_batch(batch.id).counts.queued == WINDOW - 1
-    feed(fleet)
-    assert len(messages(led)) == WINDOW
-    assert fleet.batch(batch.id).counts.waiting == 99
-
-
 def test_a_cancelled_batch_ends_at_once(led, fleet):
     batch = fleet.submit_many(GRAPH, seeds(300))
     feed(fleet)
@@ -332,31 +232,6 @@ def test_a_single_job_is_held_and_released(led, fleet):
     assert fleet.release(job.id).status is JobStatus.QUEUED
     with pytest.raises(InvalidJob, match="is running; only one that waits can be held"):
         fleet.hold(led.running(fleet.get(job.id)).id)
-
-
-def test_messages_for_many_that_a_full_broker_does_not_take_are_our_error(services, tmp_path):
-    server = servers.start_redis(services, tmp_path / "full")
-    dispatch = Dispatch(Settings(redis_url=server.url))
-    some = [Message(row_id(new_batch_id(), row), 1, QUEUE, 6) for row in (1, 2)]
-    dispatch.send_all(some)
-    with redis.Redis.from_url(server.url) as client:
-        client.config_set("maxmemory", 1)
-        with pytest.raises(FleetUnreachable, match="did not take a message"):
-            dispatch.send_all(some)
-        client.config_set("maxmemory", 0)
-    dispatch.send_all(some)
-
-
-def test_a_row_that_was_cancelled_after_the_look_is_not_fed(led, fleet):
-    batch = fleet.submit_many(GRAPH, seeds(3)).id
-    feeds = BatchFeeds(fleet._redis, keep_ended=timedelta(days=7), lease=timedelta(seconds=15))
-    [record] = feeds.in_turn()
-    rows = feeds.next_rows(record)
-    fleet.cancel(row_id(batch, 1))
-    led.redis.delete(keys.job(row_id(batch, 1)))  # as if it had expired since
-    assert feeds.feed(record, rows) == []
-    feed(fleet)
-    assert messages(led) == [row_id(batch, 2), row_id(batch, 3)]
 
 
 def test_the_same_for_asyncio(led):

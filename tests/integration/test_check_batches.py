@@ -8,8 +8,8 @@ from producer.checking.findings import Kind
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
 from producer.store import keys
+from tests.integration.batch_feeding import GRAPH, feed, seeds
 from tests.integration.checks import assert_found_and_mended, check
-from tests.integration.test_batches import GRAPH, feed, seeds
 
 
 @pytest.fixture

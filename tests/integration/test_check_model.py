@@ -18,14 +18,10 @@ from producer.contract.submissions import Submission
 from producer.store import keys
 from producer.store.audit import Audit
 from producer.store.retries import Retries
-from tests.integration.test_job_store_model import (
-    LEASE_MS,
-    START_WITHIN_MS,
-    JobStoreMachine,
-    Known,
-)
+from tests.integration.default_queue import ANY
+from tests.integration.models.known_jobs import LEASE_MS, Known
+from tests.integration.test_job_store_model import START_WITHIN_MS, JobStoreMachine
 
-ANY = "comfyfleet.pool.default.any"
 INDEXES = [keys.LEASES, keys.DELAYED, keys.DEAD, *(keys.queued(ANY, t.priority) for t in Tier)]
 OVERDUE_MS = 32_000  # two leases and two sweeps
 

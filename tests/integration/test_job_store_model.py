@@ -2,77 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import Bundle, rule, run_state_machine_as_test
 
 from producer.contract.errors import KeyReused, LeaseLost
 from producer.contract.ids import new_job_id, prompt_id
-from producer.contract.jobs import JobError, JobStatus, sources_of
+from producer.contract.jobs import JobError, JobStatus
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
-from producer.store import keys
 from producer.store.attempts import Commit, Hold
-from producer.store.job_store import Cancelled, JobStore
-from producer.store.node_store import NodeStore
-from producer.store.scripts import Scripts
-from producer.store.sweeps import Sweeps
+from producer.store.job_store import Cancelled
+from tests.integration.models.known_jobs import LEASE_MS, Known, KnownJobs
 
-LEASE_MS = 15_000
 START_WITHIN_MS = 120_000
-CLOCK = "test:clock"
 FAULT = JobError(cause="node_fault", message="the node went away", node="gpu-01")
 
 
-@dataclass
-class Known:
-    """What the model knows of a job."""
-
-    tier: Tier
-    batch: str | None
-    start_by: int
-    status: JobStatus = JobStatus.QUEUED
-    attempt: int = 1
-    worker: str | None = None
-    lease_until: int | None = None
-    retry_at: int | None = None
-    started: bool = False
-    cancel: bool = False
-    charged: int = 0
-    free: int = 0
-    dead: bool = False
-    stories: list[int] = field(default_factory=list)
-    since: int = 0
-
-
-class JobStoreMachine(RuleBasedStateMachine):
+class JobStoreMachine(KnownJobs):
     jobs = Bundle("jobs")
-    redis = None
-
-    @initialize()
-    def start(self):
-        self.redis.flushdb()
-        self.now = 4_000_000_000_000  # ahead of the real clock: nothing expires meanwhile
-        scripts = Scripts(self.redis, clock_lua=f"return tonumber(redis.call('GET', '{CLOCK}'))")
-        keep = timedelta(days=7)
-        self.store = JobStore(self.redis, keep_ended=keep, scripts=scripts)
-        self.sweeps = Sweeps(self.redis, keep_ended=keep, scripts=scripts)
-        self.nodes = NodeStore(self.redis, lease=timedelta(milliseconds=LEASE_MS), scripts=scripts)
-        self.known: dict[str, Known] = {}
-        self.made_by_key: dict[str, tuple[str, int]] = {}
-        self._set_clock()
 
     @rule(
         target=jobs,
@@ -279,73 +230,6 @@ class JobStoreMachine(RuleBasedStateMachine):
             if theirs:
                 known.worker, known.lease_until = worker, self.now + LEASE_MS
         assert not taken
-
-    @rule(seconds=st.integers(1, 60))
-    def time_passes(self, seconds):
-        self.now += seconds * 1000
-        self._set_clock()
-
-    @invariant()
-    def records_agree(self):
-        for job, known in getattr(self, "known", {}).items():
-            found = self.store.get(job)
-            assert found.status is known.status
-            assert found.attempt == known.attempt
-            assert (found.charged_attempts, found.free_attempts) == (known.charged, known.free)
-            assert [attempt.number for attempt in found.attempts] == known.stories
-            assert found.done == (not any(known.status in sources_of(to) for to in JobStatus))
-            assert self.redis.pttl(keys.job(job)) > 0
-
-    @invariant()
-    def indexes_agree(self):
-        known = getattr(self, "known", {})
-        leases = {job: k.lease_until for job, k in known.items() if k.lease_until is not None}
-        assert {
-            j: int(at) for j, at in self.redis.zrange(keys.LEASES, 0, -1, withscores=True)
-        } == leases
-        assert set(self.redis.zrange(keys.DEAD, 0, -1)) == {j for j, k in known.items() if k.dead}
-        for tier in Tier:
-            waiting = {
-                job
-                for job, k in known.items()
-                if k.tier is tier and k.status is JobStatus.QUEUED and k.retry_at is None
-            }
-            index = keys.queued("comfyfleet.pool.default.any", tier.priority)
-            assert set(self.redis.zrange(index, 0, -1)) == waiting
-
-    @invariant()
-    def batch_counts_agree(self):
-        jobs = [known for known in getattr(self, "known", {}).values() if known.batch == "b1"]
-        counts = {k: int(v) for k, v in self.redis.hgetall(f"{keys.BATCH}b1").items() if int(v)}
-        assert counts == Counter(known.status for known in jobs)
-
-    @invariant()
-    def events_are_numbered_without_a_gap(self):
-        numbers: dict[str, list[int]] = {}
-        for _, entry in self.redis.xrange(keys.EVENTS):
-            numbers.setdefault(entry["job"], []).append(int(entry["n"]))
-        assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
-
-    @invariant()
-    def only_five_keys_live_for_ever(self):
-        eternal = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD, CLOCK}
-        for key in self.redis.scan_iter():
-            assert key in eternal or self.redis.pttl(key) > 0, key
-
-    def _holds(self, hold):
-        known = self.known[hold.job_id]
-        return (
-            known.status is JobStatus.RUNNING
-            and known.attempt == hold.attempt
-            and known.worker == hold.worker
-        )
-
-    def _end(self, job, status):
-        known = self.known[job]
-        known.status, known.lease_until, known.retry_at = status, None, None
-
-    def _set_clock(self):
-        self.redis.set(CLOCK, self.now)
 
 
 def test_job_store_agrees_with_model(redis_client):

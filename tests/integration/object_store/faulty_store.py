@@ -1,0 +1,79 @@
+"""A store with faults: a relay before the real one, which answers in its place or loses answers."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+
+class FaultyStore(ThreadingHTTPServer):
+    """Passes requests on to the real store, with a fault.
+
+    Args:
+        lose: of the requests whose first line matches, the first answer is lost after it was given.
+        before: called with each request; may return a status to answer with in the store's place.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, upstream, *, lose=None, before=None):
+        super().__init__(("127.0.0.1", 0), Relay)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.upstream = urlsplit(upstream).netloc
+        self.before = before
+        self.lost = []
+        self._lose = lose
+
+    def loses(self, line):
+        return self._lose and not self.lost and re.search(self._lose, line)
+
+
+class Relay(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def relay(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.server.before and (status := self.server.before(self)):
+            self.answer(status, [], b"")
+            return
+        with closing(http.client.HTTPConnection(self.server.upstream, timeout=10)) as upstream:
+            passed_on = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
+            upstream.request(self.command, self.path, body, passed_on)
+            given = upstream.getresponse()
+            content = given.read()
+        if self.server.loses(f"{self.command} {self.path}"):
+            self.server.lost.append(given.status)
+            self.close_connection = True
+            return
+        self.answer(given.status, given.getheaders(), content)
+
+    def answer(self, status, headers, content):
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() != "transfer-encoding":
+                self.send_header(name, value)
+        if self.command != "HEAD" and "Content-Length" not in dict(headers):
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = relay  # noqa: N815 - the library's names
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def faulty_store(upstream, **fault):
+    with FaultyStore(upstream, **fault) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
