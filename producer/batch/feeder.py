@@ -33,8 +33,11 @@ FOOTHOLD: Final = 10
 #: Rows fed at a time: few where batches take turns; alone, as many as a script does in 3 ms.
 _IN_TURN: Final = 5
 _ALONE: Final = 50
-#: Rows a sweep: what has fallen due elsewhere should not wait long.
+#: And so much text, where rows carry whole pictures.
+_CHARACTERS: Final = 250_000
+#: Jobs a sweep, and rows with those that are left out: what is due elsewhere should not wait long.
 _A_SWEEP: Final = 500
+_PASSED_A_SWEEP: Final = 50_000
 
 
 @dataclass
@@ -84,31 +87,36 @@ class Feeder:
         room = {place: window - count for place, count in waiting.items()}
         fed: list[Submission] = []
         try:
-            queue = deque(turns)
-            while queue and len(fed) < _A_SWEEP:
+            queue, passed = deque(turns), 0
+            while queue and len(fed) < _A_SWEEP and passed < _PASSED_A_SWEEP:
                 turn = queue.popleft()
-                made: list[Submission] = []
                 with _stopping_no_other(turn.record):
-                    made = self._take_turn(turn, room, _IN_TURN if queue else _ALONE)
-                if made:
+                    rows, made = self._take_turn(turn, room, _IN_TURN if queue else _ALONE)
                     fed += made
-                    queue.append(turn)
+                    passed += rows
+                    if rows:
+                        queue.append(turn)
         finally:
             if fed:
                 self._wake(fed)
 
-    def _take_turn(self, turn: _Turn, room: dict[Place, int], share: int) -> list[Submission]:
-        """Feed up to *share* rows of one batch; return those that are jobs now."""
+    def _take_turn(
+        self, turn: _Turn, room: dict[Place, int], share: int
+    ) -> tuple[int, list[Submission]]:
+        """Feed up to *share* jobs of one batch; return how many rows that were, and the jobs."""
         rows = self._next_rows(turn, room, share)
-        ready = set(self._feeds.feed(turn.record, rows)) if rows else set()
-        made = [row for row in rows if row and row.id in ready]
+        ready = self._feeds.feed(turn.record, rows) if rows else None
+        if ready is None:
+            return 0, []
+        queued = set(ready)
+        made = [row for row in rows if row and row.id in queued]
         for row in made:
             room[_place(row)] -= 1
         turn.queued += len(made)
         turn.rows = turn.rows[len(rows) :]
         fields = {**turn.record.fields, "fed": str(turn.record.fed + len(rows))}
         turn.record = replace(turn.record, fields=fields)
-        return made
+        return len(rows), made
 
     def _next_rows(
         self, turn: _Turn, room: Mapping[Place, int], share: int
@@ -119,14 +127,22 @@ class Feeder:
         taken: list[Submission | None] = []
         left = dict(room)
         foothold = FOOTHOLD - turn.queued
+        characters = 0
         for row in turn.rows:
             if row is not None:
-                if len(taken) >= share or (left[_place(row)] <= 0 and foothold <= 0):
+                characters += _length(row)
+                is_full = len(taken) >= share or (taken and characters > _CHARACTERS)
+                if is_full or (left[_place(row)] <= 0 and foothold <= 0):
                     break
                 left[_place(row)] -= 1
                 foothold -= 1
             taken.append(row)
         return taken
+
+
+def _length(row: Submission) -> int:
+    """Return about how much text a row is."""
+    return sum(len(value) for value in row.params.values() if isinstance(value, str))
 
 
 def _place(row: Submission) -> Place:

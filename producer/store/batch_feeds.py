@@ -97,18 +97,18 @@ class BatchFeeds:
             for row, packed in enumerate(unpack(data)[index:], record.fed + 1)
         ]
 
-    def feed(self, record: BatchRecord, rows: Sequence[Submission | None]) -> list[JobId]:
+    def feed(self, record: BatchRecord, rows: Sequence[Submission | None]) -> list[JobId] | None:
         """Make records of the next *rows* of a batch; of none, when it is only due to expire.
 
         Nothing happens if another process was quicker, or somebody held or cancelled the batch.
 
         Returns:
-            The jobs that now wait and need a message.
+            The jobs that now wait and need a message; None if nothing happened.
         """
         fed = record.fed + len(rows)
         is_used_up = bool(rows) and (bucket_of(fed + 1)[1] == 0 or fed == record.received)
         submissions = [row for row in rows if row]
-        reply: Iterable[str] = self._scripts.run(
+        reply: Iterable[str] | None = self._scripts.run(
             "batch_feed",
             keys=[keys.batch(record.id), keys.rows(record.id)],
             args=[
@@ -118,7 +118,7 @@ class BatchFeeds:
                 *_records(submissions),
             ],
         )
-        return [JobId(job_id) for job_id in reply]
+        return None if reply is None else [JobId(job_id) for job_id in reply]
 
     def move_live(self, record: BatchRecord) -> list[JobId]:
         """Go on with what was asked for; see `BatchStore.move_live`."""

@@ -185,11 +185,13 @@ class BatchStore:
             if verb == "cancel":
                 self._jobs.cancel_all(page)
             elif verb == "hold":
-                self._jobs.hold(page)
+                self._jobs.hold(page, of=record.id)
             elif verb == "release":
-                released += self._jobs.release(page)
+                released += self._jobs.release(page, of=record.id)
         self._scripts.run(
-            "batch_moved", keys=[keys.batch(record.id)], args=[record.id, record.moving]
+            "batch_moved",
+            keys=[keys.batch(record.id)],
+            args=[record.id, record.moving, record.number("switches")],
         )
         return released
 

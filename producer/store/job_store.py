@@ -8,8 +8,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.batches import BUCKET_ROWS
 from producer.contract.errors import BacklogFull, JobNotFound, KeyReused
-from producer.contract.ids import JobId
+from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.submissions import Submission
 from producer.store import keys
@@ -22,8 +23,8 @@ from producer.store.unfed_rows import UnfedRows
 if TYPE_CHECKING:
     from redis import Redis
 
-#: A row may get its record, or lose a neighbour, while we look; so often it is looked for again.
-_LOOKS: Final = 5
+#: While we look for a row it may lose a neighbour, of which it has so many, or get its record.
+_LOOKS: Final = BUCKET_ROWS + 1
 
 
 class Cancelled(StrEnum):
@@ -129,6 +130,9 @@ class JobStore(AttemptStore):
             [outcome] = self.cancel_all([job_id])
             if outcome == "missing":
                 outcome = self._rows.cancel(job_id)
+            if outcome == "missing":
+                # Between the two looks it may have got a record.
+                [outcome] = self.cancel_all([job_id])
             if outcome in set(Cancelled):
                 return Cancelled(outcome)
             if outcome == "missing":
@@ -140,13 +144,21 @@ class JobStore(AttemptStore):
         reply = self._scripts.run("cancel", args=[self._keep_ms, *job_ids])
         return [str(outcome) for outcome, _ in reply]
 
-    def hold(self, job_ids: Sequence[JobId]) -> list[str]:
-        """Keep back jobs that wait; return the status of each now, empty where there is none."""
-        return list(self._scripts.run("hold", args=job_ids))
+    def hold(self, job_ids: Sequence[JobId], *, of: BatchId | None = None) -> list[str]:
+        """Keep back jobs that wait; return the status of each now, empty where there is none.
 
-    def release(self, job_ids: Sequence[JobId]) -> list[JobId]:
-        """Let held jobs wait for a node again; return those that were, which need a message."""
-        outcomes = self._scripts.run("release", args=job_ids)
+        Args:
+            of: the batch because of which they are held; nothing happens if it is not any more.
+        """
+        return list(self._scripts.run("hold", keys=_batch_key(of), args=job_ids))
+
+    def release(self, job_ids: Sequence[JobId], *, of: BatchId | None = None) -> list[JobId]:
+        """Let held jobs wait for a node again; return those that were, which need a message.
+
+        Args:
+            of: the batch because of which they are released; nothing happens if it is held again.
+        """
+        outcomes = self._scripts.run("release", keys=_batch_key(of), args=job_ids)
         return [
             job_id
             for job_id, outcome in zip(job_ids, outcomes, strict=True)
@@ -185,3 +197,7 @@ class JobStore(AttemptStore):
                 pipe.hgetall(keys.job(job_id))
             found = zip(job_ids, pipe.execute(), strict=True)
         return {job_id: job_of(job_id, record) for job_id, record in found if record}
+
+
+def _batch_key(batch: BatchId | None) -> list[str]:
+    return [keys.batch(batch)] if batch else []

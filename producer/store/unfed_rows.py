@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,7 +77,7 @@ class UnfedRows:
             "batch_row",
             keys=[keys.batch(batch), keys.rows(batch)],
             args=[
-                *(batch, job_id, row, record.number("edits"), number, without(data, index)),
+                *(batch, job_id, row, _digest(data), number, without(data, index)),
                 *(self._keep_ms, *flat(fields)),
             ],
         )
@@ -104,6 +105,10 @@ class UnfedRows:
 
     def _buckets(self, batch: BatchId, numbers: Sequence[int]) -> dict[int, bytes]:
         return read_buckets(self._redis, batch, numbers)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 def read_buckets(redis: Redis, batch: BatchId, numbers: Sequence[int]) -> dict[int, bytes]:

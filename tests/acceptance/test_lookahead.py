@@ -23,7 +23,8 @@ def test_while_work_waits_the_next_prompt_lies_ready(fleet, stack):
     ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
     assert [job.status for job in ended] == [JobStatus.SUCCEEDED] * 6
     # Nobody knew how long the first one would take; after it each lies ready when its turn comes.
-    assert sum(job.timings.ahead is not None for job in ended) >= 3
+    timings = [job.timings for job in ended]
+    assert sum(one.ahead is not None for one in timings) >= 3, timings
 
 
 def test_what_waits_behind_a_long_render_goes_to_an_idle_node(fleet):

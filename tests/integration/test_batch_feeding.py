@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_row_that_was_cancelled_after_the_look_is_not_fed(led):
     rows = feeds.next_rows(record)
     led.fleet.cancel(row_id(batch, 1))
     led.redis.delete(keys.job(row_id(batch, 1)))  # as if it had expired since
-    assert feeds.feed(record, rows) == []
+    assert feeds.feed(record, rows) is None
     feed(led.fleet)
     assert messages(led) == [row_id(batch, 2), row_id(batch, 3)]
 
@@ -108,3 +109,40 @@ def test_messages_for_many_that_a_full_broker_does_not_take_are_our_error(servic
             dispatch.send_all(some)
         client.config_set("maxmemory", 0)
     dispatch.send_all(some)
+
+
+def test_rows_that_are_left_out_are_passed_in_one_sweep(led):
+    rows = ({"2.nonce": seed if seed > 1_000 else "no number"} for seed in range(1, 1_011))
+    batch = led.fleet.submit_many(GRAPH, rows, skip_invalid=True)
+    feed(led.fleet)
+    assert messages(led) == [row_id(batch.id, row) for row in range(1_001, 1_011)]
+
+
+def test_a_batch_of_which_all_rows_are_left_out_is_looked_at_no_more(led):
+    batch = led.fleet.submit_many(GRAPH, [{"2.nonce": "no number"}], skip_invalid=True)
+    assert batch.done
+    assert led.redis.zscore(keys.FEEDING, batch.id) is None
+
+
+@pytest.mark.parametrize(("asked", "then"), [("hold", "release"), ("release", "hold")])
+def test_who_moves_jobs_too_late_moves_none(led, asked, then):
+    batch = led.fleet.submit_many(GRAPH, seeds(5)).id
+    feed(led.fleet)
+    store = led.fleet._batches
+    if asked == "release":
+        store.hold(batch)
+    led.store._scripts.run("batch_hold", keys=[keys.batch(batch)], args=[batch, asked])
+    late = store.record(batch)
+    getattr(store, then)(batch)
+    before = led.fleet.batch(batch).counts
+    assert store.move_live(late) == []
+    assert led.fleet.batch(batch).counts == before
+
+
+def test_many_at_once_cancel_rows_of_one_batch(led):
+    batch = led.fleet.submit_many(GRAPH, seeds(60)).id
+    rows = [row_id(batch, row) for row in range(1, 61)]
+    with ThreadPoolExecutor(12) as threads:
+        outcomes = list(threads.map(led.fleet.cancel, [*rows, *rows]))
+    assert Counter(outcomes) == {"cancelled": 60, "ended": 60}
+    assert led.fleet.batch(batch).done

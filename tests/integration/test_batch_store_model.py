@@ -149,7 +149,7 @@ class BatchMachine(KnownBatches, JobStoreMachine):
             for job in ready:
                 self.known[job] = Known(Tier.DEFAULT, batch, known.start_by, since=self.now)
             return multiple(*ready)
-        assert ready == []
+        assert ready is None
         return multiple()
 
     @rule(target=JobStoreMachine.jobs, batch=batches, rows=st.integers(1, IN_A_BUCKET))

@@ -8,20 +8,20 @@
 -- ARGV[7]  so many queues, then each and what it needs, JSON
 -- ARGV[..] so many arguments a row, then for each row: job id, field, value, ... but for the status
 --
--- Returns {job id, ...} that now wait and need a message.
+-- Returns {job id, ...} that now wait and need a message; nothing when the rows are not to be fed.
 local batch, id = KEYS[1], ARGV[1]
 local sealed, start_by, held, rest, fed, edits =
     unpack(redis.call('HMGET', batch, 'sealed_ms', 'start_by_ms', 'held_ms', 'rest', 'fed', 'edits'))
 if not sealed or rest then
-    return {}
+    return false
 end
 if tonumber(start_by) <= now_ms() then
     end_rows(id, 'expired', ARGV[6])
     stop_looking(id)
-    return {}
+    return false
 end
 if held or fed ~= ARGV[2] or edits ~= ARGV[3] then
-    return {}
+    return false
 end
 
 local function feed(job_id, from, to)

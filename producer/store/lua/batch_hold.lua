@@ -19,6 +19,7 @@ end
 if (ARGV[2] == 'hold') == (held ~= false) then
     return 'same'
 end
+redis.call('HINCRBY', batch, 'switches', 1)
 if ARGV[2] == 'hold' then
     redis.call('HSET', batch, 'held_ms', now_ms())
     redis.call('HDEL', batch, 'moving')

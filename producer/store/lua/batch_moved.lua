@@ -2,7 +2,9 @@
 --
 -- KEYS[1]  batch hash
 -- ARGV[1]  batch               ARGV[2]  what was asked for: 'cancel', 'release' or '' (a hold lasts)
-if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], 'moving') == ARGV[2] then
+-- ARGV[3]  how often it had been held or released by then: what was asked for since is not done yet
+local moving, switches = unpack(redis.call('HMGET', KEYS[1], 'moving', 'switches'))
+if ARGV[2] ~= '' and moving == ARGV[2] and (switches or '0') == ARGV[3] then
     redis.call('HDEL', KEYS[1], 'moving')
 end
 stop_looking(ARGV[1])

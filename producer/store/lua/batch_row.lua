@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  batch hash          KEYS[2]  its rows
 -- ARGV[1]  batch               ARGV[2]  job id
--- ARGV[3]  row                 ARGV[4]  edits of the rows that the caller knows of
+-- ARGV[3]  row                 ARGV[4]  SHA-1 of its bucket as the caller knows it
 -- ARGV[5]  its bucket          ARGV[6]  the rows of that without it, packed
 -- ARGV[7]  ms to keep the record
 -- ARGV[8..] field, value, ... of the record, but for its status
@@ -10,9 +10,9 @@
 -- Returns 'cancelled', or 'stale': look again, it may have a record now.
 local batch, id = KEYS[1], ARGV[2]
 local job = JOB .. id
-local sealed, start_by, rest, fed, edits =
-    unpack(redis.call('HMGET', batch, 'sealed_ms', 'start_by_ms', 'rest', 'fed', 'edits'))
-if not sealed or rest or tonumber(fed) >= tonumber(ARGV[3]) or edits ~= ARGV[4] or redis.call('EXISTS', job) == 1 then
+local sealed, start_by, rest, fed = unpack(redis.call('HMGET', batch, 'sealed_ms', 'start_by_ms', 'rest', 'fed'))
+local is_known = redis.sha1hex(redis.call('HGET', KEYS[2], ARGV[5]) or '') == ARGV[4]
+if not sealed or rest or tonumber(fed) >= tonumber(ARGV[3]) or not is_known or redis.call('EXISTS', job) == 1 then
     return 'stale'
 end
 redis.call('HSET', KEYS[2], ARGV[5], ARGV[6])

@@ -40,4 +40,5 @@ if key ~= '' then
     redis.call('PEXPIREAT', key, start_by + LIVE_MS)
 end
 look_after(id)
+stop_looking(id)
 return {'ok', total}

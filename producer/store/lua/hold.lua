@@ -1,13 +1,14 @@
 -- Keep jobs back that wait for a node. A message that is on its way finds nothing to claim.
 --
+-- KEYS[1]  batch hash: they are held because it is, and only while it is (none: a person asks)
 -- ARGV     job id, ...
 --
 -- Returns for each its status now ('' = no such job).
-local outcomes = {}
+local is_wanted, outcomes = not KEYS[1] or redis.call('HEXISTS', KEYS[1], 'held_ms') == 1, {}
 for i, id in ipairs(ARGV) do
     local job = JOB .. id
     local status, started, start_by = unpack(redis.call('HMGET', job, 'status', 'started_ms', 'start_by_ms'))
-    if status == 'queued' then
+    if status == 'queued' and is_wanted then
         unindex_queued(job, id)
         redis.call('HDEL', job, 'retry_at_ms', 'waiting_for', 'suspect')
         set_status(job, 'held')

@@ -1,13 +1,14 @@
 -- Let held jobs wait for a node again. Each needs a message then.
 --
+-- KEYS[1]  batch hash: they are released because it is, unless it was held since (none: a person asks)
 -- ARGV     job id, ...
 --
 -- Returns for each its status ('' = no such job), and 'released' for those that were held.
-local outcomes = {}
+local is_wanted, outcomes = not KEYS[1] or redis.call('HGET', KEYS[1], 'moving') == 'release', {}
 for i, id in ipairs(ARGV) do
     local job = JOB .. id
     local status = redis.call('HGET', job, 'status')
-    if status == 'held' then
+    if status == 'held' and is_wanted then
         redis.call('HSET', job, 'queued_ms', now_ms())
         set_status(job, 'queued')
         index_queued(job, id)
