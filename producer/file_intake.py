@@ -9,6 +9,7 @@ from producer.contract.catalog import Catalog
 from producer.contract.errors import InvalidInput
 from producer.contract.files import FileInput, input_files
 from producer.contract.graphs import Graph
+from producer.contract.json_values import find_flaw
 from producer.contract.params import find_input
 from producer.pictures import HEAD_BYTES, looks_like_picture
 
@@ -50,6 +51,30 @@ def matched_files(
     return [(file, handed[place]) for place, file in read.items()]
 
 
+def check_given(value: object, file: FileInput, where: str) -> None:
+    """Refuse what is no `InputLike`, or has a name that cannot be written down.
+
+    Raises:
+        InvalidInput: saying what is expected.
+    """
+    if isinstance(value, bytes):
+        return
+    reads = f"graph node {file.graph_node} reads a file"
+    if not isinstance(value, str | Path):
+        raise InvalidInput(
+            f"{reads}; expected a path, s3://BUCKET/KEY, node:NAME or bytes, not "
+            f"{type(value).__name__}",
+            field=where,
+            graph_node=file.graph_node,
+        )
+    if flaw := find_flaw(str(value)):
+        raise InvalidInput(
+            f"{reads}; {str(value)!a} can name none: {flaw}",
+            field=where,
+            graph_node=file.graph_node,
+        )
+
+
 def check_content(content: Path | bytes, file: FileInput, where: str, *, limit: int) -> int:
     """Return the size in bytes of a file to be handed in.
 
@@ -74,6 +99,8 @@ def check_content(content: Path | bytes, file: FileInput, where: str, *, limit: 
             size = content.stat().st_size
         except OSError as exc:
             raise refused(f"cannot be read: {exc.strerror}") from exc
+        except ValueError as exc:  # a NUL in its name
+            raise refused(f"cannot be read: {exc}") from exc
     if not size:
         raise refused("is empty")
     if size > limit:

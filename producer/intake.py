@@ -19,6 +19,7 @@ from producer.contract.errors import InvalidInput, InvalidJob
 from producer.contract.files import FileInput, check_file_name, check_file_names, input_files
 from producer.contract.graphs import Graph, GraphNode, parse_graph, template_id, to_bytes
 from producer.contract.jobs import InputFile
+from producer.contract.json_values import text_flaw
 from producer.contract.links import check_links, is_link
 from producer.contract.models import base_models
 from producer.contract.nodes import Node
@@ -27,8 +28,8 @@ from producer.contract.params import resolve_params, set_params
 from producer.contract.placement import explain_nobody, who_can_run
 from producer.contract.queues import Needs, Tier
 from producer.contract.settings import Settings
-from producer.contract.submissions import Submission
-from producer.file_intake import InputLike, check_content, matched_files
+from producer.contract.submissions import LONGEST_WITHIN_S, Submission
+from producer.file_intake import InputLike, check_content, check_given, matched_files
 from producer.storage.object_keys import split_s3_url
 from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
@@ -89,8 +90,9 @@ class Intake:
             InvalidGraph, InvalidInput, NoNodeCanRun, InvalidJob: naming field or graph node.
             FleetUnreachable, StorageError: Redis, or S3 when there are input files.
         """
-        plan = self.plan(request)
+        check_names(request)
         start_within, run_within = self.deadlines(request)
+        plan = self.plan(request)
         submission = Submission(
             template=template_id(plan.graph),
             params=plan.params,
@@ -143,12 +145,19 @@ class Intake:
         )
 
     def deadlines(self, request: Request) -> tuple[timedelta, timedelta]:
-        """Return within which times a job must start, and may run."""
-        settings = self._settings
-        return (
-            request.start_within or timedelta(seconds=settings.start_within_s),
-            request.run_within or timedelta(seconds=settings.run_within_s),
-        )
+        """Return within which times a job must start, and may run.
+
+        Raises:
+            InvalidJob: one of them is no time that it could be.
+        """
+        start_within, run_within = request.start_within, request.run_within
+        if start_within is None:
+            start_within = timedelta(seconds=self._settings.start_within_s)
+        if run_within is None:
+            run_within = timedelta(seconds=self._settings.run_within_s)
+        _check_within(start_within, field="start_within")
+        _check_within(run_within, field="run_within")
+        return start_within, run_within
 
     def _catalogs_of(self, request: Request) -> dict[str, Catalog]:
         """Return what the nodes that may take the job can run; empty while none lives."""
@@ -164,8 +173,14 @@ class Intake:
         return catalogs
 
     def take(self, file: FileInput, value: InputLike) -> InputFile:
-        """Bring an input file to where workers find it."""
+        """Bring an input file to where workers find it.
+
+        Raises:
+            InvalidInput: it cannot be what the graph reads.
+            StorageError: S3 does not take it.
+        """
         where = f"inputs.{file.graph_node}.{file.input}"
+        check_given(value, file, where)
         if isinstance(value, str) and value.startswith("node:"):
             name = value.removeprefix("node:") or file.value
             check_file_name(name, field=where)
@@ -225,11 +240,38 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
         InvalidJob: naming it.
     """
     for name, value in metadata.items():
-        if not isinstance(value, str):
-            raise InvalidJob(
-                f"metadata {name!r} must be text, not {type(value).__name__}",
-                field=f"metadata.{name}",
-            )
+        if flaw := text_flaw(name) or text_flaw(value):
+            raise InvalidJob(f"metadata {name!r} {flaw}", field=f"metadata.{name}")
+
+
+def check_names(request: Request, *, name: str = "") -> None:
+    """Refuse a pool, a pin, an owner or a key that is no text, and so a batch's *name*.
+
+    Raises:
+        InvalidJob: naming it.
+    """
+    names = {
+        "pool": request.pool,
+        "pin": request.pin or "",
+        "owner": request.owner,
+        "idempotency_key": request.idempotency_key or "",
+        "name": name,
+    }
+    for what, given in names.items():
+        if flaw := text_flaw(given):
+            raise InvalidJob(f"{what} {flaw}", field=what)
+
+
+def _check_within(duration: object, *, field: str) -> None:
+    if not isinstance(duration, timedelta):
+        raise InvalidJob(f"{field} must be a timedelta, not {type(duration).__name__}", field=field)
+    seconds = duration.total_seconds()
+    if not 0 < seconds <= LONGEST_WITHIN_S:
+        raise InvalidJob(
+            f"{field} is {seconds:,.12g} s; "
+            f"expected more than 0 s and at most {LONGEST_WITHIN_S:,} s, which is ten years",
+            field=field,
+        )
 
 
 def _merged(catalogs: Mapping[str, Catalog]) -> Catalog | None:

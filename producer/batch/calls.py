@@ -14,7 +14,13 @@ from producer.batch.row_checks import RowLike
 from producer.batch.submitting import open_batch, submit_rows
 from producer.batch.writer import BatchWriter
 from producer.contract.batches import BadRow, Batch
-from producer.contract.errors import BatchNotFound, FleetError, InvalidBatch, WaitTimeout
+from producer.contract.errors import (
+    BatchNotFound,
+    FleetError,
+    InvalidBatch,
+    InvalidJob,
+    WaitTimeout,
+)
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.queues import Tier
@@ -199,11 +205,12 @@ class BatchCalls:
         Raises:
             BatchNotFound: there is none.
             InvalidBatch: it is still open.
+            InvalidJob: there is no such status.
         """
+        wanted = {_as_status(status) for status in statuses} or set(JobStatus)
         found = self.batch(batch)
         if found.sealed_at is None:
             raise InvalidBatch(found.id, "is still open: its rows are not accepted yet")
-        wanted = {JobStatus(status) for status in statuses} or set(JobStatus)
         numbers = iter(range(1, found.rows + 1))
         while page := list(islice(numbers, _AT_ONCE)):
             jobs = newest(self._jobs, [row_id(found.id, number) for number in page])
@@ -237,6 +244,15 @@ def batch_id_of(text: str) -> BatchId:
         return BatchId(str(uuid.UUID(text.strip())))
     except ValueError:
         raise BatchNotFound(text) from None
+
+
+def _as_status(value: JobStatus | str) -> JobStatus:
+    try:
+        return JobStatus(value)
+    except ValueError:
+        known = ", ".join(JobStatus)
+        message = f"there is no status {value!r}; statuses are {known}"
+        raise InvalidJob(message, field="statuses") from None
 
 
 def late(batch: Batch, timeout: timedelta | None) -> WaitTimeout:

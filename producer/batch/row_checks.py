@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, Final
 
+from producer.batch.combinations import Combinations
 from producer.contract.batches import PackedRow, Places
 from producer.contract.errors import InvalidInput, InvalidJob
 from producer.contract.files import FileInput, check_file_names
@@ -20,12 +22,12 @@ from producer.contract.json_values import find_flaw
 from producer.contract.param_values import fit
 from producer.contract.params import find_input, resolve_params
 from producer.contract.queues import Needs
-from producer.file_intake import InputLike
-from producer.intake import Intake, Plan, Request, check_metadata
+from producer.file_intake import InputLike, check_given
+from producer.intake import Intake, Request, check_metadata
 
 #: Values that a link cannot be.
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
-#: Combinations and files that are remembered; beyond that we begin anew.
+#: Files that are remembered; beyond that we begin anew.
 _REMEMBERED: Final = 10_000
 
 
@@ -46,6 +48,26 @@ class Row:
 
 #: A row, its params alone, or why it could not be read.
 RowLike = Row | Mapping[str, Any] | InvalidJob
+
+
+def as_row(given: object) -> Row:
+    """Return a row in full; a bare mapping is its params.
+
+    Raises:
+        InvalidJob: it is neither.
+    """
+    if isinstance(given, Mapping):
+        return Row(params=given)
+    if not isinstance(given, Row):
+        raise _no_row(f"a row must be a mapping or a Row, not {type(given).__name__}")
+    for name in ("params", "inputs", "metadata"):
+        if not isinstance(part := getattr(given, name), Mapping):
+            raise _no_row(f"the {name} of a row must be a mapping, not {type(part).__name__}")
+    return given
+
+
+def _no_row(why: str) -> InvalidJob:
+    return InvalidJob(why, field="set.")
 
 
 @dataclass(frozen=True)
@@ -80,9 +102,9 @@ class RowChecks:
         self._request = request
         self._graph = graph
         self._inputs: dict[str, _Input] = {}
-        self._plans: dict[Any, Plan | InvalidJob] = {}
+        self._combinations = Combinations(intake, request, graph)
         self._files: dict[str, tuple[str, str]] = {}
-        self._taken: dict[Any, InputFile] = {}
+        self._taken: dict[tuple[str, InputLike], InputFile] = {}
         self._places: dict[Needs, int] = {needs: number for number, needs in enumerate(places)}
 
     @property
@@ -103,20 +125,19 @@ class RowChecks:
             found = self._inputs.get(address) or self._find(address)
             if found.is_plain and type(value) in _SCALARS:
                 plain[found.own] = self._fitted(found, address, value)
+            elif find_flaw(value):
+                resolve_params(self._graph, {address: value})  # says it in words
             else:
                 deciding[address] = value
-        plan = self._plan(deciding, row.inputs)
-        own = {self._inputs[address].own for address in deciding}
-        if len(plain) + len(own) < len(row.params):
+        plan = self._combinations.plan(deciding, row.inputs)
+        if len(plain) + len(plan.params) < len(row.params):
             resolve_params(self._graph, row.params)  # names the two addresses of one input
         if row.metadata:
             check_metadata(row.metadata)
-        if deciding:
-            plain |= {address: plan.params[address] for address in own}
         return PackedRow(
-            params=plain,
-            inputs={file.address: self._take(file, given, row) for file, given in plan.files},
-            metadata=row.metadata,
+            params={**plain, **plan.params} if deciding else plain,
+            inputs={file.address: self._take(file, row) for file in plan.files},
+            metadata=dict(row.metadata),
             place=self._places.setdefault(plan.needs, len(self._places)),
         )
 
@@ -146,53 +167,18 @@ class RowChecks:
             _check_name(found, address, fitted)
         return fitted
 
-    def _plan(self, deciding: Mapping[str, Any], inputs: Mapping[str, InputLike]) -> Plan:
-        """Return what a combination of deciding values comes to; files are looked at later."""
-        key = (repr(deciding), *inputs) if deciding or inputs else None
-        known = self._plans.get(key)
-        if known is None:
-            known = self._planned(deciding, inputs)
-            if len(self._plans) > _REMEMBERED:
-                self._plans.clear()
-            self._plans[key] = known
-        if isinstance(known, InvalidJob):
-            raise known
-        return known
-
-    def _planned(
-        self, deciding: Mapping[str, Any], inputs: Mapping[str, InputLike]
-    ) -> Plan | InvalidJob:
-        own = {self._inputs[address].own for address in deciding}
-        shared = {name: value for name, value in self._request.params.items() if name not in own}
-        try:
-            return self._intake.plan(
-                replace(
-                    self._request,
-                    graph=self._graph,
-                    params={**shared, **deciding},
-                    inputs={**self._request.inputs, **inputs},
-                )
-            )
-        except InvalidJob as exc:
-            if exc.field == "graph":
-                self._blame(exc, deciding)
-            return exc
-
-    def _blame(self, error: InvalidJob, deciding: Mapping[str, Any]) -> None:
-        """Name the row's column where the graph is at fault only with what the row sets."""
-        for address in deciding:
-            graph_node = self._inputs[address].own.removesuffix(f".{self._inputs[address].name}")
-            if graph_node == error.graph_node:
-                error.field = f"set.{address}"
-
-    def _take(self, file: FileInput, planned: InputLike, row: Row) -> InputFile:
-        # A plan is made for the first row of its kind; the file is the one of this row.
+    def _take(self, file: FileInput, row: Row) -> InputFile:
         value = next(
-            (value for address, value in row.inputs.items() if self._is_for(address, file)), planned
+            value
+            for inputs in (row.inputs, self._request.inputs)
+            for address, value in inputs.items()
+            if self._is_for(address, file)
         )
-        key = (file.address, value)
+        check_given(value, file, f"inputs.{file.address}")
+        # A picture is remembered by its hash, not with all of its bytes.
+        key = (file.address, sha256(value).digest() if isinstance(value, bytes) else value)
         if key not in self._taken:
-            if len(self._taken) > _REMEMBERED:
+            if len(self._taken) >= _REMEMBERED:
                 self._taken.clear()
             self._taken[key] = self._intake.take(file, value)
         return self._taken[key]

@@ -8,11 +8,17 @@ from typing import Final
 from producer.batch.row_checks import Row, RowChecks, RowLike, resolved
 from producer.batch.writer import BatchWriter
 from producer.contract.batches import BadRow, Batch, BatchSpec, PackedRow
-from producer.contract.errors import FleetError, InvalidJob, InvalidRows
+from producer.contract.errors import (
+    SAME_ROWS,
+    FleetError,
+    InvalidBatch,
+    InvalidJob,
+    InvalidRows,
+)
 from producer.contract.graphs import template_id, to_bytes
 from producer.contract.ids import new_batch_id
 from producer.contract.settings import Settings
-from producer.intake import Intake, Request, as_tier, check_metadata
+from producer.intake import Intake, Request, as_tier, check_metadata, check_names
 from producer.store.batch_store import BatchStore
 
 #: Bad rows that an error names.
@@ -40,6 +46,7 @@ def open_batch(
         KeyReused: the idempotency key belongs to another request.
     """
     request, graph = resolved(request, max_bytes=settings.max_graph_bytes)
+    check_names(request, name=name)
     check_metadata(request.metadata)
     start_within, run_within = intake.deadlines(request)
     spec = BatchSpec(
@@ -76,13 +83,16 @@ def submit_rows(
 
     Raises:
         InvalidRows: some are bad; none was accepted.
+        InvalidBatch: other rows were accepted under the same idempotency key.
     """
     try:
         _hand_in(writer, rows, on_skipped=on_skipped, on_progress=on_progress)
         return writer.seal()
-    except InvalidJob:
-        writer.discard()
-        raise
+    except InvalidJob as exc:
+        if _forget(writer):
+            raise
+        # Who has the same key was quicker, perhaps we ourselves: that batch is not ours to end.
+        raise _accepted_before(writer, exc) from exc
     except BaseException:
         if not is_resumable:
             _forget(writer)
@@ -142,9 +152,22 @@ def bad_row(number: int, error: InvalidJob) -> BadRow:
     return BadRow(number, column or None, error.message, error.advice)
 
 
-def _forget(writer: BatchWriter) -> None:
-    """Leave nothing of a batch that nobody can go on with; it would forget itself in a week."""
+def _forget(writer: BatchWriter) -> bool:
+    """Leave nothing of a batch that nobody can go on with; return False if it was accepted after all."""
     try:
-        writer.discard()
+        return writer.discard()
     except FleetError:
-        return
+        return True  # it forgets itself in a week; what went wrong before this matters more
+
+
+def _accepted_before(writer: BatchWriter, error: InvalidJob) -> InvalidJob:
+    """Return the error of who hands in again, and not as it was, what has been accepted."""
+    if isinstance(error, InvalidBatch):
+        return error
+    if isinstance(error, InvalidRows):
+        return InvalidRows(error.rows, count=error.count, accepted=writer.id)
+    return InvalidBatch(
+        writer.id,
+        f"was accepted before and stays as it is; what came now cannot be compared: {error.message}",
+        advice=SAME_ROWS,
+    )

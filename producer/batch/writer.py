@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-from producer.batch.row_checks import Row, RowChecks
+from producer.batch.row_checks import Row, RowChecks, as_row
 from producer.contract.batches import BUCKET_ROWS, Batch, PackedRow
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import InvalidBatch, InvalidJob
@@ -15,8 +15,9 @@ from producer.store.batch_records import BatchRecord
 from producer.store.batch_rows import Bucket, chain, pack, row_text
 from producer.store.batch_store import BatchStore
 
-#: Buckets a round trip: 2,000 rows.
+#: Buckets a round trip: 2,000 rows, or fewer when they come to so many bytes, packed.
 _AT_ONCE: Final = 20
+_AT_ONCE_BYTES: Final = 2 << 20
 
 
 class BatchWriter:
@@ -44,7 +45,6 @@ class BatchWriter:
         self.received = record.received
         self._store = store
         self._checks = checks
-        self._is_sealed = not record.is_open
         self._there = (record.number("buckets"), record.fields["digest"])
         self._rows = 0 if replays else record.received
         self._number, self._digest = (0, "") if replays else self._there
@@ -58,14 +58,16 @@ class BatchWriter:
         Raises:
             InvalidJob: it cannot become a job; the field names its column.
         """
-        return self._checks.check(row if isinstance(row, Row) else Row(params=row))
+        return self._checks.check(as_row(row))
 
     def add(self, row: Row | Mapping[str, Any]) -> None:
         """Check one row and hand it in.
 
         Raises:
             InvalidJob: it cannot become a job; the batch is as it was before.
-            InvalidBatch, BatchNotFound, BacklogFull: the batch takes no more rows, or no such ones.
+            InvalidBatch, BatchNotFound: the batch takes no more rows, or no such ones.
+            BacklogFull, FleetUnreachable: rows could not be sent now. All that were handed in, this
+                one too, are kept and sent with the next ones, or when the batch is sealed.
         """
         self.put(self.check(row))
 
@@ -77,28 +79,30 @@ class BatchWriter:
         self._places.append(row.place if row else 0)
         self._rows += 1
         if len(self._texts) == BUCKET_ROWS:
-            self._ahead.append(self._bucket())
-            if len(self._ahead) >= _AT_ONCE:
+            self._put_aside()
+            size = sum(len(bucket.data) for bucket in self._ahead)
+            if len(self._ahead) >= _AT_ONCE or size >= _AT_ONCE_BYTES:
                 self._send()
 
     def seal(self) -> Batch:
         """Accept all rows that were handed in, and return the batch.
 
+        It may be called again after an error.
+
         Raises:
             InvalidJob: there are none.
             InvalidBatch, BatchNotFound, BacklogFull: nothing was accepted.
+            FleetUnreachable: perhaps all was.
         """
         if not self._rows:
             raise InvalidJob("there are no rows", field="rows")
         self._send()
-        last = self._bucket()
-        self._store.seal(self.id, last, self._checks.places, rows=self._rows)
+        self._store.seal(self.id, self._bucket(), self._checks.places, rows=self._rows)
         return self._store.get(self.id)
 
-    def discard(self) -> None:
-        """Forget the batch and its rows, if it is not sealed."""
-        if not self._is_sealed:
-            self._store.cancel(self.id)
+    def discard(self) -> bool:
+        """Forget the batch and its rows; return False if it was sealed, and so stays."""
+        return self._store.discard(self.id)
 
     def __enter__(self) -> Self:
         return self
@@ -111,21 +115,22 @@ class BatchWriter:
 
     def _bucket(self) -> Bucket:
         """Return the rows at hand as the next bucket; there may be none at the end."""
-        texts, places = self._texts, self._places
-        before, number = self._digest, self._number
-        if texts:
-            self._digest = chain(before, texts)
-            self._number += 1
-        self._texts, self._places = [], []
-        self._compare()
+        texts, number = self._texts, self._number
         return Bucket(
             number=number,
             rows=len(texts),
-            before=before,
-            after=self._digest,
-            data=pack(texts, places) if texts and number >= self._there[0] else b"",
+            before=self._digest,
+            after=chain(self._digest, texts) if texts else self._digest,
+            data=pack(texts, self._places) if texts and number >= self._there[0] else b"",
             skipped=texts.count("null"),
         )
+
+    def _put_aside(self) -> None:
+        bucket = self._bucket()
+        self._ahead.append(bucket)
+        self._number, self._digest = bucket.number + 1, bucket.after
+        self._texts, self._places = [], []
+        self._compare()
 
     def _compare(self) -> None:
         """Refuse rows that differ from those that the batch has."""
@@ -139,7 +144,7 @@ class BatchWriter:
 
     def _send(self) -> None:
         new = [bucket for bucket in self._ahead if bucket.number >= self._there[0]]
-        self._ahead = []
         if new:
             self._store.add(self.id, new, self._checks.places)
             crashpoint("batch.added")
+        self._ahead = []  # not before they are there: who is refused now may be let in later

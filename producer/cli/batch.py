@@ -97,8 +97,8 @@ def submit(
                 metadata=as_pairs(metadata or (), option="--metadata"),
                 idempotency_key=key,
                 name=name,
-                start_within=as_duration(start_within),
-                run_within=as_duration(run_within),
+                start_within=as_duration(start_within, option="--start-within"),
+                run_within=as_duration(run_within, option="--run-within"),
                 skip_invalid=skip_invalid,
                 on_skipped=_teller(file, as_json=as_json),
                 on_progress=progress,
@@ -201,7 +201,8 @@ def _teller(file: RowFile, *, as_json: bool) -> Callable[[BadRow], None]:
 
 def _wait(fleet: Producer, batch: str, timeout: float | None, *, as_json: bool) -> None:
     with watching() as look:
-        found = fleet.wait_batch(batch, timeout=as_duration(timeout), on_look=look)
+        limit = as_duration(timeout, option="--timeout")
+        found = fleet.wait_batch(batch, timeout=limit, on_look=look)
     tell_batch(found, as_json=as_json)
     if found.counts.succeeded < found.counts.ended:
         raise typer.Exit(Exit.JOBS_FAILED)

@@ -12,6 +12,7 @@ import typer
 from producer.cli.fetching import fetch_all
 from producer.cli.output import Exit, answering, complain, print_json, print_line
 from producer.cli.portrait import show_job
+from producer.cli.submit import as_duration
 from producer.cli.watching import all_artifacts, watch
 from producer.client import Producer
 from producer.contract.errors import JobNotSucceeded
@@ -57,7 +58,7 @@ def wait(
     """Stay until the jobs have ended; print what they made."""
     failed = 0
     with answering(as_json=as_json), Producer(load_settings()) as fleet:
-        watch(fleet, jobs, timeout=None if timeout is None else timedelta(seconds=timeout))
+        watch(fleet, jobs, timeout=as_duration(timeout, option="--timeout"))
         for job_id in jobs:
             try:
                 job = fleet.wait(job_id, timeout=None if timeout is None else timedelta(0))

@@ -43,7 +43,7 @@ class RowFile:
     """
 
     def __init__(self, lines: Iterable[str], *, graph: Graph, columns: Mapping[str, str]) -> None:
-        self._lines = iter(lines)
+        self._lines = _Lines(lines)
         self._graph = graph
         self._columns = columns
         self._headers: dict[str, str] = {}  # by what errors call the column
@@ -68,29 +68,48 @@ class RowFile:
         try:
             yield
         except InvalidRows as exc:
-            raise InvalidRows(
-                [self.in_its_words(row) for row in exc.rows], count=exc.count
-            ) from exc
+            rows = [self.in_its_words(row) for row in exc.rows]
+            raise InvalidRows(rows, count=exc.count, accepted=exc.accepted) from exc
 
     def _csv(self, lines: Iterable[str]) -> Iterator[Row | InvalidJob]:
         csv.field_size_limit(_LONGEST_CELL)
         reader = csv.reader(lines, strict=True)
         meanings = [self._meaning(header) for header in self._header(reader)]
         while True:
+            first = self._lines.read + 1
             try:
                 cells = next(reader)
             except StopIteration:
                 return
             except csv.Error as exc:
-                yield _unreadable(f"line {reader.line_num} is no CSV: {exc}")
+                yield self._bad_row(first, f"is no CSV: {exc}", is_cut=_is_cut(exc))
                 continue
             if cells and len(cells) != len(meanings):
-                yield _unreadable(f"it has {len(cells)} cells, the header {len(meanings)}")
+                yield self._bad_row(first, f"has {len(cells)} cells, the header {len(meanings)}")
             elif cells:
                 yield _row(meanings, cells)
 
+    def _bad_row(self, first: int, why: str, *, is_cut: bool = False) -> InvalidJob:
+        """Return what is wrong with the row that began at line *first*, if it is the row alone.
+
+        Raises:
+            InvalidJob: it may well be made of many rows, by a quotation mark that is never closed.
+        """
+        last = self._lines.read
+        if last == first and not is_cut:
+            return _unreadable(f"line {first:,} {why}")
+        lines = f"line {first:,}" if last == first else f"line {first:,} to line {last:,}"
+        raise InvalidJob(
+            f"the row from {lines} {why}",
+            field="rows",
+            advice="look there for a quotation mark too few, or too many",
+        )
+
     def _header(self, reader: Iterator[list[str]]) -> list[str]:
-        header = [name.strip() for name in next(reader, [])]
+        try:
+            header = [name.strip() for name in next(reader, [])]
+        except csv.Error as exc:
+            raise InvalidJob(f"the header is no CSV: {exc}", field="rows") from exc
         if unused := [name for name in self._columns if name not in header]:
             raise InvalidJob(
                 f"there is no column {unused[0]!r}; columns are: {', '.join(header)}",
@@ -131,6 +150,28 @@ class RowFile:
                 yield _row_of_json(line)
 
 
+class _Lines(Iterator[str]):
+    """The lines of a file, counted."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self.read = 0
+
+    def __next__(self) -> str:
+        try:
+            line = next(self._lines)
+        except UnicodeDecodeError as exc:
+            # It is read ahead: the lines of what was read so far come before the one at fault.
+            at = self.read + 1 + exc.object.count(b"\n", 0, exc.start)
+            raise InvalidJob(
+                f"line {at:,} is no UTF-8: byte 0x{exc.object[exc.start]:02x}, {exc.reason}",
+                field="rows",
+                advice="save the file as UTF-8",
+            ) from exc
+        self.read += 1
+        return line
+
+
 def open_rows(name: str) -> io.TextIOBase:
     """Open a file of rows; `-` is standard input.
 
@@ -165,6 +206,11 @@ def _row_of_json(line: str) -> Row | Mapping[str, Any] | InvalidJob:
         if not isinstance(part, dict):
             return _unreadable(f"its {name!r} is no JSON object")
     return Row(found.get("set", {}), found.get("inputs", {}), found.get("metadata", {}))
+
+
+def _is_cut(error: csv.Error) -> bool:
+    """Tell whether a cell goes on to the end of the file, or without any end in sight."""
+    return str(error).startswith(("unexpected end of data", "field larger than field limit"))
 
 
 def _unreadable(why: str) -> InvalidJob:

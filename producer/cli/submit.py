@@ -75,8 +75,8 @@ def submit(
             pin=pin,
             metadata=as_pairs(metadata or (), option="--metadata"),
             idempotency_key=key,
-            start_within=as_duration(start_within),
-            run_within=as_duration(run_within),
+            start_within=as_duration(start_within, option="--start-within"),
+            run_within=as_duration(run_within, option="--run-within"),
         )
         if not (wait or output):
             if as_json:
@@ -86,7 +86,7 @@ def submit(
                 hint(f"{job.status}; watch it: comfyfleet job wait {job.id}")
             return
         hint(f"job {job.id}")
-        watch(fleet, [job.id], timeout=as_duration(timeout))
+        watch(fleet, [job.id], timeout=as_duration(timeout, option="--timeout"))
         job = fleet.wait(job.id, timeout=_over(timeout))
         if as_json:
             print_json(job)
@@ -136,6 +136,15 @@ def _over(timeout: float | None) -> timedelta | None:
     return None if timeout is None else timedelta(0)
 
 
-def as_duration(seconds: float | None) -> timedelta | None:
-    """Read an option that counts seconds."""
-    return None if seconds is None else timedelta(seconds=seconds)
+def as_duration(seconds: float | None, *, option: str) -> timedelta | None:
+    """Read an option that counts seconds.
+
+    Raises:
+        InvalidJob: it is no number that a time can have, as in nan, inf or 1e14.
+    """
+    try:
+        return None if seconds is None else timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        raise InvalidJob(
+            f"{option} {seconds:g} is no length of time; expected seconds", field=option
+        ) from None

@@ -23,6 +23,7 @@
     - NodeTimeout
     - NodeFault             it answered, but not as ComfyUI does
     - PromptRejected        ComfyUI refused the graph; no retry will help
+    - NodeLacks             it refused it for what it lacks, and another node has that
     - PromptFailed          ComfyUI accepted the graph, then a graph node raised
     - PromptIncomplete      it succeeded, but a graph node that saves has saved nothing
     - PromptInterrupted     somebody interrupted our prompt
@@ -42,7 +43,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+#: What to try when what a batch has accepted comes once more, and not as it was.
+SAME_ROWS: Final = (
+    "if these are the same rows, nothing is left to do; other rows need another idempotency key"
+)
 
 
 class FleetError(Exception):
@@ -101,18 +107,26 @@ class InvalidRows(InvalidJob):
     Args:
         rows: the first of them, each a `producer.contract.batches.BadRow`.
         count: how many there are.
+        accepted: the batch that the same idempotency key had accepted before.
     """
 
-    def __init__(self, rows: Sequence[Any], *, count: int) -> None:
+    def __init__(self, rows: Sequence[Any], *, count: int, accepted: str | None = None) -> None:
         told = "\n".join(f"  {row.sentence}" for row in rows)
         more = f"\n  and {count - len(rows):,} more" if count > len(rows) else ""
+        bad = f"{count:,} bad row{'' if count == 1 else 's'}"
         super().__init__(
-            f"{count:,} bad row{'' if count == 1 else 's'}, so nothing was submitted:\n{told}{more}",
+            f"batch {accepted} was accepted before and stays as it is; "
+            f"{bad} cannot be compared with it:\n{told}{more}"
+            if accepted
+            else f"{bad}, so nothing was submitted:\n{told}{more}",
             field="rows",
-            advice="mend them, or leave them out with --skip-invalid (skip_invalid=True)",
+            advice=SAME_ROWS
+            if accepted
+            else "mend them, or leave them out with --skip-invalid (skip_invalid=True)",
         )
         self.rows = list(rows)
         self.count = count
+        self.accepted = accepted
 
 
 class InvalidBatch(InvalidJob):
@@ -260,6 +274,10 @@ class PromptRejected(NodeError):
     def __init__(self, node: str, message: str, node_errors: dict[str, Any]) -> None:
         super().__init__(node, message)
         self.node_errors = node_errors
+
+
+class NodeLacks(NodeError):
+    """ComfyUI refused the graph for a class or model that it lacks, and another node has it."""
 
 
 class PromptFailed(NodeError):

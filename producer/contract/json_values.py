@@ -7,6 +7,9 @@ from typing import Any, Final
 
 #: Levels below one input. Real graphs use two or three; Python's own limit is near a thousand.
 _MAX_DEPTH: Final = 50
+#: Python neither reads nor writes longer whole numbers (`sys.int_info.default_max_str_digits`).
+_MAX_DIGITS: Final = 4_300
+_TOO_LARGE: Final = 10**_MAX_DIGITS
 
 
 def find_flaw(value: Any, *, depth: int = 0) -> str | None:
@@ -19,8 +22,17 @@ def find_flaw(value: Any, *, depth: int = 0) -> str | None:
         return f"{'NaN' if math.isnan(value) else 'Infinity'} is no JSON number"
     if isinstance(value, str) and not _is_text(value):
         return "it holds half a character (a lone surrogate)"
+    if isinstance(value, int) and not -_TOO_LARGE < value < _TOO_LARGE:
+        return f"it is a whole number of more than {_MAX_DIGITS:,} digits"
     is_known = value is None or isinstance(value, str | int | float)
     return None if is_known else f"a Python {type(value).__name__} is no JSON value"
+
+
+def text_flaw(value: object) -> str | None:
+    """Say why *value* cannot be kept as text, as in `must be text, not int`; None if it can."""
+    if not isinstance(value, str):
+        return f"must be text, not {type(value).__name__}"
+    return None if _is_text(value) else "holds half a character (a lone surrogate)"
 
 
 def kind_of(value: Any) -> str:

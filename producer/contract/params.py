@@ -47,6 +47,11 @@ def find_input(graph: Graph, address: str, *, among: str = "set") -> tuple[str, 
     Raises:
         InvalidGraph: nothing or more than one thing has the name, or it has no such input.
     """
+    if not isinstance(address, str):
+        raise InvalidGraph(
+            f"an address must be text, as in 6.text, not {type(address).__name__}",
+            field=f"{among}.",
+        )
     field = f"{among}.{address}"
     named = list(_readings(graph, address))
     if not named:

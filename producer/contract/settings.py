@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from producer.contract.errors import FleetError
 from producer.contract.queues import is_name
+from producer.contract.submissions import LONGEST_WITHIN_S
 
 _FILES: Final = (Path("comfyfleet.toml"), Path(".comfyfleet/comfyfleet.toml"))
 
@@ -48,8 +49,9 @@ class Settings(BaseSettings):
     renew_s: float = Field(5, gt=0)
     sweep_s: float = Field(1, gt=0)  #: How often upkeep looks.
 
-    start_within_s: float = Field(30 * 86_400, gt=0)  #: So that no job waits for ever.
-    run_within_s: float = Field(6 * 3_600, gt=0)
+    #: So that no job waits for ever.
+    start_within_s: float = Field(30 * 86_400, gt=0, le=LONGEST_WITHIN_S)
+    run_within_s: float = Field(6 * 3_600, gt=0, le=LONGEST_WITHIN_S)
     keep_ended_s: float = Field(7 * 86_400, gt=0)  #: How long the record of an ended job stays.
 
     max_queued: int = Field(0, ge=0)  #: So many jobs may wait; 0: as many as Redis holds.

@@ -6,11 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from producer.contract.ids import JobId, new_job_id
 from producer.contract.jobs import InputFile
 from producer.contract.queues import Needs, Tier, node_queue
+
+#: The longest time within which a job may have to start, or may run: ten years, in seconds. Records
+#: outlive it by some months, and dates end with the year 9999.
+LONGEST_WITHIN_S: Final = 3_650 * 86_400
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,10 +134,11 @@ class BatchStore:
         return record
 
     def newest(self, limit: int) -> list[Batch]:
-        """Return up to *limit* batches, the newest first."""
+        """Return up to *limit* batches, the newest first; one that cannot be read is passed over."""
         with translated(self._redis):
             found: Any = self._redis.zrange(keys.BATCHES, 0, max(1, limit) - 1, desc=True)
-        return [record.to_batch() for record in self._records(found) if record]
+        batches = (_read(record) for record in self._records(found) if record)
+        return [batch for batch in batches if batch]
 
     def cancel(self, batch: BatchId) -> str:
         """End all jobs of a batch; running ones are asked for their end.
@@ -159,6 +160,15 @@ class BatchStore:
         if outcome == "cancelled":
             self.move_live(self.record(batch))
         return outcome
+
+    def discard(self, batch: BatchId) -> bool:
+        """Forget an open batch; return False if it was sealed, perhaps just now, and so stays."""
+        outcome: str = self._scripts.run(
+            "batch_cancel",
+            keys=[keys.batch(batch), keys.rows(batch)],
+            args=[batch, self._keep_ms, "open"],
+        )
+        return outcome != "sealed"
 
     def hold(self, batch: BatchId) -> None:
         """Keep back all jobs of a batch that do not run yet.
@@ -236,6 +246,14 @@ class BatchStore:
                 f"has {detail:,} rows already, and they differ from those handed in now",
                 advice="use another idempotency key for other rows",
             )
+
+
+def _read(record: BatchRecord) -> Batch | None:
+    """Return what a reader sees; None if a newer version wrote it, or it makes no sense."""
+    try:
+        return record.to_batch() if record.is_readable else None
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
 
 
 def fingerprint(spec: BatchSpec) -> str:

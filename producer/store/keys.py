@@ -19,7 +19,7 @@
 | comfyfleet:waiting | number of rows not fed yet, of all sealed batches | 60 days after its last change |
 | comfyfleet:node:<name> | hash | 7 days after its last beat |
 | comfyfleet:idle:<pool> | zset idle node -> said, ms | a lease after its last word |
-| comfyfleet:idempotency:<owner>:<key> | string `job fingerprint` | as long as the job at first |
+| comfyfleet:idempotency:<length of owner>:<owner>:<key> | string `job fingerprint` | as long as the job at first |
 | comfyfleet:lock:<what> | string | seconds |
 """
 
@@ -99,7 +99,8 @@ def idle(pool: str) -> str:
 
 def idempotency(owner: str, key: str) -> str:
     """Return the key that remembers which job an idempotency key made."""
-    return f"{IDEMPOTENCY}{owner}:{key}"
+    # Both may hold colons; without the length, one tenant would be handed another one's job.
+    return f"{IDEMPOTENCY}{len(owner)}:{owner}:{key}"
 
 
 def lock(what: str) -> str:

@@ -183,6 +183,7 @@ REFUSALS = {
     ),
     "unknown pool": (with_change(), (*GOOD_INPUT, "--pool", "video"), "there is no pool 'video'"),
     "unknown node": (with_change(), (*GOOD_INPUT, "--pin", "x"), "there is no node 'x'"),
+    "no time": (with_change(), (*GOOD_INPUT, "--start-within", "nan"), "--start-within nan is no"),
     "unknown tier": (with_change(), (*GOOD_INPUT, "--tier", "x"), "tiers are rush, default"),
 }
 

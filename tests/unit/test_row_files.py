@@ -59,7 +59,7 @@ def test_a_header_that_makes_no_sense_is_refused(text, columns, said):
 def test_a_line_that_cannot_be_read_is_a_bad_row_among_good_ones():
     first, second, third = file_of("6.text,metadata.a\na,1\nb\n\nc,3\n").rows()
     assert (first.params["6.text"], third.params["6.text"]) == ("a", "c")
-    assert second.message == "it has 1 cells, the header 2"
+    assert second.message == "line 3 has 1 cells, the header 2"
 
 
 def test_lines_of_json_hold_params_or_all_parts():
@@ -71,6 +71,50 @@ def test_a_line_that_is_no_json_object_is_a_bad_row():
     found = list(file_of('{"6.text": "a"}\n[1]\n{"set": 1}\n{oops\n').rows())
     assert [type(row) for row in found] == [dict, InvalidJob, InvalidJob, InvalidJob]
     assert "its 'set' is no JSON object" in found[2].message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '6.text\na\n"b\nc\nd\n',
+            "the row from line 3 to line 5 is no CSV: unexpected end of data",
+        ),
+        ('6.text\na\n"b\n', "the row from line 3 is no CSV: unexpected end of data"),
+        ('6.text\n"b\nc\n"d\n', "the row from line 2 to line 4 is no CSV: ',' expected"),
+        ('6.text\n"b\nc",d\n', "the row from line 2 to line 3 has 2 cells, the header 1"),
+        ('"6.text\na\n', "the header is no CSV: unexpected end of data"),
+        ('"6.text"x\na\n', "the header is no CSV: ',' expected"),
+    ],
+)
+def test_a_quotation_mark_that_may_have_swallowed_rows_is_the_fault_of_the_file(text, said):
+    with pytest.raises(InvalidJob, match=said) as caught:
+        list(file_of(text).rows())
+    assert caught.value.field == "rows"
+
+
+def test_a_quotation_mark_that_spoils_one_line_is_a_bad_row():
+    first, second, third = file_of('6.text\n"a"b\n"c\nd"\ne\n').rows()
+    assert first.message == "line 2 is no CSV: ',' expected after '\"'"
+    assert (second.params["6.text"], third.params["6.text"]) == ("c\nd", "e")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            ("6.text\n" + "a fox\n" * 5_000 + "Zo\u00eb\n").encode("latin-1"),
+            "line 5,002 .*byte 0xeb",
+        ),
+        ("6.text\na\n".encode("utf-16"), "line 1 is no UTF-8: byte 0xff"),
+    ],
+)
+def test_a_file_of_another_encoding_is_refused_by_its_line(tmp_path, content, said):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+    with open_rows(str(path)) as lines, pytest.raises(InvalidJob, match=said) as caught:
+        list(RowFile(lines, graph=GRAPH, columns={}).rows())
+    assert caught.value.advice == "save the file as UTF-8"
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):

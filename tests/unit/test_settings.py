@@ -49,6 +49,7 @@ def test_a_file_that_is_named_must_be_there(monkeypatch):
         ("REDIS_URL", "http://x", "COMFYFLEET_REDIS_URL: .*expected redis://"),
         ("LEASE_S", "soon", "COMFYFLEET_LEASE_S: .*number"),
         ("LEASE_S", "-1", "COMFYFLEET_LEASE_S: .*greater than 0"),
+        ("START_WITHIN_S", "inf", "COMFYFLEET_START_WITHIN_S: .*less than or equal to 315360000"),
         ("S3_ADDRESSING_STYLE", "sideways", "COMFYFLEET_S3_ADDRESSING_STYLE: .*'path'"),
         ("S3_ENDPOINT_URL", "http://me:secret@s3", "COMFYFLEET_S3_ENDPOINT_URL: .*belong here"),
         ("S3_PREFIX", "a/../b", "COMFYFLEET_S3_PREFIX: .*dotted"),

@@ -3,8 +3,9 @@
 --
 -- KEYS[1]  batch hash          KEYS[2]  its rows
 -- ARGV[1]  batch               ARGV[2]  ms to keep its rows
+-- ARGV[3]  'open': only if it is still open
 --
--- Returns 'cancelled', 'discarded', 'ended' or 'missing'.
+-- Returns 'cancelled', 'discarded', 'ended', 'sealed' (so it stays: it should have been open) or 'missing'.
 local batch, id = KEYS[1], ARGV[1]
 local created, sealed, ended, key = unpack(redis.call('HMGET', batch, 'created_ms', 'sealed_ms', 'ended_ms', 'idempotency'))
 if not created then
@@ -17,6 +18,9 @@ if not sealed then
         redis.call('DEL', key)
     end
     return 'discarded'
+end
+if ARGV[3] == 'open' then
+    return 'sealed'
 end
 if ended then
     return 'ended'
