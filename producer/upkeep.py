@@ -7,7 +7,8 @@ was requeued but not sent has no message, and that is what the sweep for unsent 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -75,23 +76,33 @@ class Upkeep:
         """Look once over the fleet, if it is this process' turn."""
         if not self._sweeps.lead(self._who, length=self._every * 0.9):
             return
+        for step in (
+            self._do_what_is_due,
+            self._send_what_is_unsent,
+            self._end_dead_leases,
+            self._tell_outlook,
+            self._feeder.feed,
+        ):
+            with _stopping_no_other("upkeep: %s failed; the others go on", step.__name__):
+                step()
+
+    def _do_what_is_due(self) -> None:
         self._send_all(self._sweeps.due())
+
+    def _send_what_is_unsent(self) -> None:
+        """Send again what is queued and has no message."""
         self._send_all(self._sweeps.unsent(self._sweeps.queues(), sightings_apart=SIGHTINGS_APART))
-        self._end_dead_leases()
+
+    def _tell_outlook(self) -> None:
         self._sweeps.tell_outlook(every=self._every, lease=self._lease)
-        self._feeder.feed()
 
     def _end_dead_leases(self) -> None:
         lapsed = self._sweeps.lapsed()
         # Nobody could renew while Redis was down, so its first lease proves nothing.
         if lapsed and self._sweeps.started_ago() > self._lease:
             for job_id in lapsed:
-                try:
+                with _stopping_no_other("job %s lapsed and cannot be taken over", job_id):
                     self._take_over(job_id)
-                except FleetError:
-                    raise
-                except Exception:  # noqa: BLE001 - one bad record must not stop the others
-                    _log.exception("job %s lapsed and cannot be taken over", job_id)
 
     def _take_over(self, job_id: JobId) -> None:
         try:
@@ -122,25 +133,39 @@ class Upkeep:
             return  # it was renewed or taken back in between
         crashpoint("upkeep.requeued")
         if attempt is not None:
-            self._send(job, attempt)
+            self._send([Message(job_id, attempt, job.queue, job.tier.priority)])
 
     def _send_all(self, job_ids: list[JobId]) -> None:
-        for job in self._store.find(job_ids).values():
-            _log.info("job %s attempt %d: sent again", job.id, job.attempt)
-            self._send(job, job.attempt)
+        """Send messages for jobs that wait, also for those that only a newer worker can read."""
+        messages = [Message(*address) for address in self._sweeps.addresses(job_ids)]
+        for message in messages:
+            _log.info("job %s attempt %d: sent again", message.job_id, message.attempt)
+        self._send(messages)
 
     def _wake(self, fed: Sequence[Submission]) -> None:
         """Send the first messages of rows that have just been fed."""
         crashpoint("batch.fed")
-        try:
-            self._dispatch.send_all(Message(row.id, 1, row.queue, row.tier.priority) for row in fed)
-        except FleetError as exc:
-            _log.warning("%d jobs: not sent, a later sweep will: %s", len(fed), exc)
+        self._send([Message(row.id, 1, row.queue, row.tier.priority) for row in fed])
 
-    def _send(self, job: Job, attempt: int) -> None:
+    def _send(self, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
         try:
-            self._dispatch.send(
-                job.id, attempt=attempt, queue=job.queue, priority=job.tier.priority
-            )
+            self._dispatch.send_all(messages)
         except FleetError as exc:
-            _log.warning("job %s: not sent, the next sweep will: %s", job.id, exc)
+            _log.warning("%d jobs: not sent, a later sweep will: %s", len(messages), exc)
+
+
+@contextmanager
+def _stopping_no_other(told: str, name: str) -> Iterator[None]:
+    """Let what is wrong with one record stop no other; where Redis is away, all must wait.
+
+    Args:
+        told: what the log says then, with a place for *name*.
+    """
+    try:
+        yield
+    except FleetError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever is wrong with it
+        _log.exception(told, name)

@@ -34,13 +34,16 @@ class BatchCheck:
         to_feed = self._audit.to_feed(record)
         if to_feed is None:
             again = self._audit.to_feed(record)  # it may have been fed while we looked
-            if again is None and self._audit.mend(record, 0, mend=False):
+            faults = self._audit.mend(record, 0, mend=False) if again is None else ()
+            if any(fault == "waiting" for fault, _, _ in faults):
                 yield _lost(record)
             return
         for fault, found, recount in self._audit.mend(record, to_feed, mend=self._repair):
             if fault == "waiting":
                 told = f"batch {record.id} counts {found} rows waiting"
                 yield self._miscounted(record.id, told, recount)
+            elif fault == "end":
+                yield self._wrongly_ended(record.id, found)
             else:
                 yield Finding(
                     kind=Kind.NOT_FED,
@@ -49,6 +52,21 @@ class BatchCheck:
                     expected="comfyfleet:feeding should list it",
                     mended=self._repair,
                 )
+
+    def _wrongly_ended(self, batch: str, left: int) -> Finding:
+        if left:
+            found = f"batch {batch} has finished, though {left} of its jobs have not"
+            expected = "it should go on, so that it can be held or cancelled"
+        else:
+            found = f"batch {batch} has not finished, though all of its jobs have"
+            expected = "it should have, or whoever waits for it waits for ever"
+        return Finding(
+            kind=Kind.WRONG_END,
+            about=batch,
+            found=found,
+            expected=expected,
+            mended=self._repair,
+        )
 
     def _miscounted(self, about: str, told: str, recount: int) -> Finding:
         return Finding(

@@ -48,6 +48,8 @@ class Census:
             self.batches[job.batch][job.id] = job.status
         if job.retry_of:
             self.made_again.add(job.retry_of)
+        if job.retried_as:
+            self.made_again.add(job.id)
         if job.status is JobStatus.SUCCEEDED:
             self.succeeded.add(job.id)
         if not job.done:
@@ -61,6 +63,21 @@ class Census:
         return Counter(
             str(status) for job_id, status in jobs.items() if job_id not in self.made_again
         )
+
+    def ended(self, batch: str) -> Counter[str]:
+        """Return the part of `recount` that stays as it is, but for jobs that are made again."""
+        return Counter(
+            {
+                status: n
+                for status, n in self.recount(batch).items()
+                if JobStatus(status).is_terminal
+            }
+        )
+
+    def live(self, batch: str) -> list[JobId]:
+        """Return the jobs of a batch that had not ended when the walk came by."""
+        jobs = self.batches.get(batch, {})
+        return [job_id for job_id, status in jobs.items() if not status.is_terminal]
 
     def _add_waiting(self, job: Job) -> None:
         since = job.queued_at or job.created_at

@@ -199,8 +199,9 @@ class Check:
             born = _born(batch)
             wrong = self._audit.recount(
                 batch,
-                self.census.batches[batch].keys(),
-                sum_before=told.counts.total(),
+                before=told,
+                ended=self.census.ended(batch),
+                others=[*self.census.live(batch), *self.census.unreadable],
                 is_complete=born is not None and now - born < kept,
                 mend=self._repair,
             )

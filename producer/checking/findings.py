@@ -21,6 +21,7 @@ class Kind(StrEnum):
     MISSING_FROM_BATCH = "missing_from_batch"
     WRONG_COUNT = "wrong_count"
     NOT_FED = "not_fed"
+    WRONG_END = "wrong_end"
     LOST_ROWS = "lost_rows"
     UNKNOWN_QUEUE = "unknown_queue"
     UNUSED_QUEUE = "unused_queue"
@@ -44,6 +45,7 @@ _MENDABLE: Final = frozenset(
         Kind.MISSING_FROM_BATCH,
         Kind.WRONG_COUNT,
         Kind.NOT_FED,
+        Kind.WRONG_END,
         Kind.ORPHAN_OBJECT,
     }
 )

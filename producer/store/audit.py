@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 200
 
 
+#: In the order in which `recount.lua` takes them.
+_ENDED: Final = (
+    *(JobStatus.SUCCEEDED, JobStatus.FAILED),
+    *(JobStatus.CANCELLED, JobStatus.EXPIRED),
+)
+
+
 @dataclass(frozen=True)
 class Index:
     """A zset of jobs, and which of the scripts' five kinds it is."""
@@ -47,10 +54,12 @@ class BatchCounted:
 
     Args:
         without_record: of these, what ended with its batch before it had a record.
+        made_again: how often a job of it was made again.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     without_record: Counter[str] = field(default_factory=Counter)
+    made_again: int = 0
 
 
 class Audit:
@@ -132,11 +141,12 @@ class Audit:
         for page in in_pages(self._batch_keys(), _AT_ONCE):
             with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
                 for key in page:
-                    pipe.hmget(key, [*JobStatus, "rest", "rest_rows"])
-                for key, (*counts, rest, rows) in zip(page, pipe.execute(), strict=True):
+                    pipe.hmget(key, [*JobStatus, "rest", "rest_rows", "made_again"])
+                for key, (*counts, rest, rows, again) in zip(page, pipe.execute(), strict=True):
                     batches[key.removeprefix(keys.BATCH)] = BatchCounted(
                         Counter(dict(zip(JobStatus, map(_whole, counts), strict=True))),
                         Counter({rest: _whole(rows)} if rest else {}),
+                        _whole(again),
                     )
         return batches
 
@@ -147,27 +157,35 @@ class Audit:
     def recount(
         self,
         batch: str,
-        job_ids: Collection[JobId],
         *,
-        sum_before: int,
+        before: BatchCounted,
+        ended: Counter[str],
+        others: Collection[JobId],
         is_complete: bool,
         mend: bool,
     ) -> list[Count]:
         """Compare a batch's counts with its jobs, and set them if *mend*.
 
-        It takes Redis some 5 ms for every thousand jobs, so ask only where something looks wrong.
+        Only those jobs are looked at that had not ended, so that Redis is not kept from others: of a
+        batch they are no more than its window, however many rows it has.
 
         Args:
-            sum_before: of its counts, before its jobs were looked up; only a new job adds to it.
+            before: what it counted before its jobs were looked up: who grew since is not judged.
+            ended: how many of its jobs had ended, and how; of those made again the newest counts.
+            others: its other jobs, whatever has become of them; those of other batches do not count.
             is_complete: whether no record of an ended job of it can have expired yet.
 
         Returns:
-            The counts that are wrong; none if the batch has grown since.
+            The counts that are wrong; none if it has grown since, or a job of it was made again.
         """
         reply: list[list[Any]] = self._scripts.run(
             "recount",
             keys=[f"{keys.BATCH}{batch}"],
-            args=[batch, int(mend), sum_before, int(is_complete), *job_ids],
+            args=[
+                *(batch, int(mend), before.counts.total(), before.made_again, int(is_complete)),
+                *(ended[status] for status in _ENDED),
+                *others,
+            ],
         )
         return [Count(status, int(found), int(recount)) for status, found, recount in reply]
 

@@ -47,7 +47,7 @@ class BatchAudit:
 
     def to_feed(self, record: BatchRecord) -> int | None:
         """Return how many rows a batch still has to feed; None if some of them are gone."""
-        if "rest" in record.fields:
+        if "rest" in record.fields or record.fed == record.received:
             return 0
         first, index = bucket_of(record.fed + 1)
         count = 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from producer.contract.ids import JobId
+from producer.contract.jobs import JobError
 from producer.contract.queues import PRIORITIES
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
@@ -19,8 +20,27 @@ if TYPE_CHECKING:
 
 #: At most so many jobs a step; the next sweep takes the rest.
 _AT_ONCE: Final = 200
+#: A job that has begun once may wait so long past its start deadline: well within its record's life.
+_LAST_CALL: Final = timedelta(milliseconds=keys.LIVE_MS) / 2
+_NOT_RESUMED: Final = JobError(
+    cause="not_resumed",
+    message=(
+        f"it had begun, then no node took it up again for {_LAST_CALL.days} days,"
+        " and its start deadline has passed"
+    ),
+    advice="see `comfyfleet node list` for a node that can run it, then make it again",
+)
 #: A hundred nodes are told of each other every second more; ten a node would be a flood.
 _OUTLOOK_MS_A_NODE: Final = 10
+
+
+class Address(NamedTuple):
+    """Where the message of a job's next attempt goes."""
+
+    job_id: JobId
+    attempt: int
+    queue: str
+    priority: int
 
 
 class Sweeps:
@@ -67,13 +87,18 @@ class Sweeps:
         return [JobId(job_id) for job_id in found]
 
     def forget_lease(self, job_id: JobId) -> None:
-        """Drop a lease whose job has no record any more."""
-        with translated(self._redis):
-            self._redis.zrem(keys.LEASES, job_id)
+        """Drop a lease whose job has no record any more, or does not run."""
+        self._scripts.run("forget_lease", keys=[keys.job(job_id)], args=[job_id])
 
     def due(self) -> list[JobId]:
-        """End what nobody started in time; return delayed jobs that now need a message."""
-        ready: Iterable[str] = self._scripts.run("due", args=[_AT_ONCE, self._keep_ms])
+        """End what nobody took in time; return delayed jobs that now need a message."""
+        ready: Iterable[str] = self._scripts.run(
+            "due",
+            args=[
+                *(_AT_ONCE, self._keep_ms, to_ms(_LAST_CALL)),
+                *(_NOT_RESUMED.cause, _NOT_RESUMED.model_dump_json()),
+            ],
+        )
         return [JobId(job_id) for job_id in ready]
 
     def unsent(self, queues: Iterable[str], *, sightings_apart: timedelta) -> list[JobId]:
@@ -86,6 +111,22 @@ class Sweeps:
                 args=[_AT_ONCE, to_ms(sightings_apart)],
             )
         return gone
+
+    def addresses(self, job_ids: Sequence[JobId]) -> list[Address]:
+        """Return where messages for jobs go; those without a record are left out.
+
+        Of a record only this is looked at, so that one that makes no sense, or only to a newer
+        version, keeps no other from its message.
+        """
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hmget(keys.job(job_id), "attempt", "queue", "priority")
+            found = zip(job_ids, pipe.execute(), strict=True)
+        return [
+            Address(job_id, int(attempt), queue, int(priority))
+            for job_id, (attempt, queue, priority) in found
+            if queue and _is_whole(attempt) and _is_whole(priority)
+        ]
 
     def queues(self) -> Mapping[str, str]:
         """Return every queue that jobs were sent to, with what it needs as JSON."""
@@ -126,3 +167,7 @@ class Sweeps:
                 pipe.exists(keys.queued(queue, priority))
             there = pipe.execute()
         return [where for where, exists in zip(asked, there, strict=True) if exists]
+
+
+def _is_whole(number: str | None) -> bool:
+    return number is not None and number.isdecimal()

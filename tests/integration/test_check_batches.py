@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from producer.checking.findings import Kind
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
 from producer.store import keys
-from tests.integration.batch_feeding import GRAPH, feed, seeds
+from tests.integration.batch_feeding import GRAPH, feed, seeds, take
 from tests.integration.checks import assert_found_and_mended, check
 
 
@@ -59,6 +61,30 @@ def test_a_job_that_has_ended_is_no_live_one_of_its_batch(led, batch):
     led.fleet.cancel(row_id(batch, 9))
     led.redis.zadd(keys.live(batch), {row_id(batch, 9): 1})
     assert_found_and_mended(led, Kind.STRAY_ENTRY, row_id(batch, 9))
+
+
+def test_a_batch_whose_counts_are_mended_ends_with_its_last_job(led):
+    batch = led.fleet.submit_many(GRAPH, seeds(2), start_within=timedelta(days=300)).id
+    feed(led.fleet)
+    life = led.redis.ttl(keys.batch(batch))
+    led.redis.hincrby(keys.batch(batch), "running", 1)
+    take(led, 2)
+    assert_found_and_mended(led, Kind.WRONG_COUNT, batch)
+    assert led.fleet.batch(batch).done
+    assert led.redis.ttl(keys.batch(batch)) >= life - 5
+
+
+@pytest.mark.parametrize("jobs_ended", [True, False])
+def test_an_end_that_its_jobs_deny_is_set_right(led, jobs_ended):
+    batch = led.fleet.submit_many(GRAPH, seeds(2)).id
+    feed(led.fleet)
+    if jobs_ended:
+        take(led, 2)
+        led.redis.hdel(keys.batch(batch), "ended_ms")
+    else:
+        led.redis.hset(keys.batch(batch), "ended_ms", 1)
+    assert_found_and_mended(led, Kind.WRONG_END, batch)
+    assert led.fleet.batch(batch).done == jobs_ended
 
 
 def test_rows_that_redis_has_lost_are_told_of(led, batch):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from producer.checking.census import Census
 from producer.checking.findings import Kind
 from producer.contract.ids import new_job_id
 from producer.store import keys
@@ -57,13 +60,58 @@ def test_ended_jobs_whose_records_expired_still_count(led):
     assert led.redis.hget(f"{keys.BATCH}{long_ago}", "failed") == "1"
 
 
+def recount(audit, batch, census, before):
+    """Do what a check does after it has read the records."""
+    return audit.recount(
+        batch,
+        before=before,
+        ended=census.ended(batch),
+        others=census.live(batch),
+        is_complete=True,
+        mend=True,
+    )
+
+
+def test_jobs_that_move_meanwhile_are_counted_as_they_are(led):
+    batch, audit, census = new_job_id(), Audit(led.redis), Census()
+    led.failed(led.of_batch(batch))
+    jobs = [led.of_batch(batch) for _ in range(3)]
+    [before] = audit.batches().values()
+    for reading in (reading for page in audit.records() for reading in page):
+        census.add(reading.job)
+    led.running(jobs[0])
+    led.failed(jobs[1])
+    assert recount(audit, batch, census, before) == []
+    led.redis.hincrby(f"{keys.BATCH}{batch}", "running", 1)
+    led.redis.hincrby(f"{keys.BATCH}{batch}", "failed", -1)
+    wrong = {count.status: count.recounted for count in recount(audit, batch, census, before)}
+    assert wrong == {"running": 1, "failed": 2}
+
+
+def test_a_batch_of_which_a_job_is_made_again_meanwhile_is_not_judged(led):
+    batch, audit, census = new_job_id(), Audit(led.redis), Census()
+    job = led.failed(led.of_batch(batch))
+    [before] = audit.batches().values()
+    census.add(job)
+    led.cancelled(led.fleet.retry(job.id))
+    assert recount(audit, batch, census, before) == []
+    assert check(led) == []
+
+
+def test_a_record_that_cannot_be_read_still_counts(led):
+    batch = new_job_id()
+    job = led.of_batch(batch)
+    led.redis.hset(keys.job(job.id), "spec", "of a newer version")
+    assert [found.kind for found in check(led, repair=True)] == [Kind.UNREADABLE_RECORD]
+    assert led.redis.hget(f"{keys.BATCH}{batch}", "queued") == "1"
+
+
 def test_a_batch_that_grows_meanwhile_is_not_judged(led):
     batch = new_job_id()
     known = led.of_batch(batch)
     audit = Audit(led.redis)
     [counted] = audit.batches().values()
     led.of_batch(batch)
-    before = counted.counts.total()
-    wrong = audit.recount(batch, [known.id], sum_before=before, is_complete=True, mend=True)
-    assert wrong == []
+    options = {"ended": Counter(), "is_complete": True, "mend": True}
+    assert audit.recount(batch, before=counted, others=[known.id], **options) == []
     assert led.redis.hget(f"{keys.BATCH}{batch}", "queued") == "2"

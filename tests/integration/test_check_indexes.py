@@ -66,10 +66,10 @@ def test_a_start_deadline_that_nobody_keeps_is_kept_again(led):
     assert led.redis.zscore(keys.DELAYED, job.id) == due
 
 
-def test_a_job_that_was_started_once_needs_no_start_deadline(led):
+def test_a_job_that_has_begun_once_needs_somebody_to_end_it_too(led):
     job = led.delayed(delay=timedelta(0))
     led.redis.zrem(keys.DELAYED, job.id)
-    assert check(led) == []
+    assert_found_and_mended(led, Kind.MISSING_START_DEADLINE, job.id)
 
 
 # -- entries of jobs that are elsewhere or gone

@@ -16,7 +16,7 @@ from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
 from producer.store.attempts import Commit, Hold
 from producer.store.job_store import Cancelled
-from tests.integration.models.known_jobs import LEASE_MS, Known, KnownJobs
+from tests.integration.models.known_jobs import LAST_CALL_MS, LEASE_MS, Known, KnownJobs
 
 START_WITHIN_MS = 120_000
 FAULT = JobError(cause="node_fault", message="the node went away", node="gpu-01")
@@ -215,9 +215,20 @@ class JobStoreMachine(KnownJobs):
             if known.retry_at is not None and known.retry_at <= self.now:
                 known.retry_at = None
                 expected.add(job)
-            elif not known.started and known.start_by <= self.now:
+            elif known.start_by <= self.now and known.started:
+                self._is_called_last(job)
+            elif known.start_by <= self.now:
                 self._end(job, JobStatus.EXPIRED)
         assert ready == expected
+
+    def _is_called_last(self, job):
+        known = self.known[job]
+        attempt, until = known.last_call or (None, 0)
+        if attempt != known.attempt:
+            known.last_call = (known.attempt, self.now + LAST_CALL_MS)
+        elif until <= self.now:
+            self._end(job, JobStatus.FAILED)
+            known.dead = True
 
     @rule(worker=st.sampled_from(["w1", "w2"]))
     def take_back(self, worker):

@@ -7,15 +7,13 @@
 local is_wanted, outcomes = not KEYS[1] or redis.call('HEXISTS', KEYS[1], 'held_ms') == 1, {}
 for i, id in ipairs(ARGV) do
     local job = JOB .. id
-    local status, started, start_by = unpack(redis.call('HMGET', job, 'status', 'started_ms', 'start_by_ms'))
+    local status, start_by = unpack(redis.call('HMGET', job, 'status', 'start_by_ms'))
     if status == 'queued' and is_wanted then
         unindex_queued(job, id)
         redis.call('HDEL', job, 'retry_at_ms', 'waiting_for', 'suspect')
         set_status(job, 'held')
-        if not started then
-            redis.call('ZADD', DELAYED, start_by, id)
-            keep_index(DELAYED)
-        end
+        redis.call('ZADD', DELAYED, start_by, id)
+        keep_index(DELAYED)
         emit(job, id, 'held')
         status = 'held'
     end

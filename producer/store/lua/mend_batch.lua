@@ -1,31 +1,46 @@
--- Compare a sealed batch with its rows, and with the list of batches that upkeep feeds.
+-- Compare a sealed batch with its rows, with its end, and with the list of batches that upkeep feeds.
 --
 -- KEYS[1]  batch hash
 -- ARGV[1]  batch               ARGV[2]  '1' to mend
 -- ARGV[3]  how many rows it is to feed: it counts so many as waiting
 -- ARGV[4]  rows fed, and       ARGV[5]  edits of the rows, when these were counted
 --
--- Returns {{fault, count, recount}, ...}; none if it has been fed meanwhile:
+-- Returns {{fault, count, recount}, ...}; the first two faults only if it has not been fed meanwhile:
 --   waiting   it counts another number of rows
 --   feeding   upkeep does not know that rows wait
+--   end       so many of its jobs have not ended, by its own counts; yet it has, or with none it has not
 local batch, id, mend, faults = KEYS[1], ARGV[1], ARGV[2] == '1', {}
-local sealed, waiting, fed, edits, rest =
-    unpack(redis.call('HMGET', batch, 'sealed_ms', 'waiting', 'fed', 'edits', 'rest'))
-if not sealed or rest or fed ~= ARGV[4] or edits ~= ARGV[5] then
+local sealed, fed, edits, rest, ended = unpack(redis.call('HMGET', batch, 'sealed_ms', 'fed', 'edits', 'rest', 'ended_ms'))
+if not sealed then
     return faults
 end
-local is, should = tonumber(waiting or 0) or 0, tonumber(ARGV[3])
-if is ~= should then
-    faults[#faults + 1] = {'waiting', is, should}
-    if mend then
-        redis.call('HSET', batch, 'waiting', is)
-        add_waiting(id, should - is)
+
+local function count_of(status)
+    return tonumber(redis.call('HGET', batch, status) or 0) or 0
+end
+
+local is, should = count_of('waiting'), tonumber(ARGV[3])
+local left = is + count_of('held') + count_of('queued') + count_of('running')
+if (left == 0) ~= (ended ~= false) then
+    faults[#faults + 1] = {'end', left, 0}
+end
+if not rest and fed == ARGV[4] and edits == ARGV[5] then
+    if is ~= should then
+        faults[#faults + 1] = {'waiting', is, should}
+        if mend then
+            redis.call('HSET', batch, 'waiting', is)
+            add_waiting(id, should - is)
+        end
+    end
+    if should > 0 and not redis.call('ZSCORE', FEEDING, id) then
+        faults[#faults + 1] = {'feeding', should, 0}
+        if mend then
+            look_after(id)
+        end
     end
 end
-if should > 0 and not redis.call('ZSCORE', FEEDING, id) then
-    faults[#faults + 1] = {'feeding', should, 0}
-    if mend then
-        look_after(id)
-    end
+if mend and #faults > 0 then
+    note_finish(id)
+    keep_batch(id)
 end
 return faults

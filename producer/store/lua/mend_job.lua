@@ -34,8 +34,8 @@ local function look_at_running(id)
 end
 
 local function look_at_queued(id, job)
-    local queue, priority, retry_at, started, start_by =
-        unpack(redis.call('HMGET', job, 'queue', 'priority', 'retry_at_ms', 'started_ms', 'start_by_ms'))
+    local queue, priority, retry_at, start_by =
+        unpack(redis.call('HMGET', job, 'queue', 'priority', 'retry_at_ms', 'start_by_ms'))
     local is_listed = redis.call('ZSCORE', queued_key(queue, priority), id)
     local is_delayed = redis.call('ZSCORE', DELAYED, id)
     if not is_listed and not retry_at then
@@ -46,7 +46,7 @@ local function look_at_queued(id, job)
     elseif not is_listed and not is_delayed then
         faults[#faults + 1] = {id, 'delay', retry_at}
         delay(id, retry_at)
-    elseif not is_delayed and not started then
+    elseif not is_delayed then
         faults[#faults + 1] = {id, 'start_deadline', start_by}
         delay(id, start_by)
     end

@@ -1,39 +1,35 @@
--- Count a batch's jobs anew; set its counts, if asked. A job that was made again counts as the newest one made of it.
+-- Count a batch's jobs anew; set its counts, if asked. Jobs that had ended were counted by the caller: of those only
+-- one that is made again counts differently from then on, and the batch counts how often that happens.
 --
 -- KEYS[1]  batch hash
 -- ARGV[1]  batch               ARGV[2]  '1' to mend
--- ARGV[3]  sum of the counts before its jobs were looked up: moves keep it, a new job adds to it
--- ARGV[4]  '1' if every job of it still has its record; else of the ended ones there may be more than we find
--- ARGV[5..] job id, ...
+-- ARGV[3]  sum of the counts, and   ARGV[4]  how many jobs were made again, before its jobs were looked up
+-- ARGV[5]  '1' if every job of it still has its record; else of the ended ones there may be more than were found
+-- ARGV[6..9] how many had succeeded, failed, been cancelled or expired
+-- ARGV[10..] job id, ...: the others, whatever has become of them
 --
--- Returns {{status, count, recount}, ...} for the counts that are wrong; none while the batch grows.
+-- Returns {{status, count, recount}, ...} for the counts that are wrong; none if the batch has grown, or jobs of it
+-- were made again.
 local LIVE, ENDED = {'held', 'queued', 'running'}, {'succeeded', 'failed', 'cancelled', 'expired'}
 
-local function count_of(status)
-    return tonumber(redis.call('HGET', KEYS[1], status) or 0) or 0
-end
-
-local function newest(id)
-    local made = redis.call('HGET', JOB .. id, 'retried_as')
-    while made do
-        id = made
-        made = redis.call('HGET', JOB .. id, 'retried_as')
-    end
-    return id
+local function count_of(name)
+    return tonumber(redis.call('HGET', KEYS[1], name) or 0) or 0
 end
 
 local function recounted()
-    local recount, seen = {}, {}
+    local recount = {}
+    for i, status in ipairs(ENDED) do
+        recount[status] = tonumber(ARGV[5 + i])
+    end
     -- Rows that ended together with their batch never had records.
     local rest, rows = unpack(redis.call('HMGET', KEYS[1], 'rest', 'rest_rows'))
     if rest then
-        recount[rest] = tonumber(rows)
+        recount[rest] = recount[rest] + tonumber(rows)
     end
-    for i = 5, #ARGV do
-        local id = newest(ARGV[i])
-        local status, batch = unpack(redis.call('HMGET', JOB .. id, 'status', 'batch'))
-        if status and batch == ARGV[1] and not seen[id] then
-            seen[id] = true
+    for i = 10, #ARGV do
+        -- What makes no sense may be no hash at all; it is no job then.
+        local status, batch, made = unpack(redis.pcall('HMGET', JOB .. ARGV[i], 'status', 'batch', 'retried_as'))
+        if status and batch == ARGV[1] and not made then
             recount[status] = (recount[status] or 0) + 1
         end
     end
@@ -46,7 +42,7 @@ for _, statuses in ipairs({LIVE, ENDED}) do
         sum = sum + count_of(status)
     end
 end
-if sum ~= tonumber(ARGV[3]) then
+if sum ~= tonumber(ARGV[3]) or count_of('made_again') ~= tonumber(ARGV[4]) then
     return {}
 end
 
@@ -57,7 +53,6 @@ local function compare(status, may_be_more)
         wrong[#wrong + 1] = {status, is, should}
         if ARGV[2] == '1' then
             redis.call('HSET', KEYS[1], status, should)
-            keep_index(KEYS[1])
         end
     end
 end
@@ -65,6 +60,10 @@ for _, status in ipairs(LIVE) do
     compare(status, false)
 end
 for _, status in ipairs(ENDED) do
-    compare(status, ARGV[4] ~= '1')
+    compare(status, ARGV[5] ~= '1')
+end
+if ARGV[2] == '1' and #wrong > 0 then
+    note_finish(ARGV[1])
+    keep_batch(ARGV[1])
 end
 return wrong

@@ -34,6 +34,7 @@ redis.call('HSET', old, 'retried_as', id)
 redis.call('ZREM', DEAD, ARGV[1])
 if batch then
     redis.call('HINCRBY', BATCH .. batch, status, -1)
+    redis.call('HINCRBY', BATCH .. batch, 'made_again', 1) -- a recount that runs meanwhile must know
 end
 redis.call('HSET', new, 'created_ms', now_ms(), 'queued_ms', now_ms(), 'start_by_ms', now_ms() + tonumber(ARGV[4]),
     unpack(ARGV, 8))

@@ -1,0 +1,123 @@
+"""Upkeep swept by hand: who gets a message again, whose lease is forgotten, and who waits in vain."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from producer import upkeep
+from producer.contract.jobs import JobError, JobStatus
+from producer.store import keys
+from producer.store.scripts import Scripts
+from producer.store.sweeps import Sweeps
+from producer.upkeep import Upkeep
+from tests.integration.default_queue import ANY
+from tests.integration.hand_led import LEASE, WORKER
+
+KEEP = timedelta(days=7)
+FAULT = JobError(cause="node_fault", message="the node went away", node="gpu-01")
+MESSAGES = keys.message_list(ANY, 3)
+
+
+def sweep_twice(led) -> None:
+    """Do what finds a lost message: it takes two sightings."""
+    sweeping = Upkeep(
+        store=led.store,
+        sweeps=Sweeps(led.redis, keep_ended=KEEP),
+        dispatch=led.fleet._dispatch,
+        who="test",
+        lease=LEASE,
+        every=timedelta(seconds=1),
+        interrupt=lambda _: None,
+        judge=lambda _: None,
+    )
+    for _ in range(2):
+        led.redis.delete(keys.lock("upkeep"))
+        sweeping.sweep()
+
+
+def due_after(led, days) -> None:
+    """Do what falls due within so many days."""
+    clock = f"local t = redis.call('TIME') return t[1] * 1000 + {days} * 86400000"
+    sweeps = Sweeps(led.redis, keep_ended=KEEP, scripts=Scripts(led.redis, clock_lua=clock))
+    sweeps.due()
+
+
+def requeued(led, job):
+    """Return *job* after one more attempt, waiting for the next."""
+    led.running(job)
+    led.store.requeue(job.id, attempt=job.attempt, worker=WORKER, error=FAULT, charged=False)
+    return led.fleet.get(job.id)
+
+
+@pytest.fixture
+def lost(led, monkeypatch):
+    """Jobs whose messages are lost, on a fleet that needs no time to be sure of it."""
+    monkeypatch.setattr(upkeep, "SIGHTINGS_APART", timedelta(0))
+    jobs = [led.queued() for _ in range(3)]
+    led.redis.delete(MESSAGES)
+    return jobs
+
+
+def test_a_record_that_only_a_newer_version_can_read_keeps_no_other_from_its_message(led, lost):
+    record = keys.job(lost[1].id)
+    spec = {**json.loads(led.redis.hget(record, "spec")), "tier": "interactive"}
+    led.redis.hset(record, mapping={"spec": json.dumps(spec), "v": 2})
+    sweep_twice(led)
+    told = {json.loads(sent)["headers"]["id"] for sent in led.redis.lrange(MESSAGES, 0, -1)}
+    assert told == {f"{job.id}.1" for job in lost}
+
+
+def test_a_step_of_upkeep_that_fails_keeps_it_from_no_other(led, lost):
+    led.redis.set(keys.job("no-hash"), "what is due cannot be read")
+    led.redis.zadd(keys.DELAYED, {"no-hash": 1})
+    sweep_twice(led)
+    assert led.redis.llen(MESSAGES) == len(lost)
+
+
+def test_a_lease_is_forgotten_unless_its_job_was_claimed_just_now(led):
+    sweeps = Sweeps(led.redis, keep_ended=KEEP)
+    job = led.queued()
+    led.redis.zadd(keys.LEASES, {job.id: 1})
+    sweeps.forget_lease(job.id)
+    assert led.redis.zscore(keys.LEASES, job.id) is None
+    led.running(job)
+    sweeps.forget_lease(job.id)
+    assert led.redis.zscore(keys.LEASES, job.id) is not None
+
+
+def test_a_job_that_began_once_and_finds_no_node_any_more_ends_as_a_dead_letter(led):
+    job = requeued(led, led.queued(start_within=timedelta(days=2)))
+    due_after(led, 20)  # no worker has lived to look any sooner
+    due_after(led, 34)
+    assert led.fleet.get(job.id).status is JobStatus.QUEUED
+    assert led.redis.ttl(keys.job(job.id)) > timedelta(days=36).total_seconds()
+    due_after(led, 36)
+    ended = led.fleet.get(job.id)
+    assert (ended.status, ended.cause) == (JobStatus.FAILED, "not_resumed")
+    assert "for 15 days" in ended.error.message
+    assert led.redis.zscore(keys.DEAD, job.id)
+    assert led.redis.zscore(keys.DELAYED, job.id) is None
+
+
+def test_who_holds_and_releases_a_job_that_began_once_does_not_move_its_last_date(led):
+    job = requeued(led, led.queued(start_within=timedelta(days=2)))
+    due_after(led, 3)
+    led.fleet.hold(job.id)
+    led.fleet.release(job.id)
+    due_after(led, 17)
+    assert led.fleet.get(job.id).status is JobStatus.QUEUED
+    due_after(led, 19)
+    assert led.fleet.get(job.id).status is JobStatus.FAILED
+
+
+def test_each_attempt_has_its_own_time_to_find_a_node(led):
+    job = requeued(led, led.queued(start_within=timedelta(days=2)))
+    due_after(led, 3)
+    requeued(led, job)
+    due_after(led, 19)
+    assert led.fleet.get(job.id).status is JobStatus.QUEUED
+    due_after(led, 35)
+    assert led.fleet.get(job.id).status is JobStatus.FAILED
