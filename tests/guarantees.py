@@ -58,7 +58,10 @@ Written by `python -m tests.guarantees` from the code and its tests; do not edit
 
 - Writes that Redis acknowledged may be gone after a failover or a lost disk: up to a second with `appendfsync everysec`.
 - While the network is parted, two nodes may render one job; one of them commits.
+- A prompt that hangs after its worker or its websocket was connected anew is seen late: ComfyUI tells its progress to the
+  old connection alone, so silence means nothing there. It is stopped after half of its run deadline.
 - A flipped bit in a file whose format has no checksum is not seen, nor is another file of the same kind in its place.
+- A job that began once and then finds no node is given up 15 days after its start deadline, as a dead letter.
 - No order among jobs of one tier, beyond first come, first served within a queue.
 - A record outlives its start deadline by 30 days, then it goes, ended or not; without any worker nobody ends it.
 """
@@ -111,7 +114,8 @@ def _errors() -> Iterator[FleetError]:
     yield errors.PromptIncomplete("gpu-01", "9")
     kinds: list[type[NodeError]] = [
         *(errors.PromptStalled, errors.PromptLost, errors.PromptInterrupted),
-        *(errors.OutputDamaged, errors.NodeUnreachable, errors.NodeLeaves, errors.LeaseLapsed),
+        *(errors.OutputDamaged, errors.NodeUnreachable, errors.NodeLacks, errors.NodeLeaves),
+        errors.LeaseLapsed,
     ]
     for kind in kinds:
         yield kind("gpu-01", "as it says")

@@ -43,3 +43,5 @@ class Announcer:
             except FleetError as exc:
                 # Others may load the same models meanwhile: slower, and no more than that.
                 _log.warning("node %s loads models, which nobody heard: %s", self._node, exc)
+            except Exception:  # noqa: BLE001 - without this thread nobody hears of any more
+                _log.exception("node %s loads models, which nobody heard", self._node)

@@ -14,6 +14,7 @@ from producer.store.backlog import Backlog
 from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
+from producer.store.rerouting import Rerouting
 from producer.store.sweeps import Sweeps
 from producer.upkeep import Upkeep
 from worker import lapsed
@@ -23,6 +24,7 @@ from worker.comfyui.events import EventSocket
 from worker.comfyui.inputs import InputCarrier
 from worker.delivery import Delivery
 from worker.departure import Departure, Leaving
+from worker.detour import Detour
 from worker.entry import Identity
 from worker.errands import Errands
 from worker.health import Health, HealthPolicy
@@ -37,11 +39,12 @@ from worker.render import Render
 from worker.runner import Place, Runner
 from worker.scout import Scout
 from worker.settling import Settler
+from worker.spool import Spool
 from worker.store_breaker import StoreBreaker
 from worker.subscriptions import Subscriptions
 from worker.templates import Templates
 from worker.warmth import WARMTH
-from worker.watchdog import Signs, Watchdog, since
+from worker.watchdog import Signs, Threads, Watchdog, since
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +68,13 @@ class Hooks:
     """What the worker asks and tells its Celery side.
 
     Args:
+        threads: how many jobs it runs at once.
         queues: returns those that the worker consumes.
         on_queue: called with each queue that the node should be served from.
         on_taken_over: called when another worker has the node's name, with that one.
     """
 
+    threads: int
     queues: Callable[[], Collection[str]]
     on_queue: Callable[[str], None]
     on_taken_over: Callable[[str], None]
@@ -112,7 +117,9 @@ class Parts:
             self.nodes, backlog, self.sweeps, name=options.name, pool=options.pool
         )
 
-        self.spool = _spool_folder(settings, options.name, fleet=self.fleet)
+        self.spool = Spool(
+            _spool_folder(settings, options.name, fleet=self.fleet), node=options.name
+        )
         self.departure = Departure(
             options.name, how=Leaving.HANDOVER if options.handover else Leaving.SUCCESSOR
         )
@@ -143,11 +150,12 @@ class Parts:
             heed=self.subscriptions.heed,
             every_s=settings.sweep_s,
         )
+        self.threads = Threads(hooks.threads)
         self.watchdog = Watchdog(
             Signs(
-                polled=since(lambda: GATE.asked_at),
+                polled=since(lambda: max(GATE.asked_at, self.threads.free_since)),
                 looped=since(lambda: self.leases.looped_at),
-                heard=since(lambda: self.leases.heard_at),
+                answered=lambda: self.leases.answered_s,
             )
         )
         self.scout = Scout(GATE, backlog, lambda: WARMTH.order(list(hooks.queues())))
@@ -168,6 +176,7 @@ class Parts:
             neighbours=self._neighbours,
             health=Health(HealthPolicy(first_s=settings.node_quarantine_s)),
             breaker=self._breaker,
+            spool=self.spool,
             canary_s=settings.node_canary_s,
             pace=GATE.pace,
             on_state=lambda ready: GATE.set_ready(ready=ready),
@@ -178,7 +187,8 @@ class Parts:
         node, settings = self._options.name, self._settings
         patience = Patience(self._breaker, self.departure, on_damage=self.agent.doubt)
         return Runner(
-            place=Place(node=node, worker=self._worker, spool=self.spool, lease=self._lease),
+            place=Place(node=node, worker=self._worker, lease=self._lease),
+            spool=self.spool,
             store=self._store,
             warmth=WARMTH,
             templates=Templates(self._store, max_graph_bytes=settings.max_graph_bytes),
@@ -211,6 +221,13 @@ class Parts:
                 comfyui=self.comfyui,
                 patience=patience,
                 standing=self.agent,
+                detour=Detour(
+                    node,
+                    nodes=self.nodes,
+                    sweeps=self.sweeps,
+                    rerouting=Rerouting(self.redis),
+                    learner=self.agent,
+                ),
             ),
             standing=self.agent,
             neighbours=self._neighbours,
@@ -224,7 +241,7 @@ class Parts:
             who=self._worker,
             lease=self._lease,
             every=timedelta(seconds=self._settings.sweep_s),
-            interrupt=lambda job: lapsed.interrupt(job, self.nodes),
+            interrupt=lapsed.Interrupter(self.nodes),
             judge=lapsed.judge,
         )
 

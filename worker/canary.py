@@ -31,7 +31,10 @@ class Canary:
         self._stopped = stopped
 
     def fly(self, catalog: Catalog) -> bool:
-        """Return whether the node executed it; False when others' prompts kept it waiting.
+        """Return whether the node executed it.
+
+        False, which says nothing against the node: others' prompts kept it waiting, or the
+        worker leaves.
 
         A node without the two core classes cannot be tested so; that it answers must do.
 
@@ -59,6 +62,8 @@ class Canary:
             if entry.outcome is Outcome.SUCCEEDED:
                 return True
             raise NodeFault(self._node, f"a canary prompt {entry.outcome}")
+        if self._stopped.is_set():
+            return False
         if self._comfyui.find_prompt(prompt_id) is PromptPlace.QUEUED and self._comfyui.is_busy():
             return False
         raise PromptStalled(self._node, f"a canary prompt did not end in {self._patience_s:g} s")

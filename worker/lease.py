@@ -8,11 +8,13 @@ write, so a worker that was cut off may render to the end, and is refused if it 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from threading import Event, Lock, Thread
+from typing import Final
 
 from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.ids import JobId
@@ -20,6 +22,9 @@ from producer.store.attempts import Hold
 from producer.store.node_store import NodeStore
 
 _log = logging.getLogger(__name__)
+
+#: So many turns after its last answer, Redis counts as away: one beat was missed.
+_AWAY_AFTER: Final = 2
 
 
 class JobCancelled(Exception):
@@ -68,8 +73,8 @@ class LeaseKeeper:
         self._worker = worker
         self._every_s = every.total_seconds()
         self._on_displaced = on_displaced
-        self.looped_at = time.monotonic()  #: When the thread last went round.
-        self.heard_at = 0.0  #: When Redis last answered a beat.
+        self.looped_at = time.monotonic()  #: When the thread began its last round.
+        self._heard_at = self._answers_since = -math.inf
         self._leases: dict[JobId, Lease] = {}
         self._lock = Lock()
         self._stopped = Event()
@@ -88,12 +93,16 @@ class LeaseKeeper:
         """Keep the lease of *hold* for the length of the block."""
         lease = Lease(hold)
         with self._lock:
+            # A job that came back to us: its former attempt may still be on its way out.
+            if former := self._leases.get(hold.job_id):
+                former.lost.set()
             self._leases[hold.job_id] = lease
         try:
             yield lease
         finally:
             with self._lock:
-                self._leases.pop(hold.job_id, None)
+                if self._leases[hold.job_id] is lease:
+                    del self._leases[hold.job_id]
 
     def cancel(self, job_id: JobId) -> None:
         """Tell the attempt that runs *job_id*, if it is ours, that somebody wants its end."""
@@ -101,6 +110,12 @@ class LeaseKeeper:
             lease = self._leases.get(job_id)
         if lease:
             lease.cancel.set()
+
+    @property
+    def answered_s(self) -> float:
+        """For how long Redis has answered every beat, in time; 0 while it does not."""
+        now = time.monotonic()
+        return 0.0 if self._is_away(now) else now - self._answers_since
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -110,11 +125,21 @@ class LeaseKeeper:
             self.looped_at = time.monotonic()
             try:
                 self._beat()
-                self.heard_at = time.monotonic()
+                self._heard()
             except FleetError as exc:
                 _log.warning("node %s: no beat: %s", self._node, exc)
             except Exception:  # noqa: BLE001 - without this thread every lease would run out
                 _log.exception("node %s: no beat", self._node)
+
+    def _heard(self) -> None:
+        now = time.monotonic()
+        # In this order: the watchdog may look in between.
+        if self._is_away(now):
+            self._answers_since = now
+        self._heard_at = now
+
+    def _is_away(self, now: float) -> bool:
+        return now - self._heard_at > _AWAY_AFTER * self._every_s
 
     def _beat(self) -> None:
         with self._lock:

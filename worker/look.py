@@ -21,11 +21,14 @@ class Look:
         said_ahead: whether the record says that it waits for the card.
     """
 
-    def __init__(self, *, client_id: str | None, ran_for_s: float = 0.0, said_ahead: bool) -> None:
+    def __init__(
+        self, *, client_id: str | None, ran_for_s: float = 0.0, said_ahead: bool = False
+    ) -> None:
         self.ended = False  #: The socket says so; the history has the last word.
         self.said_ahead = said_ahead
         self.has_begun = False  #: The card is this prompt's, as far as anybody knows.
         self.began = time.monotonic()
+        self.waited_until = self.began  #: When the node last said that the prompt has to wait.
         self._ran_before_s = ran_for_s
         self._done: dict[str, float] = {}
         self._posted_as = client_id
@@ -71,6 +74,10 @@ class Look:
         now = time.monotonic()
         self._away_since = self._away_since or now
         return now - self._away_since > _AWAY_S
+
+    def waits(self) -> None:
+        """Hear that the prompt waits in the node's queue."""
+        self.waited_until = time.monotonic()
 
     def answered(self) -> None:
         """Hear that the node answers."""

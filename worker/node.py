@@ -22,6 +22,7 @@ from worker.name_lock import NameLock
 from worker.neighbours import Neighbours
 from worker.pace import Pace
 from worker.restarter import Restarter
+from worker.spool import Spool
 from worker.store_breaker import StoreBreaker
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class NodeAgent:
         neighbours: Neighbours,
         health: Health,
         breaker: StoreBreaker,
+        spool: Spool,
         canary_s: float,
         pace: Pace,
         on_state: Callable[[bool], None],
@@ -70,6 +72,7 @@ class NodeAgent:
         self._neighbours = neighbours
         self._health = health
         self._breaker = breaker
+        self._spool = spool
         self._pace = pace
         self._on_state = on_state
         self._on_catalog = on_catalog
@@ -136,6 +139,12 @@ class NodeAgent:
         _log.warning("node %s is %s: %s", self.identity.name, self._health.standing, reason)
         self.look_soon()
 
+    def relearn(self) -> None:
+        """Hear that the node lacks what it is said to have; nothing is taken until that is known."""
+        self._catalog_read = None
+        self._on_state(False)  # noqa: FBT003
+        self._news.set()
+
     def doubt(self) -> None:
         """Hear that a file came damaged; it is fetched again, and nothing is taken meanwhile.
 
@@ -196,6 +205,9 @@ class NodeAgent:
         self._entry.tell_memory(status.vram_free if status else None)
         if self._breaker.reason is not None:
             self._breaker.look()
+        if trouble := self._spool.trouble():
+            self._enter(NodeState.BLOCKED, trouble)
+            return
         if self._health.wants_canary and self.catalog is not None:
             self._enter(_STATES[self._health.standing], self._health.reason)
             self._send_canary(self.catalog)

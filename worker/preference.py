@@ -3,7 +3,8 @@
 A node goes on with the models it has, turns to others in a way that spreads nodes over them, and
 leaves a queue to the nodes that have its models. Three things limit that:
 
-* a queue that was passed over for longer than the bound comes first, whatever it costs;
+* a queue that was passed over for longer than the bound comes first, whatever it costs: with its
+  jobs of the most urgent tier that waits, and with those of another when that has its turn;
 * a job of a more urgent tier than the node would else take is left to nobody;
 * nor are jobs that the others would not come to within the time of a load.
 """
@@ -66,17 +67,26 @@ class Preference:
     turned: Mapping[str, frozenset[str]] = field(default_factory=dict)
     waited_s: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
-    def order(self, queues: Sequence[str]) -> list[str]:
-        """Return those of *queues* to ask, in this order; what needs no load in that of *queues*."""
+    def order(self, queues: Sequence[str], *, turn: int | None = None) -> list[str]:
+        """Return those of *queues* to ask, in this order; what needs no load in that of *queues*.
+
+        Args:
+            turn: the priority of the tier whose turn it is, before more urgent ones.
+        """
         free = [queue for queue in queues if self.models.get(queue, frozenset()) <= self.warm]
         cold = [queue for queue in queues if queue not in free]
         if self._myself is None:
             return free if self.is_new else [*free, *cold]
         lines = {queue: self._lines.get(queue, []) for queue in queues}
+        if turn is None:
+            overdue = self._overdue(cold, tier=_most_urgent(lines.values()))
+        else:
+            # The turns are few. Given to cold queues alone, they would never be the warm one's.
+            overdue = self._overdue(queues, tier=turn)
         return list(
             dict.fromkeys(
                 [
-                    *self._overdue(cold, tier=_most_urgent(lines.values())),
+                    *overdue,
                     *free,
                     *self._urgent(cold, than=_most_urgent(lines[queue] for queue in free)),
                     *self._allotted(cold),
@@ -85,9 +95,9 @@ class Preference:
             )
         )
 
-    def _overdue(self, cold: Sequence[str], *, tier: int) -> list[str]:
-        waited_s = {queue: self.waited_s.get((queue, tier), 0.0) for queue in cold}
-        overdue = [queue for queue in cold if waited_s[queue] > self._bound_s(queue)]
+    def _overdue(self, queues: Sequence[str], *, tier: int) -> list[str]:
+        waited_s = {queue: self.waited_s.get((queue, tier), 0.0) for queue in queues}
+        overdue = [queue for queue in queues if waited_s[queue] > self._bound_s(queue)]
         return sorted(overdue, key=lambda queue: -waited_s[queue])
 
     def _bound_s(self, queue: str) -> float:

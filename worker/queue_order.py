@@ -9,7 +9,7 @@ A pop goes through the tiers, and within a tier through the queues in the order 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from kombu.utils.scheduling import round_robin_cycle
@@ -32,15 +32,19 @@ class TierTurns:
         self._taken = 0
         self._turns = 0
 
-    def lists(self, queues: Sequence[str]) -> list[str]:
-        """Return what goes before *queues* in the next pop: message lists, when it is a turn."""
+    def lists(self, order: Callable[[Tier], Sequence[str]]) -> list[str]:
+        """Return what goes before all queues in the next pop: message lists, when it is a turn.
+
+        Args:
+            order: returns which queues to ask in the turn of a tier, in this order.
+        """
         if self._taken < self._every - 1:
             return []
         first = self._turns % len(_LOWER_TIERS)
         tiers = (*_LOWER_TIERS[first:], *_LOWER_TIERS[:first])
         # kombu reads the urgent tier from the list that has a queue's bare name. So the name of
         # another tier's list gets that tier read first, and lists that are not there after it.
-        return [message_list(queue, tier.priority) for tier in tiers for queue in queues]
+        return [message_list(queue, tier.priority) for tier in tiers for queue in order(tier)]
 
     def took(self) -> None:
         """Hear that a message was taken."""
@@ -60,8 +64,9 @@ class QueueOrder(round_robin_cycle):
         """Return the queues to pop from; within a tier the first that has a message wins."""
         if not GATE.is_open():
             return []
-        queues = WARMTH.order(self.items[:n])
-        return [*_TURNS.lists(queues), *queues]
+        consumed = self.items[:n]
+        lists = _TURNS.lists(lambda tier: WARMTH.order(consumed, turn=tier))
+        return [*lists, *WARMTH.order(consumed)]
 
     def rotate(self, last_used: str) -> str:
         """Hear which queue gave a message."""

@@ -109,7 +109,7 @@ class Render:
         A prompt that the node does not know is lost, even if it was never posted: nobody can
         tell, and a second render needs a new attempt.
         """
-        ran_for = self._store.running_for(job.id)
+        ran_for = self._patience.until_recorded(lambda: self._store.running_for(job.id), lease)
         return self._watched(job, graph, lease, slot, ran_before_s=ran_for.total_seconds())
 
     def _watched(
@@ -147,13 +147,25 @@ class Render:
         return Look(client_id=client_id, said_ahead=phase is Phase.AHEAD)
 
     def _attached(self, run: _Run, ran_before_s: float) -> Look:
-        place = run.prompt.place()
-        waits = place is PromptPlace.QUEUED and run.job.phase is Phase.AHEAD
-        phase = Phase.AHEAD if waits else Phase.RENDERING
-        self._patience.until_entered(phase, run.lease, self._store)
-        look = Look(client_id=None, ran_for_s=ran_before_s, said_ahead=waits)
+        look = Look(client_id=None, ran_for_s=ran_before_s)
+        place = self._found(run, look)
         look.ended = place is PromptPlace.FINISHED
+        look.said_ahead = place is PromptPlace.QUEUED and run.job.phase is Phase.AHEAD
+        phase = Phase.AHEAD if look.said_ahead else Phase.RENDERING
+        self._patience.until_entered(phase, run.lease, self._store)
         return look
+
+    def _found(self, run: _Run, look: Look) -> PromptPlace:
+        """Return where the node has the prompt; a moment's silence is no answer."""
+        while True:
+            try:
+                return run.prompt.place()
+            except (NodeUnreachable, NodeTimeout):
+                if look.is_away_too_long():
+                    raise
+            run.watch.wait(_NOTE_EVERY_S)
+            run.lease.check()
+            self._departure.check_render()
 
     def _wait(self, run: _Run, look: Look) -> HistoryEntry:
         while True:
@@ -171,7 +183,6 @@ class Render:
                 if look.is_away_too_long():
                     raise
             else:
-                look.answered()
                 if entry:
                     return entry
             self._note_progress(run, look)
@@ -192,6 +203,7 @@ class Render:
         """Ask the node itself, when the socket says so or it is time to."""
         if look.ended or look.is_due("history", _POLL_EVERY_S):
             entry = run.prompt.entry(patience_s=_ENTRY_LAGS_S if look.ended else 0)
+            look.answered()
             if entry:
                 return entry
             look.ended = False
@@ -204,16 +216,24 @@ class Render:
 
     def _check_alive(self, run: _Run, look: Look) -> None:
         """Make sure that the node still has the prompt and gets on with it."""
-        if run.prompt.place() is PromptPlace.QUEUED:
+        place = run.prompt.place()
+        look.answered()
+        if place is PromptPlace.QUEUED:
+            look.waits()
             # Behind others' prompts it waits as long as it takes; they are never interrupted.
             if look.is_still_idle(is_idle=not self._comfyui.is_busy()):
                 raise PromptStalled(self._node, "it takes prompts, but executes none")
             return
-        silent_s = time.monotonic() - (run.watch.last_heard or look.began)
-        # What was posted under another connection's id is never heard: judge it less quickly.
-        patience_s = self._stall_s if look.hears(self._events) else 3 * self._stall_s
-        if silent_s > patience_s:
+        silent_s = time.monotonic() - max(run.watch.last_heard or look.began, look.waited_until)
+        if silent_s > self._patience_s(run.job, look):
             raise PromptStalled(self._node, f"no progress for {silent_s:.0f} s")
+
+    def _patience_s(self, job: Job, look: Look) -> float:
+        """Return how long a running prompt may say nothing."""
+        if look.hears(self._events):
+            return self._stall_s
+        # What was posted under another connection's id is never heard, however well it renders.
+        return max(self._stall_s, job.run_within_s / 2)
 
     def _note_progress(self, run: _Run, look: Look) -> None:
         progress = run.watch.progress

@@ -14,6 +14,7 @@ from producer.contract.errors import (
     InvalidJob,
     LeaseLapsed,
     NodeError,
+    NodeLacks,
     NodeLeaves,
     ObjectConflict,
     ObjectMissing,
@@ -35,6 +36,8 @@ CHARGED_LIMIT: Final = 3
 FREE_LIMIT: Final = 10
 #: So many different nodes felled are no chance.
 FELLED_LIMIT: Final = 3
+#: So many nodes may lack what they are said to have; then the graph is what is wrong.
+LACKING_LIMIT: Final = 5
 
 #: Causes that no retry can mend.
 _FINAL: Final = frozenset(
@@ -48,10 +51,13 @@ _NODE_FAULTS: Final = frozenset(
 )
 #: Causes after which the node or its worker was gone: the job may have felled it.
 _FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost"})
+#: Causes after which another node can begin at once.
+_AT_ONCE: Final = frozenset({"node_left", "lease_lost", "node_lacks"})
 
 #: The first that fits counts, so a kind stands before its parent.
 _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
     (PromptRejected, "invalid_graph"),
+    (NodeLacks, "node_lacks"),
     (InvalidJob, "invalid_input"),
     (RunDeadlinePassed, "run_deadline"),
     (PromptIncomplete, "incomplete_output"),
@@ -115,6 +121,9 @@ def decide(error: FleetError, job: Job, *, node: str | None) -> Decision:
         node=node,
         advice=_MORE_VRAM if cause == "out_of_memory" else error.advice,
     )
+    if cause == "node_lacks" and _times(cause, job) + 1 >= LACKING_LIMIT:
+        cause = "invalid_graph"
+        story = story.model_copy(update={"cause": cause})
     if cause in _FINAL:
         return Decision(story, again=False, charged=False, dead=cause == "output_conflict")
     if cause in _CHARGED:
@@ -126,7 +135,7 @@ def decide(error: FleetError, job: Job, *, node: str | None) -> Decision:
     blames_node = cause in _NODE_FAULTS
     if poison := _poison(story, job):
         return Decision(poison, again=False, charged=False, dead=True, blames_node=blames_node)
-    delay = timedelta(0) if cause in {"node_left", "lease_lost"} else _delay(job.free_attempts)
+    delay = timedelta(0) if cause in _AT_ONCE else _delay(job.free_attempts)
     return Decision(story, again=True, charged=False, delay=delay, blames_node=blames_node)
 
 
@@ -152,6 +161,10 @@ def _poison(story: JobError, job: Job) -> JobError | None:
     return story.model_copy(
         update={"cause": "poison", "message": message, "advice": _LOOK_AT_ATTEMPTS}
     )
+
+
+def _times(cause: str, job: Job) -> int:
+    return sum(attempt.error.cause == cause for attempt in job.attempts)
 
 
 def _felled(attempts: Collection[Attempt]) -> set[str | None]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -35,6 +33,7 @@ from worker.neighbours import Neighbours
 from worker.patience import Patience
 from worker.render import Render
 from worker.settling import Settler
+from worker.spool import Spool
 from worker.templates import Templates
 from worker.warmth import Warmth
 
@@ -47,15 +46,10 @@ _PASSED_ON: Final = timedelta(seconds=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where and for whom attempts run.
-
-    Args:
-        spool: a folder for files between node and S3.
-    """
+    """Where and for whom attempts run."""
 
     node: str
     worker: str
-    spool: Path
     lease: timedelta
 
 
@@ -73,6 +67,7 @@ class Runner:
     """Runs attempts. It may be called from many threads, one attempt each."""
 
     place: Place
+    spool: Spool
     store: JobStore
     templates: Templates
     warmth: Warmth
@@ -96,13 +91,13 @@ class Runner:
         if job:
             crashpoint("claim.done")
             _log.info("job %s attempt %d: claimed", job.id, job.attempt)
-            self._see_through(job, slot, self.render.run)
+            self._see_through(job, slot, self._run)
 
     def resume(self, job_id: JobId, slot: Slot) -> None:
         """Go on with a job that this worker's predecessor held and this one has taken back."""
         job = self.store.get(job_id)
         _log.info("job %s attempt %d: taken back", job.id, job.attempt)
-        self._see_through(job, slot, self.render.resume)
+        self._see_through(job, slot, self._resume)
 
     def _claimed(self, job_id: JobId, attempt: int) -> Job | None:
         claim = partial(
@@ -123,16 +118,18 @@ class Runner:
             return None
 
     def _see_through(
-        self, job: Job, slot: Slot, render: Callable[[Job, Graph, Lease, Slot], HistoryEntry]
+        self,
+        job: Job,
+        slot: Slot,
+        render: Callable[[Job, Lease, Slot, Path], tuple[Graph, HistoryEntry]],
     ) -> None:
         hold = Hold(job.id, job.attempt, self.place.worker)
-        with self.leases.keep(hold) as lease, self._spool(hold) as spool:
+        with self.leases.keep(hold) as lease:
             try:
-                graph = self._prepared(job, lease, spool)
-                crashpoint("inputs.brought")
-                entry = render(job, graph, lease, slot)
-                crashpoint("render.ended")
-                self.delivery.deliver(job, graph, entry, lease, spool)
+                with self.spool.room(hold) as spool:
+                    graph, entry = render(job, lease, slot, spool)
+                    crashpoint("render.ended")
+                    self.delivery.deliver(job, graph, entry, lease, spool)
                 self._take_leave(job)
             except Stopping:
                 _log.info("job %s attempt %d: left to the next worker", job.id, job.attempt)
@@ -146,10 +143,28 @@ class Runner:
                 _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
                 self.settler.settle(job, lease, FleetError(f"the worker failed: {exc!r}"))
 
-    def _prepared(self, job: Job, lease: Lease, spool: Path) -> Graph:
-        """Return the job's graph as it goes to this node, its input files being there."""
+    def _run(self, job: Job, lease: Lease, slot: Slot, spool: Path) -> tuple[Graph, HistoryEntry]:
+        files = self.patience.until_served(lambda: self._brought(job, spool), lease)
+        graph = self._graph(job, lease, files)
+        crashpoint("inputs.brought")
+        return graph, self.render.run(job, graph, lease, slot)
+
+    def _resume(
+        self, job: Job, lease: Lease, slot: Slot, _spool: Path
+    ) -> tuple[Graph, HistoryEntry]:
+        # Nothing is posted again, so nobody needs the input files.
+        graph = self._graph(job, lease, files={})
+        return graph, self.render.resume(job, graph, lease, slot)
+
+    def _brought(self, job: Job, spool: Path) -> dict[str, str]:
+        try:
+            return self.carrier.bring(job.inputs, spool)
+        except OSError as exc:
+            raise self.spool.fault(exc) from exc
+
+    def _graph(self, job: Job, lease: Lease, files: Mapping[str, str]) -> Graph:
+        """Return the job's graph as it goes to this node, where its input files are."""
         graph = self.patience.until_recorded(lambda: self.templates.graph(job.template), lease)
-        files = self.patience.until_served(lambda: self.carrier.bring(job.inputs, spool), lease)
         graph = set_params(graph, {**job.params, **files})
         graph = cut(graph, output_graph_nodes(graph, self.standing.catalog))
         self.warmth.loads(base_models(graph))
@@ -163,12 +178,3 @@ class Runner:
             self.comfyui.forget(str(job.prompt_id))
         except NodeError as exc:
             _log.warning("job %s: its history entry stays: %s", job.id, exc)
-
-    @contextmanager
-    def _spool(self, hold: Hold) -> Iterator[Path]:
-        folder = self.place.spool / f"{hold.job_id}-{hold.attempt}"
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)

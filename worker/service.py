@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -57,8 +56,7 @@ class NodeWorker:
         """
         self._parts.objects.probe()
         self._lock = NameLock(self.options.name, fleet=self._parts.fleet)
-        # What a killed predecessor spooled is worth nothing: it is fetched again.
-        shutil.rmtree(self._parts.spool, ignore_errors=True)
+        self._parts.spool.clear()
         self._parts.agent.join(self._lock, patience=self._lease + timedelta(seconds=2))
         self._parts.leases.start()
         self._take_back()
@@ -70,9 +68,9 @@ class NodeWorker:
         self._parts.agent.start()
         self._parts.errands.start()
         self._parts.scout.start()
-        self._parts.watchdog.start()
         if not self._parts.objects.honours_conditions():
             _log.warning("this store overwrites although asked not to; each write looks first")
+        self._parts.watchdog.start()  # last: what this call waits for is not Celery's fault
 
     def stop(self) -> None:
         """Take nothing more; leave or hand over what renders, finish what is stored."""
@@ -107,7 +105,8 @@ class NodeWorker:
         """Run one attempt, as a message asks for."""
         slot = GATE.begin()
         try:
-            self._parts.runner.run(job_id, attempt, slot)
+            with self._parts.threads:
+                self._parts.runner.run(job_id, attempt, slot)
         finally:
             slot.release()
 

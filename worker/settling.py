@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError, NodeError
+from producer.contract.errors import FleetError, NodeError, PromptRejected
 from producer.contract.jobs import Job
 from producer.dispatch import Dispatch
 from producer.store.attempts import AttemptStore
 from worker.comfyui.client import ComfyUI
 from worker.departure import Stopping
+from worker.detour import Detour
 from worker.lease import Lease
 from worker.patience import Patience
 from worker.retry import Decision, decide
@@ -41,6 +42,7 @@ class Settler:
         comfyui: ComfyUI,
         patience: Patience,
         standing: Blames,
+        detour: Detour,
     ) -> None:
         self._node = node
         self._store = store
@@ -48,9 +50,15 @@ class Settler:
         self._comfyui = comfyui
         self._patience = patience
         self._standing = standing
+        self._detour = detour
 
     def settle(self, job: Job, lease: Lease, error: FleetError) -> None:
         """Decide by the kind of *error* whether the job is tried again, and see to it."""
+        try:
+            job, error = self._led_around(job, lease, error)
+        except (FleetError, Stopping) as exc:
+            _log.warning("job %s attempt %d: not led elsewhere: %s", job.id, job.attempt, exc)
+            return
         decision = decide(error, job, node=self._node)
         story = decision.error
         _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
@@ -71,6 +79,15 @@ class Settler:
     def cancelled(self, lease: Lease) -> None:
         """End the job as somebody asked for."""
         self._record("cancelled", lease, lambda: self._store.end_cancelled(lease.hold))
+
+    def _led_around(self, job: Job, lease: Lease, error: FleetError) -> tuple[Job, FleetError]:
+        # Killed after this, the job runs on in its record; upkeep sends it to the new queue.
+        if not isinstance(error, PromptRejected):
+            return job, error
+        led = self._patience.until_recorded(
+            lambda: self._detour.around(job, lease.hold, error), lease
+        )
+        return led or (job, error)
 
     def _requeue(self, job: Job, lease: Lease, decision: Decision) -> None:
         attempt = self._record(

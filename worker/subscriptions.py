@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Protocol
 
 from producer.contract.ids import JobId
@@ -45,6 +46,7 @@ class Subscriptions:
         self._warmth = warmth
         self._on_queue = on_queue
         self._known: set[str] = set()
+        self._looking = Lock()  # else the slower of two looks would have the last word
 
     def heed(self, call: Call | None) -> None:
         """Do what a call asks for; None is the time to look for what was missed."""
@@ -59,15 +61,15 @@ class Subscriptions:
             self._hear(Outlook.parse(call.about))
 
     def look(self) -> None:
-        """Find the queues that the node can serve."""
+        """Find the queues that the node can serve, and those that it no longer can."""
         self._on_queue(node_queue(self._node))
-        queues = self._sweeps.queues()
-        for queue, text in queues.items():
-            needs = Needs.from_json(text)
-            if self._serving.serves(queue, needs):
-                self._warmth.serve(queue, needs)
-                self._on_queue(queue)
-        self._known = set(queues)
+        with self._looking:
+            known = {queue: Needs.from_json(text) for queue, text in self._sweeps.queues().items()}
+            served = {q: needs for q, needs in known.items() if self._serving.serves(q, needs)}
+            self._warmth.serve(served, never=known.keys() - served.keys())
+            self._known = set(known)
+        for queue in served:
+            self._on_queue(queue)
 
     def _hear(self, outlook: Outlook) -> None:
         self._warmth.hear(outlook)

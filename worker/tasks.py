@@ -42,6 +42,7 @@ class CeleryWorker:
             options,
             settings,
             Hooks(
+                threads=app.conf.worker_concurrency,
                 queues=lambda: self._wanted,
                 on_queue=self._consume_from,
                 on_taken_over=self._leave,
@@ -65,7 +66,10 @@ class CeleryWorker:
         try:
             worker.start()
         finally:
-            if not self._stopper.is_alive():
+            if self._asked_to_stop:
+                # Celery knows nothing of attempts that were taken back: they have their grace, too.
+                self._stopper.join()
+            else:
                 self.node.stop()
             self.node.close()
         return int(worker.exitcode or 0)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Final
 
-from producer.contract.queues import Needs, pinned_node
+from producer.contract.queues import Needs, Tier, pinned_node
 from producer.store.outlook import Outlook
 from worker.lookahead import GATE
 from worker.preference import LoadCost, Preference
@@ -38,6 +38,7 @@ class Warmth:
         self._on_load: Callable[[frozenset[str]], None] = lambda _: None
         self._since = clock()
         self._models: dict[str, frozenset[str]] = {}  # of each queue served
+        self._never: frozenset[str] = _NOTHING
         self._warm = _NOTHING
         self._outlook: Outlook | None = None
         self._heard_at = 0.0
@@ -56,10 +57,16 @@ class Warmth:
             self._name, self._cost, self._on_load = name, cost, on_load
             self._since = self._clock()
 
-    def serve(self, queue: str, needs: Needs) -> None:
-        """Hear that the worker takes jobs from *queue*."""
+    def serve(self, queues: Mapping[str, Needs], *, never: Iterable[str] = ()) -> None:
+        """Hear which queues the worker takes jobs from.
+
+        Args:
+            never: those it must not ask, although Celery consumes the ones that it has served.
+        """
         with self._lock:
-            self._models = {**self._models, queue: frozenset(needs.models)}
+            models = {queue: frozenset(needs.models) for queue, needs in queues.items()}
+            self._models = {**self._models, **models}
+            self._never = frozenset(never)
 
     def took(self, queue: str) -> None:
         """Hear that a job of *queue* is the node's next, so it will have its models."""
@@ -103,17 +110,19 @@ class Warmth:
                 if name != self._name and self._models.get(queue) == models:
                     self._heads[queue, priority] = (sent, now)
 
-    def order(self, queues: Sequence[str]) -> list[str]:
+    def order(self, queues: Sequence[str], *, turn: Tier | None = None) -> list[str]:
         """Return those of *queues* to ask, in this order.
 
         Args:
             queues: what the worker consumes, that which gave a job last at the end.
+            turn: the tier whose turn it is, before more urgent ones.
         """
         with self._lock:
-            pinned = [queue for queue in queues if pinned_node(queue) is not None]
-            others = [queue for queue in queues if pinned_node(queue) is None]
+            asked = [queue for queue in queues if queue not in self._never]
+            pinned = [queue for queue in asked if pinned_node(queue) is not None]
+            others = [queue for queue in asked if pinned_node(queue) is None]
             preference = self._preference()
-        return [*pinned, *preference.order(others)]
+        return [*pinned, *preference.order(others, turn=turn.priority if turn else None)]
 
     def _preference(self) -> Preference:
         now = self._clock()

@@ -140,6 +140,13 @@ class Catalog:
         """Tell whether the node has every class and model of *graph*."""
         return next(self._lacks(graph), None) is None
 
+    def has(self, lack: Missing) -> bool:
+        """Tell whether this node has what another one lacks, and offers it for the same input."""
+        known = self.classes.get(lack.class_type)
+        if known is None or lack.input is None:
+            return known is not None
+        return lack.name in known.models.get(lack.input, ())
+
     def missing(self, graph: Graph) -> list[Missing]:
         """Return what the node lacks for *graph*, with the nearest names it has instead."""
         return [

@@ -11,6 +11,7 @@ from producer.contract.settings import Settings, without_password
 
 if TYPE_CHECKING:
     from redis import Redis
+    from redis.exceptions import ResponseError
 
 #: How long Redis may take to answer, s: it may be busy with a script, or loading.
 PATIENCE_S: Final = 10.0
@@ -27,6 +28,9 @@ _ADVICE: Final = {
     "LOADING": "Redis is reading its data from disk; try again in a moment",
     "BUSY": "a script blocks Redis; try again in a moment",
     "MISCONF": "Redis cannot write to its disk; free space or mend it",
+    "NOREPLICAS": "Redis writes only with replicas (min-replicas-to-write); bring them back",
+    "MASTERDOWN": "this is a replica without its primary; point COMFYFLEET_REDIS_URL at that",
+    "UNBLOCKED": "Redis has become a replica; point COMFYFLEET_REDIS_URL at the primary",
 }
 
 
@@ -74,8 +78,7 @@ def translated(redis: Redis) -> Iterator[None]:
     try:
         yield
     except ResponseError as exc:
-        # redis-py cuts the code off the text of those errors that it has a class for.
-        code = getattr(exc, "status_code", None) or str(exc).partition(" ")[0]
+        code = _code(exc)
         if code not in _ADVICE:
             raise  # a bug of ours
         raise FleetUnreachable(
@@ -90,6 +93,13 @@ def translated(redis: Redis) -> Iterator[None]:
             f"Redis at {address(redis)} does not answer: {exc}",
             advice="is it running, and is COMFYFLEET_REDIS_URL right?",
         ) from exc
+
+
+def _code(error: ResponseError) -> str:
+    # redis-py (8.1.0) cuts the code off the text of those errors that it has a class for, and
+    # puts words of its own before the text of those that come out of a pipeline.
+    said = str(error).rpartition(" of pipeline caused error: ")[2]
+    return getattr(error, "status_code", None) or said.partition(" ")[0]
 
 
 def address(redis: Redis) -> str:

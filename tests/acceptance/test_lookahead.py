@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from producer.contract.jobs import JobStatus
 from tests.graphs import sleeping
 from tests.waiting import wait_until
@@ -18,13 +20,16 @@ def submit_short(fleet, *, seconds=0.4, nonce, **options):
 
 
 def test_while_work_waits_the_next_prompt_lies_ready(fleet, stack):
-    node = stack.nodes[0]
-    jobs = [submit_short(fleet, seconds=1, nonce=number, pin=node.name) for number in range(6)]
-    ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
-    assert [job.status for job in ended] == [JobStatus.SUCCEEDED] * 6
-    # Nobody knew how long the first one would take; after it each lies ready when its turn comes.
-    timings = [job.timings for job in ended]
-    assert sum(one.ahead is not None for one in timings) >= 3, timings
+    seen = []
+    for turn in range(4):  # a disk that is busy with another test holds Redis up for a second
+        jobs = [submit_short(fleet, nonce=10 * turn + n, pin=stack.nodes[0].name) for n in range(6)]
+        ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+        assert [job.status for job in ended] == [JobStatus.SUCCEEDED] * 6
+        seen.append([job.timings for job in ended])
+        # The first one finds the card free; after it each lies ready when its turn comes.
+        if sum(timings.ahead is not None for timings in seen[-1]) >= 4:
+            return
+    pytest.fail(f"too few prompts lay ready: {seen}")
 
 
 def test_what_waits_behind_a_long_render_goes_to_an_idle_node(fleet):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,19 @@ from tests.graphs import sleeping
 from tests.waiting import wait_until
 
 PATIENCE = timedelta(seconds=60)
+
+#: How ComfyUI refuses a class that it does not have (0.33.0).
+NO_SLEEP = json.dumps(
+    {
+        "error": {
+            "type": "missing_node_type",
+            "message": "Node 'ComfyFleetSleep' not found.",
+            "details": "Node ID '#2'",
+            "extra_info": {"node_id": "2", "class_type": "ComfyFleetSleep"},
+        },
+        "node_errors": {},
+    }
+)
 
 
 @pytest.fixture
@@ -100,6 +114,22 @@ def test_a_retry_goes_to_another_node(fleet, stack, first):
     for job in done:
         nodes = [attempt.node for attempt in job.attempts]
         assert nodes in ([], [node.name])
+
+
+def test_what_one_node_lacks_another_renders(fleet, stack, first):
+    node, script = first
+    script({"on": "POST /prompt", "do": "answer", "count": 0, "status": 400, "body": NO_SLEEP})
+    jobs = [fleet.submit(sleeping(0.1)) for _ in range(4)]
+    done = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+    assert {job.node for job in done} == {stack.nodes[1].name}
+    assert {job.charged_attempts for job in done} == {0}
+    stories = [attempt.error for job in done for attempt in job.attempts]
+    assert {story.cause for story in stories} == {"node_lacks"}
+    assert f"{stack.nodes[1].name} has what is missing here" in stories[0].message
+    pinned = fleet.submit(sleeping(), pin=node.name)
+    with pytest.raises(JobNotSucceeded, match="this ComfyUI does not have the class") as caught:
+        fleet.wait(pinned.id, timeout=PATIENCE)
+    assert (caught.value.job.cause, caught.value.job.attempt) == ("invalid_graph", 1)
 
 
 def test_a_zombie_costs_three_attempts_at_most_and_returns_when_well(fleet, stack, first):

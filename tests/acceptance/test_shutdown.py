@@ -57,6 +57,10 @@ def is_ready(fleet, name) -> bool:
     return any(n.name == name and n.state is NodeState.READY for n in fleet.nodes())
 
 
+def has_left(fleet, name) -> bool:
+    return any(n.name == name and n.state is NodeState.OFFLINE for n in fleet.nodes())
+
+
 def runs(node, job) -> list[dict]:
     return [note for note in journal(node) if note["job"] == job.id]
 
@@ -97,6 +101,23 @@ def test_what_is_being_fetched_is_finished_first(fleet, node, serve):
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(timeout=15) == 0
     assert fleet.get(job.id).status is JobStatus.SUCCEEDED
+
+
+def test_what_was_taken_back_is_finished_first_too(fleet, node, serve):
+    with serve("killed", "taking-back"):
+        job = fleet.submit(sleeping(1), pool="taking-back")
+        wait_until(lambda: runs(node, job), description="it renders")
+    slow = {"on": "GET /view", "do": "delay", "seconds": 3, "handled": True}
+    requests.post(f"{node.url}/standin/faults", json=[slow], timeout=5).raise_for_status()
+    with serve("killed", "taking-back") as successor:
+        wait_until(lambda: fleet.get(job.id).phase is Phase.FETCHING, description="it fetches")
+        # Only now: until the successor took its name, the record had the killed one as ready.
+        wait_until(lambda: is_ready(fleet, "killed"), description="the successor serves")
+        successor.send_signal(signal.SIGTERM)
+        wait_until(lambda: has_left(fleet, "killed"), description="it lets go of its name")
+        done = fleet.get(job.id)
+        assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 1)
+        assert successor.wait(timeout=5) == 0
 
 
 def test_a_second_signal_ends_it_at_once(fleet, node, serve):

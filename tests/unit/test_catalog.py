@@ -206,6 +206,13 @@ def test_what_is_missing_is_named_with_what_is_near(found, input_, message):
     assert lack.input == input_
     assert message in lack.message
     assert not CATALOG.can_run({"0": found})
+    assert not CATALOG.has(lack)
+
+
+def test_a_node_has_what_another_lacks_if_it_offers_it_for_the_same_input():
+    assert CATALOG.has(Missing("0", "CheckpointLoaderSimple", "ckpt_name", "sub\\b.ckpt"))
+    assert not CATALOG.has(Missing("0", "UpscaleModelLoader", "model_name", "sub\\b.ckpt"))
+    assert CATALOG.has(Missing("0", "OddLoader", None, "OddLoader"))
 
 
 GRAPH = {

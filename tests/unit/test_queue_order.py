@@ -27,8 +27,10 @@ class Fleet:
         self.warmth = Warmth(render_s=lambda: render_s, clock=lambda: self.now)
         cost = LoadCost(bound_s=60, load_s=5)
         self.warmth.begin("a", cost, on_load=self.announced.append)
-        for needs in (RED, BLUE, GREEN, Needs.of("default")):
-            self.warmth.serve(needs.queue, needs)
+        self.serve(RED, BLUE, GREEN, Needs.of("default"))
+
+    def serve(self, *needs: Needs) -> None:
+        self.warmth.serve({one.queue: one for one in needs})
 
     def hear(self, *lines: Line, idle: str = "", **warm: str) -> None:
         """Tell which node has which model; `""` is none."""
@@ -56,6 +58,14 @@ def fleet() -> Fleet:
 def test_pinned_jobs_go_first_then_what_needs_no_load(fleet):
     fleet.hear(waits(RED, 9), waits(BLUE, 9), a="red")
     assert fleet.asked()[:4] == [MINE, RED.queue, ANY, BLUE.queue]
+
+
+def test_a_queue_that_the_node_can_serve_no_longer_is_not_asked_until_it_can_again(fleet):
+    fleet.hear(waits(RED, 9), waits(BLUE, 9), a="red")
+    fleet.warmth.serve({}, never=[RED.queue])
+    assert RED.queue not in fleet.asked()
+    fleet.serve(RED)
+    assert fleet.asked()[:2] == [MINE, RED.queue]
 
 
 def test_a_job_without_models_does_not_disturb_what_is_loaded(fleet):
@@ -213,7 +223,7 @@ def test_what_a_node_of_another_pool_has_loaded_leaves_nothing_to_it(fleet):
 def test_lower_tiers_have_their_turn():
     turns, firsts = TierTurns(every=3), []
     for _ in range(12):
-        firsts.append((turns.lists(["q"]) or ["q"])[0])
+        firsts.append((turns.lists(lambda _: ["q"]) or ["q"])[0])
         turns.took()
     assert firsts == [
         *("q", "q", message_list("q", 9)),
@@ -221,3 +231,26 @@ def test_lower_tiers_have_their_turn():
         *("q", "q", message_list("q", 3)),
         *("q", "q", message_list("q", 9)),
     ]
+
+
+def test_in_a_tiers_turn_what_was_passed_over_for_the_bound_goes_first_warm_or_not(fleet):
+    def hear() -> None:
+        rush = waits(RED, 50, tier=Tier.RUSH, sent=int(fleet.now))
+        fleet.hear(rush, waits(RED, 50, sent=reds), waits(BLUE, 50, sent=blues), a="red")
+
+    turns, reds, blues, taken = TierTurns(every=5), 1, 1, []
+    for _ in range(200):  # renders of 2 s, so that every turn finds what has waited for long
+        hear()
+        lists = turns.lists(lambda tier: fleet.warmth.order(QUEUES, turn=tier))
+        here = {message_list(queue.queue, Tier.DEFAULT.priority): queue for queue in (RED, BLUE)}
+        if found := [here[name] for name in lists if name in here]:
+            taken.append(found[0].queue)
+            reds, blues = reds + (found[0] is RED), blues + (found[0] is BLUE)
+            fleet.warmth.took(found[0].queue)
+        else:
+            fleet.warmth.took(RED.queue)
+        turns.took()
+        fleet.now += 2
+    assert taken.count(BLUE.queue) >= 200 * 2 / 60 - 2
+    assert taken.count(RED.queue) > taken.count(BLUE.queue)
+    assert len(fleet.announced) <= 2 * taken.count(BLUE.queue) + 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from worker.comfyui.refusal import Refusal
+from producer.contract.catalog import Missing
+from worker.comfyui.refusal import Refusal, lacks_in
 
 
 def body(node_errors=None, **error):
@@ -40,6 +41,23 @@ def test_an_unknown_class_reads_the_same_of_every_age(error):
     )
     assert list(refusal.node_errors) == ["77"]
     assert refusal.node_errors["77"]["class_type"] == "No Such (Node)"
+    assert lacks_in(refusal.node_errors) == [
+        Missing("77", "No Such (Node)", None, "No Such (Node)")
+    ]
+
+
+def not_in_list(name, value):
+    info = {"input_name": name, "input_config": None, "received_value": value}
+    return {"type": "value_not_in_list", "message": "Value not in list", "extra_info": info}
+
+
+def test_a_refusal_tells_what_the_node_lacks_if_that_is_all_that_is_wrong():
+    lora = {"class_type": "LoraLoader", "errors": [not_in_list("lora_name", "mine.safetensors")]}
+    assert lacks_in({"7": lora}) == [Missing("7", "LoraLoader", "lora_name", "mine.safetensors")]
+    wrong = {"type": "value_smaller_than_min", "extra_info": {"input_name": "width"}}
+    assert lacks_in({"7": lora, "5": {"class_type": "EmptyImage", "errors": [wrong]}}) == []
+    assert lacks_in({"7": {"class_type": "LoraLoader", "errors": [not_in_list("a", 7)]}}) == []
+    assert lacks_in({"1": {"class_type": None, "errors": [{"type": "missing_node_type"}]}}) == []
 
 
 @pytest.mark.parametrize(

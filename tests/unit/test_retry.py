@@ -11,6 +11,7 @@ from producer.contract.errors import (
     InvalidInput,
     LeaseLapsed,
     NodeFault,
+    NodeLacks,
     NodeLeaves,
     NodeUnreachable,
     ObjectConflict,
@@ -27,7 +28,7 @@ from producer.contract.errors import (
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Attempt, Job, JobError, JobStatus
 from producer.contract.queues import Tier
-from worker.retry import CHARGED_LIMIT, FREE_LIMIT
+from worker.retry import CHARGED_LIMIT, FREE_LIMIT, LACKING_LIMIT
 from worker.retry import decide as decide_for
 
 RAISED = PromptFailed("gpu-1", "it raised", graph_node="3", exception_type="RuntimeError")
@@ -39,9 +40,9 @@ NO_MEMORY = PromptFailed(
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def running(*, charged=0, free=0, felled=()):
+def running(*, charged=0, free=0, felled=(), cause="prompt_lost"):
     """Return a running job with these attempts behind it."""
-    gone = JobError(cause="prompt_lost", message="gone")
+    gone = JobError(cause=cause, message="gone")
     return Job(
         id=new_job_id(),
         status=JobStatus.RUNNING,
@@ -79,6 +80,7 @@ def decide(error, *, node, charged=0, free=0, felled=()):
         (PromptLost("gpu-1", "gone"), "prompt_lost", True, False),
         (PromptInterrupted("gpu-1", "by hand"), "interrupted", True, False),
         (OutputDamaged("gpu-1", "short"), "output_damaged", True, False),
+        (NodeLacks("gpu-1", "no such file; gpu-2 has it"), "node_lacks", True, False),
         (NodeLeaves("gpu-1", "drained"), "node_left", True, False),
         (LeaseLapsed("gpu-1", "silent"), "lease_lost", True, False),
         (ObjectConflict("other bytes"), "output_conflict", False, False),
@@ -136,6 +138,15 @@ def test_three_nodes_felled_are_poison():
     assert "gpu-1, gpu-2, gpu-3" in last.error.message
 
 
+def test_a_graph_that_one_node_after_the_other_lacks_something_for_is_invalid():
+    lacks, nodes = NodeLacks("n", "no such file"), [f"gpu-{n}" for n in range(LACKING_LIMIT - 1)]
+    job = running(free=len(nodes), felled=nodes, cause="node_lacks")
+    last = decide_for(lacks, job, node="gpu-9")
+    assert (last.again, last.charged, last.error.cause) == (False, False, "invalid_graph")
+    fewer = running(free=len(nodes), felled=nodes[1:], cause="node_lacks")
+    assert decide_for(lacks, fewer, node="gpu-9").again
+
+
 @pytest.mark.parametrize(
     ("error", "blames_node"),
     [
@@ -146,6 +157,7 @@ def test_three_nodes_felled_are_poison():
         (RAISED, False),
         (NO_MEMORY, False),
         (PromptInterrupted("n", "x"), False),
+        (NodeLacks("n", "x"), False),
         (StorageUnreachable("x"), False),
         (FleetUnreachable("x"), False),
     ],

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from worker.watchdog import Signs, Watchdog, notify
+from worker.watchdog import Signs, Threads, Watchdog, notify
 
 
-def watchdog(*, polled=0.0, looped=0.0, heard=0.0, die=lambda: None):
-    signs = Signs(polled=lambda: polled, looped=lambda: looped, heard=lambda: heard)
+def watchdog(*, polled=0.0, looped=0.0, answered=1000.0, die=lambda: None):
+    signs = Signs(polled=lambda: polled, looped=lambda: looped, answered=lambda: answered)
     return Watchdog(signs, patience_s=40, die=die)
 
 
@@ -20,12 +20,15 @@ def watchdog(*, polled=0.0, looped=0.0, heard=0.0, die=lambda: None):
     [
         ({}, None),
         ({"polled": 39.0, "looped": 39.0}, None),
-        ({"looped": 41.0}, "leases were not renewed for 41 s"),
         ({"polled": 41.0}, "no messages were asked for in 41 s"),
         # Redis is away: nobody can poll, and the worker is right to wait.
-        ({"polled": 300.0, "heard": 300.0}, None),
-        # It is back for a moment only.
-        ({"polled": 300.0, "heard": 21.0}, None),
+        ({"polled": 300.0, "answered": 0.0}, None),
+        # It is back, and kombu's pause of 30 s has only just begun.
+        ({"polled": 300.0, "answered": 69.0}, None),
+        ({"polled": 300.0, "answered": 71.0}, "no messages were asked for in 300 s"),
+        # One round of the lease thread, with a beat that Redis does not answer.
+        ({"looped": 80.0, "answered": 0.0}, None),
+        ({"looped": 181.0, "answered": 0.0}, "leases were not renewed for 181 s"),
     ],
 )
 def test_only_what_the_worker_itself_fails_at_speaks_against_it(signs, said):
@@ -34,9 +37,21 @@ def test_only_what_the_worker_itself_fails_at_speaks_against_it(signs, said):
 
 def test_a_worker_of_no_use_is_ended():
     ended = threading.Event()
-    dog = watchdog(looped=100.0, die=ended.set)
+    dog = watchdog(looped=200.0, die=ended.set)
     dog.start()
     assert ended.wait(5)
+
+
+def test_who_has_no_free_thread_need_not_ask_for_messages():
+    threads = Threads(2)
+    began = threads.free_since
+    with threads:
+        assert threads.free_since == began
+        with threads:
+            assert began < threads.free_since < threads.free_since
+        freed = threads.free_since
+        assert began < freed
+    assert threads.free_since == freed
 
 
 def test_systemd_is_told_in_its_own_words(tmp_path, monkeypatch):

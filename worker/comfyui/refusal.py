@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
+
+from producer.contract.catalog import Missing
 
 _SHOWN_FAULTS: Final = 8
 _SHOWN_CHARACTERS: Final = 300
@@ -39,6 +41,33 @@ class Refusal:
         shown = "; ".join(faults[:_SHOWN_FAULTS])
         more = len(faults) - _SHOWN_FAULTS
         return cls(f"{shown}; and {more} more" if more > 0 else shown, node_errors)
+
+
+def lacks_in(node_errors: Mapping[str, Any]) -> list[Missing]:
+    """Return which classes and files a node lacks, if it refused a graph for nothing else."""
+    lacks = []
+    for graph_node, entry in node_errors.items():
+        class_type = _object(entry).get("class_type")
+        for error in _object(entry).get("errors") or []:
+            lack = _lack(graph_node, class_type, _object(error))
+            if lack is None:
+                return []
+            lacks.append(lack)
+    return lacks
+
+
+def _lack(graph_node: str, class_type: Any, error: dict[str, Any]) -> Missing | None:
+    if not isinstance(class_type, str):
+        return None  # it is the graph that names no class
+    match error:
+        case {"type": "missing_node_type"}:
+            return Missing(graph_node, class_type, None, class_type)
+        case {
+            "type": "value_not_in_list",
+            "extra_info": {"input_name": str(name), "received_value": str(value)},
+        }:
+            return Missing(graph_node, class_type, name, value)
+    return None
 
 
 def _whole(error: dict[str, Any]) -> str:

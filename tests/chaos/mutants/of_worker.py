@@ -103,7 +103,7 @@ OF_WORKER: Final = (
         "plain",
         "I18",
         (
-            "worker/runner.py",
+            "worker/spool.py",
             "            shutil.rmtree(folder, ignore_errors=True)\n",
             "            pass\n",
         ),

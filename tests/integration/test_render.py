@@ -1,0 +1,128 @@
+"""A render whose node is away, deaf or slow to answer, for jobs led by hand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+import requests
+
+from infra.standin.process import StandinProcess
+from producer.contract.errors import NodeUnreachable, PromptStalled
+from producer.contract.jobs import Phase
+from producer.storage.object_store import ObjectStore
+from tests.graphs import journal, sleeping
+from tests.integration.hand_led import HandLed, hold
+from tests.waiting import wait_until
+from worker import look
+from worker.comfyui.client import ComfyUI
+from worker.comfyui.events import EventSocket
+from worker.comfyui.history import Outcome
+from worker.departure import Departure
+from worker.lease import Lease
+from worker.lookahead import Gate
+from worker.patience import Patience
+from worker.render import Render
+from worker.store_breaker import StoreBreaker
+
+NODE = "gpu-01"
+
+
+class Rig:
+    """A node, and what a worker has to render a job of its own on it."""
+
+    def __init__(self, led: HandLed, node: StandinProcess, *, stall_s: float) -> None:
+        self.node, self.store = node, led.store
+        self.departure = Departure(NODE)
+        breaker = StoreBreaker(ObjectStore(led.settings), on_broken=lambda: None)
+        self.events = EventSocket(node.url, node=NODE)
+        self.render = Render(
+            ComfyUI(node.url, node=NODE),
+            self.events,
+            led.store,
+            node=NODE,
+            stall=timedelta(seconds=stall_s),
+            departure=self.departure,
+            patience=Patience(breaker, self.departure, on_damage=lambda: None),
+            misplaced=lambda *_: False,
+        )
+        self.job = led.running(
+            led.fleet.submit(sleeping(), run_within=timedelta(seconds=30)), node=NODE
+        )
+        self.lease = Lease(hold(self.job))
+        self.gate = Gate()
+
+    def run(self, graph: dict):
+        return self.render.run(self.job, graph, self.lease, self.gate.begin())
+
+    def resume(self, graph: dict):
+        return self.render.resume(self.job, graph, self.lease, self.gate.begin())
+
+    def faulty(self, **rule) -> None:
+        """Have the node do something wrong, as `infra/standin/faults.py` lists it."""
+        requests.post(f"{self.node.url}/standin/faults", json=rule, timeout=5).raise_for_status()
+
+    def posted(self, graph: dict) -> None:
+        """Post the job's prompt, as a predecessor that was killed since had done."""
+        body = {"prompt": graph, "prompt_id": self.job.prompt_id, "client_id": "gone"}
+        requests.post(f"{self.node.url}/prompt", json=body, timeout=5).raise_for_status()
+
+
+@pytest.fixture
+def rig(led_with_s3, tmp_path) -> Iterator[Callable[..., Rig]]:
+    """Return what makes a rig."""
+    with ExitStack() as stack:
+
+        def make(*, stall_s: float = 30) -> Rig:
+            node = stack.enter_context(StandinProcess(tmp_path / "node"))
+            rig = Rig(led_with_s3, node, stall_s=stall_s)
+            stack.callback(rig.events.close)
+            return rig
+
+        yield make
+
+
+def test_a_running_prompt_is_given_up_when_its_node_refuses_connections(rig, monkeypatch):
+    monkeypatch.setattr(look, "_AWAY_S", 1.5)
+    rig = rig()
+
+    def kill() -> None:
+        wait_until(
+            lambda: rig.store.get(rig.job.id).phase is Phase.RENDERING, description="it runs"
+        )
+        rig.node.process.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(NodeUnreachable):
+        rig.run(sleeping(60))
+    killer.join()
+
+
+def test_a_prompt_that_nobody_hears_is_not_silent(rig):
+    rig = rig(stall_s=0.3)
+    rig.posted(sleeping(3))
+    entry = rig.resume(sleeping(3))
+    assert entry.outcome is Outcome.SUCCEEDED
+    assert len(journal(rig.node)) == 1
+
+
+def test_a_prompt_that_is_heard_and_falls_silent_is_stalled(rig):
+    rig = rig(stall_s=0.5)
+    rig.faulty(on="step ComfyFleetSleep", do="hang")
+    began = time.monotonic()
+    with pytest.raises(PromptStalled, match="no progress"):
+        rig.run(sleeping(3))
+    assert time.monotonic() - began < 10
+
+
+def test_one_lost_answer_at_the_return_costs_no_render(rig):
+    rig = rig()
+    rig.posted(sleeping(1))
+    rig.faulty(on="GET /queue", do="close", count=1)
+    assert rig.resume(sleeping(1)).outcome is Outcome.SUCCEEDED
+    assert len(journal(rig.node)) == 1
