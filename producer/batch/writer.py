@@ -26,7 +26,7 @@ class BatchWriter:
     Rows are accepted all at once, when the batch is sealed; until then nothing of it runs. One that
     was left open takes more rows later, from `received` on: hand in those after it.
 
-        with fleet.open_batch(graph, key="night-0412") as batch:
+        with fleet.open_batch(graph, idempotency_key="night-0412") as batch:
             for row in rows[batch.received :]:
                 batch.add(row)
 
