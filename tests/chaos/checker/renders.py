@@ -85,16 +85,29 @@ def _one_at_a_time(history: History) -> Iterator[Violation]:
 
 def _depth(history: History) -> Iterator[Violation]:
     """Count the jobs that need each node's card, from claim to the end of the render."""
-    using: dict[str, set[str]] = defaultdict(set)
+    using: dict[str, dict[str, int]] = defaultdict(dict)  # node: job: when it was claimed
     where: dict[str, str] = {}
     for event in history.events:
-        job, type_ = event["job"], event["type"]
+        job, type_, node, at = event["job"], event["type"], event["node"], int(event["at"])
         if type_ == "claimed":
-            where[job] = event["node"]
-            using[event["node"]].add(job)
-            if len(using[event["node"]]) > DEPTH:
-                story = f"{event['node']} holds {len(using[event['node']])} jobs that need its card"
-                yield Violation("I13", job, story)
+            where[job] = node
+            using[node][job] = at
+            # The record may say later than the node that a render has ended: its write was held up.
+            held = [
+                one for one in using[node].items() if not _has_rendered(history, node, *one, at)
+            ]
+            if len(held) > DEPTH:
+                yield Violation("I13", job, f"{node} holds {len(held)} jobs that need its card")
         is_over = event["status"] in TERMINAL or type_ == "requeued"
         if job in where and (is_over or event.get("phase") in {"fetching", "storing"}):
-            using[where.pop(job)].discard(job)
+            using[where.pop(job)].pop(job, None)
+
+
+def _has_rendered(history: History, node: str, job: str, since: int, until: int) -> bool:
+    """Tell whether a prompt of the job began and ended on the node within these Unix ms."""
+    return any(
+        prompt["node"] == node
+        and prompt["started_ms"] >= since
+        and (prompt["ended_ms"] or until + 1) <= until
+        for prompt in history.prompts_of[job]
+    )
