@@ -37,4 +37,4 @@ def render_here(graph: dict, prompt_id: str) -> None:
     url = os.environ["PLAIN_NODE_URL"]
     render(url, graph, prompt_id)
     while not requests.get(f"{url}/history/{prompt_id}", timeout=10).json():
-        time.sleep(0.2)
+        time.sleep(0.2)  # a plain loop polls like this

@@ -62,7 +62,7 @@ class PlainClient:
     def submit_surely(self, work: Work, *, key: str, **how: Any) -> str:
         """Send it as often as it takes."""
         while self.submit(work, key=key, **how) is None:
-            time.sleep(0.3)
+            time.sleep(0.3)  # as our own client in the same storm
         return key
 
     def submit_rows_surely(self, works: Sequence[Work], *, key: str, **how: Any) -> list[str]:

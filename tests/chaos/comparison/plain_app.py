@@ -69,7 +69,7 @@ def _rendered(job: str, graph: dict[str, Any]) -> list[dict[str, str]]:
         if entry:
             shown = entry["outputs"].values()
             return [file for one in shown for files in one.values() for file in files]
-        time.sleep(0.1)
+        time.sleep(0.1)  # a plain task polls like this, and here has a deadline
     raise TimeoutError("the prompt did not end")
 
 

@@ -131,7 +131,7 @@ def _forget_connections(lane: Lane) -> None:
 
 
 def _let_rest(_lane: Lane) -> None:
-    time.sleep(_UNCHECKED_S)
+    time.sleep(_UNCHECKED_S)  # the silence itself is what is wanted
 
 
 def _flush_scripts(lane: Lane) -> None:
