@@ -7,8 +7,7 @@ was requeued but not sent has no message, and that is what the sweep for unsent 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -19,6 +18,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobError, JobStatus
 from producer.contract.submissions import Submission
 from producer.dispatch import Dispatch, Message
+from producer.isolation import stopping_no_other
 from producer.store.job_store import JobStore
 from producer.store.sweeps import Sweeps
 
@@ -83,7 +83,7 @@ class Upkeep:
             self._tell_outlook,
             self._feeder.feed,
         ):
-            with _stopping_no_other("upkeep: %s failed; the others go on", step.__name__):
+            with stopping_no_other(_log, "upkeep: %s failed; the others go on", step.__name__):
                 step()
 
     def _do_what_is_due(self) -> None:
@@ -101,7 +101,7 @@ class Upkeep:
         # Nobody could renew while Redis was down, so its first lease proves nothing.
         if lapsed and self._sweeps.started_ago() > self._lease:
             for job_id in lapsed:
-                with _stopping_no_other("job %s lapsed and cannot be taken over", job_id):
+                with stopping_no_other(_log, "job %s lapsed and cannot be taken over", job_id):
                     self._take_over(job_id)
 
     def _take_over(self, job_id: JobId) -> None:
@@ -154,18 +154,3 @@ class Upkeep:
             self._dispatch.send_all(messages)
         except FleetError as exc:
             _log.warning("%d jobs: not sent, a later sweep will: %s", len(messages), exc)
-
-
-@contextmanager
-def _stopping_no_other(told: str, name: str) -> Iterator[None]:
-    """Let what is wrong with one record stop no other; where Redis is away, all must wait.
-
-    Args:
-        told: what the log says then, with a place for *name*.
-    """
-    try:
-        yield
-    except FleetError:
-        raise
-    except Exception:  # noqa: BLE001 - whatever is wrong with it
-        _log.exception(told, name)

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from producer.contract.errors import FleetError
 from producer.contract.ids import JobId
 from producer.contract.submissions import Submission
+from producer.isolation import stopping_no_other
 from producer.store.batch_feeds import BatchFeeds, Place
 from producer.store.batch_records import BatchRecord, queue_of
 
 _log = logging.getLogger(__name__)
+
+_CANNOT_FEED: Final = "batch %s cannot be fed"
 
 #: So many jobs wait in a place, at least; more where there are many nodes to be kept busy.
 WINDOW: Final = 200
@@ -73,7 +74,7 @@ class Feeder:
         """Do once what batches need: end, hold or release what was asked for, and fill the queue."""
         turns = []
         for record in self._feeds.in_turn():
-            with _stopping_no_other(record):
+            with stopping_no_other(_log, _CANNOT_FEED, record.id):
                 if record.is_held or record.moving:
                     self._resend(self._feeds.move_live(record))
                 if record.number("waiting") and not record.is_held:
@@ -90,7 +91,7 @@ class Feeder:
             queue, passed = deque(turns), 0
             while queue and len(fed) < _A_SWEEP and passed < _PASSED_A_SWEEP:
                 turn = queue.popleft()
-                with _stopping_no_other(turn.record):
+                with stopping_no_other(_log, _CANNOT_FEED, turn.record.id):
                     rows, made = self._take_turn(turn, room, _IN_TURN if queue else _ALONE)
                     fed += made
                     passed += rows
@@ -153,14 +154,3 @@ def _places(record: BatchRecord) -> frozenset[Place]:
     """Return every place that rows of a batch may go to."""
     spec = record.spec
     return frozenset((queue_of(needs, spec), spec.tier.priority) for needs in record.places)
-
-
-@contextmanager
-def _stopping_no_other(record: BatchRecord) -> Iterator[None]:
-    """Let one bad batch not stop the others."""
-    try:
-        yield
-    except FleetError:
-        raise
-    except Exception:  # noqa: BLE001 - whatever is wrong with it
-        _log.exception("batch %s cannot be fed", record.id)

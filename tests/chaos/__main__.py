@@ -7,8 +7,8 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     commands = parser.add_subparsers(required=True)
     storm = commands.add_parser("storm", help="mixed jobs under faults of every family")
-    storm.set_defaults(run=_storm)
+    storm.set_defaults(run=partial(_in_folder, _storm))
     both = commands.add_parser("compare", help="the same storm over a plain Celery task")
-    both.set_defaults(run=_compare)
+    both.set_defaults(run=partial(_in_folder, _compare))
     for command in (storm, both):
         command.add_argument("--seed", type=int, default=1)
         command.add_argument("--jobs", type=int, default=1000)
@@ -43,29 +43,28 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
     check.add_argument("folder", type=Path)
     enumerate_ = commands.add_parser("enumerate", help="each request cut, each crash point killed")
-    enumerate_.set_defaults(run=_enumerate)
+    enumerate_.set_defaults(run=partial(_in_folder, _enumerate))
     scenario = commands.add_parser("scenario", help="one short story")
-    scenario.set_defaults(run=_scenario)
+    scenario.set_defaults(run=partial(_in_folder, _scenario))
     scenario.add_argument("name", choices=sorted(SCENARIOS))
     mutants = commands.add_parser("mutants", help="seeded bugs, each to be caught")
-    mutants.set_defaults(run=_mutants)
+    mutants.set_defaults(run=partial(_in_folder, _mutants))
     mutants.add_argument("--only", nargs="*", default=(), help="names of mutants")
     for command in (storm, both, enumerate_, scenario, mutants, check):
         command.add_argument("--json", action="store_true", help="on one line")
+    for command in (storm, both, enumerate_, scenario, mutants):
         command.add_argument("--keep", type=Path, help="a folder for logs and evidence")
     return parser
 
 
-def _storm(given: argparse.Namespace) -> int:
-    with _folder(given.keep) as folder:
-        verdict = run_storm(_options(given), folder)
+def _storm(given: argparse.Namespace, folder: Path) -> int:
+    verdict = run_storm(_options(given), folder)
     _print(verdict, as_json=given.json)
     return int(verdict["violations"] > 0 or not verdict["is_enough"])
 
 
-def _compare(given: argparse.Namespace) -> int:
-    with _folder(given.keep) as folder:
-        both = compare(_options(given), folder)
+def _compare(given: argparse.Namespace, folder: Path) -> int:
+    both = compare(_options(given), folder)
     _print(both, as_json=given.json)
     ours = both["comfyfleet"]
     return min(1, ours["lost"] + ours["stuck"] + ours["duplicate_commits"])
@@ -87,38 +86,39 @@ def _options(given: argparse.Namespace) -> StormOptions:
     )
 
 
-def _enumerate(given: argparse.Namespace) -> int:
-    with _folder(given.keep) as folder:
-        found = enumerate_all(folder)
+def _enumerate(given: argparse.Namespace, folder: Path) -> int:
+    found = enumerate_all(folder)
     _print(found, as_json=given.json)
     return int(found["green"] < found["cases"])
 
 
-def _scenario(given: argparse.Namespace) -> int:
-    with _folder(given.keep) as folder:
-        verdict = run_scenario(given.name, folder)
+def _scenario(given: argparse.Namespace, folder: Path) -> int:
+    verdict = run_scenario(given.name, folder)
     _print(verdict, as_json=given.json)
     return min(1, verdict["violations"])
 
 
-def _mutants(given: argparse.Namespace) -> int:
-    with _folder(given.keep) as folder:
-        found = as_json(run_mutants(folder, given.only))
+def _mutants(given: argparse.Namespace, folder: Path) -> int:
+    found = as_json(run_mutants(folder, given.only))
     _print(found, as_json=given.json)
     return int(found["caught"] < found["mutants"] or found["false_alarms"] > 0)
 
 
-@contextmanager
-def _folder(kept: Path | None) -> Iterator[Path]:
-    if kept is not None:
-        kept.mkdir(parents=True)
-        yield kept.resolve()
-        return
+def _in_folder(judge: Callable[[argparse.Namespace, Path], int], given: argparse.Namespace) -> int:
+    """Judge in a folder of its own, which stays where it was asked for, or where a promise broke."""
+    if given.keep is not None:
+        given.keep.mkdir(parents=True)
+        return judge(given, given.keep.resolve())
     folder = Path(tempfile.mkdtemp(prefix="comfyfleet-chaos-"))
+    broken = 1
     try:
-        yield folder
+        broken = judge(given, folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if broken:
+            print(f"logs and evidence: {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return broken
 
 
 def _print(what: dict[str, Any], *, as_json: bool) -> None:
