@@ -10,6 +10,7 @@ from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK
 from producer.contract.settings import Settings, without_password
+from producer.store.connection import NOT_THERE, advice_on
 
 #: How long a Redis that hangs may hold up a request, s; with the one retry it is twice that.
 _PATIENCE_S: Final = 2.0
@@ -55,15 +56,15 @@ class Dispatch:
             with self._producers.acquire(block=True, timeout=10) as producer:
                 self._publish(producer, list(messages))
         except (OperationalError, BatchPublishError) as exc:
-            raise self._unreachable(str(exc)) from exc
+            raise self._unreachable(str(exc), advice_on(exc.__cause__ or exc)) from exc
         except AttributeError as exc:
             # Where a connection is cut as kombu opens it, kombu 5.7.0 goes on without one.
-            raise self._unreachable("the connection broke") from exc
+            raise self._unreachable("the connection broke", None) from exc
 
-    def _unreachable(self, why: str) -> FleetUnreachable:
+    def _unreachable(self, why: str, advice: str | None) -> FleetUnreachable:
         return FleetUnreachable(
             f"the broker at {without_password(self._url)} did not take a message: {why}",
-            advice="is Redis running, and is COMFYFLEET_REDIS_URL right?",
+            advice=advice or NOT_THERE,
         )
 
     def _publish(self, producer: Any, messages: list[Message]) -> None:

@@ -29,8 +29,14 @@ FAULT_TESTS = {
     "Messages, workers, nodes": "tests/acceptance/test_recovery.py",
     "Batches": "tests/acceptance/test_batches.py",
     "What a node may do wrong": "tests/acceptance/test_node_faults.py",
+    "What may be wrong around a worker": "tests/acceptance/test_surroundings.py",
     "How a worker leaves": "tests/acceptance/test_shutdown.py",
     "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
+    "What Redis refuses": "tests/integration/test_redis_refusals.py",
+    "What upkeep finds": "tests/integration/test_upkeep.py",
+    "A node's answers": "tests/integration/test_comfyui_faults.py",
+    "A store that does not serve": "tests/integration/test_store_breaker.py",
+    "A store that has the key already": "tests/integration/object_store/test_write_once.py",
 }
 
 PROMISES = f"""\

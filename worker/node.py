@@ -188,6 +188,10 @@ class NodeAgent:
             self._enter(NodeState.UNREACHABLE, exc.detail)
 
     def _look(self) -> None:
+        # First what is wrong with the worker itself: the node is not to blame, nor to restart.
+        if trouble := self._spool.trouble():
+            self._enter(NodeState.BLOCKED, trouble)
+            return
         try:
             status = self._comfyui.companion.check_executes()
             if status is None:
@@ -205,9 +209,6 @@ class NodeAgent:
         self._entry.tell_memory(status.vram_free if status else None)
         if self._breaker.reason is not None:
             self._breaker.look()
-        if trouble := self._spool.trouble():
-            self._enter(NodeState.BLOCKED, trouble)
-            return
         if self._health.wants_canary and self.catalog is not None:
             self._enter(_STATES[self._health.standing], self._health.reason)
             self._send_canary(self.catalog)

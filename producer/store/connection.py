@@ -11,13 +11,16 @@ from producer.contract.settings import Settings, without_password
 
 if TYPE_CHECKING:
     from redis import Redis
-    from redis.exceptions import ResponseError
+    from redis.exceptions import RedisError, ResponseError
 
 #: How long Redis may take to answer, s: it may be busy with a script, or loading.
 PATIENCE_S: Final = 10.0
 
 #: A command is sent again so often, within about 0.2 s: long enough for a dropped connection.
 _RETRIES: Final = 3
+
+#: What to try where nobody answers.
+NOT_THERE: Final = "is it running, and is COMFYFLEET_REDIS_URL right?"
 
 _ADVICE: Final = {
     "NOAUTH": "give the password in COMFYFLEET_REDIS_URL",
@@ -71,6 +74,7 @@ def translated(redis: Redis) -> Iterator[None]:
     """Turn the client's errors into FleetUnreachable, naming the address without its password."""
     from redis.exceptions import (  # noqa: PLC0415
         AuthenticationError,
+        BusyLoadingError,
         RedisError,
         ResponseError,
     )
@@ -78,21 +82,36 @@ def translated(redis: Redis) -> Iterator[None]:
     try:
         yield
     except ResponseError as exc:
-        code = _code(exc)
-        if code not in _ADVICE:
+        if _code(exc) not in _ADVICE:
             raise  # a bug of ours
-        raise FleetUnreachable(
-            f"Redis at {address(redis)} refuses: {exc}", advice=_ADVICE[code]
-        ) from exc
+        raise _unreachable(redis, "refuses", exc) from exc
     except AuthenticationError as exc:
-        raise FleetUnreachable(
-            f"Redis at {address(redis)} does not let us in: {exc}", advice=_ADVICE["WRONGPASS"]
-        ) from exc
+        raise _unreachable(redis, "does not let us in", exc) from exc
+    except BusyLoadingError as exc:
+        raise _unreachable(redis, "does not serve yet", exc) from exc
     except RedisError as exc:
-        raise FleetUnreachable(
-            f"Redis at {address(redis)} does not answer: {exc}",
-            advice="is it running, and is COMFYFLEET_REDIS_URL right?",
-        ) from exc
+        raise _unreachable(redis, "does not answer", exc) from exc
+
+
+def _unreachable(redis: Redis, how: str, error: RedisError) -> FleetUnreachable:
+    return FleetUnreachable(
+        f"Redis at {address(redis)} {how}: {error}", advice=advice_on(error) or NOT_THERE
+    )
+
+
+def advice_on(error: BaseException) -> str | None:
+    """Return what to try about an error of redis-py's; None if it says nothing in particular."""
+    from redis.exceptions import (  # noqa: PLC0415
+        AuthenticationError,
+        BusyLoadingError,
+        ResponseError,
+    )
+
+    if isinstance(error, AuthenticationError):
+        return _ADVICE["WRONGPASS"]
+    if isinstance(error, BusyLoadingError):
+        return _ADVICE["LOADING"]
+    return _ADVICE.get(_code(error)) if isinstance(error, ResponseError) else None
 
 
 def _code(error: ResponseError) -> str:

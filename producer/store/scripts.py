@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +41,8 @@ class Scripts:
 
     def __init__(self, redis: Redis, *, clock_lua: str = _REDIS_CLOCK) -> None:
         self._redis = redis
-        self._prelude = _prelude(clock_lua)
+        self._texts = _texts()
+        self._prelude = _prelude(clock_lua, self._texts["_prelude"])
         self._scripts: dict[str, Script] = {}
 
     def run(self, name: str, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
@@ -69,16 +71,27 @@ class Scripts:
 
     def _load(self, name: str) -> Script:
         flags = _NOT_WHEN_FULL if name in _MAKES_JOBS else _WHEN_FULL
-        text = flags + self._prelude + _text(name)
+        text = flags + self._prelude + self._texts[name]
         return self._scripts.setdefault(name, self._redis.register_script(text))
 
 
-def _prelude(clock_lua: str) -> str:
+def _prelude(clock_lua: str, text: str) -> str:
     constants = "".join(
         f"local {name} = {value!r}\n" for name in _KEY_NAMES if (value := getattr(keys, name))
     )
-    return f"{constants}local function now_ms() {clock_lua} end\n{_text('_prelude')}\n"
+    return f"{constants}local function now_ms() {clock_lua} end\n{text}\n"
 
 
-def _text(name: str) -> str:
-    return resources.files("producer.store").joinpath("lua", f"{name}.lua").read_text("utf-8")
+@cache
+def _texts() -> dict[str, str]:
+    """Read every script at once.
+
+    A process that read one only when it needs it could find that of a newer version, which was
+    installed meanwhile, or find itself without a file descriptor to read it by.
+    """
+    folder = resources.files("producer.store").joinpath("lua")
+    return {
+        file.name.removesuffix(".lua"): file.read_text("utf-8")
+        for file in folder.iterdir()
+        if file.name.endswith(".lua")
+    }

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from infra.stack import LocalStack, Options
+from infra.standin.process import StandinProcess
 from producer.client import Producer
 from producer.contract.settings import load_settings
+from tests.acceptance.serving import Serving
 
 #: Long enough for a worker to start on a busy machine, before it would be given up.
 _SETTINGS = {
@@ -45,6 +47,19 @@ def fleet(stack) -> Iterator[Producer]:
     """The library, in the tests' own process."""
     with Producer(load_settings(**stack.settings)) as producer:
         yield producer
+
+
+@pytest.fixture
+def node(tmp_path) -> Iterator[StandinProcess]:
+    """A node of one's own, without a worker yet."""
+    with StandinProcess(tmp_path / "node") as process:
+        yield process
+
+
+@pytest.fixture
+def serve(stack, fleet, node, tmp_path) -> Serving:
+    """Start workers for that node."""
+    return Serving(stack, fleet, node.url, tmp_path)
 
 
 @pytest.fixture

@@ -2,59 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
 from datetime import timedelta
 
-import pytest
 import requests
 
-from infra.standin.process import StandinProcess
 from producer.contract.jobs import JobStatus, Phase
 from producer.contract.nodes import NodeState
+from tests.acceptance.serving import is_ready
 from tests.graphs import journal, sleeping
 from tests.waiting import wait_until
 
 PATIENCE = timedelta(seconds=40)
-
-
-@pytest.fixture
-def node(tmp_path):
-    """A node of one's own, without a worker yet."""
-    with StandinProcess(tmp_path / "node") as process:
-        yield process
-
-
-@pytest.fixture
-def serve(stack, fleet, node, tmp_path):
-    """Start workers for the node; the pool is the test's own."""
-
-    @contextmanager
-    def start(name, pool, *options):
-        command = ("-m", "worker", "--comfyui", node.url, "--name", name, "--pool", pool)
-        with (
-            (tmp_path / f"{name}.log").open("a") as log,
-            subprocess.Popen(
-                [sys.executable, *command, *options],
-                env={**os.environ, **stack.settings_env},
-                stdout=log,
-                stderr=log,
-            ) as process,
-        ):
-            try:
-                wait_until(lambda: is_ready(fleet, name), description=f"{name} is ready")
-                yield process
-            finally:
-                process.kill()
-
-    return start
-
-
-def is_ready(fleet, name) -> bool:
-    return any(n.name == name and n.state is NodeState.READY for n in fleet.nodes())
 
 
 def has_left(fleet, name) -> bool:

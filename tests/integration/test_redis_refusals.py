@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+import subprocess
+from contextlib import contextmanager
 
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from infra.ports import choose_ports
+from infra.valkey import find_binary
 from producer.contract.errors import FleetUnreachable
 from producer.store.connection import translated
+from tests.waiting import wait_until
+
+#: So many keys take about 2 s to load when each is given 0.1 ms, as this server can be told to.
+KEYS = 15_000
+SLOWLY = ("--key-load-delay", "50")
 
 
 @pytest.fixture
@@ -41,3 +54,51 @@ def test_it_is_so_within_a_pipeline_too(without_replicas):
 def test_a_replica_without_its_primary_is_away(without_primary):
     with pytest.raises(FleetUnreachable, match="at that"), translated(without_primary):
         without_primary.get("key")
+
+
+def test_a_redis_that_still_reads_its_data_is_away(tmp_path):
+    port = choose_ports(["redis"], {})["redis"]
+    with running(tmp_path, port) as client, client.pipeline(transaction=False) as pipe:
+        for number in range(KEYS):
+            pipe.set(number, "value")
+        pipe.execute()
+    with running(tmp_path, port, *SLOWLY) as client:
+        with (
+            pytest.raises(FleetUnreachable, match=r"not serve yet.*reading its data"),
+            translated(client),
+        ):
+            client.dbsize()
+        wait_until(lambda: serves(client), description="it has read its data", within_s=30)
+        assert client.dbsize() == KEYS
+
+
+@contextmanager
+def running(folder, port, *options):
+    """Have a server on a folder for a while; yield a client as soon as it answers somehow."""
+    command = (find_binary(), "--port", str(port), "--dir", folder, "--appendonly", "yes")
+    always = ("--save", "", "--appendfsync", "always", "--bind", "127.0.0.1")
+    with (
+        subprocess.Popen([*command, *always, *options], stdout=subprocess.DEVNULL) as process,
+        redis.Redis(port=port, retry=Retry(NoBackoff(), 0)) as client,
+    ):
+        try:
+            wait_until(lambda: answers(client), description="it answers")
+            yield client
+        finally:
+            process.kill()
+
+
+def answers(client) -> bool:
+    try:
+        return client.ping()
+    except redis.BusyLoadingError:
+        return True
+    except redis.ConnectionError:
+        return False
+
+
+def serves(client) -> bool:
+    try:
+        return client.ping()
+    except redis.BusyLoadingError:
+        return False

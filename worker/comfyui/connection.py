@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -28,6 +29,7 @@ SMALL_READ_S: Final = 20.0
 _POOL_SIZE: Final = 24
 _SHOWN_BYTES: Final = 200
 _NOT_THERE: Final = "is ComfyUI running there, and started with --listen if it is not local?"
+_TOO_MANY_FILES: Final = "the worker has as many files open as it may; raise its limit (ulimit -n)"
 
 
 class Connection:
@@ -137,8 +139,11 @@ class Connection:
             if isinstance(cause, TimeoutError):
                 # Silence within a body, or while ours is sent, is no requests.Timeout.
                 raise NodeTimeout(self.node, f"{where}: silent for too long in the middle") from exc
+            is_ours = isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)
             raise NodeUnreachable(
-                self.node, f"{where}: {_reason(cause or exc)}", advice=_NOT_THERE
+                self.node,
+                f"{where}: {_reason(cause or exc)}",
+                advice=_TOO_MANY_FILES if is_ours else _NOT_THERE,
             ) from exc
         except requests.RequestException as exc:
             raise NodeFault(self.node, f"{where}: {exc}") from exc
