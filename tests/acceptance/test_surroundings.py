@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,9 @@ def test_a_worker_whose_clock_is_an_hour_off_keeps_every_deadline(fleet, serve, 
     skewed = {"PYTHONPATH": str(SKEW), "CHAOS_SKEW_S": str(hours * 3600)}
     pool = f"skewed{hours + 1}"
     with serve(pool, pool, **skewed):
+        logged = datetime.fromisoformat(serve.log(pool).read_text()[:19]).astimezone()
+        off = logged - datetime.now(UTC)
+        assert abs(off - timedelta(hours=hours)) < timedelta(minutes=1)
         busy, patient, hasty = (
             fleet.submit(sleeping(3), pool=pool, start_within=timedelta(seconds=within))
             for within in (60, 60, 1)
