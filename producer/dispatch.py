@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import JobId
-from producer.contract.queues import RUN_TASK
+from producer.contract.queues import RUN_TASK, Message
 from producer.contract.settings import Settings, without_password
 from producer.store.connection import NOT_THERE, advice_on
 
 #: How long a Redis that hangs may hold up a request, s; with the one retry it is twice that.
 _PATIENCE_S: Final = 2.0
-
-
-class Message(NamedTuple):
-    """What wakes a worker for one attempt at a job, and where."""
-
-    job_id: JobId
-    attempt: int
-    queue: str
-    priority: int
 
 
 class Dispatch:

@@ -16,8 +16,9 @@ from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, JobNotFound, LeaseLost
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobError, JobStatus
+from producer.contract.queues import Message
 from producer.contract.submissions import Submission
-from producer.dispatch import Dispatch, Message
+from producer.dispatch import Dispatch
 from producer.isolation import stopping_no_other
 from producer.store.job_store import JobStore
 from producer.store.sweeps import Sweeps
@@ -137,7 +138,7 @@ class Upkeep:
 
     def _send_all(self, job_ids: list[JobId]) -> None:
         """Send messages for jobs that wait, also for those that only a newer worker can read."""
-        messages = [Message(*address) for address in self._sweeps.addresses(job_ids)]
+        messages = self._sweeps.messages(job_ids)
         for message in messages:
             _log.info("job %s attempt %d: sent again", message.job_id, message.attempt)
         self._send(messages)

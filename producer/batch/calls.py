@@ -23,9 +23,9 @@ from producer.contract.errors import (
 )
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.queues import Tier
+from producer.contract.queues import Message, Tier
 from producer.contract.settings import Settings
-from producer.dispatch import Dispatch, Message
+from producer.dispatch import Dispatch
 from producer.file_intake import InputLike
 from producer.intake import GraphLike, Intake, Request
 from producer.store.batch_store import BatchStore

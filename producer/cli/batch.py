@@ -12,9 +12,9 @@ import typer
 from producer.cli.batch_portrait import state_of, tell_batch, tell_result
 from producer.cli.batch_progress import counting, watching
 from producer.cli.jobs import JsonOption
+from producer.cli.options import as_duration, as_inputs, as_pairs, read_graph
 from producer.cli.output import Exit, answering, hint, print_json, print_line, print_row
 from producer.cli.row_files import RowFile, open_rows
-from producer.cli.submit import as_duration, as_inputs, as_pairs, read_graph
 from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.graphs import parse_graph

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from producer.cli.fetching import fetch_all
+from producer.cli.options import as_duration
 from producer.cli.output import Exit, answering, complain, print_json, print_line
 from producer.cli.portrait import show_job
-from producer.cli.submit import as_duration
 from producer.cli.watching import all_artifacts, watch
 from producer.client import Producer
 from producer.contract.errors import JobNotSucceeded

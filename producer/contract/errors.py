@@ -29,6 +29,7 @@
     - PromptInterrupted     somebody interrupted our prompt
     - PromptLost            neither in the node's queue nor in its history
     - PromptStalled         it runs, but makes no progress
+    - HandedBack            another node could begin it sooner
     - NodeLeaves            the node is taken out of the fleet, its jobs go elsewhere
     - LeaseLapsed           its worker fell silent for longer than a lease
     - OutputDamaged         a file came truncated, empty or undecodable
@@ -114,16 +115,16 @@ class InvalidRows(InvalidJob):
         told = "\n".join(f"  {row.sentence}" for row in rows)
         more = f"\n  and {count - len(rows):,} more" if count > len(rows) else ""
         bad = f"{count:,} bad row{'' if count == 1 else 's'}"
-        super().__init__(
-            f"batch {accepted} was accepted before and stays as it is; "
-            f"{bad} cannot be compared with it:\n{told}{more}"
-            if accepted
-            else f"{bad}, so nothing was submitted:\n{told}{more}",
-            field="rows",
-            advice=SAME_ROWS
-            if accepted
-            else "mend them, or leave them out with --skip-invalid (skip_invalid=True)",
-        )
+        if accepted:
+            what = (
+                f"batch {accepted} was accepted before and stays as it is; "
+                f"{bad} cannot be compared with it"
+            )
+            advice = SAME_ROWS
+        else:
+            what = f"{bad}, so nothing was submitted"
+            advice = "mend them, or leave them out with --skip-invalid (skip_invalid=True)"
+        super().__init__(f"{what}:\n{told}{more}", field="rows", advice=advice)
         self.rows = list(rows)
         self.count = count
         self.accepted = accepted

@@ -15,9 +15,7 @@ class NodeState(StrEnum):
     SUSPECT = "suspect"  #: It failed a job; a canary prompt must succeed before the next one.
     QUARANTINED = "quarantined"  #: It failed several; set aside for a while, then a trial job.
     UNREACHABLE = "unreachable"  #: Its ComfyUI does not answer; it takes nothing.
-    BLOCKED = (
-        "blocked"  #: S3 does not serve it, or its worker cannot write files; it takes nothing.
-    )
+    BLOCKED = "blocked"  #: S3 does not serve, or its worker cannot write; it takes nothing.
     DRAINING = "draining"  #: Finishes what it holds, takes nothing.
     OFFLINE = "offline"  #: Its worker stopped, or has been silent for longer than a lease.
 

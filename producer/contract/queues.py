@@ -1,4 +1,4 @@
-"""Names and priorities of the queues jobs wait in."""
+"""Names and priorities of the queues jobs wait in, and the messages that wake their workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
+
+from producer.contract.ids import JobId
 
 #: The one Celery task; never rename it: a worker that does not know a task's name drops its message.
 RUN_TASK: Final = "comfyfleet.run"
@@ -31,6 +33,15 @@ class Tier(StrEnum):
 
 
 PRIORITIES: Final = {Tier.RUSH: 0, Tier.DEFAULT: 3, Tier.BATCH: 6, Tier.IDLE: 9}
+
+
+class Message(NamedTuple):
+    """What wakes a worker for one attempt at a job, and where."""
+
+    job_id: JobId
+    attempt: int
+    queue: str
+    priority: int
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,8 @@ def _prelude(clock_lua: str, text: str) -> str:
 def _texts() -> dict[str, str]:
     """Read every script at once.
 
-    A process that read one only when it needs it could find that of a newer version, which was
-    installed meanwhile, or find itself without a file descriptor to read it by.
+    A process that reads one only when it needs it may find that of a newer version, installed
+    meanwhile, or have no file descriptor left to read it by.
     """
     folder = resources.files("producer.store").joinpath("lua")
     return {

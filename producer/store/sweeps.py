@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import JobId
 from producer.contract.jobs import JobError
-from producer.contract.queues import PRIORITIES
+from producer.contract.queues import PRIORITIES, Message
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
 from producer.store.connection import translated
@@ -32,15 +32,6 @@ _NOT_RESUMED: Final = JobError(
 )
 #: A hundred nodes are told of each other every second more; ten a node would be a flood.
 _OUTLOOK_MS_A_NODE: Final = 10
-
-
-class Address(NamedTuple):
-    """Where the message of a job's next attempt goes."""
-
-    job_id: JobId
-    attempt: int
-    queue: str
-    priority: int
 
 
 class Sweeps:
@@ -112,8 +103,8 @@ class Sweeps:
             )
         return gone
 
-    def addresses(self, job_ids: Sequence[JobId]) -> list[Address]:
-        """Return where messages for jobs go; those without a record are left out.
+    def messages(self, job_ids: Sequence[JobId]) -> list[Message]:
+        """Return the messages for the jobs' attempts; those without a record are left out.
 
         Of a record only this is looked at, so that one that makes no sense, or only to a newer
         version, keeps no other from its message.
@@ -123,7 +114,7 @@ class Sweeps:
                 pipe.hmget(keys.job(job_id), "attempt", "queue", "priority")
             found = zip(job_ids, pipe.execute(), strict=True)
         return [
-            Address(job_id, int(attempt), queue, int(priority))
+            Message(job_id, int(attempt), queue, int(priority))
             for job_id, (attempt, queue, priority) in found
             if queue and _is_whole(attempt) and _is_whole(priority)
         ]

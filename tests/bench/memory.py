@@ -17,9 +17,9 @@ from redis import Redis
 from producer.client import Producer
 from producer.contract.batches import BUCKET_ROWS
 from producer.contract.graphs import template_id, to_bytes
-from producer.contract.queues import Needs
+from producer.contract.queues import Message, Needs
 from producer.contract.submissions import Submission
-from producer.dispatch import Dispatch, Message
+from producer.dispatch import Dispatch
 from producer.store.job_store import JobStore
 from producer.store.readings import in_pages
 from tests.bench.results import Case, Result

@@ -115,9 +115,9 @@ def _simulated(settings: Settings, redis: Redis, seconds: float) -> list[Case]:
     with _nodes(
         settings, SIMULATED, render_s=RENDER_S, begin_at=begin, end_at=begin + seconds
     ) as records:
-        time.sleep(begin - time.time())
+        time.sleep(begin - time.time())  # all nodes begin at this moment
         before = Spent.so_far(redis)
-        time.sleep(seconds)
+        time.sleep(seconds)  # the length of time that is measured
         spent = Spent.so_far(redis).since(before)
     claims = [1000 * one for record in records for one in record.claims_s]
     pings = [1000 * one for record in records for one in record.pings_s]

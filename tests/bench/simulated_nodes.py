@@ -222,7 +222,7 @@ class Decision(NamedTuple):
 
 
 def _sleep_until(when: float) -> None:
-    time.sleep(max(0.0, when - time.time()))
+    time.sleep(max(0.0, when - time.time()))  # all that a simulated node does meanwhile
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 from producer.batch.feeder import Feeder
-from producer.dispatch import Message
+from producer.contract.queues import Message
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
 from tests.graphs import sleeping

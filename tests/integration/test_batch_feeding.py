@@ -14,8 +14,9 @@ from producer.contract.batches import BatchState
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import new_batch_id, row_id, row_of
 from producer.contract.jobs import JobStatus
+from producer.contract.queues import Message
 from producer.contract.settings import Settings
-from producer.dispatch import Dispatch, Message
+from producer.dispatch import Dispatch
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
 from tests import servers

@@ -44,7 +44,7 @@ def test_a_redis_that_misses_its_replicas_is_away(without_replicas):
         without_replicas.set("key", "value")
 
 
-def test_it_is_so_within_a_pipeline_too(without_replicas):
+def test_a_pipeline_that_misses_them_is_told_the_same(without_replicas):
     with without_replicas.pipeline(transaction=False) as pipe:
         pipe.set("key", "value")
         with pytest.raises(FleetUnreachable, match="bring them back"), translated(pipe):

@@ -43,7 +43,7 @@ class Lane:
         while not is_so():
             if time.monotonic() > deadline:
                 return False
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two looks at the condition
         return True
 
     def wait_end(self, job: str, *, within_s: float = PATIENCE_S) -> str:
