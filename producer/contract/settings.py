@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Final, Literal
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,8 +19,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from producer.contract.addresses import without_password as without_password  # noqa: PLC0414
 from producer.contract.errors import FleetError
 from producer.contract.queues import is_name
+from producer.contract.s3_address import check_apart, check_bucket, check_endpoint
 from producer.contract.submissions import LONGEST_WITHIN_S
 
 _FILES: Final = (Path("comfyfleet.toml"), Path(".comfyfleet/comfyfleet.toml"))
@@ -33,11 +35,14 @@ class InvalidSettings(FleetError):
 class Settings(BaseSettings):
     """What every process of the fleet must agree on, and a few things it may choose."""
 
-    model_config = SettingsConfigDict(env_prefix="COMFYFLEET_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="COMFYFLEET_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     redis_url: str = "redis://127.0.0.1:6379/0"
 
     s3_endpoint_url: str | None = None  #: None: AWS itself.
+    s3_public_endpoint_url: str | None = None  #: For presigned links; None: `s3_endpoint_url`.
     s3_bucket: str = "comfyfleet"
     s3_prefix: str = ""
     s3_region: str = "us-east-1"
@@ -72,12 +77,15 @@ class Settings(BaseSettings):
             raise ValueError("expected redis://HOST:PORT/DB, rediss://... or unix:///PATH")
         return value
 
-    @field_validator("s3_endpoint_url")
+    @field_validator("s3_endpoint_url", "s3_public_endpoint_url")
     @classmethod
-    def _has_no_password(cls, value: str | None) -> str | None:
-        if value and "@" in urlsplit(value).netloc:
-            raise ValueError("credentials do not belong here; boto3 finds them by its own chain")
-        return value
+    def _is_endpoint(cls, value: str | None) -> str | None:
+        return check_endpoint(value) if value else None
+
+    @field_validator("s3_bucket")
+    @classmethod
+    def _is_bucket(cls, value: str) -> str:
+        return check_bucket(value)
 
     @field_validator("s3_prefix")
     @classmethod
@@ -86,6 +94,16 @@ class Settings(BaseSettings):
         if value and any(part in {"", ".", ".."} for part in parts):
             raise ValueError("expected a path like renders/2026 without empty or dotted parts")
         return value.strip("/")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for name in ("s3_endpoint_url", "s3_public_endpoint_url"):
+            if endpoint := getattr(self, name):
+                try:
+                    check_apart(endpoint, self.s3_bucket)
+                except ValueError as exc:
+                    raise ValueError(f"{_variable(name)}: {exc}") from None
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -111,10 +129,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as exc:
-        wrong = "; ".join(
-            f"COMFYFLEET_{'_'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
-            for error in exc.errors()
-        )
+        wrong = "; ".join(_told(error["loc"], error["msg"]) for error in exc.errors())
         raise InvalidSettings(f"settings: {wrong}") from exc
     except (OSError, ValueError) as exc:
         raise InvalidSettings(f"settings file {settings_file()}: {exc}") from exc
@@ -130,12 +145,13 @@ def settings_file() -> Path | None:
     return next((path for path in _FILES if path.is_file()), None)
 
 
-def without_password(url: str) -> str:
-    """Return *url* as it may be shown: user and password replaced by `***`."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+def _told(place: tuple[int | str, ...], message: str) -> str:
+    said = message.removeprefix("Value error, ")
+    return f"{_variable(*place)}: {said}" if place else said
+
+
+def _variable(*place: int | str) -> str:
+    return f"COMFYFLEET_{'_'.join(map(str, place)).upper()}"
 
 
 def check_name(text: str, *, field: str) -> str:

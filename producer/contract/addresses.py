@@ -1,0 +1,65 @@
+"""Addresses of servers as people write them: read once, refused in one sentence, shown safely.
+
+No message made here holds any part of a password or token, whatever the address looks like.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_HOST: Final = r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+(?:%[^\]]+)?\])"
+_PLACE: Final = re.compile(rf"{_HOST}(?::\d{{1,5}})?")
+_STRAY: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[\[\]]")
+
+#: All before the host. A raw "/", "?" or "#" in a password makes urlsplit end the host in the
+#: middle of it, so only the last "@" can be relied on.
+_LOGIN: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
+_LONGEST_SHOWN: Final = 80
+
+#: The mend of an address in which a sign of the password ends the host.
+ENCODE: Final = (
+    "percent-encode user and password: write # as %23, / as %2F, ? as %3F, [ as %5B, ] as %5D,"
+    " @ as %40 and % as %25"
+)
+
+
+def split_address(url: str) -> SplitResult:
+    """Return the parts of `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][/PATH][?QUERY]`.
+
+    Raises:
+        ValueError: it is not of this form. The message says what to write instead.
+    """
+    scheme, found, rest = url.partition("://")
+    if not found or not _SCHEME.fullmatch(scheme):
+        raise ValueError(f"expected SCHEME://HOST:PORT{_hint(url)}")
+    place = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    login, at, host = place.rpartition("@")
+    if _STRAY.search(login) or ("@" in rest[len(place) :] and (at or not _is_place(place))):
+        raise ValueError(ENCODE)
+    if host and not _is_place(host):
+        raise ValueError(
+            f"after {scheme}:// expected [USER:PASSWORD@]HOST[:PORT]; a port is a number up to"
+            " 65535, and an IPv6 address stands in brackets"
+        )
+    return urlsplit(url)
+
+
+def without_password(url: str) -> str:
+    """Return *url* as it may be shown: `***` for user and password, and for its query."""
+    shown = _LOGIN.sub(r"\1***@", url).partition("#")[0]
+    place, asked, _ = shown.partition("?")
+    shown = f"{place}?***" if asked else place
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
+
+
+def _is_place(text: str) -> bool:
+    port = text.rpartition(":")[2]
+    return bool(_PLACE.fullmatch(text)) and not (port.isdecimal() and int(port) > 65_535)  # noqa: PLR2004
+
+
+def _hint(url: str) -> str:
+    place = re.split(r"[/?#]", url.lstrip("/"), maxsplit=1)[0]
+    return f", as in SCHEME://{place}" if _is_place(place) else ""
