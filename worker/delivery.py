@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from producer.contract.crashpoints import crashpoint
 from producer.contract.graphs import Graph
 from producer.contract.jobs import Artifact, Job, Phase
 from producer.contract.links import ancestors
+from producer.contract.notes import fit_notes
 from producer.storage.object_keys import artifact_key, extension_of, manifest_key
 from producer.storage.object_store import ObjectStore
 from producer.store.attempts import AttemptStore, Commit
@@ -137,17 +138,28 @@ class Delivery:
         self, job: Job, artifacts: Sequence[Artifact], entry: HistoryEntry, lease: Lease
     ) -> None:
         key = manifest_key(self.prefix, job_id=job.id, attempt=job.attempt)
-        manifest = _manifest(job, artifacts, entry)
+        notes = fit_notes(_notes(entry))
+        manifest = _manifest(job, artifacts, entry, notes)
         self.patience.until_served(lambda: self.objects.put_json(key, manifest), lease)
         crashpoint("manifest.stored")
         lease.check()
         outcome = self.patience.until_recorded(
-            lambda: self.store.commit(lease.hold, artifacts=artifacts, values=entry.values), lease
+            lambda: self.store.commit(
+                lease.hold, artifacts=artifacts, values=entry.values, notes=notes
+            ),
+            lease,
         )
         if outcome is Commit.CANCEL_CAME_FIRST:
             raise JobCancelled
         crashpoint("commit.done")
         _log.info("job %s attempt %d: succeeded, %d artifacts", job.id, job.attempt, len(artifacts))
+
+
+def _notes(entry: HistoryEntry) -> Iterator[str]:
+    if not entry.outputs:
+        yield "no graph node listed a file, so no artifact is stored"
+    for value in entry.left_out:
+        yield f"{value} was left out: it is too large for a record"
 
 
 def _seed(graph: Graph, graph_node: str) -> dict[str, str]:
@@ -161,7 +173,9 @@ def _seed(graph: Graph, graph_node: str) -> dict[str, str]:
     return {"seed": str(seeds.pop())} if len(seeds) == 1 else {}
 
 
-def _manifest(job: Job, artifacts: Sequence[Artifact], entry: HistoryEntry) -> dict[str, Any]:
+def _manifest(
+    job: Job, artifacts: Sequence[Artifact], entry: HistoryEntry, notes: Sequence[str]
+) -> dict[str, Any]:
     """Return what a lost record can be rebuilt from."""
     return {
         "version": 1,
@@ -174,4 +188,5 @@ def _manifest(job: Job, artifacts: Sequence[Artifact], entry: HistoryEntry) -> d
         "created_at": job.created_at.isoformat(),
         "artifacts": [artifact.model_dump(exclude_none=True) for artifact in artifacts],
         "values": entry.values,
+        "notes": list(notes),
     }

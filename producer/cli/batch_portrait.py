@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from producer.cli.output import OUT, print_json, print_row
+from producer.cli.output import OUT, hint, print_json, print_row
 from producer.contract.batches import Batch
 from producer.contract.jobs import Job
 
@@ -40,8 +40,10 @@ def state_of(batch: Batch) -> str:
 
 
 def tell_result(row: int, job: Job) -> None:
-    """Print a line for each artifact, or one that says why there is none."""
-    why = job.error.message if job.error else job.cause or ""
+    """Print a line for each artifact, or one that says why there is none; notes are talk."""
+    why = job.error.message if job.error else job.cause or "; ".join(job.notes)
     made = [artifact.url or artifact.key for artifact in job.artifacts]
     for what in made or [why]:
         print_row(row, job.id, job.status, what)
+    for note in job.notes if made else ():
+        hint(f"row {row}: {note}")

@@ -16,6 +16,9 @@ def fetch_all(fleet: Producer, job: Job, folder: Path) -> list[Path]:
     Returns:
         The paths, named `<job>-<graph node>-<index>.<ending>` as their keys are.
     """
+    if not job.artifacts:
+        hint(f"job {job.id} has no file to copy: {_why(job)}")
+        return []
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -27,6 +30,11 @@ def fetch_all(fleet: Producer, job: Job, folder: Path) -> list[Path]:
         hint(f"saved {path}")
         paths.append(path)
     return paths
+
+
+def _why(job: Job) -> str:
+    why = job.error.message if job.error else "; ".join(job.notes)
+    return why or f"it is {job.status}"
 
 
 def _name(job: Job, artifact: Artifact) -> str:

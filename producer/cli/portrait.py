@@ -31,6 +31,8 @@ def _state(job: Job, waits_for: str | None) -> Iterator[tuple[str, str]]:
         yield "error", job.error.message
         if job.error.advice:
             yield "try", job.error.advice
+    for note in job.notes:
+        yield "note", note
     if job.node:
         yield "node", job.node
 

@@ -150,9 +150,17 @@ class AttemptStore:
         return bool(outcome == "cancel")
 
     def commit(
-        self, hold: Hold, *, artifacts: Sequence[Artifact], values: Mapping[str, Any]
+        self,
+        hold: Hold,
+        *,
+        artifacts: Sequence[Artifact],
+        values: Mapping[str, Any],
+        notes: Sequence[str] = (),
     ) -> Commit:
         """Make the job succeeded, with all that it made; last step of an attempt.
+
+        Args:
+            notes: what a reader should know beside the artifacts, as `fit_notes` gives them.
 
         Raises:
             LeaseLost: the attempt no longer holds the job; nothing was written.
@@ -162,6 +170,7 @@ class AttemptStore:
                 artifact.model_dump(exclude_none=True, exclude={"url"}) for artifact in artifacts
             ],
             "values": values,
+            **({"notes": list(notes)} if notes else {}),
         }
         written = self._finish(
             hold, JobStatus.SUCCEEDED, fields={"result": json.dumps(result, separators=(",", ":"))}

@@ -98,6 +98,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         timings=_timings(record),
         artifacts=result.get("artifacts", []),
         values=result.get("values", {}),
+        notes=result.get("notes", []),
         created_at=_utc(record["created_ms"]),
         queued_at=_maybe_utc(record.get("queued_ms")),
         started_at=_maybe_utc(record.get("started_ms")),
