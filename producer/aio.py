@@ -25,8 +25,7 @@ from producer.contract.nodes import Node
 from producer.contract.queues import Tier
 from producer.contract.settings import Settings
 from producer.fanout.calls import LOOK_EVERY, Deadline, job_id_of, succeeded
-from producer.fanout.on_loop import AsyncWatch, LoopFanout
-from producer.fanout.reader import fanout_of
+from producer.fanout.on_loop import AsyncWatch, LoopFanout, LoopFanouts
 from producer.fanout.story import Story
 from producer.intake import GraphLike
 from producer.store.dead_letters import DeadLetter
@@ -34,12 +33,16 @@ from producer.store.job_store import Cancelled
 
 
 class AsyncProducer(AsyncBatchCalls):
-    """A fleet, as those see it who hand in jobs; to be used from one event loop."""
+    """A fleet, as those see it who hand in jobs; from any event loop, also from several.
+
+    A process that runs one loop after another (`asyncio.run`, Django's `async_to_sync`) may keep
+    one producer for all of them.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._sync = Producer(settings)
         self._calls = self._sync
-        self._fanout: LoopFanout | None = None  # made where there is a loop
+        self._fanouts = LoopFanouts(settings)
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:
@@ -97,10 +100,8 @@ class AsyncProducer(AsyncBatchCalls):
 
     @property
     def fanout(self) -> LoopFanout:
-        """Who tells the watchers of this event loop; `Pipe` takes it."""
-        if self._fanout is None:
-            self._fanout = LoopFanout(fanout_of(self._sync.settings))
-        return self._fanout
+        """Who tells the watchers of the running event loop; `Pipe` takes it."""
+        return self._fanouts.of_running_loop()
 
     async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:
         """Return what the stream still holds of all events after one id, up to another."""

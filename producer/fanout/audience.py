@@ -34,6 +34,11 @@ class Audience:
     def __bool__(self) -> bool:
         return bool(self._watchers)
 
+    @property
+    def topics(self) -> list[str]:
+        """What anybody watches."""
+        return list(self._watchers)
+
     def add(self, watcher: Watcher, topics: Iterable[str]) -> None:
         """Tell *watcher* of these topics too."""
         for topic in topics:

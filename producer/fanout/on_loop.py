@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
+from producer.contract.settings import Settings
 from producer.fanout.audience import Audience, Watcher
 from producer.fanout.buffers import Buffer
 from producer.fanout.notices import LAGGED, LAGGED_SSE, Notice, Told, encoded
-from producer.fanout.reader import Fanout
+from producer.fanout.reader import Fanout, fanout_of
 
 #: Bytes that a client may be behind before it is told to read the record.
 _BEHIND: Final = 256 * 1024
@@ -26,6 +29,15 @@ class LoopFanout:
         self._audience = Audience()
         self._inbox = Buffer(self._wake)
         self._is_woken = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its loop has been closed, so that it can tell nobody any more."""
+        return self._loop.is_closed()
+
+    def close(self) -> None:
+        """Tell nobody any more; any thread may call it once the loop is closed."""
+        self._fanout.remove(self, self._audience.topics)
 
     def offer(self, notices: Sequence[Notice]) -> None:
         """Hear from the reader, in its thread."""
@@ -57,7 +69,9 @@ class LoopFanout:
     def _wake(self) -> None:
         if not self._is_woken:
             self._is_woken = True
-            self._loop.call_soon_threadsafe(self._tell)
+            # A loop may be closed under its watchers, between any two lines of this thread.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._tell)
 
     def _tell(self) -> None:
         self._is_woken = False  # first: what comes from here on wakes us again
@@ -69,6 +83,30 @@ class LoopFanout:
                 notices.append(told)
         if notices:
             self._audience.tell(notices)
+
+
+class LoopFanouts:
+    """One `LoopFanout` for each event loop that watches; any thread may ask."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = Lock()
+        self._by_loop: dict[asyncio.AbstractEventLoop, LoopFanout] = {}
+
+    def of_running_loop(self) -> LoopFanout:
+        """Return that of the loop which runs in this thread, and let go of those that are over."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if loop not in self._by_loop:
+                self._forget_closed_loops()
+                self._by_loop[loop] = LoopFanout(fanout_of(self._settings))
+            return self._by_loop[loop]
+
+    def _forget_closed_loops(self) -> None:
+        for loop, ended in list(self._by_loop.items()):
+            if ended.is_over:
+                del self._by_loop[loop]
+                ended.close()
 
 
 class AsyncWatch:

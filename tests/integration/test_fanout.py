@@ -106,6 +106,51 @@ def test_who_may_not_wait_gets_what_there_is(led):
         assert watch.take(wait=timedelta(0)) == []
 
 
+def test_one_producer_serves_one_event_loop_after_the_other(led):
+    producer = AsyncProducer(led.settings)
+
+    async def waited_for(job):
+        waiting = asyncio.create_task(producer.wait(job.id, timeout=PATIENCE))
+        await asyncio.to_thread(wait_until, lambda: watches(led, job.id), description="it waits")
+        await asyncio.to_thread(succeed, led, job)
+        return await waiting
+
+    for _ in range(3):
+        assert asyncio.run(waited_for(led.running())).status is JobStatus.SUCCEEDED
+
+
+def test_one_producer_serves_event_loops_side_by_side(led):
+    producer = AsyncProducer(led.settings)
+    jobs = [led.running() for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        waits = [pool.submit(asyncio.run, producer.wait(job.id, timeout=PATIENCE)) for job in jobs]
+        wait_until(lambda: watches(led, *(job.id for job in jobs)), description="both wait")
+        for job in jobs:
+            succeed(led, job)
+        assert [wait.result(20).id for wait in waits] == [job.id for job in jobs]
+
+
+def test_a_loop_that_was_closed_under_its_watcher_silences_no_other(led):
+    producer = AsyncProducer(led.settings)
+    loop = asyncio.new_event_loop()
+
+    async def begin():
+        await producer.watch(EVERYTHING).__aenter__()
+
+    loop.run_until_complete(begin())
+    loop.close()
+    job = led.running()
+    with led.fleet.watch(job.id) as watch:
+        succeed(led, job)
+        assert watch.take(wait=PATIENCE)
+    succeed(led, late := led.running())
+    assert asyncio.run(producer.wait(late.id, timeout=PATIENCE)).done
+    wait_until(
+        lambda: not reader.fanout_of(led.settings).is_reading,
+        description="the closed loop is not kept",
+    )
+
+
 def test_a_batch_is_watched_as_one(led):
     batch = new_batch_id()
     with led.fleet.watch(batch) as watch:
