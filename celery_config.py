@@ -35,6 +35,9 @@ app.conf.update(
     worker_soft_shutdown_timeout=0,
     # Events and their gossip grow with the square of the fleet; the loop is woken by our waker.
     worker_send_task_events=False,
+    # Remote control obeys whoever reaches Redis: `shutdown`, `add_consumer`, `revoke`, `pool_shrink`.
+    # What a person wants of a worker goes through the fleet's own records.
+    worker_enable_remote_control=False,
     task_send_sent_event=False,
     # No pickle: whoever may write to a queue may run what it says.
     task_serializer="json",

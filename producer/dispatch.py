@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
 
@@ -21,10 +22,16 @@ class Dispatch:
 
     Sending twice is harmless: the claim of the second finds the job taken. Not sending is
     mended by upkeep within seconds.
+
+    Args:
+        free_within: how long a thread waits for one of the process' connections.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, *, free_within: timedelta = timedelta(seconds=10)
+    ) -> None:
         self._url = settings.redis_url
+        self._free_within_s = free_within.total_seconds()
 
     def send(self, job_id: JobId, *, attempt: int, queue: str, priority: int) -> None:
         """Wake a worker for one attempt at a job.
@@ -41,12 +48,16 @@ class Dispatch:
             FleetUnreachable: the broker did not take the messages, or not all for sure.
         """
         # Here and not above: 0.2 s that `comfyfleet --help` need not pay.
-        from kombu.exceptions import BatchPublishError, OperationalError  # noqa: PLC0415
+        from kombu.exceptions import KombuError, LimitExceeded  # noqa: PLC0415
+        from redis.exceptions import RedisError  # noqa: PLC0415
 
         try:
-            with self._producers.acquire(block=True, timeout=10) as producer:
+            with self._producers.acquire(block=True, timeout=self._free_within_s) as producer:
                 self._publish(producer, list(messages))
-        except (OperationalError, BatchPublishError) as exc:
+        except LimitExceeded as exc:
+            why = f"all {exc} connections of this process were busy for {self._free_within_s:g} s"
+            raise self._unreachable(why, "hand in fewer at once, or from more processes") from exc
+        except (KombuError, RedisError, OSError) as exc:
             raise self._unreachable(str(exc), advice_on(exc.__cause__ or exc)) from exc
         except AttributeError as exc:
             # Where a connection is cut as kombu opens it, kombu 5.7.0 goes on without one.

@@ -153,6 +153,12 @@ class Gate:
             self._waits_until = 0.0
         self._on_news()
 
+    def on_message_passed_over(self) -> None:
+        """Wait no longer for the task of a message that was none."""
+        with self._lock:
+            del self._arriving[:1]
+        self._on_open()
+
     def begin(self) -> Slot:
         """Count a job that begins now, whether it was expected or not."""
         with self._lock:

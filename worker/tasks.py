@@ -17,6 +17,7 @@ from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK, node_queue
 from producer.contract.settings import Settings
 from producer.dispatch import broker_url
+from worker import broker_transport
 from worker.assembly import Hooks, Options
 from worker.lookahead import GATE
 from worker.service import NAME_TAKEN, NodeWorker
@@ -129,6 +130,7 @@ def _leave_logging_alone(**_: Any) -> None:
 def _celery_worker(name: str, settings: Settings) -> Any:
     # It warns root of pickled messages; we take none but JSON, and containers often run as root.
     warnings.simplefilter("ignore", SecurityWarning)
+    broker_transport.use(on_passed_over=GATE.on_message_passed_over)
     app.conf.broker_url = broker_url(settings.redis_url)
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,

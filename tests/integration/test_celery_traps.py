@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from celery import Celery
 from packaging.requirements import Requirement
 
 from celery_config import app
@@ -156,6 +157,48 @@ def test_a_pop_that_is_cut_loses_its_message_so_upkeep_has_to_send_again(
         send("later")
         wait_until(worker.names, description="the next worker consumes")
         assert worker.names() == ["later"]
+
+
+def test_an_entry_that_is_no_message_neither_ends_the_worker_nor_holds_up_the_next(
+    client, start_worker, send
+):
+    send("whole")
+    whole = json.loads(client.rpop(QUEUE))
+    junk = ["", "no JSON", b"\xff\xfe", "null", "[]", "{}", "7", '"text"', "[" * 5_000]
+    junk += [json.dumps(torn) for torn in torn_messages(whole)]
+    with start_worker() as worker:
+        client.lpush(QUEUE, *junk)
+        send("after")
+        wait_until(lambda: worker.names() == ["after"], description="it consumes", within_s=4)
+        assert worker.is_alive
+        assert not client.llen(QUEUE)
+        wait_until(lambda: not client.hlen("unacked"), description="nothing is kept")
+
+
+def torn_messages(whole):
+    """Give a message without each of its parts, and with another value in its place."""
+    for part in ("headers", "properties", "body"):
+        yield {name: value for name, value in whole.items() if name != part}
+        yield {**whole, part: 7}
+    for part, names in {
+        "headers": ("task", "id"),
+        "properties": ("delivery_tag", "delivery_info"),
+    }.items():
+        for name in names:
+            for value in (None, 7, [], {"a": 1}):
+                yield {**whole, part: {**whole[part], name: value}}
+    yield {**whole, "body": "no base64, at all"}
+    yield {**whole, "headers": {**whole["headers"], "task": "foreign"}}
+
+
+def test_nobody_who_reaches_redis_tells_a_worker_what_to_do(server, start_worker, send):
+    with start_worker() as worker, Celery(broker=server.url) as somebody:
+        somebody.control.shutdown()
+        somebody.control.cancel_consumer(QUEUE)
+        assert not somebody.control.ping(timeout=0.3)
+        send("after")
+        wait_until(lambda: worker.names() == ["after"], description="it consumes")
+        assert worker.is_alive
 
 
 def test_a_full_redis_leaves_the_worker_alive_and_later_jobs_run(client, start_worker, send):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 
 import pytest
 import redis
@@ -13,6 +14,8 @@ from redis.retry import Retry
 from infra.ports import choose_ports
 from infra.valkey import find_binary
 from producer.contract.errors import FleetUnreachable
+from producer.contract.jobs import JobStatus
+from producer.dispatch import Dispatch
 from producer.store.connection import translated
 from tests.waiting import wait_until
 
@@ -102,3 +105,16 @@ def serves(client) -> bool:
         return client.ping()
     except redis.BusyLoadingError:
         return False
+
+
+def test_a_job_is_accepted_although_no_connection_to_the_broker_is_free(led):
+    busy = Dispatch(led.settings, free_within=timedelta(milliseconds=50))
+    led.fleet._dispatch = busy
+    with ExitStack() as stack:
+        for _ in range(busy._producers.limit):
+            stack.enter_context(busy._producers.acquire(block=True))
+        job = led.queued()
+        with pytest.raises(FleetUnreachable, match="connections of this process were busy"):
+            busy.send(job.id, attempt=1, queue=job.queue, priority=3)
+    assert led.fleet.get(job.id).status is JobStatus.QUEUED
+    busy.send(job.id, attempt=1, queue=job.queue, priority=3)

@@ -19,6 +19,7 @@ from celery.platforms import SecurityWarning
 
 from celery_config import app
 from tests.waiting import wait_until
+from worker import broker_transport
 from worker.lookahead import GATE
 from worker.waker import Waker
 
@@ -95,6 +96,7 @@ def _serve(broker_url: str) -> None:
     # As worker.tasks does it; there is no node here, and Redis may go away under a task.
     warnings.simplefilter("ignore", SecurityWarning)
     waker = Waker()
+    broker_transport.use(on_passed_over=GATE.on_message_passed_over)
     app.conf.broker_url = broker_url
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
