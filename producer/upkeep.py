@@ -7,6 +7,7 @@ was requeued but not sent has no message, and that is what the sweep for unsent 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
@@ -25,6 +26,9 @@ from producer.store.sweeps import Sweeps
 
 _log = logging.getLogger(__name__)
 
+#: A queue to which no job has come for so long is retired.
+QUEUE_IDLE: Final = timedelta(days=1)
+_RETIRE_EVERY: Final = timedelta(minutes=1)
 #: A job popped but not yet claimed looks lost for some milliseconds; be sure.
 SIGHTINGS_APART: Final = timedelta(seconds=3)
 
@@ -71,6 +75,7 @@ class Upkeep:
         self._every = every
         self._interrupt = interrupt
         self._judge = judge
+        self._retired_at = -_RETIRE_EVERY.total_seconds()
         self._feeder = Feeder(sweeps.feeds(lease=lease), wake=self._wake, resend=self._send_all)
 
     def sweep(self) -> None:
@@ -83,6 +88,7 @@ class Upkeep:
             self._end_dead_leases,
             self._tell_outlook,
             self._feeder.feed,
+            self._retire_queues,
         ):
             with stopping_no_other(_log, "upkeep: %s failed; the others go on", step.__name__):
                 step()
@@ -96,6 +102,13 @@ class Upkeep:
 
     def _tell_outlook(self) -> None:
         self._sweeps.tell_outlook(every=self._every, lease=self._lease)
+
+    def _retire_queues(self) -> None:
+        if time.monotonic() - self._retired_at < _RETIRE_EVERY.total_seconds():
+            return
+        self._retired_at = time.monotonic()
+        for queue in self._sweeps.retire_queues(idle=QUEUE_IDLE):
+            _log.info("queue %s is retired until a job comes to it again", queue)
 
     def _end_dead_leases(self) -> None:
         lapsed = self._sweeps.lapsed()

@@ -71,12 +71,14 @@ class Hooks:
         threads: how many jobs it runs at once.
         queues: returns those that the worker consumes.
         on_queue: called with each queue that the node should be served from.
+        on_queue_retired: called with each queue that nobody uses any more.
         on_taken_over: called when another worker has the node's name, with that one.
     """
 
     threads: int
     queues: Callable[[], Collection[str]]
     on_queue: Callable[[str], None]
+    on_queue_retired: Callable[[str], None]
     on_taken_over: Callable[[str], None]
 
 
@@ -143,6 +145,7 @@ class Parts:
             leases=self.leases,
             warmth=WARMTH,
             on_queue=hooks.on_queue,
+            on_queue_retired=hooks.on_queue_retired,
         )
         self.errands = Errands(
             self.redis,

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Protocol
 
 from producer.contract.ids import JobId
-from producer.contract.queues import Needs, node_queue
+from producer.contract.queues import Needs, node_queue, readable_needs
 from producer.store.calls import Call
 from producer.store.outlook import Outlook, read_models
 from producer.store.sweeps import Sweeps
@@ -27,6 +27,7 @@ class Subscriptions:
 
     Args:
         on_queue: called with each queue that the node should be served from; twice is harmless.
+        on_queue_retired: called with each queue that nobody uses any more; twice is harmless.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Subscriptions:
         leases: LeaseKeeper,
         warmth: Warmth,
         on_queue: Callable[[str], None],
+        on_queue_retired: Callable[[str], None],
     ) -> None:
         self._node = node
         self._sweeps = sweeps
@@ -45,6 +47,7 @@ class Subscriptions:
         self._leases = leases
         self._warmth = warmth
         self._on_queue = on_queue
+        self._on_queue_retired = on_queue_retired
         self._known: set[str] = set()
         self._looking = Lock()  # else the slower of two looks would have the last word
 
@@ -64,12 +67,16 @@ class Subscriptions:
         """Find the queues that the node can serve, and those that it no longer can."""
         self._on_queue(node_queue(self._node))
         with self._looking:
-            known = {queue: Needs.from_json(text) for queue, text in self._sweeps.queues().items()}
+            known = readable_needs(self._sweeps.queues())
             served = {q: needs for q, needs in known.items() if self._serving.serves(q, needs)}
             self._warmth.serve(served, never=known.keys() - served.keys())
+            retired = self._known - known.keys()
             self._known = set(known)
-        for queue in served:
-            self._on_queue(queue)
+            # Under the lock: of two looks the later one has the last word.
+            for queue in served:
+                self._on_queue(queue)
+            for queue in retired:
+                self._on_queue_retired(queue)
 
     def _hear(self, outlook: Outlook) -> None:
         self._warmth.hear(outlook)

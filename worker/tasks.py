@@ -46,6 +46,7 @@ class CeleryWorker:
                 threads=app.conf.worker_concurrency,
                 queues=lambda: self._wanted,
                 on_queue=self._consume_from,
+                on_queue_retired=self._consume_no_more_from,
                 on_taken_over=self._leave,
             ),
         )
@@ -105,6 +106,13 @@ class CeleryWorker:
         self._consumer.hub.call_soon(self._consumer.add_task_queue, queue)
         self._waker()
         _log.info("node %s takes jobs from %s", self.node.options.name, queue)
+
+    def _consume_no_more_from(self, queue: str) -> None:
+        if queue not in self._wanted or queue == node_queue(self.node.options.name):
+            return
+        self._wanted.remove(queue)
+        # A pop that is under way may still bring a message of it: kombu puts that back.
+        self._consumer.hub.call_soon(self._consumer.cancel_task_queue, queue)
 
     def _leave(self, holder: str) -> None:
         _log.error("node %s was taken over by %s; leaving", self.node.options.name, holder)

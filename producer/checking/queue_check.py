@@ -11,7 +11,7 @@ from producer.checking.census import Census, Waiting
 from producer.checking.findings import Finding, Kind
 from producer.contract.catalog import Catalog
 from producer.contract.nodes import Node, NodeState
-from producer.contract.queues import Needs, pinned_node
+from producer.contract.queues import Needs, pinned_node, readable_needs
 from producer.store.audit import Audit
 from producer.store.node_store import NodeStore
 
@@ -40,7 +40,7 @@ class QueueCheck:
         Args:
             queues: every queue the fleet knows, and what it needs as JSON.
         """
-        needs = {queue: Needs.from_json(text) for queue, text in queues.items()}
+        needs = readable_needs(queues)
         nodes = self._nodes.nodes()
         for queue, waiting in census.waiting.items():
             if queue not in needs:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Self
@@ -80,6 +81,19 @@ class Needs:
         """Read what `to_json` wrote; fields of newer versions are passed over."""
         found = json.loads(text)
         return cls.of(found["pool"], models=found["models"], classes=found["classes"])
+
+
+def readable_needs(queues: Mapping[str, str]) -> dict[str, Needs]:
+    """Return what queues need, without those whose entry in Redis is torn or of another's making.
+
+    Args:
+        queues: JSON by queue, as `Needs.to_json` writes it.
+    """
+    found = {}
+    for queue, text in queues.items():
+        with suppress(ValueError, TypeError, KeyError):
+            found[queue] = Needs.from_json(text)
+    return found
 
 
 def node_queue(node: str) -> str:

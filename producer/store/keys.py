@@ -4,9 +4,12 @@
 | --- | --- | --- |
 | comfyfleet:nodes | zset node -> last beat, ms | for ever, small |
 | comfyfleet:leases | zset job -> deadline, ms | for ever; running jobs only |
-| comfyfleet:queues | hash queue -> Needs as JSON | for ever, small |
+| comfyfleet:queues | hash queue -> Needs as JSON | for ever, small: an unused queue is retired |
 | comfyfleet:events | stream | for ever, about 100,000 entries |
 | comfyfleet:dead | zset job -> ended, ms | for ever |
+| comfyfleet:queues:used | zset queue -> when a job last came to it, ms | 60 days after its last job |
+| comfyfleet:queues:needed | zset queue -> until when a record may name it, ms | as its last entry |
+| comfyfleet:queues:retired | hash queue -> Needs as JSON | as its last entry is needed |
 | comfyfleet:queued:<queue>:<priority> | zset job -> sent, ms | 60 days after its last job |
 | comfyfleet:delayed | zset job -> when upkeep must look at it, ms | 60 days after its last job |
 | comfyfleet:job:<id> | hash | live: 30 days after its start deadline; ended: keep_ended_s |
@@ -32,6 +35,9 @@ from producer.contract.ids import JobId
 NODES: Final = "comfyfleet:nodes"
 LEASES: Final = "comfyfleet:leases"
 QUEUES: Final = "comfyfleet:queues"
+QUEUES_USED: Final = "comfyfleet:queues:used"
+QUEUES_NEEDED: Final = "comfyfleet:queues:needed"
+QUEUES_RETIRED: Final = "comfyfleet:queues:retired"
 EVENTS: Final = "comfyfleet:events"
 DEAD: Final = "comfyfleet:dead"
 DELAYED: Final = "comfyfleet:delayed"
@@ -60,6 +66,8 @@ EVENTS_KEPT: Final = 100_000
 
 #: kombu's separator between a queue's name and its priority; priority 0 has no suffix.
 _KOMBU_SEPARATOR: Final = "\x06\x16"
+#: Where kombu notes who is bound to an exchange; each queue has an exchange of its name.
+KOMBU_BINDINGS: Final = "_kombu.binding."
 
 
 def job(job_id: str) -> str:

@@ -32,7 +32,9 @@ class Retries:
     def needs_of(self, queue: str) -> Needs | None:
         """Return what a pool's queue needs; None if the fleet has forgotten it."""
         with translated(self._redis):
-            text: Any = self._redis.hget(keys.QUEUES, queue)
+            text: Any = self._redis.hget(keys.QUEUES, queue) or self._redis.hget(
+                keys.QUEUES_RETIRED, queue
+            )
         return Needs.from_json(text) if text else None
 
     def add(self, submission: Submission, *, only_dead: bool) -> tuple[JobId, bool]:

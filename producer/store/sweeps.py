@@ -119,8 +119,23 @@ class Sweeps:
             if queue and _is_whole(attempt) and _is_whole(priority)
         ]
 
+    def retire_queues(self, *, idle: timedelta) -> list[str]:
+        """Close queues that are empty and to which no job has come for so long; return them.
+
+        One opens again with the next job that comes to it.
+        """
+        lists = [
+            part
+            for priority in PRIORITIES.values()
+            for part in (priority, keys.message_list("", priority))
+        ]
+        retired: list[str] = self._scripts.run(
+            "retire_queues", args=[to_ms(idle), _AT_ONCE, keys.KOMBU_BINDINGS, *lists]
+        )
+        return retired
+
     def queues(self) -> Mapping[str, str]:
-        """Return every queue that jobs were sent to, with what it needs as JSON."""
+        """Return every queue that jobs were sent to lately, with what it needs as JSON."""
         with translated(self._redis):
             found: Any = self._redis.hgetall(keys.QUEUES)
         return dict(found)

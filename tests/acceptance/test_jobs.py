@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,9 @@ import requests
 from producer.aio import AsyncProducer
 from producer.contract.errors import JobNotSucceeded, KeyReused, WaitTimeout
 from producer.contract.jobs import JobStatus, Phase
+from producer.store.connection import connect
 from producer.store.job_store import Cancelled
+from producer.store.sweeps import Sweeps
 from tests.graphs import journal, picture, raising, sample, sleeping
 from tests.waiting import wait_until
 
@@ -182,3 +185,11 @@ def test_text_and_numbers_are_outputs_too(fleet):
     job = fleet.wait(fleet.submit(graph).id, timeout=PATIENCE)
     assert job.artifacts == []
     assert "a fox" in json.dumps(job.values["1"])
+
+
+def test_a_queue_that_was_retired_is_served_again_with_its_next_job(fleet):
+    fleet.wait(fleet.submit(sleeping()).id, timeout=PATIENCE)
+    with closing(connect(fleet.settings)) as redis:
+        sweeps = Sweeps(redis, keep_ended=timedelta(days=7))
+        wait_until(lambda: sweeps.retire_queues(idle=timedelta(0)), description="it is retired")
+    assert fleet.wait(fleet.submit(sleeping()).id, timeout=PATIENCE).done

@@ -9,6 +9,7 @@ import pytest
 
 from producer import upkeep
 from producer.contract.jobs import JobError, JobStatus
+from producer.contract.queues import readable_needs
 from producer.store import keys
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
@@ -19,6 +20,7 @@ from tests.integration.hand_led import LEASE, WORKER
 KEEP = timedelta(days=7)
 FAULT = JobError(cause="node_fault", message="the node went away", node="gpu-01")
 MESSAGES = keys.message_list(ANY, 3)
+QUEUED = keys.queued(ANY, 3)
 
 
 def sweep_twice(led) -> None:
@@ -75,6 +77,93 @@ def test_a_step_of_upkeep_that_fails_keeps_it_from_no_other(led, lost):
     led.redis.zadd(keys.DELAYED, {"no-hash": 1})
     sweep_twice(led)
     assert led.redis.llen(MESSAGES) == len(lost)
+
+
+JUNK = ("no JSON", "null", "7", "{}", '{"headers": 7}', '{"headers": {"id": ["x"]}}', "[[[")
+
+
+@pytest.mark.parametrize("junk", [*JUNK, None], ids=[*JUNK, "no list at all"])
+@pytest.mark.usefixtures("lost")
+def test_a_foreign_entry_in_one_list_keeps_no_other_queue_from_its_messages(led, junk):
+    video = led.of_batch(None)
+    led.redis.delete(keys.message_list(video.queue, video.tier.priority))
+    if junk is None:
+        led.redis.set(MESSAGES, "no list at all")
+    else:
+        led.redis.lpush(MESSAGES, junk)
+    sweep_twice(led)
+    assert led.redis.llen(keys.message_list(video.queue, video.tier.priority)) == 1
+
+
+def test_what_a_queue_needs_may_be_torn_and_the_others_are_served(led):
+    led.queued()
+    led.redis.hset(keys.QUEUES, mapping={"torn": "{", "foreign": "[]", "older": '{"pool": "x"}'})
+    assert set(readable_needs(Sweeps(led.redis, keep_ended=KEEP).queues())) == {ANY}
+
+
+def retire_after(led, days=0.0):
+    """Retire what is idle by then; workers have taken, and dropped, all messages of ended jobs."""
+    if not led.redis.exists(QUEUED):
+        led.redis.delete(MESSAGES)
+    clock = f"local t = redis.call('TIME') return t[1] * 1000 + math.floor({days} * 86400000)"
+    sweeps = Sweeps(led.redis, keep_ended=KEEP, scripts=Scripts(led.redis, clock_lua=clock))
+    return sweeps.retire_queues(idle=upkeep.QUEUE_IDLE)
+
+
+def test_a_queue_that_nobody_uses_is_retired_and_opens_with_its_next_job(led):
+    led.redis.sadd(f"{keys.KOMBU_BINDINGS}{ANY}", "a binding")
+    led.cancelled()
+    assert retire_after(led, 0.9) == []
+    assert retire_after(led, 1.1) == [ANY]
+    assert not led.redis.hexists(keys.QUEUES, ANY)
+    assert not led.redis.exists(f"{keys.KOMBU_BINDINGS}{ANY}")
+    led.queued()
+    assert led.redis.hexists(keys.QUEUES, ANY)
+    assert not led.redis.hexists(keys.QUEUES_RETIRED, ANY)
+
+
+def test_a_queue_in_which_a_job_waits_is_not_retired(led):
+    led.queued()
+    assert retire_after(led, 2) == []
+    assert led.redis.hexists(keys.QUEUES, ANY)
+
+
+def test_a_message_without_a_job_keeps_its_queue_until_a_worker_has_dropped_it(led):
+    led.queued()
+    led.redis.delete(QUEUED)
+    led.redis.rename(MESSAGES, keys.message_list(ANY, 0))
+    assert retire_after(led, 2) == []
+
+
+def test_a_job_that_comes_back_to_a_retired_queue_opens_it(led):
+    held, running, failed = (led.queued(start_within=timedelta(days=400)) for _ in range(3))
+    led.fleet.hold(held.id)
+    led.running(running)
+    failed = led.failed(failed)
+    for come_back in (
+        lambda: led.fleet.release(held.id),
+        lambda: led.store.requeue(running.id, attempt=1, worker=WORKER, error=FAULT, charged=False),
+        lambda: led.fleet.retry(failed.id),
+    ):
+        assert retire_after(led, 300) == [ANY]
+        come_back()
+        assert led.redis.hexists(keys.QUEUES, ANY)
+        led.redis.delete(QUEUED)
+
+
+def test_what_a_retired_queue_needs_is_forgotten_with_the_last_record_that_may_name_it(led):
+    led.cancelled()
+    retire_after(led, 2)
+    retire_after(led, 119)
+    assert led.redis.hexists(keys.QUEUES_RETIRED, ANY)
+    retire_after(led, 121)  # start deadline, life of a live record, life of an index
+    assert not led.redis.exists(keys.QUEUES_RETIRED)
+
+
+def test_a_queue_of_an_older_version_is_retired_too(led):
+    led.redis.hset(keys.QUEUES, "comfyfleet.pool.default.0123456789ab", "{}")
+    assert retire_after(led) == []
+    assert retire_after(led, 1.1) == ["comfyfleet.pool.default.0123456789ab"]
 
 
 def test_a_lease_is_forgotten_unless_its_job_was_claimed_just_now(led):

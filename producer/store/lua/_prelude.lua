@@ -11,6 +11,33 @@ local function keep_index(key)
     redis.call('PEXPIRE', key, INDEX_MS)
 end
 
+-- Let a key live until a time, or longer if it does already.
+local function keep_until(key, at_ms)
+    redis.call('PEXPIREAT', key, at_ms, 'NX')
+    redis.call('PEXPIREAT', key, at_ms, 'GT')
+end
+
+-- Have workers look into a queue from now on.
+local function open_queue(queue, needs)
+    redis.call('ZADD', QUEUES_USED, now_ms(), queue)
+    keep_index(QUEUES_USED)
+    if redis.call('HSET', QUEUES, queue, needs) == 1 then
+        redis.call('HDEL', QUEUES_RETIRED, queue)
+        redis.call('PUBLISH', CALLS, 'queue ' .. queue)
+    end
+end
+
+-- A job comes to its queue, which may have been retired while nobody waited there.
+local function use_queue(queue)
+    local needs = redis.call('HEXISTS', QUEUES, queue) == 0 and redis.call('HGET', QUEUES_RETIRED, queue)
+    if needs then
+        open_queue(queue, needs)
+    else
+        redis.call('ZADD', QUEUES_USED, now_ms(), queue)
+        keep_index(QUEUES_USED)
+    end
+end
+
 -- So many jobs wait to begin: those that have a record, and the rows of batches that have none yet.
 local function backlog()
     return redis.call('ZCARD', DELAYED) + tonumber(redis.call('GET', WAITING) or 0)
@@ -110,6 +137,7 @@ end
 -- The job waits for a message: note when it was sent, and when its start deadline falls due.
 local function index_queued(job, id)
     local queue, priority, start_by = unpack(redis.call('HMGET', job, 'queue', 'priority', 'start_by_ms'))
+    use_queue(queue)
     redis.call('ZADD', queued_key(queue, priority), now_ms(), id)
     keep_index(queued_key(queue, priority))
     redis.call('ZADD', DELAYED, start_by, id)
@@ -124,8 +152,12 @@ end
 
 -- A live record must outlast its start deadline, so that there is something to end.
 local function keep_live(job)
-    local start_by = tonumber(redis.call('HGET', job, 'start_by_ms'))
-    redis.call('PEXPIREAT', job, math.max(now_ms(), start_by) + LIVE_MS)
+    local start_by, queue = unpack(redis.call('HMGET', job, 'start_by_ms', 'queue'))
+    local until_ms = math.max(now_ms(), tonumber(start_by)) + LIVE_MS
+    redis.call('PEXPIREAT', job, until_ms)
+    -- Once it has ended it may be made again, for as long as it is kept.
+    redis.call('ZADD', QUEUES_NEEDED, 'GT', until_ms + INDEX_MS, queue)
+    keep_until(QUEUES_NEEDED, until_ms + INDEX_MS)
 end
 
 -- Give the job its last status and let the record go after `keep_ms`.

@@ -35,9 +35,7 @@ end
 
 local at = 8
 for _ = 1, tonumber(ARGV[7]) do
-    if redis.call('HSET', QUEUES, ARGV[at], ARGV[at + 1]) == 1 then
-        redis.call('PUBLISH', CALLS, 'queue ' .. ARGV[at])
-    end
+    open_queue(ARGV[at], ARGV[at + 1])
     at = at + 2
 end
 local a_row, made = tonumber(ARGV[at]), {}

@@ -8,9 +8,7 @@
 if not holds(KEYS[1], ARGV[1], ARGV[2]) then
     return 'lost'
 end
-if redis.call('HSET', QUEUES, ARGV[3], ARGV[4]) == 1 then
-    redis.call('PUBLISH', CALLS, 'queue ' .. ARGV[3])
-end
+open_queue(ARGV[3], ARGV[4])
 -- No index names the queue of a job that runs, so nothing else has to move.
 redis.call('HSET', KEYS[1], 'queue', ARGV[3])
 return 'ok'

@@ -39,9 +39,7 @@ end
 redis.call('HSET', new, 'created_ms', now_ms(), 'queued_ms', now_ms(), 'start_by_ms', now_ms() + tonumber(ARGV[4]),
     unpack(ARGV, 8))
 set_status(new, 'queued')
-if redis.call('HSET', QUEUES, ARGV[6], ARGV[7]) == 1 then
-    redis.call('PUBLISH', CALLS, 'queue ' .. ARGV[6])
-end
+open_queue(ARGV[6], ARGV[7])
 keep_live(new)
 index_queued(new, id)
 emit(new, id, 'submitted')

@@ -36,9 +36,7 @@ for i = 7, #ARGV, 2 do
 end
 redis.call('HSET', job, 'created_ms', now_ms(), 'start_by_ms', start_by, unpack(fields))
 set_status(job, status)
-if redis.call('HSET', QUEUES, ARGV[4], ARGV[5]) == 1 then
-    redis.call('PUBLISH', CALLS, 'queue ' .. ARGV[4])
-end
+open_queue(ARGV[4], ARGV[5])
 keep_live(job)
 if status == 'queued' then
     redis.call('HSET', job, 'queued_ms', now_ms())

@@ -6,13 +6,20 @@
 -- ARGV[1]  at most so many         ARGV[2]  ms between the two sightings
 --
 -- Returns {job id, ...} that need a new message; they count as sent now.
-local tail = redis.call('LINDEX', KEYS[2], -1)
+-- Return the job that a message speaks of; '' if it is none of ours, for whoever reaches Redis can leave anything.
+local function job_of(message)
+    local is_json, found = pcall(cjson.decode, message)
+    local headers = is_json and type(found) == 'table' and found['headers']
+    local task_id = type(headers) == 'table' and headers['id']
+    return type(task_id) == 'string' and string.match(task_id, '^(.*)%.%d+$') or ''
+end
+
+local tail = redis.pcall('LINDEX', KEYS[2], -1)
 local before = now_ms()
 if tail then
-    local task_id = cjson.decode(tail)['headers']['id']
-    local sent = redis.call('ZSCORE', KEYS[1], string.match(task_id, '^(.*)%.%d+$') or '')
+    local sent = type(tail) == 'string' and redis.call('ZSCORE', KEYS[1], job_of(tail))
     if not sent then
-        return {} -- a stale message; the next worker drops it, then the tail tells again
+        return {} -- stale, or no message; the next worker drops it, then the tail tells again
     end
     before = tonumber(sent)
 end
