@@ -10,6 +10,7 @@ from typing import Any, Final
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK, Message
+from producer.contract.redis_address import RedisAddress
 from producer.contract.settings import Settings, without_password
 from producer.store.connection import NOT_THERE, advice_on
 
@@ -108,4 +109,4 @@ class Dispatch:
 
 def broker_url(redis_url: str) -> str:
     """Return how Celery spells the address of our Redis."""
-    return redis_url.replace("unix://", "redis+socket://", 1)
+    return RedisAddress.parse(redis_url).broker_url

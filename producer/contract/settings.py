@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -22,6 +21,7 @@ from pydantic_settings import (
 from producer.contract.addresses import without_password as without_password  # noqa: PLC0414
 from producer.contract.errors import FleetError
 from producer.contract.queues import is_name
+from producer.contract.redis_address import RedisAddress
 from producer.contract.s3_address import check_apart, check_bucket, check_endpoint
 from producer.contract.submissions import LONGEST_WITHIN_S
 
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         env_prefix="COMFYFLEET_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
 
     s3_endpoint_url: str | None = None  #: None: AWS itself.
     s3_public_endpoint_url: str | None = None  #: For presigned links; None: `s3_endpoint_url`.
@@ -73,8 +73,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis_url(cls, value: str) -> str:
-        if urlsplit(value).scheme not in {"redis", "rediss", "unix", "redis+socket"}:
-            raise ValueError("expected redis://HOST:PORT/DB, rediss://... or unix:///PATH")
+        RedisAddress.parse(value)
         return value
 
     @field_validator("s3_endpoint_url", "s3_public_endpoint_url")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from producer.contract.errors import FleetUnreachable
-from producer.contract.settings import Settings, without_password
+from producer.contract.redis_address import RedisAddress
+from producer.contract.settings import Settings
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -22,6 +23,7 @@ _RETRIES: Final = 3
 #: What to try where nobody answers.
 NOT_THERE: Final = "is it running, and is COMFYFLEET_REDIS_URL right?"
 
+_UNTRUSTED: Final = "name the authority that signed its certificate: rediss://...?ssl_ca_certs=FILE"
 _ADVICE: Final = {
     "NOAUTH": "give the password in COMFYFLEET_REDIS_URL",
     "WRONGPASS": "check user and password in COMFYFLEET_REDIS_URL",
@@ -34,6 +36,20 @@ _ADVICE: Final = {
     "NOREPLICAS": "Redis writes only with replicas (min-replicas-to-write); bring them back",
     "MASTERDOWN": "this is a replica without its primary; point COMFYFLEET_REDIS_URL at that",
     "UNBLOCKED": "Redis has become a replica; point COMFYFLEET_REDIS_URL at the primary",
+}
+
+#: By what OpenSSL says, which redis-py and kombu hand on as text.
+_TLS_ADVICE: Final = {
+    "self-signed certificate": _UNTRUSTED,
+    "self signed certificate": _UNTRUSTED,
+    "unable to get local issuer": _UNTRUSTED,
+    "Hostname mismatch": "the certificate names another host: connect by the name in it",
+    "IP address mismatch": "the certificate names no such address: connect by the name in it",
+    "certificate has expired": "renew the certificate of the server",
+    "CERTIFICATE_VERIFY_FAILED": _UNTRUSTED,
+    "WRONG_VERSION_NUMBER": "it does not speak TLS there: is this the port for rediss://?",
+    "RECORD_LAYER_FAILURE": "it does not speak TLS there: is this the port for rediss://?",
+    "CERTIFICATE_REQUIRED": "it wants a certificate of ours: add ssl_certfile and ssl_keyfile",
 }
 
 
@@ -51,22 +67,15 @@ def connect(settings: Settings, *, patience_s: float = PATIENCE_S) -> Redis:
     from redis.retry import Retry  # noqa: PLC0415
 
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), _RETRIES)
-    return Redis.from_url(_url(settings), retry=retry, **_options(settings, patience_s))
-
-
-def _url(settings: Settings) -> str:
-    return settings.redis_url.replace("redis+socket://", "unix://", 1)
-
-
-def _options(settings: Settings, patience_s: float) -> dict[str, Any]:
-    # A unix socket knows no keepalive and refuses the option.
-    is_tcp = not _url(settings).startswith("unix://")
-    return {
-        "decode_responses": True,
-        "socket_timeout": patience_s,
-        "health_check_interval": 15,
-        **({"socket_connect_timeout": 3, "socket_keepalive": True} if is_tcp else {}),
-    }
+    return Redis(
+        **RedisAddress.parse(settings.redis_url).client_options,
+        retry=retry,
+        decode_responses=True,
+        socket_timeout=patience_s,
+        socket_connect_timeout=3,
+        socket_keepalive=True,
+        health_check_interval=15,
+    )
 
 
 @contextmanager
@@ -111,7 +120,9 @@ def advice_on(error: BaseException) -> str | None:
         return _ADVICE["WRONGPASS"]
     if isinstance(error, BusyLoadingError):
         return _ADVICE["LOADING"]
-    return _ADVICE.get(_code(error)) if isinstance(error, ResponseError) else None
+    if isinstance(error, ResponseError):
+        return _ADVICE.get(_code(error))
+    return next((advice for sign, advice in _TLS_ADVICE.items() if sign in str(error)), None)
 
 
 def _code(error: ResponseError) -> str:
@@ -124,8 +135,7 @@ def _code(error: ResponseError) -> str:
 def address(redis: Redis) -> str:
     """Return where *redis* connects to, without user or password."""
     options = redis.connection_pool.connection_kwargs
+    db = options.get("db", 0)
     if path := options.get("path"):
-        return f"unix://{path}"
-    return without_password(
-        f"{options.get('host', 'localhost')}:{options.get('port', 6379)}/{options.get('db', 0)}"
-    )
+        return f"unix://{path}?db={db}" if db else f"unix://{path}"
+    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}/{db}"
