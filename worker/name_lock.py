@@ -7,9 +7,11 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import Self, TextIO
 
 from producer.contract.errors import NodeNameTaken
+from producer.contract.settings import InvalidSettings
+from worker.private_folder import make_private
 
 
 def own_path(node: str, *, fleet: str, suffix: str) -> Path:
@@ -30,12 +32,13 @@ class NameLock:
 
     Raises:
         NodeNameTaken: another process holds it.
+        InvalidSettings: the folder for locks is not this user's alone.
     """
 
     def __init__(self, node: str, *, fleet: str) -> None:
+        self._node = node
         self.path = own_path(node, fleet=fleet, suffix=".lock")
-        self.path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._file = self.path.open("a+")
+        self._file = self._opened()
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
@@ -45,6 +48,18 @@ class NameLock:
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
+
+    def _opened(self) -> TextIO:
+        try:
+            make_private(self.path.parent)
+            # No link is followed: it could name a file that is not to be written over.
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            return os.fdopen(os.open(self.path, flags, 0o600), "a+")
+        except OSError as exc:
+            raise InvalidSettings(
+                f"the lock of node {self._node} cannot be taken: {exc.strerror}",
+                advice="remove what is there, or set TMPDIR to a folder of this user's own",
+            ) from exc
 
     def close(self) -> None:
         """Give the name up."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from producer.contract.errors import NodeFault
 from producer.store.attempts import Hold
+from worker.private_folder import make_private
 
 #: More than a file system gives for nothing.
 _PROBE: Final = b"\0" * 65_536
@@ -30,7 +31,7 @@ class Spool:
         """Return why no file can be written; empty if one can."""
         probe = self._folder / "probe"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_private(self._folder)
             probe.write_bytes(_PROBE)
             probe.unlink()
         except OSError as exc:
@@ -46,7 +47,8 @@ class Spool:
         """
         folder = self._folder / f"{hold.job_id}-{hold.attempt}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private(self._folder)
+            folder.mkdir(exist_ok=True)
         except OSError as exc:
             raise self.fault(exc) from exc
         try:
