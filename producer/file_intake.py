@@ -9,8 +9,8 @@ from producer.contract.catalog import Catalog
 from producer.contract.errors import InvalidInput
 from producer.contract.files import FileInput, input_files
 from producer.contract.graphs import Graph
+from producer.contract.input_addresses import Addresses
 from producer.contract.json_values import find_flaw
-from producer.contract.params import find_input
 from producer.pictures import HEAD_BYTES, looks_like_picture
 
 #: A path, the file's bytes, `s3://bucket/key`, or `node:NAME` for a file the nodes have already.
@@ -27,8 +27,9 @@ def matched_files(
     """
     read = {(file.graph_node, file.input): file for file in input_files(graph, catalog)}
     handed: dict[tuple[str, str], InputLike] = {}
+    addresses = Addresses(graph)
     for address, value in given.items():
-        place = find_input(graph, address, among="inputs")
+        place = addresses.find(address, among="inputs")
         if place not in read:
             files = ", ".join(sorted(".".join(known) for known in read)) or "none"
             raise InvalidInput(

@@ -24,7 +24,7 @@ from producer.contract.links import check_links, is_link
 from producer.contract.models import base_models
 from producer.contract.nodes import Node
 from producer.contract.outputs import cut, output_graph_nodes
-from producer.contract.params import resolve_params, set_params
+from producer.contract.params import resolve_params, with_resolved
 from producer.contract.placement import explain_nobody, who_can_run
 from producer.contract.queues import Needs, Tier
 from producer.contract.settings import Settings
@@ -114,7 +114,8 @@ class Intake:
         graph = parse_graph(request.graph, max_bytes=self._settings.max_graph_bytes)
         catalogs = self._catalogs_of(request)
         any_catalog = _merged(catalogs)
-        changed = set_params(graph, request.params)
+        params = resolve_params(graph, request.params)
+        changed = with_resolved(graph, params)
         check_links(changed, any_catalog)
         wanted = cut(changed, output_graph_nodes(changed, any_catalog))
         check_file_names(wanted, any_catalog)
@@ -127,7 +128,7 @@ class Intake:
             models=base_models(wanted),
             classes=_rare_classes(wanted, catalogs),
         )
-        return Plan(graph, resolve_params(graph, request.params), needs, files)
+        return Plan(graph, params, needs, files)
 
     def decides(self, request: Request, graph_node: GraphNode, input_: str) -> bool:
         """Tell whether the value of an input decides who can run a graph, or which files it reads."""

@@ -194,7 +194,7 @@ class Parts:
             spool=self.spool,
             store=self._store,
             warmth=WARMTH,
-            templates=Templates(self._store, max_graph_bytes=settings.max_graph_bytes),
+            templates=Templates(self._store),
             comfyui=self.comfyui,
             leases=self.leases,
             patience=patience,

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from threading import Lock
 from typing import Final
 
-from producer.contract.graphs import Graph, parse_graph
+from producer.contract.graphs import Graph, stored_graph
 from producer.store.job_store import JobStore
 
 #: A node's jobs come from few templates at a time; a parsed one takes about ten times its JSON.
@@ -16,9 +16,8 @@ _KEPT: Final = 16
 class Templates:
     """Keeps the templates that were used last; a template never changes under its hash."""
 
-    def __init__(self, store: JobStore, *, max_graph_bytes: int) -> None:
+    def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._max_graph_bytes = max_graph_bytes
         self._kept: OrderedDict[str, Graph] = OrderedDict()
         self._lock = Lock()
 
@@ -33,7 +32,7 @@ class Templates:
             if sha256 in self._kept:
                 self._kept.move_to_end(sha256)
                 return self._kept[sha256]
-        graph = parse_graph(self._store.graph(sha256), max_bytes=self._max_graph_bytes)
+        graph = stored_graph(self._store.graph(sha256))
         with self._lock:
             self._kept[sha256] = graph
             if len(self._kept) > _KEPT:

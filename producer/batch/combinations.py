@@ -15,7 +15,7 @@ from typing import Any, Final
 from producer.contract.errors import InvalidJob
 from producer.contract.files import FileInput
 from producer.contract.graphs import Graph
-from producer.contract.params import find_input
+from producer.contract.input_addresses import Addresses
 from producer.contract.queues import Needs
 from producer.file_intake import InputLike
 from producer.intake import Intake, Request
@@ -47,10 +47,13 @@ class Combinations:
         request: what all rows share; its params by id, as the inputs take them.
     """
 
-    def __init__(self, intake: Intake, request: Request, graph: Graph) -> None:
+    def __init__(
+        self, intake: Intake, request: Request, graph: Graph, addresses: Addresses
+    ) -> None:
         self._intake = intake
         self._request = request
         self._graph = graph
+        self._addresses = addresses
         self._known: dict[str, Combination | InvalidJob] = {}
         self._chars = 0
 
@@ -79,7 +82,7 @@ class Combinations:
     def _planned(
         self, deciding: Mapping[str, Any], inputs: Mapping[str, InputLike]
     ) -> Combination | InvalidJob:
-        own = [".".join(find_input(self._graph, address)) for address in deciding]
+        own = [".".join(self._addresses.find(address)) for address in deciding]
         shared = {name: value for name, value in self._request.params.items() if name not in own}
         try:
             plan = self._intake.plan(
@@ -103,6 +106,6 @@ class Combinations:
     def _blame(self, error: InvalidJob, deciding: Mapping[str, Any]) -> None:
         """Name the row's column where the graph is at fault only with what the row sets."""
         for address in deciding:
-            graph_node, _ = find_input(self._graph, address)
+            graph_node, _ = self._addresses.find(address)
             if graph_node == error.graph_node:
                 error.field = f"set.{address}"

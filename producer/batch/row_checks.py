@@ -17,10 +17,11 @@ from producer.contract.batches import PackedRow, Places
 from producer.contract.errors import InvalidInput, InvalidJob
 from producer.contract.files import FileInput, check_file_names
 from producer.contract.graphs import Graph, GraphNode, literal, parse_graph
+from producer.contract.input_addresses import Addresses
 from producer.contract.jobs import InputFile
 from producer.contract.json_values import find_flaw
 from producer.contract.param_values import fit
-from producer.contract.params import find_input, resolve_params
+from producer.contract.params import resolve_params
 from producer.contract.queues import Needs
 from producer.file_intake import InputLike, check_given
 from producer.intake import Intake, Request, check_metadata
@@ -101,8 +102,9 @@ class RowChecks:
         self._intake = intake
         self._request = request
         self._graph = graph
+        self._addresses = Addresses(graph)
         self._inputs: dict[str, _Input] = {}
-        self._combinations = Combinations(intake, request, graph)
+        self._combinations = Combinations(intake, request, graph, self._addresses)
         self._files: dict[str, tuple[str, str]] = {}
         self._taken: dict[tuple[str, InputLike], InputFile] = {}
         self._places: dict[Needs, int] = {needs: number for number, needs in enumerate(places)}
@@ -126,12 +128,14 @@ class RowChecks:
             if found.is_plain and type(value) in _SCALARS:
                 plain[found.own] = self._fitted(found, address, value)
             elif find_flaw(value):
-                resolve_params(self._graph, {address: value})  # says it in words
+                resolve_params(self._graph, {address: value}, self._addresses)  # says it in words
             else:
                 deciding[address] = value
         plan = self._combinations.plan(deciding, row.inputs)
         if len(plain) + len(plan.params) < len(row.params):
-            resolve_params(self._graph, row.params)  # names the two addresses of one input
+            resolve_params(
+                self._graph, row.params, self._addresses
+            )  # names the two addresses of one input
         if row.metadata:
             check_metadata(row.metadata)
         return PackedRow(
@@ -142,7 +146,7 @@ class RowChecks:
         )
 
     def _find(self, address: str) -> _Input:
-        graph_node, name = find_input(self._graph, address)
+        graph_node, name = self._addresses.find(address)
         found = self._graph[graph_node]
         present = found["inputs"][name]
         is_bare = literal(present) is present
@@ -162,7 +166,7 @@ class RowChecks:
         except ValueError:
             fitted = None
         if fitted is None:  # null, or something wrong, which this says in words
-            fitted = resolve_params(self._graph, {address: value})[found.own]
+            fitted = resolve_params(self._graph, {address: value}, self._addresses)[found.own]
         if found.names_file:
             _check_name(found, address, fitted)
         return fitted
@@ -185,7 +189,7 @@ class RowChecks:
 
     def _is_for(self, address: str, file: FileInput) -> bool:
         if address not in self._files:
-            self._files[address] = find_input(self._graph, address, among="inputs")
+            self._files[address] = self._addresses.find(address, among="inputs")
         return self._files[address] == (file.graph_node, file.input)
 
 

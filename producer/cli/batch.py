@@ -12,14 +12,12 @@ import typer
 from producer.cli.batch_portrait import state_of, tell_batch, tell_result
 from producer.cli.batch_progress import counting, watching
 from producer.cli.jobs import JsonOption
-from producer.cli.options import as_duration, as_inputs, as_pairs, read_graph
+from producer.cli.options import as_duration, as_inputs, as_pairs, as_params, read_document
 from producer.cli.output import Exit, answering, hint, print_json, print_line, print_row
 from producer.cli.row_files import RowFile, open_rows
 from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
-from producer.contract.graphs import parse_graph
 from producer.contract.jobs import Job
-from producer.contract.params import parse_param
 from producer.contract.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Many jobs of one graph, as one.")
@@ -32,7 +30,9 @@ TimeoutOption = Annotated[
 
 @app.command()
 def submit(
-    graph: Annotated[str, typer.Argument(help="A graph in ComfyUI's API format.")],
+    graph: Annotated[
+        str, typer.Argument(help="A graph in ComfyUI's API format, or a picture with one in it.")
+    ],
     rows: Annotated[
         str,
         typer.Argument(
@@ -79,18 +79,18 @@ def submit(
 ) -> None:
     """Hand in a job for each row, and print the batch's id; all rows are checked before any is accepted."""
     with answering(as_json=as_json), Producer(load_settings()) as fleet, open_rows(rows) as lines:
-        content = read_graph(graph)
+        content, found = read_document(graph, fleet.settings)
         file = RowFile(
             lines,
-            graph=parse_graph(content, max_bytes=fleet.settings.max_graph_bytes),
+            graph=found,
             columns=as_pairs(columns or (), option="--map"),
         )
         with counting() as progress, file.speaking():
             batch = fleet.submit_many(
                 content,
                 file.rows(),
-                params=dict(parse_param(text) for text in params or ()),
-                inputs=as_inputs(inputs or ()),
+                params=as_params(params or (), found),
+                inputs=as_inputs(inputs or (), found),
                 pool=pool,
                 tier=tier,
                 pin=pin,

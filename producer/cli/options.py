@@ -3,47 +3,95 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from producer.contract.errors import InvalidGraph, InvalidJob
+from producer.contract.graphs import Graph, read_graph
+from producer.contract.input_addresses import Addresses
+from producer.contract.json_values import short
+from producer.contract.params import parse_param, split_address
+from producer.contract.settings import Settings
 from producer.file_intake import InputLike
 
 
-def read_graph(graph: str) -> bytes:
-    """Return a graph's file; `-` is standard input.
+def read_document(name: str, settings: Settings) -> tuple[bytes, Graph]:
+    """Return the file of a graph, or a picture that holds one, and the graph; `-` is standard input.
 
     Raises:
-        InvalidGraph: it cannot be read.
+        InvalidGraph: it cannot be read, or holds no graph.
     """
-    if graph == "-":
-        return sys.stdin.buffer.read()
+    most = max(settings.max_input_bytes, 4 * settings.max_graph_bytes)
     try:
-        return Path(graph).read_bytes()
-    except OSError as exc:
-        raise InvalidGraph(f"{graph} cannot be read: {exc.strerror}", field="graph") from exc
+        if name == "-":
+            content = sys.stdin.buffer.read(most + 1)
+        else:
+            with Path(name).open("rb") as file:
+                content = file.read(most + 1)
+    except (OSError, ValueError) as exc:  # a NUL in its name
+        why = exc.strerror if isinstance(exc, OSError) else exc
+        raise InvalidGraph(f"{short(name)} cannot be read: {why}", field="graph") from exc
+    if len(content) > most:
+        raise InvalidGraph(
+            f"{short(name)} has more than {most:,} bytes (COMFYFLEET_MAX_INPUT_BYTES)",
+            field="graph",
+        )
+    found = read_graph(
+        content,
+        max_bytes=settings.max_graph_bytes,
+        max_extra_bytes=settings.max_extra_data_bytes,
+    )
+    return content, found.graph
 
 
-def as_inputs(texts: Sequence[str]) -> dict[str, InputLike]:
-    """Read what `--input` was given."""
-    return dict(as_pairs(texts, option="--input"))
+def as_params(texts: Sequence[str], graph: Graph) -> dict[str, Any]:
+    """Read what `--set` was given for *graph*; a title in an address may hold `=`.
+
+    Raises:
+        InvalidJob: one has no `=`, or two have the same address.
+    """
+    addresses = Addresses(graph)
+    return _as_dict((parse_param(text, addresses) for text in texts), option="--set")
+
+
+def as_inputs(texts: Sequence[str], graph: Graph) -> dict[str, InputLike]:
+    """Read what `--input` was given for *graph*; errors as of `as_params`."""
+    addresses = Addresses(graph)
+    pairs = (_pair(*split_address(text, addresses), text, "--input") for text in texts)
+    return _as_dict(pairs, option="--input")
 
 
 def as_pairs(texts: Sequence[str], *, option: str) -> dict[str, Any]:
     """Read what an option of the form NAME=VALUE was given.
 
     Raises:
-        InvalidJob: one of them has no `=`.
+        InvalidJob: one of them has no `=`, or two have the same name.
     """
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise InvalidJob(f"{option} {text!r} has no '='; expected NAME=VALUE", field=option)
-        pairs[name] = value
-    return pairs
+    return _as_dict((_pair(*_split(text), text, option) for text in texts), option=option)
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    return (name if equals else ""), value
+
+
+def _pair(name: str, value: str, text: str, option: str) -> tuple[str, str]:
+    if not name:
+        raise InvalidJob(f"{option} {short(text)!r} has no '='; expected NAME=VALUE", field=option)
+    return name, value
+
+
+def _as_dict(pairs: Iterable[tuple[str, Any]], *, option: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InvalidJob(
+                f"{option} was given {short(name)!r} twice", field=option, advice="give it once"
+            )
+        found[name] = value
+    return found
 
 
 def as_duration(seconds: float | None, *, option: str) -> timedelta | None:

@@ -25,7 +25,7 @@ from producer.batch.row_checks import Row
 from producer.contract.batches import BadRow
 from producer.contract.errors import InvalidGraph, InvalidJob, InvalidRows
 from producer.contract.graphs import Graph
-from producer.contract.params import find_input
+from producer.contract.input_addresses import Addresses
 
 _INPUT: Final = "input:"
 _METADATA: Final = "metadata."
@@ -44,7 +44,7 @@ class RowFile:
 
     def __init__(self, lines: Iterable[str], *, graph: Graph, columns: Mapping[str, str]) -> None:
         self._lines = _Lines(lines)
-        self._graph = graph
+        self._addresses = Addresses(graph)
         self._columns = columns
         self._headers: dict[str, str] = {}  # by what errors call the column
 
@@ -136,7 +136,7 @@ class RowFile:
 
     def _check(self, header: str, address: str, part: str) -> None:
         try:
-            find_input(self._graph, address, among=part)
+            self._addresses.find(address, among=part)
         except InvalidGraph as exc:
             raise InvalidJob(
                 f"column {header!r}: {exc.message}",

@@ -9,17 +9,20 @@ from typing import Annotated
 import typer
 
 from producer.cli.fetching import fetch_all
-from producer.cli.options import as_duration, as_inputs, as_pairs, read_graph
+from producer.cli.options import as_duration, as_inputs, as_pairs, as_params, read_document
 from producer.cli.output import answering, hint, print_json, print_line
 from producer.cli.watching import all_artifacts, watch
 from producer.client import Producer
-from producer.contract.params import parse_param
 from producer.contract.settings import load_settings
 
 
 def submit(
     graph: Annotated[
-        str, typer.Argument(help="A graph in ComfyUI's API format, or - for standard input.")
+        str,
+        typer.Argument(
+            help="A graph in ComfyUI's API format, a picture that ComfyUI saved with its graph in "
+            "it, or - for standard input."
+        ),
     ],
     *,
     params: Annotated[
@@ -63,10 +66,11 @@ def submit(
 ) -> None:
     """Hand in one job and print its id; with --wait, print what it made."""
     with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        content, found = read_document(graph, fleet.settings)
         job = fleet.submit(
-            read_graph(graph),
-            params=dict(parse_param(text) for text in params or ()),
-            inputs=as_inputs(inputs or ()),
+            content,
+            params=as_params(params or (), found),
+            inputs=as_inputs(inputs or (), found),
             pool=pool,
             tier=tier,
             pin=pin,

@@ -46,6 +46,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+#: A message of a refusal has no more characters: it may repeat what somebody handed in.
+_LONGEST: Final = 400
+
 #: What to try when what a batch has accepted comes once more, and not as it was.
 SAME_ROWS: Final = (
     "if these are the same rows, nothing is left to do; other rows need another idempotency key"
@@ -85,7 +88,7 @@ class InvalidJob(FleetError):
         graph_node: str | None = None,
         advice: str | None = None,
     ) -> None:
-        super().__init__(message, advice=advice)
+        super().__init__(_tidy(message), advice=_tidy(advice) if advice else None)
         self.field = field
         self.graph_node = graph_node
 
@@ -124,7 +127,9 @@ class InvalidRows(InvalidJob):
         else:
             what = f"{bad}, so nothing was submitted"
             advice = "mend them, or leave them out with --skip-invalid (skip_invalid=True)"
-        super().__init__(f"{what}:\n{told}{more}", field="rows", advice=advice)
+        super().__init__(what, field="rows", advice=advice)
+        self.message = f"{what}:\n{told}{more}"  # each row's was made tidy when it was refused
+        self.args = (self.message,)
         self.rows = list(rows)
         self.count = count
         self.accepted = accepted
@@ -355,3 +360,13 @@ class ObjectMissing(StorageError):
 
 class ObjectConflict(StorageError):
     """The key already holds other bytes than ours."""
+
+
+def _tidy(text: str) -> str:
+    """Return a message in which nothing is long, and nothing is a command to a terminal."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    if len(text) > _LONGEST:
+        half = _LONGEST // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return text

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
+from producer.contract.embedded_graphs import embedded_graph, is_picture
+from producer.contract.envelopes import unwrap
 from producer.contract.errors import InvalidGraph
-from producer.contract.json_values import find_flaw, kind_of
+from producer.contract.json_values import canonical, find_flaw, kind_of, printable, shown
 
 _FIELD: Final = "graph"
 
-_EXPORT: Final = (
-    "in ComfyUI choose Workflow → Export (API) and submit that file; in older versions turn on "
-    "the dev mode options in the settings, then use Save (API Format)"
-)
+#: Graph nodes of one graph. The largest that people share have some hundreds.
+MOST_GRAPH_NODES: Final = 20_000
+_LONGEST_ID: Final = 500
+#: What the file of a graph may be larger than the graph itself, for blanks and line ends.
+_BLANKS: Final = 4
+#: What ComfyUI's executor adds to graph nodes before a graph gets into a picture: what `IS_CHANGED`
+#: returned, NaN where it raised (0.3.64 and 0.33.0). Posted again it would keep old results alive.
+_EXECUTORS_OWN: Final = "is_changed"
 
 
 class GraphNode(TypedDict):
@@ -32,26 +39,79 @@ class GraphNode(TypedDict):
 Graph = dict[str, GraphNode]
 
 
-def parse_graph(data: bytes | str | Mapping[str, Any], *, max_bytes: int) -> Graph:
-    """Read a graph, bare or in the envelope `{"client_id": ..., "prompt": graph}`.
+class GraphDocument(NamedTuple):
+    """A graph, and the `extra_data` that its file has beside it, as it came."""
 
-    Whatever the graph nodes hold is kept as it came. The shape is checked for every graph
-    node, wanted by an output or not: ComfyUI (0.3.64 and 0.33.0, `POST /prompt`) takes one
-    without inputs and then never executes anything again.
+    graph: Graph
+    extra_data: dict[str, Any]
+
+
+def read_graph(
+    data: bytes | str | Mapping[str, Any], *, max_bytes: int, max_extra_bytes: int = 0
+) -> GraphDocument:
+    """Read a graph: bare, in one of the envelopes of `envelopes`, or from a picture ComfyUI saved.
+
+    Whatever the graph nodes hold is kept as it came, but for what ComfyUI's executor adds. The
+    shape is checked for every graph node, wanted by an output or not: ComfyUI (0.3.64 and 0.33.0,
+    `POST /prompt`) takes one without inputs and then never executes anything again.
+
+    Args:
+        max_bytes: of the graph as canonical JSON.
+        max_extra_bytes: so much may stand beside it.
 
     Raises:
         InvalidGraph: it is no such thing; the message says what it is instead, and where.
     """
-    document = _load(_text(data, max_bytes))
-    graph = _unwrapped(document)
-    for graph_node, found in graph.items():
-        _check_shape(graph_node, found)
-    return graph
+    most = _BLANKS * max_bytes + max_extra_bytes
+    if isinstance(data, bytes) and is_picture(data):
+        document = {
+            kind: _load(text) for kind, text in embedded_graph(data, max_bytes=most).items()
+        }
+    else:
+        document = _load(_text(data, most))
+    graph, extra_data = unwrap(document)
+    if len(graph) > MOST_GRAPH_NODES:
+        raise InvalidGraph(
+            f"the graph has {len(graph):,} graph nodes; the limit is {MOST_GRAPH_NODES:,}",
+            field=_FIELD,
+        )
+    graph = _checked(graph)
+    check_size(len(to_bytes(graph)), max_bytes)
+    return GraphDocument(graph, extra_data)
+
+
+def parse_graph(data: bytes | str | Mapping[str, Any], *, max_bytes: int) -> Graph:
+    """Read the graph alone; see `read_graph`."""
+    return read_graph(data, max_bytes=max_bytes).graph
+
+
+def stored_graph(data: bytes) -> Graph:
+    """Read what `to_bytes` wrote; it was checked against the limits that held then.
+
+    Raises:
+        InvalidGraph: it is something else.
+    """
+    return _checked(unwrap(_load(_decoded(data))).graph)
+
+
+def check_size(size: int, max_bytes: int) -> None:
+    """Refuse a graph of *size* bytes of canonical JSON if that is too much.
+
+    Raises:
+        InvalidGraph: naming the limit.
+    """
+    if size > max_bytes:
+        raise InvalidGraph(
+            f"the graph has {size:,} bytes; the limit is {max_bytes:,} bytes "
+            "(COMFYFLEET_MAX_GRAPH_BYTES)",
+            field=_FIELD,
+            advice="hand pictures in as input files",
+        )
 
 
 def to_bytes(graph: Graph) -> bytes:
     """Write *graph* as canonical JSON: sorted keys, no blanks, UTF-8."""
-    return _compact(graph, sort_keys=True).encode()
+    return canonical(graph).encode()
 
 
 def template_id(graph: Graph) -> str:
@@ -70,8 +130,8 @@ def describe(graph: Graph, graph_node: str) -> str:
     """Name a graph node for a message: `graph node 6 (CLIPTextEncode "Positive Prompt")`."""
     found = graph[graph_node]
     title = title_of(found)
-    shown = f" {_compact(title)}" if title and title != found["class_type"] else ""
-    return f"graph node {_printable(graph_node)} ({found['class_type']}{shown})"
+    named = f" {shown(title, most=40)}" if title and title != found["class_type"] else ""
+    return f"graph node {printable(graph_node, most=40)} ({printable(found['class_type'], most=40)}{named})"
 
 
 def literal(value: Any) -> Any:
@@ -81,16 +141,16 @@ def literal(value: Any) -> Any:
     return value
 
 
-def _text(data: bytes | str | Mapping[str, Any], max_bytes: int) -> str:
+def _text(data: bytes | str | Mapping[str, Any], most: int) -> str:
     if isinstance(data, Mapping):
         data = _dumped(data)
-    size = len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "surrogatepass"))
-    if size > max_bytes:
+    if not isinstance(data, bytes | str):
         raise InvalidGraph(
-            f"the graph has {size:,} bytes; the limit is {max_bytes:,} bytes",
-            field=_FIELD,
-            advice="hand pictures in as input files; COMFYFLEET_MAX_GRAPH_BYTES sets the limit",
+            f"expected a graph as bytes, text or an object, not {type(data).__name__}", field=_FIELD
         )
+    check_size(
+        len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "surrogatepass")), most
+    )
     return _decoded(data) if isinstance(data, bytes) else data.removeprefix("\ufeff")
 
 
@@ -107,7 +167,7 @@ def _decoded(data: bytes) -> str:
 
 def _dumped(data: Mapping[str, Any]) -> str:
     try:
-        return _compact(dict(data))
+        return json.dumps(dict(data), ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError) as exc:
         raise InvalidGraph(f"the graph is no JSON document: {exc}", field=_FIELD) from exc
     except RecursionError as exc:
@@ -131,10 +191,10 @@ def _load(text: str) -> Any:
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        double = next(name for name, count in counts.items() if count > 1)
         raise InvalidGraph(
-            f"the graph says {_printable(double)} twice in one object; all but the last would "
+            f"the graph says {printable(double)} twice in one object; all but the last would "
             "be lost",
             field=_FIELD,
             advice="give each graph node its own id, and each input one value",
@@ -142,43 +202,33 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _unwrapped(document: Any) -> dict[str, Any]:
-    graph = document
-    if isinstance(document, dict) and "prompt" in document and not _is_node(document["prompt"]):
-        graph = document["prompt"]
-    if not isinstance(graph, dict):
-        raise InvalidGraph(
-            f"expected a graph, an object of graph nodes by id; this is {kind_of(graph)}",
-            field=_FIELD,
-            advice=_EXPORT,
-        )
-    if isinstance(graph.get("nodes"), list):
-        raise InvalidGraph(
-            "this is a workflow as the editor saves it (nodes and links), not a graph in API "
-            "format",
-            field=_FIELD,
-            advice=_EXPORT,
-        )
-    if not graph:
-        raise InvalidGraph("the graph is empty: it has no graph nodes", field=_FIELD)
-    return graph
+def _checked(graph: dict[str, Any]) -> Graph:
+    own = {graph_node: _as_submitted(found) for graph_node, found in graph.items()}
+    for graph_node, found in own.items():
+        _check_shape(graph_node, found)
+    return own
 
 
-def _is_node(value: Any) -> bool:
-    # A graph node may have the id "prompt", too.
-    return isinstance(value, dict) and isinstance(value.get("class_type"), str)
+def _as_submitted(found: Any) -> Any:
+    if not isinstance(found, dict) or _EXECUTORS_OWN not in found:
+        return found
+    return {key: value for key, value in found.items() if key != _EXECUTORS_OWN}
 
 
 def _check_shape(graph_node: str, found: Any) -> None:
-    if complaint := _shape_complaint(found):
+    if complaint := _shape_complaint(graph_node, found):
         raise InvalidGraph(
-            f"graph node {_printable(graph_node)} {complaint}",
+            f"graph node {printable(graph_node)} {complaint}",
             field=_FIELD,
             graph_node=graph_node,
         )
 
 
-def _shape_complaint(found: Any) -> str | None:
+def _shape_complaint(graph_node: str, found: Any) -> str | None:
+    if flaw := find_flaw(graph_node):
+        return f"has an id that cannot be kept: {flaw}"
+    if len(graph_node) > _LONGEST_ID:
+        return f"has an id of {len(graph_node):,} characters; the limit is {_LONGEST_ID}"
     if not isinstance(found, dict):
         return f"is {kind_of(found)}, not an object with class_type and inputs"
     if "class_type" not in found:
@@ -191,12 +241,12 @@ def _shape_complaint(found: Any) -> str | None:
 
 def _inputs_complaint(found: dict[str, Any], class_type: str) -> str | None:
     if "inputs" not in found:
-        return f"({class_type}) has no inputs; write {{}} if it needs none"
+        return f"({printable(class_type)}) has no inputs; write {{}} if it needs none"
     if not isinstance(found["inputs"], dict):
-        return f"({class_type}) has inputs that are {kind_of(found['inputs'])}, not an object"
+        return f"({printable(class_type)}) has inputs that are {kind_of(found['inputs'])}, not an object"
     for name, value in found["inputs"].items():
         if flaw := find_flaw(name) or find_flaw(value):
-            return f"({class_type}) has a bad value in {_printable(name)}: {flaw}"
+            return f"({printable(class_type)}) has a bad value in {printable(name)}: {flaw}"
     return None
 
 
@@ -204,14 +254,6 @@ def _flaw_beside_inputs(found: dict[str, Any]) -> str | None:
     beside = {key: value for key, value in found.items() if key != "inputs"}
     flaw = find_flaw(beside)
     return f"has a bad value beside its inputs: {flaw}" if flaw else None
-
-
-def _compact(value: Any, *, sort_keys: bool = False) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys)
-
-
-def _printable(name: str) -> str:
-    return name if name and name.isprintable() else ascii(name)
 
 
 def _too_deep() -> InvalidGraph:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, Final
 
@@ -10,14 +11,16 @@ _MAX_DEPTH: Final = 50
 #: Python neither reads nor writes longer whole numbers (`sys.int_info.default_max_str_digits`).
 _MAX_DIGITS: Final = 4_300
 _TOO_LARGE: Final = 10**_MAX_DIGITS
+#: Characters of a value or name that a message shows.
+SHOWN: Final = 80
 
 
-def find_flaw(value: Any, *, depth: int = 0) -> str | None:
+def find_flaw(value: Any, *, depth: int = 0, most_depth: int = _MAX_DEPTH) -> str | None:
     """Say why *value* cannot stand in a graph, as in `NaN is no JSON number`; None if it can."""
-    if depth > _MAX_DEPTH:
-        return f"it is nested deeper than {_MAX_DEPTH} levels"
+    if depth > most_depth:
+        return f"it is nested deeper than {most_depth} levels"
     if isinstance(value, list | dict):
-        return _flaw_inside(value, depth)
+        return _flaw_inside(value, depth, most_depth)
     if isinstance(value, float) and not math.isfinite(value):
         return f"{'NaN' if math.isnan(value) else 'Infinity'} is no JSON number"
     if isinstance(value, str) and not _is_text(value):
@@ -43,14 +46,38 @@ def kind_of(value: Any) -> str:
     return next((name for kind, name in names if isinstance(value, kind)), "an object")
 
 
-def _flaw_inside(value: list[Any] | dict[Any, Any], depth: int) -> str | None:
+def short(text: str, *, most: int = SHOWN) -> str:
+    """Return *text*, or as much of its begin as a message may show."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def printable(text: str, *, most: int = SHOWN) -> str:
+    """Return *text* as a message may show it: short, and without what a terminal would obey."""
+    begin = short(text, most=most)
+    return begin if begin and begin.isprintable() else ascii(begin)
+
+
+def shown(value: Any, *, most: int = SHOWN) -> str:
+    """Return a JSON value as a message may show it."""
+    # A long text is cut before it is written: a picture in base64 has megabytes.
+    text = json.dumps(value[: 2 * most] if isinstance(value, str) else value, ensure_ascii=False)
+    return printable(text, most=most)
+
+
+def canonical(value: Any) -> str:
+    """Write *value* as canonical JSON: sorted keys, no blanks."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _flaw_inside(value: list[Any] | dict[Any, Any], depth: int, most_depth: int) -> str | None:
     parts = value
     if isinstance(value, dict):
         # json.dumps would write the key 5 as "5", and two keys could become one.
         if not all(isinstance(key, str) for key in value):
             return "it has a key that is not text"
         parts = [*value, *value.values()]
-    return next(filter(None, (find_flaw(part, depth=depth + 1) for part in parts)), None)
+    flaws = (find_flaw(part, depth=depth + 1, most_depth=most_depth) for part in parts)
+    return next(filter(None, flaws), None)
 
 
 def _is_text(value: str) -> bool:

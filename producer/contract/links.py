@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final, NamedTuple
@@ -10,7 +10,13 @@ from typing import Any, Final, NamedTuple
 from producer.contract.catalog import Catalog
 from producer.contract.errors import InvalidGraph
 from producer.contract.graphs import Graph, GraphNode, describe
+from producer.contract.json_values import printable, shown
 
+#: Graph nodes of a circle that a message names.
+_SHOWN: Final = 8
+#: Slots and ids that people write have fewer digits.
+_DIGITS: Final = 10
+_LARGE: Final = 10**18
 _LITERAL: Final = 'a list that is no link is written {"__value__": [...]}'
 
 
@@ -71,7 +77,7 @@ def check_links(graph: Graph, catalog: Catalog | None = None) -> None:
         for name, value in found["inputs"].items():
             if complaint := _complaint(graph, value, catalog):
                 raise InvalidGraph(
-                    f"{describe(graph, graph_node)}, input {name}: {complaint}",
+                    f"{describe(graph, graph_node)}, input {printable(name)}: {complaint}",
                     field="graph",
                     graph_node=graph_node,
                     advice=_LITERAL,
@@ -80,35 +86,59 @@ def check_links(graph: Graph, catalog: Catalog | None = None) -> None:
 
 
 def _complaint(graph: Graph, value: Any, catalog: Catalog | None) -> str | None:
-    if _has_number_for_id(graph, value):
-        return f"links to {value[0]} as a number; an id is text: {json.dumps([str(value[0]), 0])}"
+    if complaint := _spelling(graph, value):
+        return complaint
     if not is_link(value):
         return None
     source, slot = value
     if source not in graph:
-        return f"links to graph node {ascii(source)[1:-1]}, which is not in the graph"
+        return f"links to graph node {printable(source)}, which is not in the graph"
     if isinstance(slot, bool | float) or slot < 0:
+        mend = f"; a slot is a whole number: {_link(source, int(slot))}" if _is_whole(slot) else ""
         return (
-            f"takes output {json.dumps(slot)} of {describe(graph, source)}; "
-            "outputs are counted 0, 1, 2, ..."
+            f"takes output {shown(slot)} of {describe(graph, source)}; "
+            f"outputs are counted 0, 1, 2, ...{mend}"
         )
     outputs = catalog.outputs_of(graph[source]["class_type"]) if catalog else None
     if outputs is not None and slot >= outputs:
         return (
-            f"takes output {slot} of {describe(graph, source)}, which has {outputs}, counted from 0"
+            f"takes output {shown(slot)} of {describe(graph, source)}, which has {outputs}, "
+            "counted from 0"
         )
     return None
 
 
-def _has_number_for_id(graph: Graph, value: Any) -> bool:
-    # ComfyUI looks such an id up as it is, finds nothing and answers with a traceback.
-    return (
-        isinstance(value, list)
-        and len(value) == 2  # noqa: PLR2004
-        and type(value[0]) is int
-        and type(value[1]) is int
-        and str(value[0]) in graph
-    )
+def _spelling(graph: Graph, value: Any) -> str | None:
+    """Say what is wrong with a pair that was meant for a link and is none to ComfyUI.
+
+    An id as a number it looks up as it is, finds nothing and answers with a traceback; a slot as
+    text it takes for a plain list, and a graph node then raises whatever comes of it.
+    """
+    if not isinstance(value, list) or len(value) != 2:  # noqa: PLR2004 - a link is a pair
+        return None
+    source, slot = value
+    if type(source) is int and type(slot) is int and _id_of(source) in graph:
+        return f"links to {source} as a number; an id is text: {_link(str(source), 0)}"
+    is_number = isinstance(slot, str) and slot.isascii() and slot.isdigit() and len(slot) < _DIGITS
+    if is_number and isinstance(source, str | int) and _id_of(source) in graph:
+        return (
+            f'links to output "{slot}" of graph node {printable(str(source))} as text; '
+            f"a slot is a number: {_link(str(source), int(slot))}"
+        )
+    return None
+
+
+def _id_of(source: str | int) -> str:
+    # Python writes no whole number of more than 4,300 digits.
+    return source if isinstance(source, str) else str(source) if abs(source) < _LARGE else ""
+
+
+def _link(source: str, slot: int) -> str:
+    return shown([source, slot])
+
+
+def _is_whole(slot: float) -> bool:
+    return not isinstance(slot, bool) and math.isfinite(slot) and slot == int(slot) and slot >= 0
 
 
 def _check_circles(graph: Graph) -> None:
@@ -120,7 +150,14 @@ def _check_circles(graph: Graph) -> None:
     except CycleError as exc:
         circle: list[str] = exc.args[1]
         raise InvalidGraph(
-            f"the links run in a circle: {' → '.join(circle)}; none of these can be first",
+            f"the links run in a circle: {_circle(circle)}; none of these can be first",
             field="graph",
             graph_node=circle[0],
         ) from exc
+
+
+def _circle(ids: list[str]) -> str:
+    names = [printable(one, most=20) for one in ids]
+    if len(names) > _SHOWN:
+        names = [*names[: _SHOWN - 2], f"{len(names) - _SHOWN + 1:,} more", names[-1]]
+    return " → ".join(names)

@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     keep_ended_s: float = Field(7 * 86_400, gt=0)  #: How long the record of an ended job stays.
 
     max_queued: int = Field(0, ge=0)  #: So many jobs may wait; 0: as many as Redis holds.
-    max_graph_bytes: int = Field(4 << 20, gt=0)
+    max_graph_bytes: int = Field(4 << 20, gt=0)  #: As canonical JSON, as it is stored.
+    max_params_bytes: int = Field(4 << 20, gt=0)  #: Of one job, as JSON.
+    max_extra_data_bytes: int = Field(4 << 20, gt=0)  #: What goes to the node beside the graph.
     max_input_bytes: int = Field(100 << 20, gt=0)  #: ComfyUI's own default for one request.
 
     node_spool_dir: Path | None = None  #: Where outputs lie between node and S3; a temp folder.

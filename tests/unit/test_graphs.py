@@ -44,7 +44,7 @@ def test_a_file_saved_on_windows_begins_with_a_mark_and_is_read_all_the_same():
 
 
 def test_titles_and_fields_we_do_not_know_are_kept():
-    node = {**step("SaveImage", title="Out"), "is_changed": ["x"]}
+    node = {**step("SaveImage", title="Out"), "color": ["x"]}
     assert parsed({"9": node}) == {"9": node}
 
 

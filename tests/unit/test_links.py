@@ -25,8 +25,17 @@ def test_the_seed_prompt_is_sound():
         (["8", 0.5], "takes output 0.5 of"),
         (["8", True], "takes output true of"),
         (["8", 1], r'takes output 1 of graph node 8 \(VAEDecode "Decode"\), which has 1'),
+        (
+            ["8", "0"],
+            r'links to output "0" of graph node 8 as text; a slot is a number: \["8", 0\]',
+        ),
+        ([8, "0"], r'links to output "0" of graph node 8 as text; .*: \["8", 0\]'),
+        (["8", 0.0], r'takes output 0.0 of .*; a slot is a whole number: \["8", 0\]'),
+        (["8", 1e300], "takes output 1e\\+300 of"),
+        (["8", 10**400], "takes output 10000.*… of"),
+        (["9" * 500, 0], "links to graph node 9+…, which is not in the graph"),
         ([8, 0], r'links to 8 as a number; an id is text: \["8", 0\]'),
-        (["a\nb", 0], r"links to graph node a\\nb, which"),
+        (["a\nb", 0], r"links to graph node 'a\\nb', which"),
     ],
 )
 def test_a_link_that_leads_nowhere_is_refused(value, message):

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from producer.contract.errors import InvalidGraph
+from producer.contract.input_addresses import Addresses
+from producer.contract.links import check_links
+from producer.contract.outputs import cut, output_graph_nodes
+from producer.contract.params import MOST_PARAMS, parse_param, resolve_params, with_resolved
+from tests.unit.graph_samples import step
+
+GRAPH = {
+    "10:12:7": step("ImageInvert", title="Invert = best.ever", image="a"),
+    "6": step("CLIPTextEncode", text="", **{"a=b": 1}),
+}
+
+
+@pytest.mark.parametrize(
+    ("typed", "address", "value"),
+    [
+        ("Invert = best.ever.image=b", "Invert = best.ever.image", "b"),
+        ("Invert = best.ever.image=b=c.image=d", "Invert = best.ever.image", "b=c.image=d"),
+        ("10:12:7.image=b", "10:12:7.image", "b"),
+        ("6.a=b=5", "6.a=b", 5),
+        ("6.text=6.a=b", "6.text", "6.a=b"),  # a value is never read as a part of the address
+        ("6.txt=a=b", "6.txt", "a=b"),  # none is known: refused later, by name
+        ("6.text=" + "=" * 100_000, "6.text", "=" * 100_000),
+        ("x" + "=" * 100_000, "x", "=" * 99_999),
+    ],
+)
+def test_a_title_with_an_equals_sign_can_be_addressed(typed, address, value):
+    assert parse_param(typed, Addresses(GRAPH)) == (address, value)
+
+
+@pytest.mark.parametrize(
+    "address", ["x" * 100_000, "." * 100_000, "6." + "x" * 5_000, "\x1b]0;x\x07.y"]
+)
+def test_an_odd_address_is_refused_in_a_short_line(address):
+    with pytest.raises(InvalidGraph) as caught:
+        Addresses(GRAPH).find(address)
+    assert len(caught.value.message) < 300
+    assert caught.value.message.isprintable()
+
+
+def test_many_twins_make_no_long_message():
+    graph = {str(i): step("A", title="T" * 900, x=1) for i in range(5_000)}
+    with pytest.raises(InvalidGraph, match=r"A\.x is ambiguous: .*, and 4,994 more") as caught:
+        Addresses(graph).find("A.x")
+    assert len(str(caught.value)) < 900
+
+
+def test_the_cost_of_params_grows_with_their_number_and_not_faster():
+    def cost(size: int) -> float:
+        graph = {str(i): step("A", title=f"T{i}", x=1) for i in range(size)}
+        params = {f"T{i}.x": i for i in range(size)}
+        began = time.process_time()
+        with_resolved(graph, resolve_params(graph, params))
+        return time.process_time() - began
+
+    few = min(cost(1_000) for _ in range(3))
+    assert cost(4_000) < 12 * few  # 16 times and more where each looks at the whole graph
+
+
+def test_a_deep_graph_of_thousands_is_checked_in_one_pass():
+    graph = {str(i): step("ImageInvert", image=[str(i - 1), 0]) for i in range(1, 20_000)}
+    graph |= {"0": step("EmptyImage"), "out": step("SaveImage", images=["19999", 0])}
+    began = time.process_time()
+    check_links(graph)
+    assert len(cut(graph, output_graph_nodes(graph))) == 20_001
+    assert time.process_time() - began < 3
+
+
+def test_a_long_circle_makes_no_long_message():
+    graph = {str(i): step("A", x=[str((i + 1) % 5_000), 0]) for i in range(5_000)}
+    with pytest.raises(InvalidGraph, match=r"circle: .* → 4,99\d more → \d+; none") as caught:
+        check_links(graph)
+    assert len(caught.value.message) < 300
+
+
+def test_more_params_than_the_limit_are_refused_with_it():
+    with pytest.raises(InvalidGraph, match=r"5,001 params are set; the limit is 5,000"):
+        resolve_params(GRAPH, {f"6.{i}": 1 for i in range(MOST_PARAMS + 1)})
