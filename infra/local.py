@@ -30,10 +30,18 @@ def _local() -> None:
 
 
 ComfyuiOption = Annotated[
-    str, typer.Option(help="Real ComfyUIs instead, as URL,URL,...", show_default=False)
+    str,
+    typer.Option(
+        envvar="COMFYFLEET_UP_COMFYUI",
+        help="Real ComfyUIs instead, as URL,URL,...",
+        show_default=False,
+    ),
 ]
 RedisOption = Annotated[
-    str | None, typer.Option(help="A Redis of yours instead of the embedded one.")
+    str | None,
+    typer.Option(
+        envvar="COMFYFLEET_UP_REDIS_URL", help="A Redis of yours instead of the embedded one."
+    ),
 ]
 S3Option = Annotated[
     str | None, typer.Option(help="An S3 store of yours instead of the embedded one.")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from infra.own_servers import ComfyUnusable, check_comfyui
 from infra.supervisor import NotReady, Service
 from producer.contract.errors import FleetUnreachable
+from producer.contract.node_address import NodeAddress
 from producer.contract.nodes import NodeState
 from producer.contract.settings import load_settings
 from producer.store.connection import connect
@@ -30,16 +31,32 @@ _PYTHON: Final = (sys.executable, "-P", "-m")
 
 
 class Node(NamedTuple):
-    """One ComfyUI of the stack."""
+    """One ComfyUI of the stack.
+
+    Args:
+        url: may hold a password; `bare` does not.
+    """
 
     name: str
     url: str
 
 
-def node_at(url: str) -> Node:
-    """Return the node of a ComfyUI of one's own, named by its address: ``gpu-03.lan-8188``."""
-    address = urlsplit(url).netloc.rpartition("@")[2].lower()
-    return Node(re.sub(r"[^a-z0-9._-]+", "-", address).strip("-._"), url)
+def nodes_at(urls: Sequence[str]) -> list[Node]:
+    """Return the nodes of ComfyUIs of one's own, named by their hosts: ``gpu-03.lan-8188``.
+
+    Where a proxy has several on one host, their paths are part of their names.
+
+    Raises:
+        InvalidSettings: one of them is no address.
+    """
+    places = [str(NodeAddress.parse(url)).partition("://")[2].lower() for url in urls]
+    hosts = [place.partition("/")[0] for place in places]
+    names = hosts if len(set(hosts)) == len(set(places)) else places
+    return [Node(_name(name), url) for name, url in zip(names, urls, strict=True)]
+
+
+def _name(place: str) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", place).strip("-._")
 
 
 def standin_service(
@@ -68,8 +85,8 @@ def worker_service(
     """Return what to run for the worker that serves *node*."""
     return Service(
         name=f"worker-{node.name}",
-        argv=(*_PYTHON, "worker", "--comfyui", node.url, "--name", node.name, "--pool", pool),
-        environment=environment,
+        argv=(*_PYTHON, "worker", "--name", node.name, "--pool", pool),
+        environment={**environment, "COMFYFLEET_NODE_URL": node.url},
         directory=directory,
         probe=probe,
         stop_within=_WORKER_GRACE,

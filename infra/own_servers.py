@@ -8,14 +8,16 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Final
 
-import requests
-
-from producer.contract.errors import FleetError
-from producer.contract.settings import load_settings, without_password
+from producer.contract.errors import FleetError, NodeError, NodeTimeout, NodeUnreachable
+from producer.contract.node_address import NodeAddress
+from producer.contract.node_credentials import credentials_of
+from producer.contract.settings import load_settings
 from producer.storage.object_store import ObjectStore
 from producer.store.connection import connect, translated
+from worker.comfyui.client import ComfyUI
 
 _TIMEOUT_S: Final = 5.0
+_ITS_OWN: Final = "is the port its own?"
 
 
 class ComfyUnusable(FleetError):
@@ -52,26 +54,20 @@ def check_s3(endpoint_url: str, bucket: str) -> dict[str, str]:
 
 
 def check_comfyui(url: str) -> None:
-    """Check that a ComfyUI answers at *url* (``GET /system_stats``).
+    """Check that a ComfyUI answers at *url* (``GET /system_stats``), asked as its worker will.
 
     Raises:
+        InvalidSettings: *url* is no address, or the settings' headers cannot be sent.
         ComfyUnusable: nobody answers, or something else does.
     """
-    shown = f"ComfyUI at {without_password(url)}"
+    address = NodeAddress.parse(url, credentials_of(load_settings()))
+    shown = f"ComfyUI at {address}"
     try:
-        with requests.Session() as session:
-            session.trust_env = False  # a node is never behind a proxy
-            response = session.get(f"{url.rstrip('/')}/system_stats", timeout=_TIMEOUT_S)
-            response.raise_for_status()
-            if "devices" not in response.json():
-                raise ComfyUnusable(f"{shown} is something else", advice="is the port its own?")
-    except (requests.HTTPError, requests.JSONDecodeError) as exc:
-        raise ComfyUnusable(
-            f"{shown} is something else: {exc}", advice="is the port its own?"
-        ) from exc
-    except requests.RequestException as exc:
-        raise ComfyUnusable(
-            f"{shown} does not answer ({type(exc).__name__})",
-            advice="does the URL begin with http://, is ComfyUI running, and with --listen if it is on"
-            " another machine?",
-        ) from exc
+        with ComfyUI(address, node=address.host, read_s=_TIMEOUT_S) as comfyui:
+            stats = comfyui.system_stats()
+    except (NodeUnreachable, NodeTimeout) as exc:
+        raise ComfyUnusable(f"{shown} does not answer: {exc.detail}", advice=exc.advice) from exc
+    except NodeError as exc:
+        raise ComfyUnusable(f"{shown} is something else: {exc.detail}", advice=_ITS_OWN) from exc
+    if "devices" not in stats:
+        raise ComfyUnusable(f"{shown} is something else", advice=_ITS_OWN)

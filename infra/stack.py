@@ -19,13 +19,14 @@ from typing import Final, NoReturn, Self
 from infra import own_servers, seaweed
 from infra.background import BackgroundSupervisor
 from infra.environment import for_python, without_proxy
-from infra.nodes import Node, node_at, probe_worker, standin_service, worker_service
+from infra.nodes import Node, nodes_at, probe_worker, standin_service, worker_service
 from infra.ports import choose_twin_ports
 from infra.seaweed import Seaweed
 from infra.state_dir import StateDir
 from infra.supervisor import Service, ServiceFailed, Supervisor
 from infra.valkey import Valkey
-from producer.contract.settings import InvalidSettings, check_name, without_password
+from producer.contract.addresses import bare, without_password
+from producer.contract.settings import InvalidSettings, check_name, load_settings
 
 #: What S3 takes. The embedded store would never get ready with another one.
 _BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -66,7 +67,7 @@ class LocalStack:
         self.logs_dir = self._state.logs
         #: What the settings file says, by the names of `Settings`; has the Redis password in it.
         self.settings: dict[str, str] = {}
-        self.nodes = [node_at(url) for url in options.comfyui_urls]
+        self.nodes = nodes_at(options.comfyui_urls)
 
     def __enter__(self) -> Self:
         """Start everything; return when all of it serves."""
@@ -74,6 +75,7 @@ class LocalStack:
         with ExitStack() as undo:
             lock = undo.enter_context(self._state.locked())
             undo.callback(self._state.remove_settings)
+            self.settings |= _node_headers() if self.nodes else {}
             servers = [*self._redis(undo), *self._s3(undo), *self._standins()]
             supervisor = Supervisor(
                 self.logs_dir,
@@ -118,7 +120,7 @@ class LocalStack:
         return {
             "Redis": without_password(self.settings["redis_url"]),
             "S3": without_password(self.settings["s3_endpoint_url"]),
-            **{f"node {node.name}": without_password(node.url) for node in self.nodes},
+            **{f"node {node.name}": bare(node.url) for node in self.nodes},
         }
 
     def pid(self, service: str) -> int:
@@ -130,8 +132,8 @@ class LocalStack:
         if not _BUCKET_NAME.fullmatch(self._options.s3_bucket):
             raise InvalidSettings(f"--s3-bucket: {self._options.s3_bucket!r} is no bucket's name")
         for node in self.nodes:
-            own_servers.check_comfyui(node.url)
             check_name(node.name, field="--comfyui")
+            own_servers.check_comfyui(node.url)
         if len({node.name for node in self.nodes}) < len(self.nodes):
             raise InvalidSettings("--comfyui: one address is named twice")
 
@@ -208,3 +210,11 @@ class LocalStack:
     def _note_failure(self, failure: ServiceFailed) -> None:
         self._failure = failure
         self._given_up.set()
+
+
+def _node_headers() -> dict[str, str]:
+    """Return what the user's own settings say that nodes want to see; the workers have the stack's."""
+    found = load_settings()
+    path = found.node_headers_file
+    given = {"node_headers": found.node_headers, "node_headers_file": path and str(path.resolve())}
+    return {name: value for name, value in given.items() if value}

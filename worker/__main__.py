@@ -29,7 +29,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def main(
     *,
     comfyui: Annotated[
-        str, typer.Option(help="Where its ComfyUI listens, as http://127.0.0.1:8188.")
+        str,
+        typer.Option(
+            envvar="COMFYFLEET_NODE_URL",
+            show_envvar=True,
+            help="Where its ComfyUI listens, as http://127.0.0.1:8188.",
+        ),
     ],
     name: Annotated[str, typer.Option(help="The node's name; keep it across restarts.")],
     pool: Annotated[str, typer.Option(help="The pool the node belongs to.")] = "default",
@@ -52,13 +57,14 @@ def main(
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for chatty in ("celery", "botocore", "kombu"):  # our own lines tell of each job already
+    # Our own lines tell of each job already; urllib3's hold tokens that are sent in a query.
+    for chatty in ("celery", "botocore", "kombu", "urllib3", "websocket"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         options = Options(
             name=check_name(name, field="--name"),
             pool=check_name(pool, field="--pool"),
-            comfyui_url=comfyui.rstrip("/"),
+            comfyui_url=comfyui,
             handover=handover,
             restart_command=restart_command,
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from producer.contract.node_address import NodeAddress
+from producer.contract.node_credentials import credentials_of
 from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.storage.object_store import ObjectStore
@@ -52,13 +54,14 @@ class Options:
     """Which node a worker serves, and how.
 
     Args:
+        comfyui_url: its ComfyUI's address, which may hold a password.
         handover: when it stops, the node leaves too: what renders is handed over.
         restart_command: restarts the node's ComfyUI; run when that hangs.
     """
 
     name: str
     pool: str
-    comfyui_url: str
+    comfyui_url: str = field(repr=False)
     handover: bool = False
     restart_command: str | None = None
 
@@ -110,8 +113,9 @@ class Parts:
         self.nodes = NodeStore(self.redis, lease=self._lease)
         self.sweeps = Sweeps(self.redis, keep_ended=keep_ended)
         self.objects = ObjectStore(settings)
-        self.comfyui = ComfyUI(options.comfyui_url, node=options.name)
-        self.events = EventSocket(options.comfyui_url, node=options.name)
+        self._address = NodeAddress.parse(options.comfyui_url, credentials_of(settings))
+        self.comfyui = ComfyUI(self._address, node=options.name)
+        self.events = EventSocket(self._address, node=options.name)
         self._store = JobStore(self.redis, keep_ended=keep_ended)
         self._dispatch = Dispatch(settings)
         backlog = Backlog(self.redis, node=options.name, pool=options.pool, lease=self._lease)
@@ -170,7 +174,7 @@ class Parts:
             Identity(
                 name=options.name,
                 pool=options.pool,
-                url=options.comfyui_url,
+                url=str(self._address),
                 worker=self._worker,
                 restart_command=options.restart_command,
             ),
@@ -244,7 +248,7 @@ class Parts:
             who=self._worker,
             lease=self._lease,
             every=timedelta(seconds=self._settings.sweep_s),
-            interrupt=lapsed.Interrupter(self.nodes),
+            interrupt=lapsed.Interrupter(self.nodes, own=self._address),
             judge=lapsed.judge,
         )
 

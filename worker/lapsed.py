@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from producer.contract.errors import LeaseLapsed, NodeError, NodeUnreachable
 from producer.contract.jobs import Job
+from producer.contract.node_address import NodeAddress
+from producer.contract.settings import InvalidSettings
 from producer.store.node_store import NodeStore
 from worker.comfyui.client import ComfyUI
 from worker.retry import Decision, decide
@@ -29,10 +31,21 @@ class Interrupter:
 
     One that is silent costs its timeout once in a while, not once an attempt: the whole fleet
     waits for upkeep. What is not interrupted renders to its end, and can commit nothing.
+
+    Args:
+        own: the worker's own node. A node behind a proxy of another host has credentials that this
+            worker does not know, and is not interrupted.
     """
 
-    def __init__(self, nodes: NodeStore, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        nodes: NodeStore,
+        *,
+        own: NodeAddress,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._nodes = nodes
+        self._own = own
         self._clock = clock
         self._silent: dict[str, float] = {}  # host, or URL of one ComfyUI; since when
 
@@ -43,9 +56,10 @@ class Interrupter:
             return
         began = self._clock()
         try:
-            with ComfyUI(node.url, node=node.name, read_s=_READ_S) as comfyui:
+            where = self._own.other(node.url)
+            with ComfyUI(where, node=node.name, read_s=_READ_S) as comfyui:
                 comfyui.cancel(job.prompt_id)
-        except NodeError as exc:
+        except (NodeError, InvalidSettings) as exc:
             _log.info("job %s: its old prompt was not interrupted: %s", job.id, exc)
             if self._clock() - began > _SILENCE_S:
                 # One that takes connections and is silent then says nothing of its neighbours.
@@ -64,4 +78,7 @@ def judge(job: Job) -> Decision:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).hostname or url
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:  # no URL at all: it was written by another version, or by hand
+        return url

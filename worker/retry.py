@@ -25,6 +25,7 @@ from producer.contract.errors import (
     PromptLost,
     PromptRejected,
     PromptStalled,
+    RequestTooLarge,
     RunDeadlinePassed,
     StorageError,
 )
@@ -36,6 +37,8 @@ CHARGED_LIMIT: Final = 3
 FREE_LIMIT: Final = 10
 #: So many different nodes felled are no chance.
 FELLED_LIMIT: Final = 3
+#: So many refusals of a request for its size: then each node of the pool may have the same limit.
+TOO_LARGE_LIMIT: Final = 2
 #: So many nodes may lack what they are said to have; then the graph is what is wrong.
 LACKING_LIMIT: Final = 5
 
@@ -52,12 +55,13 @@ _NODE_FAULTS: Final = frozenset(
 #: Causes after which the node or its worker was gone: the job may have felled it.
 _FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost"})
 #: Causes after which another node can begin at once.
-_AT_ONCE: Final = frozenset({"node_left", "lease_lost", "node_lacks"})
+_AT_ONCE: Final = frozenset({"node_left", "lease_lost", "node_lacks", "too_large"})
 
 #: The first that fits counts, so a kind stands before its parent.
 _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
     (PromptRejected, "invalid_graph"),
     (NodeLacks, "node_lacks"),
+    (RequestTooLarge, "too_large"),
     (InvalidJob, "invalid_input"),
     (RunDeadlinePassed, "run_deadline"),
     (PromptIncomplete, "incomplete_output"),
@@ -124,6 +128,8 @@ def decide(error: FleetError, job: Job, *, node: str | None) -> Decision:
     if cause == "node_lacks" and _times(cause, job) + 1 >= LACKING_LIMIT:
         cause = "invalid_graph"
         story = story.model_copy(update={"cause": cause})
+    if cause == "too_large" and _times(cause, job) + 1 >= TOO_LARGE_LIMIT:
+        return Decision(story, again=False, charged=False)
     if cause in _FINAL:
         return Decision(story, again=False, charged=False, dead=cause == "output_conflict")
     if cause in _CHARGED:

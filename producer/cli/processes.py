@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from typing import Final, NoReturn
 
 import typer
 
 from producer.cli.output import Exit, complain
+from producer.contract.addresses import without_password
 from producer.contract.errors import FleetError
 
 #: Options belong to the process that is started; it also answers --help.
@@ -21,6 +23,17 @@ PASS_ON: Final = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
     "help_option_names": [],
+}
+
+
+#: Options whose value may hold a password, and the variable that the process reads instead:
+#: anybody on the machine sees a command line for as long as the process lives.
+_HIDDEN: Final = {
+    "worker": {"--comfyui": "COMFYFLEET_NODE_URL"},
+    "infra.local": {
+        "--comfyui": "COMFYFLEET_UP_COMFYUI",
+        "--redis-url": "COMFYFLEET_UP_REDIS_URL",
+    },
 }
 
 
@@ -56,4 +69,24 @@ def _become(module: str, *args: str) -> NoReturn:
     -P: a folder of the user's that is called `worker` must not be taken for ours.
     """
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *args])  # noqa: S606 - our own module
+    shown, hidden = _split(args, _HIDDEN[module])
+    environment = {**os.environ, **hidden}
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *shown], environment)  # noqa: S606 - our own module
+
+
+def _split(args: Iterable[str], hidden: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments that anybody may see, and the rest by the names of variables."""
+    shown: list[str] = []
+    environment: dict[str, str] = {}
+    left = iter(args)
+    for argument in left:
+        option, found, value = argument.partition("=")
+        if option not in hidden:
+            shown.append(argument)
+            continue
+        given = value if found else next(left, None)
+        if given is None or given == without_password(given):
+            shown += [argument] if found or given is None else [argument, given]
+        else:
+            environment[hidden[option]] = given
+    return shown, environment

@@ -26,15 +26,18 @@ ENCODE: Final = (
 )
 
 
-def split_address(url: str) -> SplitResult:
+def split_address(url: str, *, usual: str = "SCHEME") -> SplitResult:
     """Return the parts of `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][/PATH][?QUERY]`.
+
+    Args:
+        usual: the scheme to name in messages.
 
     Raises:
         ValueError: it is not of this form. The message says what to write instead.
     """
     scheme, found, rest = url.partition("://")
     if not found or not _SCHEME.fullmatch(scheme):
-        raise ValueError(f"expected SCHEME://HOST:PORT{_hint(url)}")
+        raise ValueError(f"expected {usual}://HOST:PORT{_hint(url, usual)}")
     place = re.split(r"[/?#]", rest, maxsplit=1)[0]
     login, at, host = place.rpartition("@")
     if _STRAY.search(login) or ("@" in rest[len(place) :] and (at or not _is_place(place))):
@@ -55,11 +58,20 @@ def without_password(url: str) -> str:
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
 
 
+def bare(url: str) -> str:
+    """Return *url* without user, password and query."""
+    return re.split(r"[?#]", _LOGIN.sub(r"\1", url), maxsplit=1)[0]
+
+
 def _is_place(text: str) -> bool:
     port = text.rpartition(":")[2]
     return bool(_PLACE.fullmatch(text)) and not (port.isdecimal() and int(port) > 65_535)  # noqa: PLR2004
 
 
-def _hint(url: str) -> str:
-    place = re.split(r"[/?#]", url.lstrip("/"), maxsplit=1)[0]
-    return f", as in SCHEME://{place}" if _is_place(place) else ""
+def _hint(url: str, usual: str) -> str:
+    """Return what to write, if *url* lacks nothing but its scheme."""
+    rest = url.lstrip("/")
+    place, slash, path = rest.partition("/")
+    if not _is_place(place) or any(sign in path for sign in "@?#"):
+        return ""
+    return f": write {usual}://{place}{slash}{path}".rstrip("/")

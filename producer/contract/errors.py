@@ -22,6 +22,7 @@
     - NodeUnreachable
     - NodeTimeout
     - NodeFault             it answered, but not as ComfyUI does
+    - RequestTooLarge       it, or a proxy before it, takes no request of this size
     - PromptRejected        ComfyUI refused the graph; no retry will help
     - NodeLacks             it refused it for what it lacks, and another node has that
     - PromptFailed          ComfyUI accepted the graph, then a graph node raised
@@ -268,6 +269,25 @@ class NodeTimeout(NodeError):
 
 class NodeFault(NodeError):
     """The node answered, but not as ComfyUI does."""
+
+
+class RequestTooLarge(NodeError):
+    """An input file or a graph is larger than the node, or a proxy before it, takes.
+
+    Another node may take it: each has a limit of its own.
+
+    Args:
+        graph_node: the id of the one that reads the file; None for a whole graph.
+    """
+
+    def __init__(self, node: str, what: str, *, graph_node: str | None = None) -> None:
+        super().__init__(
+            node,
+            f"{what} is larger than it takes, or than a proxy before it takes (413)",
+            advice="raise the limit: ComfyUI's --max-upload-size (MB), or the proxy's, as nginx'"
+            " client_max_body_size",
+        )
+        self.graph_node = graph_node
 
 
 class PromptRejected(NodeError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from producer.contract.addresses import bare
 
 
 class NodeState(StrEnum):
@@ -40,6 +42,11 @@ class Node(BaseModel):
     pace: str = ""  #: How many jobs its worker takes ahead, and why.
     warm: tuple[str, ...] = ()  #: The base models that its last job had it load.
     silent_s: float = 0  #: Seconds since its last beat.
+
+    @field_validator("url")
+    @classmethod
+    def _holds_no_secret(cls, value: str) -> str:
+        return bare(value)  # workers of earlier versions announce it as it was given to them
 
     @property
     def is_living(self) -> bool:

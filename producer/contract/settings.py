@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     max_extra_data_bytes: int = Field(4 << 20, gt=0)  #: What goes to the node beside the graph.
     max_input_bytes: int = Field(100 << 20, gt=0)  #: ComfyUI's own default for one request.
 
+    node_headers: str | None = Field(None, repr=False)  #: What a proxy before a node wants.
+    node_headers_file: Path | None = None  #: The same in a file.
     node_spool_dir: Path | None = None  #: Where outputs lie between node and S3; a temp folder.
     node_progress_s: float = Field(600, gt=0)  #: Silence of a running prompt that means a stall.
     node_warm_s: float = Field(60, gt=0)  #: How long a queue may be passed over for warm models.

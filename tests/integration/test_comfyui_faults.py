@@ -17,6 +17,7 @@ from producer.contract.errors import (
     NodeUnreachable,
     OutputDamaged,
     PromptRejected,
+    RequestTooLarge,
 )
 from producer.contract.settings import InvalidSettings
 from tests.integration.nodes import open_node, queue, sleeping_graph
@@ -45,7 +46,7 @@ def test_a_closed_port_is_unreachable_and_says_where_and_why():
         url = f"http://user:secret@127.0.0.1:{free.getsockname()[1]}"
     with ComfyUI(url, node="gpu-1") as client, pytest.raises(NodeUnreachable) as caught:
         client.queue_remaining()
-    assert "node gpu-1: GET /prompt at http://***@127.0.0.1:" in str(caught.value)
+    assert "node gpu-1: GET /prompt at http://127.0.0.1:" in str(caught.value)
     assert "Connection refused" in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -58,9 +59,9 @@ def test_an_unknown_host_is_unreachable():
         client.queue_remaining()
 
 
-@pytest.mark.parametrize("url", ["gpu-1:8188", "ftp://gpu-1", "http://", "http://gpu-1/?x=1"])
+@pytest.mark.parametrize("url", ["gpu-1:8188", "ftp://gpu-1", "http://", "http://gpu-1:x"])
 def test_an_address_that_is_none_is_refused(url):
-    with pytest.raises(InvalidSettings, match="expected http://HOST:PORT"):
+    with pytest.raises(InvalidSettings, match=r"expected (http://HOST:PORT|\[USER)"):
         ComfyUI(url, node="gpu-1")
 
 
@@ -93,8 +94,6 @@ def test_a_lost_answer_to_a_post_is_unreachable():
     ("response", "told"),
     [
         (web.Response(status=500, text="500 Internal Server Error\n\nin trouble"), "500 Internal"),
-        (web.Response(status=502, text="<html>"), "502 <html>"),
-        (web.Response(status=302, headers={"Location": "/login"}), "302 Found"),
         (web.Response(text="<html>"), "not JSON"),
         (web.Response(status=400, text="Bad Request"), "not JSON"),
         (web.json_response([]), "no object"),
@@ -132,21 +131,23 @@ def test_a_refusal_is_told_even_if_the_good_half_cannot_be_taken_back():
     assert caught.value.node_errors == errors
 
 
-def test_a_graph_over_the_nodes_limit_is_rejected():
+def test_a_graph_over_the_nodes_limit_is_too_large_for_it():
     too_large = answer({}, status=413)
     with (
         scripted_client({"POST /prompt": too_large}) as (client, _),
-        pytest.raises(PromptRejected, match="larger than the node takes"),
+        pytest.raises(RequestTooLarge, match="the graph of 3 graph nodes is larger than it takes"),
     ):
         queue(client, sleeping_graph())
 
 
-def test_a_file_over_the_nodes_limit_is_an_invalid_input(tmp_path):
+def test_a_file_over_the_nodes_limit_is_too_large_for_it(tmp_path):
     (tmp_path / "big").write_bytes(bytes(3 << 20))
     with (
         open_node("0.33.0", tmp_path / "node", max_upload_bytes=1 << 20) as url,
         ComfyUI(url, node="gpu-1") as client,
-        pytest.raises(InvalidInput, match="larger than it takes"),
+        pytest.raises(
+            RequestTooLarge, match=r"big\.png of 3,145,728 bytes is larger than it takes"
+        ),
     ):
         client.upload(tmp_path / "big", name="big.png")
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
+from producer.contract.node_address import NodeAddress
 from producer.contract.nodes import NodeState
 from producer.store.node_store import NodeStore
 from tests.integration.hand_led import LEASE
 from tests.integration.scripted_node import scripted_node
 from worker.lapsed import Interrupter
+
+#: The node of the worker that interrupts others'.
+OWN = NodeAddress.parse("http://me:secret@127.0.0.1:1")
 
 
 class Clock:
@@ -41,7 +45,7 @@ def there(led):
 def test_a_host_that_was_silent_is_left_alone_for_a_while(led, there):
     gone, left = led.running(node="gone"), led.running(node="there")
     clock = Clock(step_s=2)
-    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), clock=clock)
+    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=clock)
     interrupt(gone)
     interrupt(left)
     assert there.asked == []
@@ -51,7 +55,25 @@ def test_a_host_that_was_silent_is_left_alone_for_a_while(led, there):
 
 
 def test_a_node_that_refuses_at_once_says_nothing_of_its_host(led, there):
-    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), clock=Clock(step_s=0))
+    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=Clock(step_s=0))
     interrupt(led.running(node="gone"))
     interrupt(led.running(node="there"))
     assert "POST /interrupt" in there.asked
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_credentials_go_along_to_ones_own_host_alone(led, there, host):
+    fields = {"pool": "default", "url": there.url.replace("127.0.0.1", host), "state": "ready"}
+    NodeStore(led.redis, lease=LEASE).register("there", worker="there:1", fields=fields)
+    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=Clock(step_s=0))
+    interrupt(led.running(node="there"))
+    assert "POST /interrupt" in there.asked
+    assert ("Authorization" in there.headers[-1]) is (host == OWN.host)
+
+
+def test_a_node_whose_record_holds_no_address_is_left_alone(led, there):
+    fields = {"pool": "default", "url": "http://[", "state": "ready"}
+    NodeStore(led.redis, lease=LEASE).register("there", worker="there:1", fields=fields)
+    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=Clock(step_s=9))
+    interrupt(led.running(node="there"))
+    assert there.asked == []

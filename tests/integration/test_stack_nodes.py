@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from infra.nodes import Node, node_at, probe_worker
+from infra.nodes import Node, nodes_at, probe_worker
 from infra.stack import LocalStack, Options
 from infra.supervisor import NotReady
 from producer.contract.nodes import NodeState
@@ -26,8 +26,13 @@ GPU = Node("gpu-03", "http://gpu-03:8188")
     ],
 )
 def test_a_node_of_ones_own_is_named_by_its_address(url, name):
-    assert node_at(url).name == name
+    assert [node.name for node in nodes_at([url])] == [name]
     assert is_name(name)
+
+
+def test_nodes_behind_one_proxy_are_told_apart_by_their_paths():
+    nodes = nodes_at(["https://proxy.lan/gpu-1/", "https://proxy.lan/gpu-2"])
+    assert [node.name for node in nodes] == ["proxy.lan-gpu-1", "proxy.lan-gpu-2"]
 
 
 def test_one_comfyui_named_twice_is_refused(tmp_path, standin):

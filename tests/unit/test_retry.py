@@ -22,6 +22,7 @@ from producer.contract.errors import (
     PromptLost,
     PromptRejected,
     PromptStalled,
+    RequestTooLarge,
     RunDeadlinePassed,
     StorageUnreachable,
 )
@@ -81,6 +82,7 @@ def decide(error, *, node, charged=0, free=0, felled=()):
         (PromptInterrupted("gpu-1", "by hand"), "interrupted", True, False),
         (OutputDamaged("gpu-1", "short"), "output_damaged", True, False),
         (NodeLacks("gpu-1", "no such file; gpu-2 has it"), "node_lacks", True, False),
+        (RequestTooLarge("gpu-1", "a.png"), "too_large", True, False),
         (NodeLeaves("gpu-1", "drained"), "node_left", True, False),
         (LeaseLapsed("gpu-1", "silent"), "lease_lost", True, False),
         (ObjectConflict("other bytes"), "output_conflict", False, False),
@@ -128,6 +130,15 @@ def test_waits_grow_and_stay_within_a_minute():
     waits = [decide(RAISED, node="n", charged=n, free=0).delay.total_seconds() for n in (0, 1)]
     assert 0.5 <= waits[0] <= 1 <= waits[1] <= 2
     assert decide(NodeFault("n", "x"), node="n", charged=0, free=8).delay.total_seconds() <= 60
+
+
+def test_what_two_nodes_find_too_large_fails_with_their_reason():
+    refused = RequestTooLarge("gpu-2", "me.png for 12.image", graph_node="12")
+    job = running(free=1, felled=["gpu-1"], cause="too_large")
+    last = decide_for(refused, job, node="gpu-2")
+    assert (last.again, last.charged, last.dead, last.blames_node) == (False, False, False, False)
+    assert (last.error.cause, last.error.graph_node) == ("too_large", "12")
+    assert "client_max_body_size" in last.error.advice
 
 
 def test_three_nodes_felled_are_poison():

@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 from packaging.version import Version
 
-from producer.contract.errors import InvalidGraph, NodeError, PromptRejected
+from producer.contract.errors import InvalidGraph, NodeError, PromptRejected, RequestTooLarge
+from producer.contract.node_address import NodeAddress
 from worker.comfyui.companion import Companion
 from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
 from worker.comfyui.downloads import Download, open_download
@@ -47,14 +48,15 @@ class ComfyUI:
     named below only where they mean more than that.
 
     Args:
-        url: its address, as `http://10.0.0.7:8188`.
+        url: its address, as `http://10.0.0.7:8188`, or with what a proxy before it wants.
         node: the node's name, for messages.
         read_s: seconds of silence after which an answer is given up.
     """
 
-    def __init__(self, url: str, *, node: str, read_s: float = READ_S) -> None:
+    def __init__(self, url: str | NodeAddress, *, node: str, read_s: float = READ_S) -> None:
         self._node = node
-        self._http = Connection(url, node=node, read_s=read_s)
+        address = NodeAddress.parse(url) if isinstance(url, str) else url
+        self._http = Connection(address, node=node, read_s=read_s)
         self.companion = Companion(self._http)
         self._has_job_routes = True  # until it says otherwise
 
@@ -112,6 +114,7 @@ class ComfyUI:
 
         Raises:
             PromptRejected: the graph is not valid on this node; nothing of it stays queued.
+            RequestTooLarge: it is too large for the node, or for a proxy before it.
             InvalidGraph: it cannot be written as JSON.
             NodeUnreachable, NodeTimeout, NodeFault: **the prompt may be queued all the same**;
                 `find_prompt` tells. Posted again it would run again.
@@ -123,7 +126,7 @@ class ComfyUI:
             "POST", "/prompt", data=_json(body), headers={"Content-Type": "application/json"}
         )
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            raise PromptRejected(self._node, "the graph is larger than the node takes", {})
+            raise RequestTooLarge(self._node, f"the graph of {len(graph)} graph nodes")
         if response.status_code == HTTPStatus.BAD_REQUEST:
             raise self._rejection(self._http.decoded(response))
         answer = self._http.object_in(response)
@@ -221,13 +224,13 @@ class ComfyUI:
             asked for: ComfyUI overwrites nothing, it appends ` (1)`.
 
         Raises:
-            InvalidInput: the node does not take it, for its size or its name; or it cannot
-                be read.
+            InvalidInput: the node does not take it for its name, or it cannot be read.
+            RequestTooLarge: it is too large for the node, or for a proxy before it.
         """
         return upload_file(self._http, path, name=name, subfolder=subfolder)
 
     def has_input(self, name: str, subfolder: str, *, size_bytes: int) -> bool:
-        """Tell whether the node has an input file of this name and size."""
+        """Tell whether the node says that it has an input file of this name and size."""
         return is_stored(self._http, name=name, subfolder=subfolder, size_bytes=size_bytes)
 
     def view(self, output: OutputFile) -> AbstractContextManager[Download]:

@@ -14,8 +14,10 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
 
-from producer.contract.errors import NodeFault, NodeTimeout, NodeUnreachable
-from worker.comfyui.address import NodeAddress, ca_file
+from producer.contract.errors import NodeError, NodeFault, NodeTimeout, NodeUnreachable
+from producer.contract.node_address import NodeAddress
+from worker.comfyui.certificates import ca_file
+from worker.comfyui.proxies import Asked, refused_credentials, spoken_by_proxy, web_page
 
 #: Seconds. A node in the same network that has not taken a connection by then is gone.
 CONNECT_S: Final = 3.0
@@ -35,15 +37,17 @@ _TOO_MANY_FILES: Final = "the worker has as many files open as it may; raise its
 class Connection:
     """One node's HTTP; any number of threads may use it at once."""
 
-    def __init__(self, url: str, *, node: str, read_s: float) -> None:
+    def __init__(self, address: NodeAddress, *, node: str, read_s: float) -> None:
         self.node = node
-        self.address = NodeAddress.parse(url)
+        self.address = address
         self._read_s = read_s
         # One session for all threads: nothing changes it after this line, and the pool of
         # connections below it has its own locks.
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy in the environment is not for GPU nodes
         self._session.verify = ca_file()
+        self._session.headers.update(address.credentials.headers)
+        self._session.params = dict(address.credentials.query)
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -71,13 +75,17 @@ class Connection:
             request: what `requests.Session.request` takes.
         """
         with self.translated(f"{method} {path}"):
-            return self._session.request(
+            response = self._session.request(
                 method,
                 self.address.http(path),
                 timeout=(connect_s, min(read_s or self._read_s, self._read_s)),
                 allow_redirects=False,  # ComfyUI never does; a login page is no answer
                 **request,
             )
+        if error := spoken_by_proxy(response, self._asked(response)):
+            response.close()
+            raise error
+        return response
 
     def get_object(self, path: str, *, read_s: float | None = None) -> dict[str, Any]:
         """Return the JSON object at *path*."""
@@ -110,7 +118,8 @@ class Connection:
         try:
             found = response.json()
         except (ValueError, RecursionError) as exc:
-            raise self.fault(response, "with something that is not JSON") from exc
+            page = response.ok and web_page(response, self._asked(response))
+            raise page or self.fault(response, "with something that is not JSON") from exc
         if not isinstance(found, dict):
             raise self.fault(response, "with JSON that is no object")
         return found
@@ -119,8 +128,12 @@ class Connection:
         """Say what was asked and how the node answered."""
         status = response.status_code
         how = how or f"{status} {_beginning(response)}".strip()
-        asked = f"{response.request.method} {urlsplit(response.url).path}"
-        return NodeFault(self.node, f"{asked} at {self.address} was answered {how}")
+        said = self.address.credentials.scrubbed(f"{self._asked(response).what} was answered {how}")
+        return NodeFault(self.node, said, advice=refused_credentials(response))
+
+    def _asked(self, response: requests.Response) -> Asked:
+        path = urlsplit(response.url).path
+        return Asked(self.node, f"{response.request.method} {path} at {self.address}")
 
     @contextmanager
     def translated(self, doing: str) -> Iterator[None]:
@@ -128,25 +141,29 @@ class Connection:
         where = f"{doing} at {self.address}"
         try:
             yield
-        except requests.ConnectTimeout as exc:  # also a Timeout, but nobody was there
-            raise NodeUnreachable(
-                self.node, f"{where}: nobody took the connection", advice=_NOT_THERE
-            ) from exc
-        except requests.Timeout as exc:
-            raise NodeTimeout(self.node, f"{where}: connected, then silent for too long") from exc
-        except (requests.ConnectionError, ChunkedEncodingError) as exc:
-            cause = network_cause(exc)
-            if isinstance(cause, TimeoutError):
-                # Silence within a body, or while ours is sent, is no requests.Timeout.
-                raise NodeTimeout(self.node, f"{where}: silent for too long in the middle") from exc
-            is_ours = isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)
-            raise NodeUnreachable(
-                self.node,
-                f"{where}: {_reason(cause or exc)}",
-                advice=_TOO_MANY_FILES if is_ours else _NOT_THERE,
-            ) from exc
         except requests.RequestException as exc:
-            raise NodeFault(self.node, f"{where}: {exc}") from exc
+            # Not from exc: its text holds the URL as it was sent, with a token in its query.
+            raise self._error(where, exc) from network_cause(exc)
+
+    def _error(self, where: str, exc: requests.RequestException) -> NodeError:
+        if isinstance(exc, requests.ConnectTimeout):  # also a Timeout, but nobody was there
+            why = f"{where}: nobody took the connection"
+            return NodeUnreachable(self.node, why, advice=_NOT_THERE)
+        if isinstance(exc, requests.Timeout):
+            return NodeTimeout(self.node, f"{where}: connected, then silent for too long")
+        cause = network_cause(exc)
+        if not isinstance(exc, requests.ConnectionError | ChunkedEncodingError):
+            said = self.address.credentials.scrubbed(str(exc))
+            return NodeFault(self.node, f"{where}: {said}")
+        if isinstance(cause, TimeoutError):
+            # Silence within a body, or while ours is sent, is no requests.Timeout.
+            return NodeTimeout(self.node, f"{where}: silent for too long in the middle")
+        is_ours = isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)
+        return NodeUnreachable(
+            self.node,
+            f"{where}: {self.address.credentials.scrubbed(_reason(cause or exc))}",
+            advice=_TOO_MANY_FILES if is_ours else _NOT_THERE,
+        )
 
 
 def network_cause(exc: BaseException) -> OSError | HTTPException | None:

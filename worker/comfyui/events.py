@@ -15,9 +15,16 @@ from contextlib import closing, suppress
 from typing import Final, Self
 
 import websocket
-from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutException
+from websocket import (
+    ABNF,
+    WebSocket,
+    WebSocketBadStatusException,
+    WebSocketException,
+    WebSocketTimeoutException,
+)
 
-from worker.comfyui.address import NodeAddress, ca_file
+from producer.contract.node_address import NodeAddress
+from worker.comfyui.certificates import ca_file
 from worker.comfyui.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -47,8 +54,8 @@ class EventSocket:
         silence_s: seconds without a frame before a ping, and again before a reconnect.
     """
 
-    def __init__(self, url: str, *, node: str, silence_s: float = _SILENCE_S) -> None:
-        self._address = NodeAddress.parse(url)
+    def __init__(self, url: str | NodeAddress, *, node: str, silence_s: float = _SILENCE_S) -> None:
+        self._address = NodeAddress.parse(url) if isinstance(url, str) else url
         self._node = node
         self._silence_s = silence_s
         self._client_id = str(uuid.uuid4())
@@ -128,7 +135,7 @@ class EventSocket:
             try:
                 self._listen()
             except (OSError, WebSocketException) as exc:
-                self._note(connected=False, why=str(exc) or type(exc).__name__)
+                self._note(connected=False, why=_reason(exc))
             except Exception:  # noqa: BLE001 - without this thread every prompt would stay silent
                 _log.exception("node %s: reading its events failed", self._node)
             if time.monotonic() - began > _STEADY_S:
@@ -169,16 +176,12 @@ class EventSocket:
             socket=line,
             suppress_origin=True,  # ComfyUI answers 403 to an Origin that is not its own
             redirect_limit=0,
-            header=self._headers(),
+            header=dict(self._address.credentials.headers),
             # It would go byte by byte in Python; large graphs send megabytes, and JSON checks too.
             skip_utf8_validation=True,
         )
         line.settimeout(self._silence_s)
         return connection
-
-    def _headers(self) -> list[str]:
-        authorization = self._address.authorization
-        return [f"Authorization: {authorization}"] if authorization else []
 
     def _receive(self, connection: WebSocket) -> bytes | None:
         """Return the next text message, or None for any other frame.
@@ -224,3 +227,10 @@ class EventSocket:
                 self._address,
                 why,
             )
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, WebSocketBadStatusException):
+        # Its text holds all headers and the page that came with them.
+        return f"the handshake was answered {exc.status_code}"
+    return str(exc) or type(exc).__name__

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from producer.contract.errors import RequestTooLarge
 from producer.contract.jobs import InputFile
 from producer.storage.object_keys import extension_of
 from producer.storage.object_store import ObjectStore
@@ -30,12 +31,13 @@ class InputCarrier:
 
         Raises:
             StorageError: S3 does not give a file out, or not as it was handed in.
-            InvalidInput: the node does not take a file.
+            InvalidInput: the node does not take a file for its name.
+            RequestTooLarge: nor for its size; the message names the submitter's file.
             NodeError: the node does not answer.
         """
-        return {address: self._bring(file, spool) for address, file in inputs.items()}
+        return {address: self._bring(address, file, spool) for address, file in inputs.items()}
 
-    def _bring(self, file: InputFile, spool: Path) -> str:
+    def _bring(self, address: str, file: InputFile, spool: Path) -> str:
         if file.source.startswith("node:"):
             return file.source.removeprefix("node:")
         if file.sha256 and file.bytes is not None:
@@ -48,6 +50,10 @@ class InputCarrier:
             return self._comfyui.upload(
                 path, name=_name(fetched.sha256, file.name), subfolder=FOLDER
             )
+        except RequestTooLarge as exc:
+            graph_node = address.rpartition(".")[0]
+            what = f"{file.name[:80]} ({path.stat().st_size:,} bytes) for {address}"
+            raise RequestTooLarge(exc.node, what, graph_node=graph_node) from exc
         finally:
             path.unlink()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -9,20 +10,21 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from producer.contract.errors import InvalidInput
+from producer.contract.errors import InvalidInput, NodeError, RequestTooLarge
 from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
+
+_log = logging.getLogger(__name__)
 
 _CHUNK_BYTES: Final = 128 << 10
 
-#: Why `/upload/image` does not take a file, as in ComfyUI 0.3.64 and 0.33.
-_REFUSALS: Final[dict[int, str]] = {
-    HTTPStatus.BAD_REQUEST: "it does not take a file of this name",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the file is larger than it takes",
-}
-
 
 def upload_file(connection: Connection, path: Path, *, name: str, subfolder: str) -> str:
-    """Send the file to `/upload/image`, which takes any kind, and return the name it got."""
+    """Send the file to `/upload/image`, which takes any kind, and return the name it got.
+
+    Raises:
+        InvalidInput: the node takes no file of this name (400, ComfyUI 0.3.64 and 0.33).
+        RequestTooLarge: it is too large for the node, or for a proxy before it.
+    """
     form = FileForm(path, part="image", name=name, fields={"type": "input", "subfolder": subfolder})
     response = connection.send(
         "POST",
@@ -31,8 +33,12 @@ def upload_file(connection: Connection, path: Path, *, name: str, subfolder: str
         headers={"Content-Type": form.content_type},
         connect_s=READ_S,  # it bounds each write too, and ComfyUI's loop may pause for seconds
     )
-    if why := _REFUSALS.get(response.status_code):
-        raise InvalidInput(f"input {name} cannot go to node {connection.node}: {why}")
+    if response.status_code == HTTPStatus.BAD_REQUEST:
+        raise InvalidInput(
+            f"input {name} cannot go to node {connection.node}: it does not take a file of this name"
+        )
+    if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        raise RequestTooLarge(connection.node, f"input {name} of {path.stat().st_size:,} bytes")
     stored = connection.object_in(response)
     stored_name, folder = stored.get("name"), stored.get("subfolder")
     if not isinstance(stored_name, str):
@@ -41,17 +47,24 @@ def upload_file(connection: Connection, path: Path, *, name: str, subfolder: str
 
 
 def is_stored(connection: Connection, *, name: str, subfolder: str, size_bytes: int) -> bool:
-    """Tell whether an input file of this name and size is there."""
-    response = connection.send(
-        "HEAD",
-        "/view",
-        params={"filename": name, "subfolder": subfolder, "type": "input"},
-        headers={"Accept-Encoding": "identity"},  # so that Content-Length is the file's own
-        read_s=SMALL_READ_S,
-    )
-    if response.status_code == HTTPStatus.NOT_FOUND:
+    """Tell whether an input file of this name and size is there for sure.
+
+    It only saves an upload. Proxies refuse HEAD, drop its Content-Length or the connection:
+    whatever is no clear yes means that the file is sent, and then a node that is away shows.
+    """
+    try:
+        response = connection.send(
+            "HEAD",
+            "/view",
+            params={"filename": name, "subfolder": subfolder, "type": "input"},
+            headers={"Accept-Encoding": "identity"},  # so that Content-Length is the file's own
+            read_s=SMALL_READ_S,
+        )
+    except NodeError as exc:
+        _log.info("node %s does not say whether it has an input: %s", connection.node, exc.detail)
         return False
-    return connection.accepted(response).headers.get("Content-Length") == str(size_bytes)
+    is_there = response.status_code == HTTPStatus.OK
+    return is_there and response.headers.get("Content-Length") == str(size_bytes)
 
 
 class FileForm:
