@@ -13,7 +13,7 @@ that a thousand watchers need no thousand threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -120,18 +120,25 @@ class AsyncProducer(AsyncBatchCalls):
         return await asyncio.to_thread(self._sync.release, job_id)
 
     async def retry(
-        self, job_id: str, *, tier: Tier | str | None = None, pin: str | None = None
+        self,
+        job_id: str,
+        *,
+        tier: Tier | str | None = None,
+        pin: str | None = None,
+        secrets: Mapping[str, Any] | None = None,
     ) -> Job:
         """Make an ended job again, as a new job; errors as of `Producer.retry`."""
-        return await asyncio.to_thread(self._sync.retry, job_id, tier=tier, pin=pin)
+        return await asyncio.to_thread(
+            self._sync.retry, job_id, tier=tier, pin=pin, secrets=secrets
+        )
 
     async def dead(self, limit: int = 50) -> list[DeadLetter]:
         """Return dead letters, the newest first."""
         return await asyncio.to_thread(self._sync.dead, limit)
 
-    async def redrive(self, job_id: str) -> Job:
+    async def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
         """Retry a dead letter, which then is none any more; errors as of `Producer.retry`."""
-        return await asyncio.to_thread(self._sync.redrive, job_id)
+        return await asyncio.to_thread(self._sync.redrive, job_id, secrets=secrets)
 
     async def drop(self, job_id: str) -> bool:
         """Take a job off the list of dead letters; return whether it was there."""

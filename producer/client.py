@@ -84,6 +84,7 @@ class Producer(WatchCalls, BatchCalls):
         *,
         params: Mapping[str, Any] | None = None,
         inputs: Mapping[str, InputLike] | None = None,
+        extra_data: Mapping[str, Any] | None = None,
         pool: str = "default",
         tier: Tier | str = Tier.DEFAULT,
         pin: str | None = None,
@@ -96,9 +97,11 @@ class Producer(WatchCalls, BatchCalls):
         """Hand in one job and return its record, at once.
 
         Args:
-            graph: ComfyUI's API format, bare or in the `{"prompt": ...}` envelope.
+            graph: ComfyUI's API format, bare or in an envelope, or a picture that ComfyUI saved.
             params: values by address: `6.text`, `Positive Prompt.text` or `KSampler.seed`.
             inputs: files by address; see `InputLike`.
+            extra_data: goes to ComfyUI beside the graph, and before what the graph's envelope has
+                of it: `extra_pnginfo`, and keys, which nobody sees again: `api_key_comfy_org`.
             pin: the one node that may run it.
             metadata: text of yours that stays with the job and its artifacts.
             idempotency_key: the same key again, for the same owner, gives the same job.
@@ -115,6 +118,7 @@ class Producer(WatchCalls, BatchCalls):
             graph=graph,
             params=params or {},
             inputs=inputs or {},
+            extra_data=extra_data or {},
             pool=pool,
             tier=tier,
             pin=pin,
@@ -124,8 +128,8 @@ class Producer(WatchCalls, BatchCalls):
             start_within=start_within,
             run_within=run_within,
         )
-        submission, template = self._intake.check(request)
-        job_id, is_new = self._jobs.add(submission, graph=template)
+        submission, content = self._intake.check(request)
+        job_id, is_new = self._jobs.add(submission, **content._asdict())
         if is_new:
             crashpoint("submit.recorded")
             self._wake(job_id, queue=submission.queue, priority=submission.tier.priority)
@@ -181,7 +185,14 @@ class Producer(WatchCalls, BatchCalls):
         """
         self._objects.fetch(artifact.key, path, sha256=artifact.sha256)
 
-    def retry(self, job_id: str, *, tier: Tier | str | None = None, pin: str | None = None) -> Job:
+    def retry(
+        self,
+        job_id: str,
+        *,
+        tier: Tier | str | None = None,
+        pin: str | None = None,
+        secrets: Mapping[str, Any] | None = None,
+    ) -> Job:
         """Make an ended job again, as a new job whose `retry_of` names it, and return that.
 
         It has the same graph, params, inputs, metadata, owner, batch and pool; in the batch's
@@ -190,20 +201,21 @@ class Producer(WatchCalls, BatchCalls):
 
         Args:
             tier, pin: in place of the old job's.
+            secrets: the keys and tokens of its `extra_data`; the old job's are forgotten.
 
         Raises:
             JobNotFound: no such job, or its record has expired.
             InvalidJob: it has not ended, its graph has expired, or there is no such tier or node.
         """
-        return self._made_again(job_id, tier=tier, pin=pin, only_dead=False)
+        return self._made_again(job_id, tier=tier, pin=pin, secrets=secrets, only_dead=False)
 
     def dead(self, limit: int = 50) -> list[DeadLetter]:
         """Return dead letters, the newest first; `dead_letters` can do more with them."""
         return self.dead_letters.newest(limit)
 
-    def redrive(self, job_id: str) -> Job:
-        """Retry a dead letter, which then is none any more; errors as of `retry`."""
-        return self._made_again(job_id, only_dead=True)
+    def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
+        """Retry a dead letter, which then is none any more; secrets and errors as of `retry`."""
+        return self._made_again(job_id, secrets=secrets, only_dead=True)
 
     def drop(self, job_id: str) -> bool:
         """Take a job off the list of dead letters; return whether it was there."""
@@ -226,18 +238,23 @@ class Producer(WatchCalls, BatchCalls):
         *,
         tier: Tier | str | None = None,
         pin: str | None = None,
+        secrets: Mapping[str, Any] | None = None,
         only_dead: bool,
     ) -> Job:
         old = self.get(job_id)
+        extra = self._intake.secrets(secrets or {}, wanted=old.secrets)
         submission = retry_of(
             old,
             needs=self._retries.needs_of(old.queue),
             tier=tier,
             pin=pin,
             nodes=self.nodes() if pin is not None else (),
+            secrets=extra.secrets,
         )
         try:
-            new_id, is_new = self._retries.add(submission, only_dead=only_dead)
+            new_id, is_new = self._retries.add(
+                submission, secrets=extra.secrets_json, only_dead=only_dead
+            )
         except JobNotFound as exc:
             if old.batch is None:
                 raise

@@ -7,7 +7,7 @@ content, so an upload whose job was never made is found again by the next one.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
@@ -16,19 +16,27 @@ from typing import Any, Final
 
 from producer.contract.catalog import Catalog, GraphNodeClass
 from producer.contract.errors import InvalidInput, InvalidJob
+from producer.contract.extra_data import API_KEY, ExtraData, as_extra_data, split_extra_data
 from producer.contract.files import FileInput, check_file_name, check_file_names, input_files
-from producer.contract.graphs import Graph, GraphNode, parse_graph, template_id, to_bytes
+from producer.contract.graphs import (
+    Graph,
+    GraphDocument,
+    GraphNode,
+    read_graph,
+    template_id,
+    to_bytes,
+)
 from producer.contract.jobs import InputFile
-from producer.contract.json_values import text_flaw
+from producer.contract.json_values import printable, text_flaw
 from producer.contract.links import check_links, is_link
 from producer.contract.models import base_models
 from producer.contract.nodes import Node
 from producer.contract.outputs import cut, output_graph_nodes
-from producer.contract.params import resolve_params, with_resolved
+from producer.contract.params import check_params_size, resolve_params, with_resolved
 from producer.contract.placement import explain_nobody, who_can_run
-from producer.contract.queues import Needs, Tier
+from producer.contract.queues import Needs, Tier, is_name
 from producer.contract.settings import Settings
-from producer.contract.submissions import LONGEST_WITHIN_S, Submission
+from producer.contract.submissions import LONGEST_WITHIN_S, Content, Submission
 from producer.file_intake import InputLike, check_content, check_given, matched_files
 from producer.storage.object_keys import split_s3_url
 from producer.storage.object_store import ObjectStore
@@ -36,6 +44,9 @@ from producer.store.node_store import NodeStore
 
 #: What a graph may be handed in as: bytes or text of a JSON file, or the parsed object.
 GraphLike = bytes | str | Mapping[str, Any]
+
+#: Characters of what a request is called by.
+_LONGEST: Final = {"pool": 63, "pin": 63, "owner": 256, "idempotency_key": 512, "name": 256}
 
 _CATALOGS_FRESH_S: Final = 5.0
 
@@ -47,6 +58,7 @@ class Request:
     graph: GraphLike
     params: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, InputLike] = field(default_factory=dict)
+    extra_data: Mapping[str, Any] = field(default_factory=dict)
     pool: str = "default"
     tier: Tier | str = Tier.DEFAULT
     pin: str | None = None
@@ -83,8 +95,8 @@ class Intake:
         self._catalogs: dict[str, tuple[float, dict[str, Catalog]]] = {}
         self._store_is_known = False
 
-    def check(self, request: Request) -> tuple[Submission, bytes]:
-        """Return the submission and its template's canonical JSON.
+    def check(self, request: Request) -> tuple[Submission, Content]:
+        """Return the submission and what is stored beside its record.
 
         Raises:
             InvalidGraph, InvalidInput, NoNodeCanRun, InvalidJob: naming field or graph node.
@@ -92,7 +104,9 @@ class Intake:
         """
         check_names(request)
         start_within, run_within = self.deadlines(request)
-        plan = self.plan(request)
+        document = self.read(request)
+        content, extra = self.content(request, document)
+        plan = self.plan(request, document.graph)
         submission = Submission(
             template=template_id(plan.graph),
             params=plan.params,
@@ -105,16 +119,60 @@ class Intake:
             idempotency_key=request.idempotency_key,
             start_within=start_within,
             run_within=run_within,
+            extra_data=content.extra_sha,
+            secrets=tuple(sorted(extra.secrets)),
         )
-        return submission, to_bytes(plan.graph)
+        return submission, content
 
-    def plan(self, request: Request) -> Plan:
-        """Check all of a request but the content of its input files; errors as of `check`."""
+    def read(self, request: Request) -> GraphDocument:
+        """Read a request's graph, and what its file has beside it; errors as of `check`."""
+        return read_graph(
+            request.graph,
+            max_bytes=self._settings.max_graph_bytes,
+            max_extra_bytes=self._settings.max_extra_data_bytes,
+        )
+
+    def content(self, request: Request, document: GraphDocument) -> tuple[Content, ExtraData]:
+        """Return what is stored beside the record, and what of it is secret; errors as of `check`."""
+        given = document.extra_data
+        if request.extra_data:
+            given = {**given, **as_extra_data(request.extra_data)}
+        extra = split_extra_data(given, max_bytes=self._settings.max_extra_data_bytes).with_key(
+            self._settings.producers_api_key
+        )
+        graph = to_bytes(document.graph)
+        return Content(graph, extra.shared_json, extra.secrets_json), extra
+
+    def secrets(self, given: Mapping[str, Any], *, wanted: Collection[str]) -> ExtraData:
+        """Return the secrets of a job that is made again.
+
+        Args:
+            wanted: those that it had before.
+
+        Raises:
+            InvalidJob: something else is among *given*.
+        """
+        extra = split_extra_data(given, max_bytes=self._settings.max_extra_data_bytes)
+        if extra.shared:
+            raise InvalidJob(
+                f"{printable(min(extra.shared))} is no secret; a job that is made again keeps the "
+                "rest of its extra_data",
+                field="secrets",
+            )
+        is_wanted = API_KEY in wanted
+        return extra.with_key(self._settings.producers_api_key if is_wanted else None)
+
+    def plan(self, request: Request, graph: Graph) -> Plan:
+        """Check all of a request but the content of its input files; errors as of `check`.
+
+        Args:
+            graph: of the request.
+        """
         as_tier(request.tier)
-        graph = parse_graph(request.graph, max_bytes=self._settings.max_graph_bytes)
         catalogs = self._catalogs_of(request)
         any_catalog = _merged(catalogs)
         params = resolve_params(graph, request.params)
+        check_params_size(params, self._settings.max_params_bytes)
         changed = with_resolved(graph, params)
         check_links(changed, any_catalog)
         wanted = cut(changed, output_graph_nodes(changed, any_catalog))
@@ -261,6 +319,15 @@ def check_names(request: Request, *, name: str = "") -> None:
     for what, given in names.items():
         if flaw := text_flaw(given):
             raise InvalidJob(f"{what} {flaw}", field=what)
+        if len(given) > (limit := _LONGEST[what]):
+            raise InvalidJob(
+                f"{what} has {len(given):,} characters; the limit is {limit}", field=what
+            )
+    for what in ("pool", "pin"):
+        if (what == "pool" or request.pin) and not is_name(names[what]):
+            raise InvalidJob(
+                f"{what} {names[what]!r} is no name, so no node can have it", field=what
+            )
 
 
 def _check_within(duration: object, *, field: str) -> None:

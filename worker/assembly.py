@@ -29,6 +29,7 @@ from worker.departure import Departure, Leaving
 from worker.detour import Detour
 from worker.entry import Identity
 from worker.errands import Errands
+from worker.extra_data import ExtraDataSource
 from worker.health import Health, HealthPolicy
 from worker.lease import LeaseKeeper
 from worker.lookahead import GATE
@@ -193,6 +194,7 @@ class Parts:
     def _make_runner(self) -> Runner:
         node, settings = self._options.name, self._settings
         patience = Patience(self._breaker, self.departure, on_damage=self.agent.doubt)
+        extra_data = ExtraDataSource(self._store, api_key=settings.nodes_api_key)
         return Runner(
             place=Place(node=node, worker=self._worker, lease=self._lease),
             spool=self.spool,
@@ -212,6 +214,7 @@ class Parts:
                 departure=self.departure,
                 patience=patience,
                 misplaced=Misplaced(GATE, self._neighbours, load_s=settings.node_load_s),
+                extra_data=extra_data,
             ),
             delivery=Delivery(
                 node=node,
@@ -238,6 +241,7 @@ class Parts:
             ),
             standing=self.agent,
             neighbours=self._neighbours,
+            extra_data=extra_data,
         )
 
     def _make_upkeep(self) -> Upkeep:

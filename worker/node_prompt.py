@@ -15,7 +15,6 @@ from producer.contract.errors import (
     PromptStalled,
 )
 from producer.contract.graphs import Graph
-from producer.contract.ids import JobId
 from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.history import HistoryEntry
 
@@ -39,15 +38,13 @@ class NodePrompt:
         self._comfyui = comfyui
         self._node = node
 
-    def post(self, graph: Graph, *, client_id: str, job_id: JobId) -> None:
+    def post(self, graph: Graph, *, client_id: str, extra_data: dict[str, Any]) -> None:
         """Queue the prompt; the connection *client_id* will hear of it.
 
         Raises:
             PromptRejected: the node will not have it.
             NodeError: it was not queued.
         """
-        # Who looks at the node's queue, or into a picture, finds the job again.
-        extra_data: dict[str, Any] = {"job_id": job_id}
         try:
             self._comfyui.queue_prompt(
                 dict(graph), prompt_id=self.id, client_id=client_id, extra_data=extra_data

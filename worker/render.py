@@ -30,6 +30,7 @@ from worker.comfyui.events import EventSocket
 from worker.comfyui.history import HistoryEntry, Outcome
 from worker.comfyui.watch import Watch
 from worker.departure import Departure, Stopping
+from worker.extra_data import ExtraDataSource
 from worker.lease import Lease
 from worker.look import Look
 from worker.lookahead import Slot
@@ -78,6 +79,7 @@ class Render:
         departure: Departure,
         patience: Patience,
         misplaced: Misplaced,
+        extra_data: ExtraDataSource | None = None,
     ) -> None:
         self._comfyui = comfyui
         self._events = events
@@ -87,6 +89,7 @@ class Render:
         self._departure = departure
         self._patience = patience
         self._misplaced = misplaced
+        self._extra_data = extra_data or ExtraDataSource(store)
 
     def run(self, job: Job, graph: Graph, lease: Lease, slot: Slot) -> HistoryEntry:
         """Queue the job's prompt and wait for its success.
@@ -142,7 +145,8 @@ class Render:
         phase = Phase.RENDERING if run.slot.is_next else Phase.AHEAD
         self._patience.until_entered(phase, run.lease, self._store)
         client_id = self._events.client_id
-        run.prompt.post(graph, client_id=client_id, job_id=run.job.id)
+        extra_data = self._patience.until_recorded(lambda: self._extra_data.of(run.job), run.lease)
+        run.prompt.post(graph, client_id=client_id, extra_data=extra_data)
         crashpoint("prompt.posted")
         return Look(client_id=client_id, said_ahead=phase is Phase.AHEAD)
 

@@ -27,6 +27,7 @@ from worker.comfyui.history import HistoryEntry
 from worker.comfyui.inputs import InputCarrier
 from worker.delivery import Delivery
 from worker.departure import Stopping
+from worker.extra_data import ExtraDataSource
 from worker.lease import JobCancelled, Lease, LeaseKeeper
 from worker.lookahead import Slot
 from worker.neighbours import Neighbours
@@ -80,6 +81,7 @@ class Runner:
     settler: Settler
     standing: Standing
     neighbours: Neighbours
+    extra_data: ExtraDataSource
 
     def run(self, job_id: JobId, attempt: int, slot: Slot) -> None:
         """Claim a job and see it through; return at once if its message was stale.
@@ -138,7 +140,7 @@ class Runner:
             except JobCancelled:
                 self.settler.cancelled(lease)
             except FleetError as exc:
-                self.settler.settle(job, lease, exc)
+                self.settler.settle(job, lease, self.extra_data.without_secrets(job, exc))
             except Exception as exc:  # noqa: BLE001 - a job must end, whatever we did wrong
                 _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
                 self.settler.settle(job, lease, FleetError(f"the worker failed: {exc!r}"))

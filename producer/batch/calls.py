@@ -53,6 +53,7 @@ class BatchCalls:
         *,
         params: Mapping[str, Any] | None = None,
         inputs: Mapping[str, InputLike] | None = None,
+        extra_data: Mapping[str, Any] | None = None,
         pool: str = "default",
         tier: Tier | str = Tier.BATCH,
         pin: str | None = None,
@@ -74,7 +75,7 @@ class BatchCalls:
         Args:
             rows: params by address, or `Row` where a job has inputs or metadata of its own. The
                 job of the n-th row, from 1, keeps the number n.
-            params, inputs, metadata: what all rows share; a row's own go first.
+            params, inputs, extra_data, metadata: what all rows share; a row's own go first.
             idempotency_key: the same key again, for the same owner, gives the same batch.
             name: for people.
             start_within: counts from the moment when all rows are accepted.
@@ -94,6 +95,7 @@ class BatchCalls:
             graph=graph,
             params=params or {},
             inputs=inputs or {},
+            extra_data=extra_data or {},
             pool=pool,
             tier=tier,
             pin=pin,

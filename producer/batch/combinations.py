@@ -88,10 +88,10 @@ class Combinations:
             plan = self._intake.plan(
                 replace(
                     self._request,
-                    graph=self._graph,
                     params={**shared, **deciding},
                     inputs={**self._request.inputs, **inputs},
-                )
+                ),
+                self._graph,
             )
         except InvalidJob as exc:
             if exc.field == "graph":

@@ -16,12 +16,12 @@ from producer.batch.combinations import Combinations
 from producer.contract.batches import PackedRow, Places
 from producer.contract.errors import InvalidInput, InvalidJob
 from producer.contract.files import FileInput, check_file_names
-from producer.contract.graphs import Graph, GraphNode, literal, parse_graph
+from producer.contract.graphs import Graph, GraphNode, literal
 from producer.contract.input_addresses import Addresses
 from producer.contract.jobs import InputFile
 from producer.contract.json_values import find_flaw
 from producer.contract.param_values import fit
-from producer.contract.params import resolve_params
+from producer.contract.params import check_params_size, resolve_params
 from producer.contract.queues import Needs
 from producer.file_intake import InputLike, check_given
 from producer.intake import Intake, Request, check_metadata
@@ -96,12 +96,16 @@ class RowChecks:
     Args:
         request: what all rows share; its params by id, as the inputs take them.
         places: those that the batch has already.
+        max_bytes: so much may the params of a row come to.
     """
 
-    def __init__(self, intake: Intake, request: Request, graph: Graph, *, places: Places) -> None:
+    def __init__(
+        self, intake: Intake, request: Request, graph: Graph, *, places: Places, max_bytes: int
+    ) -> None:
         self._intake = intake
         self._request = request
         self._graph = graph
+        self._max_bytes = max_bytes
         self._addresses = Addresses(graph)
         self._inputs: dict[str, _Input] = {}
         self._combinations = Combinations(intake, request, graph, self._addresses)
@@ -138,8 +142,10 @@ class RowChecks:
             )  # names the two addresses of one input
         if row.metadata:
             check_metadata(row.metadata)
+        params = {**plain, **plan.params} if deciding else plain
+        check_params_size(params, self._max_bytes)
         return PackedRow(
-            params={**plain, **plan.params} if deciding else plain,
+            params=params,
             inputs={file.address: self._take(file, row) for file in plan.files},
             metadata=dict(row.metadata),
             place=self._places.setdefault(plan.needs, len(self._places)),
@@ -193,14 +199,13 @@ class RowChecks:
         return self._files[address] == (file.graph_node, file.input)
 
 
-def resolved(request: Request, *, max_bytes: int) -> tuple[Request, Graph]:
-    """Return a request whose params are by id, and its graph.
+def resolved(request: Request, graph: Graph) -> Request:
+    """Return a request whose params are by id.
 
     Raises:
         InvalidGraph: the graph, or a param that all rows share, makes no sense.
     """
-    graph = parse_graph(request.graph, max_bytes=max_bytes)
-    return replace(request, graph=graph, params=resolve_params(graph, request.params)), graph
+    return replace(request, graph=graph, params=resolve_params(graph, request.params))
 
 
 def _names_file(graph_node: GraphNode, name: str) -> bool:

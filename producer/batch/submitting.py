@@ -15,8 +15,9 @@ from producer.contract.errors import (
     InvalidJob,
     InvalidRows,
 )
-from producer.contract.graphs import template_id, to_bytes
+from producer.contract.graphs import template_id
 from producer.contract.ids import new_batch_id
+from producer.contract.params import check_params_size
 from producer.contract.settings import Settings
 from producer.intake import Intake, Request, as_tier, check_metadata, check_names
 from producer.store.batch_store import BatchStore
@@ -45,26 +46,33 @@ def open_batch(
         InvalidJob: the graph, the tier, or what all rows share makes no sense.
         KeyReused: the idempotency key belongs to another request.
     """
-    request, graph = resolved(request, max_bytes=settings.max_graph_bytes)
     check_names(request, name=name)
+    document = intake.read(request)
+    content, extra = intake.content(request, document)
+    request = resolved(request, document.graph)
+    check_params_size(request.params, settings.max_params_bytes)
     check_metadata(request.metadata)
     start_within, run_within = intake.deadlines(request)
     spec = BatchSpec(
-        template=template_id(graph),
+        template=template_id(document.graph),
         tier=as_tier(request.tier),
         pool=request.pool,
         pin=request.pin,
         params=request.params,
         metadata=request.metadata,
         owner=request.owner,
+        extra_data=content.extra_sha,
+        secrets=tuple(sorted(extra.secrets)),
         start_within_s=start_within.total_seconds(),
         run_within_s=run_within.total_seconds(),
     )
     key = request.idempotency_key
-    batch, _ = store.open(new_batch_id(), spec, graph=to_bytes(graph), name=name, key=key)
+    batch, _ = store.open(new_batch_id(), spec, name=name, key=key)
     record = store.record(batch)
-    checks = RowChecks(intake, request, graph, places=record.places)
-    return BatchWriter(store, record, checks, replays=replays)
+    checks = RowChecks(
+        intake, request, document.graph, places=record.places, max_bytes=settings.max_params_bytes
+    )
+    return BatchWriter(store, record, checks, content=content, replays=replays)
 
 
 def submit_rows(

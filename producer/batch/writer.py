@@ -11,8 +11,9 @@ from producer.contract.batches import BUCKET_ROWS, Batch, PackedRow
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import InvalidBatch, InvalidJob
 from producer.contract.ids import MOST_ROWS, BatchId
-from producer.store.batch_records import BatchRecord
-from producer.store.batch_rows import Bucket, chain, pack, row_text
+from producer.contract.submissions import Content
+from producer.store.batch_records import DIGESTS_VERSION, BatchRecord
+from producer.store.batch_rows import Bucket, chain, pack, row_identity, row_text
 from producer.store.batch_store import BatchStore
 
 #: Buckets a round trip: 2,000 rows, or fewer when they come to so many bytes, packed.
@@ -34,21 +35,33 @@ class BatchWriter:
     its last row. For use by one thread.
 
     Args:
+        content: what is stored with the batch when it is sealed.
         replays: all rows come once more, from the first on: those that the batch has already are
             compared, not sent.
     """
 
     def __init__(
-        self, store: BatchStore, record: BatchRecord, checks: RowChecks, *, replays: bool
+        self,
+        store: BatchStore,
+        record: BatchRecord,
+        checks: RowChecks,
+        *,
+        content: Content,
+        replays: bool,
     ) -> None:
         self.id: BatchId = record.id
         self.received = record.received
         self._store = store
         self._checks = checks
+        self._template = record.spec.template
+        self._content = content
         self._there = (record.number("buckets"), record.fields["digest"])
         self._rows = 0 if replays else record.received
         self._number, self._digest = (0, "") if replays else self._there
+        # A batch that an older version opened goes on as it began.
+        self._compares_files = record.number("digests") >= DIGESTS_VERSION
         self._texts: list[str] = []
+        self._identities: list[str] = []
         self._places: list[int] = []
         self._ahead: list[Bucket] = []
 
@@ -76,6 +89,7 @@ class BatchWriter:
         if self._rows >= MOST_ROWS:
             raise InvalidJob(f"a batch has at most {MOST_ROWS:,} rows", field="rows")
         self._texts.append(row_text(row))
+        self._identities.append(row_identity(row) if self._compares_files else self._texts[-1])
         self._places.append(row.place if row else 0)
         self._rows += 1
         if len(self._texts) == BUCKET_ROWS:
@@ -97,7 +111,14 @@ class BatchWriter:
         if not self._rows:
             raise InvalidJob("there are no rows", field="rows")
         self._send()
-        self._store.seal(self.id, self._bucket(), self._checks.places, rows=self._rows)
+        self._store.seal(
+            self.id,
+            self._bucket(),
+            self._checks.places,
+            rows=self._rows,
+            template=self._template,
+            content=self._content,
+        )
         return self._store.get(self.id)
 
     def discard(self) -> bool:
@@ -120,7 +141,7 @@ class BatchWriter:
             number=number,
             rows=len(texts),
             before=self._digest,
-            after=chain(self._digest, texts) if texts else self._digest,
+            after=chain(self._digest, self._identities) if texts else self._digest,
             data=pack(texts, self._places) if texts and number >= self._there[0] else b"",
             skipped=texts.count("null"),
         )
@@ -129,7 +150,7 @@ class BatchWriter:
         bucket = self._bucket()
         self._ahead.append(bucket)
         self._number, self._digest = bucket.number + 1, bucket.after
-        self._texts, self._places = [], []
+        self._texts, self._identities, self._places = [], [], []
         self._compare()
 
     def _compare(self) -> None:

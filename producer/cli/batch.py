@@ -12,7 +12,15 @@ import typer
 from producer.cli.batch_portrait import state_of, tell_batch, tell_result
 from producer.cli.batch_progress import counting, watching
 from producer.cli.jobs import JsonOption
-from producer.cli.options import as_duration, as_inputs, as_pairs, as_params, read_document
+from producer.cli.options import (
+    ApiKeyOption,
+    as_duration,
+    as_inputs,
+    as_pairs,
+    as_params,
+    as_secrets,
+    read_document,
+)
 from producer.cli.output import Exit, answering, hint, print_json, print_line, print_row
 from producer.cli.row_files import RowFile, open_rows
 from producer.client import Producer
@@ -56,6 +64,7 @@ def submit(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="Kept with every job.")
     ] = None,
+    api_key_file: ApiKeyOption = None,
     pool: Annotated[str, typer.Option(help="Nodes fit for it.")] = "default",
     tier: Annotated[str, typer.Option(help="rush, default, batch or idle.")] = "batch",
     pin: Annotated[str | None, typer.Option(help="The one node that may run it.")] = None,
@@ -91,6 +100,7 @@ def submit(
                 file.rows(),
                 params=as_params(params or (), found),
                 inputs=as_inputs(inputs or (), found),
+                extra_data=as_secrets(api_key_file),
                 pool=pool,
                 tier=tier,
                 pin=pin,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from producer.cli import jobs as jobs_command
 from producer.cli.jobs import JobArgument, JsonOption
+from producer.cli.options import ApiKeyOption, as_secrets
 from producer.cli.output import (
     Exit,
     answering,
@@ -38,11 +40,13 @@ def retry(
     *,
     tier: Annotated[str | None, typer.Option(help="In place of their own.")] = None,
     pin: Annotated[str | None, typer.Option(help="The one node that may run them.")] = None,
+    api_key_file: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make ended jobs again as new ones; print the new ids."""
     with answering(as_json=as_json), Producer(load_settings()) as fleet:
-        _make_again(jobs, lambda job: fleet.retry(job, tier=tier, pin=pin), as_json=as_json)
+        make = partial(fleet.retry, tier=tier, pin=pin, secrets=as_secrets(api_key_file))
+        _make_again(jobs, make, as_json=as_json)
 
 
 @app.command("list")
@@ -82,12 +86,15 @@ def redrive(
     *,
     every: AllOption = False,
     yes: YesOption = False,
+    api_key_file: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make dead letters again as new jobs; print the new ids."""
     with answering(as_json=as_json), Producer(load_settings()) as fleet:
         chosen = _chosen(fleet, jobs, every=every, yes=yes, verb="make again")
-        _make_again(chosen, fleet.redrive, as_json=as_json)
+        _make_again(
+            chosen, partial(fleet.redrive, secrets=as_secrets(api_key_file)), as_json=as_json
+        )
 
 
 @app.command()

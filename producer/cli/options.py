@@ -6,13 +6,17 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from producer.contract.errors import InvalidGraph, InvalidJob
+from producer.contract.extra_data import API_KEY
 from producer.contract.graphs import Graph, read_graph
 from producer.contract.input_addresses import Addresses
 from producer.contract.json_values import short
 from producer.contract.params import parse_param, split_address
+from producer.contract.secret_keys import read_key
 from producer.contract.settings import Settings
 from producer.file_intake import InputLike
 
@@ -61,6 +65,28 @@ def as_inputs(texts: Sequence[str], graph: Graph) -> dict[str, InputLike]:
     addresses = Addresses(graph)
     pairs = (_pair(*split_address(text, addresses), text, "--input") for text in texts)
     return _as_dict(pairs, option="--input")
+
+
+ApiKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file",
+        metavar="FILE",
+        help="Holds the key for partner nodes; COMFYFLEET_COMFY_ORG_API_KEY does without a file.",
+    ),
+]
+
+
+def as_secrets(file: Path | None) -> dict[str, str]:
+    """Read what `--api-key-file` was given: the key as a part of `extra_data`.
+
+    Raises:
+        InvalidJob: the file holds no key.
+    """
+    try:
+        return {API_KEY: read_key(file)} if file else {}
+    except ValueError as exc:
+        raise InvalidJob(f"--api-key-file: {exc}", field="--api-key-file") from None
 
 
 def as_pairs(texts: Sequence[str], *, option: str) -> dict[str, Any]:

@@ -60,6 +60,8 @@ def _request(job: Job) -> Iterator[tuple[str, str]]:
         yield f"set {name}", repr(value)
     for name, file in job.inputs.items():
         yield f"input {name}", file.name
+    if job.secrets:
+        yield "secrets", ", ".join(job.secrets)
     for name, text in job.metadata.items():
         yield f"metadata {name}", text
     for graph_node, value in job.values.items():

@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from producer.cli.fetching import fetch_all
-from producer.cli.options import as_duration, as_inputs, as_pairs, as_params, read_document
+from producer.cli.options import (
+    ApiKeyOption,
+    as_duration,
+    as_inputs,
+    as_pairs,
+    as_params,
+    as_secrets,
+    read_document,
+)
 from producer.cli.output import answering, hint, print_json, print_line
 from producer.cli.watching import all_artifacts, watch
 from producer.client import Producer
@@ -39,6 +47,7 @@ def submit(
             help="A file the graph reads: a path, s3://BUCKET/KEY, or node:NAME.",
         ),
     ] = None,
+    api_key_file: ApiKeyOption = None,
     pool: Annotated[str, typer.Option(help="Nodes fit for it.")] = "default",
     tier: Annotated[str, typer.Option(help="rush, default, batch or idle.")] = "default",
     pin: Annotated[str | None, typer.Option(help="The one node that may run it.")] = None,
@@ -71,6 +80,7 @@ def submit(
             content,
             params=as_params(params or (), found),
             inputs=as_inputs(inputs or (), found),
+            extra_data=as_secrets(api_key_file),
             pool=pool,
             tier=tier,
             pin=pin,

@@ -129,6 +129,8 @@ class BatchSpec:
     inputs: Mapping[str, InputFile] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     owner: str = ""
+    extra_data: str | None = None
+    secrets: tuple[str, ...] = ()
     start_within_s: float
     run_within_s: float
 

@@ -176,6 +176,8 @@ class Job(_Read):
     params: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, InputFile] = Field(default_factory=dict)
     metadata: dict[str, str] = Field(default_factory=dict)
+    extra_data: str | None = None  #: sha256 of what goes to the node beside the graph.
+    secrets: list[str] = Field(default_factory=list)  #: Keys of it that are kept apart.
     node: str | None = None
     prompt_id: PromptId | None = None
     waiting_for: str | None = None

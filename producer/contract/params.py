@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from producer.contract.errors import InvalidGraph
 from producer.contract.graphs import Graph, describe, literal
 from producer.contract.input_addresses import Addresses
-from producer.contract.json_values import find_flaw, kind_of, printable, short, shown
+from producer.contract.json_values import canonical, find_flaw, kind_of, printable, short, shown
 from producer.contract.links import is_link
 from producer.contract.param_values import decode_typed, fit
 
 #: `=` that an address may hold, in a title.
 _MOST_EQUALS: Final = 50
+#: A control character is written as `\\u0000`; a number takes about so many characters.
+_BYTES_A_CHARACTER: Final = 6
+_NUMBER: Final = 24
 #: Inputs that one job sets.
 MOST_PARAMS: Final = 5_000
 
@@ -94,6 +98,38 @@ def resolve_params(
         written[own] = address
         resolved[own] = _fitted(graph, graph_node, name, value, field=f"set.{address}")
     return resolved
+
+
+def check_params_size(params: Mapping[str, Any], max_bytes: int) -> None:
+    """Refuse params that have more bytes in all than a job may set.
+
+    Raises:
+        InvalidGraph: naming the largest.
+    """
+    # Roughly first: most jobs set a seed and a text, and JSON writes no character in more bytes.
+    if sum(map(_rough_length, params.values())) * _BYTES_A_CHARACTER <= max_bytes:
+        return
+    sizes = {address: len(canonical(value).encode()) for address, value in params.items()}
+    if sum(sizes.values()) > max_bytes:
+        largest = max(sizes, key=lambda address: sizes[address])
+        raise InvalidGraph(
+            f"the params have {sum(sizes.values()):,} bytes, of which {printable(largest)} has "
+            f"{sizes[largest]:,}; the limit is {max_bytes:,} bytes (COMFYFLEET_MAX_PARAMS_BYTES)",
+            field=f"set.{largest}",
+            advice="hand pictures in as input files",
+        )
+
+
+def _rough_length(value: Any) -> float:
+    if isinstance(value, str):
+        return len(value)
+    return (
+        value.bit_length()
+        if isinstance(value, int)
+        else math.inf
+        if value and not isinstance(value, float)
+        else _NUMBER
+    )
 
 
 def set_params(graph: Graph, params: Mapping[str, Any]) -> Graph:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,6 +23,7 @@ from producer.contract.errors import FleetError
 from producer.contract.queues import is_name
 from producer.contract.redis_address import RedisAddress
 from producer.contract.s3_address import check_apart, check_bucket, check_endpoint
+from producer.contract.secret_keys import check_key, read_key
 from producer.contract.submissions import LONGEST_WITHIN_S
 
 _FILES: Final = (Path("comfyfleet.toml"), Path(".comfyfleet/comfyfleet.toml"))
@@ -67,6 +68,13 @@ class Settings(BaseSettings):
 
     node_headers: str | None = Field(None, repr=False)  #: What a proxy before a node wants.
     node_headers_file: Path | None = None  #: The same in a file.
+    #: For partner nodes; goes with each job that this process hands in and that has none.
+    comfy_org_api_key: SecretStr | None = None
+    comfy_org_api_key_file: Path | None = None
+
+    #: The same for jobs that come to this worker without one.
+    node_comfy_org_api_key: SecretStr | None = None
+    node_comfy_org_api_key_file: Path | None = None
     node_spool_dir: Path | None = None  #: Where outputs lie between node and S3; a temp folder.
     node_progress_s: float = Field(600, gt=0)  #: Silence of a running prompt that means a stall.
     node_warm_s: float = Field(60, gt=0)  #: How long a queue may be passed over for warm models.
@@ -97,6 +105,25 @@ class Settings(BaseSettings):
         if value and any(part in {"", ".", ".."} for part in parts):
             raise ValueError("expected a path like renders/2026 without empty or dotted parts")
         return value.strip("/")
+
+    @property
+    def producers_api_key(self) -> str | None:
+        """The key for partner nodes that goes with jobs handed in here."""
+        return self._api_key("comfy_org_api_key")
+
+    @property
+    def nodes_api_key(self) -> str | None:
+        """The key for partner nodes that this worker gives to jobs without one."""
+        return self._api_key("node_comfy_org_api_key")
+
+    def _api_key(self, name: str) -> str | None:
+        text, file = getattr(self, name), getattr(self, f"{name}_file")
+        try:
+            if text is not None:
+                return check_key(text.get_secret_value())
+            return read_key(file) if file else None
+        except ValueError as exc:
+            raise InvalidSettings(f"settings: {_variable(name)}: {exc}") from None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from producer.contract.ids import JobId, new_job_id
 from producer.contract.jobs import InputFile
@@ -15,6 +15,24 @@ from producer.contract.queues import Needs, Tier, node_queue
 #: The longest time within which a job may have to start, or may run: ten years, in seconds. Records
 #: outlive it by some months, and dates end with the year 9999.
 LONGEST_WITHIN_S: Final = 3_650 * 86_400
+
+
+class Content(NamedTuple):
+    """What is stored beside a record, each as JSON; empty where there is none.
+
+    Args:
+        graph: canonical; kept once for all jobs that share it, as is `extra_data`.
+        secrets: the part of `extra_data` that nobody may see; kept for this job, or its batch.
+    """
+
+    graph: bytes
+    extra_data: bytes = b""
+    secrets: bytes = b""
+
+    @property
+    def extra_sha(self) -> str | None:
+        """What `extra_data` is kept under."""
+        return hashlib.sha256(self.extra_data).hexdigest() if self.extra_data else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +46,8 @@ class Submission:
         pin: the one node that may run it.
         start_within: after that, nobody will start it any more.
         run_within: so long one attempt may take.
+        extra_data: sha256 of what goes to the node beside the graph, where there is any.
+        secrets: the keys of `extra_data` that are kept apart.
     """
 
     template: str
@@ -43,6 +63,8 @@ class Submission:
     idempotency_key: str | None = None
     batch: str | None = None
     retry_of: JobId | None = None
+    extra_data: str | None = None
+    secrets: tuple[str, ...] = ()
     id: JobId = field(default_factory=new_job_id)
 
     @property
@@ -51,8 +73,50 @@ class Submission:
         return node_queue(self.pin) if self.pin else self.needs.queue
 
     @property
+    def secrets_of(self) -> str:
+        """Whose secrets it has: those of its batch as a row, else its own."""
+        return secrets_holder(self.id, batch=self.batch, retry_of=self.retry_of)
+
+    @property
     def fingerprint(self) -> str:
-        """Equal for equal requests: what an idempotency key is checked against."""
-        inputs = {address: file.model_dump() for address, file in self.inputs.items()}
-        request = [self.template, self.params, inputs, self.metadata]
-        return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:32]
+        """Equal for equal requests: what an idempotency key is checked against.
+
+        All that decides the outcome is in it: of a file what it holds and not what it is called, of
+        secrets which there are, and not what they are.
+        """
+        request = [
+            self.template,
+            self.params,
+            {address: file.sha256 or file.source for address, file in self.inputs.items()},
+            self.metadata,
+            [self.tier, self.needs.pool, self.pin],
+            [self.start_within.total_seconds(), self.run_within.total_seconds()],
+            [self.extra_data, *self.secrets],
+        ]
+        return f"2-{_digest(request)}"
+
+    @property
+    def first_fingerprint(self) -> str:
+        """What the first version stored instead, by which it is known again."""
+        inputs = {
+            address: {
+                "source": file.source,
+                "name": file.name,
+                "sha256": file.sha256,
+                "bytes": file.bytes,
+            }
+            for address, file in self.inputs.items()
+        }
+        return _digest([self.template, self.params, inputs, self.metadata])
+
+
+def secrets_holder(job: str, *, batch: str | None, retry_of: str | None) -> str:
+    """Return the id under which the secrets of a job are kept.
+
+    The rows of a batch share theirs. A retry has its own: the batch's may be gone by then.
+    """
+    return batch if batch and not retry_of else job
+
+
+def _digest(request: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:32]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from producer.contract.batches import (
     Batch,
@@ -21,6 +21,9 @@ from producer.contract.jobs import InputFile, Job, JobStatus
 from producer.contract.queues import Needs, Tier, node_queue
 from producer.contract.submissions import Submission
 from producer.store.records import RECORD_VERSION, fields_of, job_of, to_ms
+
+#: How rows are told apart: from version 2 on without the names of their files.
+DIGESTS_VERSION: Final = 2
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class BatchRecord:
         given = json.loads(self.fields["spec"])
         given["tier"] = Tier(given["tier"])
         inputs = given.get("inputs", {})
+        given["secrets"] = tuple(given.get("secrets", ()))
         given["inputs"] = {name: InputFile.model_validate(file) for name, file in inputs.items()}
         return BatchSpec(**given)
 
@@ -130,13 +134,14 @@ class BatchRecord:
 
 def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str, str | int]:
     """Return the record of a new batch, but for what Redis counts."""
-    given = {name: value for name, value in asdict(spec).items() if value not in ({}, None, "")}
+    given = {name: value for name, value in asdict(spec).items() if value not in ({}, (), None, "")}
     if spec.inputs:
         given["inputs"] = {
             address: file.model_dump(exclude_none=True) for address, file in spec.inputs.items()
         }
     return {
         "v": RECORD_VERSION,
+        "digests": DIGESTS_VERSION,
         "name": name,
         "key": key or "",
         "spec": json.dumps(given, separators=(",", ":")),
@@ -169,6 +174,8 @@ def submission_of(
         pin=spec.pin,
         owner=spec.owner,
         batch=batch,
+        extra_data=spec.extra_data,
+        secrets=spec.secrets,
         start_within=timedelta(seconds=spec.start_within_s),
         run_within=timedelta(seconds=spec.run_within_s),
     )

@@ -49,6 +49,14 @@ def row_text(row: PackedRow | None) -> str:
     return _encode([row.params, inputs, row.metadata])
 
 
+def row_identity(row: PackedRow | None) -> str:
+    """Return what makes two rows the same: their content, of files what they hold and not their names."""
+    if row is None or not row.inputs:
+        return row_text(row)
+    files = {address: file.sha256 or file.source for address, file in row.inputs.items()}
+    return _encode([row.params, files, row.metadata])
+
+
 def pack(texts: Sequence[str], places: Sequence[int]) -> bytes:
     """Pack the texts of rows, each with its place."""
     is_one = len(set(places)) == 1

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.batches import Batch, BatchSpec, Places
 from producer.contract.errors import BacklogFull, BatchNotFound, InvalidBatch, KeyReused
 from producer.contract.ids import BatchId, JobId
+from producer.contract.submissions import Content
 from producer.store import keys
 from producer.store.batch_records import BatchRecord, fields_of_batch, places_json
 from producer.store.batch_rows import Bucket
 from producer.store.connection import translated
 from producer.store.job_store import JobStore
 from producer.store.readings import in_pages
-from producer.store.records import flat, to_ms
+from producer.store.records import flat, packed, to_ms
 from producer.store.scripts import Scripts
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class BatchStore:
         self._jobs = JobStore(redis, keep_ended=keep_ended, scripts=self._scripts)
 
     def open(
-        self, batch: BatchId, spec: BatchSpec, *, graph: bytes, name: str, key: str | None
+        self, batch: BatchId, spec: BatchSpec, *, name: str, key: str | None
     ) -> tuple[BatchId, bool]:
-        """Record a new batch and its template.
+        """Record a new batch.
 
         Returns:
             Its id, and whether it is new. An idempotency key seen before gives the batch that
@@ -66,9 +67,6 @@ class BatchStore:
         Raises:
             KeyReused: the idempotency key belongs to another request.
         """
-        self._jobs.keep_template(
-            spec.template, graph, start_within=timedelta(seconds=spec.start_within_s)
-        )
         outcome, found = self._scripts.run(
             "batch_open",
             keys=[keys.batch(batch), keys.idempotency(spec.owner, key) if key else ""],
@@ -100,8 +98,17 @@ class BatchStore:
         for outcome, detail in self._scripts.run_all("batch_add", calls):
             self._expect(batch, outcome, detail)
 
-    def seal(self, batch: BatchId, last: Bucket, places: Places, *, rows: int) -> None:
-        """Accept all rows of a batch, of which *last* are the last ones.
+    def seal(
+        self,
+        batch: BatchId,
+        last: Bucket,
+        places: Places,
+        *,
+        rows: int,
+        template: str,
+        content: Content,
+    ) -> None:
+        """Accept all rows of a batch, of which *last* are the last ones, and store what they share.
 
         Raises:
             InvalidBatch: other rows were handed in before.
@@ -110,10 +117,14 @@ class BatchStore:
         """
         outcome, detail = self._scripts.run(
             "batch_seal",
-            keys=[keys.batch(batch), keys.rows(batch)],
+            keys=[
+                *(keys.batch(batch), keys.rows(batch), keys.template(template)),
+                keys.extra_data(content.extra_sha) if content.extra_sha else "",
+            ],
             args=[
                 *(batch, rows, last.number, last.rows, last.before, last.after, last.data),
                 *(places_json(places), self._most_waiting, last.skipped),
+                *(packed(content.graph), packed(content.extra_data), content.secrets),
             ],
         )
         self._expect(batch, outcome, detail)

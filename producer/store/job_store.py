@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from producer.contract.batches import BUCKET_ROWS
-from producer.contract.errors import BacklogFull, JobNotFound, KeyReused
+from producer.contract.errors import BacklogFull, InvalidInput, JobNotFound, KeyReused
 from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.submissions import Submission
+from producer.contract.submissions import Submission, secrets_holder
 from producer.store import keys
 from producer.store.attempts import AttemptStore
 from producer.store.connection import translated
-from producer.store.records import fields_of, flat, job_of, to_ms
+from producer.store.records import fields_of, flat, job_of, packed, to_ms
 from producer.store.scripts import Scripts
 from producer.store.unfed_rows import UnfedRows
 
@@ -61,12 +62,14 @@ class JobStore(AttemptStore):
         submission: Submission,
         *,
         graph: bytes,
+        extra_data: bytes = b"",
+        secrets: bytes = b"",
         status: JobStatus = JobStatus.QUEUED,
     ) -> tuple[JobId, bool]:
-        """Record a new job and its template.
+        """Record a new job and what is stored beside it, or nothing at all.
 
         Args:
-            graph: canonical JSON of the template's graph; kept once for all jobs that share it.
+            graph, extra_data, secrets: see `Content`.
 
         Returns:
             The job's id, and whether it is new. An idempotency key seen before gives the id of
@@ -76,13 +79,14 @@ class JobStore(AttemptStore):
             KeyReused: the idempotency key belongs to another request.
             BacklogFull: too many jobs wait already.
         """
-        self.keep_template(submission.template, graph, start_within=submission.start_within)
         key = submission.idempotency_key
         outcome, job_id = self._scripts.run(
             "submit",
             keys=[
                 keys.job(submission.id),
                 keys.idempotency(submission.owner, key) if key else "",
+                keys.template(submission.template),
+                keys.extra_data(submission.extra_data) if submission.extra_data else "",
             ],
             args=[
                 submission.id,
@@ -91,6 +95,9 @@ class JobStore(AttemptStore):
                 submission.queue,
                 submission.needs.to_json(),
                 self._most_waiting,
+                submission.first_fingerprint,
+                *(packed(graph), packed(extra_data)),
+                *(submission.secrets_of, secrets),
                 *flat(fields_of(submission, status=status)),
             ],
         )
@@ -171,23 +178,32 @@ class JobStore(AttemptStore):
         Raises:
             JobNotFound: no such template, which a live job never meets.
         """
-        with translated(self._redis):
-            packed: Any = self._redis.execute_command(  # type: ignore[no-untyped-call]
-                "GET", keys.template(template), NEVER_DECODE=True
-            )
-        if packed is None:
+        found = self._bytes(keys.template(template))
+        if found is None:
             raise JobNotFound(f"with template {template}")
-        return zlib.decompress(packed)
+        return zlib.decompress(found)
 
-    def keep_template(self, template: str, graph: bytes, *, start_within: timedelta) -> None:
-        """Keep a graph for all jobs of which the last may start within *start_within*."""
-        key = keys.template(template)
-        # Twice the margin of a record: it must be there for the last attempt of the last job.
-        life = to_ms(start_within) + 2 * keys.LIVE_MS
-        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(key, zlib.compress(graph), nx=True, px=life)
-            pipe.pexpire(key, life, gt=True)
-            pipe.execute()
+    def extra_data(self, job: Job) -> dict[str, Any]:
+        """Return all that goes to the node beside the job's graph, secrets included.
+
+        Raises:
+            InvalidInput: a part is not there any more, which a live job never meets.
+        """
+        extra: dict[str, Any] = {}
+        if job.extra_data:
+            shared = self._bytes(keys.extra_data(job.extra_data))
+            extra |= json.loads(zlib.decompress(shared) if shared else _gone(job))
+        if job.secrets:
+            holder = secrets_holder(job.id, batch=job.batch, retry_of=job.retry_of)
+            extra |= json.loads(self._bytes(keys.secrets(holder)) or _gone(job))
+        return extra
+
+    def _bytes(self, key: str) -> bytes | None:
+        with translated(self._redis):
+            found: Any = self._redis.execute_command(  # type: ignore[no-untyped-call]
+                "GET", key, NEVER_DECODE=True
+            )
+        return None if found is None else bytes(found)
 
     def _read(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
         if not job_ids:
@@ -201,3 +217,11 @@ class JobStore(AttemptStore):
 
 def _batch_key(batch: BatchId | None) -> list[str]:
     return [keys.batch(batch)] if batch else []
+
+
+def _gone(job: Job) -> NoReturn:
+    raise InvalidInput(
+        f"what job {job.id} has beside its graph is not there any more",
+        field="extra_data",
+        advice="submit it anew",
+    )

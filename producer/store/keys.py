@@ -14,6 +14,8 @@
 | comfyfleet:delayed | zset job -> when upkeep must look at it, ms | 60 days after its last job |
 | comfyfleet:job:<id> | hash | live: 30 days after its start deadline; ended: keep_ended_s |
 | comfyfleet:template:<sha256> | zlib of the graph's canonical JSON | as long as its longest-lived job |
+| comfyfleet:extra_data:<sha256> | zlib of canonical JSON: what goes beside the graph | as a template |
+| comfyfleet:secrets:<job or batch> | JSON: keys and tokens of its `extra_data` | until the job, or the batch, ends |
 | comfyfleet:batch:<id> | hash: what its rows share, counts | open: 7 days; else 60 days after its last change |
 | comfyfleet:batch:<id>:rows | hash bucket -> zlib of 100 rows not fed yet | as its batch; ended with it: keep_ended_s |
 | comfyfleet:live:<batch> | zset job that has not ended -> since, ms | 60 days after its last job |
@@ -22,7 +24,7 @@
 | comfyfleet:waiting | number of rows not fed yet, of all sealed batches | 60 days after its last change |
 | comfyfleet:node:<name> | hash | 7 days after its last beat |
 | comfyfleet:idle:<pool> | zset idle node -> said, ms | a lease after its last word |
-| comfyfleet:idempotency:<length of owner>:<owner>:<key> | string `job fingerprint` | as long as the job at first |
+| comfyfleet:idempotency:<length of owner>:<owner>:<key> | string `job fingerprint` | as its job's or batch's record |
 | comfyfleet:lock:<what> | string | seconds |
 """
 
@@ -54,9 +56,13 @@ LIVE: Final = "comfyfleet:live:"
 IDEMPOTENCY: Final = "comfyfleet:idempotency:"
 NODE: Final = "comfyfleet:node:"
 IDLE: Final = "comfyfleet:idle:"
+SECRETS: Final = "comfyfleet:secrets:"
 
 #: How long a live record outlasts its start deadline, ms: it must be there to be ended.
 LIVE_MS: Final = 30 * 86_400_000
+#: How long what jobs share outlasts the start deadline of the last of them, ms: twice the margin of
+#: a record, as it must be there for its last attempt.
+SHARED_MS: Final = 2 * LIVE_MS
 #: How long an index stays after its last change, ms.
 INDEX_MS: Final = 60 * 86_400_000
 #: How long an open batch waits for its next rows, or its seal, ms.
@@ -78,6 +84,16 @@ def job(job_id: str) -> str:
 def template(sha256: str) -> str:
     """Return the key of a template."""
     return f"comfyfleet:template:{sha256}"
+
+
+def extra_data(sha256: str) -> str:
+    """Return the key of what goes to nodes beside graphs."""
+    return f"comfyfleet:extra_data:{sha256}"
+
+
+def secrets(holder: str) -> str:
+    """Return the key of the secrets of a job, or of a batch."""
+    return f"{SECRETS}{holder}"
 
 
 def batch(batch_id: str) -> str:

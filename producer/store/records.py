@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -44,9 +45,11 @@ def fields_of(submission: Submission, *, status: JobStatus) -> dict[str, str | i
             for address, file in submission.inputs.items()
         },
         "metadata": submission.metadata,
+        "extra_data": submission.extra_data,
+        "secrets": list(submission.secrets),
         "run_within_s": submission.run_within.total_seconds(),
     }
-    given = {name: value for name, value in spec.items() if value not in ({}, None, "")}
+    given = {name: value for name, value in spec.items() if value not in ({}, [], None, "")}
     return {
         "v": RECORD_VERSION,
         "status": status,
@@ -88,6 +91,8 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         params=spec.get("params", {}),
         inputs=spec.get("inputs", {}),
         metadata=spec.get("metadata", {}),
+        extra_data=spec.get("extra_data"),
+        secrets=spec.get("secrets", []),
         node=record.get("node"),
         prompt_id=PromptId(record["prompt_id"]) if "prompt_id" in record else None,
         waiting_for=_waiting_for(status, record),
@@ -143,6 +148,11 @@ def pairs(flat: Iterable[str]) -> dict[str, str]:
 def flat(fields: Mapping[str, Any]) -> list[Any]:
     """Make the flat argument list that scripts take."""
     return [part for pair in fields.items() for part in pair]
+
+
+def packed(content: bytes) -> bytes:
+    """Return *content* as it is kept; nothing stays nothing."""
+    return zlib.compress(content) if content else b""
 
 
 def to_ms(duration: timedelta) -> int:

@@ -37,10 +37,13 @@ class Retries:
             )
         return Needs.from_json(text) if text else None
 
-    def add(self, submission: Submission, *, only_dead: bool) -> tuple[JobId, bool]:
+    def add(
+        self, submission: Submission, *, secrets: bytes = b"", only_dead: bool
+    ) -> tuple[JobId, bool]:
         """Record *submission* as the retry of its `retry_of`, which leaves the dead letters.
 
         Args:
+            secrets: see `Content`.
             only_dead: refuse what is no dead letter.
 
         Returns:
@@ -58,7 +61,12 @@ class Retries:
         del record["status"]  # the script sets it, and the batch's counts with it
         outcome, found = self._scripts.run(
             "retry",
-            keys=[keys.job(old), keys.job(submission.id), keys.template(submission.template)],
+            keys=[
+                keys.job(old),
+                keys.job(submission.id),
+                keys.template(submission.template),
+                keys.extra_data(submission.extra_data) if submission.extra_data else "",
+            ],
             args=[
                 old,
                 submission.id,
@@ -67,6 +75,7 @@ class Retries:
                 start_within_ms + 2 * keys.LIVE_MS,
                 submission.queue,
                 submission.needs.to_json(),
+                secrets,
                 *flat(record),
             ],
         )
@@ -90,7 +99,7 @@ def _refusal(job_id: JobId, outcome: str, *, status: str) -> InvalidJob | JobNot
         )
     if outcome == "no_template":
         return InvalidJob(
-            f"the graph of job {job_id} has expired, so it cannot be made again",
+            f"the graph of job {job_id} has expired, or what it had beside it, so it cannot be made again",
             field="job",
             advice="submit it anew",
         )

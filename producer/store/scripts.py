@@ -19,8 +19,8 @@ _REDIS_CLOCK: Final = "local t = redis.call('TIME') return t[1] * 1000 + math.fl
 _KEY_NAMES: Final = (
     *("NODES", "LEASES", "QUEUES", "EVENTS", "DEAD", "DELAYED", "CALLS", "JOB", "QUEUED", "BATCH"),
     *("QUEUES_USED", "QUEUES_NEEDED", "QUEUES_RETIRED"),
-    *("BATCHES", "FEEDING", "WAITING", "LIVE", "IDEMPOTENCY", "NODE", "IDLE"),
-    *("LIVE_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
+    *("BATCHES", "FEEDING", "WAITING", "LIVE", "IDEMPOTENCY", "NODE", "IDLE", "SECRETS"),
+    *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )
 
 

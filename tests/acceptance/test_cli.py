@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -48,6 +49,34 @@ def test_submit_waits_and_prints_the_record_as_json(comfyfleet):
         {"order": "7"},
     )
     assert set(record["timings"]) >= {"queued", "preparing", "rendering", "fetching", "storing"}
+
+
+def test_an_envelope_from_elsewhere_runs_and_its_key_is_shown_nowhere(
+    comfyfleet, files, fleet, stack
+):
+    key, workflow = "comfyui-s3cret", {"id": "wf-1", "nodes": []}
+    files(envelope={"workflow": workflow, "output": sleeping()}, key=f"{key}\n".encode())
+    done = comfyfleet("submit", "envelope", "--api-key-file", "key", "--wait", "--json")
+    record = json.loads(done.stdout)
+    assert (record["status"], record["secrets"]) == ("succeeded", ["api_key_comfy_org"])
+    shown = comfyfleet("job", "show", record["id"])
+    told = [done.stdout, done.stderr, shown.stdout, shown.stderr]
+    told += [path.read_text(errors="replace") for path in stack.logs_dir.iterdir()]
+    assert not [text for text in told if key in text]
+    assert "api_key_comfy_org" in shown.stdout
+    again = comfyfleet("job", "retry", record["id"])
+    assert again.returncode == 4
+    assert "--api-key-file FILE" in again.stderr
+    again = comfyfleet("job", "retry", record["id"], "--api-key-file", "key")
+    assert fleet.wait(again.stdout.strip(), timeout=timedelta(seconds=60)).secrets
+
+
+def test_the_graph_in_a_picture_is_submitted(comfyfleet, tmp_path):
+    assert comfyfleet("submit", "g", "--output", "out").returncode == 0
+    [made] = (tmp_path / "out").iterdir()
+    assert comfyfleet("submit", str(made), "--set", "2.nonce=7", "--wait").returncode == 0
+    refused = comfyfleet("submit", "picture")
+    assert (refused.returncode, "the picture holds no graph" in refused.stderr) == (4, True)
 
 
 def test_submit_copies_the_pictures_into_a_folder(comfyfleet, files, tmp_path):

@@ -12,7 +12,7 @@ from producer.contract.batches import BUCKET_ROWS, BatchSpec, PackedRow
 from producer.contract.ids import new_batch_id, new_job_id
 from producer.contract.queues import Needs, Tier
 from producer.contract.settings import Settings
-from producer.contract.submissions import Submission
+from producer.contract.submissions import Content, Submission
 from producer.dispatch import Dispatch
 from producer.store import keys
 from producer.store.batch_rows import Bucket, pack, row_text
@@ -33,8 +33,7 @@ def seed(settings: Settings, count: int) -> None:
     """Let *count* jobs more wait in the queue of the default pool."""
     with connect(settings) as redis:
         calls = _Calls(redis)
-        store = _OneTemplate(redis, keep_ended=_DAY, scripts=calls)
-        JobStore.keep_template(store, TEMPLATE, _GRAPH, start_within=2 * _DAY)
+        store = JobStore(redis, keep_ended=_DAY, scripts=calls)
         message, sample = _message(settings, redis)
         for start in range(0, count, _AT_ONCE):
             jobs = [_submission() for _ in range(min(_AT_ONCE, count - start))]
@@ -63,21 +62,17 @@ def seed_rows(settings: Settings, rows: int) -> None:
     )
     with connect(settings) as redis:
         store = BatchStore(redis, keep_ended=_DAY)
-        store.open(id_, spec, graph=_GRAPH, name="bench", key=None)
+        store.open(id_, spec, name="bench", key=None)
         for start in range(0, count, _AT_ONCE):
             store.add(id_, buckets[start : start + _AT_ONCE], (NEEDS,))
         end = Bucket(number=count, rows=0, before=str(count), after=str(count))
-        store.seal(id_, end, (NEEDS,), rows=count * BUCKET_ROWS)
+        content = Content(_GRAPH)
+        store.seal(id_, end, (NEEDS,), rows=count * BUCKET_ROWS, template=TEMPLATE, content=content)
 
 
 def message_list() -> str:
     """Return the list in which the messages of these jobs lie."""
     return keys.message_list(NEEDS.queue, TIER.priority)
-
-
-class _OneTemplate(JobStore):
-    def keep_template(self, template: str, graph: bytes, *, start_within: timedelta) -> None:
-        """It is kept already."""
 
 
 class _Calls(Scripts):

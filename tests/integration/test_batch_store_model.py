@@ -13,6 +13,7 @@ from producer.contract.ids import new_batch_id, row_id
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Needs, Tier
 from producer.contract.settings import Settings
+from producer.contract.submissions import Content
 from producer.store import batch_rows, keys
 from producer.store.job_store import Cancelled
 from tests.integration.models.known_batches import IN_A_BUCKET, KnownBatch, KnownBatches
@@ -60,7 +61,7 @@ class BatchMachine(KnownBatches, JobStoreMachine):
         batch = new_batch_id(unix_ms=self.now)
 
         def call():
-            return self._batch_store.open(batch, spec, graph=b"{}", name="", key=key)
+            return self._batch_store.open(batch, spec, name="", key=key)
 
         before = self.opened_by_key.get(key)
         if before and self.known_batches[before].template != template:
@@ -107,7 +108,14 @@ class BatchMachine(KnownBatches, JobStoreMachine):
         total = number * IN_A_BUCKET + rows
 
         def call():
-            self._batch_store.seal(batch, last, PLACES, rows=total)
+            self._batch_store.seal(
+                batch,
+                last,
+                PLACES,
+                rows=total,
+                template=known.template * 64,
+                content=Content(b"{}"),
+            )
 
         if known.state is None:
             with pytest.raises(BatchNotFound):

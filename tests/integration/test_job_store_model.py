@@ -44,8 +44,8 @@ class JobStoreMachine(KnownJobs):
             run_within=timedelta(hours=1),
             id=new_job_id(unix_ms=self.now),
         )
-        made, seed_then = self.made_by_key.get(key, (None, None))
-        if made and seed_then != seed:
+        made, asked_then = self.made_by_key.get(key, (None, None))
+        if made and asked_then != (seed, tier):
             with pytest.raises(KeyReused):
                 self.store.add(submission, graph=b"{}")
             return made
@@ -56,7 +56,7 @@ class JobStoreMachine(KnownJobs):
             return job
         self.known[job] = Known(tier, batch, self.now + START_WITHIN_MS)
         if key:
-            self.made_by_key[key] = (job, seed)
+            self.made_by_key[key] = (job, (seed, tier))
         return job
 
     @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))

@@ -43,10 +43,34 @@ local function backlog()
     return redis.call('ZCARD', DELAYED) + tonumber(redis.call('GET', WAITING) or 0)
 end
 
--- A batch must outlast what can still happen to its jobs.
+-- Keep what jobs share under its hash for as long as the longest-lived of them.
+local function keep_shared(key, data, life_ms)
+    if key ~= '' then
+        redis.call('SET', key, data, 'NX', 'PX', life_ms)
+        redis.call('PEXPIRE', key, life_ms, 'GT')
+    end
+end
+
+-- Keep what nobody may see until its job, or its batch, ends; see end_job and note_finish.
+local function keep_secrets(holder, data, life_ms)
+    if data ~= '' then
+        redis.call('SET', SECRETS .. holder, data, 'PX', life_ms)
+    end
+end
+
+-- Is there a job or a batch of this id, so that an idempotency key still stands for it?
+local function has_record(id)
+    return redis.call('EXISTS', JOB .. id, BATCH .. id) > 0
+end
+
+-- A batch must outlast what can still happen to its jobs; its idempotency key lives as long as it.
 local function keep_batch(batch)
-    local start_by = tonumber(redis.call('HGET', BATCH .. batch, 'start_by_ms') or 0)
-    redis.call('PEXPIREAT', BATCH .. batch, math.max(now_ms() + INDEX_MS, start_by + LIVE_MS))
+    local start_by, key = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'idempotency'))
+    local until_ms = math.max(now_ms() + INDEX_MS, tonumber(start_by or 0) + LIVE_MS)
+    redis.call('PEXPIREAT', BATCH .. batch, until_ms)
+    if key and key ~= '' then
+        redis.call('PEXPIREAT', key, until_ms)
+    end
 end
 
 -- Count rows that have no record yet, in their batch and over all.
@@ -66,6 +90,7 @@ local function note_finish(batch)
     end
     if sealed and left == 0 then
         redis.call('HSETNX', BATCH .. batch, 'ended_ms', now_ms())
+        redis.call('DEL', SECRETS .. batch)
     elseif sealed then
         redis.call('HDEL', BATCH .. batch, 'ended_ms')
     end
@@ -150,11 +175,15 @@ local function unindex_queued(job, id)
     redis.call('ZREM', DELAYED, id)
 end
 
--- A live record must outlast its start deadline, so that there is something to end.
+-- A live record must outlast its start deadline, so that there is something to end. Its idempotency
+-- key lives as long as it.
 local function keep_live(job)
-    local start_by, queue = unpack(redis.call('HMGET', job, 'start_by_ms', 'queue'))
+    local start_by, queue, key = unpack(redis.call('HMGET', job, 'start_by_ms', 'queue', 'idempotency'))
     local until_ms = math.max(now_ms(), tonumber(start_by)) + LIVE_MS
     redis.call('PEXPIREAT', job, until_ms)
+    if key then
+        redis.call('PEXPIREAT', key, until_ms)
+    end
     -- Once it has ended it may be made again, for as long as it is kept.
     redis.call('ZADD', QUEUES_NEEDED, 'GT', until_ms + INDEX_MS, queue)
     keep_until(QUEUES_NEEDED, until_ms + INDEX_MS)
@@ -168,6 +197,11 @@ local function end_job(job, id, status, keep_ms, cause)
     redis.call('HSET', job, 'ended_ms', now_ms(), 'cause', cause)
     set_status(job, status)
     redis.call('PEXPIRE', job, keep_ms)
+    local key = redis.call('HGET', job, 'idempotency')
+    if key then
+        redis.call('PEXPIRE', key, keep_ms)
+    end
+    redis.call('DEL', SECRETS .. id)
     emit(job, id, status, {'cause', cause})
 end
 

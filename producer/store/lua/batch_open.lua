@@ -7,11 +7,8 @@
 -- Returns {'new', id}, {'same', id of the batch opened before} or {'reused', id}: that key, another request.
 if KEYS[2] ~= '' then
     local id, fingerprint = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) (%S+)$')
-    if id and fingerprint ~= ARGV[2] then
-        return {'reused', id}
-    end
-    if id and redis.call('EXISTS', BATCH .. id) == 1 then
-        return {'same', id}
+    if id and has_record(id) then
+        return {fingerprint == ARGV[2] and 'same' or 'reused', id}
     end
     redis.call('SET', KEYS[2], ARGV[1] .. ' ' .. ARGV[2], 'PX', OPEN_MS)
 end

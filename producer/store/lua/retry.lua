@@ -2,13 +2,14 @@
 -- A job is made again once. Who asks again, or at the same time, gets the job that was made first.
 --
 -- KEYS[1]  hash of the ended job   KEYS[2]  hash of the new one
--- KEYS[3]  their template
+-- KEYS[3]  their template          KEYS[4]  their extra data ('' = none)
 -- ARGV[1]  id of the ended job     ARGV[2]  id of the new one
 -- ARGV[3]  '1' if the ended one must be a dead letter
 -- ARGV[4]  ms from now to the start deadline
 -- ARGV[5]  ms for which the template must stay
 -- ARGV[6]  queue                   ARGV[7]  what the queue needs, JSON
--- ARGV[8..] field, value, ... of the new record, but for its status
+-- ARGV[8]  secrets of the new one, JSON ('' = none)
+-- ARGV[9..] field, value, ... of the new record, but for its status
 --
 -- Returns {'new', id}, {'same', id of the job made before}, or why not: {'missing', ''}, {'live', status},
 -- {'no_dead_letter', status}, {'no_template', status}.
@@ -26,10 +27,14 @@ end
 if ARGV[3] == '1' and not redis.call('ZSCORE', DEAD, ARGV[1]) then
     return {'no_dead_letter', status}
 end
-if redis.call('EXISTS', KEYS[3]) == 0 then
-    return {'no_template', status}
+for _, shared in ipairs({KEYS[3], KEYS[4]}) do
+    if shared ~= '' and redis.call('EXISTS', shared) == 0 then
+        return {'no_template', status}
+    end
 end
 redis.call('PEXPIRE', KEYS[3], ARGV[5], 'GT')
+redis.call('PEXPIRE', KEYS[4], ARGV[5], 'GT')
+keep_secrets(id, ARGV[8], ARGV[5])
 redis.call('HSET', old, 'retried_as', id)
 redis.call('ZREM', DEAD, ARGV[1])
 if batch then
@@ -37,7 +42,7 @@ if batch then
     redis.call('HINCRBY', BATCH .. batch, 'made_again', 1) -- a recount that runs meanwhile must know
 end
 redis.call('HSET', new, 'created_ms', now_ms(), 'queued_ms', now_ms(), 'start_by_ms', now_ms() + tonumber(ARGV[4]),
-    unpack(ARGV, 8))
+    unpack(ARGV, 9))
 set_status(new, 'queued')
 open_queue(ARGV[6], ARGV[7])
 keep_live(new)

@@ -1,19 +1,25 @@
--- Record a new job. Nothing is written when it, or its idempotency key, was here before.
+-- Record a new job and what is stored beside it. Nothing is written when it, or its idempotency key, was
+-- here before, nor when it is refused.
 --
 -- KEYS[1]  job hash            KEYS[2]  idempotency key ('' = none)
+-- KEYS[3]  its template        KEYS[4]  its extra data ('' = none)
 -- ARGV[1]  job id              ARGV[2]  fingerprint of the request
 -- ARGV[3]  ms from now to the start deadline
 -- ARGV[4]  queue               ARGV[5]  what the queue needs, JSON
 -- ARGV[6]  most jobs that may wait, this one included (0 = no limit)
--- ARGV[7..] field, value, ... of the record: status, attempt, queue, priority, batch, spec, ...
+-- ARGV[7]  fingerprint as the first version wrote it
+-- ARGV[8]  graph, packed       ARGV[9]  extra data, packed
+-- ARGV[10] whose secrets it has            ARGV[11] its secrets, JSON ('' = none)
+-- ARGV[12..] field, value, ... of the record: status, attempt, queue, priority, batch, spec, ...
 --
 -- Returns {'new', id}, {'same', id of the job made before}, {'reused', id}: that key, another request,
 -- or {'full', how many wait}.
 if KEYS[2] ~= '' then
     local before = redis.call('GET', KEYS[2])
-    if before then
-        local id, fingerprint = string.match(before, '^(%S+) (%S+)$')
-        return {fingerprint == ARGV[2] and 'same' or 'reused', id}
+    local id, fingerprint = string.match(before or '', '^(%S+) (%S+)$')
+    if id and has_record(id) then
+        local is_same = fingerprint == ARGV[2] or fingerprint == ARGV[7]
+        return {is_same and 'same' or 'reused', id}
     end
 end
 local job, id = KEYS[1], ARGV[1]
@@ -26,7 +32,7 @@ end
 local start_by = now_ms() + tonumber(ARGV[3])
 local status = nil
 local fields = {}
-for i = 7, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
     if ARGV[i] == 'status' then
         status = ARGV[i + 1]
     else
@@ -34,16 +40,21 @@ for i = 7, #ARGV, 2 do
         fields[#fields + 1] = ARGV[i + 1]
     end
 end
+local life = tonumber(ARGV[3]) + SHARED_MS
+keep_shared(KEYS[3], ARGV[8], life)
+keep_shared(KEYS[4], ARGV[9], life)
+keep_secrets(ARGV[10], ARGV[11], life)
 redis.call('HSET', job, 'created_ms', now_ms(), 'start_by_ms', start_by, unpack(fields))
+if KEYS[2] ~= '' then
+    redis.call('HSET', job, 'idempotency', KEYS[2])
+    redis.call('SET', KEYS[2], id .. ' ' .. ARGV[2]) -- keep_live bounds its life
+end
 set_status(job, status)
 open_queue(ARGV[4], ARGV[5])
 keep_live(job)
 if status == 'queued' then
     redis.call('HSET', job, 'queued_ms', now_ms())
     index_queued(job, id)
-end
-if KEYS[2] ~= '' then
-    redis.call('SET', KEYS[2], id .. ' ' .. ARGV[2], 'PXAT', start_by + LIVE_MS)
 end
 emit(job, id, 'submitted')
 return {'new', id}

@@ -21,12 +21,12 @@ OF_PRODUCER: Final = (
         "I20",
         (
             "producer/client.py",
-            "        job_id, is_new = self._jobs.add(submission, graph=template)\n",
+            "        job_id, is_new = self._jobs.add(submission, **content._asdict())\n",
             (
                 "        self._wake(submission.id, queue=submission.queue,"
                 " priority=submission.tier.priority)\n"
                 "        import time; time.sleep(0.2)\n"
-                "        job_id, is_new = self._jobs.add(submission, graph=template)\n"
+                "        job_id, is_new = self._jobs.add(submission, **content._asdict())\n"
                 "        is_new = False\n"
             ),
         ),

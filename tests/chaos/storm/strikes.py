@@ -200,7 +200,7 @@ class Strikes:
         self._fleet.proxy.cut("producer.*")
 
     def break_submission(self, _: Member, chance: random.Random) -> bool:
-        request = chance.choice(("EVALSHA submit", "LPUSH queue", "SET template", "EVALSHA cancel"))
+        request = chance.choice(("EVALSHA submit", "LPUSH queue", "EVALSHA cancel"))
         after = chance.random() < 0.5
         return self._lurk(
             Rule(edge="producer.redis", request=request, fault=Fault.CUT, after=after)
