@@ -32,7 +32,7 @@ from producer.contract.links import check_links, is_link
 from producer.contract.models import base_models
 from producer.contract.nodes import Node
 from producer.contract.outputs import cut, output_graph_nodes
-from producer.contract.params import check_params_size, resolve_params, with_resolved
+from producer.contract.params import check_limits, resolve_params, with_resolved
 from producer.contract.placement import explain_nobody, who_can_run
 from producer.contract.queues import Needs, Tier, is_name
 from producer.contract.settings import Settings
@@ -172,7 +172,7 @@ class Intake:
         catalogs = self._catalogs_of(request)
         any_catalog = _merged(catalogs)
         params = resolve_params(graph, request.params)
-        check_params_size(params, self._settings.max_params_bytes)
+        check_limits(params, self._settings.max_params_bytes)
         changed = with_resolved(graph, params)
         check_links(changed, any_catalog)
         wanted = cut(changed, output_graph_nodes(changed, any_catalog))

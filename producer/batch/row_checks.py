@@ -21,7 +21,7 @@ from producer.contract.input_addresses import Addresses
 from producer.contract.jobs import InputFile
 from producer.contract.json_values import find_flaw
 from producer.contract.param_values import fit
-from producer.contract.params import check_params_size, resolve_params
+from producer.contract.params import check_limits, resolve_params
 from producer.contract.queues import Needs
 from producer.file_intake import InputLike, check_given
 from producer.intake import Intake, Request, check_metadata
@@ -143,7 +143,7 @@ class RowChecks:
         if row.metadata:
             check_metadata(row.metadata)
         params = {**plain, **plan.params} if deciding else plain
-        check_params_size(params, self._max_bytes)
+        check_limits(params, self._max_bytes)
         return PackedRow(
             params=params,
             inputs={file.address: self._take(file, row) for file in plan.files},

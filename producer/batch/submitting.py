@@ -17,7 +17,7 @@ from producer.contract.errors import (
 )
 from producer.contract.graphs import template_id
 from producer.contract.ids import new_batch_id
-from producer.contract.params import check_params_size
+from producer.contract.params import check_limits
 from producer.contract.settings import Settings
 from producer.intake import Intake, Request, as_tier, check_metadata, check_names
 from producer.store.batch_store import BatchStore
@@ -50,7 +50,7 @@ def open_batch(
     document = intake.read(request)
     content, extra = intake.content(request, document)
     request = resolved(request, document.graph)
-    check_params_size(request.params, settings.max_params_bytes)
+    check_limits(request.params, settings.max_params_bytes)
     check_metadata(request.metadata)
     start_within, run_within = intake.deadlines(request)
     spec = BatchSpec(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from producer.contract.ids import JobId, PromptId
+from producer.contract.json_values import has_depth
 from producer.contract.queues import Tier
+
+#: Levels of a value that a graph node returned; pydantic writes no more than 255.
+_DEEPEST_VALUE: Final = 100
 
 
 class JobStatus(StrEnum):
@@ -195,6 +200,17 @@ class Job(_Read):
     ended_at: datetime | None = None
     start_deadline: datetime
     run_within_s: float
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _are_writable(cls, values: Any) -> Any:
+        """Give what a graph node nested too deep for many a JSON writer as JSON text."""
+        if not isinstance(values, dict):
+            return values
+        return {
+            name: value if has_depth(value, most=_DEEPEST_VALUE) else json.dumps(value)
+            for name, value in values.items()
+        }
 
 
 class JobEvent(_Read):

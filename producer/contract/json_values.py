@@ -31,6 +31,19 @@ def find_flaw(value: Any, *, depth: int = 0, most_depth: int = _MAX_DEPTH) -> st
     return None if is_known else f"a Python {type(value).__name__} is no JSON value"
 
 
+def has_depth(value: Any, *, most: int) -> bool:
+    """Tell whether *value* has at most so many levels of lists and objects."""
+    level = [value]
+    for _ in range(most + 1):
+        parts = [part for part in level if isinstance(part, list | dict) and part]
+        level = [
+            inner for part in parts for inner in (part.values() if isinstance(part, dict) else part)
+        ]
+        if not parts:
+            return True
+    return False
+
+
 def text_flaw(value: object) -> str | None:
     """Say why *value* cannot be kept as text, as in `must be text, not int`; None if it can."""
     if not isinstance(value, str):

@@ -73,12 +73,6 @@ def resolve_params(
         InvalidGraph: in the field `set.<address>`: an unknown address, a value that does not
             fit, or two addresses of one input.
     """
-    if len(params) > MOST_PARAMS:
-        raise InvalidGraph(
-            f"{len(params):,} params are set; the limit is {MOST_PARAMS:,}",
-            field="set.",
-            advice="write what is the same for all jobs into the graph",
-        )
     if not params:
         return {}
     addresses = addresses or Addresses(graph)
@@ -100,12 +94,18 @@ def resolve_params(
     return resolved
 
 
-def check_params_size(params: Mapping[str, Any], max_bytes: int) -> None:
-    """Refuse params that have more bytes in all than a job may set.
+def check_limits(params: Mapping[str, Any], max_bytes: int) -> None:
+    """Refuse params that are more, or have more bytes in all, than a job may set.
 
     Raises:
-        InvalidGraph: naming the largest.
+        InvalidGraph: naming the limit, and the largest.
     """
+    if len(params) > MOST_PARAMS:
+        raise InvalidGraph(
+            f"{len(params):,} params are set; the limit is {MOST_PARAMS:,}",
+            field="set.",
+            advice="write what is the same for all jobs into the graph",
+        )
     # Roughly first: most jobs set a seed and a text, and JSON writes no character in more bytes.
     if sum(map(_rough_length, params.values())) * _BYTES_A_CHARACTER <= max_bytes:
         return

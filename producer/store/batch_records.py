@@ -20,7 +20,7 @@ from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import InputFile, Job, JobStatus
 from producer.contract.queues import Needs, Tier, node_queue
 from producer.contract.submissions import Submission
-from producer.store.records import RECORD_VERSION, fields_of, job_of, to_ms
+from producer.store.records import RECORD_VERSION, fields_of, job_of, to_ms, version_of
 
 #: How rows are told apart: from version 2 on without the names of their files.
 DIGESTS_VERSION: Final = 2
@@ -140,7 +140,7 @@ def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str,
             address: file.model_dump(exclude_none=True) for address, file in spec.inputs.items()
         }
     return {
-        "v": RECORD_VERSION,
+        "v": version_of(spec),
         "digests": DIGESTS_VERSION,
         "name": name,
         "key": key or "",

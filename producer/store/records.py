@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from producer.contract.batches import BatchSpec
 from producer.contract.ids import JobId, PromptId
 from producer.contract.jobs import (
     Attempt,
@@ -23,7 +24,8 @@ from producer.contract.queues import Tier
 from producer.contract.submissions import Submission
 
 #: Raised when a field changes its meaning; readers pass over fields they do not know.
-RECORD_VERSION: Final = 1
+#: A record of version 2 has extra data, which workers of the first version would leave out.
+RECORD_VERSION: Final = 2
 
 
 def fields_of(submission: Submission, *, status: JobStatus) -> dict[str, str | int]:
@@ -51,7 +53,7 @@ def fields_of(submission: Submission, *, status: JobStatus) -> dict[str, str | i
     }
     given = {name: value for name, value in spec.items() if value not in ({}, [], None, "")}
     return {
-        "v": RECORD_VERSION,
+        "v": version_of(submission),
         "status": status,
         "attempt": 1,
         "queue": submission.queue,
@@ -59,6 +61,11 @@ def fields_of(submission: Submission, *, status: JobStatus) -> dict[str, str | i
         "spec": json.dumps(given, separators=(",", ":")),
         **({"batch": submission.batch} if submission.batch else {}),
     }
+
+
+def version_of(what: Submission | BatchSpec) -> int:
+    """Return the version that a reader must understand."""
+    return 2 if what.extra_data or what.secrets else 1
 
 
 def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:

@@ -6,7 +6,13 @@ from producer.contract.errors import InvalidGraph
 from producer.contract.input_addresses import Addresses
 from producer.contract.links import check_links
 from producer.contract.outputs import cut, output_graph_nodes
-from producer.contract.params import MOST_PARAMS, parse_param, resolve_params, with_resolved
+from producer.contract.params import (
+    MOST_PARAMS,
+    check_limits,
+    parse_param,
+    resolve_params,
+    with_resolved,
+)
 from tests.unit.counting import calls_of
 from tests.unit.graph_samples import step
 
@@ -82,4 +88,4 @@ def test_a_long_circle_makes_no_long_message():
 
 def test_more_params_than_the_limit_are_refused_with_it():
     with pytest.raises(InvalidGraph, match=r"5,001 params are set; the limit is 5,000"):
-        resolve_params(GRAPH, {f"6.{i}": 1 for i in range(MOST_PARAMS + 1)})
+        check_limits({f"6.{i}": 1 for i in range(MOST_PARAMS + 1)}, 1 << 20)

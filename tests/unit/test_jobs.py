@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 
 from producer.contract.ids import new_job_id, parse_job_id, prompt_id
-from producer.contract.jobs import JobStatus, Progress, sources_of
+from producer.contract.jobs import Job, JobStatus, Progress, sources_of
 from producer.contract.queues import Needs, Tier, is_name, node_queue, pinned_node
 
 TERMINAL = {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED}
@@ -84,3 +86,19 @@ def test_progress_counts_graph_nodes_alike():
     assert Progress(graph_nodes=4, graph_nodes_done=2, value=5, max=10).percent == 62.5
     assert Progress().percent is None
     assert Progress(graph_nodes=4, graph_nodes_done=4, value=1, max=1).percent == 100
+
+
+def test_a_value_of_any_depth_can_be_written():
+    deep: object = 1
+    for _ in range(300):
+        deep = [deep]
+    now = datetime.now(UTC)
+    fields = {"created_at": now, "start_deadline": now, "run_within_s": 1, "template": "t"}
+    job = Job(
+        id="1", status="succeeded", done=True, attempt=1, tier="rush", pool="p", queue="q",
+        values={"8": deep, "9": [[{"a": []}]]}, **fields,
+    )  # fmt: skip
+    assert json.loads(job.model_dump_json())["values"] == {
+        "8": json.dumps(deep),
+        "9": [[{"a": []}]],
+    }
