@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from producer.batch.aio_calls import AsyncBatchCalls
 from producer.client import Producer
+from producer.contract.graphs import GraphLike
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node
 from producer.contract.queues import Tier
@@ -27,7 +28,6 @@ from producer.contract.settings import Settings
 from producer.fanout.calls import LOOK_EVERY, Deadline, job_id_of, succeeded
 from producer.fanout.on_loop import AsyncWatch, LoopFanout, LoopFanouts
 from producer.fanout.story import Story
-from producer.intake import GraphLike
 from producer.store.dead_letters import DeadLetter
 from producer.store.job_store import Cancelled
 

@@ -26,6 +26,7 @@ from producer.contract.errors import (
     InvalidJob,
     JobNotFound,
 )
+from producer.contract.graphs import GraphLike
 from producer.contract.ids import JobId
 from producer.contract.jobs import Artifact, Job, JobStatus
 from producer.contract.nodes import Node
@@ -34,7 +35,7 @@ from producer.contract.settings import Settings, load_settings
 from producer.dispatch import Dispatch
 from producer.fanout.calls import WatchCalls, job_id_of
 from producer.file_intake import InputLike
-from producer.intake import GraphLike, Intake, Request
+from producer.intake import Intake, Request
 from producer.retry_intake import retry_of
 from producer.storage.object_store import ObjectStore
 from producer.store.batch_store import BatchStore

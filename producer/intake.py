@@ -21,6 +21,7 @@ from producer.contract.files import FileInput, check_file_name, check_file_names
 from producer.contract.graphs import (
     Graph,
     GraphDocument,
+    GraphLike,
     GraphNode,
     read_graph,
     template_id,
@@ -41,9 +42,6 @@ from producer.file_intake import InputLike, check_content, check_given, matched_
 from producer.storage.object_keys import split_s3_url
 from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
-
-#: What a graph may be handed in as: bytes or text of a JSON file, or the parsed object.
-GraphLike = bytes | str | Mapping[str, Any]
 
 #: Characters of what a request is called by.
 _LONGEST: Final = {"pool": 63, "pin": 63, "owner": 256, "idempotency_key": 512, "name": 256}
@@ -304,11 +302,14 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
 
 
 def check_names(request: Request, *, name: str = "") -> None:
-    """Refuse a pool, a pin, an owner or a key that is no text, and so a batch's *name*.
+    """Refuse a pool, a pin, an owner or a key that cannot be one, and so a batch's *name*.
 
     Raises:
-        InvalidJob: naming it.
+        InvalidJob: naming it; also where a part of the request is of the wrong kind altogether.
     """
+    for part in ("params", "inputs", "metadata"):
+        if not isinstance(given := getattr(request, part), Mapping):
+            raise InvalidJob(f"{part} must be a mapping, not {type(given).__name__}", field=part)
     names = {
         "pool": request.pool,
         "pin": request.pin or "",

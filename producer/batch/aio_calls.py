@@ -12,8 +12,8 @@ from typing import Any, Final
 from producer.batch.calls import LOOK_AT_BATCH, BatchCalls, late
 from producer.batch.row_checks import RowLike
 from producer.contract.batches import Batch
+from producer.contract.graphs import GraphLike
 from producer.contract.jobs import Job
-from producer.intake import GraphLike
 
 #: Rows of a batch that are read in one go of a thread.
 _AT_ONCE: Final = 500

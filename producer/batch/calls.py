@@ -21,13 +21,14 @@ from producer.contract.errors import (
     InvalidJob,
     WaitTimeout,
 )
+from producer.contract.graphs import GraphLike
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.queues import Message, Tier
 from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.file_intake import InputLike
-from producer.intake import GraphLike, Intake, Request
+from producer.intake import Intake, Request
 from producer.store.batch_store import BatchStore
 from producer.store.job_store import JobStore
 

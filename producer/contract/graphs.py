@@ -38,6 +38,9 @@ class GraphNode(TypedDict):
 
 Graph = dict[str, GraphNode]
 
+#: What a graph may be handed in as: bytes or text of a file, or the parsed document.
+GraphLike = bytes | str | Mapping[str, Any] | list[Any]
+
 
 class GraphDocument(NamedTuple):
     """A graph, and the `extra_data` that its file has beside it, as it came."""
@@ -46,9 +49,7 @@ class GraphDocument(NamedTuple):
     extra_data: dict[str, Any]
 
 
-def read_graph(
-    data: bytes | str | Mapping[str, Any], *, max_bytes: int, max_extra_bytes: int = 0
-) -> GraphDocument:
+def read_graph(data: GraphLike, *, max_bytes: int, max_extra_bytes: int = 0) -> GraphDocument:
     """Read a graph: bare, in one of the envelopes of `envelopes`, or from a picture ComfyUI saved.
 
     Whatever the graph nodes hold is kept as it came, but for what ComfyUI's executor adds. The
@@ -80,7 +81,7 @@ def read_graph(
     return GraphDocument(graph, extra_data)
 
 
-def parse_graph(data: bytes | str | Mapping[str, Any], *, max_bytes: int) -> Graph:
+def parse_graph(data: GraphLike, *, max_bytes: int) -> Graph:
     """Read the graph alone; see `read_graph`."""
     return read_graph(data, max_bytes=max_bytes).graph
 
@@ -141,8 +142,8 @@ def literal(value: Any) -> Any:
     return value
 
 
-def _text(data: bytes | str | Mapping[str, Any], most: int) -> str:
-    if isinstance(data, Mapping):
+def _text(data: GraphLike, most: int) -> str:
+    if isinstance(data, Mapping | list):
         data = _dumped(data)
     if not isinstance(data, bytes | str):
         raise InvalidGraph(
@@ -165,9 +166,10 @@ def _decoded(data: bytes) -> str:
         ) from exc
 
 
-def _dumped(data: Mapping[str, Any]) -> str:
+def _dumped(data: Mapping[str, Any] | list[Any]) -> str:
     try:
-        return json.dumps(dict(data), ensure_ascii=False, separators=(",", ":"))
+        plain = dict(data) if isinstance(data, Mapping) else data
+        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError) as exc:
         raise InvalidGraph(f"the graph is no JSON document: {exc}", field=_FIELD) from exc
     except RecursionError as exc:
