@@ -35,7 +35,8 @@ from producer.contract.settings import Settings, load_settings
 from producer.dispatch import Dispatch
 from producer.fanout.calls import WatchCalls, job_id_of
 from producer.file_intake import InputLike
-from producer.intake import Intake, Request
+from producer.intake import Intake
+from producer.request import Request
 from producer.retry_intake import retry_of
 from producer.storage.object_store import ObjectStore
 from producer.store.batch_store import BatchStore

@@ -12,7 +12,7 @@ from producer.contract.json_values import printable
 from producer.contract.nodes import Node
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
-from producer.intake import as_tier, check_place
+from producer.request import as_tier, check_place
 
 
 def retry_of(

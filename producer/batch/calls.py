@@ -28,7 +28,8 @@ from producer.contract.queues import Message, Tier
 from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.file_intake import InputLike
-from producer.intake import Intake, Request
+from producer.intake import Intake
+from producer.request import Request
 from producer.store.batch_store import BatchStore
 from producer.store.job_store import JobStore
 

@@ -18,7 +18,8 @@ from producer.contract.graphs import Graph
 from producer.contract.input_addresses import Addresses
 from producer.contract.queues import Needs
 from producer.file_intake import InputLike
-from producer.intake import Intake, Request
+from producer.intake import Intake
+from producer.request import Request
 
 #: What is remembered at most, as a number of combinations and as characters of what they set;
 #: beyond either we begin anew.

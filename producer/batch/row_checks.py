@@ -20,11 +20,13 @@ from producer.contract.graphs import Graph, GraphNode, literal
 from producer.contract.input_addresses import Addresses
 from producer.contract.jobs import InputFile
 from producer.contract.json_values import find_flaw
+from producer.contract.metadata import check_metadata
 from producer.contract.param_values import fit
 from producer.contract.params import check_limits, resolve_params
 from producer.contract.queues import Needs
 from producer.file_intake import InputLike, check_given
-from producer.intake import Intake, Request, check_metadata
+from producer.intake import Intake
+from producer.request import Request
 
 #: Values that a link cannot be.
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
@@ -141,7 +143,7 @@ class RowChecks:
                 self._graph, row.params, self._addresses
             )  # names the two addresses of one input
         if row.metadata:
-            check_metadata(row.metadata)
+            check_metadata({**self._request.metadata, **row.metadata})
         params = {**plain, **plan.params} if deciding else plain
         check_limits(params, self._max_bytes)
         return PackedRow(

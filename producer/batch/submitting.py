@@ -17,9 +17,11 @@ from producer.contract.errors import (
 )
 from producer.contract.graphs import template_id
 from producer.contract.ids import new_batch_id
+from producer.contract.metadata import check_metadata
 from producer.contract.params import check_limits
 from producer.contract.settings import Settings
-from producer.intake import Intake, Request, as_tier, check_metadata, check_names
+from producer.intake import Intake
+from producer.request import Request, as_tier, check_names
 from producer.store.batch_store import BatchStore
 
 #: Bad rows that an error names.

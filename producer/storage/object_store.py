@@ -151,12 +151,15 @@ class ObjectStore:
         Raises:
             ObjectMissing: nothing is there.
             ObjectConflict: it holds other bytes than promised.
+            InvalidInput: it lies elsewhere and is larger than an input may be.
         """
         is_url = source.startswith("s3://")
         bucket, key = split_s3_url(source) if is_url else (self._bucket.name, source)
         with _all_or_nothing(path):
             with self._bucket.talking(key, bucket=bucket):
                 answer = self._bucket.s3.get_object(Bucket=bucket, Key=key)
+                if is_url:
+                    self._check_size(source, int(answer.get("ContentLength", 0)))
                 fetched = _spool(answer["Body"].iter_chunks(_CHUNK_BYTES), path)
             promised = sha256 or promised_sha256(key)
             if promised not in {None, fetched.sha256}:
@@ -164,6 +167,24 @@ class ObjectStore:
                     f"{source} was to have SHA-256 {promised}, but has {fetched.sha256}"
                 )
         return fetched
+
+    def _check_size(self, source: str, size: int) -> None:
+        if size > (limit := self._settings.max_input_bytes):
+            raise InvalidInput(
+                f"{source} has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)",
+                field="inputs",
+            )
+
+    def size_of(self, url: str) -> int:
+        """Return how many bytes `s3://BUCKET/KEY` has, in any bucket.
+
+        Raises:
+            ObjectMissing, BucketMissing: nothing is there.
+        """
+        bucket, key = split_s3_url(url)
+        with self._bucket.talking(key, bucket=bucket):
+            answer = self._bucket.s3.head_object(Bucket=bucket, Key=key)
+        return int(answer.get("ContentLength", 0))
 
     def stat(self, key: str) -> ObjectStat:
         """Return size, media type and metadata of an object.

@@ -8,7 +8,14 @@ import pytest
 
 from producer.batch.row_checks import Row
 from producer.client import Producer
-from producer.contract.errors import BacklogFull, FleetError, InvalidJob, InvalidRows, KeyReused
+from producer.contract.errors import (
+    BacklogFull,
+    FleetError,
+    InvalidInput,
+    InvalidJob,
+    InvalidRows,
+    KeyReused,
+)
 from producer.contract.jobs import InputFile
 from producer.contract.queues import Needs
 from producer.contract.settings import Settings
@@ -170,3 +177,35 @@ def test_a_row_has_a_limit_too(led):
         led.fleet.submit_many(graph, [*seeds(1), {"4.text": "x" * (5 << 20)}])
     with pytest.raises(InvalidJob, match="name has 257 characters"):
         led.fleet.submit_many(GRAPH, seeds(1), name="n" * 257)
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_an_input_that_lies_elsewhere_is_looked_at(redis_server, s3_settings, s3_client):
+    bucket = s3_settings["s3_bucket"]
+    for key, size in (("small.png", 40), ("large.png", 60)):
+        s3_client.put_object(Bucket=bucket, Key=key, Body=bytes(size))
+    graph = {**GRAPH, "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}
+    settings = Settings(redis_url=redis_server.url, max_input_bytes=50, **s3_settings)
+    with Producer(settings) as fleet:
+
+        def submit(url):
+            return fleet.submit(graph, inputs={"1.image": url}, idempotency_key=url[:99])
+
+        assert submit(f"s3://{bucket}/small.png").inputs["1.image"].name == "small.png"
+        for url, message in (
+            (f"s3://{bucket}/large.png", r"has 60 bytes; the limit is 50 \(COMFYFLEET_MAX_INPUT"),
+            (f"s3://{bucket}/nothing.png", f"'s3://{bucket}/nothing.png' for graph node 1 is not"),
+            ("s3://no-such-bucket/x.png", "is not there"),
+            ("s3://nothing", "is not of the form s3://BUCKET/KEY"),
+            (f"s3://{bucket}/{'x' * 2_000}", "characters; the limit is 1,100"),
+        ):
+            with pytest.raises(InvalidInput, match=message):
+                submit(url)
+
+
+def test_a_store_that_cannot_be_asked_refuses_no_input_that_lies_elsewhere(led):
+    graph = {**GRAPH, "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}
+    settings = Settings(redis_url=led.settings.redis_url, s3_endpoint_url="http://127.0.0.1:9")
+    with Producer(settings) as fleet:
+        jobs = [fleet.submit(graph, inputs={"1.image": f"s3://b/{n}.png"}) for n in range(3)]
+    assert [job.inputs["1.image"].name for job in jobs] == ["0.png", "1.png", "2.png"]
