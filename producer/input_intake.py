@@ -42,6 +42,12 @@ class InputIntake:
         if isinstance(value, str) and value.startswith("node:"):
             name = value.removeprefix("node:") or file.value
             check_file_name(name, field=where)
+            if len(name) > _LONGEST_URL:
+                raise InvalidInput(
+                    f"{short(name)!r} has {len(name):,} characters; the limit is {_LONGEST_URL:,}",
+                    field=where,
+                    graph_node=file.graph_node,
+                )
             return InputFile(source=f"node:{name}", name=name)
         if isinstance(value, str) and value.startswith("s3://"):
             self._check_object(value, file, where)

@@ -27,7 +27,7 @@ class Request:
     graph: GraphLike
     params: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, InputLike] = field(default_factory=dict)
-    extra_data: Mapping[str, Any] = field(default_factory=dict)
+    extra_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
     pool: str = "default"
     tier: Tier | str = Tier.DEFAULT
     pin: str | None = None

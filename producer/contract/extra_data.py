@@ -43,6 +43,10 @@ class ExtraData(NamedTuple):
     shared: dict[str, Any]
     secrets: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """Show which keys there are: what is logged by mistake shows no secret."""
+        return f"ExtraData(shared={sorted(self.shared)}, secrets={sorted(self.secrets)})"
+
     def with_key(self, api_key: str | None) -> ExtraData:
         """Return the same with a key for partner nodes, unless it has one, or a token."""
         if api_key is None or self.secrets.keys() & _COMFY_ORG:

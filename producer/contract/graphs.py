@@ -223,6 +223,7 @@ def _check_shape(graph_node: str, found: Any) -> None:
             f"graph node {printable(graph_node)} {complaint}",
             field=_FIELD,
             graph_node=graph_node,
+            advice=None if isinstance(found, dict) else "take it out if it is no graph node",
         )
 
 

@@ -17,6 +17,15 @@ _SHOWN: Final = 8
 #: Slots and ids that people write have fewer digits.
 _DIGITS: Final = 10
 _LARGE: Final = 10**18
+#: Inputs that no core class of 0.3.64 and 0.33.0 has a value in, but for those that load a file.
+_LINKED: Final = frozenset(
+    {
+        *("images", "image", "mask", "pixels", "samples", "latent_image", "model", "clip", "vae"),
+        *("positive", "negative", "conditioning", "control_net", "upscale_model", "clip_vision"),
+        *("noise", "guider", "sigmas"),
+    }
+)
+_LOADERS: Final = ("Load", "VHS_Load")
 _LITERAL: Final = 'a list that is no link is written {"__value__": [...]}'
 
 
@@ -75,7 +84,8 @@ def check_links(graph: Graph, catalog: Catalog | None = None) -> None:
     """
     for graph_node, found in graph.items():
         for name, value in found["inputs"].items():
-            if complaint := _complaint(graph, value, catalog):
+            complaint = _complaint(graph, value, catalog) or _bare_id(graph, found, name, value)
+            if complaint:
                 raise InvalidGraph(
                     f"{describe(graph, graph_node)}, input {printable(name)}: {complaint}",
                     field="graph",
@@ -126,6 +136,15 @@ def _spelling(graph: Graph, value: Any) -> str | None:
             f"a slot is a number: {_link(str(source), int(slot))}"
         )
     return None
+
+
+def _bare_id(graph: Graph, found: GraphNode, name: str, value: Any) -> str | None:
+    """Say that a text is the id of a graph node, where a class of ComfyUI's own takes links only."""
+    if not isinstance(value, str) or name not in _LINKED or value not in graph:
+        return None
+    if found["class_type"].startswith(_LOADERS):  # LoadImage.image is the name of a file
+        return None
+    return f"is the id of {describe(graph, value)} as text; a link is a pair: {_link(value, 0)}"
 
 
 def _id_of(source: str | int) -> str:

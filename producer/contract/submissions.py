@@ -29,6 +29,10 @@ class Content(NamedTuple):
     extra_data: bytes = b""
     secrets: bytes = b""
 
+    def __repr__(self) -> str:
+        """Show sizes: what is logged by mistake shows no secret."""
+        return f"Content(graph={len(self.graph)} bytes, extra_data={len(self.extra_data)} bytes)"
+
     @property
     def extra_sha(self) -> str | None:
         """What `extra_data` is kept under."""

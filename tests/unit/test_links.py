@@ -47,6 +47,15 @@ def test_a_link_that_leads_nowhere_is_refused(value, message):
     assert "__value__" in caught.value.advice
 
 
+def test_the_id_alone_is_no_link():
+    graph = {"8": DECODE, "9": step("SaveImage", images="8")}
+    said = r'input images: is the id of graph node 8 .* as text; a link is a pair: \["8", 0\]'
+    with pytest.raises(InvalidGraph, match=said):
+        check_links(graph)
+    for other in (step("LoadImage", image="8"), step("Custom", text="8"), step("A", images="7")):
+        check_links({"8": DECODE, "9": other})
+
+
 def test_a_dangling_link_is_refused_even_where_no_output_needs_it():
     graph = {**seed_graph(), "50": step("HEDPreprocessor", image=["99", 0])}
     assert "50" not in cut(graph, ["9"])
