@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from producer.store.attempts import AttemptStore, Commit
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, OutputFile
 from worker.comfyui.outputs import Spooled, fetch_output
+from worker.completeness import notes_on
 from worker.lease import JobCancelled, Lease
 from worker.patience import Patience
 from worker.side_by_side import Countdown, side_by_side
@@ -74,7 +75,7 @@ class Delivery:
             ],
             at_once=_AT_ONCE,
         )
-        self._commit(job, artifacts, entry, lease)
+        self._commit(job, graph, artifacts, entry, lease)
         self.comfyui.companion.discard(entry.outputs)  # never before: nothing else has them
 
     def _fetched(
@@ -135,10 +136,15 @@ class Delivery:
         )
 
     def _commit(
-        self, job: Job, artifacts: Sequence[Artifact], entry: HistoryEntry, lease: Lease
+        self,
+        job: Job,
+        graph: Graph,
+        artifacts: Sequence[Artifact],
+        entry: HistoryEntry,
+        lease: Lease,
     ) -> None:
         key = manifest_key(self.prefix, job_id=job.id, attempt=job.attempt)
-        notes = fit_notes(_notes(entry))
+        notes = fit_notes(notes_on(entry, graph))
         manifest = _manifest(job, artifacts, entry, notes)
         self.patience.until_served(lambda: self.objects.put_json(key, manifest), lease)
         crashpoint("manifest.stored")
@@ -153,13 +159,6 @@ class Delivery:
             raise JobCancelled
         crashpoint("commit.done")
         _log.info("job %s attempt %d: succeeded, %d artifacts", job.id, job.attempt, len(artifacts))
-
-
-def _notes(entry: HistoryEntry) -> Iterator[str]:
-    if not entry.outputs:
-        yield "no graph node listed a file, so no artifact is stored"
-    for value in entry.left_out:
-        yield f"{value} was left out: it is too large for a record"
 
 
 def _seed(graph: Graph, graph_node: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from producer.contract.catalog import Catalog
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import (
     FleetError,
@@ -17,7 +18,6 @@ from producer.contract.errors import (
     NodeTimeout,
     NodeUnreachable,
     PromptFailed,
-    PromptIncomplete,
     PromptInterrupted,
     PromptStalled,
     RunDeadlinePassed,
@@ -29,6 +29,7 @@ from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import HistoryEntry, Outcome
 from worker.comfyui.watch import Watch
+from worker.completeness import check_complete
 from worker.departure import Departure, Stopping
 from worker.extra_data import ExtraDataSource
 from worker.lease import Lease
@@ -91,10 +92,13 @@ class Render:
         self._misplaced = misplaced
         self._extra_data = extra_data or ExtraDataSource(store)
 
-    def run(self, job: Job, graph: Graph, lease: Lease, slot: Slot) -> HistoryEntry:
+    def run(
+        self, job: Job, graph: Graph, lease: Lease, slot: Slot, *, catalog: Catalog | None = None
+    ) -> HistoryEntry:
         """Queue the job's prompt and wait for its success.
 
         Args:
+            catalog: of the node; without one less is known of what should have been listed.
             slot: released as soon as the graphics card is free for the next job.
 
         Raises:
@@ -104,19 +108,29 @@ class Render:
             LeaseLost, JobCancelled: likewise.
             Stopping: the worker leaves; the prompt was left alone.
         """
-        return self._watched(job, graph, lease, slot, ran_before_s=None)
+        return self._watched(job, graph, lease, slot, catalog, ran_before_s=None)
 
-    def resume(self, job: Job, graph: Graph, lease: Lease, slot: Slot) -> HistoryEntry:
+    def resume(
+        self, job: Job, graph: Graph, lease: Lease, slot: Slot, *, catalog: Catalog | None = None
+    ) -> HistoryEntry:
         """Wait for a prompt that a predecessor may have queued; errors as of `run`.
 
         A prompt that the node does not know is lost, even if it was never posted: nobody can
         tell, and a second render needs a new attempt.
         """
         ran_for = self._patience.until_recorded(lambda: self._store.running_for(job.id), lease)
-        return self._watched(job, graph, lease, slot, ran_before_s=ran_for.total_seconds())
+        ran_s = ran_for.total_seconds()
+        return self._watched(job, graph, lease, slot, catalog, ran_before_s=ran_s)
 
     def _watched(
-        self, job: Job, graph: Graph, lease: Lease, slot: Slot, *, ran_before_s: float | None
+        self,
+        job: Job,
+        graph: Graph,
+        lease: Lease,
+        slot: Slot,
+        catalog: Catalog | None,
+        *,
+        ran_before_s: float | None,
     ) -> HistoryEntry:
         prompt = NodePrompt(self._comfyui, str(job.prompt_id), node=self._node)
         with self._events.watch(prompt.id, graph_nodes=graph) as watch:
@@ -139,7 +153,9 @@ class Render:
             except Exception:
                 prompt.cancel()
                 raise
-        return _complete(_successful(entry, node=self._node), graph, node=self._node)
+        entry = _successful(entry, node=self._node)
+        check_complete(entry, graph, listed=watch.listed, catalog=catalog, node=self._node)
+        return entry
 
     def _posted(self, run: _Run, graph: Graph) -> Look:
         phase = Phase.RENDERING if run.slot.is_next else Phase.AHEAD
@@ -279,12 +295,3 @@ def _successful(entry: HistoryEntry, *, node: str) -> HistoryEntry:
         graph_node=error.graph_node,
         exception_type=error.exception_type,
     )
-
-
-def _complete(entry: HistoryEntry, graph: Graph, *, node: str) -> HistoryEntry:
-    """Return the entry if every graph node that saves under a prefix lists a file."""
-    saved = {output.graph_node for output in entry.outputs}
-    for graph_node, found in graph.items():
-        if "filename_prefix" in found["inputs"] and graph_node not in saved:
-            raise PromptIncomplete(node, graph_node)
-    return entry

@@ -13,13 +13,13 @@ from typing import Final, Protocol
 from producer.contract.catalog import Catalog
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, LeaseLost, NodeError
-from producer.contract.files import with_file_prefixes
 from producer.contract.graphs import Graph
 from producer.contract.ids import JobId, prompt_id
 from producer.contract.jobs import Job
 from producer.contract.models import base_models
 from producer.contract.outputs import cut, output_graph_nodes
 from producer.contract.params import set_params
+from producer.contract.save_names import with_save_names
 from producer.store.attempts import Hold, Shunned
 from producer.store.job_store import JobStore
 from worker.comfyui.client import ComfyUI
@@ -149,14 +149,14 @@ class Runner:
         files = self.patience.until_served(lambda: self._brought(job, spool), lease)
         graph = self._graph(job, lease, files)
         crashpoint("inputs.brought")
-        return graph, self.render.run(job, graph, lease, slot)
+        return graph, self.render.run(job, graph, lease, slot, catalog=self.standing.catalog)
 
     def _resume(
         self, job: Job, lease: Lease, slot: Slot, _spool: Path
     ) -> tuple[Graph, HistoryEntry]:
         # Nothing is posted again, so nobody needs the input files.
         graph = self._graph(job, lease, files={})
-        return graph, self.render.resume(job, graph, lease, slot)
+        return graph, self.render.resume(job, graph, lease, slot, catalog=self.standing.catalog)
 
     def _brought(self, job: Job, spool: Path) -> dict[str, str]:
         try:
@@ -171,7 +171,9 @@ class Runner:
         graph = cut(graph, output_graph_nodes(graph, self.standing.catalog))
         self.warmth.loads(base_models(graph))
         # An identical graph would not be saved again, and names of deleted files come back.
-        return with_file_prefixes(graph, f"comfyfleet/{job.id}-{job.attempt}")
+        mark = f"{job.id}-{job.attempt}"
+        catalog = self.standing.catalog
+        return with_save_names(graph, mark, catalog=catalog, is_again=job.attempt > 1)
 
     def _take_leave(self, job: Job) -> None:
         self.standing.praise()

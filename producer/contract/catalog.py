@@ -31,6 +31,11 @@ _MODEL_INPUTS: Final = frozenset(
 )
 
 
+#: Where ComfyUI's own classes are; `python_module` of an extension's begins with custom_nodes.
+_CORE_MODULES: Final = ("nodes", "comfy_extras", "comfy_api_nodes")
+_OLD_ROW: Final = 4  #: Columns of a class, as the first version wrote them.
+
+
 @dataclass(frozen=True)
 class GraphNodeClass:
     """What the contract needs to know of a class.
@@ -41,12 +46,14 @@ class GraphNodeClass:
         files: inputs that name an uploaded file.
         models: input → the model names it may take there, as the node lists them: on Windows
             with a backslash, and ComfyUI compares letter for letter.
+        is_core: whether it comes with ComfyUI itself, and no extension has replaced it.
     """
 
     outputs: int | None = None
     is_output: bool = False
     files: tuple[str, ...] = ()
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_core: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,11 @@ class Catalog:
         found = self.classes.get(class_type)
         return found.files if found else ()
 
+    def is_core(self, class_type: str) -> bool:
+        """Tell whether the class comes with ComfyUI itself."""
+        found = self.classes.get(class_type)
+        return bool(found and found.is_core)
+
     def can_run(self, graph: Graph) -> bool:
         """Tell whether the node has every class and model of *graph*."""
         return next(self._lacks(graph), None) is None
@@ -177,6 +189,7 @@ class Catalog:
                 int(one.is_output),
                 one.files,
                 {input_: index[names] for input_, names in one.models.items()},
+                int(one.is_core),
             ]
             for name, one in self.classes.items()
         }
@@ -199,6 +212,7 @@ def _digest(info: Mapping[str, Any]) -> GraphNodeClass:
         is_output=info.get("output_node") is True,
         files=tuple(files),
         models=models,
+        is_core=str(info.get("python_module")).split(".")[0] in _CORE_MODULES,
     )
 
 
@@ -238,4 +252,5 @@ def _unpacked(row: list[Any], lists: list[tuple[str, ...]]) -> GraphNodeClass:
         is_output=bool(is_output),
         files=tuple(files),
         models={name: lists[number] for name, number in models.items()},
+        is_core=bool(row[4]) if len(row) > _OLD_ROW else False,
     )

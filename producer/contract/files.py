@@ -1,4 +1,4 @@
-"""File names in a graph: the files it reads, and the names it saves under."""
+"""File names in a graph: the files it reads, and whether names stay in their folders."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ _GLUED: Final = re.compile(r".*[^ ]\[(input|output|temp)\]", re.DOTALL)
 
 #: File systems take 255 bytes; ComfyUI adds a counter and an ending.
 _MAX_PART_BYTES: Final = 200
-_MAX_KEPT: Final = 28  # characters of an id or an old prefix; 4 bytes each at most
 
 
 @dataclass(frozen=True)
@@ -118,23 +117,6 @@ def check_file_names(graph: Graph, catalog: Catalog | None = None) -> None:
             _check_in_graph(graph, graph_node, _PREFIX, prefix)
 
 
-def with_file_prefixes(graph: Graph, prefix: str) -> Graph:
-    """Return *graph* with each text input `filename_prefix` as `{prefix}/{graph node}-{old}`.
-
-    With a prefix for each attempt, ComfyUI saves an identical graph again instead of naming the
-    files of last time, which may be gone; and its own folder stays quick to list. The old
-    prefix gives only its last part. Its tokens lose their percent signs: a name should not
-    depend on the clock of a node, and the `:` of `%date:...%` is no character for a file.
-    """
-    renamed = dict(graph)
-    for graph_node, old in _prefixes(graph):
-        found = graph[graph_node]
-        parts = (_cleaned(graph_node), _cleaned(re.split(r"[/\\]", old)[-1]))
-        name = f"{prefix}/{'-'.join(filter(None, parts))}"
-        renamed[graph_node] = {**found, "inputs": {**found["inputs"], _PREFIX: name}}
-    return renamed
-
-
 def _input_files(graph: Graph, catalog: Catalog | None) -> Iterator[FileInput]:
     for graph_node, found in graph.items():
         class_type = found["class_type"]
@@ -177,7 +159,3 @@ def _complaint(name: str) -> str | None:
         (any(len(part.encode()) > _MAX_PART_BYTES for part in parts), "is too long"),
     )
     return next((complaint for wrong, complaint in checks if wrong), None)
-
-
-def _cleaned(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", text).strip("._-")[:_MAX_KEPT]

@@ -7,8 +7,9 @@ from typing import Final
 
 from producer.contract.catalog import Catalog
 from producer.contract.errors import InvalidGraph
-from producer.contract.graphs import Graph
+from producer.contract.graphs import Graph, describe
 from producer.contract.links import ancestors, links_of
+from producer.contract.savers import WEBSOCKET_ONLY
 
 #: Core classes with `output_node: true` in /object_info of 0.3.64 and 0.33.0 whose names do not
 #: begin with Save or Preview, and the one custom class that nearly every video graph ends in.
@@ -66,6 +67,26 @@ def output_graph_nodes(graph: Graph, catalog: Catalog | None = None) -> list[str
     Raises:
         InvalidGraph: there is none, so ComfyUI would refuse the graph.
     """
+    outputs = find_output_graph_nodes(graph, catalog)
+    if not outputs:
+        raise InvalidGraph(
+            "the graph has no output node: nothing in it saves or shows what it makes",
+            field="graph",
+            advice="add a SaveImage or PreviewImage to it and export it again",
+        )
+    if all(graph[output]["class_type"] in WEBSOCKET_ONLY for output in outputs):
+        raise InvalidGraph(
+            f"{describe(graph, outputs[0])} sends its pictures over the websocket only, to nobody "
+            "who would keep them, and the graph has no other output",
+            field="graph",
+            graph_node=outputs[0],
+            advice="use SaveImage in its place",
+        )
+    return outputs
+
+
+def find_output_graph_nodes(graph: Graph, catalog: Catalog | None = None) -> list[str]:
+    """Return the same as `output_graph_nodes`, which may be nothing here."""
     sources = {link.source for found in graph.values() for link in links_of(found)}
 
     def is_output(graph_node: str) -> bool:
@@ -77,14 +98,7 @@ def output_graph_nodes(graph: Graph, catalog: Catalog | None = None) -> list[str
         is_last = graph_node not in sources and any(links_of(graph[graph_node]))
         return is_last and class_type not in _INNER_CLASSES
 
-    outputs = [graph_node for graph_node in graph if is_output(graph_node)]
-    if not outputs:
-        raise InvalidGraph(
-            "the graph has no output node: nothing in it saves or shows what it makes",
-            field="graph",
-            advice="add a SaveImage or PreviewImage to it and export it again",
-        )
-    return outputs
+    return [graph_node for graph_node in graph if is_output(graph_node)]
 
 
 def cut(graph: Graph, outputs: Iterable[str]) -> Graph:

@@ -23,11 +23,11 @@ from producer.batch.row_checks import Row
 from producer.client import Producer
 from producer.contract.catalog import Catalog
 from producer.contract.errors import BacklogFull, FleetError, InvalidJob, InvalidRows, KeyReused
-from producer.contract.files import with_file_prefixes
 from producer.contract.graphs import stored_graph
 from producer.contract.jobs import Job
 from producer.contract.outputs import cut, output_graph_nodes
 from producer.contract.params import set_params
+from producer.contract.save_names import with_save_names
 from tests.fuzz.odd_values import NAMES, mutated, odd, written
 from tests.graphs import picture, sample
 from worker.extra_data import ExtraDataSource
@@ -148,7 +148,7 @@ class SubmissionFuzz:
         files = {address: file.name for address, file in job.inputs.items()}
         graph = set_params(graph, {**job.params, **files})
         graph = cut(graph, output_graph_nodes(graph, self._catalog))
-        graph = with_file_prefixes(graph, f"comfyfleet/{job.id}-1")
+        graph = with_save_names(graph, f"{job.id}-1")
         extra = ExtraDataSource(self._fleet._jobs).of(job)
         json.dumps({"prompt": graph, "extra_data": extra}, allow_nan=False).encode()
         job.model_dump_json()

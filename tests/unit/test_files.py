@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import copy
-
 import pytest
-from hypothesis import given
 
 from producer.contract.errors import InvalidInput
 from producer.contract.files import (
@@ -12,10 +9,9 @@ from producer.contract.files import (
     check_file_names,
     input_files,
     split_annotation,
-    with_file_prefixes,
 )
 from producer.contract.models import base_models
-from tests.unit.graph_samples import catalog_of, graphs, seed_graph, step
+from tests.unit.graph_samples import catalog_of, seed_graph, step
 
 
 def test_the_seed_prompt_reads_two_pictures():
@@ -136,39 +132,6 @@ def test_a_bad_name_in_a_graph_is_refused_with_its_graph_node(found, field, mess
 def test_the_names_of_the_seed_prompt_are_good():
     check_file_names(seed_graph())
     check_file_names({"9": step("SaveImage", filename_prefix="")})
-
-
-@pytest.mark.parametrize(
-    ("graph_node", "old", "new"),
-    [
-        ("9", "ComfyUI", "jobs/j/1/9-ComfyUI"),
-        ("9", "video/%date:yyyy-MM-dd%/clip", "jobs/j/1/9-clip"),
-        ("9", "a\\b", "jobs/j/1/9-b"),
-        ("9", "%width%x%height%", "jobs/j/1/9-width_x_height"),
-        ("9", "", "jobs/j/1/9"),
-        ("9", "..", "jobs/j/1/9"),
-        ("9", "名前 1", "jobs/j/1/9-名前_1"),
-        ("12:3", "a" * 100, "jobs/j/1/12_3-" + "a" * 28),
-        ("../9", "x", "jobs/j/1/9-x"),
-    ],
-)
-def test_a_saving_graph_node_gets_a_prefix_of_its_own(graph_node, old, new):
-    graph = {graph_node: step("SaveImage", filename_prefix=old, images=["8", 0])}
-    saving = with_file_prefixes(graph, "jobs/j/1")[graph_node]
-    assert saving["inputs"] == {"filename_prefix": new, "images": ["8", 0]}
-
-
-def test_a_linked_prefix_stays_linked():
-    graph = {"9": step("SaveImage", filename_prefix=["4", 0])}
-    assert with_file_prefixes(graph, "p") == graph
-
-
-@given(graphs())
-def test_new_prefixes_leave_the_graph_as_it_was(graph):
-    graph["s"] = step("SaveImage", filename_prefix="x")
-    before = copy.deepcopy(graph)
-    assert with_file_prefixes(graph, "p") != graph
-    assert graph == before
 
 
 def test_the_base_model_of_the_seed_prompt_is_its_checkpoint():

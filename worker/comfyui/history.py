@@ -76,6 +76,8 @@ class HistoryEntry:
         outputs: in the order of graph node, kind, index. Those made before an error are there.
         values: `{graph_node: {key: [...]}}`, all that graph nodes returned beside files.
         left_out: `graph_node.key` of each value that was too large to keep.
+        shown: the graph nodes that have anything to show, be it an empty list.
+        earlier: the prompts whose work this one went on with.
     """
 
     prompt_id: str
@@ -86,6 +88,8 @@ class HistoryEntry:
     outputs: tuple[OutputFile, ...]
     values: Values
     left_out: tuple[str, ...]
+    shown: frozenset[str] = frozenset()
+    earlier: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, prompt_id: str, raw: Any, *, node: str) -> Self:
@@ -111,7 +115,13 @@ class HistoryEntry:
             outputs=tuple(_outputs(found)),
             values=values,
             left_out=left_out,
+            shown=frozenset(found),
         )
+
+
+def count_files(shown: Any) -> int:
+    """Return how many files a graph node lists, of what its `executed` message says it shows."""
+    return sum(1 for _ in _outputs(_by_graph_node({"": shown})))
 
 
 _Messages = list[tuple[str, dict[str, Any]]]

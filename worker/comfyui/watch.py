@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final, Self
 
 from producer.contract.jobs import Progress
+from worker.comfyui.history import count_files
 from worker.comfyui.progress import ProgressTally
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Watch:
         self._tally = ProgressTally(graph_nodes)
         self._progress = Progress(graph_nodes=len(graph_nodes))
         self._last_heard: float | None = None
+        self._listed: dict[str, int] = {}
         self._on_change = on_change
         self._on_close = on_close
         self._changed = threading.Condition()
@@ -56,6 +58,11 @@ class Watch:
     def progress(self) -> Progress:
         """The latest that was heard."""
         return self._progress
+
+    @property
+    def listed(self) -> dict[str, int]:
+        """How many files each graph node was heard to list, of those that listed any."""
+        return dict(self._listed)
 
     @property
     def last_heard(self) -> float | None:
@@ -102,6 +109,8 @@ class Watch:
         # A blocked part of the graph sends an error too, without a time; the rest goes on.
         ended = (kind in _ENDS and "timestamp" in data) or _is_last(kind, data)
         progress = self._tally.add(kind, data)
+        if kind == "executed" and (count := count_files(data.get("output"))):
+            self._listed[str(data.get("node"))] = count
         with self._changed:
             news = progress != self._progress or self._last_heard is None
             self._last_heard = time.monotonic()

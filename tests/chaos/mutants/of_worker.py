@@ -54,8 +54,8 @@ OF_WORKER: Final = (
         "I10",
         (
             "worker/render.py",
-            "return self._watched(job, graph, lease, slot, ran_before_s=ran_for.total_seconds())",
-            "return self._watched(job, graph, lease, slot, ran_before_s=None)",
+            "return self._watched(job, graph, lease, slot, catalog, ran_before_s=ran_s)",
+            "return self._watched(job, graph, lease, slot, catalog, ran_before_s=None)",
         ),
     ),
     mutant(
@@ -94,7 +94,7 @@ OF_WORKER: Final = (
         "I7",
         (
             "worker/runner.py",
-            'return with_file_prefixes(graph, f"comfyfleet/{job.id}-{job.attempt}")',
+            "return with_save_names(graph, mark, catalog=catalog, is_again=job.attempt > 1)",
             "return graph",
         ),
     ),
