@@ -18,6 +18,16 @@ from producer.contract.json_values import printable
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _JPEG: Final = b"\xff\xd8\xff"
 _EXIF: Final = b"Exif\x00\x00"
+_MEDIA: Final = {
+    b"GIF8": "a GIF",
+    b"\x1aE\xdf\xa3": "a WebM or Matroska film",
+    b"fLaC": "a FLAC file",
+    b"OggS": "an Ogg file",
+    b"ID3": "an MP3",
+    b"RIFF": "a RIFF file",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+}
 _KINDS: Final = ("prompt", "workflow")
 #: EXIF tags of type ASCII, of which ComfyUI uses some: their texts begin with what they are.
 _ASCII: Final = 2
@@ -28,6 +38,13 @@ _ANOTHER: Final = "submit the graph's own file: in ComfyUI choose Workflow → E
 def is_picture(data: bytes) -> bool:
     """Tell whether *data* is a picture that may hold a graph."""
     return data.startswith((_PNG, _JPEG)) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+def media_kind(data: bytes) -> str | None:
+    """Name what *data* is if it is a file that a graph may have made, and none that is read here."""
+    if data[4:8] == b"ftyp":
+        return "a film or picture of the MP4 family"
+    return next((kind for magic, kind in _MEDIA.items() if data.startswith(magic)), None)
 
 
 def embedded_graph(data: bytes, *, max_bytes: int) -> dict[str, str]:

@@ -86,7 +86,7 @@ def unwrap(document: Any) -> Unwrapped:
     if _is_graph(document):
         return Unwrapped(document, {})
     graphs = [found for found in _inside(document) if _is_graph(found.value)]
-    if len(graphs) == 1:
+    if graphs and all(_says_again(found, graphs[0]) for found in graphs[1:]):
         return Unwrapped(graphs[0].value, _beside(document, graphs[0].path))
     if graphs:
         places = ", ".join(_place(found.path) for found in graphs[:4])
@@ -111,6 +111,11 @@ def is_graph_node(value: Any) -> bool:
 
 def _is_graph(value: Any) -> bool:
     return isinstance(value, dict) and any(map(is_graph_node, value.values()))
+
+
+def _says_again(found: _Found, first: _Found) -> bool:
+    """Tell whether a key repeats the graph of another one; two in a list are meant for two jobs."""
+    return found.value == first.value and all(isinstance(step, str) for step in found.path)
 
 
 def _inside(document: Any) -> Iterator[_Found]:
@@ -147,7 +152,7 @@ def _beside(document: Any, path: tuple[str | int, ...]) -> dict[str, Any]:
         level = level[step]
     # What the document calls extra_data goes before what only amounts to it.
     for part in sorted(parts, key=lambda part: part.path[-1] != "extra_data"):
-        _keep(extra, part.path, part.value, graph_at=path)
+        _keep(extra, part.path, part.value, graph=level, graph_at=path)
     return extra
 
 
@@ -156,10 +161,11 @@ def _keep(
     place: tuple[str | int, ...],
     value: Any,
     *,
+    graph: dict[str, Any],
     graph_at: tuple[str | int, ...],
 ) -> None:
     name = place[-1]
-    if value in (None, "", [], {}, False) or name in _HARMLESS:
+    if value in (None, "", [], {}, False) or name in _HARMLESS or value == graph:
         return
     if name == "extra_data":
         if not isinstance(value, dict):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
-from producer.contract.embedded_graphs import embedded_graph, is_picture
+from producer.contract.embedded_graphs import embedded_graph, is_picture, media_kind
 from producer.contract.envelopes import unwrap
 from producer.contract.errors import InvalidGraph
 from producer.contract.json_values import canonical, find_flaw, kind_of, printable, shown
@@ -20,6 +20,7 @@ MOST_GRAPH_NODES: Final = 20_000
 _LONGEST_ID: Final = 500
 #: What the file of a graph may be larger than the graph itself, for blanks and line ends.
 _BLANKS: Final = 4
+_READ_PICTURES: Final = "of pictures, PNG, WEBP and JPEG that ComfyUI saved are read"
 #: What ComfyUI's executor adds to graph nodes before a graph gets into a picture: what `IS_CHANGED`
 #: returned, NaN where it raised (0.3.64 and 0.33.0). Posted again it would keep old results alive.
 _EXECUTORS_OWN: Final = "is_changed"
@@ -156,13 +157,19 @@ def _text(data: GraphLike, most: int) -> str:
 
 
 def _decoded(data: bytes) -> str:
+    if kind := media_kind(data):
+        raise InvalidGraph(
+            f"this is {kind}, in which no graph is looked for", field=_FIELD, advice=_READ_PICTURES
+        )
+    # Editors on Windows begin a file with a mark, and its old shells write UTF-16.
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
-        return data.decode("utf-8-sig")  # editors on Windows begin a file with a mark
+        return data.decode(encoding)
     except UnicodeDecodeError as exc:
         raise InvalidGraph(
             f"the graph is not UTF-8 text: byte 0x{data[exc.start]:02x} at offset {exc.start}",
             field=_FIELD,
-            advice="submit the graph's JSON, saved as UTF-8; a picture or an archive is none",
+            advice=f"submit the graph's JSON, saved as UTF-8; {_READ_PICTURES}",
         ) from exc
 
 

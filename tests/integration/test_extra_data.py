@@ -79,6 +79,14 @@ def test_it_reaches_the_node_and_no_secret_stands_anywhere_else(led, tmp_path):
     assert SECRET not in job.model_dump_json()
 
 
+def test_workers_of_the_first_version_pass_over_jobs_with_extra_data(led):
+    versions = {}
+    for extra in ({}, {"a": 1}, {"api_key_comfy_org": "k"}):
+        job = led.fleet.submit(sleeping(), extra_data=extra)
+        versions[str(extra)] = led.redis.hget(keys.job(job.id), "v")
+    assert list(versions.values()) == ["1", "2", "2"]
+
+
 def test_a_node_gives_its_own_key_to_jobs_without_one(led):
     job = led.running()
     source = ExtraDataSource(led.store, api_key="the node's")

@@ -27,6 +27,7 @@ def read(document):
         {"input": {"workflow": GRAPH, "images": []}, "id": "sync-1", "webhook": None},
         {"output": GRAPH},
         {"workflow_api": GRAPH, "inputs": {}},
+        {"prompt": GRAPH, "output": GRAPH},
         {"workflows": [{"workflowApiJSON": GRAPH}], "file_type": "view_comfy", "version": "1"},
     ],
 )

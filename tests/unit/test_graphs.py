@@ -41,6 +41,7 @@ def test_a_file_saved_on_windows_begins_with_a_mark_and_is_read_all_the_same():
     text = json.dumps({"9": SAVE})
     assert parse_graph(b"\xef\xbb\xbf" + text.encode(), max_bytes=LIMIT) == {"9": SAVE}
     assert parse_graph("\ufeff" + text, max_bytes=LIMIT) == {"9": SAVE}
+    assert parse_graph(text.encode("utf-16"), max_bytes=LIMIT) == {"9": SAVE}
 
 
 def test_titles_and_fields_we_do_not_know_are_kept():
@@ -61,7 +62,10 @@ def test_a_size_at_the_limit_is_taken_and_one_byte_more_is_not():
         (b"", None, "not JSON: Expecting value at line 1, column 1"),
         (b'{\n  "9": {,}\n}', None, "not JSON: Expecting property name.* at line 2, column 9"),
         (b'{"9": "\xff"}', None, r"not UTF-8 text: byte 0xff at offset 7 \(submit .*as UTF-8"),
-        (b"\x89PNG\r\n", None, "not UTF-8 text: byte 0x89 at offset 0 .*a picture"),
+        (b"GIF89a...", None, "this is a GIF, in which no graph is looked for .of pictures, PNG"),
+        (b"\0\0\0\x20ftypisom", None, "this is a film or picture of the MP4 family"),
+        (b"\xff\xfe{", None, "not UTF-8 text"),
+        (b"\x89PNG\r\n", None, "not UTF-8 text: byte 0x89 at offset 0 .*of pictures, PNG"),
         (b"1" * 5000, None, "not JSON we can read"),
         (b"[" * 100_000, None, "nested too deep"),
         (b"[]", None, r"this is a list \(in ComfyUI choose Workflow → Export \(API\)"),
