@@ -34,6 +34,8 @@ FAULT_TESTS = {
     "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
     "What Redis refuses": "tests/integration/test_redis_refusals.py",
     "What upkeep finds": "tests/integration/test_upkeep.py",
+    "Idempotency keys, and refusals that leave nothing": "tests/integration/test_idempotency.py",
+    "Extra data and its secrets": "tests/integration/test_extra_data.py",
     "A node's answers": "tests/integration/test_comfyui_faults.py",
     "A store that does not serve": "tests/integration/test_store_breaker.py",
     "A store that has the key already": "tests/integration/object_store/test_write_once.py",
@@ -54,11 +56,15 @@ Written by `python -m tests.guarantees` from the code and its tests; do not edit
 4. **A worker that comes back does not render again.** It asks its node for the prompt it left and goes on from there.
 5. **What is stored was checked**: length, hash, and that the file is whole by its own format. The hash in the record is
    that of the object.
-6. **One idempotency key makes one job.**
+6. **One idempotency key makes one job**, for as long as the record of that stands.
 7. **A sick node costs the fleet at most three attempts** before it is set aside, and comes back by itself once a canary
    prompt and one job have succeeded. **A sick job costs at most {CHARGED_LIMIT} charged attempts**; {FELLED_LIMIT} different
    nodes felled, or {FREE_LIMIT} attempts ended through no fault of its own, make it a dead letter.
 8. **Nothing waits without a reason** that `comfyfleet job show` and `comfyfleet node list` say.
+9. **A submission is taken or refused in one sentence.** Nothing of it is dropped in silence, and a refusal leaves no record,
+   template or key behind; only input files may stay, under their content's hash.
+10. **Keys and tokens of a job are seen by its node alone.** They end with the job, and stand in no record, event, log,
+   manifest or artifact of ours.
 
 ## What is not promised
 
