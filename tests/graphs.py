@@ -25,6 +25,11 @@ def picture(size=(64, 48), form="PNG") -> bytes:
 _nonces = itertools.count(1_000_000)
 
 
+def fresh_nonce() -> int:
+    """Return a number that no graph has had, so that nothing of it is cached."""
+    return next(_nonces)
+
+
 def sleeping(seconds: float = 0.1, *, nonce: int | None = None) -> dict:
     """Return a graph that holds the graphics card for so long, in ten steps, and saves a picture.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from infra.standin.graph_nodes.contract import CONTRACT
@@ -17,6 +18,7 @@ from infra.standin.graph_nodes.declaring import (
 )
 from infra.standin.graph_nodes.images import IMAGES
 from infra.standin.graph_nodes.loading import LOADERS
+from infra.standin.graph_nodes.odd_savers import MODEL_SAVERS, ODD_SAVERS
 from infra.standin.graph_nodes.sampling import CONDITIONING, SAMPLING
 from infra.standin.graph_nodes.saving import SAVERS, save_pictures
 from infra.standin.options import StandinOptions
@@ -32,7 +34,8 @@ class Catalog:
     def __init__(self, options: StandinOptions, storage: Storage) -> None:
         self._options = options
         self._storage = storage
-        known = (*IMAGES, *LOADERS, *CONDITIONING, *SAMPLING, *SAVERS, *CONTRACT)
+        core = (*IMAGES, *LOADERS, *CONDITIONING, *SAMPLING, *SAVERS, *MODEL_SAVERS, *CONTRACT)
+        known = (*(replace(one, module="nodes") for one in core), *ODD_SAVERS)
         extra = (_extra_class(name, info) for name, info in options.classes.items())
         self._classes = {one.name: one for one in (*known, *extra)}
 
@@ -80,7 +83,7 @@ class Catalog:
             "name": known.name,
             "display_name": known.name,
             "description": "",
-            "python_module": "nodes",
+            "python_module": known.module,
             "category": "standin",
             "output_node": known.is_output,
         }

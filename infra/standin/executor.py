@@ -76,7 +76,13 @@ class Executor:
         interrupted = self._queue.interrupted
         faults = RunFaults(self._faults, item, gpu=self._gpu, interrupted=interrupted)
         run = PromptRun(
-            item, gpu=self._gpu, interrupted=interrupted, teller=teller, note=note, faults=faults
+            item,
+            gpu=self._gpu,
+            interrupted=interrupted,
+            teller=teller,
+            note=note,
+            faults=faults,
+            queue_again=self._queue.put_again,
         )
         self._current = (client_id, run)
         try:

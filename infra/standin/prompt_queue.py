@@ -6,6 +6,7 @@ import copy
 import heapq
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -48,6 +49,15 @@ class PromptQueue:
             heapq.heappush(self._pending, item)
             self._changed(self.remaining)
             self._filled.notify()
+
+    def put_again(self, graph: dict[str, Any]) -> None:
+        """Queue *graph* in front of all, with a new id and all else that the running item has."""
+        with self._lock:
+            if self._running is None:
+                return
+            number, _, _, extra_data, outputs = self._running
+            first = min([number, *(item[0] for item in self._pending)]) - 1
+            self.put((first, str(uuid.uuid4()), graph, copy.deepcopy(extra_data), outputs))
 
     def take(self) -> Item | None:
         """Wait for the next item and make it the running one; None once the queue is closed."""

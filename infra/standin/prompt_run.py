@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from threading import Event
 from typing import Any
@@ -13,7 +13,7 @@ from PIL import Image
 from infra.standin.cache import is_link, signatures
 from infra.standin.faults_run import RunFaults
 from infra.standin.gpu import Gpu
-from infra.standin.graph_nodes.declaring import OutOfMemory, Result
+from infra.standin.graph_nodes.declaring import Blocked, OutOfMemory, Result
 from infra.standin.journal import PromptNote
 from infra.standin.options import StandinOptions
 from infra.standin.prompt_queue import Item
@@ -40,6 +40,7 @@ class PromptRun:
         teller: Teller,
         note: PromptNote,
         faults: RunFaults,
+        queue_again: Callable[[dict[str, Any]], None],
     ) -> None:
         _, self._prompt_id, self._graph, self._extra_data, self._outputs = item
         self._gpu = gpu
@@ -47,6 +48,7 @@ class PromptRun:
         self._teller = teller
         self._note = note
         self._faults = faults
+        self.queue_again = queue_again
         self._results: dict[str, Result] = {}
         self.graph_node: str | None = None
 
@@ -149,7 +151,11 @@ class PromptRun:
         known = self._gpu.catalog.find(self._class_type)
         if known is None:
             raise KeyError(graph_node)
-        result = known.run(self, **self._values(graph_node, known.inputs))
+        values = self._values(graph_node, known.inputs)
+        if any(isinstance(value, Blocked) for value in values.values()):
+            result = Result(values=(Blocked(),) * len(self._gpu.catalog.outputs(known)))
+        else:
+            result = known.run(self, **values)
         self._results[graph_node] = result
         self._gpu.cache.keep(self._signatures[graph_node], result)
         self._note.executed.append(graph_node)

@@ -3,8 +3,38 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
+from pathlib import PurePath
 
+import pytest
+
+from tests.acceptance.test_jobs import runs_of
+from tests.graphs import fresh_nonce
+
+PATIENCE = timedelta(seconds=30)
 NO_FILE = "no graph node listed a file, so no artifact is stored"
+
+
+def blank() -> dict:
+    inputs = {"width": 32, "height": 32, "batch_size": 1, "color": fresh_nonce()}
+    return {"class_type": "EmptyImage", "inputs": inputs}
+
+
+def step(class_type: str, prefix: str = "pic", *, of: str = "1", **inputs: object) -> dict:
+    given = {"images": [of, 0], "filename_prefix": prefix, **inputs}
+    return {"class_type": class_type, "inputs": given}
+
+
+def plain(**inputs: object) -> dict:
+    return step("ComfyFleetPlainSave", **{"folder": "night", "listed": "true", **inputs})
+
+
+GATE = {"class_type": "ComfyFleetGate", "inputs": {"image": ["1", 0], "open": False}}
+CHECKPOINT = {
+    "class_type": "CheckpointLoaderSimple",
+    "inputs": {"ckpt_name": "sd_xl_base_1.0.safetensors"},
+}
+MODELS = {"model": ["4", 0], "clip": ["4", 1], "vae": ["4", 2], "filename_prefix": "merged"}
 
 
 def test_a_job_without_a_file_says_so_wherever_it_is_shown(comfyfleet, tmp_path):
@@ -20,3 +50,70 @@ def test_a_job_without_a_file_says_so_wherever_it_is_shown(comfyfleet, tmp_path)
     assert NO_FILE in comfyfleet("job", "show", job["id"]).stdout
     assert NO_FILE in comfyfleet("job", "fetch", job["id"], "made").stderr
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("graph", "made", "noted"),
+    [
+        (
+            {"4": CHECKPOINT, "5": {"class_type": "CheckpointSave", "inputs": MODELS}},
+            [],
+            ["5 (CheckpointSave) saves on the node", NO_FILE],
+        ),
+        (
+            {"2": step("ComfyFleetExport", "3D/thing"), "9": step("SaveImage")},
+            ["9"],
+            ["2 (ComfyFleetExport) listed no file"],
+        ),
+        (
+            {"2": step("ComfyFleetSaveIf", condition=0), "9": step("SaveImage")},
+            ["9"],
+            ["2 (ComfyFleetSaveIf) listed no file"],
+        ),
+        (
+            {"2": GATE, "3": step("SaveImage", of="2"), "9": step("SaveImage")},
+            ["9"],
+            ["3 (SaveImage) listed no file"],
+        ),
+        ({"2": plain(listed="false"), "9": step("SaveImage")}, ["9"], ["2 (ComfyFleetPlainSave)"]),
+        ({"2": plain()}, ["2"], []),
+    ],
+    ids=["silent", "exporter", "condition", "gate", "quiet", "plain name"],
+)
+def test_a_saver_that_lists_nothing_is_rendered_once_and_noted(fleet, stack, graph, made, noted):
+    job = fleet.wait(fleet.submit({"1": blank(), **graph}).id, timeout=PATIENCE)
+
+    assert (job.attempt, len(runs_of(stack, job))) == (1, 1)
+    assert [artifact.graph_node for artifact in job.artifacts] == made
+    assert len(job.notes) == len(noted)
+    for note, part in zip(job.notes, noted, strict=True):
+        assert part in note
+
+
+def test_identical_jobs_store_as_many_files_whatever_saves_them(fleet, stack):
+    graph = {
+        "1": blank(),
+        "2": plain(),
+        "3": step("SaveImage", "a/b"),
+        "4": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+    node = stack.nodes[0].name
+    jobs = [fleet.wait(fleet.submit(graph, pin=node).id, timeout=PATIENCE) for _ in range(2)]
+
+    assert [[one.graph_node for one in job.artifacts] for job in jobs] == [["2", "3", "4"]] * 2
+    names = [[PurePath(one.subfolder, one.name) for one in job.artifacts[:2]] for job in jobs]
+    assert set(names[0]).isdisjoint(names[1])
+    assert {name.parts[0] for name in (*names[0], *names[1])} == {"night", "comfyfleet"}
+
+
+def test_a_class_that_finds_files_by_their_prefix_finds_them(fleet, stack):
+    node = stack.nodes[0].name
+    folder = f"found-{fresh_nonce()}"
+    saved = {"1": blank(), "2": plain(folder=folder)}
+    fleet.wait(fleet.submit(saved, pin=node).id, timeout=PATIENCE)
+
+    find = {"class_type": "ComfyFleetFindLatest", "inputs": {"filename_prefix": f"{folder}/"}}
+    show = {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}}
+    job = fleet.wait(fleet.submit({"1": find, "2": show}, pin=node).id, timeout=PATIENCE)
+
+    assert "pic_0001.png" in json.dumps(job.values["2"])

@@ -20,7 +20,10 @@ from infra.standin.process import standin_thread
 from tests.contract.comfy import REAL_URL, Comfy
 
 _NODES = ["real"] if REAL_URL else ["0.33.0", "0.3.64"]
-_OWN_CLASSES = ("ComfyFleetSleep", "ComfyFleetDeafSleep", "ComfyFleetRaise", "ComfyFleetText")
+_OWN_CLASSES = (
+    *("ComfyFleetSleep", "ComfyFleetDeafSleep", "ComfyFleetRaise", "ComfyFleetText"),
+    *("ComfyFleetGate", "ComfyFleetFilm"),
+)
 
 
 @pytest.fixture(scope="session", params=_NODES)

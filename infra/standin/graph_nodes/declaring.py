@@ -46,6 +46,11 @@ class Result:
     ui: dict[str, list[Any]] | None = None
 
 
+@dataclass(frozen=True)
+class Blocked:
+    """The value of an output slot that keeps what takes it from being executed, as ExecutionBlocker."""
+
+
 class OutOfMemory(RuntimeError):
     """What a graph node raises for want of video memory; clients see `torch.OutOfMemoryError`."""
 
@@ -73,6 +78,9 @@ class Bench(Protocol):
     def facts(self) -> dict[str, Any]:
         """Which prompt, and which job if ``extra_data`` names one, the work is done for."""
 
+    def queue_again(self, graph: dict[str, Any]) -> None:
+        """Queue *graph* in front, under an id of its own, with all else that the prompt has."""
+
     def work(self, seconds: float) -> None:
         """Take up time, as the GPU would."""
 
@@ -95,7 +103,8 @@ class GraphNodeClass:
     ``run`` gets the bench and the inputs by name. ``check`` is the class's own validation: it gets the
     storage and the inputs and returns what is wrong, as ``{input name: reason}``. ``fingerprint`` tells
     the cache what else the result depends on. ``restyled`` classes declare combos in the newer form
-    since 0.33, and ``current_outputs`` are the slots that 0.33 added.
+    since 0.33, and ``current_outputs`` are the slots that 0.33 added. ``module`` is where it is said to
+    come from: those that the stand-in takes for ComfyUI's own are told so by the catalog.
     """
 
     name: str
@@ -106,6 +115,7 @@ class GraphNodeClass:
     current_outputs: tuple[str, ...] = ()
     is_output: bool = False
     restyled: bool = False
+    module: str = "custom_nodes.standin"
     check: Callable[[Storage, Mapping[str, Any]], dict[str, str]] | None = None
     fingerprint: Callable[[Storage, Mapping[str, Any]], str] | None = None
 
