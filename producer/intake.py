@@ -32,7 +32,7 @@ from producer.contract.links import check_links, is_link
 from producer.contract.metadata import check_metadata
 from producer.contract.models import base_models
 from producer.contract.outputs import cut, output_graph_nodes
-from producer.contract.params import check_limits, resolve_params, with_resolved
+from producer.contract.params import check_count, check_size, resolve_params, with_resolved
 from producer.contract.placement import explain_nobody, who_can_run
 from producer.contract.queues import Needs
 from producer.contract.settings import Settings
@@ -147,8 +147,9 @@ class Intake:
         as_tier(request.tier)
         catalogs = self._catalogs_of(request)
         any_catalog = _merged(catalogs)
+        check_count(request.params)
         params = resolve_params(graph, request.params)
-        check_limits(params, self._settings.max_params_bytes)
+        check_size(params, self._settings.max_params_bytes)
         changed = with_resolved(graph, params)
         check_links(changed, any_catalog)
         wanted = cut(changed, output_graph_nodes(changed, any_catalog))
@@ -217,7 +218,7 @@ def _merged(catalogs: Mapping[str, Catalog]) -> Catalog | None:
     if not catalogs:
         return None
     classes: dict[str, GraphNodeClass] = {}
-    for catalog in catalogs.values():
+    for catalog in _kinds(catalogs):
         for name, found in catalog.classes.items():
             known = classes.setdefault(name, found)
             # Versions differ in how many outputs a class has; a slot that one node knows is good.
@@ -229,4 +230,10 @@ def _merged(catalogs: Mapping[str, Catalog]) -> Catalog | None:
 def _rare_classes(graph: Graph, catalogs: Mapping[str, Catalog]) -> set[str]:
     """Return the classes that some living node of the pool lacks: they decide who may serve."""
     used = {node["class_type"] for node in graph.values()}
-    return {name for name in used if not all(name in found.classes for found in catalogs.values())}
+    kinds = _kinds(catalogs)
+    return {name for name in used if not all(name in found.classes for found in kinds)}
+
+
+def _kinds(catalogs: Mapping[str, Catalog]) -> list[Catalog]:
+    """Return each catalog once: a fleet has many nodes and few kinds of them."""
+    return list({catalog.sha: catalog for catalog in catalogs.values()}.values())

@@ -83,7 +83,7 @@ class Combinations:
     def _planned(
         self, deciding: Mapping[str, Any], inputs: Mapping[str, InputLike]
     ) -> Combination | InvalidJob:
-        own = [".".join(self._addresses.find(address)) for address in deciding]
+        own = dict.fromkeys(".".join(self._addresses.find(address)) for address in deciding)
         shared = {name: value for name, value in self._request.params.items() if name not in own}
         try:
             plan = self._intake.plan(

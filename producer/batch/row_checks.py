@@ -7,7 +7,7 @@ intake, once for each combination of them that occurs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final
@@ -22,7 +22,7 @@ from producer.contract.jobs import InputFile
 from producer.contract.json_values import find_flaw
 from producer.contract.metadata import check_metadata
 from producer.contract.param_values import fit
-from producer.contract.params import check_limits, resolve_params
+from producer.contract.params import check_count, check_size, resolve_params
 from producer.contract.queues import Needs
 from producer.file_intake import InputLike, check_given
 from producer.intake import Intake
@@ -127,6 +127,7 @@ class RowChecks:
             InvalidJob: it cannot become a job; the field names its column.
             FleetUnreachable, StorageError: Redis, or S3 when there are input files.
         """
+        check_count(row.params)
         plain: dict[str, Any] = {}
         deciding: dict[str, Any] = {}
         for address, value in row.params.items():
@@ -145,10 +146,10 @@ class RowChecks:
         if row.metadata:
             check_metadata({**self._request.metadata, **row.metadata})
         params = {**plain, **plan.params} if deciding else plain
-        check_limits(params, self._max_bytes)
+        check_size(params, self._max_bytes)
         return PackedRow(
             params=params,
-            inputs={file.address: self._take(file, row) for file in plan.files},
+            inputs=self._taken_for(plan.files, row),
             metadata=dict(row.metadata),
             place=self._places.setdefault(plan.needs, len(self._places)),
         )
@@ -179,13 +180,17 @@ class RowChecks:
             _check_name(found, address, fitted)
         return fitted
 
-    def _take(self, file: FileInput, row: Row) -> InputFile:
-        value = next(
-            value
-            for inputs in (row.inputs, self._request.inputs)
-            for address, value in inputs.items()
-            if self._is_for(address, file)
-        )
+    def _taken_for(self, files: Sequence[FileInput], row: Row) -> dict[str, InputFile]:
+        if not files:
+            return {}
+        given: dict[tuple[str, str], InputLike] = {}
+        for inputs in (self._request.inputs, row.inputs):  # a row's own go first
+            given |= {self._place(address): value for address, value in inputs.items()}
+        return {
+            file.address: self._take(file, given[file.graph_node, file.input]) for file in files
+        }
+
+    def _take(self, file: FileInput, value: InputLike) -> InputFile:
         check_given(value, file, f"inputs.{file.address}")
         # A picture is remembered by its hash, not with all of its bytes.
         key = (file.address, sha256(value).digest() if isinstance(value, bytes) else value)
@@ -195,10 +200,10 @@ class RowChecks:
             self._taken[key] = self._intake.take(file, value)
         return self._taken[key]
 
-    def _is_for(self, address: str, file: FileInput) -> bool:
+    def _place(self, address: str) -> tuple[str, str]:
         if address not in self._files:
             self._files[address] = self._addresses.find(address, among="inputs")
-        return self._files[address] == (file.graph_node, file.input)
+        return self._files[address]
 
 
 def resolved(request: Request, graph: Graph) -> Request:
@@ -207,6 +212,7 @@ def resolved(request: Request, graph: Graph) -> Request:
     Raises:
         InvalidGraph: the graph, or a param that all rows share, makes no sense.
     """
+    check_count(request.params)
     return replace(request, graph=graph, params=resolve_params(graph, request.params))
 
 

@@ -18,7 +18,7 @@ from producer.contract.errors import (
 from producer.contract.graphs import template_id
 from producer.contract.ids import new_batch_id
 from producer.contract.metadata import check_metadata
-from producer.contract.params import check_limits
+from producer.contract.params import check_size
 from producer.contract.settings import Settings
 from producer.intake import Intake
 from producer.request import Request, as_tier, check_names
@@ -52,7 +52,7 @@ def open_batch(
     document = intake.read(request)
     content, extra = intake.content(request, document)
     request = resolved(request, document.graph)
-    check_limits(request.params, settings.max_params_bytes)
+    check_size(request.params, settings.max_params_bytes)
     check_metadata(request.metadata)
     start_within, run_within = intake.deadlines(request)
     spec = BatchSpec(

@@ -15,6 +15,7 @@ stands beside it is either kept, or known to change nothing, or refused by name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from producer.contract.errors import InvalidGraph
@@ -29,6 +30,8 @@ EXPORT: Final = (
 
 #: Objects around the graph that are looked into.
 _MAX_DEPTH: Final = 5
+#: Parts of one object or list that are looked into: wrappers have few, and what has more is data.
+_MOST_PARTS: Final = 1_000
 
 #: What stands beside a graph and changes nothing of what is rendered: who asked, in which order,
 #: and what it is called.
@@ -130,7 +133,7 @@ def _inside(document: Any) -> Iterator[_Found]:
             continue
         ahead += [
             _Found(value, (*found.path, key))
-            for key, value in reversed(list(_parts(found.value)))
+            for key, value in reversed(list(islice(_parts(found.value), _MOST_PARTS)))
             if isinstance(value, dict | list) and key != "extra_data"
         ]
 

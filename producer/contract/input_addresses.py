@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from producer.contract.errors import InvalidGraph
@@ -17,6 +18,8 @@ _LONGEST: Final = 1_000
 #: for one, and the square of its length.
 _NAMES_COMPARED: Final = 2_000
 _LONGEST_COMPARED: Final = 120
+#: So often it is done for one graph: ten thousand bad rows need no advice each.
+_SEARCHES: Final = 50
 #: Names in one message.
 _SHOWN: Final = 6
 
@@ -26,6 +29,7 @@ class Addresses:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self._searches_left = _SEARCHES
         titles: dict[str, list[str]] = {}
         classes: dict[str, list[str]] = {}
         for graph_node, found in graph.items():
@@ -89,14 +93,14 @@ class Addresses:
                     yield ids, address[end + 1 :]
 
     def _unknown(self, address: str, field: str) -> InvalidGraph:
-        known = dict.fromkeys(
+        known = (
             f"{name}.{input_}"
             for one, found in self._graph.items()
             for name in (one, title_of(found), found["class_type"])
             for input_ in found["inputs"]
             if name
         )
-        near = _nearest(address, known, count=3)
+        near = self._nearest(address, known, count=3)
         return InvalidGraph(
             f"nothing in the graph has the address {short(address)!r}",
             field=field,
@@ -105,7 +109,7 @@ class Addresses:
 
     def _no_input(self, graph_node: str, name: str, field: str) -> InvalidGraph:
         inputs = self._graph[graph_node]["inputs"]
-        near = _nearest(name, inputs, count=1)
+        near = self._nearest(name, inputs, count=1)
         return InvalidGraph(
             f"{describe(self._graph, graph_node)} has no input {short(name)!r}; it has "
             f"{_listed(map(printable, inputs)) or 'none at all'}",
@@ -114,17 +118,18 @@ class Addresses:
             advice=f"did you mean {graph_node}.{near[0]}?" if near else None,
         )
 
+    def _nearest(self, name: str, known: Iterable[str], *, count: int) -> list[str]:
+        if len(name) > _LONGEST_COMPARED or not self._searches_left:
+            return []
+        self._searches_left -= 1
+        comparable = (one for one in known if len(one) <= _LONGEST_COMPARED)
+        first = dict.fromkeys(islice(comparable, _NAMES_COMPARED))
+        return difflib.get_close_matches(name, first, n=count)
+
 
 def find_input(graph: Graph, address: str, *, among: str = "set") -> tuple[str, str]:
     """Find one address; see `Addresses.find`, which is the cheaper for many."""
     return Addresses(graph).find(address, among=among)
-
-
-def _nearest(name: str, known: Iterable[str], *, count: int) -> list[str]:
-    comparable = [one for one in known if len(one) <= _LONGEST_COMPARED]
-    if len(name) > _LONGEST_COMPARED:
-        return []
-    return difflib.get_close_matches(name, comparable[:_NAMES_COMPARED], n=count)
 
 
 def _listed(names: Iterable[str]) -> str:

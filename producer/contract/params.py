@@ -94,11 +94,11 @@ def resolve_params(
     return resolved
 
 
-def check_limits(params: Mapping[str, Any], max_bytes: int) -> None:
-    """Refuse params that are more, or have more bytes in all, than a job may set.
+def check_count(params: Mapping[str, Any]) -> None:
+    """Refuse more params than a job may set.
 
     Raises:
-        InvalidGraph: naming the limit, and the largest.
+        InvalidGraph: naming the limit.
     """
     if len(params) > MOST_PARAMS:
         raise InvalidGraph(
@@ -106,6 +106,14 @@ def check_limits(params: Mapping[str, Any], max_bytes: int) -> None:
             field="set.",
             advice="write what is the same for all jobs into the graph",
         )
+
+
+def check_size(params: Mapping[str, Any], max_bytes: int) -> None:
+    """Refuse params, by id, that have more bytes in all than a job may set.
+
+    Raises:
+        InvalidGraph: naming the limit, and the largest.
+    """
     # Roughly first: most jobs set a seed and a text, and JSON writes no character in more bytes.
     if sum(map(_rough_length, params.values())) * _BYTES_A_CHARACTER <= max_bytes:
         return

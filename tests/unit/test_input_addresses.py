@@ -8,7 +8,7 @@ from producer.contract.links import check_links
 from producer.contract.outputs import cut, output_graph_nodes
 from producer.contract.params import (
     MOST_PARAMS,
-    check_limits,
+    check_count,
     parse_param,
     resolve_params,
     with_resolved,
@@ -88,4 +88,4 @@ def test_a_long_circle_makes_no_long_message():
 
 def test_more_params_than_the_limit_are_refused_with_it():
     with pytest.raises(InvalidGraph, match=r"5,001 params are set; the limit is 5,000"):
-        check_limits({f"6.{i}": 1 for i in range(MOST_PARAMS + 1)}, 1 << 20)
+        check_count({f"6.{i}": 1 for i in range(MOST_PARAMS + 1)})
