@@ -9,6 +9,7 @@ from rich.table import Table
 
 from producer.cli.output import OUT, size
 from producer.contract.jobs import Artifact, Job
+from producer.contract.json_values import shown
 
 
 def show_job(job: Job, *, waits_for: str | None) -> None:
@@ -57,7 +58,7 @@ def _request(job: Job) -> Iterator[tuple[str, str]]:
     if job.batch:
         yield "batch", job.batch
     for name, value in job.params.items():
-        yield f"set {name}", repr(value)
+        yield f"set {name}", shown(value, most=300)
     for name, file in job.inputs.items():
         yield f"input {name}", file.name
     if job.secrets:

@@ -230,8 +230,19 @@ def _check_shape(graph_node: str, found: Any) -> None:
             f"graph node {printable(graph_node)} {complaint}",
             field=_FIELD,
             graph_node=graph_node,
-            advice=None if isinstance(found, dict) else "take it out if it is no graph node",
+            advice=_mend(found),
         )
+
+
+def _mend(found: Any) -> str | None:
+    if not isinstance(found, dict):
+        return "take it out if it is no graph node"
+    if "class_type" in found:
+        return None
+    return (
+        "the editor exports a graph node without its class where the extension of that is missing; "
+        "install it there, then export again"
+    )
 
 
 def _shape_complaint(graph_node: str, found: Any) -> str | None:
