@@ -10,6 +10,7 @@ from producer.contract.errors import BucketMissing, InvalidInput, ObjectMissing,
 from producer.contract.files import FileInput, check_file_name
 from producer.contract.jobs import InputFile
 from producer.contract.json_values import printable, short
+from producer.contract.s3_address import check_bucket
 from producer.contract.settings import Settings
 from producer.file_intake import InputLike, check_content, check_given
 from producer.storage.object_keys import split_s3_url
@@ -76,9 +77,13 @@ class InputIntake:
             )
 
         try:
-            split_s3_url(url)
+            bucket, _ = split_s3_url(url)
         except ValueError:
             raise refused("is not of the form s3://BUCKET/KEY") from None
+        try:
+            check_bucket(bucket)
+        except ValueError as exc:
+            raise refused(f"is in no bucket: {exc}") from None
         if len(url) > _LONGEST_URL:
             raise refused(f"has {len(url):,} characters; the limit is {_LONGEST_URL:,}")
         if time.monotonic() < self._blind_until:
@@ -87,9 +92,13 @@ class InputIntake:
             size = self._objects.size_of(url)
         except (ObjectMissing, BucketMissing):
             raise refused("is not there") from None
+        except InvalidInput:
+            return  # we may not see it; others may
         except StorageError:
             self._blind_until = time.monotonic() + _BLIND_S
             return
+        if not size:
+            raise refused("is empty")
         if size > (limit := self._settings.max_input_bytes):
             raise refused(
                 f"has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)"

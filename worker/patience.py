@@ -17,11 +17,15 @@ from tenacity import (
 )
 
 from producer.contract.errors import (
+    BucketForbidden,
+    BucketMissing,
     FleetUnreachable,
+    ForeignBucketFault,
     NodeError,
     ObjectConflict,
     ObjectMissing,
     StorageError,
+    StorageRefused,
 )
 from producer.contract.jobs import Phase
 from producer.store.attempts import AttemptStore
@@ -37,7 +41,13 @@ _Answer = TypeVar("_Answer")
 _FETCHES: Final = 3
 
 #: What no further try will change.
-_SETTLED: Final = retry_if_not_exception_type((ObjectConflict, ObjectMissing))
+_SETTLED: Final = (ObjectConflict, ObjectMissing, StorageRefused)
+
+#: What may be said of the bucket, or of one request alone.
+_REFUSALS: Final = (BucketForbidden, BucketMissing)
+
+#: Answers of that kind after which the bucket itself is looked at.
+_ANSWERS: Final = 3
 
 
 class Patience:
@@ -59,17 +69,19 @@ class Patience:
         self._on_damage = on_damage
 
     def until_served(self, ask: Callable[[], _Answer], lease: Lease) -> _Answer:
-        """Ask S3 until it serves, however long that takes.
+        """Ask S3 until it serves: the fleet's own bucket for as long as the attempt may take.
 
         Raises:
             ObjectConflict, ObjectMissing: the object is not as it should be.
+            StorageRefused: the bucket is well, and will not do this.
+            ForeignBucketFault: a bucket that is not the fleet's does not serve, and ours does.
         """
 
         def tried() -> _Answer:
             self._check(lease)
             try:
                 answer = ask()
-            except (ObjectConflict, ObjectMissing):
+            except (*_SETTLED, ForeignBucketFault):
                 raise
             except StorageError as exc:
                 self._breaker.failed(exc)
@@ -77,12 +89,23 @@ class Patience:
             self._breaker.worked()
             return answer
 
-        return Retrying(
-            retry=retry_if_exception_type(StorageError) & _SETTLED,
-            wait=wait_exponential_jitter(multiplier=0.2, max=15),
-            before_sleep=_say,
-            sleep=lambda seconds: self._sleep(seconds, lease),
-        )(tried)
+        try:
+            return Retrying(
+                retry=retry_if_exception_type(StorageError) & retry_if_not_exception_type(_SETTLED),
+                stop=self._is_about_one_request,
+                wait=wait_exponential_jitter(multiplier=0.2, max=15),
+                before_sleep=_say,
+                sleep=lambda seconds: self._sleep(seconds, lease),
+                reraise=True,
+            )(tried)
+        except _REFUSALS as exc:
+            raise StorageRefused(exc.message, advice=exc.advice) from exc
+
+    def _is_about_one_request(self, state: RetryCallState) -> bool:
+        """Tell whether a bucket that is well has answered so: then asking again is of no use."""
+        error = state.outcome.exception() if state.outcome else None
+        is_doubtful = isinstance(error, (*_REFUSALS, ForeignBucketFault))
+        return is_doubtful and state.attempt_number >= _ANSWERS and self._breaker.is_well()
 
     def until_recorded(self, write: Callable[[], _Answer], lease: Lease) -> _Answer:
         """Write to Redis until it answers: an hour's render outlasts its restart."""

@@ -28,6 +28,7 @@ from producer.contract.errors import (
     RequestTooLarge,
     RunDeadlinePassed,
     StorageError,
+    StorageRefused,
 )
 from producer.contract.jobs import Attempt, Job, JobError
 
@@ -44,8 +45,17 @@ LACKING_LIMIT: Final = 5
 
 #: Causes that no retry can mend.
 _FINAL: Final = frozenset(
-    {"invalid_graph", "invalid_input", "input_missing", "run_deadline", "output_conflict"}
+    {
+        "invalid_graph",
+        "invalid_input",
+        "input_missing",
+        "run_deadline",
+        "output_conflict",
+        "storage_refused",
+    }
 )
+#: Of those, the ones after which a render is there that could not be stored.
+_LISTED: Final = frozenset({"output_conflict", "storage_refused"})
 #: Causes that speak against the job.
 _CHARGED: Final = frozenset({"execution_error", "out_of_memory", "incomplete_output"})
 #: Causes that speak against the node.
@@ -75,6 +85,7 @@ _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
     (NodeError, "node_fault"),
     (ObjectConflict, "output_conflict"),
     (ObjectMissing, "input_missing"),
+    (StorageRefused, "storage_refused"),
     (StorageError, "storage_fault"),
 )
 
@@ -131,7 +142,7 @@ def decide(error: FleetError, job: Job, *, node: str | None) -> Decision:
     if cause == "too_large" and _times(cause, job) + 1 >= TOO_LARGE_LIMIT:
         return Decision(story, again=False, charged=False)
     if cause in _FINAL:
-        return Decision(story, again=False, charged=False, dead=cause == "output_conflict")
+        return Decision(story, again=False, charged=False, dead=cause in _LISTED)
     if cause in _CHARGED:
         again = job.charged_attempts + 1 < CHARGED_LIMIT
         delay = _delay(job.charged_attempts)

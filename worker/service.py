@@ -10,7 +10,7 @@ from typing import Final
 from uuid import uuid4
 
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError
+from producer.contract.errors import FleetError, StorageError
 from producer.contract.ids import JobId
 from producer.contract.settings import Settings
 from worker.assembly import Hooks, Options, Parts
@@ -68,8 +68,7 @@ class NodeWorker:
         self._parts.agent.start()
         self._parts.errands.start()
         self._parts.scout.start()
-        if not self._parts.objects.honours_conditions():
-            _log.warning("this store overwrites although asked not to; each write looks first")
+        self._try_conditions()
         self._parts.watchdog.start()  # last: what this call waits for is not Celery's fault
 
     def stop(self) -> None:
@@ -109,6 +108,13 @@ class NodeWorker:
                 self._parts.runner.run(job_id, attempt, slot)
         finally:
             slot.release()
+
+    def _try_conditions(self) -> None:
+        try:
+            if not self._parts.objects.honours_conditions():
+                _log.warning("this store overwrites although asked not to; each write looks first")
+        except StorageError as exc:  # the first write will find out
+            _log.warning("whether the store knows conditional writes is not known yet: %s", exc)
 
     def _take_back(self) -> None:
         taken = self._parts.sweeps.take_back(

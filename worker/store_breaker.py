@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
-from producer.contract.errors import StorageError
+from producer.contract.errors import StorageError, StorageUnreachable
 from producer.storage.object_store import ObjectStore
 
 _log = logging.getLogger(__name__)
@@ -39,12 +39,34 @@ class StoreBreaker:
         self.reason: str | None = None  #: Why the store counts as broken; None while it does not.
 
     def failed(self, error: StorageError) -> None:
-        """Hear that a write failed; it will be tried again."""
+        """Hear that a request failed; it will be tried again.
+
+        One that is answered badly time and again may be to blame itself: the bucket is looked at.
+        """
+        if self._lasts() and (isinstance(error, StorageUnreachable) or not self.is_well()):
+            self._break(error)
+
+    def is_well(self) -> bool:
+        """Look whether the fleet's own bucket is there and takes a write."""
+        try:
+            self._objects.probe()
+        except StorageError as exc:
+            _log.debug("the bucket is not well: %s", exc)
+            return False
+        return True
+
+    def _lasts(self) -> bool:
+        """Tell, once in a while, that trouble has lasted, and nobody was told."""
         with self._lock:
             now = self._clock()
             self._failing_since = self._failing_since or now
             if self.reason is not None or now - self._failing_since < _TROUBLE_S:
-                return
+                return False
+            self._failing_since = now
+            return True
+
+    def _break(self, error: StorageError) -> None:
+        with self._lock:
             self.reason = error.message
         _log.error("no job is taken until the store serves again: %s", error)
         self._on_broken()

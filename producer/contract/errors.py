@@ -37,7 +37,11 @@
   + StorageError            S3
     - StorageUnreachable
     - BucketMissing
-    - BucketForbidden
+    - BucketForbidden       it does not let us in, or lets us do less than we need
+    - CredentialsRefused    a BucketForbidden: the store does not accept who we say we are
+    - BucketFull
+    - StorageRefused        the same request would be refused again
+    - ForeignBucketFault    trouble with the bucket of an `s3://` input, which is not ours
     - ObjectMissing
     - ObjectConflict        the key holds other bytes
 """
@@ -371,7 +375,31 @@ class BucketMissing(StorageError):
 
 
 class BucketForbidden(StorageError):
-    """The store knows us not, or does not let us in."""
+    """The store does not let us in, or not do this; the message names the operation."""
+
+
+class CredentialsRefused(BucketForbidden):
+    """The store does not accept our credentials, or there are none.
+
+    Args:
+        code: the store's own word for it; empty when it was not asked.
+    """
+
+    def __init__(self, message: str, *, code: str = "", advice: str | None = None) -> None:
+        super().__init__(message, advice=advice)
+        self.code = code
+
+
+class BucketFull(StorageError):
+    """The store, or our part of it, takes nothing more."""
+
+
+class StorageRefused(StorageError):
+    """The store is well, and will not do this however often it is asked."""
+
+
+class ForeignBucketFault(StorageError):
+    """The bucket of an `s3://` input has trouble that may pass; the fleet's own may be well."""
 
 
 class ObjectMissing(StorageError):

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import uuid
-from contextlib import AbstractContextManager
-from typing import Any
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
-from producer.contract.errors import BucketMissing, ObjectConflict
+from producer.contract.errors import (
+    BucketForbidden,
+    BucketMissing,
+    CredentialsRefused,
+    ObjectConflict,
+    StorageError,
+    StorageRefused,
+)
 from producer.contract.settings import Settings, without_password
+from producer.storage.body_checks import md5_header
 from producer.storage.object_headers import ObjectStat
 from producer.storage.object_keys import probe_key
 from producer.storage.s3_client import LazyClient
-from producer.storage.s3_errors import NotSupported, Place, translated
+from producer.storage.s3_codes import SIGNED_OTHERWISE
+from producer.storage.s3_errors import NotSupported, Place, has_stale_credentials, translated
+
+_log = logging.getLogger(__name__)
+
+_PROBE: Final = b"probe"
 
 
 class Bucket:
@@ -19,7 +33,7 @@ class Bucket:
 
     def __init__(self, settings: Settings) -> None:
         self.name = settings.s3_bucket
-        self.has_conditions = True  #: Until `honours_conditions` finds otherwise.
+        self.has_conditions = True  #: Until a write or `honours_conditions` finds otherwise.
         self.checks = settings.s3_checksums == "when_supported"
         self._endpoint = without_password(settings.s3_endpoint_url or "AWS S3")
         self._prefix = settings.s3_prefix
@@ -31,11 +45,16 @@ class Bucket:
         """The boto3 client; use it inside `talking`."""
         return self._client.get()
 
-    def talking(
-        self, key: str | None = None, *, bucket: str | None = None
-    ) -> AbstractContextManager[None]:
-        """Return a block that turns boto3's errors into ours, about *key* when there is one."""
-        return translated(Place(self._endpoint, bucket or self.name, key))
+    @contextmanager
+    def talking(self, key: str | None = None, *, bucket: str | None = None) -> Iterator[None]:
+        """Turn boto3's errors into ours, about *key* when there is one."""
+        try:
+            with translated(Place(self._endpoint, bucket or self.name, key)):
+                yield
+        except CredentialsRefused as exc:
+            if has_stale_credentials(exc):
+                self._client.renew()
+            raise
 
     def stat(self, key: str) -> ObjectStat:
         """Return what the store says of an object.
@@ -43,41 +62,51 @@ class Bucket:
         Raises:
             ObjectMissing: nothing is there.
         """
-        with self.talking(key):
-            return ObjectStat.of(self.s3.head_object(Bucket=self.name, Key=key))
+        try:
+            with self.talking(key):
+                return ObjectStat.of(self.s3.head_object(Bucket=self.name, Key=key))
+        except CredentialsRefused:
+            raise
+        except (BucketForbidden, StorageRefused):
+            # HEAD alone may be refused, and says not why; GET has the same headers, and a reason.
+            with self.talking(key):
+                answer = self.s3.get_object(Bucket=self.name, Key=key)
+                answer["Body"].close()
+                return ObjectStat.of(answer)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
     def probe(self) -> None:
-        """Return if the bucket is there and takes a write; raise the reason otherwise."""
-        with self.talking():
-            # A write alone proves too little: SeaweedFS creates the bucket it misses.
-            self.s3.head_bucket(Bucket=self.name)
-            key = probe_key(self._prefix, name="write")
-            self.s3.put_object(Bucket=self.name, Key=key, Body=b"probe")
+        """Return if the bucket is there and takes a write; raise the reason otherwise.
+
+        No more than that is needed: that a bucket may not be listed is no reason to stop.
+        """
+        # A write alone proves too little: SeaweedFS creates the bucket it misses.
+        is_let_in = self._look()
+        try:
+            self._write_probe()
+        except StorageError as exc:
+            if not (self.checks and _may_be_checksums(exc, is_let_in=is_let_in)):
+                raise
+            self._probe_without_checksums(exc)
 
     def honours_conditions(self) -> bool:
         """Find out whether a write under `If-None-Match: *` leaves a taken key alone, as on AWS.
 
         Some gateways overwrite, some refuse the header. The answer is kept: on such a store each
-        write looks first, which leaves a gap only to two writers of one key at one time.
+        write looks first, which leaves a gap only to two writers of one key at one time. The key
+        is always the same one, as not everybody may delete.
         """
-        key = probe_key(self._prefix, name=f"condition-{uuid.uuid4()}")
-        with self.talking(key):
-            self.s3.put_object(Bucket=self.name, Key=key, Body=b"first")
+        self._write_probe()
         try:
-            with self.talking(key):
-                self.s3.put_object(Bucket=self.name, Key=key, Body=b"second", IfNoneMatch="*")
-            self.has_conditions = False
-        except NotSupported:
+            self._write_probe(IfNoneMatch="*")
             self.has_conditions = False
         except ObjectConflict:
             self.has_conditions = True
-        finally:
-            with self.talking(key):
-                self.s3.delete_object(Bucket=self.name, Key=key)
+        except StorageRefused:
+            self.has_conditions = False
         return self.has_conditions
 
     def create_if_missing(self) -> None:
@@ -89,6 +118,56 @@ class Bucket:
             with self.talking():
                 self._create()
 
+    def _look(self) -> bool:
+        """Raise if the bucket is not there; tell whether the store knows our key and lets us in."""
+        try:
+            with self.talking():
+                self.s3.head_bucket(Bucket=self.name)
+        except BucketMissing:
+            raise
+        except (BucketForbidden, StorageRefused):
+            return self._list_nothing()
+        return True
+
+    def _list_nothing(self) -> bool:
+        """Ask what HEAD has no body to say: whether we are wrong, or only may not list."""
+        try:
+            with self.talking():
+                self.s3.list_objects_v2(Bucket=self.name, MaxKeys=0)
+        except (CredentialsRefused, BucketMissing):
+            raise
+        except BucketForbidden as exc:
+            if "COMFYFLEET_S3_REGION" in (exc.advice or ""):
+                raise
+            _log.info("%s", exc)
+            return False
+        except NotSupported:
+            return False
+        return True
+
+    def _write_probe(self, **condition: str) -> None:
+        key = probe_key(self._prefix, name="write")
+        checked = {} if self.checks else md5_header(_PROBE)
+        with self.talking(key):
+            self.s3.put_object(Bucket=self.name, Key=key, Body=_PROBE, **checked, **condition)
+
+    def _probe_without_checksums(self, refused: StorageError) -> None:
+        self._client.do_without_checksums()
+        self.checks = False
+        try:
+            self._write_probe()
+        except StorageError as exc:
+            if isinstance(refused, CredentialsRefused) and isinstance(exc, CredentialsRefused):
+                raise CredentialsRefused(
+                    refused.message, code=refused.code, advice=SIGNED_OTHERWISE
+                ) from exc
+            raise refused from exc
+        _log.warning(
+            "%s; it takes a write without newer checksums, so they are left off: "
+            "set COMFYFLEET_S3_CHECKSUMS=when_required",
+            refused.message,
+        )
+
     def _create(self) -> None:
         # us-east-1 is the one region that S3 refuses to hear by name.
         elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
@@ -97,3 +176,10 @@ class Bucket:
             self.s3.create_bucket(Bucket=self.name, **options)
         except self.s3.exceptions.BucketAlreadyOwnedByYou:
             return  # another process was quicker
+
+
+def _may_be_checksums(error: StorageError, *, is_let_in: bool) -> bool:
+    """Tell whether a store that does not know newer checksums refuses a write so."""
+    if isinstance(error, CredentialsRefused):
+        return is_let_in and error.code == "SignatureDoesNotMatch"
+    return isinstance(error, StorageRefused) or "ContentSHA256Mismatch" in error.message

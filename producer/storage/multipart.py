@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from producer.storage.body_checks import md5_header
+
 PART_BYTES: Final = 8 << 20
 
 #: S3 takes so many parts an object.
@@ -71,10 +73,10 @@ class MultipartUpload:
     def _put_part(self, upload_id: str, number: int, start: int, length: int) -> dict[str, Any]:
         from s3transfer.utils import ReadFileChunk  # noqa: PLC0415 - comes with boto3, as slow
 
-        algorithm = {"ChecksumAlgorithm": self.checksum} if self.checksum else {}
         with ReadFileChunk.from_filename(str(self.path), start, length) as part:
+            checked = {"ChecksumAlgorithm": self.checksum} if self.checksum else md5_header(part)
             answer = self.client.upload_part(
-                **self._where(), UploadId=upload_id, PartNumber=number, Body=part, **algorithm
+                **self._where(), UploadId=upload_id, PartNumber=number, Body=part, **checked
             )
         checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
         return {"PartNumber": number, "ETag": answer["ETag"], **checksums}

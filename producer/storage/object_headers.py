@@ -38,8 +38,8 @@ class ObjectStat:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Self:
-        """Read boto3's answer to HEAD."""
-        metadata = decode_metadata(answer["Metadata"])
+        """Read boto3's answer to HEAD or GET."""
+        metadata = decode_metadata(answer.get("Metadata", {}))
         return cls(
             bytes=answer["ContentLength"],
             sha256=metadata.pop("sha256", None),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +16,14 @@ from typing import Any, Final
 
 from producer.contract.errors import InvalidInput, ObjectConflict, StorageError
 from producer.contract.settings import Settings
+from producer.storage.body_checks import md5_header
 from producer.storage.bucket import Bucket
+from producer.storage.foreign_inputs import about_input
 from producer.storage.multipart import abort_uploads
 from producer.storage.object_headers import ObjectStat, content_disposition
 from producer.storage.object_keys import input_key, promised_sha256, split_s3_url
-from producer.storage.write_once import NewObject, holds, write_once
+from producer.storage.s3_client import LazyClient
+from producer.storage.write_once import NewObject, is_there, write_once
 
 _CHUNK_BYTES: Final = 256 << 10
 _LONGEST_URL: Final = timedelta(days=7)  #: S3's own limit for a signature of version 4.
@@ -44,10 +47,12 @@ class ObjectStore:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._bucket = Bucket(settings)
+        self._links = LazyClient(settings, endpoint=settings.s3_public_endpoint_url)
 
     def close(self) -> None:
         """Close the connections."""
         self._bucket.close()
+        self._links.close()
 
     def probe(self) -> None:
         """Return if the bucket is there and takes a write.
@@ -113,18 +118,21 @@ class ObjectStore:
             download_name=sha256,
             may_be_split=False,
         )
-        if not holds(self._bucket, new):
+        if not is_there(self._bucket, new):
             write_once(self._bucket, new)
         return new.key
 
     def put_json(self, key: str, value: Any) -> None:
         """Store *value* as JSON, in place of what is there."""
+        body = json.dumps(value, ensure_ascii=False).encode()
+        checked = {} if self._bucket.checks else md5_header(body)
         with self._bucket.talking(key):
             self._bucket.s3.put_object(
                 Bucket=self._bucket.name,
                 Key=key,
-                Body=json.dumps(value, ensure_ascii=False).encode(),
+                Body=body,
                 ContentType="application/json",
+                **checked,
             )
 
     def get_json(self, key: str) -> Any:
@@ -151,16 +159,16 @@ class ObjectStore:
         Raises:
             ObjectMissing: nothing is there.
             ObjectConflict: it holds other bytes than promised.
-            InvalidInput: it lies elsewhere and is larger than an input may be.
+            InvalidInput: its bucket, which is not the fleet's, will never give it out; or it is
+                larger than an input may be.
+            ForeignBucketFault: that bucket does not serve now.
         """
-        is_url = source.startswith("s3://")
-        bucket, key = split_s3_url(source) if is_url else (self._bucket.name, source)
-        with _all_or_nothing(path):
-            with self._bucket.talking(key, bucket=bucket):
-                answer = self._bucket.s3.get_object(Bucket=bucket, Key=key)
-                if is_url:
-                    self._check_size(source, int(answer.get("ContentLength", 0)))
-                fetched = _spool(answer["Body"].iter_chunks(_CHUNK_BYTES), path)
+        bucket, key = self._place(source)
+        with _all_or_nothing(path), self._asking(source, bucket, key):
+            answer = self._bucket.s3.get_object(Bucket=bucket, Key=key)
+            if source.startswith("s3://"):
+                self._check_size(source, int(answer.get("ContentLength", 0)))
+            fetched = _spool(answer["Body"].iter_chunks(_CHUNK_BYTES), path)
             promised = sha256 or promised_sha256(key)
             if promised not in {None, fetched.sha256}:
                 raise ObjectConflict(
@@ -176,13 +184,9 @@ class ObjectStore:
             )
 
     def size_of(self, url: str) -> int:
-        """Return how many bytes `s3://BUCKET/KEY` has, in any bucket.
-
-        Raises:
-            ObjectMissing, BucketMissing: nothing is there.
-        """
-        bucket, key = split_s3_url(url)
-        with self._bucket.talking(key, bucket=bucket):
+        """Return the bytes of `s3://BUCKET/KEY`; errors as of `fetch`."""
+        bucket, key = self._place(url)
+        with self._asking(url, bucket, key):
             answer = self._bucket.s3.head_object(Bucket=bucket, Key=key)
         return int(answer.get("ContentLength", 0))
 
@@ -208,6 +212,8 @@ class ObjectStore:
     ) -> str:
         """Return a URL that lets anybody read the object until it expires; never log it.
 
+        It names `s3_public_endpoint_url`, where that is set; nobody is asked.
+
         Args:
             expires: from now, 7 days at most.
             download_name: makes browsers save the file, under this name.
@@ -220,7 +226,7 @@ class ObjectStore:
                 download_name, media_type=_BINARY
             )
         with self._bucket.talking(key):
-            url = self._bucket.s3.generate_presigned_url(
+            url = self._links.get().generate_presigned_url(
                 "get_object", Params=params, ExpiresIn=int(expires.total_seconds())
             )
         return str(url)
@@ -234,6 +240,17 @@ class ObjectStore:
                 prefix=prefix,
                 before=datetime.now(UTC) - older_than,
             )
+
+    def _place(self, source: str) -> tuple[str, str]:
+        return split_s3_url(source) if source.startswith("s3://") else (self._bucket.name, source)
+
+    @contextmanager
+    def _asking(self, source: str, bucket: str, key: str) -> Iterator[None]:
+        with ExitStack() as errors:
+            if bucket != self._bucket.name:
+                errors.enter_context(about_input(source))
+            errors.enter_context(self._bucket.talking(key, bucket=bucket))
+            yield
 
 
 def _check_input(source: Path | bytes, *, most_bytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,16 +22,28 @@ _CONNECTIONS: Final = 32
 _TRIES: Final = 3
 
 
+#: Of each file: when it was written, its bytes, its inode; None while it is not there.
+_Stamps = tuple[tuple[int, int, int] | None, ...]
+
+
 class LazyClient:
     """A boto3 client that is made when first asked for, once, whichever thread asks.
 
-    boto3 takes 0.3 s to import, which a command that stores nothing should not wait for.
+    boto3 takes 0.3 s to import, which a command that stores nothing should not wait for. A new
+    client is made when a file with credentials has changed: boto3 itself reads one but once.
+
+    Args:
+        endpoint: in place of the settings' own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, endpoint: str | None = None) -> None:
         self._settings = settings
+        self._endpoint = endpoint or settings.s3_endpoint_url
+        self._checksums = settings.s3_checksums
         self._lock = Lock()
         self._client: Any = None
+        self._files: tuple[Path, ...] = ()
+        self._read: _Stamps = ()
 
     def get(self) -> Any:
         """Return the client; many threads may use it at once.
@@ -39,9 +52,19 @@ class LazyClient:
             InvalidSettings: the endpoint is no URL.
         """
         with self._lock:  # making one is not thread-safe
-            if self._client is None:
-                self._client = _make_client(self._settings)
+            if self._client is None or self._has_news():
+                self._client = self._made()
             return self._client
+
+    def renew(self) -> None:
+        """Read the credentials again before the next use; what is under way is not disturbed."""
+        with self._lock:
+            self._client = None
+
+    def do_without_checksums(self) -> None:
+        """Send newer checksums only where a request must have one, from the next use on."""
+        self._checksums = "when_required"
+        self.renew()
 
     def close(self) -> None:
         """Close its connections; the next use makes a new client."""
@@ -50,41 +73,74 @@ class LazyClient:
         if client is not None:
             client.close()
 
-
-def _make_client(settings: Settings) -> Any:
-    import boto3  # noqa: PLC0415 - see LazyClient
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.session import Session  # noqa: PLC0415
-
-    botocore_session = Session()
-    if settings.s3_credentials_file is not None:
-        path = str(settings.s3_credentials_file)
-        botocore_session.set_config_variable("credentials_file", path)
-    config = Config(
-        signature_version="s3v4",  # otherwise presigned URLs come out in the old SigV2
-        s3={"addressing_style": settings.s3_addressing_style},
-        request_checksum_calculation=settings.s3_checksums,
-        response_checksum_validation=settings.s3_checksums,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        max_pool_connections=_CONNECTIONS,
-        retries={"mode": "standard", "total_max_attempts": _TRIES},
-        tcp_keepalive=True,
-        # A proxy for the outside world cannot reach our own loopback address.
-        proxies={} if _is_loopback(settings.s3_endpoint_url) else None,
-    )
-    try:
-        return boto3.Session(botocore_session=botocore_session).client(
-            "s3",
-            endpoint_url=settings.s3_endpoint_url,
-            region_name=settings.s3_region,
-            config=config,
+    def _has_news(self) -> bool:
+        """Tell whether a file has changed; one that is away is just being replaced."""
+        return any(
+            now is not None and now != then
+            for now, then in zip(_stamps(self._files), self._read, strict=True)
         )
-    except ValueError as exc:
-        raise InvalidSettings(
-            "COMFYFLEET_S3_ENDPOINT_URL: expected http://HOST:PORT or https://...,"
-            f" not {without_password(settings.s3_endpoint_url or '')!r}"
-        ) from exc
+
+    def _made(self) -> Any:
+        import boto3  # noqa: PLC0415 - see the class
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        from botocore.session import Session  # noqa: PLC0415
+
+        botocore_session = Session()
+        if self._settings.s3_credentials_file is not None:
+            path = str(self._settings.s3_credentials_file)
+            botocore_session.set_config_variable("credentials_file", path)
+        files = tuple(
+            Path(str(botocore_session.get_config_variable(name))).expanduser()
+            for name in ("credentials_file", "config_file")
+        )
+        read = _stamps(files)
+        try:
+            client = boto3.Session(botocore_session=botocore_session).client(
+                "s3",
+                endpoint_url=self._endpoint,
+                region_name=self._settings.s3_region,
+                config=self._config(),
+            )
+        except ValueError as exc:
+            raise InvalidSettings(
+                "COMFYFLEET_S3_ENDPOINT_URL: expected http://HOST:PORT or https://...,"
+                f" not {without_password(self._endpoint or '')!r}"
+            ) from exc
+        except BotoCoreError:
+            if self._client is None:
+                raise
+            return self._client  # the file is half written; look again at the next use
+        self._files, self._read = files, read
+        return client
+
+    def _config(self) -> Any:
+        from botocore.config import Config  # noqa: PLC0415
+
+        return Config(
+            signature_version="s3v4",  # otherwise presigned URLs come out in the old SigV2
+            s3={"addressing_style": self._settings.s3_addressing_style},
+            request_checksum_calculation=self._checksums,
+            response_checksum_validation=self._checksums,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            max_pool_connections=_CONNECTIONS,
+            retries={"mode": "standard", "total_max_attempts": _TRIES},
+            tcp_keepalive=True,
+            # A proxy for the outside world cannot reach our own loopback address.
+            proxies={} if _is_loopback(self._endpoint) else None,
+        )
+
+
+def _stamps(files: tuple[Path, ...]) -> _Stamps:
+    return tuple(map(_stamp, files))
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _is_loopback(url: str | None) -> bool:

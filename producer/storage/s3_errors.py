@@ -10,40 +10,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from producer.contract.errors import (
     BucketForbidden,
+    BucketFull,
     BucketMissing,
+    CredentialsRefused,
     ObjectConflict,
     ObjectMissing,
     StorageError,
+    StorageRefused,
     StorageUnreachable,
 )
-
-_CLOCK: Final = "the clock of this machine is wrong: set it"
-_REGION: Final = "set COMFYFLEET_S3_REGION to the region of the bucket"
-
-#: Why the store does not let us in, and what to try.
-_FORBIDDEN: Final = {
-    "InvalidAccessKeyId": "the store knows no such access key: check AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
-    "ExpiredToken": "the session token has expired: renew the credentials",
-    "InvalidToken": "the session token is not valid: renew the credentials",
-    "RequestTimeTooSkewed": _CLOCK,
-    "RequestExpired": _CLOCK,
-    "AuthorizationHeaderMalformed": _REGION,
-    "PermanentRedirect": _REGION,
-    "IllegalLocationConstraintException": _REGION,
-}
-_MAY_NOT: Final = "these credentials may not do this here: check the policy of user and bucket"
-
-#: Somebody else was quicker with this key; or we were, and the answer was lost on its way.
-_TAKEN: Final = {
-    "PreconditionFailed",
-    "ConditionalRequestConflict",
-    "OperationAborted",
-    "NoSuchUpload",
-}
+from producer.storage.s3_codes import (
+    CREDENTIALS,
+    ELSEWHERE,
+    FULL,
+    PASSING,
+    STALE,
+    TAKEN,
+    region_advice,
+    rights_advice,
+)
 
 _NO_CREDENTIALS: Final = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or COMFYFLEET_S3_CREDENTIALS_FILE,"
@@ -51,7 +40,7 @@ _NO_CREDENTIALS: Final = (
 )
 
 
-class NotSupported(StorageError):
+class NotSupported(StorageRefused):
     """The store does not know how to do this."""
 
 
@@ -74,8 +63,9 @@ def translated(place: Place) -> Iterator[None]:
 
     Raises:
         StorageUnreachable: nobody answers, or not to the end.
-        BucketMissing, BucketForbidden, ObjectMissing: as their names say.
+        BucketMissing, BucketForbidden, BucketFull, ObjectMissing: as their names say.
         ObjectConflict: the condition of a write does not hold.
+        StorageRefused: the same request would be refused again.
         StorageError: the store had trouble; the same request may succeed later.
     """
     try:
@@ -87,49 +77,121 @@ def translated(place: Place) -> Iterator[None]:
         raise error from exc
 
 
+def has_stale_credentials(error: StorageError) -> bool:
+    """Tell whether newer credentials may mend *error*."""
+    return isinstance(error, CredentialsRefused) and error.code in STALE
+
+
 def _error_for(exc: Exception, place: Place) -> StorageError | None:
     # Imported here because commands that store nothing need not load botocore.
     from botocore import exceptions as boto  # noqa: PLC0415
 
     if isinstance(exc, boto.ClientError):
-        return _refusal(exc.response, place)
-    if isinstance(exc, boto.NoCredentialsError | boto.CredentialRetrievalError):
-        return _no_credentials(place)
-    if isinstance(exc, boto.PartialCredentialsError | boto.ProfileNotFound | boto.ConfigParseError):
-        return _no_credentials(place)
+        return _Answer(exc.response, str(exc.operation_name), place).error
+    if isinstance(
+        exc,
+        boto.NoCredentialsError
+        | boto.CredentialRetrievalError
+        | boto.PartialCredentialsError
+        | boto.ProfileNotFound
+        | boto.ConfigParseError
+        | boto.TokenRetrievalError
+        | boto.SSOError,
+    ):
+        return CredentialsRefused(f"no credentials for {place}", advice=_NO_CREDENTIALS)
+    if isinstance(exc, boto.ParamValidationError | boto.ValidationError) or _is_malformed(exc):
+        return StorageRefused(f"{place}: no store takes this request: {_one_line(exc)}")
     if isinstance(exc, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
-        return StorageUnreachable(
-            f"{place} does not answer, or not to the end ({type(exc).__name__})",
-            advice="is the store running, and COMFYFLEET_S3_ENDPOINT_URL its address?",
-        )
+        return _unreachable(exc, place)
     if isinstance(exc, boto.BotoCoreError):
-        return StorageError(f"{place}: {exc}")
+        return StorageError(f"{place}: {_one_line(exc)}")
     return None
 
 
-def _refusal(response: dict[str, Any], place: Place) -> StorageError:
-    """Return the error for an answer of the store other than 2xx."""
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code = str(response.get("Error", {}).get("Code", status))
-    # An answer to HEAD has no body, so its code is but the status.
-    if code == "NoSuchBucket" or (status == HTTPStatus.NOT_FOUND and place.key is None):
-        return BucketMissing(
-            f"there is no bucket {place.bucket} at {place.endpoint}",
-            advice="create it, or set COMFYFLEET_S3_BUCKET",
-        )
-    if code in _TAKEN or status == HTTPStatus.PRECONDITION_FAILED:
-        return ObjectConflict(f"{place}: the key {place.key} is taken ({code})")
-    if status == HTTPStatus.NOT_FOUND:
-        return ObjectMissing(f"{place} holds no object {place.key}")
-    if code in _FORBIDDEN or status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return BucketForbidden(
-            f"{place} refuses us ({code})", advice=_FORBIDDEN.get(code, _MAY_NOT)
-        )
-    if status == HTTPStatus.NOT_IMPLEMENTED:
-        return NotSupported(f"{place} cannot do this ({code})")
-    said = response.get("Error", {}).get("Message", "")
-    return StorageError(f"{place} answered {status} {code}: {said}".rstrip(": "))
+def _is_malformed(exc: Exception) -> bool:
+    """Tell whether the request could not be written down: a header with a line feed, for instance."""
+    kwargs = getattr(exc, "kwargs", {})
+    return isinstance(kwargs.get("error"), ValueError)
 
 
-def _no_credentials(place: Place) -> BucketForbidden:
-    return BucketForbidden(f"no credentials for {place}", advice=_NO_CREDENTIALS)
+def _unreachable(exc: Exception, place: Place) -> StorageUnreachable:
+    host = urlsplit(str(getattr(exc, "kwargs", {}).get("endpoint_url", ""))).hostname or ""
+    if host.startswith(f"{place.bucket}."):
+        advice = f"is there such a host as {host}? If not, COMFYFLEET_S3_ADDRESSING_STYLE=path"
+    else:
+        advice = "is the store running, and COMFYFLEET_S3_ENDPOINT_URL its address?"
+    return StorageUnreachable(
+        f"{place} does not answer, or not to the end ({type(exc).__name__})", advice=advice
+    )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """An answer of the store other than 2xx."""
+
+    response: dict[str, Any]
+    operation: str
+    place: Place
+
+    @property
+    def status(self) -> int:
+        return int(self.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+    @property
+    def code(self) -> str:
+        # An answer to HEAD has no body, so its code is but the status.
+        return str(self.response.get("Error", {}).get("Code", self.status))[:80]
+
+    @property
+    def error(self) -> StorageError:
+        """Ours for it: of the kinds that fit, the first."""
+        return self._absence() or self._refusal_of_us() or self._answer_to_the_request()
+
+    def _absence(self) -> StorageError | None:
+        code, place, is_absent = self.code, self.place, self.status == HTTPStatus.NOT_FOUND
+        if code == "NoSuchBucket" or (is_absent and place.key is None):
+            return BucketMissing(
+                f"there is no bucket {place.bucket} at {place.endpoint}", advice=_create(place)
+            )
+        if code in TAKEN or self.status == HTTPStatus.PRECONDITION_FAILED:
+            return ObjectConflict(f"{place}: the key {place.key} is taken ({code})")
+        return ObjectMissing(f"{place} holds no object {place.key}") if is_absent else None
+
+    def _refusal_of_us(self) -> StorageError | None:
+        code, place = self.code, self.place
+        refuses = f"{place} refuses us"
+        if code in CREDENTIALS:
+            return CredentialsRefused(f"{refuses} ({code})", code=code, advice=CREDENTIALS[code])
+        if code in ELSEWHERE:
+            return BucketForbidden(f"{refuses} ({code})", advice=region_advice(self.response))
+        if code in FULL or self.status == HTTPStatus.INSUFFICIENT_STORAGE:
+            return BucketFull(
+                f"{place} is full ({code})", advice="delete there, or raise the quota"
+            )
+        if self.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            advice = rights_advice(self.operation)
+            return BucketForbidden(f"{refuses} {self.operation} ({code})", advice=advice)
+        return None
+
+    def _answer_to_the_request(self) -> StorageError:
+        status, code = self.status, self.code
+        said = _one_line(self.response.get("Error", {}).get("Message", ""))
+        answered = f"{self.place} answered {status} {code} to {self.operation}: {said}"
+        answered = answered.rstrip(": ")
+        if status in {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.METHOD_NOT_ALLOWED}:
+            return NotSupported(answered)
+        is_final = 400 <= status < 500 and not {code, str(status)} & PASSING  # noqa: PLR2004
+        return StorageRefused(answered) if is_final else StorageError(answered)
+
+
+def _create(place: Place) -> str:
+    if path := urlsplit(place.endpoint).path.strip("/"):
+        return (
+            f"COMFYFLEET_S3_ENDPOINT_URL ends in /{path}: if that is the bucket, leave it off and "
+            f"set COMFYFLEET_S3_BUCKET={path}"
+        )
+    return "create it, or set COMFYFLEET_S3_BUCKET"
+
+
+def _one_line(said: object) -> str:
+    return " ".join(str(said).split())[:300]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from producer.contract.errors import RequestTooLarge
+from producer.contract.errors import InvalidInput, RequestTooLarge
 from producer.contract.jobs import InputFile
 from producer.storage.object_keys import extension_of
 from producer.storage.object_store import ObjectStore
@@ -31,7 +31,8 @@ class InputCarrier:
 
         Raises:
             StorageError: S3 does not give a file out, or not as it was handed in.
-            InvalidInput: the node does not take a file for its name.
+            InvalidInput: a bucket that is not the fleet's does not give a file out, or the node
+                does not take one for its name.
             RequestTooLarge: nor for its size; the message names the submitter's file.
             NodeError: the node does not answer.
         """
@@ -45,7 +46,11 @@ class InputCarrier:
             if self._comfyui.has_input(name, FOLDER, size_bytes=file.bytes):
                 return f"{FOLDER}/{name}"
         path = spool / "input"
-        fetched = self._objects.fetch(file.source, path, sha256=file.sha256)
+        try:
+            fetched = self._objects.fetch(file.source, path, sha256=file.sha256)
+        except InvalidInput as exc:
+            exc.field, exc.graph_node = f"inputs.{address}", address.rpartition(".")[0]
+            raise
         try:
             return self._comfyui.upload(
                 path, name=_name(fetched.sha256, file.name), subfolder=FOLDER

@@ -9,22 +9,27 @@ from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from tests.integration.object_store.providers import Refusal
+
 
 class FaultyStore(ThreadingHTTPServer):
     """Passes requests on to the real store, with a fault.
 
     Args:
         lose: of the requests whose first line matches, the first answer is lost after it was given.
-        before: called with each request; may return a status to answer with in the store's place.
+        before: called with each request; may return a status, or a `providers.Refusal`, to answer
+            with in the store's place.
+        keeps_metadata: whether the metadata that came with an object is given out again.
     """
 
     daemon_threads = True
 
-    def __init__(self, upstream, *, lose=None, before=None):
+    def __init__(self, upstream, *, lose=None, before=None, keeps_metadata=True):
         super().__init__(("127.0.0.1", 0), Relay)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.upstream = urlsplit(upstream).netloc
         self.before = before
+        self.keeps_metadata = keeps_metadata
         self.lost = []
         self._lose = lose
 
@@ -37,8 +42,8 @@ class Relay(BaseHTTPRequestHandler):
 
     def relay(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.server.before and (status := self.server.before(self)):
-            self.answer(status, [], b"")
+        if self.server.before and (refusal := self.server.before(self)):
+            self.refuse(Refusal(refusal, "") if isinstance(refusal, int) else refusal)
             return
         with closing(http.client.HTTPConnection(self.server.upstream, timeout=10)) as upstream:
             passed_on = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
@@ -51,10 +56,15 @@ class Relay(BaseHTTPRequestHandler):
             return
         self.answer(given.status, given.getheaders(), content)
 
+    def refuse(self, refusal):
+        body = refusal.body if refusal.code and self.command != "HEAD" else b""
+        self.answer(refusal.status, refusal.headers.items(), body)
+
     def answer(self, status, headers, content):
         self.send_response_only(status)
         for name, value in headers:
-            if name.lower() != "transfer-encoding":
+            is_dropped = name.lower().startswith("x-amz-meta-") and not self.server.keeps_metadata
+            if name.lower() != "transfer-encoding" and not is_dropped:
                 self.send_header(name, value)
         if self.command != "HEAD" and "Content-Length" not in dict(headers):
             self.send_header("Content-Length", str(len(content)))

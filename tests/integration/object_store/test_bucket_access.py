@@ -36,7 +36,8 @@ def test_a_wrong_secret_is_forbidden_and_not_shown(new_store, s3_server, tmp_pat
     with pytest.raises(BucketForbidden) as raised:
         new_store(s3_credentials_file=wrong).probe()
     assert s3_server.endpoint_url in str(raised.value)
-    assert "secret" not in str(raised.value)
+    assert "wrong-and-secret" not in str(raised.value)
+    assert "AWS_SECRET_ACCESS_KEY" in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,10 @@ from tests.integration.object_store.stored_objects import (
 # --- a store that honours conditions, and those that do not
 
 
-def test_this_store_honours_conditions_and_keeps_nothing_of_the_question(store):
+def test_this_store_honours_conditions_and_the_question_leaves_one_key(store):
     assert store.honours_conditions()
-    assert list(store.list_keys("")) == []
+    assert store.honours_conditions()
+    assert list(store.list_keys("")) == ["renders/probes/write"]
 
 
 def test_a_store_that_overwrites_whatever_the_condition_is_found_out_and_looked_into_first(
@@ -80,10 +81,11 @@ def test_a_key_with_other_bytes_is_a_conflict_and_stays(store, s3, s3_bucket, tm
     assert content(s3, s3_bucket, "renders/a.png") == PNG
 
 
-def test_an_object_without_our_hash_is_a_conflict(store, s3, s3_bucket, tmp_path):
+def test_of_an_object_without_our_hash_what_is_there_is_hashed(store, s3, s3_bucket, tmp_path):
     s3.put_object(Bucket=s3_bucket, Key="renders/a.png", Body=PNG)
-    with pytest.raises(ObjectConflict):
-        put(store, file_of(tmp_path, PNG))
+    put(store, file_of(tmp_path, PNG))
+    with pytest.raises(ObjectConflict, match=r"14 bytes with SHA-256 [0-9a-f]{64}"):
+        put(store, file_of(tmp_path, PNG.swapcase()))
 
 
 def test_bytes_that_are_not_those_of_the_hash_are_refused_by_the_store(store, tmp_path):

@@ -1,0 +1,129 @@
+"""What stores answer, by their codes: who has to mend it, and how.
+
+Codes are those of AWS' API reference, and of Ceph RGW, MinIO and SeaweedFS where they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_CLOCK: Final = "the clock of this machine is wrong: set it"
+_RENEW: Final = "renew the credentials; a file with newer ones is read again"
+_CHECKSUMS: Final = "or this store refuses newer checksums: COMFYFLEET_S3_CHECKSUMS=when_required"
+
+#: Our credentials are not accepted, whatever is asked with them.
+CREDENTIALS: Final[Mapping[str, str]] = {
+    "InvalidAccessKeyId": "the store knows no such access key: check AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
+    "ExpiredToken": f"the session token has expired: {_RENEW}",
+    "ExpiredTokenException": f"the session token has expired: {_RENEW}",
+    "InvalidToken": f"the session token is not valid: {_RENEW}",
+    "TokenRefreshRequired": f"the session token is to be renewed: {_RENEW}",
+    "InvalidSecurity": "the credentials are not valid: check them",
+    "NotSignedUp": "the account of these credentials may not use S3",
+    "RequestTimeTooSkewed": _CLOCK,
+    "RequestExpired": _CLOCK,
+}
+
+#: After a good HEAD the key is right: the store reads the body's checksum otherwise than we do.
+SIGNED_OTHERWISE: Final = (
+    f"the secret key is right, for HEAD was let in; a proxy changes requests, {_CHECKSUMS}"
+)
+
+#: New credentials may be there: they are read again after these.
+STALE: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidToken",
+        "TokenRefreshRequired",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+    }
+)
+
+ELSEWHERE: Final = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "IllegalLocationConstraintException",
+        "301",
+        "307",
+    }
+)
+
+#: The store, or our part of it, takes nothing more.
+FULL: Final = frozenset(
+    {
+        "QuotaExceeded",
+        "TotalStorageQuotaExceeded",
+        "ServiceQuotaExceededException",
+        "XMinioStorageFull",
+        "XMinioAdminBucketQuotaExceeded",
+        "InsufficientStorage",
+        "507",
+    }
+)
+
+#: Somebody else was quicker with this key; or we were, and the answer was lost on its way.
+TAKEN: Final = frozenset(
+    {"PreconditionFailed", "ConditionalRequestConflict", "OperationAborted", "NoSuchUpload"}
+)
+
+#: 4xx answers after which the same request may be taken: it was late, cut off, or damaged on its way.
+PASSING: Final = frozenset(
+    {
+        "408",
+        "425",
+        "429",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "IncompleteBody",
+        "BadDigest",
+        "XAmzContentSHA256Mismatch",
+        "XAmzContentChecksumMismatch",
+        "InvalidPart",
+        "InvalidPartOrder",
+        "SlowDown",
+        "TooManyRequests",
+        "TooManyRequestsException",
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+    }
+)
+
+#: What a policy has to allow for each operation of ours.
+ACTIONS: Final[Mapping[str, str]] = {
+    "HeadBucket": "s3:ListBucket",
+    "ListObjectsV2": "s3:ListBucket",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "HeadObject": "s3:GetObject",
+    "GetObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "DeleteObject": "s3:DeleteObject",
+    "CreateBucket": "s3:CreateBucket",
+}
+
+
+def region_advice(response: Mapping[str, Any]) -> str:
+    """Return which region to set, if the answer names it."""
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region")
+    if region and str(region).isprintable():
+        return f"the bucket is elsewhere: COMFYFLEET_S3_REGION={str(region)[:40]}"
+    return "set COMFYFLEET_S3_REGION to the region of the bucket"
+
+
+def rights_advice(operation: str) -> str:
+    """Return what to allow so that *operation* is not refused."""
+    if action := ACTIONS.get(operation):
+        return f"let the policy of user and bucket allow {action}; see docs/storage.md"
+    return "these credentials may not do this here: check the policy of user and bucket"
