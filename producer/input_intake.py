@@ -76,16 +76,8 @@ class InputIntake:
                 graph_node=file.graph_node,
             )
 
-        try:
-            bucket, _ = split_s3_url(url)
-        except ValueError:
-            raise refused("is not of the form s3://BUCKET/KEY") from None
-        try:
-            check_bucket(bucket)
-        except ValueError as exc:
-            raise refused(f"is in no bucket: {exc}") from None
-        if len(url) > _LONGEST_URL:
-            raise refused(f"has {len(url):,} characters; the limit is {_LONGEST_URL:,}")
+        if flaw := _flaw(url):
+            raise refused(flaw)
         if time.monotonic() < self._blind_until:
             return
         try:
@@ -103,3 +95,18 @@ class InputIntake:
             raise refused(
                 f"has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)"
             )
+
+
+def _flaw(url: str) -> str | None:
+    """Return what is wrong with an address of an object, if anything."""
+    try:
+        bucket, _ = split_s3_url(url)
+    except ValueError:
+        return "is not of the form s3://BUCKET/KEY"
+    if len(url) > _LONGEST_URL:
+        return f"has {len(url):,} characters; the limit is {_LONGEST_URL:,}"
+    try:
+        check_bucket(bucket)
+    except ValueError as exc:
+        return f"is in no bucket: {exc}"
+    return None
