@@ -1,4 +1,4 @@
-"""Whether a prompt that succeeded shows all that it made, and what to note where it does not. Pure."""
+"""Whether a prompt succeeded and shows all that it made, and what to note where it does not. Pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,34 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from producer.contract.catalog import Catalog
-from producer.contract.errors import PromptIncomplete
+from producer.contract.errors import PromptFailed, PromptIncomplete, PromptInterrupted
 from producer.contract.graphs import Graph, describe
 from producer.contract.links import ancestors
 from producer.contract.savers import LISTING, SILENT, WEBSOCKET_ONLY, seems_to_save
-from worker.comfyui.history import HistoryEntry
+from worker.comfyui.continuations import is_unfinished
+from worker.comfyui.history import HistoryEntry, Outcome
+
+
+def check_succeeded(entry: HistoryEntry, *, node: str) -> None:
+    """Check that the prompt succeeded.
+
+    Raises:
+        PromptInterrupted, PromptFailed: it did not.
+    """
+    if entry.outcome is Outcome.SUCCEEDED:
+        return
+    if entry.outcome is Outcome.INTERRUPTED:
+        raise PromptInterrupted(node, "somebody interrupted the prompt at the node")
+    error = entry.error
+    if error is None:
+        raise PromptFailed(node, "the prompt failed", graph_node=None, exception_type="unknown")
+    where = f"graph node {error.graph_node} ({error.class_type})" if error.graph_node else "it"
+    raise PromptFailed(
+        node,
+        f"{where} raised {error.exception_type}: {error.message}",
+        graph_node=error.graph_node,
+        exception_type=error.exception_type,
+    )
 
 
 def check_complete(
@@ -56,6 +79,8 @@ def notes_on(entry: HistoryEntry, graph: Graph) -> Iterator[str]:
             continue
         if seems_to_save(found["class_type"], found["inputs"]):
             yield f"{describe(graph, graph_node)} {_why(found['class_type'], graph_node, entry)}"
+    if is_unfinished(entry):
+        yield "a graph node says that its batch is unfinished, and no prompt goes on with it"
     for value in entry.left_out:
         yield f"{value} was left out: it is too large for a record"
     if not entry.outputs:

@@ -14,6 +14,11 @@ from producer.store.job_store import JobStore
 _SHORTEST_SECRET: Final = 6
 
 
+def marks_of(job: Job) -> dict[str, Any]:
+    """Return by which `extra_data` tells the prompts of one attempt from all others."""
+    return {"job_id": job.id, "job_attempt": job.attempt}
+
+
 class ExtraDataSource:
     """Puts together the `extra_data` of each attempt.
 
@@ -35,7 +40,7 @@ class ExtraDataSource:
         own = self._store.extra_data(job)
         given = ExtraData(shared={}, secrets=own).with_key(self._api_key)
         # Who looks at the node's queue, or into its history, finds the job again.
-        return {**given.secrets, "job_id": job.id}
+        return {**given.secrets, **marks_of(job)}
 
     def without_secrets(self, job: Job, error: FleetError) -> FleetError:
         """Return *error* without the job's secrets in its text: a node may repeat what it was given."""

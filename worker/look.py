@@ -79,6 +79,13 @@ class Look:
         """Hear that the prompt waits in the node's queue."""
         self.waited_until = time.monotonic()
 
+    def goes_on(self) -> None:
+        """Hear that another prompt goes on with the work; whether it is heard nobody knows."""
+        self.ended = False
+        self.waits()
+        self._done["history"] = 0.0  # it may have ended before anybody listened
+        self._posted_as = None
+
     def answered(self) -> None:
         """Hear that the node answers."""
         self._away_since = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -17,8 +17,6 @@ from producer.contract.errors import (
     LeaseLost,
     NodeTimeout,
     NodeUnreachable,
-    PromptFailed,
-    PromptInterrupted,
     PromptStalled,
     RunDeadlinePassed,
 )
@@ -26,12 +24,13 @@ from producer.contract.graphs import Graph
 from producer.contract.jobs import Job, Phase, Progress
 from producer.store.job_store import JobStore
 from worker.comfyui.client import ComfyUI, PromptPlace
+from worker.comfyui.continuations import is_unfinished, joined
 from worker.comfyui.events import EventSocket
-from worker.comfyui.history import HistoryEntry, Outcome
+from worker.comfyui.history import HistoryEntry
 from worker.comfyui.watch import Watch
-from worker.completeness import check_complete
+from worker.completeness import check_complete, check_succeeded
 from worker.departure import Departure, Stopping
-from worker.extra_data import ExtraDataSource
+from worker.extra_data import ExtraDataSource, marks_of
 from worker.lease import Lease
 from worker.look import Look
 from worker.lookahead import Slot
@@ -132,7 +131,8 @@ class Render:
         *,
         ran_before_s: float | None,
     ) -> HistoryEntry:
-        prompt = NodePrompt(self._comfyui, str(job.prompt_id), node=self._node)
+        marks = marks_of(job)
+        prompt = NodePrompt(self._comfyui, str(job.prompt_id), node=self._node, marks=marks)
         with self._events.watch(prompt.id, graph_nodes=graph) as watch:
             run = _Run(job, prompt, lease, slot, watch)
             try:
@@ -142,6 +142,8 @@ class Render:
                     look = self._attached(run, ran_before_s)
                 slot.posted(job.template, on_change=watch.wake)
                 entry = self._wait(run, look)
+                while is_unfinished(entry) and prompt.go_on():
+                    entry = joined(entry, self._later(run, look, graph))
                 slot.release(rendered=ran_before_s is None)
             except (Stopping, HandedBack):
                 raise
@@ -153,9 +155,15 @@ class Render:
             except Exception:
                 prompt.cancel()
                 raise
-        entry = _successful(entry, node=self._node)
+        check_succeeded(entry, node=self._node)
         check_complete(entry, graph, listed=watch.listed, catalog=catalog, node=self._node)
         return entry
+
+    def _later(self, run: _Run, look: Look, graph: Graph) -> HistoryEntry:
+        """Wait for the prompt that goes on with the work of an earlier one, as for that."""
+        look.goes_on()
+        with self._events.watch(run.prompt.id, graph_nodes=graph) as watch:
+            return self._wait(replace(run, watch=watch), look)
 
     def _posted(self, run: _Run, graph: Graph) -> Look:
         phase = Phase.RENDERING if run.slot.is_next else Phase.AHEAD
@@ -277,21 +285,3 @@ class Render:
         except FleetError:
             return False
         return now.done or now.attempt != job.attempt
-
-
-def _successful(entry: HistoryEntry, *, node: str) -> HistoryEntry:
-    """Return the entry if the prompt succeeded."""
-    if entry.outcome is Outcome.SUCCEEDED:
-        return entry
-    if entry.outcome is Outcome.INTERRUPTED:
-        raise PromptInterrupted(node, "somebody interrupted the prompt at the node")
-    error = entry.error
-    if error is None:
-        raise PromptFailed(node, "the prompt failed", graph_node=None, exception_type="unknown")
-    where = f"graph node {error.graph_node} ({error.class_type})" if error.graph_node else "it"
-    raise PromptFailed(
-        node,
-        f"{where} raised {error.exception_type}: {error.message}",
-        graph_node=error.graph_node,
-        exception_type=error.exception_type,
-    )

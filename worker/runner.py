@@ -132,7 +132,7 @@ class Runner:
                     graph, entry = render(job, lease, slot, spool)
                     crashpoint("render.ended")
                     self.delivery.deliver(job, graph, entry, lease, spool)
-                self._take_leave(job)
+                self._take_leave(job, entry)
             except Stopping:
                 _log.info("job %s attempt %d: left to the next worker", job.id, job.attempt)
             except LeaseLost as exc:
@@ -175,10 +175,11 @@ class Runner:
         catalog = self.standing.catalog
         return with_save_names(graph, mark, catalog=catalog, is_again=job.attempt > 1)
 
-    def _take_leave(self, job: Job) -> None:
+    def _take_leave(self, job: Job, entry: HistoryEntry) -> None:
         self.standing.praise()
         # A history entry holds a copy of the graph; 10,001 of them fill a node's memory.
         try:
-            self.comfyui.forget(str(job.prompt_id))
+            for prompt_id in (*entry.earlier, entry.prompt_id):
+                self.comfyui.forget(prompt_id)
         except NodeError as exc:
             _log.warning("job %s: its history entry stays: %s", job.id, exc)

@@ -7,9 +7,12 @@ from datetime import timedelta
 from pathlib import PurePath
 
 import pytest
+import requests
 
+from producer.contract.errors import JobNotSucceeded
 from tests.acceptance.test_jobs import runs_of
-from tests.graphs import fresh_nonce
+from tests.graphs import fresh_nonce, journal
+from tests.waiting import wait_until
 
 PATIENCE = timedelta(seconds=30)
 NO_FILE = "no graph node listed a file, so no artifact is stored"
@@ -117,3 +120,58 @@ def test_a_class_that_finds_files_by_their_prefix_finds_them(fleet, stack):
     job = fleet.wait(fleet.submit({"1": find, "2": show}, pin=node).id, timeout=PATIENCE)
 
     assert "pic_0001.png" in json.dumps(job.values["2"])
+
+
+def film(*, batches: int, seconds: float = 0.0) -> dict:
+    """Return a graph whose last graph node queues it again until all batches are done."""
+    nap = {"image": ["1", 0], "seconds": seconds, "steps": 10, "preview": False}
+    return {
+        "1": blank(),
+        "2": {"class_type": "ComfyFleetSleep", "inputs": {**nap, "nonce": fresh_nonce()}},
+        "3": step("ComfyFleetFilm", "film", of="2", batches=batches),
+        "4": step("SaveImage"),
+    }
+
+
+def test_a_film_that_a_graph_node_makes_in_parts_is_followed_to_its_end(fleet, stack):
+    job = fleet.wait(fleet.submit(film(batches=3)).id, timeout=PATIENCE)
+
+    assert (job.attempt, job.notes) == (1, [])
+    assert [artifact.graph_node for artifact in job.artifacts] == ["3", "4"]
+    assert [run["outcome"] for run in runs_of(stack, job)] == ["success"] * 3
+    node = next(one for one in stack.nodes if one.name == job.node)
+    history = requests.get(f"{node.url}/history", timeout=5).json().values()
+    assert job.id not in json.dumps([entry["prompt"][3] for entry in history])
+
+
+def test_a_cancel_ends_what_a_graph_node_has_queued(fleet, stack):
+    for _ in range(3):
+        job = fleet.submit(film(batches=50, seconds=0.1))
+        wait_until(lambda job=job: len(runs_of(stack, job)) > 1, description="its second part")
+        fleet.cancel(job.id)
+        with pytest.raises(JobNotSucceeded, match="cancelled"):
+            fleet.wait(job.id, timeout=PATIENCE)
+        assert not live_prompts(stack, job)
+
+
+def live_prompts(stack, job) -> list:
+    """Return what any node has still to do for the job."""
+    queues = [requests.get(f"{node.url}/queue", timeout=5).json() for node in stack.nodes]
+    items = [item for queue in queues for listed in queue.values() for item in listed]
+    return [item for item in items if item[3].get("job_id") == job.id]
+
+
+def test_a_worker_that_comes_back_goes_on_with_the_film(fleet, node, serve):
+    def runs(job) -> list:
+        return [run for run in journal(node) if run["job"] == job.id]
+
+    with serve("film-1", "films") as worker:
+        job = fleet.submit(film(batches=5, seconds=0.3), pool="films")
+        wait_until(lambda: len(runs(job)) > 1, description="its second part")
+        worker.kill()
+        worker.wait()
+    with serve("film-1", "films"):
+        done = fleet.wait(job.id, timeout=PATIENCE)
+
+    assert (done.attempt, done.notes, len(runs(job))) == (1, [], 5)
+    assert [artifact.graph_node for artifact in done.artifacts] == ["3", "4"]

@@ -66,6 +66,7 @@ def test_it_reaches_the_node_and_no_secret_stands_anywhere_else(led, tmp_path):
         "extra_pnginfo": WORKFLOW,
         "preview_method": "taesd",
         "job_id": job.id,
+        "job_attempt": job.attempt,
     }
     with StandinProcess(tmp_path / "node") as node, ComfyUI(node.url, node="gpu-01") as comfyui:
         prompt = NodePrompt(comfyui, str(job.prompt_id), node="gpu-01")
@@ -90,7 +91,11 @@ def test_workers_of_the_first_version_pass_over_jobs_with_extra_data(led):
 def test_a_node_gives_its_own_key_to_jobs_without_one(led):
     job = led.running()
     source = ExtraDataSource(led.store, api_key="the node's")
-    assert source.of(job) == {"api_key_comfy_org": "the node's", "job_id": job.id}
+    assert source.of(job) == {
+        "api_key_comfy_org": "the node's",
+        "job_id": job.id,
+        "job_attempt": job.attempt,
+    }
 
 
 def test_a_node_that_repeats_a_secret_is_quoted_without_it(led):

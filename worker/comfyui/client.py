@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from functools import cached_property
@@ -22,6 +23,7 @@ from producer.contract.errors import InvalidGraph, NodeError, PromptRejected, Re
 from producer.contract.node_address import NodeAddress
 from worker.comfyui.companion import Companion
 from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
+from worker.comfyui.continuations import find_next
 from worker.comfyui.downloads import Download, open_download
 from worker.comfyui.history import HistoryEntry, OutputFile
 from worker.comfyui.refusal import Refusal
@@ -162,6 +164,12 @@ class ComfyUI:
             return PromptPlace.QUEUED
         found = self._history(prompt_id)
         return PromptPlace.UNKNOWN if found is None else PromptPlace.FINISHED
+
+    def find_next(
+        self, marks: Mapping[str, Any], *, known: Collection[str], only_live: bool = False
+    ) -> str | None:
+        """Return a prompt with *marks* in its `extra_data`; see `continuations.find_next`."""
+        return find_next(self._http, marks, known=known, only_live=only_live)
 
     def is_busy(self) -> bool:
         """Tell whether the node executes any prompt at this moment, whosever it is."""

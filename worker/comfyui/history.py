@@ -182,12 +182,12 @@ def _by_graph_node(outputs: Any) -> Values:
             key: items if isinstance(items, list) else [items]
             for key, items in sorted(_object(found).items())
         }
-        for graph_node, found in sorted(_object(outputs).items(), key=_in_reading_order)
+        for graph_node, found in sorted(_object(outputs).items(), key=in_reading_order)
     }
 
 
-def _in_reading_order(item: tuple[str, Any]) -> tuple[bool, int, str]:
-    """Sort 9 before 10; ids that are no numbers come last."""
+def in_reading_order(item: tuple[str, Any]) -> tuple[bool, int, str]:
+    """Sort graph nodes with anything they have: 9 before 10; ids that are no numbers come last."""
     graph_node = item[0]
     is_number = graph_node.isascii() and graph_node.isdecimal() and len(graph_node) < _LONG_ID
     return not is_number, int(graph_node) if is_number else 0, graph_node
