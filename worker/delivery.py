@@ -101,8 +101,7 @@ class Delivery:
             index=output.index,
             extension=extension_of(output.filename),
         )
-        metadata = {
-            **job.metadata,
+        said = {
             "job": job.id,
             "graph-node": output.graph_node,
             **_seed(graph, output.graph_node),
@@ -113,7 +112,8 @@ class Delivery:
                 key=key,
                 sha256=facts.sha256,
                 media_type=facts.media_type,
-                metadata=metadata,
+                metadata=job.metadata,
+                said=said,
                 download_name=output.filename,
             ),
             lease,

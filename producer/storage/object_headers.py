@@ -19,9 +19,16 @@ _SHOWN: Final = re.compile(
 #: Printable ASCII but for the escape sign. Blanks are escaped too: signing folds double ones.
 _PLAIN: Final = "".join(sign for sign in string.punctuation if sign != "%")
 
-#: Characters of one value. S3 allows 2 KB for all metadata of an object, and a long subfolder must
-#: not make an artifact impossible to store. Manifests carry names in full.
+#: Characters of one value of our own: a long graph node id leaves room for the job's metadata.
 _LONGEST_VALUE: Final = 360
+
+#: S3 allows 2 KB for all names and values of an object's metadata, and refuses the object beyond.
+#: Some stores count the prefix of each name, so we do. The record and the manifest have all of it.
+_MOST_BYTES: Final = 2048
+_PREFIX_BYTES: Final = len("x-amz-meta-")
+
+#: A name is a part of a header's: what is no letter, digit, `-`, `_` or `.` is escaped.
+_PLAIN_IN_NAMES: Final = "-_."
 
 _CUT_ESCAPE: Final = re.compile(r"%.?$")
 _NOT_QUOTABLE: Final = re.compile(r'[^ -~]|["\\%]')
@@ -48,19 +55,30 @@ class ObjectStat:
         )
 
 
-def encode_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return *metadata* as S3 carries it: ASCII, other characters percent-encoded as UTF-8.
+def encode_metadata(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+    """Return metadata as S3 carries it: ASCII, other characters percent-encoded as UTF-8.
 
-    A value is cut at 360 characters; empty ones are left out, as not every store keeps them.
+    Empty values are left out, as not every store keeps them; so is what of *theirs* does not fit
+    into the 2 KB that S3 allows, or has a name of ours.
+
+    Args:
+        ours: what the fleet says; values are cut at 360 characters.
+        theirs: what the submitter says.
     """
-    return {
-        name.lower(): _cut(quote(value, safe=_PLAIN)) for name, value in metadata.items() if value
-    }
+    encoded = {_name(name): _cut(_value(value)) for name, value in ours.items() if value}
+    left = _MOST_BYTES - sum(map(_size, encoded.items()))
+    for name, value in theirs.items():
+        entry = _name(name), _value(value)
+        if not all(entry) or entry[0] in encoded or _size(entry) > left:
+            continue
+        encoded[entry[0]] = entry[1]
+        left -= _size(entry)
+    return encoded
 
 
 def decode_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """Return what `encode_metadata` was given, under lower-case names: some stores change them."""
-    return {name.lower(): unquote(value) for name, value in metadata.items()}
+    return {unquote(name.lower()): unquote(value) for name, value in metadata.items()}
 
 
 def content_disposition(name: str, *, media_type: str) -> str:
@@ -71,6 +89,18 @@ def content_disposition(name: str, *, media_type: str) -> str:
     kind = "inline" if _SHOWN.fullmatch(media_type.partition(";")[0].strip()) else "attachment"
     plain = _NOT_QUOTABLE.sub("_", name)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _name(text: str) -> str:
+    return quote(text.lower(), safe=_PLAIN_IN_NAMES).lower().replace("~", "%7e")
+
+
+def _value(text: str) -> str:
+    return quote(text, safe=_PLAIN)
+
+
+def _size(entry: tuple[str, str]) -> int:
+    return _PREFIX_BYTES + len(entry[0]) + len(entry[1])
 
 
 def _cut(value: str) -> str:

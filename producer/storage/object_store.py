@@ -79,12 +79,14 @@ class ObjectStore:
         media_type: str,
         metadata: Mapping[str, str],
         download_name: str,
+        said: Mapping[str, str] | None = None,
     ) -> None:
         """Store a file under a key that is free, or that holds these same bytes already.
 
         Args:
             sha256: of the whole file, hexadecimal; the store checks what arrives.
-            metadata: any text; `object_headers.encode_metadata` says how it is carried.
+            metadata: any text; `object_headers.encode_metadata` says what of it is carried, and how.
+            said: the fleet's own, which goes first.
             download_name: under which a browser saves it.
 
         Raises:
@@ -97,6 +99,7 @@ class ObjectStore:
             media_type=media_type,
             download_name=download_name,
             metadata=metadata,
+            said=said or {},
         )
         write_once(self._bucket, new)
 

@@ -45,7 +45,8 @@ class NewObject:
     sha256: str  #: Of all of it, hexadecimal.
     media_type: str
     download_name: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    said: Mapping[str, str] = field(default_factory=dict)  #: What the fleet says of it.
+    metadata: Mapping[str, str] = field(default_factory=dict)  #: What the submitter says.
     may_be_split: bool = True  #: If not, the store checks the hash of all of it.
 
     @property
@@ -67,7 +68,7 @@ class NewObject:
             "ContentDisposition": content_disposition(
                 self.download_name, media_type=self.media_type
             ),
-            "Metadata": {**encode_metadata(self.metadata), "sha256": self.sha256},
+            "Metadata": encode_metadata({"sha256": self.sha256, **self.said}, self.metadata),
         }
 
     def open(self) -> BinaryIO:

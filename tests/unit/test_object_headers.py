@@ -1,31 +1,50 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.storage.object_headers import content_disposition, decode_metadata, encode_metadata
 
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
-def test_metadata_of_any_text_survives_as_plain_ascii(text):
-    encoded = encode_metadata({"Name": text})
-    assert encoded["name"].isascii()
-    assert encoded["name"].split() == [encoded["name"]]
-    assert decode_metadata(encoded) == {"name": text}
+
+@given(TEXT, TEXT)
+def test_metadata_of_any_text_survives_as_plain_ascii(name, text):
+    [(key, value)] = encode_metadata({}, {name: text}).items()
+    assert re.fullmatch(r"[a-z0-9_.%-]+", key)
+    assert value.isascii()
+    assert value.split() == [value]
+    assert decode_metadata({key.title(): value}) == {name.lower(): text}
 
 
 def test_plain_metadata_is_carried_as_it_is():
-    assert encode_metadata({"name": "beijing1_(2).webp"}) == {"name": "beijing1_(2).webp"}
+    assert encode_metadata({}, {"Name": "beijing1_(2).webp"}) == {"name": "beijing1_(2).webp"}
 
 
-def test_an_empty_value_is_left_out():
-    assert encode_metadata({"subfolder": ""}) == {}
+def test_an_empty_value_or_name_is_left_out():
+    assert encode_metadata({"seed": ""}, {"subfolder": "", "": "x"}) == {}
+
+
+@given(st.dictionaries(TEXT, st.text(st.characters(exclude_categories=["Cs"]), max_size=400)))
+def test_all_of_it_is_within_what_s3_takes_and_ours_goes_first(theirs):
+    ours = {"sha256": "0" * 64, "job": "j" * 36, "graph-node": "é" * 500, "seed": "7"}
+    encoded = encode_metadata(ours, {"Job": "another", **theirs})
+    assert sum(len(f"x-amz-meta-{name}{value}") for name, value in encoded.items()) <= 2048
+    assert encoded["job"] == "j" * 36
+    assert encoded.keys() >= ours.keys()
+
+
+def test_what_does_not_fit_is_left_out_whole():
+    encoded = encode_metadata({}, {"a": "x" * 2000, "b": "y" * 100, "c": "z"})
+    assert encoded == {"a": "x" * 2000, "c": "z"}
 
 
 @pytest.mark.parametrize("length", range(350, 362))
-def test_a_long_value_is_cut_between_escapes(length):
-    value = encode_metadata({"name": "a" * length + "é" * 9})["name"]
+def test_a_long_value_of_ours_is_cut_between_escapes(length):
+    value = encode_metadata({"graph-node": "a" * length + "é" * 9}, {})["graph-node"]
     assert len(value) <= 360
     assert decode_metadata({"name": value})["name"].rstrip("\ufffd").strip("aé") == ""
 

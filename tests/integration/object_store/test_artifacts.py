@@ -102,6 +102,12 @@ def test_keys_are_listed_by_prefix(store):
     assert list(store.list_keys("renders/jobs/1/")) == ["renders/jobs/1/1/a", "renders/jobs/1/2/a"]
 
 
+def test_metadata_with_names_that_no_header_has_is_stored_and_read_back(store, tmp_path):
+    odd = {"größe": "ä b", "a b:c": "x\ny", "名": "é" * 100}
+    put(store, file_of(tmp_path, PNG), metadata=odd | {"too-long": "x" * 3000})
+    assert store.stat("renders/a.png").metadata == odd
+
+
 # --- memory
 
 
