@@ -38,6 +38,7 @@ FAULT_TESTS = {
     "Extra data and its secrets": "tests/integration/test_extra_data.py",
     "A node's answers": "tests/integration/test_comfyui_faults.py",
     "A store that does not serve": "tests/integration/test_store_breaker.py",
+    "A store's answers, through a whole fleet": "tests/acceptance/test_stores.py",
     "Stores as providers run them": "tests/integration/object_store/test_providers.py",
     "A store that has the key already": "tests/integration/object_store/test_write_once.py",
 }

@@ -6,9 +6,22 @@ from contextlib import closing
 
 import pytest
 
-from producer.contract.errors import BucketMissing, StorageUnreachable
+from producer.contract.errors import (
+    BucketForbidden,
+    BucketMissing,
+    ForeignBucketFault,
+    LeaseLost,
+    StorageError,
+    StorageRefused,
+    StorageUnreachable,
+)
+from producer.contract.ids import new_job_id
 from producer.contract.settings import load_settings
 from producer.storage.object_store import ObjectStore
+from producer.store.attempts import Hold
+from worker.departure import Departure
+from worker.lease import Lease
+from worker.patience import Patience
 from worker.store_breaker import StoreBreaker
 
 REFUSED = StorageUnreachable("nobody answers")
@@ -70,3 +83,67 @@ def test_a_look_at_a_missing_bucket_says_so(objects):
         with pytest.raises(BucketMissing):
             breaker.look()
         assert "no-such-bucket" in str(breaker.reason)
+
+
+def test_a_bad_answer_while_the_bucket_is_well_stops_no_claims(objects):
+    clock = Clock()
+    with closing(objects()) as store:
+        breaker = StoreBreaker(store, on_broken=lambda: None, clock=clock)
+        for _ in range(5):
+            breaker.failed(StorageError("answered 500"))
+            clock.now += 2
+        assert breaker.reason is None
+    with closing(objects("no-such-bucket")) as store:
+        breaker = StoreBreaker(store, on_broken=lambda: None, clock=clock)
+        for _ in range(3):
+            breaker.failed(BucketMissing("no such bucket"))
+            clock.now += 2
+        assert breaker.reason == "no such bucket"
+
+
+class Asking:
+    """Asks a store that always answers the same, as an attempt would."""
+
+    def __init__(self, store, answer):
+        self.times, self._answer = 0, answer
+        self.breaker = StoreBreaker(store, on_broken=lambda: None)
+        self.patience = Patience(self.breaker, Departure("gpu-01"), on_damage=lambda: None)
+
+    def __call__(self):
+        self.patience.until_served(self._ask, Lease(Hold(new_job_id(), 1, "worker")))
+
+    def _ask(self):
+        self.times += 1
+        raise self._answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised", "times"),
+    [
+        (StorageRefused("answered 400"), StorageRefused, 1),
+        (BucketForbidden("refuses us PutObject"), StorageRefused, 3),
+        (ForeignBucketFault("does not answer"), ForeignBucketFault, 3),
+    ],
+)
+def test_what_a_bucket_that_is_well_refuses_is_not_asked_for_without_end(
+    objects, answer, raised, times
+):
+    with closing(objects()) as store:
+        asking = Asking(store, answer)
+        with pytest.raises(raised, match=answer.message):
+            asking()
+        assert (asking.times, asking.breaker.reason) == (times, None)
+
+
+def test_the_end_of_the_lease_ends_the_wait_for_a_bucket_that_is_away(objects):
+    with closing(objects("no-such-bucket")) as store:
+        asking = Asking(store, BucketMissing("no such bucket"))
+        lease = Lease(Hold(new_job_id(), 1, "worker"))
+
+        def ask():
+            if asking.times == 2:
+                lease.lost.set()
+            asking._ask()
+
+        with pytest.raises(LeaseLost):
+            asking.patience.until_served(ask, lease)
