@@ -97,6 +97,7 @@ class Intake:
             run_within=run_within,
             extra_data=content.extra_sha,
             secrets=tuple(sorted(extra.secrets)),
+            added_secrets=extra.added,
         )
         return submission, content
 

@@ -65,6 +65,7 @@ def open_batch(
         owner=request.owner,
         extra_data=content.extra_sha,
         secrets=tuple(sorted(extra.secrets)),
+        added_secrets=extra.added,
         start_within_s=start_within.total_seconds(),
         run_within_s=run_within.total_seconds(),
     )

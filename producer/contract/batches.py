@@ -131,6 +131,7 @@ class BatchSpec:
     owner: str = ""
     extra_data: str | None = None
     secrets: tuple[str, ...] = ()
+    added_secrets: tuple[str, ...] = ()
     start_within_s: float
     run_within_s: float
 

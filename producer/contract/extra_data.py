@@ -38,10 +38,12 @@ class ExtraData(NamedTuple):
     Args:
         shared: may be seen, and is kept once for all jobs that have the same.
         secrets: kept apart, for as long as the job lives.
+        added: those of them that a setting gave, and not the submitter.
     """
 
     shared: dict[str, Any]
     secrets: dict[str, Any]
+    added: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Show which keys there are: what is logged by mistake shows no secret."""
@@ -51,7 +53,7 @@ class ExtraData(NamedTuple):
         """Return the same with a key for partner nodes, unless it has one, or a token."""
         if api_key is None or self.secrets.keys() & _COMFY_ORG:
             return self
-        return self._replace(secrets={**self.secrets, API_KEY: api_key})
+        return self._replace(secrets={**self.secrets, API_KEY: api_key}, added=(API_KEY,))
 
     @property
     def shared_json(self) -> bytes:

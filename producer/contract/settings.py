@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     def _api_key(self, name: str) -> str | None:
         text, file = getattr(self, name), getattr(self, f"{name}_file")
         try:
-            if text is not None:
+            if text is not None and text.get_secret_value():
                 return check_key(text.get_secret_value())
             return read_key(file) if file else None
         except ValueError as exc:

@@ -52,6 +52,7 @@ class Submission:
         run_within: so long one attempt may take.
         extra_data: sha256 of what goes to the node beside the graph, where there is any.
         secrets: the keys of `extra_data` that are kept apart.
+        added_secrets: those of them that a setting gave, which are no part of the request.
     """
 
     template: str
@@ -69,6 +70,7 @@ class Submission:
     retry_of: JobId | None = None
     extra_data: str | None = None
     secrets: tuple[str, ...] = ()
+    added_secrets: tuple[str, ...] = ()
     id: JobId = field(default_factory=new_job_id)
 
     @property
@@ -95,7 +97,7 @@ class Submission:
             self.metadata,
             [self.tier, self.needs.pool, self.pin],
             [self.start_within.total_seconds(), self.run_within.total_seconds()],
-            [self.extra_data, *self.secrets],
+            [self.extra_data, *(name for name in self.secrets if name not in self.added_secrets)],
         ]
         return f"2-{_digest(request)}"
 

@@ -73,7 +73,8 @@ class BatchRecord:
         given = json.loads(self.fields["spec"])
         given["tier"] = Tier(given["tier"])
         inputs = given.get("inputs", {})
-        given["secrets"] = tuple(given.get("secrets", ()))
+        for names in ("secrets", "added_secrets"):
+            given[names] = tuple(given.get(names, ()))
         given["inputs"] = {name: InputFile.model_validate(file) for name, file in inputs.items()}
         return BatchSpec(**given)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -269,5 +270,8 @@ def _read(record: BatchRecord) -> Batch | None:
 
 def fingerprint(spec: BatchSpec) -> str:
     """Return what an idempotency key is checked against; the rows have a digest of their own."""
-    told = fields_of_batch(spec, name="", key=None)["spec"]
+    asked = tuple(name for name in spec.secrets if name not in spec.added_secrets)
+    told = fields_of_batch(replace(spec, secrets=asked, added_secrets=()), name="", key=None)[
+        "spec"
+    ]
     return hashlib.sha256(f"batch {told}".encode()).hexdigest()[:32]

@@ -83,6 +83,15 @@ def test_whatever_decides_the_outcome_makes_another_request(led, other):
     assert led.fleet.submit(GRAPH, idempotency_key="k").id == job.id
 
 
+def test_a_key_that_the_producer_is_set_up_with_makes_no_other_request(led):
+    job = led.fleet.submit(GRAPH, idempotency_key="k")
+    batch = led.fleet.submit_many(GRAPH, seeds(2), idempotency_key="b")
+    settings = Settings(redis_url=led.settings.redis_url, comfy_org_api_key="new")
+    with Producer(settings) as fleet:
+        assert fleet.submit(GRAPH, idempotency_key="k").id == job.id
+        assert fleet.submit_many(GRAPH, seeds(2), idempotency_key="b").id == batch.id
+
+
 def submission(**fields) -> Submission:
     return Submission(
         template="0" * 64,
@@ -207,5 +216,7 @@ def test_a_store_that_cannot_be_asked_refuses_no_input_that_lies_elsewhere(led):
     graph = {**GRAPH, "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}
     settings = Settings(redis_url=led.settings.redis_url, s3_endpoint_url="http://127.0.0.1:9")
     with Producer(settings) as fleet:
-        jobs = [fleet.submit(graph, inputs={"1.image": f"s3://b/{n}.png"}) for n in range(3)]
+        jobs = [
+            fleet.submit(graph, inputs={"1.image": f"s3://elsewhere/{n}.png"}) for n in range(3)
+        ]
     assert [job.inputs["1.image"].name for job in jobs] == ["0.png", "1.png", "2.png"]

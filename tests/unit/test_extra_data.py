@@ -30,7 +30,7 @@ def test_keys_and_tokens_are_told_from_the_rest(given, secret):
 
 def test_what_comfyui_sets_itself_is_left_to_it():
     given = {"client_id": "a", "create_time": 1, "a": 2}
-    assert split_extra_data(given, max_bytes=LIMIT) == ({"a": 2}, {})
+    assert split_extra_data(given, max_bytes=LIMIT) == ({"a": 2}, {}, ())
 
 
 @pytest.mark.parametrize(
