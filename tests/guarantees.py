@@ -29,6 +29,7 @@ FAULT_TESTS = {
     "Messages, workers, nodes": "tests/acceptance/test_recovery.py",
     "Batches": "tests/acceptance/test_batches.py",
     "What a node may do wrong": "tests/acceptance/test_node_faults.py",
+    "What savers do": "tests/acceptance/test_outputs.py",
     "What may be wrong around a worker": "tests/acceptance/test_surroundings.py",
     "How a worker leaves": "tests/acceptance/test_shutdown.py",
     "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
@@ -57,7 +58,7 @@ Written by `python -m tests.guarantees` from the code and its tests; do not edit
    write of an attempt names attempt and worker, and one that was overtaken is refused.
 4. **A worker that comes back does not render again.** It asks its node for the prompt it left and goes on from there.
 5. **What is stored was checked**: length, hash, and that the file is whole by its own format. The hash in the record is
-   that of the object.
+   that of the object. What a graph node is known to have listed is there; what lists nothing is rendered once, and noted.
 6. **One idempotency key makes one job**, for as long as the record of that stands.
 7. **A sick node costs the fleet at most three attempts** before it is set aside, and comes back by itself once a canary
    prompt and one job have succeeded. **A sick job costs at most {CHARGED_LIMIT} charged attempts**; {FELLED_LIMIT} different

@@ -1,7 +1,8 @@
 """Deletes what the fleet had a node make, and nothing else.
 
-The fleet has every graph save below `comfyfleet/`, a folder an attempt. Only files in such folders
-are deleted, wherever a request, a link or a mount would lead.
+The fleet has graphs save below `comfyfleet/`, a folder an attempt; and, where a class takes plain
+names only, in files whose names begin with `comfyfleet-`. Only these are deleted, wherever a
+request, a link or a mount would lead.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-#: Below it lies all that the fleet's graphs save.
+#: Below it lies what the fleet's graphs save.
 OURS = "comfyfleet"
+#: So begin the names of files that lie elsewhere.
+OUR_NAMES = f"{OURS}-"
 
 
 class Refused(ValueError):
@@ -58,7 +61,7 @@ def _delete_one(file: Any, folders: Mapping[str, Path]) -> bool:
 
 
 def _located(file: Any, folders: Mapping[str, Path]) -> tuple[Path, Path]:
-    """Return the folder of all that is ours, and where the file is below it."""
+    """Return the folder that stays even if it is empty, and where the file is in it or below."""
     if not isinstance(file, dict):
         raise Refused("no object")
     name, subfolder, kind = (file.get(key) for key in ("filename", "subfolder", "type"))
@@ -67,16 +70,18 @@ def _located(file: Any, folders: Mapping[str, Path]) -> tuple[Path, Path]:
     if kind not in folders:
         raise Refused(f"type is one of {', '.join(sorted(folders))}")
     # Windows knows both, and ComfyUI lists subfolders with its own.
-    parts = subfolder.replace("\\", "/").split("/")
-    if parts[0] != OURS or not parts[1:] or not {"", ".", ".."}.isdisjoint(parts):
+    parts = subfolder.replace("\\", "/").split("/") if subfolder else []
+    is_ours = parts[:1] == [OURS] and bool(parts[1:])
+    if not (is_ours or name.startswith(OUR_NAMES)) or not {"", ".", ".."}.isdisjoint(parts):
         raise Refused(f"not below {OURS}/")
     if name in {"", ".", ".."} or "/" in name or "\\" in name:
         raise Refused("not the name of a file")
-    home = folders[kind].resolve() / OURS
-    folder = home.joinpath(*parts[1:])
+    top = folders[kind].resolve()
+    folder = top.joinpath(*parts)
     if folder.resolve() != folder:  # a link, or a drive's letter, leads elsewhere
         raise Refused(f"not below {OURS}/")
-    return home, folder / name
+    # What is called by a name of ours lies in a folder of somebody else's.
+    return (top / OURS if is_ours else folder), folder / name
 
 
 def _remove_empty(folder: Path, home: Path) -> None:

@@ -52,6 +52,17 @@ def test_a_windows_subfolder_is_understood(folders):
     assert delete([named(subfolder="comfyfleet\\job-1")], folders)["deleted"] == 1
 
 
+@pytest.mark.parametrize("subfolder", ["", "night", "night/deep"])
+def test_a_file_by_a_name_of_ours_is_deleted_and_its_folder_stays(folders, subfolder):
+    where = folders["output"] / subfolder
+    where.mkdir(parents=True, exist_ok=True)
+    (where / "comfyfleet-job-1-3-pic.png").write_bytes(b"x")
+
+    name = named(filename="comfyfleet-job-1-3-pic.png", subfolder=subfolder)
+    assert delete([name], folders) == {"deleted": 1, "missing": 0, "refused": []}
+    assert where.is_dir()
+
+
 @pytest.mark.parametrize(
     "file",
     [
@@ -72,6 +83,11 @@ def test_a_windows_subfolder_is_understood(folders):
         named(filename=".."),
         named(filename=""),
         named(filename="link.png"),
+        named(filename="comfyfleet-a.png", subfolder=".."),
+        named(filename="comfyfleet-a.png", subfolder="theirs/../../x"),
+        named(filename="comfyfleet-a.png", subfolder="/theirs"),
+        named(filename="comfyfleet-a.png", subfolder="comfyfleet/link"),
+        named(filename="comfyfleet-../../theirs/a.png"),
         named(filename="folder"),
         named(filename=None),
         {},
