@@ -123,7 +123,8 @@ class Settings(BaseSettings):
                 return check_key(text.get_secret_value())
             return read_key(file) if file else None
         except ValueError as exc:
-            raise InvalidSettings(f"settings: {_variable(name)}: {exc}") from None
+            named = _variable(name if text is not None else f"{name}_file")
+            raise InvalidSettings(f"settings: {named}: {exc}") from None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
