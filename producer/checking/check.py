@@ -17,6 +17,7 @@ from producer.checking.census import Census
 from producer.checking.findings import Finding, Kind
 from producer.checking.object_check import ObjectCheck
 from producer.checking.queue_check import QueueCheck
+from producer.checking.upload_check import UploadCheck
 from producer.contract.ids import JobId
 from producer.contract.settings import Settings
 from producer.storage.inventory import Inventory
@@ -28,7 +29,7 @@ from producer.store.sweeps import Sweeps
 
 #: How long a queued job may wait while a node that could serve it does nothing.
 STUCK_AFTER: Final = timedelta(minutes=1)
-#: How old an orphan must be before it is removed: an overtaken attempt may still be storing.
+#: How old an orphan, or parts of one, must be before it is removed: an overtaken attempt may still be storing.
 ORPHAN_AGE: Final = timedelta(days=1)
 
 _TIMED_UUID: Final = 7  # the version of UUID that begins with Unix ms
@@ -103,6 +104,7 @@ class Check:
             orphan_age=orphan_age,
             repair=repair,
         )
+        self._uploads = UploadCheck(self._inventory, self._audit, age=orphan_age, repair=repair)
         self.census = Census()
 
     def run(self, *, objects: bool = False) -> Iterator[Finding]:
@@ -124,6 +126,7 @@ class Check:
         yield from self._queues.findings(self.census, self._sweeps.queues())
         if objects:
             yield from self._objects.findings(self.census.succeeded)
+            yield from self._uploads.findings()
 
     def close(self) -> None:
         """Close the connections."""

@@ -29,10 +29,12 @@ class Kind(StrEnum):
     MISSING_OBJECT = "missing_object"
     WRONG_SIZE = "wrong_size"
     ORPHAN_OBJECT = "orphan_object"
+    UNFINISHED_UPLOAD = "unfinished_upload"
+    UPLOADS_UNSEEN = "uploads_unseen"
 
 
 #: What time or upkeep brings about by itself; nobody has to act.
-_NOTES: Final = frozenset({Kind.EXPIRED_DEAD_LETTER, Kind.UNUSED_QUEUE})
+_NOTES: Final = frozenset({Kind.EXPIRED_DEAD_LETTER, Kind.UNUSED_QUEUE, Kind.UPLOADS_UNSEEN})
 
 _MENDABLE: Final = frozenset(
     {
@@ -47,6 +49,7 @@ _MENDABLE: Final = frozenset(
         Kind.NOT_FED,
         Kind.WRONG_END,
         Kind.ORPHAN_OBJECT,
+        Kind.UNFINISHED_UPLOAD,
     }
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -14,7 +15,9 @@ from producer.contract.settings import Settings
 from producer.storage.object_store import FetchedFile, ObjectStore
 
 _CHUNK_BYTES: Final = 256 << 10
-_OF_A_JOB: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[1-9][0-9]*/[^/]+")
+_OF_A_JOB: Final = re.compile(
+    r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/([1-9][0-9]{0,8})/[^/]+"
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,17 @@ class JobObject:
     job_id: JobId
     bytes: int
     stored_at: datetime
+
+
+@dataclass(frozen=True)
+class UnfinishedUpload:
+    """Parts that some attempt has sent of a large file."""
+
+    key: str
+    job_id: JobId
+    attempt: int
+    upload_id: str
+    begun_at: datetime
 
 
 class Inventory(ObjectStore):
@@ -64,6 +78,30 @@ class Inventory(ObjectStore):
         """Remove an object; one that is gone is no error."""
         with self._bucket.talking(key):
             self._bucket.s3.delete_object(Bucket=self._bucket.name, Key=key)
+
+    def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
+        """Give every upload in parts that has begun under the key of some attempt."""
+        with self._bucket.talking():
+            pages = self._bucket.s3.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket.name, Prefix=self._jobs_prefix
+            )
+            for page in pages:
+                yield from filter(None, map(self._upload, page.get("Uploads", ())))
+
+    def drop(self, upload: UnfinishedUpload) -> None:
+        """Remove the parts of an upload; one that has ended is no error."""
+        with self._bucket.talking(upload.key), suppress(self._bucket.s3.exceptions.NoSuchUpload):
+            self._bucket.s3.abort_multipart_upload(
+                Bucket=self._bucket.name, Key=upload.key, UploadId=upload.upload_id
+            )
+
+    def _upload(self, listed: dict[str, Any]) -> UnfinishedUpload | None:
+        found = _OF_A_JOB.fullmatch(listed["Key"].removeprefix(self._jobs_prefix))
+        if not found or not listed["Key"].startswith(self._jobs_prefix):
+            return None
+        return UnfinishedUpload(
+            listed["Key"], JobId(found[1]), int(found[2]), listed["UploadId"], listed["Initiated"]
+        )
 
     def _job_object(self, listed: dict[str, Any]) -> JobObject | None:
         """Read an entry of the listing; None for what no attempt of ours has put there."""

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,17 +85,7 @@ class MultipartUpload:
         try:
             self.client.abort_multipart_upload(**self._where(), UploadId=upload_id)
         except Exception as exc:  # noqa: BLE001 - the first error is the one to report
-            _log.warning("parts of %s stay in the store until swept: %s", self.key, exc)
+            _log.warning("parts of %s stay until check --objects --repair: %s", self.key, exc)
 
     def _where(self) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.key}
-
-
-def abort_uploads(client: Any, *, bucket: str, prefix: str, before: datetime) -> int:
-    """Drop the parts of uploads that began *before*, and whose process is gone; return how many."""
-    pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
-    begun = [upload for page in pages for upload in page.get("Uploads", ())]
-    left = [upload for upload in begun if upload["Initiated"] < before]
-    for upload in left:
-        client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
-    return len(left)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ from producer.contract.settings import Settings
 from producer.storage.body_checks import md5_header
 from producer.storage.bucket import Bucket
 from producer.storage.foreign_inputs import about_input
-from producer.storage.multipart import abort_uploads
 from producer.storage.object_headers import ObjectStat, content_disposition
 from producer.storage.object_keys import input_key, promised_sha256, split_s3_url
 from producer.storage.s3_client import LazyClient
@@ -233,16 +232,6 @@ class ObjectStore:
                 "get_object", Params=params, ExpiresIn=int(expires.total_seconds())
             )
         return str(url)
-
-    def abort_uploads(self, prefix: str, *, older_than: timedelta) -> int:
-        """Drop the parts that killed processes left under *prefix*; return of how many uploads."""
-        with self._bucket.talking():
-            return abort_uploads(
-                self._bucket.s3,
-                bucket=self._bucket.name,
-                prefix=prefix,
-                before=datetime.now(UTC) - older_than,
-            )
 
     def _place(self, source: str) -> tuple[str, str]:
         return split_s3_url(source) if source.startswith("s3://") else (self._bucket.name, source)

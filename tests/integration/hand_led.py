@@ -38,7 +38,7 @@ class HandLed:
         self.fleet = Producer(settings)
         self.redis = redis
         self.store = JobStore(self.redis, keep_ended=timedelta(seconds=settings.keep_ended_s))
-        self._s3 = s3
+        self.s3 = s3
 
     def queued(self, **options) -> Job:
         return self.fleet.submit(sleeping(), **options)
@@ -102,14 +102,14 @@ class HandLed:
         return self.fleet.get(job.id)
 
     def put(self, key: str, content: bytes) -> None:
-        self._s3.put_object(Bucket=self.settings.s3_bucket, Key=key, Body=content)
+        self.s3.put_object(Bucket=self.settings.s3_bucket, Key=key, Body=content)
 
     def stored_keys(self) -> set[str]:
-        found = self._s3.list_objects_v2(Bucket=self.settings.s3_bucket).get("Contents", ())
+        found = self.s3.list_objects_v2(Bucket=self.settings.s3_bucket).get("Contents", ())
         return {entry["Key"] for entry in found}
 
     def delete(self, key: str) -> None:
-        self._s3.delete_object(Bucket=self.settings.s3_bucket, Key=key)
+        self.s3.delete_object(Bucket=self.settings.s3_bucket, Key=key)
 
     def manifest_key(self, job) -> str:
         return manifest_key(self.settings.s3_prefix, job_id=job.id, attempt=job.attempt)

@@ -8,6 +8,7 @@ import pytest
 
 from producer.checking.check import Check
 from producer.checking.findings import Kind
+from producer.contract.ids import new_job_id
 from producer.store import keys
 from tests.integration.checks import check
 
@@ -81,3 +82,31 @@ def test_objects_of_a_job_without_a_record_are_kept(led):
     led.redis.delete(keys.job(job.id))
     assert check(led, repair=True, **AT_ONCE) == []
     assert led.manifest_key(job) in led.stored_keys()
+
+
+def begin_upload(led, key):
+    answer = led.s3.create_multipart_upload(Bucket=led.settings.s3_bucket, Key=key)
+    return key, answer["UploadId"]
+
+
+def test_parts_that_killed_workers_left_are_dropped_once_they_are_old(led):
+    failed, running, forgotten = led.failed(), led.running(), new_job_id()
+    left = {
+        led.artifact_key(failed): Kind.UNFINISHED_UPLOAD,
+        led.artifact_key(running, attempt=9): Kind.UNFINISHED_UPLOAD,
+        f"renders/jobs/{forgotten}/1/9-0.mp4": Kind.UNFINISHED_UPLOAD,
+    }
+    kept = [led.artifact_key(running), "renders/jobs/readme", "elsewhere/jobs/1/1/9-0.mp4"]
+    uploads = dict(begin_upload(led, key) for key in [*left, *kept])
+    young = check(led, objects=True, repair=True)
+    assert {found.about: found.kind for found in young} == left
+    assert not any(found.is_left or found.mended for found in young)
+    old = check(led, repair=True, **AT_ONCE)
+    assert {found.about: found.kind for found in old} == left
+    assert all(found.mended for found in old)
+    assert check(led, **AT_ONCE) == []
+    bucket = led.settings.s3_bucket
+    open_ = led.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", ())
+    assert {upload["Key"] for upload in open_} == set(kept)
+    for key in kept:
+        led.s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=uploads[key])

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -44,14 +43,6 @@ def test_a_failed_part_leaves_nothing_behind(store, s3, s3_bucket, tmp_path):
         put(store, path)
     assert open_uploads(s3, s3_bucket) == []
     assert list(store.list_keys("")) == []
-
-
-def test_parts_of_a_killed_process_are_swept_when_old(store, s3, s3_bucket):
-    s3.create_multipart_upload(Bucket=s3_bucket, Key="renders/jobs/1/1/9-0.mp4")
-    assert store.abort_uploads("renders/", older_than=timedelta(hours=1)) == 0
-    assert store.abort_uploads("others/", older_than=timedelta(hours=-1)) == 0
-    assert store.abort_uploads("renders/", older_than=timedelta(hours=-1)) == 1
-    assert open_uploads(s3, s3_bucket) == []
 
 
 # --- reading
