@@ -7,7 +7,8 @@ ComfyUI-VideoHelperSuite (`videohelpersuite/nodes.py`).
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 #: The input that names what is saved.
 PREFIX: Final = "filename_prefix"
@@ -80,6 +81,8 @@ WEBSOCKET_ONLY: Final = frozenset(
 
 _SAVES: Final = re.compile(r"save|export|write|combine", re.IGNORECASE)
 _READS: Final = re.compile(r"load|latest|select|read|find|search", re.IGNORECASE)
+#: ConditioningCombine saves nothing, nor does what has to do with something saved.
+_IS_CALLED_SAVER: Final = re.compile(r"\bsave\b|Save(?!d)")
 
 
 def reads_by_prefix(class_type: str) -> bool:
@@ -87,9 +90,8 @@ def reads_by_prefix(class_type: str) -> bool:
     return bool(_READS.search(class_type)) and not _SAVES.search(class_type)
 
 
-def seems_to_save(class_type: str, inputs: object) -> bool:
-    """Tell whether a graph node of that class is expected to save something."""
-    if class_type in LISTING | SILENT:
+def seems_to_save(class_type: str, inputs: Mapping[str, Any]) -> bool:
+    """Tell whether whoever looks at a graph node of that class expects a file of it."""
+    if class_type in LISTING | SILENT | WEBSOCKET_ONLY or _IS_CALLED_SAVER.search(class_type):
         return True
-    has_prefix = isinstance(inputs, dict) and PREFIX in inputs
-    return bool(_SAVES.search(class_type)) or (has_prefix and not reads_by_prefix(class_type))
+    return PREFIX in inputs and not reads_by_prefix(class_type)

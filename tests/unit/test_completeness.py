@@ -79,5 +79,7 @@ def test_whoever_lists_files_or_values_needs_no_note():
         "8": step("ExpandingSave"),
         "9": step("SaveImage"),
         "5": step("VHS_SelectLatest", filename_prefix="output/x"),
+        "4": step("ConditioningCombine", conditioning_1=["3", 0]),
+        "3": step("LoadSavedLatent"),
     }
     assert list(notes_on(entry, graph)) == []

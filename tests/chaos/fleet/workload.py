@@ -36,6 +36,15 @@ def sleep(seconds: float, *, nonce: int) -> Work:
     return Work(graph=sleeping(seconds, nonce=nonce), expects={"end": "succeeded", "files": [file]})
 
 
+def gated(*, nonce: int) -> Work:
+    """Return work with a second saver behind a closed gate; it rightly saves nothing."""
+    work = sleep(0.1, nonce=nonce)
+    work.graph["4"] = {"class_type": "ComfyFleetGate", "inputs": {"image": ["2", 0], "open": False}}
+    behind = {"images": ["4", 0], "filename_prefix": "gated"}
+    work.graph["5"] = {"class_type": "SaveImage", "inputs": behind}
+    return work
+
+
 def sample(*, seed: int, steps: int = 4, model: str = MODELS[0]) -> Work:
     """Return work for the sampler; its pictures show job and seed."""
     file = {"graph_node": "9", **_SAMPLED, "seed": seed}

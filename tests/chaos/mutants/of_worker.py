@@ -99,6 +99,16 @@ OF_WORKER: Final = (
         ),
     ),
     mutant(
+        "call a saver behind a gate incomplete",
+        "gated",
+        "I11",
+        (
+            "worker/completeness.py",
+            "            and _was_executed(graph, graph_node, catalog)\n",
+            "",
+        ),
+    ),
+    mutant(
         "leave what was spooled",
         "plain",
         "I18",

@@ -47,6 +47,12 @@ def twins(stage: Stage) -> None:
         stage.wait_ends()
 
 
+def gated(stage: Stage) -> None:
+    """A saver that is kept from saving, beside one that is not."""
+    stage.submit(workload.gated(nonce=7))
+    stage.wait_ends()
+
+
 def asked_twice(stage: Stage) -> None:
     """A client repeats its request under one key."""
     work = workload.sleep(0.1, nonce=7)
@@ -167,7 +173,7 @@ SCENARIOS: Final = {
     for story in (
         *(plain, one_by_one, many_at_once, twins, asked_twice, late_commit, late_cancel),
         *(dies_at_the_manifest, dies_at_the_fetch, worker_gone, node_gone, deaf, flipped),
-        *(lost_message, stale_message, skewed),
+        *(lost_message, stale_message, skewed, gated),
     )
 }
 
