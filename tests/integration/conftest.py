@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,3 +53,20 @@ def led_with_s3(redis_client, redis_server, s3_settings, s3_client) -> Iterator[
     led = HandLed(settings, redis_client, s3=s3_client)
     with led.fleet:
         yield led
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory) -> Path:
+    """A folder with `ca.pem`, and `host.pem`, `host.key` that it has signed for localhost."""
+    folder = tmp_path_factory.mktemp("tls")
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("openssl is not installed")
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    for arguments in (
+        (*new_key, "-x509", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"),
+        (*new_key, "-x509", "-subj", "/CN=host", "-addext", "subjectAltName=DNS:localhost",
+         "-addext", "basicConstraints=critical,CA:FALSE", "-CA", "ca.pem", "-CAkey", "ca.key",
+         "-keyout", "host.key", "-out", "host.pem"),
+    ):  # fmt: skip
+        subprocess.run([openssl, "req", *arguments], cwd=folder, check=True, capture_output=True)
+    return folder

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 
 from infra import seaweed, valkey
 from infra.binaries import BinaryNotFound
@@ -22,6 +24,8 @@ from producer.contract.errors import (
     StorageUnreachable,
 )
 from producer.contract.settings import InvalidSettings
+from tests.integration.scripted_node import scripted_node
+from tests.integration.tls_proxy import tls_context, tls_proxy
 
 
 @pytest.fixture
@@ -91,6 +95,32 @@ def test_a_comfyui_that_is_not_there(closed_port):
 
 def test_a_comfyui_that_is_there(standin):
     check_comfyui(standin.url)
+
+
+@pytest.mark.parametrize("end", ["", "/", "/#/"])
+def test_a_comfyui_is_looked_at_as_its_worker_does(standin, authority, monkeypatch, end):
+    port = urlsplit(standin.url).port
+    with tls_proxy(tls_context(authority), to=("127.0.0.1", port)) as encrypted:
+        url = f"https://localhost:{encrypted}{end}"
+        with pytest.raises(ComfyUnusable, match="certificate"):
+            check_comfyui(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+        check_comfyui(url)
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    with pytest.raises(InvalidSettings, match=r"SSL_CERT_FILE names /nowhere\.pem"):
+        check_comfyui(url)
+
+
+def test_a_comfyui_behind_a_login_gets_its_headers(monkeypatch):
+    async def stats(request):
+        known = request.headers.get("Authorization") == "Bearer x"
+        return web.json_response({"devices": []}, status=200 if known else 401)
+
+    with scripted_node({"GET /system_stats": stats}) as node:
+        with pytest.raises(ComfyUnusable, match="COMFYFLEET_NODE_HEADERS_FILE"):
+            check_comfyui(node.url)
+        monkeypatch.setenv("COMFYFLEET_NODE_HEADERS", "Authorization: Bearer x")
+        check_comfyui(node.url)
 
 
 def test_a_comfyui_that_is_something_else(s3_server):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 import subprocess
 import tempfile
@@ -18,7 +17,7 @@ from producer.contract.ids import JobId
 from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.store.connection import connect, translated
-from tests.integration.tls_proxy import tls_proxy
+from tests.integration.tls_proxy import tls_context, tls_proxy
 from tests.waiting import wait_until
 
 _QUEUE = "comfyfleet.test.addresses"
@@ -60,30 +59,11 @@ def test_a_user_of_the_acl_is_known_to_both(redis_server, redis_client):
         redis_client.acl_deluser("web")
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory) -> Path:
-    """A folder with `ca.pem`, and `host.pem`, `host.key` that it has signed for localhost."""
-    folder = tmp_path_factory.mktemp("tls")
-    if (openssl := shutil.which("openssl")) is None:
-        pytest.skip("openssl is not installed")
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-    for arguments in (
-        (*new_key, "-x509", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"),
-        (*new_key, "-x509", "-subj", "/CN=host", "-addext", "subjectAltName=DNS:localhost",
-         "-addext", "basicConstraints=critical,CA:FALSE", "-CA", "ca.pem", "-CAkey", "ca.key",
-         "-keyout", "host.key", "-out", "host.pem"),
-    ):  # fmt: skip
-        subprocess.run([openssl, "req", *arguments], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
 @pytest.fixture
 def encrypted(authority, redis_server, redis_client):
     """Redis behind TLS; the URL has no options yet."""
     redis_client.ping()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(authority / "host.pem", authority / "host.key")
-    with tls_proxy(context, to=("127.0.0.1", redis_server.port)) as port:
+    with tls_proxy(tls_context(authority), to=("127.0.0.1", redis_server.port)) as port:
         yield f"rediss://:{redis_server.password}@localhost:{port}/4"
 
 
@@ -115,8 +95,8 @@ def test_the_name_in_a_certificate_counts_for_both(encrypted, authority):
 
 
 def test_a_certificate_of_ones_own_is_shown_by_both(authority, redis_server, redis_client):
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority / "ca.pem")
-    context.load_cert_chain(authority / "host.pem", authority / "host.key")
+    context = tls_context(authority)
+    context.load_verify_locations(authority / "ca.pem")
     context.verify_mode = ssl.CERT_REQUIRED
     files = f"ssl_certfile={authority / 'host.pem'}&ssl_keyfile={authority / 'host.key'}"
     with tls_proxy(context, to=("127.0.0.1", redis_server.port)) as port:

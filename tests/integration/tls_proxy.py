@@ -7,6 +7,14 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def tls_context(authority: Path) -> ssl.SSLContext:
+    """Return a server's context, with the certificate that *authority* has signed."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority / "host.pem", authority / "host.key")
+    return context
 
 
 @contextmanager

@@ -1,0 +1,120 @@
+"""A reverse proxy before a node, as clouds and careful people put one there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import ClientSession, WSMsgType, web
+
+_OWN = {"host", "content-length", "transfer-encoding", "connection", "content-encoding"}
+
+
+@dataclass
+class NodeProxy:
+    """Where it answers, and how it behaves; a test may change that at any time.
+
+    Args:
+        headers: what a request must have, else it is led to a login.
+        query: likewise parameters.
+        notices: the statuses under which it answers the next polls itself, with a web page.
+    """
+
+    url: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    max_body: int = 1 << 30
+    takes_websockets: bool = True
+    takes_head: bool = True
+    notices: list[int] = field(default_factory=list)
+    info_takes_s: float = 0
+    refused: int = 0
+
+    def own_answer(self, request: web.Request) -> web.Response | None:
+        """Return what it says itself; None lets the node answer."""
+        asked = (request.headers, self.headers), (request.query, self.query)
+        if any(given.get(name) != value for given, want in asked for name, value in want.items()):
+            self.refused += 1
+            return web.Response(status=302, headers={"Location": "https://login.invalid/"})
+        if request.method == "HEAD" and not self.takes_head:
+            return web.Response(status=405)
+        if (request.content_length or 0) > self.max_body:
+            return web.Response(status=413, text="<html>", content_type="text/html")
+        if request.path == "/ws" and not self.takes_websockets:
+            return web.Response(status=400)
+        if request.method == "GET" and request.path.startswith("/history/") and self.notices:
+            return web.Response(status=self.notices.pop(0), text="<html>", content_type="text/html")
+        return None
+
+
+@contextmanager
+def node_proxy(upstream: str, **rules: object) -> Iterator[NodeProxy]:
+    """Have a proxy before *upstream*, in a thread, until the block's end."""
+    proxy = NodeProxy(**rules)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="node-proxy", daemon=True)
+    thread.start()
+    runner = asyncio.run_coroutine_threadsafe(_start(proxy, upstream), loop).result(10)
+    try:
+        yield proxy
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _start(proxy: NodeProxy, upstream: str) -> web.AppRunner:
+    app = web.Application(client_max_size=1 << 30)
+
+    session = ClientSession(upstream, auto_decompress=False)
+
+    async def close(_: web.Application) -> None:
+        await session.close()
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        own = proxy.own_answer(request)
+        if own is not None:
+            return own
+        if request.path == "/object_info":
+            await asyncio.sleep(proxy.info_takes_s)
+        passed = _ws if request.path == "/ws" else _http
+        return await passed(request, session)
+
+    app.on_cleanup.append(close)
+    app.router.add_route("*", "/{path:.*}", serve)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    return runner
+
+
+async def _http(request: web.Request, session: ClientSession) -> web.StreamResponse:
+    headers = {k: v for k, v in request.headers.items() if k.lower() not in _OWN}
+    body = await request.read()
+    async with session.request(
+        request.method, request.rel_url, data=body, headers=headers, allow_redirects=False
+    ) as answer:
+        headers = {k: v for k, v in answer.headers.items() if k.lower() not in _OWN}
+        return web.Response(status=answer.status, body=await answer.read(), headers=headers)
+
+
+async def _ws(request: web.Request, session: ClientSession) -> web.StreamResponse:
+    outer = web.WebSocketResponse()
+    await outer.prepare(request)
+    async with session.ws_connect(request.rel_url) as inner:
+
+        async def answers() -> None:
+            async for message in inner:
+                if message.type is WSMsgType.TEXT:
+                    await outer.send_str(message.data)
+
+        pump = asyncio.ensure_future(answers())
+        async for _ in outer:
+            pass
+        pump.cancel()
+    return outer
