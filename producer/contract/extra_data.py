@@ -21,7 +21,7 @@ _COMFY_ORG: Final = frozenset({API_KEY, "auth_token_comfy_org"})
 _PNGINFO: Final = "extra_pnginfo"
 #: What ComfyUI sets itself at every post (0.3.64 and 0.33.0, `server.py`).
 _COMFYUIS_OWN: Final = frozenset({"client_id", "create_time"})
-_OURS: Final = "job_id"
+_OURS: Final = ("job_id", "job_attempt")
 
 _CREDENTIAL: Final = re.compile(
     r"(?:^|_)(?:api_?key|access_?key|private_?key|secret|token|passw(?:or)?d|passphrase"
@@ -99,10 +99,8 @@ def as_extra_data(given: object) -> Mapping[str, Any]:
 def _check(given: Mapping[str, Any]) -> None:
     if flaw := find_flaw(dict(given), most_depth=_MAX_DEPTH):
         raise _refused(f"cannot be kept: {flaw}")
-    if _OURS in given:
-        raise _refused(
-            f"has a key {_OURS!r}, which the fleet sets to the job's own id", advice="leave it out"
-        )
+    if ours := next((key for key in _OURS if key in given), None):
+        raise _refused(f"has a key {ours!r}, which the fleet sets itself", advice="leave it out")
     info = given.get(_PNGINFO)
     if info is not None and not isinstance(info, dict):
         raise _refused(f"has an {_PNGINFO} that is no object")

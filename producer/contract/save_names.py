@@ -17,6 +17,9 @@ OURS: Final = "comfyfleet"
 #: into the key of its cache.
 _UNDECLARED: Final = "comfyfleet_attempt"
 
+#: How the plain names of an earlier attempt begin.
+_OF_EARLIER: Final = re.compile(rf"{OURS}-[0-9a-f-]{{36}}-\d+-")
+
 #: A folder's name that stays as it is; neither `..` nor a drive or a token is among them.
 _PLAIN: Final = re.compile(r"[\w()-][\w .()-]*")
 
@@ -68,7 +71,10 @@ def _only_shows(found: GraphNode, catalog: Catalog | None) -> bool:
 
 def _name(found: GraphNode, graph_node: str, old: str, mark: str) -> str:
     *folders, last = re.split(r"[/\\]", old)
-    own = "-".join(filter(None, (_cleaned(graph_node, _MAX_ID_BYTES), _cleaned(last))))
+    id_ = _cleaned(graph_node, _MAX_ID_BYTES)
+    if folders[:1] == [OURS] or _OF_EARLIER.match(last):  # the graph is from a picture of ours
+        last = _OF_EARLIER.sub("", last).removeprefix(f"{id_}-")
+    own = "-".join(filter(None, (id_, _cleaned(last))))
     if found["class_type"] in FOLDER_MAKING:
         return f"{OURS}/{mark}/{own}"
     kept = [folder if _PLAIN.fullmatch(folder) else _cleaned(folder) for folder in folders]

@@ -38,6 +38,7 @@ def test_what_comfyui_sets_itself_is_left_to_it():
     [
         ([], "extra_data must be an object, not list"),
         ({"job_id": "x"}, "has a key 'job_id', which the fleet sets"),
+        ({"job_attempt": 1}, "has a key 'job_attempt', which the fleet sets"),
         ({"extra_pnginfo": [1]}, "has an extra_pnginfo that is no object"),
         ({"extra_pnginfo": {"apiKey": "s3cret"}}, "would write apiKey into every picture"),
         ({"a": float("nan")}, "cannot be kept: NaN is no JSON number"),

@@ -53,6 +53,15 @@ def test_any_other_class_may_take_its_prefix_for_a_plain_name(old, new):
     assert named("Image Save", old) == new
 
 
+@pytest.mark.parametrize("class_type", ["SaveImage", "Image Save"])
+def test_a_graph_out_of_a_picture_of_ours_gets_the_names_it_was_handed_in_with(class_type):
+    first = "01a220dd-8f8f-7223-95f3-6d5b7ab2df63-1"
+    graph = {"9": step(class_type, filename_prefix="night/pic", images=["8", 0])}
+    again = with_save_names(with_save_names(graph, first), "k-2")
+
+    assert again == with_save_names(graph, "k-2")
+
+
 def test_a_name_leaves_room_for_what_classes_add_to_it():
     name = named("Image Save", "🦊" * 300, graph_node="🦊" * 300)
     assert len(str(name).encode()) < 130

@@ -16,7 +16,7 @@ from worker.comfyui.history import HistoryEntry, Outcome, OutputFile, in_reading
 
 _UNFINISHED: Final = "unfinished_batch"
 #: So many entries of the history are looked through: each holds a copy of its graph.
-_NEWEST: Final = 64
+_NEWEST: Final = 32
 
 
 def is_unfinished(entry: HistoryEntry) -> bool:
