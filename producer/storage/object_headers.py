@@ -27,8 +27,10 @@ _LONGEST_VALUE: Final = 360
 _MOST_BYTES: Final = 2048
 _PREFIX_BYTES: Final = len("x-amz-meta-")
 
-#: A name is a part of a header's: what is no letter, digit, `-`, `_` or `.` is escaped.
-_PLAIN_IN_NAMES: Final = "-_."
+#: A name becomes a part of a header's name. Stores and proxies drop some that HTTP allows, `%` among
+#: them, so bytes are escaped as `.c3`, and a dot that would look so.
+_ODD_IN_NAMES: Final = re.compile(rb"[^a-z0-9_.-]|\.(?=[0-9a-f]{2})")
+_ESCAPED_IN_NAMES: Final = re.compile(rb"\.([0-9a-f]{2})")
 
 _CUT_ESCAPE: Final = re.compile(r"%.?$")
 _NOT_QUOTABLE: Final = re.compile(r'[^ -~]|["\\%]')
@@ -56,7 +58,7 @@ class ObjectStat:
 
 
 def encode_metadata(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
-    """Return metadata as S3 carries it: ASCII, other characters percent-encoded as UTF-8.
+    """Return metadata as S3 carries it: ASCII, other characters of values percent-encoded as UTF-8.
 
     Empty values are left out, as not every store keeps them; so is what of *theirs* does not fit
     into the 2 KB that S3 allows, or has a name of ours.
@@ -78,7 +80,7 @@ def encode_metadata(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[
 
 def decode_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """Return what `encode_metadata` was given, under lower-case names: some stores change them."""
-    return {unquote(name.lower()): unquote(value) for name, value in metadata.items()}
+    return {_text(name): unquote(value) for name, value in metadata.items()}
 
 
 def content_disposition(name: str, *, media_type: str) -> str:
@@ -92,7 +94,12 @@ def content_disposition(name: str, *, media_type: str) -> str:
 
 
 def _name(text: str) -> str:
-    return quote(text.lower(), safe=_PLAIN_IN_NAMES).lower().replace("~", "%7e")
+    return _ODD_IN_NAMES.sub(lambda odd: b".%02x" % odd[0][0], text.lower().encode()).decode()
+
+
+def _text(name: str) -> str:
+    plain = _ESCAPED_IN_NAMES.sub(lambda found: bytes([int(found[1], 16)]), name.lower().encode())
+    return plain.decode(errors="replace")
 
 
 def _value(text: str) -> str:
