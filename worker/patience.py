@@ -26,6 +26,7 @@ from producer.contract.errors import (
     ObjectMissing,
     StorageError,
     StorageRefused,
+    StoreFault,
 )
 from producer.contract.jobs import Phase
 from producer.store.attempts import AttemptStore
@@ -44,7 +45,7 @@ _FETCHES: Final = 3
 _SETTLED: Final = (ObjectConflict, ObjectMissing, StorageRefused)
 
 #: What may be said of the bucket, or of one request alone.
-_REFUSALS: Final = (BucketForbidden, BucketMissing)
+_REFUSALS: Final = (BucketForbidden, BucketMissing, StoreFault)
 
 #: Answers of that kind after which the bucket itself is looked at.
 _ANSWERS: Final = 3

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
-from producer.contract.errors import StorageError, StorageUnreachable
+from producer.contract.errors import BucketFull, StorageError, StorageUnreachable
 from producer.storage.object_store import ObjectStore
 
 _log = logging.getLogger(__name__)
 
 #: Failures that pass within so long are nobody's business, s.
 _TROUBLE_S: Final = 3.0
+
+#: So long the word of a write that found no room is believed, s.
+_FULL_S: Final = 60.0
 
 
 class StoreBreaker:
@@ -36,6 +40,7 @@ class StoreBreaker:
         self._on_broken = on_broken
         self._lock = Lock()
         self._failing_since: float | None = None
+        self._full_at = -math.inf
         self.reason: str | None = None  #: Why the store counts as broken; None while it does not.
 
     def failed(self, error: StorageError) -> None:
@@ -43,7 +48,10 @@ class StoreBreaker:
 
         One that is answered badly time and again may be to blame itself: the bucket is looked at.
         """
-        if self._lasts() and (isinstance(error, StorageUnreachable) or not self.is_well()):
+        if isinstance(error, BucketFull):
+            self._full_at = self._clock()
+        is_plain = isinstance(error, BucketFull | StorageUnreachable)
+        if self._lasts() and (is_plain or not self.is_well()):
             self._break(error)
 
     def is_well(self) -> bool:
@@ -54,6 +62,12 @@ class StoreBreaker:
             _log.debug("the bucket is not well: %s", exc)
             return False
         return True
+
+    def _probe_for_room(self) -> None:
+        # A few bytes fit where a picture does not; attempts that wait for room ask all along.
+        if self.reason is not None and self._clock() - self._full_at < _FULL_S:
+            raise BucketFull(self.reason)
+        self._objects.probe()
 
     def _lasts(self) -> bool:
         """Tell, once in a while, that trouble has lasted, and nobody was told."""
@@ -74,7 +88,7 @@ class StoreBreaker:
     def worked(self) -> None:
         """Hear that a write succeeded."""
         with self._lock:
-            self._failing_since = None
+            self._failing_since, self._full_at = None, -math.inf
             was_broken, self.reason = self.reason is not None, None
         if was_broken:
             _log.info("the store serves again")
@@ -86,7 +100,7 @@ class StoreBreaker:
             StorageError: it is broken still.
         """
         try:
-            self._objects.probe()
+            self._probe_for_room()
         except StorageError as exc:
             with self._lock:
                 self._failing_since = self._failing_since or self._clock()

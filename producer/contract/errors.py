@@ -40,6 +40,7 @@
     - BucketForbidden       it does not let us in, or lets us do less than we need
     - CredentialsRefused    a BucketForbidden: the store does not accept who we say we are
     - BucketFull
+    - StoreFault            it answered, but not as S3 does
     - StorageRefused        the same request would be refused again
     - ForeignBucketFault    trouble with the bucket of an `s3://` input, which is not ours
     - ObjectMissing
@@ -392,6 +393,10 @@ class CredentialsRefused(BucketForbidden):
 
 class BucketFull(StorageError):
     """The store, or our part of it, takes nothing more."""
+
+
+class StoreFault(StorageError):
+    """The store, or a proxy before it, answered, but not as S3 does."""
 
 
 class StorageRefused(StorageError):

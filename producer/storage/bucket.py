@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 from producer.contract.errors import (
@@ -64,15 +64,21 @@ class Bucket:
         """
         try:
             with self.talking(key):
-                return ObjectStat.of(self.s3.head_object(Bucket=self.name, Key=key))
+                answer = self.s3.head_object(Bucket=self.name, Key=key)
         except CredentialsRefused:
             raise
         except (BucketForbidden, StorageRefused):
             # HEAD alone may be refused, and says not why; GET has the same headers, and a reason.
-            with self.talking(key):
-                answer = self.s3.get_object(Bucket=self.name, Key=key)
-                answer["Body"].close()
-                return ObjectStat.of(answer)
+            return self._stat_by_get(key)
+        return ObjectStat.of(answer) if "ContentLength" in answer else self._stat_by_get(key)
+
+    def _stat_by_get(self, key: str) -> ObjectStat:
+        with self.talking(key):
+            answer = self.s3.get_object(Bucket=self.name, Key=key)
+            with closing(answer["Body"]) as body:
+                if "ContentLength" not in answer:
+                    answer["ContentLength"] = sum(map(len, body.iter_chunks(256 << 10)))
+            return ObjectStat.of(answer)
 
     def close(self) -> None:
         """Close the connections."""

@@ -22,6 +22,7 @@ from producer.contract.errors import (
     StorageError,
     StorageRefused,
     StorageUnreachable,
+    StoreFault,
 )
 from producer.storage.s3_codes import (
     CREDENTIALS,
@@ -38,6 +39,10 @@ _NO_CREDENTIALS: Final = (
     "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or COMFYFLEET_S3_CREDENTIALS_FILE,"
     " or use a profile or role that boto3 finds"
 )
+
+
+#: What is raised where a part of an answer is missing, or of another kind.
+_SURPRISES: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class NotSupported(StorageRefused):
@@ -66,6 +71,7 @@ def translated(place: Place) -> Iterator[None]:
         BucketMissing, BucketForbidden, BucketFull, ObjectMissing: as their names say.
         ObjectConflict: the condition of a write does not hold.
         StorageRefused: the same request would be refused again.
+        StoreFault: it answered, but not as S3 does.
         StorageError: the store had trouble; the same request may succeed later.
     """
     try:
@@ -104,7 +110,13 @@ def _error_for(exc: Exception, place: Place) -> StorageError | None:
     if isinstance(exc, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
         return _unreachable(exc, place)
     if isinstance(exc, boto.BotoCoreError):
-        return StorageError(f"{place}: {_one_line(exc)}")
+        return StoreFault(f"{place}: {_one_line(exc)}")
+    return _surprise(exc, place)
+
+
+def _surprise(exc: Exception, place: Place) -> StoreFault | None:
+    if isinstance(exc, _SURPRISES):
+        return StoreFault(f"{place} answered not as S3 does ({_one_line(repr(exc))[:80]})")
     return None
 
 

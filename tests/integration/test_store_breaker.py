@@ -8,12 +8,14 @@ import pytest
 
 from producer.contract.errors import (
     BucketForbidden,
+    BucketFull,
     BucketMissing,
     ForeignBucketFault,
     LeaseLost,
     StorageError,
     StorageRefused,
     StorageUnreachable,
+    StoreFault,
 )
 from producer.contract.ids import new_job_id
 from producer.contract.settings import load_settings
@@ -101,6 +103,21 @@ def test_a_bad_answer_while_the_bucket_is_well_stops_no_claims(objects):
         assert breaker.reason == "no such bucket"
 
 
+def test_a_full_bucket_stops_claims_although_a_few_bytes_still_fit(objects):
+    clock = Clock()
+    with closing(objects()) as store:
+        breaker = StoreBreaker(store, on_broken=lambda: None, clock=clock)
+        for _ in range(3):
+            breaker.failed(BucketFull("no room"))
+            clock.now += 2
+        with pytest.raises(BucketFull, match="no room"):
+            breaker.look()
+        assert breaker.reason == "no room"
+        clock.now += 60
+        breaker.look()
+        assert breaker.reason is None
+
+
 class Asking:
     """Asks a store that always answers the same, as an attempt would."""
 
@@ -122,6 +139,7 @@ class Asking:
     [
         (StorageRefused("answered 400"), StorageRefused, 1),
         (BucketForbidden("refuses us PutObject"), StorageRefused, 3),
+        (StoreFault("answered not as S3 does"), StorageRefused, 3),
         (ForeignBucketFault("does not answer"), ForeignBucketFault, 3),
     ],
 )

@@ -10,9 +10,11 @@ import pytest
 
 from producer.contract.errors import (
     BucketForbidden,
+    BucketMissing,
     CredentialsRefused,
     ObjectConflict,
     ObjectMissing,
+    StoreFault,
 )
 from tests.integration.object_store import providers
 from tests.integration.object_store.faulty_store import faulty_store
@@ -22,6 +24,7 @@ from tests.integration.object_store.stored_objects import (
     content,
     credentials_file,
     file_of,
+    on,
     open_uploads,
     put,
 )
@@ -162,6 +165,24 @@ def test_where_head_is_refused_an_object_is_looked_at_by_get(store_with, tmp_pat
         assert store.stat("renders/a.png").bytes == len(PNG)
         with pytest.raises(ObjectMissing):
             store.stat("renders/none.png")
+
+
+def test_what_is_no_answer_of_s3_is_told_as_that(store, s3_bucket, tmp_path):
+    on(store, "after-call.s3.CreateMultipartUpload", lambda parsed, **_: parsed.pop("UploadId"))
+    with pytest.raises(StoreFault, match=f"{s3_bucket} at .* answered not as S3 does .*UploadId"):
+        put(store, file_of(tmp_path, os.urandom(LARGE)))
+
+
+def test_a_head_without_a_length_is_made_up_for_by_get(store, tmp_path):
+    put(store, file_of(tmp_path, PNG))
+    on(store, "after-call.s3.HeadObject", lambda parsed, **_: parsed.pop("ContentLength"))
+    assert store.stat("renders/a.png").bytes == len(PNG)
+
+
+def test_an_endpoint_that_may_end_in_a_bucket_is_told(new_store, s3_server):
+    store = new_store(s3_endpoint_url=f"{s3_server.endpoint_url}/pictures", s3_bucket="renders")
+    with pytest.raises(BucketMissing, match="ends in /pictures: if that is the bucket"):
+        store.probe()
 
 
 def test_where_metadata_is_dropped_the_same_bytes_are_no_conflict(store_with, tmp_path):
