@@ -7,16 +7,13 @@ The file is `$COMFYFLEET_CONFIG`, else `comfyfleet.toml` here, else what a runni
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from producer.contract.addresses import without_password as without_password  # noqa: PLC0414
 from producer.contract.errors import FleetError
@@ -24,8 +21,21 @@ from producer.contract.queues import is_name
 from producer.contract.redis_address import RedisAddress
 from producer.contract.s3_address import check_apart, check_bucket, check_endpoint
 from producer.contract.secret_keys import check_key, read_key
+from producer.contract.setting_sources import Environment, TomlFile, line_of
 from producer.contract.submissions import LONGEST_WITHIN_S
 
+#: Ten years bound whatever is counted in seconds: no sum of two of them overflows.
+_Seconds = Annotated[float, Field(gt=0, le=LONGEST_WITHIN_S)]
+#: Lua and JSON count exactly up to here.
+_LARGEST: Final = 1 << 53
+
+_PATHS: Final = (
+    "s3_credentials_file",
+    "node_headers_file",
+    "comfy_org_api_key_file",
+    "node_comfy_org_api_key_file",
+    "node_spool_dir",
+)
 _FILES: Final = (Path("comfyfleet.toml"), Path(".comfyfleet/comfyfleet.toml"))
 
 
@@ -51,20 +61,26 @@ class Settings(BaseSettings):
     s3_checksums: Literal["when_supported", "when_required"] = "when_supported"
     s3_credentials_file: Path | None = None  #: A shared credentials file for boto3's chain.
 
-    lease_s: float = Field(15, gt=0)  #: How long an attempt may be silent before it is taken over.
-    renew_s: float = Field(5, gt=0)
-    sweep_s: float = Field(1, gt=0)  #: How often upkeep looks.
+    lease_s: _Seconds = 15  #: How long an attempt may be silent before it is taken over.
+    renew_s: _Seconds = 5
+    sweep_s: _Seconds = 1  #: How often upkeep looks.
 
     #: So that no job waits for ever.
-    start_within_s: float = Field(30 * 86_400, gt=0, le=LONGEST_WITHIN_S)
-    run_within_s: float = Field(6 * 3_600, gt=0, le=LONGEST_WITHIN_S)
-    keep_ended_s: float = Field(7 * 86_400, gt=0)  #: How long the record of an ended job stays.
+    start_within_s: _Seconds = 30 * 86_400
+    run_within_s: _Seconds = 6 * 3_600
+    keep_ended_s: _Seconds = 7 * 86_400  #: How long the record of an ended job stays.
 
-    max_queued: int = Field(0, ge=0)  #: So many jobs may wait; 0: as many as Redis holds.
-    max_graph_bytes: int = Field(4 << 20, gt=0)  #: As canonical JSON, as it is stored.
-    max_params_bytes: int = Field(4 << 20, gt=0)  #: Of one job, as JSON.
-    max_extra_data_bytes: int = Field(4 << 20, gt=0)  #: What goes to the node beside the graph.
-    max_input_bytes: int = Field(100 << 20, gt=0)  #: ComfyUI's own default for one request.
+    max_queued: int = Field(
+        0, ge=0, le=_LARGEST
+    )  #: So many jobs may wait; 0: as many as Redis holds.
+    max_graph_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)  #: As canonical JSON, as it is stored.
+    max_params_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)  #: Of one job, as JSON.
+    max_extra_data_bytes: int = Field(
+        4 << 20, gt=0, le=_LARGEST
+    )  #: What goes to the node beside the graph.
+    max_input_bytes: int = Field(
+        100 << 20, gt=0, le=_LARGEST
+    )  #: ComfyUI's own default for one request.
 
     node_headers: str | None = Field(None, repr=False)  #: What a proxy before a node wants.
     node_headers_file: Path | None = None  #: The same in a file.
@@ -76,11 +92,11 @@ class Settings(BaseSettings):
     node_comfy_org_api_key: SecretStr | None = None
     node_comfy_org_api_key_file: Path | None = None
     node_spool_dir: Path | None = None  #: Where outputs lie between node and S3; a temp folder.
-    node_progress_s: float = Field(600, gt=0)  #: Silence of a running prompt that means a stall.
-    node_warm_s: float = Field(60, gt=0)  #: How long a queue may be passed over for warm models.
-    node_load_s: float = Field(5, gt=0)  #: About how long a node takes to load a model.
-    node_canary_s: float = Field(30, gt=0)  #: How long a canary prompt may take.
-    node_quarantine_s: float = Field(60, gt=0)  #: The first one; each further is twice as long.
+    node_progress_s: _Seconds = 600  #: Silence of a running prompt that means a stall.
+    node_warm_s: _Seconds = 60  #: How long a queue may be passed over for warm models.
+    node_load_s: _Seconds = 5  #: About how long a node takes to load a model.
+    node_canary_s: _Seconds = 30  #: How long a canary prompt may take.
+    node_quarantine_s: _Seconds = 60  #: The first one; each further is twice as long.
 
     @field_validator("redis_url")
     @classmethod
@@ -106,6 +122,26 @@ class Settings(BaseSettings):
             raise ValueError("expected a path like renders/2026 without empty or dotted parts")
         return value.strip("/")
 
+    @field_validator("s3_region")
+    @classmethod
+    def _is_region(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", value):
+            raise ValueError(f"{value[:80]!r} is no region's name, as eu-central-1")
+        return value
+
+    @field_validator(*_PATHS)
+    @classmethod
+    def _is_at_home(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser()
+
+    @field_validator("s3_credentials_file")
+    @classmethod
+    def _is_there(cls, value: Path | None) -> Path | None:
+        # boto3 passes over a file that is not there, and then finds no credentials.
+        if value and not value.is_file():
+            raise ValueError(f"names {str(value)[:200]}, which is no file")
+        return value
+
     @property
     def producers_api_key(self) -> str | None:
         """The key for partner nodes that goes with jobs handed in here."""
@@ -128,6 +164,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.renew_s > self.lease_s / 2:
+            raise ValueError(
+                f"{_variable('renew_s')} is {self.renew_s:g} s and {_variable('lease_s')}"
+                f" {self.lease_s:g} s: a lease must last for two renewals at least, better three"
+            )
         for name in ("s3_endpoint_url", "s3_public_endpoint_url"):
             if endpoint := getattr(self, name):
                 try:
@@ -141,14 +182,14 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - `Environment` is ours
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the library's hook
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments first, then the environment, then the file."""
         file = settings_file()
-        toml = TomlConfigSettingsSource(settings_cls, file) if file else None
-        return (init_settings, env_settings, *([toml] if toml else []))
+        toml = TomlFile(settings_cls, file) if file else None
+        return (init_settings, Environment(settings_cls), *([toml] if toml else []))
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -160,7 +201,10 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as exc:
-        wrong = "; ".join(_told(error["loc"], error["msg"]) for error in exc.errors())
+        wrong = "; ".join(
+            _told(error["loc"], error["msg"]) + _place(error["loc"], overrides)
+            for error in exc.errors()
+        )
         raise InvalidSettings(f"settings: {wrong}") from exc
     except (OSError, ValueError) as exc:
         raise InvalidSettings(f"settings file {settings_file()}: {exc}") from exc
@@ -169,7 +213,7 @@ def load_settings(**overrides: Any) -> Settings:
 def settings_file() -> Path | None:
     """Return the TOML file in force, or None."""
     if named := os.environ.get("COMFYFLEET_CONFIG"):
-        path = Path(named)
+        path = Path(named).expanduser()
         if not path.is_file():
             raise InvalidSettings(f"COMFYFLEET_CONFIG names {named}, which is no file")
         return path
@@ -179,6 +223,17 @@ def settings_file() -> Path | None:
 def _told(place: tuple[int | str, ...], message: str) -> str:
     said = message.removeprefix("Value error, ")
     return f"{_variable(*place)}: {said}" if place else said
+
+
+def _place(place: tuple[int | str, ...], overrides: Mapping[str, Any]) -> str:
+    """Return where a wrong value stands, if that is the file."""
+    file = settings_file()
+    if not place or place[0] in overrides or file is None:
+        return ""
+    if any(name.upper() == _variable(place[0]) and value for name, value in os.environ.items()):
+        return ""
+    line = line_of(str(place[0]), file.read_text("utf-8-sig"))
+    return f" ({file}, line {line})" if line else ""
 
 
 def _variable(*place: int | str) -> str:
