@@ -68,6 +68,8 @@ Written by `python -m tests.guarantees` from the code and its tests; do not edit
    template or key behind; only input files may stay, under their content's hash.
 10. **Keys and tokens of a job are seen by its node alone.** They end with the job, and stand in no record, event, log,
    manifest or artifact of ours.
+11. **An answer of the store about one request ends that job alone**; only the fleet's own bucket being away, closed or full stops
+   nodes, which say so, and then nothing fails before its run deadline ([storage.md](storage.md)).
 
 ## What is not promised
 

@@ -33,6 +33,7 @@ from producer.store.attempts import AttemptStore
 from worker.departure import Departure
 from worker.lease import JobCancelled, Lease
 from worker.store_breaker import StoreBreaker
+from worker.watched_call import watched
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Patience:
         def tried() -> _Answer:
             self._check(lease)
             try:
-                answer = ask()
+                answer = watched(ask, check=lambda: self._check(lease))
             except (*_SETTLED, ForeignBucketFault):
                 raise
             except StorageError as exc:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Event
 
 import pytest
 
@@ -22,7 +25,7 @@ from producer.contract.settings import load_settings
 from producer.storage.object_store import ObjectStore
 from producer.store.attempts import Hold
 from worker.departure import Departure
-from worker.lease import Lease
+from worker.lease import JobCancelled, Lease
 from worker.patience import Patience
 from worker.store_breaker import StoreBreaker
 
@@ -165,3 +168,25 @@ def test_the_end_of_the_lease_ends_the_wait_for_a_bucket_that_is_away(objects):
 
         with pytest.raises(LeaseLost):
             asking.patience.until_served(ask, lease)
+
+
+def test_a_store_that_never_ends_its_answer_holds_no_cancelled_job(objects):
+    with closing(objects()) as store:
+        asking = Asking(store, None)
+        lease, asked, over = Lease(Hold(new_job_id(), 1, "worker")), Event(), Event()
+
+        def ask():
+            asked.set()
+            over.wait(30)
+
+        def cancel():
+            asked.wait(30)
+            lease.cancel.set()
+
+        with ThreadPoolExecutor(1) as other:
+            other.submit(cancel)
+            began = time.monotonic()
+            with pytest.raises(JobCancelled):
+                asking.patience.until_served(ask, lease)
+            assert time.monotonic() - began < 10
+        over.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.request
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -203,8 +204,11 @@ def test_a_name_that_virtual_style_makes_and_nobody_has_names_the_setting(new_st
         store.probe()
 
 
-def test_links_name_the_public_endpoint(new_store):
-    store = new_store(s3_public_endpoint_url="https://pictures.example.com")
-    url = store.presigned_url("renders/a.png", expires=timedelta(minutes=5))
-    assert url.startswith("https://pictures.example.com/")
-    assert "X-Amz-Signature=" in url
+def test_links_name_the_public_endpoint_and_are_signed_for_it(new_store, s3_server, tmp_path):
+    with faulty_store(s3_server.endpoint_url) as outside:
+        store = new_store(s3_public_endpoint_url=outside.url)
+        put(store, file_of(tmp_path, PNG))
+        url = store.presigned_url("renders/a.png", expires=timedelta(minutes=5))
+        assert url.startswith(f"{outside.url}/")
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert answer.read() == PNG
