@@ -9,7 +9,7 @@ from typing import Protocol
 from producer.contract.catalog import Catalog, Missing
 from producer.contract.errors import NodeLacks, PromptRejected
 from producer.contract.jobs import Job
-from producer.contract.queues import Needs
+from producer.contract.queues import Needs, readable_needs
 from producer.store.attempts import Hold
 from producer.store.node_store import NodeStore
 from producer.store.rerouting import Rerouting
@@ -77,8 +77,8 @@ class Detour:
         return job.model_copy(update={"queue": needs.queue}), error
 
     def _wider(self, job: Job, lacks: Sequence[Missing]) -> Needs:
-        known = self._sweeps.queues().get(job.queue)
-        needs = Needs.from_json(known) if known else Needs.of(job.pool)
+        known = readable_needs(self._sweeps.queues()).get(job.queue)
+        needs = known or Needs.of(job.pool)
         models = [lack.name for lack in lacks if lack.input is not None]
         classes = [lack.name for lack in lacks if lack.input is None]
         return Needs.of(

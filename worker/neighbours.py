@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from producer.contract.jobs import Job
 from producer.contract.nodes import NodeState
-from producer.contract.queues import Needs
+from producer.contract.queues import readable_needs
 from producer.store.backlog import Backlog
 from producer.store.node_store import NodeStore
 from producer.store.sweeps import Sweeps
@@ -38,11 +38,15 @@ class Neighbours:
 
         Args:
             may_load: whether one that would have to load its models first counts, too.
+
+        A job whose queue has no readable entry stays where it is.
         """
         idle = self._backlog.idle_nodes() if job.pin is None else set()
         if not idle:
             return False
-        needs = Needs.from_json(self._sweeps.queues()[job.queue])
+        needs = readable_needs(self._sweeps.queues()).get(job.queue)
+        if needs is None:  # its entry was retired, or is torn
+            return False
         there = [
             node
             for node in self._nodes.nodes()
