@@ -115,7 +115,7 @@ class Parts:
         self.sweeps = Sweeps(self.redis, keep_ended=keep_ended)
         self.objects = ObjectStore(settings)
         self._address = NodeAddress.parse(options.comfyui_url, credentials_of(settings))
-        self.comfyui = ComfyUI(self._address, node=options.name)
+        self.comfyui = ComfyUI(self._address, node=options.name, info_s=settings.node_info_s)
         self.events = EventSocket(self._address, node=options.name)
         self._store = JobStore(self.redis, keep_ended=keep_ended)
         self._dispatch = Dispatch(settings)

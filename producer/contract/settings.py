@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     node_comfy_org_api_key: SecretStr | None = None
     node_comfy_org_api_key_file: Path | None = None
     node_spool_dir: Path | None = None  #: Where outputs lie between node and S3; a temp folder.
+    node_info_s: _Seconds = 120  #: How long `/object_info` may take to begin its answer.
     node_progress_s: _Seconds = 600  #: Silence of a running prompt that means a stall.
     node_warm_s: _Seconds = 60  #: How long a queue may be passed over for warm models.
     node_load_s: _Seconds = 5  #: About how long a node takes to load a model.

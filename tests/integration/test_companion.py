@@ -7,7 +7,7 @@ import uuid
 import pytest
 import requests
 
-from producer.contract.errors import NodeFault, OutputDamaged, PromptStalled
+from producer.contract.errors import NodeFault, NodeUnreachable, OutputDamaged, PromptStalled
 from tests.integration.nodes import NODES, open_node, raising_graph, sleeping_graph
 from tests.waiting import wait_until
 from worker.comfyui.client import ComfyUI
@@ -89,8 +89,11 @@ def test_a_dead_executor_is_a_stall(tmp_path):
         assert comfyui.companion.status().running_s > 0
 
 
-@pytest.mark.parametrize("do", ["answer", "html", "empty"])
-def test_another_answer_is_a_fault_but_not_of_a_discard(tmp_path, do):
+@pytest.mark.parametrize(
+    ("do", "kind"),
+    [("answer", NodeUnreachable), ("html", NodeUnreachable), ("empty", NodeFault)],
+)
+def test_another_answer_is_a_fault_but_not_of_a_discard(tmp_path, do, kind):
     with (
         open_node("0.33.0", tmp_path, companion=True) as url,
         ComfyUI(url, node="gpu-01") as comfyui,
@@ -100,7 +103,7 @@ def test_another_answer_is_a_fault_but_not_of_a_discard(tmp_path, do):
         rule = {"on": "* /comfyfleet/*", "do": do, "count": 0}
         requests.post(f"{url}/standin/faults", json=rule, timeout=5).raise_for_status()
 
-        with pytest.raises(NodeFault):
+        with pytest.raises(kind):
             comfyui.companion.status()
         comfyui.companion.discard([ours])
         assert is_there(comfyui, ours) is (do == "answer")  # otherwise only the answer suffers

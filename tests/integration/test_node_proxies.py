@@ -159,3 +159,15 @@ def test_a_prompt_that_a_proxy_answers_is_told_as_that(status, kind):
         pytest.raises(kind),
     ):
         client.queue_prompt({}, prompt_id="p", client_id="c")
+
+
+def test_what_a_node_has_may_take_longer_to_say_than_anything_else():
+    async def slow(_: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(0.5)
+        return web.json_response({})
+
+    routes = {"GET /object_info": slow, "GET /system_stats": slow}
+    with scripted_client(routes, read_s=0.1, info_s=5) as (client, _):
+        assert client.object_info() == {}
+        with pytest.raises(NodeTimeout):
+            client.system_stats()

@@ -53,10 +53,20 @@ class ComfyUI:
         url: its address, as `http://10.0.0.7:8188`, or with what a proxy before it wants.
         node: the node's name, for messages.
         read_s: seconds of silence after which an answer is given up.
+        info_s: the same for `/object_info`, which a node with many custom nodes makes up anew for
+            each who asks.
     """
 
-    def __init__(self, url: str | NodeAddress, *, node: str, read_s: float = READ_S) -> None:
+    def __init__(
+        self,
+        url: str | NodeAddress,
+        *,
+        node: str,
+        read_s: float = READ_S,
+        info_s: float | None = None,
+    ) -> None:
         self._node = node
+        self._info_s = info_s or read_s
         address = NodeAddress.parse(url) if isinstance(url, str) else url
         self._http = Connection(address, node=node, read_s=read_s)
         self.companion = Companion(self._http)
@@ -88,7 +98,7 @@ class ComfyUI:
 
     def object_info(self) -> dict[str, Any]:
         """Return `{class: {"input": {...}, "output_node": bool, ...}}`; megabytes on some nodes."""
-        return self._http.get_object("/object_info")
+        return self._http.object_in(self._http.send("GET", "/object_info", silence_s=self._info_s))
 
     def queue_remaining(self) -> int:
         """Return how many prompts wait or run, anybody's; the cheapest sign of life."""

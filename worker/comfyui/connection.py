@@ -63,6 +63,7 @@ class Connection:
         *,
         connect_s: float = CONNECT_S,
         read_s: float | None = None,
+        silence_s: float | None = None,
         **request: Any,
     ) -> requests.Response:
         """Send one request and return the answer, whatever its status.
@@ -72,13 +73,14 @@ class Connection:
                 holds every write of the body to it.
             read_s: seconds the node may be silent, every time we read, where the usual would be
                 too patient; there is no limit on the whole.
+            silence_s: the same where the usual would not be patient enough.
             request: what `requests.Session.request` takes.
         """
         with self.translated(f"{method} {path}"):
             response = self._session.request(
                 method,
                 self.address.http(path),
-                timeout=(connect_s, min(read_s or self._read_s, self._read_s)),
+                timeout=(connect_s, silence_s or min(read_s or self._read_s, self._read_s)),
                 allow_redirects=False,  # ComfyUI never does; a login page is no answer
                 **request,
             )
