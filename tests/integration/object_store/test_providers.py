@@ -138,6 +138,9 @@ def test_credentials_that_were_renewed_in_their_file_are_read_again(
         credentials_file(tmp_path, s3_server.access_key, s3_server.secret_key).replace(file)
         store.probe()
         put(store, file_of(tmp_path, PNG))
+        credentials_file(tmp_path, "OLDER", s3_server.secret_key).replace(file)
+        with pytest.raises(CredentialsRefused):
+            store.put_json("renders/a.json", {})
 
 
 def test_without_the_rights_to_delete_list_and_look_all_is_stored(
