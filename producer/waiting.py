@@ -25,6 +25,8 @@ def explain(job: Job, nodes: Sequence[Node]) -> str | None:
     """
     if job.status is JobStatus.HELD:
         return "its release"
+    if job.status is JobStatus.RUNNING:
+        return _of_blocked(job.node, nodes)
     if job.status is not JobStatus.QUEUED:
         return None
     if job.waiting_for in _SAID:
@@ -32,6 +34,11 @@ def explain(job: Job, nodes: Sequence[Node]) -> str | None:
     if job.pin:
         return _of_pin(job.pin, nodes)
     return _of_pool(job.pool, [node for node in nodes if node.pool == job.pool])
+
+
+def _of_blocked(name: str | None, nodes: Sequence[Node]) -> str | None:
+    blocked = [node for node in nodes if node.name == name and node.state is NodeState.BLOCKED]
+    return f"its node {name}, which is {_state(blocked[0])}" if blocked else None
 
 
 def _of_pin(name: str, nodes: Sequence[Node]) -> str:

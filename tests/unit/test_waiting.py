@@ -45,6 +45,12 @@ SICK = node("gpu-1", NodeState.BLOCKED, reason="no bucket renders")
         (waiting(waiting_for="retry_at"), [], "its next attempt, after a pause"),
         (waiting(status=JobStatus.HELD), [], "its release"),
         (running(), [], None),
+        (running().model_copy(update={"node": "gpu-2"}), [SICK, node("gpu-2")], None),
+        (
+            running().model_copy(update={"node": "gpu-1"}),
+            [SICK],
+            "its node gpu-1, which is blocked (no bucket renders)",
+        ),
     ],
 )
 def test_the_reason_names_what_is_missing(job, nodes, said):
