@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from producer.contract import errors
 from producer.contract.crashpoints import CRASHPOINTS
@@ -120,13 +121,21 @@ def _verdicts() -> Iterator[tuple[str, str, str]]:
         yield cause, "yes" if decision.charged else "no", again
 
 
+#: One of each kind that `worker.error_signs` tells apart.
+_RAISED: Final = (
+    *("RuntimeError", "torch.OutOfMemoryError", "OSError: No space left on device"),
+    *("CUDA error: unspecified launch failure", "SafetensorError: HeaderTooLarge"),
+    *("OSError: Input/output error", "Unauthorized: Please login first"),
+)
+
+
 def _errors() -> Iterator[FleetError]:
     yield errors.PromptRejected("gpu-01", "refused", {})
     yield errors.InvalidInput("too large")
     yield errors.ObjectMissing("no such key")
     yield errors.RunDeadlinePassed(60)
     yield errors.ObjectConflict("other bytes")
-    for exception in ("RuntimeError", "torch.OutOfMemoryError", "OSError: No space left on device"):
+    for exception in _RAISED:
         yield errors.PromptFailed("gpu-01", "raised", graph_node="3", exception_type=exception)
     yield errors.PromptIncomplete("gpu-01", "9")
     kinds: list[type[NodeError]] = [

@@ -238,6 +238,7 @@ class Parts:
                     rerouting=Rerouting(self.redis),
                     learner=self.agent,
                 ),
+                peers=self._neighbours,
             ),
             standing=self.agent,
             neighbours=self._neighbours,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
+from producer.contract.errors import FleetError
 from producer.contract.jobs import Job
 from producer.contract.nodes import NodeState
 from producer.contract.queues import readable_needs
 from producer.store.backlog import Backlog
 from producer.store.node_store import NodeStore
 from producer.store.sweeps import Sweeps
+
+#: More than make a difference.
+_MANY: Final = 99
 
 
 class Neighbours:
@@ -23,6 +28,14 @@ class Neighbours:
         self._sweeps = sweeps
         self._name = name
         self._pool = pool
+
+    def count(self) -> int:
+        """Return how many nodes the pool has, this one included; many where nobody can be asked."""
+        try:
+            known = {node.name for node in self._nodes.nodes() if node.pool == self._pool}
+        except FleetError:
+            return _MANY
+        return len(known | {self._name})
 
     def has_ready(self, *, besides: Collection[str] = ()) -> bool:
         """Tell whether a node, none of *besides*, could take a job."""

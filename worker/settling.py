@@ -15,6 +15,7 @@ from worker.comfyui.client import ComfyUI
 from worker.departure import Stopping
 from worker.detour import Detour
 from worker.lease import Lease
+from worker.neighbours import Neighbours
 from worker.patience import Patience
 from worker.retry import Decision, decide
 
@@ -43,6 +44,7 @@ class Settler:
         patience: Patience,
         standing: Blames,
         detour: Detour,
+        peers: Neighbours,
     ) -> None:
         self._node = node
         self._store = store
@@ -51,6 +53,7 @@ class Settler:
         self._patience = patience
         self._standing = standing
         self._detour = detour
+        self._peers = peers
 
     def settle(self, job: Job, lease: Lease, error: FleetError) -> None:
         """Decide by the kind of *error* whether the job is tried again, and see to it."""
@@ -59,7 +62,7 @@ class Settler:
         except (FleetError, Stopping) as exc:
             _log.warning("job %s attempt %d: not led elsewhere: %s", job.id, job.attempt, exc)
             return
-        decision = decide(error, job, node=self._node)
+        decision = decide(error, job, node=self._node, pool_nodes=self._peers.count())
         story = decision.error
         _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
         if decision.blames_node:

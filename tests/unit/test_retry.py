@@ -149,6 +149,82 @@ def test_three_nodes_felled_are_poison():
     assert "gpu-1, gpu-2, gpu-3" in last.error.message
 
 
+def ended_on(*nodes, cause):
+    return running(free=len(nodes), felled=nodes, cause=cause)
+
+
+def raised(text, kind="RuntimeError", node="gpu-2"):
+    return PromptFailed(node, text, graph_node="3", exception_type=kind)
+
+
+BROKEN_CARD = raised("CUDA error: an illegal memory access was encountered")
+
+
+def test_a_card_that_is_broken_is_the_nodes_and_the_job_goes_elsewhere_uncharged():
+    decision = decide_for(BROKEN_CARD, running(), node="gpu-1")
+    assert (decision.error.cause, decision.again, decision.charged) == ("device_fault", True, False)
+    assert decision.blames_node
+    assert "driver" in decision.error.advice
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (BROKEN_CARD, "device_fault"),
+        (
+            raised("Error while deserializing header: HeaderTooLarge", "SafetensorError"),
+            "model_damaged",
+        ),
+        (OutputDamaged("gpu-2", "404"), "output_damaged"),
+        (PromptStalled("gpu-2", "silent"), "stall"),
+        (PromptInterrupted("gpu-2", "by its graph"), "interrupted"),
+    ],
+)
+def test_what_ends_alike_on_another_node_is_the_jobs(error, cause):
+    last = decide_for(error, ended_on("gpu-1", cause=cause), node="gpu-2")
+    assert (last.error.cause, last.again, last.dead) == (cause, False, True)
+    assert (last.charged, last.blames_node) == (True, False)
+    assert "alike on gpu-1, gpu-2" in last.error.message
+    assert decide_for(error, ended_on("gpu-1", cause="node_fault"), node="gpu-2").again
+
+
+@pytest.mark.parametrize(
+    ("cause", "limit"), [("interrupted", 3), ("stall", 3), ("device_fault", 4)]
+)
+def test_a_lone_node_has_a_bound_for_each_cause(cause, limit):
+    error = {
+        "interrupted": PromptInterrupted("gpu-1", "x"),
+        "stall": PromptStalled("gpu-1", "x"),
+        "device_fault": BROKEN_CARD,
+    }[cause]
+    before = ["gpu-1"] * (limit - 2)
+    assert decide_for(error, ended_on(*before, cause=cause), node="gpu-1").again
+    last = decide_for(error, ended_on("gpu-1", *before, cause=cause), node="gpu-1")
+    assert (last.again, last.dead) == (False, True)
+
+
+def test_a_pool_of_two_is_felled_three_times_at_most():
+    lost = PromptLost("gpu-1", "ComfyUI is gone")
+    two = ended_on("gpu-1", "gpu-2", cause="prompt_lost")
+    assert decide_for(lost, two, node="gpu-1", pool_nodes=5).again
+    last = decide_for(lost, two, node="gpu-1", pool_nodes=2)
+    assert (last.again, last.error.cause) == (False, "poison")
+    assert "3 times a node or its worker went away" in last.error.message
+
+
+def test_however_large_the_pool_five_times_are_no_chance():
+    lost = PromptLost("gpu-1", "ComfyUI is gone")
+    four = ended_on(*["gpu-1", "gpu-2"] * 2, cause="prompt_lost")
+    assert not decide_for(lost, four, node="gpu-1", pool_nodes=9).again
+
+
+def test_who_must_log_in_is_told_at_once():
+    login = raised("Unauthorized: Please login first to use this node.", "Exception")
+    last = decide_for(login, running(), node="gpu-1")
+    assert (last.error.cause, last.again, last.charged) == ("needs_login", False, False)
+    assert "--api-key-file" in last.error.advice
+
+
 def test_a_graph_that_one_node_after_the_other_lacks_something_for_is_invalid():
     lacks, nodes = NodeLacks("n", "no such file"), [f"gpu-{n}" for n in range(LACKING_LIMIT - 1)]
     job = running(free=len(nodes), felled=nodes, cause="node_lacks")

@@ -11,6 +11,7 @@ from tests.chaos.checker.history import TERMINAL, History, Record, Violation
 CHARGED_LIMIT: Final = 3
 FREE_LIMIT: Final = 10
 FELLED_LIMIT: Final = 3
+FELLED_TIMES: Final = 5
 
 #: Causes after which the node was gone, or its worker.
 _FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost", "poison"})
@@ -83,9 +84,10 @@ def _charges(history: History, record: Record) -> Iterator[Violation]:
         yield Violation("I11", record.job, f"charged {record.charged} times for others' faults")
     if is_good and record.status == "failed" and record.cause != "poison":
         yield Violation("I11", record.job, f"failed as {record.cause} for others' faults")
-    felled = {told["node"] for told in record.stories if told["error"]["cause"] in _FELLING}
-    if record.cause == "poison" and record.free < FREE_LIMIT - 1 and len(felled) < FELLED_LIMIT:
-        story = f"poison after {record.free} free attempts and {len(felled)} nodes felled"
+    felled = [told["node"] for told in record.stories if told["error"]["cause"] in _FELLING]
+    is_felled = len({*felled}) >= FELLED_LIMIT or len(felled) >= FELLED_TIMES
+    if record.cause == "poison" and record.free < FREE_LIMIT - 1 and not is_felled:
+        story = f"poison after {record.free} free attempts and {len({*felled})} nodes felled"
         yield Violation("I11", record.job, story)
 
 
