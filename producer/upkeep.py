@@ -21,6 +21,7 @@ from producer.contract.queues import Message
 from producer.contract.submissions import Submission
 from producer.dispatch import Dispatch
 from producer.isolation import stopping_no_other
+from producer.lease_watch import LeaseWatch
 from producer.store.job_store import JobStore
 from producer.store.sweeps import Sweeps
 
@@ -31,6 +32,9 @@ QUEUE_IDLE: Final = timedelta(days=1)
 _RETIRE_EVERY: Final = timedelta(minutes=1)
 #: A job popped but not yet claimed looks lost for some milliseconds; be sure.
 SIGHTINGS_APART: Final = timedelta(seconds=3)
+
+#: At most so many dead leases a sweep; the next one takes the rest.
+_AT_ONCE: Final = 200
 
 
 class Verdict(Protocol):
@@ -50,6 +54,7 @@ class Upkeep:
 
     Args:
         who: names this process in the lock.
+        renew: how often a living worker renews its leases.
         judge: decides what becomes of a job whose lease has run out.
         interrupt: tries to stop a job's old prompt on its node, so that two nodes do not
             render the same; it must not raise.
@@ -63,6 +68,7 @@ class Upkeep:
         dispatch: Dispatch,
         who: str,
         lease: timedelta,
+        renew: timedelta,
         every: timedelta,
         interrupt: Callable[[Job], None],
         judge: Callable[[Job], Verdict],
@@ -75,11 +81,16 @@ class Upkeep:
         self._every = every
         self._interrupt = interrupt
         self._judge = judge
+        # One renewal less than a lease: who has watched all along loses no time by it.
+        self._watch = LeaseWatch(unrenewed=max(renew, lease - renew))
+        self._lapsed: list[JobId] = []
         self._retired_at = -_RETIRE_EVERY.total_seconds()
         self._feeder = Feeder(sweeps.feeds(lease=lease), wake=self._wake, resend=self._send_all)
 
     def sweep(self) -> None:
         """Look once over the fleet, if it is this process' turn."""
+        # Also when it is not: who sweeps next must have seen the leases for long enough.
+        self._lapsed = self._watch.lapsed(*self._sweeps.leases())
         if not self._sweeps.lead(self._who, length=self._every * 0.9):
             return
         for step in (
@@ -111,10 +122,9 @@ class Upkeep:
             _log.info("queue %s is retired until a job comes to it again", queue)
 
     def _end_dead_leases(self) -> None:
-        lapsed = self._sweeps.lapsed()
         # Nobody could renew while Redis was down, so its first lease proves nothing.
-        if lapsed and self._sweeps.started_ago() > self._lease:
-            for job_id in lapsed:
+        if self._lapsed and self._sweeps.started_ago() > self._lease:
+            for job_id in self._lapsed[:_AT_ONCE]:
                 with stopping_no_other(_log, "job %s lapsed and cannot be taken over", job_id):
                     self._take_over(job_id)
 

@@ -145,6 +145,7 @@ def _errors() -> Iterator[FleetError]:
     ]
     for kind in kinds:
         yield kind("gpu-01", "as it says")
+    yield errors.WorkerDied("gpu-01", 3)
     yield errors.StorageUnreachable("refused")
 
 

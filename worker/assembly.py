@@ -252,6 +252,7 @@ class Parts:
             dispatch=self._dispatch,
             who=self._worker,
             lease=self._lease,
+            renew=timedelta(seconds=self._settings.renew_s),
             every=timedelta(seconds=self._settings.sweep_s),
             interrupt=lapsed.Interrupter(self.nodes, own=self._address),
             judge=lapsed.judge,

@@ -28,6 +28,7 @@ from producer.contract.errors import (
     RunDeadlinePassed,
     StorageError,
     StorageRefused,
+    WorkerDied,
 )
 from producer.contract.jobs import Job, JobError
 from worker.error_signs import cause_of_text
@@ -75,7 +76,7 @@ _SAME_ELSEWHERE: Final = {
     "interrupted": 3,  # a graph may interrupt itself
 }
 #: Causes after which the node or its worker was gone: the job may have felled it.
-_FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost"})
+_FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost", "worker_died"})
 #: Causes after which another node can begin at once.
 _AT_ONCE: Final = frozenset({"node_left", "lease_lost", "node_lacks", "too_large"})
 
@@ -94,6 +95,7 @@ _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
     (HandedBack, "handed_back"),
     (NodeLeaves, "node_left"),
     (LeaseLapsed, "lease_lost"),
+    (WorkerDied, "worker_died"),
     (NodeError, "node_fault"),
     (ObjectConflict, "output_conflict"),
     (ObjectMissing, "input_missing"),

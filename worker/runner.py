@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from producer.contract.catalog import Catalog
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError, LeaseLost, NodeError
+from producer.contract.errors import FleetError, LeaseLost, NodeError, WorkerDied
 from producer.contract.graphs import Graph
 from producer.contract.ids import JobId, prompt_id
 from producer.contract.jobs import Job
@@ -22,6 +22,7 @@ from producer.contract.params import set_params
 from producer.contract.save_names import with_save_names
 from producer.store.attempts import Hold, Shunned
 from producer.store.job_store import JobStore
+from producer.store.sweeps import TakenBack
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry
 from worker.comfyui.inputs import InputCarrier
@@ -43,6 +44,8 @@ _log = logging.getLogger(__name__)
 #: So long a job that failed here is left to other nodes that are ready.
 _COURTESY: Final = timedelta(seconds=10)
 _PASSED_ON: Final = timedelta(seconds=1)
+#: An attempt of which workers died so often is not taken up once more.
+_DEATHS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +98,14 @@ class Runner:
             _log.info("job %s attempt %d: claimed", job.id, job.attempt)
             self._see_through(job, slot, self._run)
 
-    def resume(self, job_id: JobId, slot: Slot) -> None:
+    def resume(self, back: TakenBack, slot: Slot) -> None:
         """Go on with a job that this worker's predecessor held and this one has taken back."""
-        job = self.store.get(job_id)
+        job = self.store.get(back.job_id)
         _log.info("job %s attempt %d: taken back", job.id, job.attempt)
-        self._see_through(job, slot, self._resume)
+        if back.deaths < _DEATHS:
+            self._see_through(job, slot, self._resume)
+        else:
+            self._see_through(job, slot, partial(self._give_up, deaths=back.deaths))
 
     def _claimed(self, job_id: JobId, attempt: int) -> Job | None:
         claim = partial(
@@ -134,7 +140,7 @@ class Runner:
                     self.delivery.deliver(job, graph, entry, lease, spool)
                 self._take_leave(job, entry)
             except Stopping:
-                _log.info("job %s attempt %d: left to the next worker", job.id, job.attempt)
+                self._leave(hold)
             except LeaseLost as exc:
                 _log.warning("job %s: %s", job.id, exc)
             except JobCancelled:
@@ -144,6 +150,14 @@ class Runner:
             except Exception as exc:  # noqa: BLE001 - a job must end, whatever we did wrong
                 _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
                 self.settler.settle(job, lease, FleetError(f"the worker failed: {exc!r}"))
+
+    def _leave(self, hold: Hold) -> None:
+        """Leave the job to the next worker, and say so: nobody died of it."""
+        _log.info("job %s attempt %d: left to the next worker", hold.job_id, hold.attempt)
+        try:
+            self.store.leave(hold)
+        except FleetError as exc:
+            _log.warning("job %s: not written that it was left: %s", hold.job_id, exc)
 
     def _run(self, job: Job, lease: Lease, slot: Slot, spool: Path) -> tuple[Graph, HistoryEntry]:
         files = self.patience.until_served(lambda: self._brought(job, spool), lease)
@@ -157,6 +171,15 @@ class Runner:
         # Nothing is posted again, so nobody needs the input files.
         graph = self._graph(job, lease, files={})
         return graph, self.render.resume(job, graph, lease, slot, catalog=self.standing.catalog)
+
+    def _give_up(
+        self, job: Job, _lease: Lease, _slot: Slot, _spool: Path, *, deaths: int
+    ) -> tuple[Graph, HistoryEntry]:
+        try:
+            self.comfyui.cancel(str(job.prompt_id))
+        except NodeError as exc:
+            _log.warning("job %s: its prompt was not cancelled: %s", job.id, exc)
+        raise WorkerDied(self.place.node, deaths)
 
     def _brought(self, job: Job, spool: Path) -> dict[str, str]:
         try:

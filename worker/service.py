@@ -13,6 +13,7 @@ from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, StorageError
 from producer.contract.ids import JobId
 from producer.contract.settings import Settings
+from producer.store.sweeps import TakenBack
 from worker.assembly import Hooks, Options, Parts
 from worker.lookahead import GATE, Slot
 from worker.name_lock import NameLock
@@ -123,14 +124,14 @@ class NodeWorker:
         if taken:
             crashpoint("jobs.taken_back")
             self._parts.agent.learn()
-        for job_id, _ in taken:
-            self._taken_back.submit(self._resume, job_id, GATE.begin())
+        for back in taken:
+            self._taken_back.submit(self._resume, back, GATE.begin())
 
-    def _resume(self, job_id: JobId, slot: Slot) -> None:
+    def _resume(self, back: TakenBack, slot: Slot) -> None:
         try:
-            self._parts.runner.resume(job_id, slot)
+            self._parts.runner.resume(back, slot)
         except FleetError as exc:
-            _log.warning("job %s: not taken back, upkeep will see to it: %s", job_id, exc)
+            _log.warning("job %s: not taken back, upkeep will see to it: %s", back.job_id, exc)
         finally:
             slot.release()
 

@@ -33,6 +33,7 @@
     - HandedBack            another node could begin it sooner
     - NodeLeaves            the node is taken out of the fleet, its jobs go elsewhere
     - LeaseLapsed           its worker fell silent for longer than a lease
+    - WorkerDied            workers of the node died of it, time and again
     - OutputDamaged         a file came truncated, empty or undecodable
   + StorageError            S3
     - StorageUnreachable
@@ -357,6 +358,17 @@ class NodeLeaves(NodeError):
 
 class LeaseLapsed(NodeError):
     """The node's worker fell silent for longer than a lease; another attempt takes over."""
+
+
+class WorkerDied(NodeError):
+    """Workers of the node died of one attempt so often that nobody takes it up once more."""
+
+    def __init__(self, node: str, deaths: int) -> None:
+        super().__init__(
+            node,
+            f"its worker died {deaths} times while it handled this attempt",
+            advice="look at the worker's log, and at its memory: is an output too large for it?",
+        )
 
 
 class OutputDamaged(NodeError):

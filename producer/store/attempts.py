@@ -117,14 +117,24 @@ class AttemptStore:
         """Leave a queued job to other nodes; after *wait*, upkeep sends a new message."""
         self._scripts.run("pass_on", keys=[keys.job(job_id)], args=[job_id, attempt, to_ms(wait)])
 
+    def leave(self, hold: Hold) -> None:
+        """Say that the worker leaves the job to its successor, in good order."""
+        self._scripts.run("leave", keys=[keys.job(hold.job_id)], args=[hold.attempt, hold.worker])
+
     def running_for(self, job_id: JobId) -> timedelta:
-        """Return how long the job's attempt has run, by Redis' own clock."""
+        """Return how long the job's attempt has run, by Redis' own clock, whoever held it.
+
+        Its wait behind another prompt on its node is none of it.
+        """
+        stamps = [f"at:{phase}" for phase in (Phase.PREPARING, Phase.AHEAD, Phase.RENDERING)]
         with translated(self._redis):
-            began: Any = self._redis.hget(keys.job(job_id), f"at:{Phase.PREPARING}")
+            found: Any = self._redis.hmget(keys.job(job_id), stamps)
             seconds, micros = self._redis.time()
-        if began is None:
-            return timedelta(0)
-        return timedelta(milliseconds=seconds * 1000 + micros // 1000 - int(began))
+        now_ms = seconds * 1000 + micros // 1000
+        began, ahead, rendering = (int(at) if at else None for at in found)
+        waited_ms = (rendering or now_ms) - ahead if ahead else 0
+        ran_ms = now_ms - began - waited_ms if began else 0
+        return timedelta(milliseconds=max(0, ran_ms))
 
     def note(
         self, hold: Hold, *, phase: Phase | None = None, progress: Progress | None = None

@@ -60,7 +60,7 @@ class BatchFeeds:
                     pipe.hgetall(keys.batch(batch))
                 # As long as somebody looks, neither may expire.
                 for index in (keys.FEEDING, keys.WAITING, keys.BATCHES):
-                    pipe.pexpire(index, keys.INDEX_MS)
+                    pipe.pexpire(index, keys.INDEX_MS, gt=True)
                 records = pipe.execute()[: len(found)]
             expired = [batch for batch, fields in zip(found, records, strict=True) if not fields]
             if expired:

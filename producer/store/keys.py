@@ -26,6 +26,8 @@
 | comfyfleet:idle:<pool> | zset idle node -> said, ms | a lease after its last word |
 | comfyfleet:idempotency:<length of owner>:<owner>:<key> | string `job fingerprint` | as its job's or batch's record |
 | comfyfleet:lock:<what> | string | seconds |
+
+"60 days" is never less than the longest-lived job that the index lists: one may be held for years.
 """
 
 from __future__ import annotations

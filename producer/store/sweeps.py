@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,8 +31,24 @@ _NOT_RESUMED: Final = JobError(
     ),
     advice="see `comfyfleet node list` for a node that can run it, then make it again",
 )
+#: A worker that dies so soon after it took a job has perhaps died of it. One that a person restarts
+#: now and then has not: a good render of hours must outlast that.
+_DIES_WITHIN: Final = timedelta(seconds=60)
 #: A hundred nodes are told of each other every second more; ten a node would be a flood.
 _OUTLOOK_MS_A_NODE: Final = 10
+
+
+@dataclass(frozen=True)
+class TakenBack:
+    """A job that a worker has from its predecessor.
+
+    Args:
+        deaths: how often a worker has died of this attempt, as far as anybody can tell.
+    """
+
+    job_id: JobId
+    attempt: int
+    deaths: int
 
 
 class Sweeps:
@@ -67,15 +84,16 @@ class Sweeps:
             info: Any = self._redis.info("server")
         return timedelta(seconds=info["uptime_in_seconds"])
 
-    def lapsed(self) -> list[JobId]:
-        """Return running jobs whose lease has run out, longest lapsed first."""
+    def leases(self) -> tuple[list[tuple[JobId, float]], float]:
+        """Return running jobs with the end of their lease, the first to end first, and the time.
+
+        All in Unix ms by Redis' clock, which may be stepped: `producer.lease_watch` says what
+        they prove.
+        """
         with translated(self._redis):
+            found: Any = self._redis.zrange(keys.LEASES, 0, -1, withscores=True)
             seconds, micros = self._redis.time()
-            now_ms = seconds * 1000 + micros // 1000
-            found: Any = self._redis.zrange(
-                keys.LEASES, "-inf", now_ms, byscore=True, offset=0, num=_AT_ONCE
-            )
-        return [JobId(job_id) for job_id in found]
+        return [(JobId(job_id), ends) for job_id, ends in found], seconds * 1000 + micros // 1000
 
     def forget_lease(self, job_id: JobId) -> None:
         """Drop a lease whose job has no record any more, or does not run."""
@@ -159,11 +177,16 @@ class Sweeps:
             )
         )
 
-    def take_back(self, node: str, *, worker: str, lease: timedelta) -> list[tuple[JobId, int]]:
-        """Give *worker* the jobs that its predecessor on *node* held; return job and attempt."""
-        reply: list[str] = self._scripts.run("take_back", args=[node, worker, to_ms(lease)])
+    def take_back(self, node: str, *, worker: str, lease: timedelta) -> list[TakenBack]:
+        """Give *worker* the jobs that its predecessor on *node* held; asked again, the same ones."""
+        reply: list[str] = self._scripts.run(
+            "take_back", args=[node, worker, to_ms(lease), to_ms(_DIES_WITHIN)]
+        )
         items = iter(reply)
-        return [(JobId(job), int(attempt)) for job, attempt in zip(items, items, strict=True)]
+        return [
+            TakenBack(JobId(job), attempt=int(attempt), deaths=int(deaths))
+            for job, attempt, deaths in zip(items, items, items, strict=True)
+        ]
 
     def _waited_in(self, queues: Iterable[str]) -> list[tuple[str, int]]:
         """Return the queues and priorities in which jobs wait, in one round trip."""

@@ -40,6 +40,7 @@ with Producer.from_env() as fleet:
         dispatch=Dispatch(fleet.settings),
         who="feeder",
         lease=timedelta(seconds=10),
+        renew=timedelta(seconds=5),
         every=timedelta(seconds=1),
         interrupt=lambda job: None,
         judge=lambda job: None,

@@ -206,6 +206,7 @@ def _keep_up(settings: Settings, record: Record, stopped: Event) -> None:
             dispatch=Dispatch(settings),
             who=f"bench-{id(record)}",
             lease=lease,
+            renew=timedelta(seconds=settings.renew_s),
             every=timedelta(seconds=settings.sweep_s),
             interrupt=lambda job: record.errors.append(f"the lease of {job.id} ran out"),
             judge=lambda job: Decision(again=False, error=JobError(cause="bench", message=job.id)),

@@ -232,13 +232,14 @@ class JobStoreMachine(KnownJobs):
 
     @rule(worker=st.sampled_from(["w1", "w2"]))
     def take_back(self, worker):
-        taken = dict(
-            self.sweeps.take_back("gpu-01", worker=worker, lease=timedelta(milliseconds=LEASE_MS))
-        )
+        lease = timedelta(milliseconds=LEASE_MS)
+        taken = {
+            t.job_id: t.attempt for t in self.sweeps.take_back("gpu-01", worker=worker, lease=lease)
+        }
         for job, known in self.known.items():
-            theirs = known.status is JobStatus.RUNNING and known.worker != worker
-            assert taken.pop(job, None) == (known.attempt if theirs else None)
-            if theirs:
+            runs = known.status is JobStatus.RUNNING
+            assert taken.pop(job, None) == (known.attempt if runs else None)
+            if runs:
                 known.worker, known.lease_until = worker, self.now + LEASE_MS
         assert not taken
 

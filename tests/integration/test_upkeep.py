@@ -31,6 +31,7 @@ def sweep_twice(led) -> None:
         dispatch=led.fleet._dispatch,
         who="test",
         lease=LEASE,
+        renew=timedelta(seconds=5),
         every=timedelta(seconds=1),
         interrupt=lambda _: None,
         judge=lambda _: None,

@@ -6,9 +6,15 @@ local function queued_key(queue, priority)
     return QUEUED .. queue .. ':' .. priority
 end
 
--- Keep an index from outliving its jobs for ever.
-local function keep_index(key)
-    redis.call('PEXPIRE', key, INDEX_MS)
+-- Keep an index from outliving its jobs for ever, but never let it go before a job that it lists: one that is
+-- held may wait for years.
+local function keep_index(key, start_by)
+    local until_ms = math.max(now_ms() + INDEX_MS, tonumber(start_by or 0) + LIVE_MS)
+    if redis.call('PTTL', key) == -1 then
+        redis.call('PEXPIREAT', key, until_ms)
+    else
+        redis.call('PEXPIREAT', key, until_ms, 'GT')
+    end
 end
 
 -- Let a key live until a time, or longer if it does already.
@@ -77,7 +83,7 @@ end
 local function add_waiting(batch, by)
     redis.call('HINCRBY', BATCH .. batch, 'waiting', by)
     redis.call('INCRBY', WAITING, by)
-    keep_index(WAITING)
+    keep_index(WAITING, redis.call('HGET', BATCH .. batch, 'start_by_ms'))
 end
 
 -- A sealed batch has finished when none of its jobs waits or runs; the retry of one opens it again.
@@ -100,7 +106,9 @@ end
 local function look_after(batch)
     local last = redis.call('ZRANGE', FEEDING, -1, -1, 'WITHSCORES')[2] or 0
     redis.call('ZADD', FEEDING, tonumber(last) + 1, batch)
-    keep_index(FEEDING)
+    local start_by = redis.call('HGET', BATCH .. batch, 'start_by_ms')
+    keep_index(FEEDING, start_by)
+    keep_index(BATCHES, start_by)
 end
 
 local function stop_looking(batch)
@@ -141,7 +149,7 @@ local function set_status(job, status)
     local id = string.sub(job, #JOB + 1)
     if is_live(status) then
         redis.call('ZADD', LIVE .. batch, 'NX', now_ms(), id)
-        keep_index(LIVE .. batch)
+        keep_index(LIVE .. batch, redis.call('HGET', job, 'start_by_ms'))
     else
         redis.call('ZREM', LIVE .. batch, id)
     end
@@ -164,9 +172,9 @@ local function index_queued(job, id)
     local queue, priority, start_by = unpack(redis.call('HMGET', job, 'queue', 'priority', 'start_by_ms'))
     use_queue(queue)
     redis.call('ZADD', queued_key(queue, priority), now_ms(), id)
-    keep_index(queued_key(queue, priority))
+    keep_index(queued_key(queue, priority), start_by)
     redis.call('ZADD', DELAYED, start_by, id)
-    keep_index(DELAYED)
+    keep_index(DELAYED, start_by)
 end
 
 local function unindex_queued(job, id)

@@ -27,7 +27,7 @@ local function end_unless_in_time(job, id)
         redis.call('ZADD', DEAD, now_ms(), id)
     else
         redis.call('ZADD', DELAYED, date, id)
-        keep_index(DELAYED)
+        keep_index(DELAYED, date)
     end
 end
 

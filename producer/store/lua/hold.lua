@@ -13,7 +13,7 @@ for i, id in ipairs(ARGV) do
         redis.call('HDEL', job, 'retry_at_ms', 'waiting_for', 'suspect')
         set_status(job, 'held')
         redis.call('ZADD', DELAYED, start_by, id)
-        keep_index(DELAYED)
+        keep_index(DELAYED, start_by)
         emit(job, id, 'held')
         status = 'held'
     end

@@ -17,7 +17,7 @@ local mend, faults = ARGV[1] == '1', {}
 local function delay(id, until_ms)
     if mend then
         redis.call('ZADD', DELAYED, until_ms, id)
-        keep_index(DELAYED)
+        keep_index(DELAYED, redis.call('HGET', JOB .. id, 'start_by_ms'))
     end
 end
 
@@ -57,7 +57,7 @@ local function look_at_batch(id, batch)
         faults[#faults + 1] = {id, 'live', batch}
         if mend then
             redis.call('ZADD', LIVE .. batch, now_ms(), id)
-            keep_index(LIVE .. batch)
+            keep_index(LIVE .. batch, redis.call('HGET', JOB .. id, 'start_by_ms'))
         end
     end
 end

@@ -11,7 +11,8 @@ if not holds(job, ARGV[2], ARGV[3]) then
     return 'lost'
 end
 if phase ~= '' then
-    redis.call('HSET', job, 'phase', phase, 'at:' .. phase, now_ms())
+    redis.call('HSET', job, 'phase', phase)
+    redis.call('HSETNX', job, 'at:' .. phase, now_ms()) -- who took the job back goes through phases again
     emit(job, id, 'phase', {'phase', phase})
 end
 if progress ~= '' then

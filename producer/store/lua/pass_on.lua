@@ -9,6 +9,6 @@ if status == 'queued' and attempt == ARGV[2] then
     unindex_queued(job, id)
     redis.call('HSET', job, 'retry_at_ms', now_ms() + tonumber(ARGV[3]), 'waiting_for', 'another_node')
     redis.call('ZADD', DELAYED, now_ms() + tonumber(ARGV[3]), id)
-    keep_index(DELAYED)
+    keep_index(DELAYED, redis.call('HGET', job, 'start_by_ms'))
 end
 return 'ok'

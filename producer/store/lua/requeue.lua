@@ -32,7 +32,7 @@ local node, shun = unpack(redis.call('HMGET', job, 'node', 'shun'))
 if node and ARGV[8] == '1' then
     redis.call('HSET', job, 'shun', (shun or ' ') .. node .. ' ')
 end
-redis.call('HDEL', job, 'worker', 'claim', 'prompt_id', 'phase', 'progress', 'waiting_for',
+redis.call('HDEL', job, 'worker', 'claim', 'prompt_id', 'phase', 'progress', 'waiting_for', 'left', 'taken_ms', 'deaths',
     'at:preparing', 'at:ahead', 'at:rendering', 'at:fetching', 'at:storing')
 local next_attempt = redis.call('HINCRBY', job, 'attempt', 1)
 redis.call('HSET', job, 'queued_ms', now_ms())
@@ -41,7 +41,7 @@ keep_live(job)
 if tonumber(ARGV[6]) > 0 then
     redis.call('HSET', job, 'waiting_for', 'retry_at', 'retry_at_ms', now_ms() + tonumber(ARGV[6]))
     redis.call('ZADD', DELAYED, now_ms() + tonumber(ARGV[6]), id)
-    keep_index(DELAYED)
+    keep_index(DELAYED, redis.call('HGET', job, 'start_by_ms'))
 else
     index_queued(job, id)
 end
