@@ -76,9 +76,30 @@ def fail(kind: str = "runtime", *, nonce: int) -> Work:
     return Work(graph=graph, expects={"end": "failed"})
 
 
+def oddly_saved(saver: str, *, nonce: int, **inputs: Any) -> Work:
+    """Return work with a saver of files that nobody expects, beside one that everybody knows."""
+    work = sleep(0.05, nonce=nonce)
+    work.graph["4"] = {"class_type": saver, "inputs": {"images": ["2", 0], **inputs}}
+    return work
+
+
+def draw_odd(chance: random.Random, nonce: int) -> Work:
+    """Draw work whose savers list nothing, or what nobody named."""
+    prefix = chance.choice(("night/pic", "pic"))
+    return chance.choice(
+        (
+            gated(nonce=nonce),
+            oddly_saved("ComfyFleetExport", nonce=nonce, filename_prefix="3D/thing"),
+            oddly_saved("ComfyFleetSaveIf", nonce=nonce, condition=0, filename_prefix=prefix),
+        )
+    )
+
+
 def draw(chance: random.Random, number: int) -> Work:
     """Draw the work of job *number*: mostly sleepers of 20 to 150 ms, some samplers, few failures."""
     what = chance.random()
+    if 0.25 < what < 0.3:
+        return draw_odd(chance, number)
     if what < 0.015:
         return fail(chance.choice(("runtime", "oom")), nonce=number)
     if what < 0.25:

@@ -13,6 +13,7 @@ import redis
 
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.storm import node_strikes
 from tests.chaos.storm.strikes import Strikes
 
 MEMBER: Final = "member"
@@ -92,6 +93,14 @@ KINDS: Final = (
     Kind("output truncated", 1, MEMBER, Strikes.truncate),
     Kind("output flipped", 1, MEMBER, Strikes.flip),
     Kind("node answers 5xx", 1, MEMBER, Strikes.fault_node),
+    Kind("node answers nonsense", 1.5, MEMBER, node_strikes.answer_nonsense),
+    Kind("node refuses oddly", 0.7, MEMBER, node_strikes.refuse_oddly),
+    Kind("node drips", 1, MEMBER, node_strikes.drip),
+    Kind("node takes no HEAD", 0.5, MEMBER, node_strikes.refuse_head),
+    Kind("card broken", 1, MEMBER, node_strikes.break_card),
+    Kind("node's disk full", 0.7, MEMBER, node_strikes.fill_disk),
+    Kind("prompt interrupted", 0.5, MEMBER, node_strikes.interrupt),
+    Kind("foreign entries in the broker", 0.7, ALL, node_strikes.leave_foreign_entries),
     Kind("store refused", 0.7, ALL, Strikes.refuse_store),
     Kind("store frozen", 0.7, ALL, Strikes.freeze_store),
     Kind("store slow", 0.7, ALL, Strikes.slow_store),

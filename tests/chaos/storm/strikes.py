@@ -9,6 +9,7 @@ import json
 import random
 import signal
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
@@ -193,6 +194,12 @@ class Strikes:
                 copy = json.loads(message)
                 copy["properties"]["delivery_tag"] = str(random.Random(time.time_ns()).random())
                 client.lpush(key, json.dumps(copy))
+
+    def leave_foreign_entries(self, entries: Sequence[str]) -> None:
+        """Put entries into every message list, between the messages that are there."""
+        client = self._fleet.redis.client
+        for key in self._message_lists():
+            client.lpush(key, *entries)
 
     # -- the producer
 
