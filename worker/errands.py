@@ -62,6 +62,8 @@ class Errands:
             except FleetError as exc:
                 _log.warning("calls are not heard: %s", exc)
             except Exception:  # noqa: BLE001 - without this thread nobody could cancel
+                if self._stopped.is_set():
+                    return  # the connection was closed under it
                 _log.exception("a call was not heeded")
             self._stopped.wait(1)
 
