@@ -269,7 +269,7 @@ UNREACHABLE = {
     "bucket": ({"COMFYFLEET_S3_BUCKET": "no-such"}, "there is no bucket no-such at http"),
     "credentials": (
         {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "hunter2"},
-        "bucket comfyfleet at http.* refuses us .403.(.|\n)*credentials",
+        "bucket comfyfleet at http.* refuses us .InvalidAccessKeyId.(.|\n)*AWS_ACCESS_KEY_ID",
     ),
 }
 
