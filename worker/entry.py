@@ -14,12 +14,15 @@ from producer.contract.catalog import Catalog
 from producer.contract.errors import FleetError, NodeNameTaken
 from producer.contract.nodes import NodeState
 from producer.store.node_store import NodeStore
+from worker.comfyui.values import clean_text
 from worker.name_lock import NameLock
 
 _log = logging.getLogger(__name__)
 
 #: Free VRAM is written down when it has changed by so much, so that an idle node costs nothing.
 _TOLD_BYTES: Final = 256 << 20
+#: Characters of what a node says of itself.
+_LONGEST_FACT: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +142,19 @@ class NodeEntry:
 
 def _facts(stats: Mapping[str, Any]) -> dict[str, str | int]:
     """Pick what the fleet shows of a node's stats; never its argv."""
-    system: Mapping[str, Any] = stats.get("system") or {}
-    devices = stats.get("devices") or [{}]
+    match stats:
+        case {"devices": [{"name": str(device), **of_device}, *_]}:
+            vram_total = of_device.get("vram_total")
+        case _:
+            device, vram_total = "", None
+    match stats:
+        case {"system": {"comfyui_version": str(version)}}:
+            pass
+        case _:
+            version = ""
     return {
-        "comfyui_version": str(system.get("comfyui_version", "")),
-        "device": str(devices[0].get("name", "")),
-        "vram_total": int(devices[0].get("vram_total") or 0),
+        "comfyui_version": clean_text(version)[:_LONGEST_FACT],
+        "device": clean_text(device)[:_LONGEST_FACT],
+        # MPS and the CPU say the machine's memory; what is no number is not known.
+        "vram_total": vram_total if isinstance(vram_total, int) else 0,
     }

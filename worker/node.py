@@ -16,6 +16,7 @@ from producer.contract.queues import Needs, node_queue
 from producer.store.node_store import NodeStore
 from worker.canary import Canary
 from worker.comfyui.client import ComfyUI
+from worker.comfyui.foreign_data import read_as_expected
 from worker.entry import Identity, NodeEntry
 from worker.health import Health, Standing
 from worker.name_lock import NameLock
@@ -98,7 +99,7 @@ class NodeAgent:
     def learn(self) -> None:
         """Find out what the node can run, for jobs that were taken back before all else."""
         try:
-            self.catalog = Catalog.from_object_info(self._comfyui.object_info())
+            self.catalog = self._asked_catalog()
         except NodeError as exc:
             _log.warning("node %s does not say what it can run: %s", self.identity.name, exc)
 
@@ -224,12 +225,17 @@ class NodeAgent:
             self._restart()
 
     def _read_catalog(self) -> None:
-        catalog = Catalog.from_object_info(self._comfyui.object_info())
+        catalog = self._asked_catalog()
         self._entry.tell_catalog(catalog, self._comfyui.system_stats())
         self._catalog_read = time.monotonic()
         if self.catalog is None or self.catalog.sha != catalog.sha:
             self.catalog = catalog
             self._on_catalog()
+
+    def _asked_catalog(self) -> Catalog:
+        info = self._comfyui.object_info()
+        with read_as_expected(self.identity.name, "what it can run"):
+            return Catalog.from_object_info(info)
 
     @property
     def _may_take(self) -> bool:

@@ -56,6 +56,9 @@ from typing import Any, Final
 #: A message of a refusal has no more characters: it may repeat what somebody handed in.
 _LONGEST: Final = 400
 
+#: The same of what a node says, which may be all that is known of a fault.
+_LONGEST_OF_NODE: Final = 2_000
+
 #: What to try when what a batch has accepted comes once more, and not as it was.
 SAME_ROWS: Final = (
     "if these are the same rows, nothing is left to do; other rows need another idempotency key"
@@ -260,6 +263,8 @@ class NodeError(FleetError):
     """
 
     def __init__(self, node: str, message: str, *, advice: str | None = None) -> None:
+        # On one line, so that no node writes lines of its own into a log.
+        message = _tidy(" ".join(message.splitlines()), longest=_LONGEST_OF_NODE)
         super().__init__(f"node {node}: {message}", advice=advice)
         self.node = node
         self.detail = message
@@ -324,7 +329,7 @@ class PromptFailed(NodeError):
         self, node: str, message: str, *, graph_node: str | None, exception_type: str
     ) -> None:
         super().__init__(node, message)
-        self.graph_node = graph_node
+        self.graph_node = _tidy(graph_node) if graph_node else graph_node
         self.exception_type = exception_type
 
 
@@ -427,11 +432,11 @@ class ObjectConflict(StorageError):
     """The key already holds other bytes than ours."""
 
 
-def _tidy(text: str) -> str:
+def _tidy(text: str, *, longest: int = _LONGEST) -> str:
     """Return a message in which nothing is long, and nothing is a command to a terminal."""
+    if len(text) > longest:
+        half = longest // 2
+        text = f"{text[:half]} … {text[-half:]}"
     if not text.isprintable():
         text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-    if len(text) > _LONGEST:
-        half = _LONGEST // 2
-        text = f"{text[:half]} … {text[-half:]}"
     return text

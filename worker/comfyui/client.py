@@ -25,6 +25,7 @@ from worker.comfyui.companion import Companion
 from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
 from worker.comfyui.continuations import find_next
 from worker.comfyui.downloads import Download, open_download
+from worker.comfyui.foreign_data import LARGE_BYTES, read_as_expected
 from worker.comfyui.history import HistoryEntry, OutputFile
 from worker.comfyui.refusal import Refusal
 from worker.comfyui.uploads import is_stored, upload_file
@@ -98,7 +99,9 @@ class ComfyUI:
 
     def object_info(self) -> dict[str, Any]:
         """Return `{class: {"input": {...}, "output_node": bool, ...}}`; megabytes on some nodes."""
-        return self._http.object_in(self._http.send("GET", "/object_info", silence_s=self._info_s))
+        return self._http.object_in(
+            self._http.send("GET", "/object_info", silence_s=self._info_s, limit_bytes=LARGE_BYTES)
+        )
 
     def queue_remaining(self) -> int:
         """Return how many prompts wait or run, anybody's; the cheapest sign of life."""
@@ -151,7 +154,8 @@ class ComfyUI:
             raise self._http.fault(response, "with a prompt id that is not ours")
 
     def _rejection(self, answer: dict[str, Any]) -> PromptRejected:
-        refusal = Refusal.read(answer)
+        with read_as_expected(self._node, "its refusal of the graph"):
+            refusal = Refusal.read(answer)
         message = f"ComfyUI refused the graph: {refusal.message}"
         return PromptRejected(self._node, message, refusal.node_errors)
 
@@ -167,7 +171,7 @@ class ComfyUI:
     def find_prompt(self, prompt_id: str) -> PromptPlace:
         """Tell where the node has the prompt."""
         # The queue first: the other way round, a prompt that ends in between is in neither.
-        queue = self._http.get_object("/queue")
+        queue = self._http.get_object("/queue", limit_bytes=LARGE_BYTES)
         if _holds(queue.get("queue_running"), prompt_id):
             return PromptPlace.RUNNING
         if _holds(queue.get("queue_pending"), prompt_id):
@@ -183,7 +187,7 @@ class ComfyUI:
 
     def is_busy(self) -> bool:
         """Tell whether the node executes any prompt at this moment, whosever it is."""
-        return bool(self._http.get_object("/queue").get("queue_running"))
+        return bool(self._http.get_object("/queue", limit_bytes=LARGE_BYTES).get("queue_running"))
 
     def history(self, prompt_id: str) -> HistoryEntry | None:
         """Return how the prompt ended and what it made; None while it has not, or if unknown.
@@ -193,11 +197,14 @@ class ComfyUI:
                 ComfyUI cannot write as JSON, and stays until the entry is forgotten.
         """
         raw = self._history(prompt_id)
-        return None if raw is None else HistoryEntry.parse(prompt_id, raw, node=self._node)
+        if raw is None:
+            return None
+        with read_as_expected(self._node, f"its history of prompt {prompt_id}"):
+            return HistoryEntry.parse(prompt_id, raw, node=self._node)
 
     def _history(self, prompt_id: str) -> Any:
         path = f"/history/{quote(prompt_id, safe='')}"
-        return self._http.get_object(path).get(prompt_id)
+        return self._http.get_object(path, limit_bytes=LARGE_BYTES).get(prompt_id)
 
     def cancel(self, prompt_id: str) -> None:
         """Take the prompt out of the node's queue, or interrupt it if it runs; no other prompt.

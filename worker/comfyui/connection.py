@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from requests.exceptions import ChunkedEncodingError
 from producer.contract.errors import NodeError, NodeFault, NodeTimeout, NodeUnreachable
 from producer.contract.node_address import NodeAddress
 from worker.comfyui.certificates import ca_file
+from worker.comfyui.foreign_data import SMALL_BYTES, WHOLE_S, TooMuch, read_whole
 from worker.comfyui.proxies import Asked, refused_credentials, spoken_by_proxy, web_page
 
 #: Seconds. A node in the same network that has not taken a connection by then is gone.
@@ -64,6 +66,8 @@ class Connection:
         connect_s: float = CONNECT_S,
         read_s: float | None = None,
         silence_s: float | None = None,
+        limit_bytes: int = SMALL_BYTES,
+        stream: bool = False,
         **request: Any,
     ) -> requests.Response:
         """Send one request and return the answer, whatever its status.
@@ -72,8 +76,10 @@ class Connection:
             connect_s: seconds until the node must have taken a new connection. urllib3 also
                 holds every write of the body to it.
             read_s: seconds the node may be silent, every time we read, where the usual would be
-                too patient; there is no limit on the whole.
+                too patient.
             silence_s: the same where the usual would not be patient enough.
+            limit_bytes: of the answer's body, unpacked; it comes within `WHOLE_S`.
+            stream: leave the body to the caller, and its bounds too.
             request: what `requests.Session.request` takes.
         """
         with self.translated(f"{method} {path}"):
@@ -82,16 +88,21 @@ class Connection:
                 self.address.http(path),
                 timeout=(connect_s, silence_s or min(read_s or self._read_s, self._read_s)),
                 allow_redirects=False,  # ComfyUI never does; a login page is no answer
+                stream=True,
                 **request,
             )
+            if not stream:
+                self._read(response, limit_bytes, max(WHOLE_S, silence_s or 0))
         if error := spoken_by_proxy(response, self._asked(response)):
             response.close()
             raise error
         return response
 
-    def get_object(self, path: str, *, read_s: float | None = None) -> dict[str, Any]:
+    def get_object(
+        self, path: str, *, read_s: float | None = None, limit_bytes: int = SMALL_BYTES
+    ) -> dict[str, Any]:
         """Return the JSON object at *path*."""
-        return self.object_in(self.send("GET", path, read_s=read_s))
+        return self.object_in(self.send("GET", path, read_s=read_s, limit_bytes=limit_bytes))
 
     def post(self, path: str, body: dict[str, Any]) -> None:
         """Post *body* where the answer says nothing but that it arrived."""
@@ -118,7 +129,7 @@ class Connection:
     def decoded(self, response: requests.Response) -> dict[str, Any]:
         """Return the JSON object that *response* holds, whatever its status."""
         try:
-            found = response.json()
+            found = json.loads(response.content)
         except (ValueError, RecursionError) as exc:
             page = response.ok and web_page(response, self._asked(response))
             raise page or self.fault(response, "with something that is not JSON") from exc
@@ -132,6 +143,12 @@ class Connection:
         how = how or f"{status} {_beginning(response)}".strip()
         said = self.address.credentials.scrubbed(f"{self._asked(response).what} was answered {how}")
         return NodeFault(self.node, said, advice=refused_credentials(response))
+
+    def _read(self, response: requests.Response, limit_bytes: int, within_s: float) -> None:
+        try:
+            read_whole(response, limit_bytes=limit_bytes, within_s=within_s)
+        except TooMuch as exc:
+            raise self.fault(response, str(exc)) from None
 
     def _asked(self, response: requests.Response) -> Asked:
         path = urlsplit(response.url).path

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from worker.comfyui.connection import Connection
+from worker.comfyui.foreign_data import LARGE_BYTES
 from worker.comfyui.history import HistoryEntry, Outcome, OutputFile, in_reading_order
 
 _UNFINISHED: Final = "unfinished_batch"
@@ -51,12 +52,12 @@ def find_next(
         only_live: whether those that have ended do not count.
     """
     if not only_live:
-        history = http.get_object(f"/history?max_items={_NEWEST}")
+        history = http.get_object(f"/history?max_items={_NEWEST}", limit_bytes=LARGE_BYTES)
         for prompt_id, found in history.items():
             item = found.get("prompt") if isinstance(found, dict) else None
             if prompt_id not in known and _has(item, marks):
                 return prompt_id
-    queue = http.get_object("/queue")
+    queue = http.get_object("/queue", limit_bytes=LARGE_BYTES)
     for name in ("queue_running", "queue_pending"):
         items = queue.get(name)
         for item in items if isinstance(items, list) else ():

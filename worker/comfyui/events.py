@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection
 from contextlib import closing, suppress
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import websocket
 from websocket import (
@@ -23,8 +23,11 @@ from websocket import (
     WebSocketTimeoutException,
 )
 
+from producer.contract.errors import NodeFault
 from producer.contract.node_address import NodeAddress
+from worker.comfyui.bounded_websocket import BoundedWebSocket
 from worker.comfyui.certificates import ca_file
+from worker.comfyui.foreign_data import read_as_expected
 from worker.comfyui.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -174,6 +177,7 @@ class EventSocket:
         connection = websocket.create_connection(
             self._address.websocket(self._client_id),
             socket=line,
+            class_=BoundedWebSocket,
             suppress_origin=True,  # ComfyUI answers 403 to an Origin that is not its own
             redirect_limit=0,
             header=dict(self._address.credentials.headers),
@@ -211,7 +215,15 @@ class EventSocket:
             return  # about the queue, or about the prompt that runs without saying which
         for watch in watches:
             if watch.prompt_id == prompt_id:
+                self._hear(watch, kind, data)
+
+    def _hear(self, watch: Watch, kind: str, data: dict[str, Any]) -> None:
+        """Hand one message on; an odd one costs no other, and not the connection."""
+        try:
+            with read_as_expected(self._node, f"its message {kind!a:.40}"):
                 watch.hear(kind, data)
+        except NodeFault as exc:
+            _log.warning("%s; it is passed over", exc)
 
     def _note(self, *, connected: bool, why: str = "") -> None:
         """Log a change, not every attempt."""

@@ -49,14 +49,30 @@ def fit_values(found: Values) -> tuple[Values, tuple[str, ...]]:
 
 
 def _strict(found: Any) -> Any:
-    """Return *found* with NaN and infinities, which ComfyUI writes as bare words, made null."""
+    """Return *found* with NaN and infinities, which ComfyUI writes as bare words, made null.
+
+    Texts are made whole, too.
+    """
     if isinstance(found, float):
         return found if math.isfinite(found) else None
+    if isinstance(found, str):
+        return clean_text(found)
     if isinstance(found, list):
         return [_strict(item) for item in found]
     if isinstance(found, dict):
-        return {key: _strict(value) for key, value in found.items()}
+        return {clean_text(key): _strict(value) for key, value in found.items()}
     return found
+
+
+def clean_text(text: str) -> str:
+    """Return *text* without halves of characters, which no UTF-8 carries and no record keeps."""
+    # ASCII first: it is a flag of the string, and true for nearly all of them.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def is_text(text: str) -> bool:
+    """Tell whether *text* has no half of a character, so that it can be sent."""
+    return clean_text(text) == text
 
 
 def _rejoined(key: str, values: list[Any]) -> list[Any]:

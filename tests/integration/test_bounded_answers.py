@@ -1,0 +1,124 @@
+"""What a node says is read within bounds of bytes and time, and holds no more memory than that."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+import tracemalloc
+from contextlib import contextmanager
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from producer.contract.errors import NodeFault
+from tests.integration.scripted_node import answer, scripted_client, scripted_node
+from tests.waiting import wait_until
+from worker.comfyui import bounded_websocket, foreign_data
+from worker.comfyui.events import EventSocket
+
+MIB = 1 << 20
+
+
+@contextmanager
+def within(mib):
+    """Fail if the block holds more than so much at a time."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < mib * MIB
+    finally:
+        tracemalloc.stop()
+
+
+def zipped(body: bytes):
+    packed = gzip.compress(body)
+
+    async def handle(_request):
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    return handle
+
+
+async def drip(request):
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(0.02)
+
+
+def test_an_answer_that_unpacks_to_more_than_may_come_is_a_fault_and_is_not_held():
+    bomb = zipped(b" " * 200 * MIB)
+    with (
+        scripted_client({"GET /prompt": bomb}) as (client, _),
+        within(60),
+        pytest.raises(NodeFault, match="answered with more than 16,777,216 bytes"),
+    ):
+        client.queue_remaining()
+
+
+def test_an_answer_that_drips_is_given_up(monkeypatch):
+    monkeypatch.setattr("worker.comfyui.connection.WHOLE_S", 0.3)
+    with scripted_client({"GET /prompt": drip}) as (client, _):
+        began = time.monotonic()
+        with pytest.raises(NodeFault, match=r"bytes in 0\.3 s, and more to come"):
+            client.queue_remaining()
+        assert time.monotonic() - began < 5
+
+
+def test_a_connection_is_kept_whatever_the_length_of_its_answers():
+    async def chunked(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"queue_running": [],')
+        await response.write(b'"queue_pending": []}')
+        await response.write_eof()
+        return response
+
+    routes = {
+        "GET /prompt": answer({"exec_info": {"queue_remaining": 0}}),
+        "GET /queue": chunked,
+        "GET /object_info": zipped(b'{"SaveImage": {}}'),
+        "POST /free": answer({}),
+    }
+    with scripted_client(routes) as (client, node):
+        for _ in range(3):
+            client.queue_remaining()
+            client.is_busy()
+            client.object_info()
+            client.free_memory()
+        assert len(node.ports) == 1
+
+
+@pytest.mark.parametrize("frames", [1, 8], ids=["in one frame", "in many"])
+def test_a_message_of_any_length_ends_the_connection_and_is_not_held(frames, monkeypatch):
+    monkeypatch.setattr(bounded_websocket, "LONGEST_MESSAGE", MIB)
+    opened = []
+
+    async def flood(request):
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        opened.append(socket)
+        await socket.send_json({"type": "status", "data": {}})
+        for number in range(frames):
+            part = b" " * (4 * MIB // frames)
+            code = WSMsgType.TEXT if number == 0 else WSMsgType.CONTINUATION
+            await socket._writer._send_frame(part, code) if frames == 1 else None
+            if frames > 1:
+                head = bytes([code | (0x80 if number == frames - 1 else 0), 127])
+                request.transport.write(head + len(part).to_bytes(8, "big") + part)
+        await asyncio.sleep(5)
+        return socket
+
+    with (
+        scripted_node({"GET /ws": flood}) as node,
+        EventSocket(node.url, node="gpu-1") as events,
+        events.watch("p"),
+    ):
+        wait_until(lambda: len(opened) > 1, description="it has connected anew")
+
+
+def test_the_limits_leave_room_for_what_real_nodes_say():
+    assert foreign_data.LARGE_BYTES >= 100 * MIB
+    assert foreign_data.WHOLE_S >= 60

@@ -1,0 +1,161 @@
+"""Answers that no ComfyUI gives: each is read, or is the node's fault; nothing else comes out.
+
+Every sample is changed in thousands of ways, by a seeded chance.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+
+import pytest
+
+from producer.contract.catalog import Catalog
+from producer.contract.errors import NodeError, PromptFailed, PromptRejected
+from tests.mutations import mutated
+from worker.comfyui.companion import CompanionStatus
+from worker.comfyui.foreign_data import read_as_expected
+from worker.comfyui.history import HistoryEntry
+from worker.comfyui.progress import ProgressTally
+from worker.comfyui.refusal import Refusal, lacks_in
+from worker.entry import _facts
+
+MESSAGE = {"node": "2", "prompt_id": "p", "display_node": "2", "timestamp": 1}
+ENTRY = {
+    "prompt": [1, "p", {"1": {"class_type": "A", "inputs": {}}}, {"client_id": "c"}, ["1"]],
+    "outputs": {
+        "9": {"images": [{"filename": "a.png", "subfolder": "", "type": "output"}], "text": ["x"]},
+        "10": {"gifs": [{"filename": "a.mp4", "subfolder": "s", "type": "temp"}], "n": [1.5, None]},
+    },
+    "status": {
+        "status_str": "success",
+        "completed": True,
+        "messages": [
+            ["execution_start", {"prompt_id": "p", "timestamp": 1}],
+            ["execution_cached", {"nodes": ["1"], "timestamp": 2}],
+            [
+                "execution_error",
+                {
+                    "node_id": "3",
+                    "node_type": "KSampler",
+                    "exception_type": "RuntimeError",
+                    "exception_message": "it broke\n",
+                    "traceback": ["File x"],
+                    "timestamp": 3,
+                },
+            ],
+            ["execution_success", {"prompt_id": "p", "timestamp": 4}],
+        ],
+    },
+}
+REFUSED = {
+    "error": {"type": "invalid_prompt", "message": "Cannot", "details": "Node ID '#7'"},
+    "node_errors": {
+        "4": {
+            "class_type": "CheckpointLoaderSimple",
+            "dependent_outputs": ["9"],
+            "errors": [
+                {
+                    "type": "value_not_in_list",
+                    "message": "Value not in list",
+                    "details": "ckpt_name: 'x' not in []",
+                    "extra_info": {
+                        "input_name": "ckpt_name",
+                        "input_config": [[], {"tooltip": "t"}],
+                        "received_value": "x",
+                    },
+                }
+            ],
+        }
+    },
+}
+INFO = {
+    "KSampler": {
+        "input": {
+            "required": {
+                "model": ["MODEL", {}],
+                "sampler_name": [["euler", "ddim"], {"default": "euler"}],
+                "ckpt_name": ["COMBO", {"options": ["a.safetensors"]}],
+                "image": [["a.png"], {"image_upload": True}],
+            },
+            "optional": {},
+        },
+        "output": ["LATENT"],
+        "output_node": False,
+        "python_module": "nodes",
+    }
+}
+STATS = {
+    "system": {"comfyui_version": "0.33.0", "ram_total": 1},
+    "devices": [{"name": "cuda:0", "vram_total": 1 << 34, "vram_free": 1}],
+}
+STATUS = {"executor": {"alive": True, "running_s": 1.5}, "memory": {"vram_free": 1}}
+
+
+def read_history(found):
+    entry = HistoryEntry.parse("p", found, node="gpu-1")
+    kept([entry.values, entry.left_out])
+    if entry.error:
+        error = entry.error
+        failed = PromptFailed(
+            "gpu-1",
+            f"{error.class_type} raised {error.exception_type}: {error.message}",
+            graph_node=error.graph_node,
+            exception_type=error.exception_type,
+        )
+        kept([failed.message, failed.graph_node])
+
+
+def read_refusal(found):
+    refusal = Refusal.read(found if isinstance(found, dict) else {})
+    rejected = PromptRejected("gpu-1", refusal.message, refusal.node_errors)
+    kept(rejected.message)
+    lacks_in(rejected.node_errors)
+
+
+def read_catalog(found):
+    catalog = Catalog.from_object_info(found if isinstance(found, dict) else {})
+    assert Catalog.from_text(catalog.to_text()).sha == catalog.sha
+
+
+def read_progress(found):
+    tally = ProgressTally(["1", "2"])
+    for kind in ("execution_cached", "executing", "progress", "progress_state", "executed"):
+        kept(tally.add(kind, found if isinstance(found, dict) else {}).model_dump())
+
+
+def kept(value):
+    """What is written into a record is JSON that every reader takes, and no command."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    text.encode()
+    if isinstance(value, str):
+        assert value.isprintable()
+
+
+READERS = {
+    "history": (ENTRY, read_history),
+    "refusal": (REFUSED, read_refusal),
+    "catalog": (INFO, read_catalog),
+    "stats": (STATS, lambda found: kept(_facts(found if isinstance(found, dict) else {}))),
+    "companion": (STATUS, lambda found: CompanionStatus.parse(found) if type(found) is dict else 0),
+    "message": (
+        MESSAGE | {"nodes": {"2": {"state": "running", "value": 1, "max": 2}}},
+        read_progress,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_whatever_a_node_says_is_read_or_is_its_fault(name):
+    sample, read = READERS[name]
+    chance = random.Random(name)
+    faults = 0
+    for _ in range(400):
+        found = mutated(copy.deepcopy(sample), chance)
+        try:
+            with read_as_expected("gpu-1", "its answer"):
+                read(found)
+        except NodeError:
+            faults += 1
+    assert faults < 400

@@ -1,0 +1,38 @@
+"""A websocket that holds no message of any length in memory."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from websocket import ABNF, WebSocket, WebSocketPayloadException
+
+#: Bytes of one message, which may come in many frames. A preview of ComfyUI 0.33.0 has some
+#: hundred kB, and what graph nodes show comes in its messages, too.
+LONGEST_MESSAGE: Final = 32 << 20
+
+
+class BoundedWebSocket(WebSocket):
+    """Ends the connection at a longer message, before it is read.
+
+    websocket-client 1.9 reads a frame of any length whole, and puts frames together without end.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._message_bytes = 0
+        read_length = self.frame_buffer.recv_length
+
+        def recv_length() -> None:
+            read_length()
+            self._message_bytes += self.frame_buffer.length or 0
+            if self._message_bytes > LONGEST_MESSAGE:
+                raise WebSocketPayloadException(f"a message of more than {LONGEST_MESSAGE:,} bytes")
+
+        self.frame_buffer.recv_length = recv_length  # type: ignore[method-assign]
+
+    def recv_frame(self) -> ABNF:
+        """Return the next frame; a message that has ended no longer counts."""
+        frame: ABNF = super().recv_frame()  # type: ignore[no-untyped-call]
+        if frame.fin:
+            self._message_bytes = 0
+        return frame
