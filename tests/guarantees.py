@@ -85,9 +85,31 @@ Written by `python -m tests.guarantees` from the code and its tests; do not edit
 """
 
 
+PHASES = """\
+## How long each phase may take
+
+`run_within` counts from the claim to the commit, over restarts of the worker, and without the wait behind another prompt on
+the node (which may last as long once more). A cancel ends the job within 10 s, a passed deadline likewise: what is under way
+has 5 s to stop its prompt, then its thread is left behind. Such a thread holds neither card, lease nor job; what it still
+stores is an orphan that `check --objects --repair` removes. A worker that stops does not wait for it.
+
+| phase | who may be slow | bound | then | test |
+| --- | --- | --- | --- | --- |
+| preparing | S3, the node, disk, Redis | run_within | `run_deadline` | test_a_store_that_never_ends_its_answer_holds_no_cancelled_job |
+| ahead | the prompt before it | run_within, once more | `run_deadline` | test_the_wait_behind_another_prompt_is_not_its_own_time_and_has_an_end |
+| rendering | the node's answers | run_within; 20 s of refused or silent calls | `run_deadline`, or `node_fault` and another node | test_a_node_that_gives_a_byte_a_second_holds_no_job |
+| rendering | the render | run_within; node_progress_s of silence | `run_deadline`, or `stall` | test_a_prompt_that_is_heard_and_falls_silent_is_stalled |
+| fetching | the node's files | run_within; 256 KiB a minute, three tries | `run_deadline`, or `node_fault` | test_a_node_that_gives_a_byte_a_second_holds_no_job |
+| storing | S3, disk | run_within | `run_deadline` | test_a_store_that_never_ends_its_answer_holds_no_cancelled_job |
+| storing | an error nobody foresaw | three tries in place | `delivery_failed`, a dead letter; no second render | test_a_surprise_that_stays_ends_the_job_and_names_itself |
+| any | a worker that dies of it | three deaths | `worker_died`, another node | test_a_worker_that_left_in_order_or_rendered_for_long_has_not_died_of_its_job |
+| any | a worker that falls silent | a lease, by Redis' clock and by that of who sweeps | `lease_lost`, another node | test_a_clock_that_is_stepped_ahead_ends_no_lease_that_is_renewed |
+"""
+
+
 def page() -> str:
     """Return the whole page."""
-    parts = [PROMISES, _statuses(), _causes(), _crash_points(), _faults(), _figures()]
+    parts = [PROMISES, PHASES, _statuses(), _causes(), _crash_points(), _faults(), _figures()]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -146,6 +168,7 @@ def _errors() -> Iterator[FleetError]:
     for kind in kinds:
         yield kind("gpu-01", "as it says")
     yield errors.WorkerDied("gpu-01", 3)
+    yield errors.DeliveryFailed("KeyError('ContentLength')")
     yield errors.StorageUnreachable("refused")
 
 

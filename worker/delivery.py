@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import NodeTimeout
 from producer.contract.graphs import Graph
 from producer.contract.jobs import Artifact, Job, Phase
 from producer.contract.links import ancestors
@@ -24,11 +26,14 @@ from worker.completeness import notes_on
 from worker.lease import JobCancelled, Lease
 from worker.patience import Patience
 from worker.side_by_side import Countdown, side_by_side
+from worker.watched_call import watched
 
 _log = logging.getLogger(__name__)
 
 #: Files of one job on their way at once: while one is stored, another is fetched and checked.
 _AT_ONCE: Final = 2
+#: Within so long another chunk of 256 KiB must have come, s: less is as good as nothing.
+_GROWS_WITHIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +90,20 @@ class Delivery:
             lease.check()
             still_wanted()
 
-        spooled = self.patience.until_fetched(
-            lambda: fetch_output(self.comfyui, output, path, node=self.node, check=check), lease
-        )
+        def fetch() -> Spooled:
+            path.unlink(missing_ok=True)
+            growth = _Growth(path, output, node=self.node)
+
+            def check_growth() -> None:
+                check()
+                growth.check()
+
+            return watched(
+                lambda: fetch_output(self.comfyui, output, path, node=self.node, check=check),
+                check=check_growth,
+            )
+
+        spooled = self.patience.until_fetched(fetch, lease)
         crashpoint("output.fetched")
         return spooled
 
@@ -159,6 +175,28 @@ class Delivery:
             raise JobCancelled
         crashpoint("commit.done")
         _log.info("job %s attempt %d: succeeded, %d artifacts", job.id, job.attempt, len(artifacts))
+
+
+class _Growth:
+    """Whether a file that is fetched comes in at all: one byte a second is never silent."""
+
+    def __init__(self, path: Path, output: OutputFile, *, node: str) -> None:
+        self._path = path
+        self._output = output
+        self._node = node
+        self._bytes = 0
+        self._since = time.monotonic()
+
+    def check(self) -> None:
+        """Return if more of it has come within the last minute."""
+        size = self._path.stat().st_size if self._path.exists() else 0
+        now = time.monotonic()
+        if size > self._bytes:
+            self._bytes, self._since = size, now
+        elif now - self._since > _GROWS_WITHIN_S:
+            raise NodeTimeout(
+                self._node, f"{self._output} came to less than 256 KiB in {_GROWS_WITHIN_S:g} s"
+            )
 
 
 def _seed(graph: Graph, graph_node: str) -> dict[str, str]:

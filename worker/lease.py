@@ -20,6 +20,7 @@ from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.ids import JobId
 from producer.store.attempts import Hold
 from producer.store.node_store import NodeStore
+from worker.deadline import Deadline
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +33,18 @@ class JobCancelled(Exception):
 
 
 class Lease:
-    """What one attempt is told while it runs."""
+    """What one attempt is told while it runs.
 
-    def __init__(self, hold: Hold) -> None:
+    Args:
+        deadline: when it must have ended; none if there is no hurry.
+    """
+
+    def __init__(self, hold: Hold, deadline: Deadline | None = None) -> None:
         self.hold = hold
+        self.deadline = deadline or Deadline(math.inf)
         self.lost = Event()
         self.cancel = Event()
+        self.over = Event()  #: The attempt has been settled, although a call of it is still out.
 
     def check(self) -> None:
         """Return if the attempt may go on.
@@ -45,11 +52,13 @@ class Lease:
         Raises:
             LeaseLost: another attempt owns the job, or it has ended.
             JobCancelled: somebody asked for its end.
+            RunDeadlinePassed: it has taken as long as it may.
         """
-        if self.lost.is_set():
+        if self.lost.is_set() or self.over.is_set():
             raise LeaseLost(self.hold.job_id, self.hold.attempt)
         if self.cancel.is_set():
             raise JobCancelled
+        self.deadline.check()
 
 
 class LeaseKeeper:
@@ -89,9 +98,9 @@ class LeaseKeeper:
         self._stopped.set()
 
     @contextmanager
-    def keep(self, hold: Hold) -> Iterator[Lease]:
+    def keep(self, hold: Hold, deadline: Deadline | None = None) -> Iterator[Lease]:
         """Keep the lease of *hold* for the length of the block."""
-        lease = Lease(hold)
+        lease = Lease(hold, deadline)
         with self._lock:
             # A job that came back to us: its former attempt may still be on its way out.
             if former := self._leases.get(hold.job_id):
@@ -100,6 +109,7 @@ class LeaseKeeper:
         try:
             yield lease
         finally:
+            lease.over.set()
             with self._lock:
                 if self._leases[hold.job_id] is lease:
                     del self._leases[hold.job_id]

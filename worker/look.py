@@ -17,30 +17,21 @@ class Look:
 
     Args:
         client_id: the connection that hears of the prompt; None if an earlier one would.
-        ran_for_s: how long the attempt had run before.
         said_ahead: whether the record says that it waits for the card.
     """
 
-    def __init__(
-        self, *, client_id: str | None, ran_for_s: float = 0.0, said_ahead: bool = False
-    ) -> None:
+    def __init__(self, *, client_id: str | None, said_ahead: bool = False) -> None:
         self.ended = False  #: The socket says so; the history has the last word.
         self.said_ahead = said_ahead
         self.has_begun = False  #: The card is this prompt's, as far as anybody knows.
         self.began = time.monotonic()
         self.waited_until = self.began  #: When the node last said that the prompt has to wait.
-        self._ran_before_s = ran_for_s
         self._done: dict[str, float] = {}
         self._posted_as = client_id
         self._connected_as = client_id
         self._progress = Progress()
         self._away_since: float | None = None
         self._was_idle = False
-
-    @property
-    def ran_for_s(self) -> float:
-        """How long the attempt has run, in seconds."""
-        return self._ran_before_s + time.monotonic() - self.began
 
     def begin(self) -> None:
         """Count the run from now on, and not the wait for the card."""

@@ -170,6 +170,8 @@ class Gate:
     def line_up(self, slot: Slot, *, since: float) -> None:
         """Put a job at the end of the line, as its prompt is at the end of the node's queue."""
         with self._lock:
+            if slot not in self._slots:  # its job was ended while its post was under way
+                return
             self._line.append(slot)
             is_first = self._line[0] is slot
         self.pace.turned_round(time.monotonic() - since)

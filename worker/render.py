@@ -18,7 +18,6 @@ from producer.contract.errors import (
     NodeTimeout,
     NodeUnreachable,
     PromptStalled,
-    RunDeadlinePassed,
 )
 from producer.contract.graphs import Graph
 from producer.contract.jobs import Job, Phase, Progress
@@ -102,7 +101,7 @@ class Render:
 
         Raises:
             PromptRejected, PromptFailed, PromptInterrupted, PromptLost, PromptStalled: as named.
-            RunDeadlinePassed, NodeLeaves: the prompt was cancelled at the node.
+            RunDeadlinePassed (of the lease), NodeLeaves: the prompt was cancelled at the node.
             HandedBack: it had not begun, and another node can begin at once.
             LeaseLost, JobCancelled: likewise.
             Stopping: the worker leaves; the prompt was left alone.
@@ -119,6 +118,7 @@ class Render:
         """
         ran_for = self._patience.until_recorded(lambda: self._store.running_for(job.id), lease)
         ran_s = ran_for.total_seconds()
+        lease.deadline.ran_before(ran_s)
         return self._watched(job, graph, lease, slot, catalog, ran_before_s=ran_s)
 
     def _watched(
@@ -136,10 +136,7 @@ class Render:
         with self._events.watch(prompt.id, graph_nodes=graph) as watch:
             run = _Run(job, prompt, lease, slot, watch)
             try:
-                if ran_before_s is None:
-                    look = self._posted(run, graph)
-                else:
-                    look = self._attached(run, ran_before_s)
+                look = self._posted(run, graph) if ran_before_s is None else self._attached(run)
                 slot.posted(job.template, on_change=watch.wake)
                 entry = self._wait(run, look)
                 while is_unfinished(entry) and prompt.go_on():
@@ -172,14 +169,19 @@ class Render:
         extra_data = self._patience.until_recorded(lambda: self._extra_data.of(run.job), run.lease)
         run.prompt.post(graph, client_id=client_id, extra_data=extra_data)
         crashpoint("prompt.posted")
+        run.lease.check()  # the post may have taken longer than anybody waited for it
+        if phase is Phase.AHEAD:
+            run.lease.deadline.wait_begins()
         return Look(client_id=client_id, said_ahead=phase is Phase.AHEAD)
 
-    def _attached(self, run: _Run, ran_before_s: float) -> Look:
-        look = Look(client_id=None, ran_for_s=ran_before_s)
+    def _attached(self, run: _Run) -> Look:
+        look = Look(client_id=None)
         place = self._found(run, look)
         look.ended = place is PromptPlace.FINISHED
         look.said_ahead = place is PromptPlace.QUEUED and run.job.phase is Phase.AHEAD
         phase = Phase.AHEAD if look.said_ahead else Phase.RENDERING
+        if look.said_ahead:
+            run.lease.deadline.wait_begins()
         self._patience.until_entered(phase, run.lease, self._store)
         return look
 
@@ -200,8 +202,6 @@ class Render:
             look.ended |= run.watch.wait(_NOTE_EVERY_S, or_progress=not look.has_begun)
             run.lease.check()
             self._departure.check_render()
-            if look.ran_for_s > run.job.run_within_s:
-                raise RunDeadlinePassed(run.job.run_within_s)
             try:
                 if not look.has_begun:
                     self._await_turn(run, look)
@@ -224,6 +224,7 @@ class Render:
                 raise HandedBack(self._node, "another node can begin at once")
             return
         look.begin()
+        run.lease.deadline.wait_ends()
         if look.said_ahead:
             self._note(run.lease, phase=Phase.RENDERING)
 

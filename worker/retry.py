@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from producer.contract.errors import (
+    DeliveryFailed,
     FleetError,
     HandedBack,
     InvalidJob,
@@ -55,11 +56,12 @@ _FINAL: Final = frozenset(
         "run_deadline",
         "output_conflict",
         "storage_refused",
+        "delivery_failed",
         "needs_login",
     }
 )
 #: Of those, the ones after which a render is there that could not be stored.
-_LISTED: Final = frozenset({"output_conflict", "storage_refused"})
+_LISTED: Final = frozenset({"output_conflict", "storage_refused", "delivery_failed"})
 #: Causes that speak against the job.
 _CHARGED: Final = frozenset({"execution_error", "out_of_memory", "incomplete_output"})
 #: Causes that speak against the node.
@@ -97,6 +99,7 @@ _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
     (LeaseLapsed, "lease_lost"),
     (WorkerDied, "worker_died"),
     (NodeError, "node_fault"),
+    (DeliveryFailed, "delivery_failed"),
     (ObjectConflict, "output_conflict"),
     (ObjectMissing, "input_missing"),
     (StorageRefused, "storage_refused"),

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from producer.contract.catalog import Catalog
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError, LeaseLost, NodeError, WorkerDied
+from producer.contract.errors import DeliveryFailed, FleetError, LeaseLost, NodeError, WorkerDied
 from producer.contract.graphs import Graph
 from producer.contract.ids import JobId, prompt_id
 from producer.contract.jobs import Job
@@ -26,6 +26,7 @@ from producer.store.sweeps import TakenBack
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry
 from worker.comfyui.inputs import InputCarrier
+from worker.deadline import Deadline
 from worker.delivery import Delivery
 from worker.departure import Stopping
 from worker.extra_data import ExtraDataSource
@@ -38,12 +39,17 @@ from worker.settling import Settler
 from worker.spool import Spool
 from worker.templates import Templates
 from worker.warmth import Warmth
+from worker.watched_call import watched
 
 _log = logging.getLogger(__name__)
 
 #: So long a job that failed here is left to other nodes that are ready.
 _COURTESY: Final = timedelta(seconds=10)
 _PASSED_ON: Final = timedelta(seconds=1)
+#: What surprises us while a render is fetched and stored is tried so often.
+_DELIVERIES: Final = 3
+#: So long an attempt that was cancelled, or is out of time, may take to stop its prompt, s.
+_LETS_GO_S: Final = 5.0
 #: An attempt of which workers died so often is not taken up once more.
 _DEATHS: Final = 3
 
@@ -132,13 +138,18 @@ class Runner:
         render: Callable[[Job, Lease, Slot, Path], tuple[Graph, HistoryEntry]],
     ) -> None:
         hold = Hold(job.id, job.attempt, self.place.worker)
-        with self.leases.keep(hold) as lease:
+
+        def attempt() -> None:
+            with self.spool.room(hold) as spool:
+                graph, entry = render(job, lease, slot, spool)
+                crashpoint("render.ended")
+                self._deliver(job, graph, entry, lease, spool)
+            self._take_leave(job, entry)
+
+        with self.leases.keep(hold, Deadline(job.run_within_s)) as lease:
             try:
-                with self.spool.room(hold) as spool:
-                    graph, entry = render(job, lease, slot, spool)
-                    crashpoint("render.ended")
-                    self.delivery.deliver(job, graph, entry, lease, spool)
-                self._take_leave(job, entry)
+                # A disk, a name server or a node may hold a thread without end, but no job.
+                watched(attempt, check=lease.check, let_go_s=_LETS_GO_S)
             except Stopping:
                 self._leave(hold)
             except LeaseLost as exc:
@@ -150,6 +161,27 @@ class Runner:
             except Exception as exc:  # noqa: BLE001 - a job must end, whatever we did wrong
                 _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
                 self.settler.settle(job, lease, FleetError(f"the worker failed: {exc!r}"))
+
+    def _deliver(
+        self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
+    ) -> None:
+        """Deliver what was rendered; whatever we do wrong here, it is not rendered again.
+
+        Raises:
+            DeliveryFailed: something that nobody thought of went wrong, time and again.
+        """
+        for number in range(1, _DELIVERIES + 1):
+            try:
+                return self.delivery.deliver(job, graph, entry, lease, spool)
+            except (FleetError, JobCancelled, Stopping):
+                raise
+            except Exception as exc:
+                _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
+                if number == _DELIVERIES:
+                    raise DeliveryFailed(repr(exc)) from exc
+            lease.check()
+            lease.lost.wait(number)
+        return None
 
     def _leave(self, hold: Hold) -> None:
         """Leave the job to the next worker, and say so: nobody died of it."""

@@ -19,6 +19,7 @@ from worker.lookahead import GATE, Slot
 from worker.name_lock import NameLock
 from worker.preference import LoadCost
 from worker.warmth import WARMTH
+from worker.watched_call import is_out
 
 _log = logging.getLogger(__name__)
 
@@ -98,8 +99,8 @@ class NodeWorker:
 
     @property
     def is_busy(self) -> bool:
-        """Whether attempts are under way."""
-        return len(self._parts.leases) > 0
+        """Whether attempts are under way, or calls that attempts have left behind."""
+        return len(self._parts.leases) > 0 or is_out()
 
     def run(self, job_id: JobId, attempt: int) -> None:
         """Run one attempt, as a message asks for."""

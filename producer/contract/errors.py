@@ -17,6 +17,7 @@
   + JobNotSucceeded         what wait raises for a job that ended otherwise
   + WaitTimeout
   + RunDeadlinePassed       the attempt took longer than the job allows
+  + DeliveryFailed          it was rendered, then the worker failed to store it
   + FleetUnreachable        Redis does not answer, or will not serve us
   + NodeError               a GPU node or the ComfyUI on it
     - NodeUnreachable
@@ -249,6 +250,16 @@ class RunDeadlinePassed(FleetError):
         super().__init__(
             f"the attempt took longer than its {run_within_s:g} s",
             advice="submit it again with a longer run_within",
+        )
+
+
+class DeliveryFailed(FleetError):
+    """It was rendered, and the worker failed to fetch or store it in a way that nobody foresaw."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"it was rendered, but the worker failed to store it: {reason[:200]}",
+            advice="this is a bug of the worker; its log has the whole of it",
         )
 
 

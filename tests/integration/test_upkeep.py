@@ -8,14 +8,16 @@ from datetime import timedelta
 import pytest
 
 from producer import upkeep
-from producer.contract.jobs import JobError, JobStatus
+from producer.contract.jobs import JobError, JobStatus, Phase
 from producer.contract.queues import readable_needs
 from producer.store import keys
+from producer.store.attempts import Hold
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
 from producer.upkeep import Upkeep
+from tests.graphs import sleeping
 from tests.integration.default_queue import ANY
-from tests.integration.hand_led import LEASE, WORKER
+from tests.integration.hand_led import LEASE, WORKER, hold
 
 KEEP = timedelta(days=7)
 FAULT = JobError(cause="node_fault", message="the node went away", node="gpu-01")
@@ -211,3 +213,45 @@ def test_each_attempt_has_its_own_time_to_find_a_node(led):
     assert led.fleet.get(job.id).status is JobStatus.QUEUED
     due_after(led, 35)
     assert led.fleet.get(job.id).status is JobStatus.FAILED
+
+
+def test_a_batch_that_is_held_for_a_year_has_all_that_it_needs_to_go_on(led):
+    year = timedelta(days=365)
+    batch = led.fleet.submit_many(sleeping(), [{"2.nonce": 1}, {"2.nonce": 2}], start_within=year)
+    sweep_twice(led)
+    led.fleet.hold_batch(batch.id)
+    job = led.queued(start_within=year)
+    led.fleet.hold(job.id)
+    sweep_twice(led)
+    eternal = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD}
+    passing = (keys.lock(""), "_kombu", "unacked", keys.QUEUES_USED)
+    short = {
+        key
+        for key in led.redis.scan_iter()
+        if key.startswith("comfyfleet:") and key not in eternal and not key.startswith(passing)
+        if led.redis.ttl(key) < year.total_seconds()
+    }
+    assert short == set()
+
+
+def test_a_worker_that_left_in_order_or_rendered_for_long_has_not_died_of_its_job(led):
+    sweeps = Sweeps(led.redis, keep_ended=KEEP)
+    job = led.running()
+
+    def taken_back(worker: str, *, after_s: float = 0) -> int:
+        clock = f"local t = redis.call('TIME') return t[1] * 1000 + {after_s} * 1000"
+        at = Sweeps(led.redis, keep_ended=KEEP, scripts=Scripts(led.redis, clock_lua=clock))
+        (back,) = at.take_back("gpu-01", worker=worker, lease=LEASE)
+        assert at.take_back("gpu-01", worker=worker, lease=LEASE) == [back]
+        return back.deaths
+
+    led.store.leave(hold(job))
+    assert taken_back("gpu-01:2") == 0
+    assert taken_back("gpu-01:3", after_s=61) == 0
+    assert taken_back("gpu-01:4", after_s=62) == 1
+    led.store.note(Hold(job.id, 1, "gpu-01:4"), phase=Phase.STORING)
+    assert taken_back("gpu-01:5", after_s=1_000) == 2
+    led.store.requeue(job.id, attempt=1, worker="gpu-01:5", error=FAULT, charged=False)
+    again = led.fleet.get(job.id)
+    led.running(again)
+    assert [back.deaths for back in sweeps.take_back("gpu-01", worker="x", lease=LEASE)] == [1]

@@ -1,0 +1,48 @@
+"""How long an attempt may take, and what of it is not its own time."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.contract.errors import RunDeadlinePassed
+from worker.deadline import Deadline
+
+
+class Clock:
+    """Stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_what_ran_before_a_worker_came_back_counts(clock):
+    deadline = Deadline(60, clock=clock)
+    deadline.ran_before(50)
+    clock.now += 10
+    deadline.check()
+    clock.now += 1
+    with pytest.raises(RunDeadlinePassed, match="longer than its 60 s"):
+        deadline.check()
+
+
+def test_the_wait_behind_another_prompt_is_not_its_own_time_and_has_an_end(clock):
+    deadline = Deadline(60, clock=clock)
+    clock.now += 20
+    deadline.wait_begins()
+    clock.now += 60
+    deadline.check()
+    deadline.wait_ends()
+    clock.now += 40
+    deadline.check()
+    deadline.wait_begins()
+    clock.now += 61
+    with pytest.raises(RunDeadlinePassed):
+        deadline.check()
