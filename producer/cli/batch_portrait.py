@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from producer.cli.output import OUT, hint, print_json, print_row
 from producer.contract.batches import Batch
@@ -30,7 +30,7 @@ def tell_batch(batch: Batch, *, as_json: bool) -> None:
     }
     for fact, value in facts.items():
         if value:
-            table.add_row(f"[dim]{fact}[/]", escape(value))
+            table.add_row(Text(fact, "dim"), value)
     OUT.print(table)
 
 

@@ -30,7 +30,7 @@ def counting() -> Iterator[Callable[[int], None]]:
     if not ERR.is_terminal:
         yield lambda _: None
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=ERR, transient=True) as progress:
         task = progress.add_task("reading rows", total=None)
         yield lambda rows: progress.update(task, description=f"{rows:,} rows")
@@ -45,7 +45,7 @@ def watching() -> Iterator[Callable[[Batch], None]]:
     columns = (
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -73,7 +73,7 @@ class _Lines:
         is_due = time.monotonic() - self._at >= _LINE_EVERY_S
         if phrase != self._said and (is_due or batch.done):
             self._said, self._at = phrase, time.monotonic()
-            ERR.print(phrase, markup=False)
+            ERR.print(phrase)
 
 
 def _phrase(batch: Batch) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from producer.checking.check import STUCK_AFTER, Check
 from producer.checking.findings import Finding
@@ -96,7 +96,7 @@ def _tell(finding: Finding, *, as_json: bool) -> None:
         print_json(finding.to_json())
         return
     colour = "green" if finding.mended else "dim" if finding.is_note else "red"
-    OUT.print(f"[{colour}]{finding.kind}[/] {escape(finding.sentence)}")
+    OUT.print(Text(finding.kind, colour), finding.sentence)
 
 
 def _summary(jobs: int, findings: list[Finding], *, left: int) -> str:

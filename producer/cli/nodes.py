@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from producer.cli.companion import NoComfyUI, install_companion
 from producer.cli.jobs import JsonOption
@@ -42,10 +42,10 @@ def list_nodes(*, as_json: JsonOption = False) -> None:
             table.add_row(
                 node.name,
                 node.pool,
-                f"[{_COLOURS.get(node.state, 'yellow')}]{node.state}[/]",
-                escape(node.reason or node.pace),
-                f"{escape(node.device)}{vram}{free}",
-                escape(", ".join(node.warm)),
+                Text(node.state, _COLOURS.get(node.state, "yellow")),
+                node.reason or node.pace,
+                f"{node.device}{vram}{free}",
+                ", ".join(node.warm),
                 node.comfyui_version,
                 f"{node.silent_s:.0f} s ago",
             )
@@ -67,4 +67,4 @@ def install(
         target = install_companion(comfyui_dir)
     except NoComfyUI as exc:
         raise typer.BadParameter(str(exc)) from exc
-    OUT.print(f"{escape(str(target))} is there; restart ComfyUI to load it")
+    OUT.print(f"{target} is there; restart ComfyUI to load it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import IntEnum
@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import typer
 from pydantic import BaseModel
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
 from producer.contract.errors import (
     BacklogFull,
@@ -32,10 +34,28 @@ from producer.contract.settings import InvalidSettings
 #: Columns of a pipe: what reads it wants each line whole.
 _WIDE: Final = 10_000
 
+
+class PlainConsole(Console):
+    """Shows every text as it is: no markup in it, and no command to the terminal.
+
+    Names, errors and metadata come from whoever hands in jobs, and from nodes.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, soft_wrap=True, **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Give the segments of *renderable* with signs shown that are not to be printed."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text, keep="\n"), style, control)
+
+
 #: For tables and tales.
-OUT: Final = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+OUT: Final = PlainConsole(width=None if sys.stdout.isatty() else _WIDE)
 #: For progress, hints and errors.
-ERR: Final = Console(stderr=True, soft_wrap=True, highlight=False)
+ERR: Final = PlainConsole(stderr=True)
 
 
 class Exit(IntEnum):
@@ -95,9 +115,9 @@ def complain(error: FleetError, *, as_json: bool) -> None:
         }
         print_json({"error": {name: value for name, value in told.items() if value}})
         return
-    ERR.print(f"[bold red]error:[/] {_plain(error.message)}")
+    ERR.print(Text("error:", "bold red"), error.message)
     if error.advice:
-        ERR.print(f"  try: {_plain(error.advice)}")
+        ERR.print(f"  try: {error.advice}")
 
 
 def print_json(value: BaseModel | dict[str, Any]) -> None:
@@ -106,13 +126,13 @@ def print_json(value: BaseModel | dict[str, Any]) -> None:
         text = value.model_dump_json(exclude_none=True)
     else:
         text = json.dumps(value, separators=(",", ":"))
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    # JSON escapes the old control characters alone; terminals obey some of the later ones, too.
+    print_line(text if text.isprintable() else "".join(map(_in_json, text)))
 
 
 def print_line(text: str) -> None:
-    """Print a line of data, just as it is."""
-    sys.stdout.write(text + "\n")
+    """Print a line of data, as it is but for what is not to be printed."""
+    sys.stdout.write(printable(text, keep="\t") + "\n")
     sys.stdout.flush()
 
 
@@ -123,7 +143,7 @@ def print_row(*cells: object) -> None:
 
 def hint(text: str) -> None:
     """Say something that is no data."""
-    ERR.print(f"[dim]{_plain(text)}[/]")
+    ERR.print(Text(text, "dim"))
 
 
 def size(count: int) -> str:
@@ -136,6 +156,14 @@ def size(count: int) -> str:
     return f"{number:.1f} GB"
 
 
-def _plain(text: str) -> str:
-    """Keep rich from reading `[input]` in a file name as markup."""
-    return text.replace("[", r"\[")
+def printable(text: str, *, keep: str = "") -> str:
+    """Return *text* with signs that are not to be printed as a program would write them: `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text
+    )
+
+
+def _in_json(char: str) -> str:
+    return char if char.isprintable() else json.dumps(char)[1:-1]

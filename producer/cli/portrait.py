@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from producer.cli.output import OUT, size
 from producer.contract.jobs import Artifact, Job
@@ -16,7 +16,7 @@ def show_job(job: Job, *, waits_for: str | None) -> None:
     """Print a job: where it is and why, what was tried, what it made."""
     table = Table.grid(padding=(0, 2))
     for name, value in (*_state(job, waits_for), *_story(job), *_request(job)):
-        table.add_row(f"[dim]{name}[/]", escape(value))
+        table.add_row(Text(name, "dim"), value)
     OUT.print(table)
     for artifact in job.artifacts:
         for line in _lines(artifact):
@@ -78,10 +78,11 @@ def _status(job: Job) -> str:
     return f"{job.status} ({job.cause})" if job.cause else str(job.status)
 
 
-def _lines(artifact: Artifact) -> Iterator[str]:
+def _lines(artifact: Artifact) -> Iterator[Text]:
     pixels = f" {artifact.width}×{artifact.height}" if artifact.width else ""  # noqa: RUF001
     made = f"{artifact.type} of graph node {artifact.graph_node}, sha256 {artifact.sha256}"
-    yield f"[green]{escape(artifact.key)}[/]{pixels} {artifact.media_type} {size(artifact.bytes)}"
-    yield f"  [dim]{made}[/]"
+    facts = f"{pixels} {artifact.media_type} {size(artifact.bytes)}"
+    yield Text.assemble((artifact.key, "green"), facts)
+    yield Text(f"  {made}", "dim")
     if artifact.url:
-        yield f"  {escape(artifact.url)}"
+        yield Text(f"  {artifact.url}")

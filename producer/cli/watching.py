@@ -35,10 +35,10 @@ def screen() -> Iterator[Screen]:
         yield _Lines()
         return
     columns = (
-        TextColumn("{task.fields[job]}"),
+        TextColumn("{task.fields[job]}", markup=False),
         BarColumn(bar_width=28),
         TaskProgressColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=ERR) as progress:
@@ -79,7 +79,7 @@ class _Lines:
             return
         self._said[event.job] = said
         part = "" if percent is None or event.status.is_terminal else f" {percent:.0f} %"
-        ERR.print(f"{short(event.job)} {said[0]}{part}", markup=False)
+        ERR.print(f"{short(event.job)} {said[0]}{part}")
 
 
 def short(job_id: str) -> str:

@@ -1,0 +1,93 @@
+"""Whatever a text says, the operator's terminal shows it and obeys nothing in it."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from producer.cli import output, portrait
+from producer.cli.output import PlainConsole, complain, print_json, print_row
+from producer.contract.errors import FleetError
+from producer.contract.ids import new_job_id
+from producer.contract.jobs import Job, JobError, JobStatus
+from producer.contract.queues import Tier
+
+ODD = (
+    "[/]x",
+    "[bold]loud[/bold]",
+    "[link=http://x]click[/link]",
+    "\x1b]8;;http://x\x07click\x1b]8;;\x07",
+    "\x1b]52;c;cm0gLXJm\x07",
+    "\x1b[2J\x9b31m",
+    "\u202egnp.exe",
+    ":skull:",
+    "a\rb\x00c\x7f",
+)
+
+
+@pytest.fixture(params=ODD, ids=ascii)
+def odd(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def console(monkeypatch):
+    """A terminal, and what it was sent."""
+    sent = io.StringIO()
+    terminal = PlainConsole(file=sent, force_terminal=True, color_system=None, width=400)
+    for module in (output, portrait):
+        monkeypatch.setattr(module, "OUT", terminal)
+    monkeypatch.setattr(output, "ERR", terminal)
+    return sent
+
+
+def as_shown(text):
+    """Return what is left of a text; rich drops a bell and a carriage's return by itself."""
+    return output.printable(text.translate(dict.fromkeys(map(ord, "\a\b\v\f\r"))))
+
+
+def obeys_nothing(text):
+    return all(char.isprintable() or char in "\n\t" for char in text)
+
+
+def test_a_job_is_shown_with_whatever_its_texts_are(console, odd):
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    job = Job(
+        id=new_job_id(),
+        status=JobStatus.FAILED,
+        done=True,
+        attempt=1,
+        tier=Tier.DEFAULT,
+        pool="default",
+        queue="q",
+        template="t",
+        created_at=now,
+        start_deadline=now,
+        run_within_s=60,
+        metadata={odd: odd},
+        params={"6.text": odd},
+        error=JobError(cause="execution_error", message=odd, advice=odd),
+        node="gpu-1",
+    )
+    portrait.show_job(job, waits_for=odd)
+    shown = console.getvalue()
+    assert obeys_nothing(shown)
+    assert as_shown(odd) in shown
+
+
+def test_an_error_is_told_with_whatever_its_text_is(console, odd):
+    complain(FleetError(odd, advice=odd), as_json=False)
+    assert obeys_nothing(console.getvalue())
+    assert as_shown(odd) in console.getvalue()
+
+
+def test_data_is_printed_without_commands(capsys, odd):
+    print_row("row", odd)
+    print_json({"text": odd})
+    row, line = capsys.readouterr().out.splitlines()
+    assert obeys_nothing(row)
+    assert line.isprintable()
+    assert json.loads(line) == {"text": odd}
