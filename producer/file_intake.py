@@ -10,8 +10,8 @@ from producer.contract.errors import InvalidInput
 from producer.contract.files import FileInput, input_files
 from producer.contract.graphs import Graph
 from producer.contract.input_addresses import Addresses
-from producer.contract.json_values import find_flaw
-from producer.pictures import HEAD_BYTES, looks_like_picture
+from producer.contract.json_values import find_flaw, short
+from producer.pictures import HEAD_BYTES, surely_no
 
 #: A path, the file's bytes, `s3://bucket/key`, or `node:NAME` for a file the nodes have already.
 InputLike = str | Path | bytes
@@ -43,7 +43,7 @@ def matched_files(
             address = ".".join(place)
             class_type = graph[file.graph_node]["class_type"]
             raise InvalidInput(
-                f"graph node {file.graph_node} ({class_type}) reads {file.value!r}, "
+                f"graph node {file.graph_node} ({class_type}) reads {short(file.value)!r}, "
                 "which was not handed in",
                 field=f"inputs.{address}",
                 graph_node=file.graph_node,
@@ -106,6 +106,6 @@ def check_content(content: Path | bytes, file: FileInput, where: str, *, limit: 
         raise refused("is empty")
     if size > limit:
         raise refused(f"has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)")
-    if file.input == "image" and not looks_like_picture(head):
-        raise refused(f"is no picture: it begins with {head[:12]!r}")
+    if what := surely_no(file.input, head):
+        raise refused(f"is {what}: it begins with {head[:12]!r}")
     return size

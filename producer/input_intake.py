@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from producer.contract.errors import BucketMissing, InvalidInput, ObjectMissing, StorageError
-from producer.contract.files import FileInput, check_file_name
+from producer.contract.files import FileInput, base_name, check_file_name, split_annotation
 from producer.contract.jobs import InputFile
 from producer.contract.json_values import printable, short
 from producer.contract.s3_address import check_bucket
@@ -42,7 +42,7 @@ class InputIntake:
         check_given(value, file, where)
         if isinstance(value, str) and value.startswith("node:"):
             name = value.removeprefix("node:") or file.value
-            check_file_name(name, field=where)
+            check_file_name(split_annotation(name)[0], field=where)
             if len(name) > _LONGEST_URL:
                 raise InvalidInput(
                     f"{short(name)!r} has {len(name):,} characters; the limit is {_LONGEST_URL:,}",
@@ -60,7 +60,7 @@ class InputIntake:
             self._objects.probe()
             self._store_is_known = True
         key = self._objects.put_input(content)
-        name = content.name if isinstance(content, Path) else Path(file.value).name
+        name = content.name if isinstance(content, Path) else base_name(file.value)
         return InputFile(source=key, name=name, sha256=key.rpartition("/")[2], bytes=size)
 
     def _check_object(self, url: str, file: FileInput, where: str) -> None:

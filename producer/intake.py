@@ -17,7 +17,7 @@ from producer.contract.errors import (
     InvalidJob,
 )
 from producer.contract.extra_data import API_KEY, ExtraData, as_extra_data, split_extra_data
-from producer.contract.files import FileInput, check_file_names, input_files
+from producer.contract.files import FileInput, input_files
 from producer.contract.graphs import (
     Graph,
     GraphDocument,
@@ -35,6 +35,7 @@ from producer.contract.outputs import cut, output_graph_nodes
 from producer.contract.params import check_count, check_size, resolve_params, with_resolved
 from producer.contract.placement import explain_nobody, who_can_run
 from producer.contract.queues import Needs
+from producer.contract.save_names import check_kept_prefixes
 from producer.contract.settings import Settings
 from producer.contract.submissions import Content, Submission
 from producer.file_intake import InputLike, matched_files
@@ -154,7 +155,7 @@ class Intake:
         changed = with_resolved(graph, params)
         check_links(changed, any_catalog)
         wanted = cut(changed, output_graph_nodes(changed, any_catalog))
-        check_file_names(wanted, any_catalog)
+        check_kept_prefixes(wanted, catalog=any_catalog)
         files = matched_files(wanted, request.inputs, any_catalog)
         check_metadata(request.metadata)
         if catalogs and not who_can_run(wanted, catalogs):

@@ -1,28 +1,76 @@
-"""Whether a file may be what a graph node wants to load, told from its first bytes."""
+"""Whether a file is surely not what a graph node wants to load, told from its first bytes.
+
+LoadImage opens whatever Pillow opens (ComfyUI 0.3.64, 0.33.0), some of which begins in no special
+way; so nothing is refused but what is known to be something else.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-#: Bytes that `looks_like_picture` needs.
-HEAD_BYTES: Final = 32
+#: Bytes that `surely_no` needs.
+HEAD_BYTES: Final = 512
 
-_MAGIC: Final = (
-    b"\x89PNG\r\n\x1a\n",
-    b"\xff\xd8\xff",
-    b"GIF87a",
-    b"GIF89a",
-    b"BM",
-    b"II*\x00",
-    b"MM\x00*",
-    b"qoif",
-    b"\x00\x00\x00\x0cJXL ",
-    b"v/1\x01",  # OpenEXR
+_PAGE: Final = re.compile(
+    rb"(\xef\xbb\xbf)?\s*<(!doctype|html|head|body|\?xml|svg|script)\b", re.IGNORECASE
+)
+_JSON: Final = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]\s*[\"{\[\]}0-9]")
+#: Pictures that are written as text: netpbm, XBM, XPM, PostScript, FITS.
+_TEXT_PICTURES: Final = (b"P", b"#define", b"/*", b"%!PS", b"SIMPLE ", b"#?RADIANCE", b"#?RGBE")
+_STILL: Final = frozenset({b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"})
+_OTHER_MAGIC: Final = (
+    (b"PK\x03\x04", "an archive"),
+    (b"\x1f\x8b", "an archive"),
+    (b"7z\xbc\xaf\x27\x1c", "an archive"),
+    (b"Rar!", "an archive"),
+    (b"%PDF-", "a PDF"),
+    (b"\x1aE\xdf\xa3", "a film"),
+    (b"\x00\x00\x01\xba", "a film"),
+    (b"FLV\x01", "a film"),
+    (b"OggS", "sound"),
+    (b"fLaC", "sound"),
+    (b"ID3", "sound"),
+    (b"\x7fELF", "a program"),
 )
 
 
-def looks_like_picture(head: bytes) -> bool:
-    """Tell whether *head* begins a file of a kind that Pillow, and so LoadImage, can open."""
-    riff = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    heif = head[4:8] == b"ftyp" and head[8:12] in {b"avif", b"heic", b"mif1", b"avis"}
-    return riff or heif or head.startswith(_MAGIC)
+def surely_no(input_: str, head: bytes) -> str:
+    """Say what a file is that an input cannot load, as in `a web page, no picture`; else nothing.
+
+    Args:
+        input_: the input's name: `image` and `mask` want pictures, `audio` sound, `video` films.
+        head: how the file begins.
+    """
+    wanted = {"image": "picture", "mask": "picture", "audio": "sound", "video": "film"}.get(input_)
+    if wanted is None:
+        return ""
+    what = _text(head) or (_no_picture(head) if wanted == "picture" else "")
+    return f"{what}, no {wanted}" if what else ""
+
+
+def _text(head: bytes) -> str:
+    if _PAGE.match(head):
+        return "a web page"
+    return "JSON" if _JSON.match(head) else ""
+
+
+def _no_picture(head: bytes) -> str:
+    if head[4:8] == b"ftyp" and head[8:12] not in _STILL:
+        return "a film"
+    if head[:4] == b"RIFF" and head[8:12] != b"WEBP":
+        return "sound" if head[8:12] == b"WAVE" else "a film"
+    for magic, what in _OTHER_MAGIC:
+        if head.startswith(magic):
+            return what
+    is_text = not head.startswith(_TEXT_PICTURES) and _is_prose(head)
+    return "text" if is_text else ""
+
+
+def _is_prose(head: bytes) -> bool:
+    """Tell whether all of it is text: a picture has other bytes among its first."""
+    try:
+        text = head[:-4].decode() if len(head) == HEAD_BYTES else head.decode()
+    except UnicodeDecodeError:
+        return False
+    return bool(text.strip()) and all(char.isprintable() or char.isspace() for char in text)

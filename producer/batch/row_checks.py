@@ -15,7 +15,7 @@ from typing import Any, Final
 from producer.batch.combinations import Combinations
 from producer.contract.batches import PackedRow, Places
 from producer.contract.errors import InvalidInput, InvalidJob
-from producer.contract.files import FileInput, check_file_names
+from producer.contract.files import FileInput
 from producer.contract.graphs import Graph, GraphNode, literal
 from producer.contract.input_addresses import Addresses
 from producer.contract.jobs import InputFile
@@ -24,6 +24,7 @@ from producer.contract.metadata import check_metadata
 from producer.contract.param_values import fit
 from producer.contract.params import check_count, check_size, resolve_params
 from producer.contract.queues import Needs
+from producer.contract.save_names import check_kept_prefixes
 from producer.file_intake import InputLike, check_given
 from producer.intake import Intake
 from producer.request import Request
@@ -219,7 +220,7 @@ def resolved(request: Request, graph: Graph) -> Request:
 def _names_file(graph_node: GraphNode, name: str) -> bool:
     """Tell whether a value there must be good for the name of a file: one is tried that is not."""
     try:
-        check_file_names({"1": {**graph_node, "inputs": {name: "../up"}}})
+        check_kept_prefixes({"1": {**graph_node, "inputs": {name: "../up"}}})
     except InvalidInput:
         return True
     return False
@@ -228,7 +229,7 @@ def _names_file(graph_node: GraphNode, name: str) -> bool:
 def _check_name(found: _Input, address: str, value: Any) -> None:
     graph_node = found.own.removesuffix(f".{found.name}")
     try:
-        check_file_names({graph_node: {**found.graph_node, "inputs": {found.name: value}}})
+        check_kept_prefixes({graph_node: {**found.graph_node, "inputs": {found.name: value}}})
     except InvalidInput as exc:
         exc.field = f"set.{address}"
         raise

@@ -22,7 +22,8 @@ from producer.cli.options import (
     read_document,
 )
 from producer.cli.output import Exit, answering, hint, print_json, print_line, print_row
-from producer.cli.row_files import RowFile, open_rows
+from producer.cli.row_files import RowFile
+from producer.cli.row_text import open_rows
 from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.jobs import Job

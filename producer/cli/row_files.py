@@ -1,5 +1,8 @@
 """Reads the rows of a batch from a file: CSV with a header, or one JSON object a line.
 
+Cells may be separated by commas, semicolons or tabs. A column without a name, and a row of nothing
+but empty cells, is passed over where it is empty, as spreadsheets leave them behind.
+
 | column | is |
 | --- | --- |
 | `6.text`, `KSampler.seed`, ... | the param of that address |
@@ -12,9 +15,7 @@ A line of JSON holds params by address, or `{"set": {...}, "inputs": {...}, "met
 from __future__ import annotations
 
 import csv
-import io
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from itertools import chain
 from typing import Any, Final
 
 from producer.batch.row_checks import Row
+from producer.cli.row_text import Lines, reader_of, said_separator, separator_of
 from producer.contract.batches import BadRow
 from producer.contract.errors import InvalidGraph, InvalidJob, InvalidRows
 from producer.contract.graphs import Graph
@@ -34,6 +36,10 @@ _PARTS: Final = frozenset({"set", "inputs", "metadata"})
 _LONGEST_CELL: Final = 4 << 20
 
 
+#: What a column sets (`set`, `inputs` or `metadata`), and its address there.
+_Meaning = tuple[str, str]
+
+
 class RowFile:
     """The rows of one file, read as they are asked for.
 
@@ -43,7 +49,7 @@ class RowFile:
     """
 
     def __init__(self, lines: Iterable[str], *, graph: Graph, columns: Mapping[str, str]) -> None:
-        self._lines = _Lines(lines)
+        self._lines = Lines(lines)
         self._addresses = Addresses(graph)
         self._columns = columns
         self._headers: dict[str, str] = {}  # by what errors call the column
@@ -55,8 +61,17 @@ class RowFile:
             InvalidJob: the header of a CSV file makes no sense.
         """
         first = next((line for line in self._lines if line.strip()), "")
+        if separator := said_separator(first):
+            return self._csv(self._lines, separator)
         lines = chain([first], self._lines)
-        return self._json(lines) if first.lstrip().startswith("{") else self._csv(lines)
+        begin = first.lstrip()[:1]
+        if begin == "[":
+            raise InvalidJob(
+                "the file is a list; expected one JSON object a line",
+                field="rows",
+                advice="jq -c '.[]' writes a list so",
+            )
+        return self._json(lines) if begin == "{" else self._csv(lines, separator_of(first))
 
     def in_its_words(self, row: BadRow) -> BadRow:
         """Return a bad row with the header of its column in place of the address."""
@@ -71,10 +86,10 @@ class RowFile:
             rows = [self.in_its_words(row) for row in exc.rows]
             raise InvalidRows(rows, count=exc.count, accepted=exc.accepted) from exc
 
-    def _csv(self, lines: Iterable[str]) -> Iterator[Row | InvalidJob]:
+    def _csv(self, lines: Iterable[str], separator: str) -> Iterator[Row | InvalidJob]:
         csv.field_size_limit(_LONGEST_CELL)
-        reader = csv.reader(lines, strict=True)
-        meanings = [self._meaning(header) for header in self._header(reader)]
+        reader = reader_of(lines, separator)
+        meanings = [self._meaning(name) if name else None for name in self._header(reader)]
         while True:
             first = self._lines.read + 1
             try:
@@ -84,9 +99,11 @@ class RowFile:
             except csv.Error as exc:
                 yield self._bad_row(first, f"is no CSV: {exc}", is_cut=_is_cut(exc))
                 continue
-            if cells and len(cells) != len(meanings):
-                yield self._bad_row(first, f"has {len(cells)} cells, the header {len(meanings)}")
-            elif cells:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if flaw := _flaw(cells, meanings):
+                yield self._bad_row(first, flaw)
+            else:
                 yield _row(meanings, cells)
 
     def _bad_row(self, first: int, why: str, *, is_cut: bool = False) -> InvalidJob:
@@ -117,7 +134,7 @@ class RowFile:
             )
         return header
 
-    def _meaning(self, header: str) -> tuple[str, str]:
+    def _meaning(self, header: str) -> _Meaning:
         """Return what a column sets (`set`, `inputs` or `metadata`) and its address there."""
         address = self._columns.get(header, header)
         if address.startswith(_METADATA):
@@ -150,46 +167,23 @@ class RowFile:
                 yield _row_of_json(line)
 
 
-class _Lines(Iterator[str]):
-    """The lines of a file, counted."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self.read = 0
-
-    def __next__(self) -> str:
-        try:
-            line = next(self._lines)
-        except UnicodeDecodeError as exc:
-            # It is read ahead: the lines of what was read so far come before the one at fault.
-            at = self.read + 1 + exc.object.count(b"\n", 0, exc.start)
-            raise InvalidJob(
-                f"line {at:,} is no UTF-8: byte 0x{exc.object[exc.start]:02x}, {exc.reason}",
-                field="rows",
-                advice="save the file as UTF-8",
-            ) from exc
-        self.read += 1
-        return line
+def _flaw(cells: list[str], meanings: Sequence[_Meaning | None]) -> str | None:
+    """Say why cells make no row of these columns, and cut off what is empty beyond the last one."""
+    while len(cells) > len(meanings) and not cells[-1].strip():
+        cells.pop()
+    if len(cells) != len(meanings):
+        return f"has {len(cells)} cells, the header {len(meanings)}"
+    for number, (meaning, cell) in enumerate(zip(meanings, cells, strict=True), 1):
+        if meaning is None and cell.strip():
+            return f"has something in column {number}, which has no name"
+    return None
 
 
-def open_rows(name: str) -> io.TextIOBase:
-    """Open a file of rows; `-` is standard input.
-
-    Raises:
-        InvalidJob: it cannot be read.
-    """
-    if name == "-":
-        return io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", newline="")
-    try:
-        return open(name, encoding="utf-8-sig", newline="")  # noqa: PTH123 - the caller closes it
-    except OSError as exc:
-        raise InvalidJob(f"{name} cannot be read: {exc.strerror}", field="rows") from exc
-
-
-def _row(meanings: Sequence[tuple[str, str]], cells: Sequence[str]) -> Row:
+def _row(meanings: Sequence[_Meaning | None], cells: Sequence[str]) -> Row:
     parts: dict[str, dict[str, str]] = {"set": {}, "inputs": {}, "metadata": {}}
-    for (part, address), cell in zip(meanings, cells, strict=True):
-        parts[part][address] = cell
+    for meaning, cell in zip(meanings, cells, strict=True):
+        if meaning is not None:
+            parts[meaning[0]][meaning[1]] = cell
     return Row(parts["set"], parts["inputs"], parts["metadata"])
 
 

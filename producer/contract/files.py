@@ -10,6 +10,7 @@ from typing import Final, Literal, cast
 from producer.contract.catalog import Catalog
 from producer.contract.errors import InvalidInput
 from producer.contract.graphs import Graph, describe, literal
+from producer.contract.json_values import short
 
 Folder = Literal["input", "output", "temp"]
 
@@ -39,13 +40,13 @@ _NO_FILE: Final = {
     "Painter": "",
 }
 
-_PREFIX: Final = "filename_prefix"
-
 _ANNOTATED: Final = re.compile(r"(?P<name>.*) \[(?P<folder>input|output|temp)\]", re.DOTALL)
 _GLUED: Final = re.compile(r".*[^ ]\[(input|output|temp)\]", re.DOTALL)
 
 #: File systems take 255 bytes; ComfyUI adds a counter and an ending.
 _MAX_PART_BYTES: Final = 200
+#: Characters of a name that a person gave; a longer one is no name.
+_LONGEST_NAME: Final = 120
 
 
 @dataclass(frozen=True)
@@ -96,25 +97,33 @@ def check_file_name(name: str, *, field: str) -> str:
     """
     if complaint := _complaint(name):
         raise InvalidInput(
-            f"file name {name!a} {complaint}",
+            f"file name {short(name)!a} {complaint}",
             field=field,
             advice="name a file below ComfyUI's own folder, as in x.png or sub/x.png",
         )
     return name
 
 
-def check_file_names(graph: Graph, catalog: Catalog | None = None) -> None:
-    """Check every file name in *graph*: those it reads and those it saves under.
+def check_name_in_graph(graph: Graph, graph_node: str, input_: str, name: str) -> None:
+    """Check a file name that goes to nodes as *graph* has it; errors as of `check_file_name`."""
+    try:
+        check_file_name(name, field=f"{graph_node}.{input_}")
+    except InvalidInput as exc:
+        raise InvalidInput(
+            f"{describe(graph, graph_node)}, input {input_}: {exc.message}",
+            field=exc.field,
+            graph_node=graph_node,
+            advice=exc.advice,
+        ) from exc
 
-    Raises:
-        InvalidInput: naming the graph node and the input.
+
+def base_name(value: str) -> str:
+    """Return what a file may be called that takes the place of *value*: its last part, or `input`.
+
+    A graph may hold anything there: a path of the machine it was drawn on, a picture in base64.
     """
-    for file in _input_files(graph, catalog):
-        name, _ = split_annotation(file.value)
-        _check_in_graph(graph, file.graph_node, file.input, name)
-    for graph_node, prefix in _prefixes(graph):
-        if prefix:
-            _check_in_graph(graph, graph_node, _PREFIX, prefix)
+    name = re.split(r"[/\\]", split_annotation(value)[0])[-1]
+    return "input" if len(name) > _LONGEST_NAME or _complaint(name) else name
 
 
 def _input_files(graph: Graph, catalog: Catalog | None) -> Iterator[FileInput]:
@@ -125,25 +134,6 @@ def _input_files(graph: Graph, catalog: Catalog | None) -> Iterator[FileInput]:
             value = literal(found["inputs"].get(name))
             if isinstance(value, str) and value != _NO_FILE.get(class_type):
                 yield FileInput(graph_node, name, value)
-
-
-def _prefixes(graph: Graph) -> Iterator[tuple[str, str]]:
-    for graph_node, found in graph.items():
-        prefix = literal(found["inputs"].get(_PREFIX))
-        if isinstance(prefix, str):
-            yield graph_node, prefix
-
-
-def _check_in_graph(graph: Graph, graph_node: str, input_: str, name: str) -> None:
-    try:
-        check_file_name(name, field=f"{graph_node}.{input_}")
-    except InvalidInput as exc:
-        raise InvalidInput(
-            f"{describe(graph, graph_node)}, input {input_}: {exc.message}",
-            field=exc.field,
-            graph_node=graph_node,
-            advice=exc.advice,
-        ) from exc
 
 
 def _complaint(name: str) -> str | None:

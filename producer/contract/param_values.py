@@ -18,9 +18,18 @@ Links and wrapped literals are the business of `params`.
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 from producer.contract.json_values import find_flaw
+
+#: Below it a spreadsheet shows a whole number with all its digits.
+_EXACT: Final = 1e11
+_WITH_COMMA: Final = re.compile(r"[+-]?\d+,\d+")
+_DIGITS_LOST: Final = (
+    "a whole number with all its digits; in E-notation some are lost, and two numbers become one:"
+    " format the column as text or as a number without decimals"
+)
 
 
 def decode_typed(text: str) -> Any:
@@ -48,7 +57,8 @@ def fit(present: Any, value: Any) -> Any:
 
 
 def _truth(value: Any) -> bool:
-    decoded = _json(value) if isinstance(value, str) else value
+    # Spreadsheets write TRUE, Python True.
+    decoded = _json(value.strip().lower()) if isinstance(value, str) else value
     if isinstance(decoded, bool):
         return decoded
     raise ValueError("true or false")
@@ -57,8 +67,23 @@ def _truth(value: Any) -> bool:
 def _number(value: Any, *, whole: bool) -> int | float:
     decoded = _json(value) if isinstance(value, str) else value
     if isinstance(decoded, bool) or not isinstance(decoded, int | float) or find_flaw(decoded):
-        raise ValueError("a number")
+        raise ValueError(_number_wanted(value))
+    if whole and isinstance(decoded, float) and abs(decoded) >= _EXACT and not _has_all(value):
+        raise ValueError(_DIGITS_LOST)
     return int(decoded) if whole and decoded == int(decoded) else decoded
+
+
+def _number_wanted(value: Any) -> str:
+    if isinstance(value, str) and not value.strip():
+        return "a number, not an empty cell; leave the column out, or fill the cell"
+    if isinstance(value, str) and _WITH_COMMA.fullmatch(value.strip()):
+        return f"a number with a decimal point ({value.strip().replace(',', '.')})"
+    return "a number"
+
+
+def _has_all(value: Any) -> bool:
+    """Tell whether a fraction or a number in E-notation is as exact as it was meant to be."""
+    return isinstance(value, str) and "e" not in value.lower() and abs(float(value)) < 1 << 53
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from producer.contract.catalog import Catalog
+from producer.contract.files import check_name_in_graph
 from producer.contract.graphs import Graph, GraphNode, literal
 from producer.contract.outputs import find_output_graph_nodes
 from producer.contract.savers import FOLDER_MAKING, LISTING, PREFIX, reads_by_prefix
@@ -55,6 +56,20 @@ def with_save_names(
         elif graph_node in outputs and (is_again or not _only_shows(found, catalog)):
             renamed[graph_node] = _with(found, _UNDECLARED, mark)
     return renamed
+
+
+def check_kept_prefixes(graph: Graph, *, catalog: Catalog | None = None) -> None:
+    """Check the prefixes that go to nodes as they are: of classes that find files by them.
+
+    Raises:
+        InvalidInput: one leads out of ComfyUI's folders; graph node and input are named.
+    """
+    outputs = set(find_output_graph_nodes(graph, catalog))
+    for graph_node, found in graph.items():
+        prefix = literal(found["inputs"].get(PREFIX))
+        is_kept = not _saves(found["class_type"], is_output=graph_node in outputs)
+        if is_kept and prefix and isinstance(prefix, str):
+            check_name_in_graph(graph, graph_node, PREFIX, prefix)
 
 
 def _saves(class_type: str, *, is_output: bool) -> bool:

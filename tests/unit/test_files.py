@@ -5,12 +5,13 @@ import pytest
 from producer.contract.errors import InvalidInput
 from producer.contract.files import (
     FileInput,
+    base_name,
     check_file_name,
-    check_file_names,
     input_files,
     split_annotation,
 )
 from producer.contract.models import base_models
+from producer.contract.save_names import check_kept_prefixes
 from tests.unit.graph_samples import catalog_of, seed_graph, step
 
 
@@ -113,25 +114,37 @@ def test_a_name_that_may_lead_elsewhere_is_refused(name, message):
     assert caught.value.field == "34.image"
 
 
-@pytest.mark.parametrize(
-    ("found", "field", "message"),
-    [
-        (step("LoadImage", image="../x.png [output]"), "7.image", "leads out"),
-        (step("LoadImage", image={"__value__": "/x.png"}), "7.image", "is an absolute path"),
-        (step("LoadImage", image=" [input]"), "7.image", "is empty"),
-        (step("SaveImage", filename_prefix="../../x"), "7.filename_prefix", "leads out"),
-    ],
-)
-def test_a_bad_name_in_a_graph_is_refused_with_its_graph_node(found, field, message):
-    said = rf"graph node 7 \({found['class_type']}\), input \w+: file name '.*' {message}"
+def test_a_prefix_by_which_a_class_finds_files_is_checked():
+    said = r"graph node 7 \(VHS_SelectLatest\), input filename_prefix: file name '.*' leads out"
     with pytest.raises(InvalidInput, match=said) as caught:
-        check_file_names({"7": found})
-    assert (caught.value.field, caught.value.graph_node) == (field, "7")
+        check_kept_prefixes({"7": step("VHS_SelectLatest", filename_prefix="../../x")})
+    assert (caught.value.field, caught.value.graph_node) == ("7.filename_prefix", "7")
+
+
+@pytest.mark.parametrize("prefix", ["", "D:\\renders\\portrait", "../../x", "/abs/x", "x" * 5_000])
+def test_a_prefix_that_is_replaced_is_not_judged(prefix):
+    check_kept_prefixes({"9": step("SaveImage", images=["1", 0], filename_prefix=prefix)})
+    check_kept_prefixes({"9": step("Image Save", images=["1", 0], filename_prefix=prefix)})
 
 
 def test_the_names_of_the_seed_prompt_are_good():
-    check_file_names(seed_graph())
-    check_file_names({"9": step("SaveImage", filename_prefix="")})
+    check_kept_prefixes(seed_graph())
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("me.png", "me.png"),
+        ("sub/me.png [output]", "me.png"),
+        ("C:\\Users\\me\\a b.png", "a b.png"),
+        ("clipspace\\mask-1.png [input]", "mask-1.png"),
+        ("", "input"),
+        ("iVBORw0KGgo" * 400, "input"),
+        ("https://example.org/", "input"),
+    ],
+)
+def test_a_file_takes_its_name_from_a_value_that_may_be_anything(value, name):
+    assert base_name(value) == name
 
 
 def test_the_base_model_of_the_seed_prompt_is_its_checkpoint():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from producer.batch.row_checks import Row
-from producer.cli.row_files import RowFile, open_rows
+from producer.cli.row_files import RowFile
+from producer.cli.row_text import open_rows
 from producer.contract.batches import BadRow
 from producer.contract.errors import InvalidJob, InvalidRows
 
@@ -99,22 +100,48 @@ def test_a_quotation_mark_that_spoils_one_line_is_a_bad_row():
     assert (second.params["6.text"], third.params["6.text"]) == ("c\nd", "e")
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (
-            ("6.text\n" + "a fox\n" * 5_000 + "Zo\u00eb\n").encode("latin-1"),
-            "line 5,002 .*byte 0xeb",
-        ),
-        ("6.text\na\n".encode("utf-16"), "line 1 is no UTF-8: byte 0xff"),
-    ],
-)
-def test_a_file_of_another_encoding_is_refused_by_its_line(tmp_path, content, said):
+def test_a_file_of_another_encoding_is_refused_by_its_line(tmp_path):
     path = tmp_path / "rows.csv"
-    path.write_bytes(content)
+    path.write_bytes(("6.text\n" + "a fox\n" * 5_000 + "Zo\u00eb\n").encode("latin-1"))
+    said = "line 5,002 is no UTF-8: byte 0xeb"
     with open_rows(str(path)) as lines, pytest.raises(InvalidJob, match=said) as caught:
         list(RowFile(lines, graph=GRAPH, columns={}).rows())
-    assert caught.value.advice == "save the file as UTF-8"
+    assert "CSV UTF-8" in caught.value.advice
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("6.text;metadata.a\r\nein Fuchs, rot;7\r\n", "utf-8-sig"),
+        ("sep=;\r\n6.text;metadata.a\r\nein Fuchs, rot;7\r\n", "utf-8"),
+        ("6.text\tmetadata.a\r\nein Fuchs, rot\t7\r\n", "utf-16"),
+        ('6.text,metadata.a,,\r\n"ein Fuchs, rot",7,,\r\n,,,\r\n , ,,\r\n', "utf-8"),
+        ('6.text,metadata.a\r\n"ein Fuchs, rot",7,,,\r\n', "utf-8"),
+    ],
+    ids=[
+        "semicolons",
+        "sep=",
+        "tabs in UTF-16",
+        "empty columns and rows",
+        "empty cells at the end",
+    ],
+)
+def test_a_file_is_taken_as_a_spreadsheet_writes_it(tmp_path, text, encoding):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(text.encode(encoding))
+    with open_rows(str(path)) as lines:
+        rows = list(RowFile(lines, graph=GRAPH, columns={}).rows())
+    assert rows == [Row({"6.text": "ein Fuchs, rot"}, {}, {"a": "7"})]
+
+
+def test_a_cell_in_a_column_without_a_name_is_a_bad_row():
+    [row] = file_of("6.text,,\na,,b\n").rows()
+    assert row.message == "line 2 has something in column 3, which has no name"
+
+
+def test_a_list_of_json_is_told_from_lines_of_it():
+    with pytest.raises(InvalidJob, match="is a list; expected one JSON object a line"):
+        list(file_of('[{"6.text": "a"}]').rows())
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):

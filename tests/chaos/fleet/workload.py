@@ -85,7 +85,7 @@ def oddly_saved(saver: str, *, nonce: int, **inputs: Any) -> Work:
 
 def draw_odd(chance: random.Random, nonce: int) -> Work:
     """Draw work whose savers list nothing, or what nobody named."""
-    prefix = chance.choice(("night/pic", "pic"))
+    prefix = chance.choice(("night/pic", "pic", "C:\\out\\pic"))
     return chance.choice(
         (
             gated(nonce=nonce),
