@@ -98,8 +98,10 @@ def test_a_row_may_choose_another_model_and_so_another_queue(fleet):
     assert first == third != second
     feed(fleet)
     assert [job.queue for _, job in fleet.batch_jobs(batch.id)] == [first, second, third]
-    with pytest.raises(InvalidRows, match=r"row 2, column 6\.filename_prefix: .*leads out"):
-        fleet.submit_many(graph, [{"6.filename_prefix": name} for name in ("a", "../b")])
+    graph["7"] = {"class_type": "VHS_SelectLatest", "inputs": {"filename_prefix": "v"}}
+    graph["6"]["inputs"]["latest"] = ["7", 0]
+    with pytest.raises(InvalidRows, match=r"row 2, column 7\.filename_prefix: .*leads out"):
+        fleet.submit_many(graph, [{"7.filename_prefix": name} for name in ("a", "../b")])
 
 
 def test_who_was_interrupted_goes_on_by_the_key(fleet):
