@@ -27,6 +27,7 @@ from worker.comfyui.inputs import InputCarrier
 from worker.delivery import Delivery
 from worker.departure import Departure, Leaving
 from worker.detour import Detour
+from worker.elsewhere import Elsewhere
 from worker.entry import Identity
 from worker.errands import Errands
 from worker.extra_data import ExtraDataSource
@@ -241,7 +242,7 @@ class Parts:
                 peers=self._neighbours,
             ),
             standing=self.agent,
-            neighbours=self._neighbours,
+            elsewhere=Elsewhere(self._store, self._dispatch, self._neighbours),
             extra_data=extra_data,
         )
 

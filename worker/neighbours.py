@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 from producer.contract.errors import FleetError
-from producer.contract.jobs import Job
+from producer.contract.jobs import Attempt, Job
 from producer.contract.nodes import NodeState
 from producer.contract.queues import readable_needs
 from producer.store.backlog import Backlog
@@ -37,17 +37,31 @@ class Neighbours:
             return _MANY
         return len(known | {self._name})
 
-    def has_ready(self, *, besides: Collection[str] = ()) -> bool:
-        """Tell whether a node, none of *besides*, could take a job."""
+    def has_ready(self) -> bool:
+        """Tell whether another node could take a job."""
         return any(
-            node.pool == self._pool
-            and node.name not in {self._name, *besides}
-            and node.state is NodeState.READY
+            node.pool == self._pool and node.name != self._name and node.state is NodeState.READY
             for node in self._nodes.nodes()
         )
 
+    def able(self, job: Job, *, besides: Collection[str]) -> tuple[list[str], list[str]]:
+        """Return the ready nodes that could run *job*, none of *besides*: idle ones, and busy ones.
+
+        Where the job's queue has no readable entry, any ready node of the pool counts.
+        """
+        needs = readable_needs(self._sweeps.queues()).get(job.queue)
+        ready = [
+            node
+            for node in self._nodes.nodes()
+            if node.state is NodeState.READY and node.name not in {self._name, *besides}
+        ]
+        catalogs = self._nodes.catalogs(self._pool, among=ready)
+        able = [name for name, has in catalogs.items() if needs is None or has.serves(needs)]
+        idle = self._backlog.idle_nodes() if able else set()
+        return [name for name in able if name in idle], [name for name in able if name not in idle]
+
     def has_idle_for(self, job: Job, *, may_load: bool) -> bool:
-        """Tell whether a node waits for work that could run *job* at once.
+        """Tell whether a node waits for work that could run *job* at once, and has not failed it.
 
         Args:
             may_load: whether one that would have to load its models first counts, too.
@@ -60,6 +74,7 @@ class Neighbours:
         needs = readable_needs(self._sweeps.queues()).get(job.queue)
         if needs is None:  # its entry was retired, or is torn
             return False
+        idle -= {str(attempt.node) for attempt in job.attempts if _is_failure(attempt)}
         there = [
             node
             for node in self._nodes.nodes()
@@ -67,3 +82,7 @@ class Neighbours:
         ]
         catalogs = self._nodes.catalogs(self._pool, among=there)
         return any(catalog.serves(needs) for catalog in catalogs.values())
+
+
+def _is_failure(attempt: Attempt) -> bool:
+    return attempt.error.cause != "handed_back"

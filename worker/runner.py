@@ -29,10 +29,10 @@ from worker.comfyui.inputs import InputCarrier
 from worker.deadline import Deadline
 from worker.delivery import Delivery
 from worker.departure import Stopping
+from worker.elsewhere import Elsewhere
 from worker.extra_data import ExtraDataSource
 from worker.lease import JobCancelled, Lease, LeaseKeeper
 from worker.lookahead import Slot
-from worker.neighbours import Neighbours
 from worker.patience import Patience
 from worker.render import Render
 from worker.settling import Settler
@@ -43,9 +43,8 @@ from worker.watched_call import watched
 
 _log = logging.getLogger(__name__)
 
-#: So long a job that failed here is left to other nodes that are ready.
-_COURTESY: Final = timedelta(seconds=10)
-_PASSED_ON: Final = timedelta(seconds=1)
+#: So long a job that failed here is left to other nodes that are ready and can run it.
+_COURTESY: Final = timedelta(minutes=10)
 #: What surprises us while a render is fetched and stored is tried so often.
 _DELIVERIES: Final = 3
 #: So long an attempt that was cancelled, or is out of time, may take to stop its prompt, s.
@@ -89,7 +88,7 @@ class Runner:
     delivery: Delivery
     settler: Settler
     standing: Standing
-    neighbours: Neighbours
+    elsewhere: Elsewhere
     extra_data: ExtraDataSource
 
     def run(self, job_id: JobId, attempt: int, slot: Slot) -> None:
@@ -126,10 +125,8 @@ class Runner:
         try:
             return claim(courtesy=_COURTESY)
         except Shunned as exc:
-            if not self.neighbours.has_ready(besides=exc.nodes):
-                return claim()
-            self.store.pass_on(job_id, attempt=attempt, wait=_PASSED_ON)
-            return None
+            is_led = self.elsewhere.leads(job_id, attempt, failed_on=exc.nodes)
+            return None if is_led else claim()
 
     def _see_through(
         self,

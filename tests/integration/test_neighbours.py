@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from producer.contract.catalog import Catalog, GraphNodeClass
-from producer.contract.jobs import Job
+from producer.contract.jobs import Attempt, Job, JobError
 from producer.contract.nodes import NodeState
-from producer.contract.queues import readable_needs
+from producer.contract.queues import Needs, readable_needs
 from producer.store import keys
 from producer.store.backlog import Backlog
 from producer.store.node_store import NodeStore
@@ -46,3 +46,21 @@ def test_a_job_whose_queue_has_no_readable_entry_stays_where_it_is(led, job, nei
     if entry is not None:
         led.redis.hset(keys.QUEUES, job.queue, entry)
     assert not neighbours.has_idle_for(job, may_load=True)
+
+
+def test_a_node_where_the_job_failed_is_none_for_it(job, neighbours):
+    error = JobError(cause="out_of_memory", message="as asked", node="gpu-02")
+    now = datetime.now(UTC)
+    attempt = Attempt(number=1, node="gpu-02", charged=True, error=error, ended_at=now)
+    assert neighbours.able(job, besides=()) == (["gpu-02"], [])
+    assert neighbours.able(job, besides={"gpu-02"}) == ([], [])
+    assert not neighbours.has_idle_for(
+        job.model_copy(update={"attempts": [attempt]}), may_load=True
+    )
+
+
+def test_a_node_that_lacks_what_the_job_needs_is_none_for_it(led, job, neighbours):
+    led.redis.hset(
+        keys.QUEUES, job.queue, Needs.of("default", models=["not-there.safetensors"]).to_json()
+    )
+    assert neighbours.able(job, besides=()) == ([], [])
