@@ -80,7 +80,7 @@ class Health:
             self.standing = Standing.SUSPECT
         elif is_last_of_pool:
             self.standing = Standing.SUSPECT
-            self.reason = f"{reason}; not set aside, as it is the pool's last ready node"
+            self.reason = f"{reason}; not set aside, as no other node of the pool was ready"
         else:
             self._quarantine(now)
 
@@ -96,8 +96,7 @@ class Health:
         """Hear that the node executes prompts."""
         trusted = self.standing is Standing.SUSPECT
         self.standing = Standing.WELL if trusted else Standing.TRIAL
-        if trusted:
-            self.reason = ""
+        self.reason = "" if trusted else "on trial: its next job decides"
 
     def _quarantine(self, now: float) -> None:
         self.standing = Standing.QUARANTINED

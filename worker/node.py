@@ -61,6 +61,7 @@ class NodeAgent:
         breaker: StoreBreaker,
         spool: Spool,
         canary_s: float,
+        is_watching: Callable[[str], bool],
         pace: Pace,
         on_state: Callable[[bool], None],
         on_catalog: Callable[[], None],
@@ -81,7 +82,11 @@ class NodeAgent:
         self._stopped = Event()
         self._news = Event()
         self._canary = Canary(
-            comfyui, node=identity.name, patience_s=canary_s, stopped=self._stopped
+            comfyui,
+            node=identity.name,
+            patience_s=canary_s,
+            stopped=self._stopped,
+            is_watching=is_watching,
         )
         self._thread = Thread(target=self._run, name="node-agent", daemon=True)
 
@@ -200,6 +205,7 @@ class NodeAgent:
         except NodeError:
             self._restart()
             raise
+        self._restart.note_answer()
         if self._catalog_read is None or (
             time.monotonic() - self._catalog_read > _CATALOG_FRESH_S
             # A ComfyUI that was away may be another one now: another version, other models.

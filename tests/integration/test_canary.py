@@ -26,14 +26,18 @@ def zombie(tmp_path):
 
 
 def test_it_condemns_a_node_that_executes_nothing(zombie):
-    canary = Canary(zombie, node="gpu-01", patience_s=0.3, stopped=Event())
+    canary = Canary(
+        zombie, node="gpu-01", patience_s=0.3, stopped=Event(), is_watching=lambda _: False
+    )
     with pytest.raises(PromptStalled):
         canary.fly(Catalog.from_object_info(zombie.object_info()))
 
 
 def test_it_says_nothing_against_a_node_whose_worker_leaves_meanwhile(zombie):
     leaves = Event()
-    canary = Canary(zombie, node="gpu-01", patience_s=30, stopped=leaves)
+    canary = Canary(
+        zombie, node="gpu-01", patience_s=30, stopped=leaves, is_watching=lambda _: False
+    )
     with ThreadPoolExecutor() as pool:
         executed = pool.submit(canary.fly, Catalog.from_object_info(zombie.object_info()))
         wait_until(zombie.is_busy, description="the node has taken it")

@@ -89,7 +89,7 @@ def test_the_last_node_of_its_pool_is_not_set_aside_and_says_so(health):
     for _ in range(4):
         health.fault("no progress", is_last_of_pool=True)
     assert health.standing is Standing.SUSPECT
-    assert "the pool's last ready node" in health.reason
+    assert "no other node of the pool was ready" in health.reason
 
 
 def test_success_of_a_suspect_changes_nothing(health):

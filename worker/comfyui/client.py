@@ -185,6 +185,16 @@ class ComfyUI:
         """Return a prompt with *marks* in its `extra_data`; see `continuations.find_next`."""
         return find_next(self._http, marks, known=known, only_live=only_live)
 
+    def running_job_prompts(self) -> list[str]:
+        """Return the prompts that the node executes and that were queued for a job of the fleet's."""
+        running = self._http.get_object("/queue", limit_bytes=LARGE_BYTES).get("queue_running")
+        found = []
+        for item in running if isinstance(running, list) else []:
+            match item:
+                case [_, str(prompt_id), _, {"job_id": _}, *_]:
+                    found.append(prompt_id)
+        return found
+
     def is_busy(self) -> bool:
         """Tell whether the node executes any prompt at this moment, whosever it is."""
         return bool(self._http.get_object("/queue", limit_bytes=LARGE_BYTES).get("queue_running"))

@@ -1,0 +1,92 @@
+"""A retry goes to another node that can run it, warm or not; whatever the first one ran out of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import requests
+
+from producer.contract.jobs import JobStatus
+from producer.contract.nodes import NodeState
+from tests.graphs import fresh_nonce, rendering
+from tests.waiting import wait_until
+
+PATIENCE = timedelta(seconds=30)
+MODEL = "v1-5-pruned-emaonly.safetensors"
+
+
+@pytest.fixture
+def hurt(stack, fleet):
+    """Script faults of a node by its name; it is well again afterwards."""
+    urls = {node.name: node.url for node in stack.nodes}
+
+    def script(name, **rule):
+        requests.post(f"{urls[name]}/standin/faults", json=[rule], timeout=5).raise_for_status()
+
+    yield script
+    for url in urls.values():
+        requests.delete(f"{url}/standin/faults", timeout=5)
+    wait_until(
+        lambda: {node.state for node in fleet.nodes()} == {NodeState.READY},
+        description="all are well",
+        within_s=40,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "cause", "charged"),
+    [
+        ({"on": "run KSampler", "do": "oom"}, "out_of_memory", 1),
+        (
+            {
+                "on": "run KSampler",
+                "do": "raise",
+                "body": "Error while deserializing header: HeaderTooLarge",
+            },
+            "model_damaged",
+            0,
+        ),
+        (
+            {
+                "on": "run *",
+                "do": "raise",
+                "body": "CUDA error: an illegal memory access was encountered",
+            },
+            "device_fault",
+            0,
+        ),
+    ],
+    ids=["less memory", "a damaged model file", "a broken card"],
+)
+def test_what_one_node_cannot_render_another_does_although_it_is_cold(
+    fleet, hurt, rule, cause, charged
+):
+    warm = fleet.wait(fleet.submit(rendering(MODEL, seed=1)).id, timeout=PATIENCE).node
+    hurt(warm, **rule, count=0)
+    jobs = [fleet.submit(rendering(MODEL, seed=fresh_nonce())) for _ in range(4)]
+    ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+    assert {job.status for job in ended} == {JobStatus.SUCCEEDED}
+    assert warm not in {job.node for job in ended}
+    tried = [job for job in ended if job.attempt > 1]  # an idle node may have been quicker
+    assert tried
+    for job in tried:
+        assert (job.attempt, job.charged_attempts) == (2, charged)
+        assert [(one.node, one.error.cause) for one in job.attempts] == [(warm, cause)]
+
+
+def test_a_queue_waits_for_a_card_that_is_broken_on_all_nodes(fleet, stack, hurt):
+    body = "CUDA error: an illegal memory access was encountered"
+    for node in stack.nodes:
+        hurt(node.name, on="run *", do="raise", body=body, count=0)
+    jobs = [fleet.submit(rendering(MODEL, seed=fresh_nonce())) for _ in range(6)]
+    wait_until(
+        lambda: all(node.state is not NodeState.READY for node in fleet.nodes()),
+        description="both are doubted",
+        within_s=20,
+    )
+    assert not any(fleet.get(job.id).done for job in jobs)
+    for node in stack.nodes:
+        requests.delete(f"{node.url}/standin/faults", timeout=5)
+    for job in jobs:
+        assert fleet.wait(job.id, timeout=PATIENCE).charged_attempts == 0
