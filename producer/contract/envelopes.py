@@ -63,6 +63,10 @@ _INSTEAD: Final = {
 }
 _TAKE_OUT: Final = "take it out if the job does not need it"
 
+#: Where wrappers keep the graph, at the top or in `input`; not deeper, where a graph node has a text
+#: `prompt` of its own.
+_GRAPH_KEYS: Final = ("prompt", "workflow", "output", "workflow_api", "workflowApiJSON")
+
 
 class Unwrapped(NamedTuple):
     """A graph as it came, and the `extra_data` of its envelope; neither is checked."""
@@ -190,13 +194,7 @@ def _keep(
 
 def _without_graph_nodes(document: Any) -> dict[str, Any]:
     """Return a document that holds no graph node, to be refused by its parts, or refuse it here."""
-    graph = document
-    if (
-        isinstance(document, dict)
-        and "prompt" in document
-        and not is_graph_node(document["prompt"])
-    ):
-        graph = document["prompt"]
+    graph = _where_a_graph_belongs(document)
     if place := _workflow_at(document):
         raise InvalidGraph(
             f"{place} is a workflow as the editor saves it (nodes and links), not a graph in API "
@@ -210,15 +208,27 @@ def _without_graph_nodes(document: Any) -> dict[str, Any]:
             field=_FIELD,
             advice="submit what that text says as a file of its own",
         )
-    if not isinstance(graph, dict):
+    if not isinstance(graph.value, dict):
+        what = _place(graph.path) or "this"
         raise InvalidGraph(
-            f"expected a graph, an object of graph nodes by id; this is {kind_of(graph)}",
+            f"expected a graph, an object of graph nodes by id; {what} is {kind_of(graph.value)}",
             field=_FIELD,
             advice=EXPORT,
         )
-    if not graph:
+    if not graph.value:
         raise InvalidGraph("the graph is empty: it has no graph nodes", field=_FIELD)
-    return graph
+    return graph.value
+
+
+def _where_a_graph_belongs(document: Any) -> _Found:
+    levels = [_Found(document, ())]
+    if isinstance(document, dict) and not is_graph_node(document.get("input")):
+        levels.append(_Found(document.get("input"), ("input",)))
+    for level in levels:
+        for key in _GRAPH_KEYS if isinstance(level.value, dict) else ():
+            if key in level.value and not is_graph_node(level.value[key]):
+                return _Found(level.value[key], (*level.path, key))
+    return levels[0]
 
 
 def _workflow_at(document: Any) -> str | None:

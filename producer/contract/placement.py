@@ -11,6 +11,12 @@ from producer.contract.graphs import Graph
 
 _SHOWN: Final = 4  # names in one message
 
+#: What is there in the editor only: it writes their values and links straight to those that take
+#: them when it exports, so a graph that holds one was converted by something else.
+_EDITOR_ONLY: Final = frozenset(
+    {"Reroute", "PrimitiveNode", "Note", "MarkdownNote", "SetNode", "GetNode"}
+)
+
 
 def who_can_run(graph: Graph, catalogs: Mapping[str, Catalog]) -> list[str]:
     """Return the names of the nodes that have every class and model of *graph*.
@@ -66,6 +72,11 @@ def _without_doubles(lacks: Iterable[Missing]) -> list[Missing]:
 
 
 def _advice(wanted: Missing, lacks: Mapping[str, list[Missing]]) -> str:
+    if wanted.input is None and wanted.name in _EDITOR_ONLY:
+        return (
+            f"{wanted.name} is the editor's own and no node has it; the editor leaves it out when it "
+            "exports: choose Workflow → Export (API), and take that file"
+        )
     nearest = [
         name
         for missing in lacks.values()

@@ -232,6 +232,13 @@ def test_the_nodes_that_have_everything_can_run_it():
     assert who_can_run(GRAPH, catalogs) == ["a", "c"]
 
 
+@pytest.mark.parametrize("name", ["Reroute", "PrimitiveNode", "Note"])
+def test_no_extension_is_asked_for_what_only_the_editor_has(name):
+    graph = {"1": {"class_type": name, "inputs": {}}}
+    error = explain_nobody(graph, {"a": node()})
+    assert f"{name} is the editor's own and no node has it" in str(error)
+
+
 @pytest.mark.parametrize(
     ("catalogs", "graph_node", "message"),
     [
