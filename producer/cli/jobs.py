@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from producer.cli.fetching import fetch_all
 from producer.cli.options import as_duration
 from producer.cli.output import Exit, answering, complain, print_json, print_line
 from producer.cli.portrait import show_job
-from producer.cli.watching import all_artifacts, watch
+from producer.cli.watching import all_artifacts, outcome, watch
 from producer.client import Producer
 from producer.contract.errors import JobNotSucceeded
 from producer.contract.jobs import Job
@@ -58,10 +57,11 @@ def wait(
     """Stay until the jobs have ended; print what they made."""
     failed = 0
     with answering(as_json=as_json), Producer(load_settings()) as fleet:
-        watch(fleet, jobs, timeout=as_duration(timeout, option="--timeout"))
+        limit = as_duration(timeout, option="--timeout")
+        watch(fleet, jobs, timeout=limit)
         for job_id in jobs:
             try:
-                job = fleet.wait(job_id, timeout=None if timeout is None else timedelta(0))
+                job = outcome(fleet, job_id, waited=limit)
             except JobNotSucceeded as exc:
                 failed += 1
                 complain(exc, as_json=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from producer.cli.options import (
     read_document,
 )
 from producer.cli.output import answering, hint, print_json, print_line
-from producer.cli.watching import all_artifacts, watch
+from producer.cli.watching import all_artifacts, outcome, watch
 from producer.client import Producer
 from producer.contract.settings import load_settings
 
@@ -97,8 +96,9 @@ def submit(
                 hint(f"{job.status}; watch it: comfyfleet job wait {job.id}")
             return
         hint(f"job {job.id}")
-        watch(fleet, [job.id], timeout=as_duration(timeout, option="--timeout"))
-        job = fleet.wait(job.id, timeout=_over(timeout))
+        limit = as_duration(timeout, option="--timeout")
+        watch(fleet, [job.id], timeout=limit)
+        job = outcome(fleet, job.id, waited=limit)
         if as_json:
             print_json(job)
         else:
@@ -106,8 +106,3 @@ def submit(
                 print_line(line)
         if output:
             fetch_all(fleet, job, output)
-
-
-def _over(timeout: float | None) -> timedelta | None:
-    """Return the patience that is left once all of it was used for watching."""
-    return None if timeout is None else timedelta(0)

@@ -19,6 +19,7 @@ from rich.progress import (
 from producer.cli.output import ERR
 from producer.client import Producer
 from producer.contract.jobs import Job, JobEvent
+from producer.fanout.calls import succeeded
 
 
 class Screen(Protocol):
@@ -50,6 +51,15 @@ def watch(fleet: Producer, job_ids: Sequence[str], *, timeout: timedelta | None)
     with screen() as shown:
         for event in fleet.stream(*job_ids, timeout=timeout):
             shown.show(event)
+
+
+def outcome(fleet: Producer, job_id: str, *, waited: timedelta | None) -> Job:
+    """Return a job that was watched, if it succeeded; errors as of `Producer.wait`.
+
+    Args:
+        waited: for how long; None: until its end.
+    """
+    return fleet.wait(job_id) if waited is None else succeeded(fleet.get(job_id), waited)
 
 
 class _Bars:

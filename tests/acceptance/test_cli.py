@@ -304,3 +304,14 @@ def test_a_name_that_is_none_is_refused(comfyfleet):
 def records(fleet) -> int:
     with connect(fleet.settings) as redis:
         return sum(1 for _ in redis.scan_iter("comfyfleet:job:*"))
+
+
+def test_a_wait_that_is_over_says_how_long_it_was(comfyfleet, files):
+    files(long=sleeping(30))
+    done = comfyfleet("submit", "long", "--wait", "--timeout", "0.5")
+    assert done.returncode == 5
+    assert re.search(r"job \S+ is still (queued|running) after 0\.5 s; it goes on", done.stderr)
+    job = re.search(r"job (\S+) is still", done.stderr)[1]
+    again = comfyfleet("job", "wait", job, "--timeout", "0.2")
+    assert "after 0.2 s" in again.stderr
+    assert comfyfleet("job", "cancel", job).returncode == 0
