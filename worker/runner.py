@@ -225,6 +225,8 @@ class Runner:
         # An identical graph would not be saved again, and names of deleted files come back.
         mark = f"{job.id}-{job.attempt}"
         catalog = self.standing.catalog
+        if catalog:
+            graph = catalog.with_own_spelling(graph)
         return with_save_names(graph, mark, catalog=catalog, is_again=job.attempt > 1)
 
     def _take_leave(self, job: Job, entry: HistoryEntry) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from producer.contract.catalog import Catalog, GraphNodeClass, Missing
 from producer.contract.placement import explain_nobody, who_can_run
+from producer.contract.queues import Needs
 from tests.unit.graph_samples import catalog_of, seed_graph, step
 
 #: The shape of /object_info: 0.3.64 writes a combo as a list, newer classes as "COMBO".
@@ -175,6 +176,7 @@ def lacks(*steps) -> list[Missing]:
 def test_nothing_is_missing_where_classes_and_models_are_there():
     fit = [
         step("CheckpointLoaderSimple", ckpt_name="sub\\b.ckpt"),
+        step("CheckpointLoaderSimple", ckpt_name="sub/b.ckpt"),
         step("CheckpointLoaderSimple", ckpt_name=["7", 0]),
         step("CheckpointLoaderSimple"),
         step("OddLoader", weights="None", mode="unheard of"),
@@ -193,8 +195,7 @@ def test_nothing_is_missing_where_classes_and_models_are_there():
             "ckpt_name",
             "b.safetensors (graph node 0, CheckpointLoaderSimple.ckpt_name); the nearest it has: a.s",
         ),
-        # ComfyUI compares letter for letter, so a Windows node has another name for the file.
-        (step("CheckpointLoaderSimple", ckpt_name="sub/b.ckpt"), "ckpt_name", r"has: sub\b.ckpt"),
+        (step("CheckpointLoaderSimple", ckpt_name="sub/c.ckpt"), "ckpt_name", r"has: sub\b.ckpt"),
         (step("UpscaleModelLoader", model_name="4x.pth"), "model_name", "has no model 4x.pth"),
         (step("OddLoader", weights={"__value__": "y.onnx"}), "weights", "has no model y.onnx"),
         (step("OddLoader", weights=""), "weights", "has no model without a name (graph node 0"),
@@ -296,3 +297,17 @@ def test_a_plain_node_cannot_run_the_seed_prompt_and_says_each_thing_it_lacks():
     missing = [(lack.input, lack.name) for lack in CATALOG.missing(seed_graph())]
     assert ("ckpt_name", "sd_xl_base_1.0.safetensors") in missing
     assert (None, "HEDPreprocessor") in missing
+
+
+@pytest.mark.parametrize("drawn", ["sub/b.ckpt", "sub\\b.ckpt"])
+@pytest.mark.parametrize("listed", ["sub/b.ckpt", "sub\\b.ckpt"])
+def test_a_model_is_found_and_posted_by_the_nodes_own_spelling(drawn, listed):
+    class_ = GraphNodeClass(models={"ckpt_name": ("a.safetensors", listed)})
+    catalog = Catalog({"CheckpointLoaderSimple": class_})
+    graph = {"4": step("CheckpointLoaderSimple", ckpt_name=drawn), "5": step("Odd", x="a\\b")}
+    assert catalog.missing({"4": graph["4"]}) == []
+    assert catalog.serves(Needs.of("default", models=[drawn]))
+    posted = catalog.with_own_spelling(graph)
+    assert posted["4"]["inputs"]["ckpt_name"] == listed
+    assert posted["5"] is graph["5"]
+    assert graph["4"]["inputs"]["ckpt_name"] == drawn
