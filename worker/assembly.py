@@ -187,7 +187,7 @@ class Parts:
             breaker=self._breaker,
             spool=self.spool,
             canary_s=settings.node_canary_s,
-            is_watching=self.events.is_watching,
+            watched=self.leases.attempts,
             pace=GATE.pace,
             on_state=lambda ready: GATE.set_ready(ready=ready),
             on_catalog=lambda: self.subscriptions.look(),  # noqa: PLW0108 - made after it

@@ -33,6 +33,7 @@ def check_succeeded(entry: HistoryEntry, *, node: str) -> None:
         f"{where} raised {error.exception_type}: {error.message}",
         graph_node=error.graph_node,
         exception_type=error.exception_type,
+        class_type=error.class_type,
     )
 
 

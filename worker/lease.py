@@ -114,6 +114,12 @@ class LeaseKeeper:
                 if self._leases[hold.job_id] is lease:
                     del self._leases[hold.job_id]
 
+    def attempts(self) -> set[tuple[str, int]]:
+        """Return job and attempt of all that it keeps."""
+        with self._lock:
+            holds = [lease.hold for lease in self._leases.values()]
+        return {(hold.job_id, hold.attempt) for hold in holds}
+
     def cancel(self, job_id: JobId) -> None:
         """Tell the attempt that runs *job_id*, if it is ours, that somebody wants its end."""
         with self._lock:

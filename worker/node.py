@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from threading import Event, Thread
 from typing import Final
@@ -47,6 +47,7 @@ class NodeAgent:
 
     Args:
         on_state: called with every change of whether the node may take work.
+        watched: returns job and attempt of each prompt that the worker waits for.
         on_catalog: called when what the node can run is known, or has changed.
     """
 
@@ -61,7 +62,7 @@ class NodeAgent:
         breaker: StoreBreaker,
         spool: Spool,
         canary_s: float,
-        is_watching: Callable[[str], bool],
+        watched: Callable[[], Collection[tuple[str, int]]],
         pace: Pace,
         on_state: Callable[[bool], None],
         on_catalog: Callable[[], None],
@@ -86,7 +87,7 @@ class NodeAgent:
             node=identity.name,
             patience_s=canary_s,
             stopped=self._stopped,
-            is_watching=is_watching,
+            watched=watched,
         )
         self._thread = Thread(target=self._run, name="node-agent", daemon=True)
 
@@ -162,6 +163,7 @@ class NodeAgent:
     def praise(self) -> None:
         """Hear that a job succeeded here."""
         self._health.success()
+        self._restart.came_back()
         if not self._stopped.is_set():
             self._on_state(self._entry.state[0] is NodeState.READY and self._may_take)
 
@@ -205,7 +207,8 @@ class NodeAgent:
         except NodeError:
             self._restart()
             raise
-        self._restart.note_answer()
+        if self._entry.state[0] is NodeState.UNREACHABLE:
+            self._restart.came_back()
         if self._catalog_read is None or (
             time.monotonic() - self._catalog_read > _CATALOG_FRESH_S
             # A ComfyUI that was away may be another one now: another version, other models.
@@ -226,6 +229,7 @@ class NodeAgent:
         try:
             if self._canary.fly(catalog):
                 self._health.canary_passed()
+                self._restart.came_back()
         except NodeError as exc:
             self._health.fault(exc.detail, is_last_of_pool=not self._neighbours.has_ready())
             self._restart()

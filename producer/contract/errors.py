@@ -334,14 +334,22 @@ class PromptFailed(NodeError):
     Args:
         graph_node: its id.
         exception_type: the Python class ComfyUI names, as `torch.OutOfMemoryError`.
+        class_type: the graph node's class, where it is known.
     """
 
     def __init__(
-        self, node: str, message: str, *, graph_node: str | None, exception_type: str
+        self,
+        node: str,
+        message: str,
+        *,
+        graph_node: str | None,
+        exception_type: str,
+        class_type: str | None = None,
     ) -> None:
         super().__init__(node, message)
         self.graph_node = _tidy(graph_node) if graph_node else graph_node
         self.exception_type = exception_type
+        self.class_type = class_type
 
 
 class PromptIncomplete(NodeError):

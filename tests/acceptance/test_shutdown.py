@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from datetime import timedelta
 
 import requests
@@ -111,3 +112,40 @@ def test_a_node_that_hangs_is_restarted_by_the_operators_command(fleet, node, se
         wait_until(told.exists, description="the command was run", within_s=30)
         requests.delete(f"{node.url}/standin/faults", timeout=5)
         assert fleet.wait(job.id, timeout=PATIENCE).charged_attempts == 0
+
+
+def test_a_prompt_that_never_ends_has_its_node_restarted_once(fleet, node, serve, tmp_path):
+    told = tmp_path / "restarted"
+    script = tmp_path / "restart.py"
+    script.write_text(
+        f"import urllib.request as r\nopen({str(told)!r}, 'a').write('x')\n"
+        f"r.urlopen(r.Request('{node.url}/standin/faults', method='DELETE'))"
+    )
+    quick = {"COMFYFLEET_NODE_PROGRESS_S": "1", "COMFYFLEET_NODE_CANARY_S": "1"}
+    with serve("dead", "dead", "--restart-command", f"{sys.executable} {script}", **quick):
+        sleeps = {"on": "run ComfyFleetSleep", "do": "hang", "deaf": True}
+        requests.post(f"{node.url}/standin/faults", json=[sleeps], timeout=5).raise_for_status()
+        done = fleet.wait(fleet.submit(sleeping(0.2), pool="dead").id, timeout=PATIENCE)
+        assert [attempt.error.cause for attempt in done.attempts] == ["stall"]
+    assert told.read_text() == "x"
+
+
+def test_while_the_only_card_is_broken_its_queue_waits(fleet, node, serve):
+    with serve("broken", "broken"):
+        broken = [
+            {"on": f"run {name}", "do": "raise", "count": 0, "body": "CUDA error: unknown error"}
+            for name in ("ComfyFleetSleep", "ImageBlur")
+        ]
+        requests.post(f"{node.url}/standin/faults", json=broken, timeout=5).raise_for_status()
+        jobs = [fleet.submit(sleeping(0.02, nonce=n), pool="broken") for n in range(20)]
+        failed = "a canary prompt failed"
+        wait_until(
+            lambda: any(failed in n.reason for n in fleet.nodes() if n.name == "broken"),
+            description="the canary tells of it",
+        )
+        requests.delete(f"{node.url}/standin/faults", timeout=5)
+        ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+        [known] = [n for n in fleet.nodes() if n.name == "broken"]
+    assert {job.charged_attempts for job in ended} == {0}
+    assert 1 <= sum(len(job.attempts) for job in ended) <= 3
+    assert (known.state, known.reason) == (NodeState.READY, "")

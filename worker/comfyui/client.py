@@ -185,19 +185,18 @@ class ComfyUI:
         """Return a prompt with *marks* in its `extra_data`; see `continuations.find_next`."""
         return find_next(self._http, marks, known=known, only_live=only_live)
 
-    def running_job_prompts(self) -> list[str]:
-        """Return the prompts that the node executes and that were queued for a job of the fleet's."""
-        running = self._http.get_object("/queue", limit_bytes=LARGE_BYTES).get("queue_running")
-        found = []
-        for item in running if isinstance(running, list) else []:
-            match item:
-                case [_, str(prompt_id), _, {"job_id": _}, *_]:
-                    found.append(prompt_id)
-        return found
-
     def is_busy(self) -> bool:
         """Tell whether the node executes any prompt at this moment, whosever it is."""
         return bool(self._http.get_object("/queue", limit_bytes=LARGE_BYTES).get("queue_running"))
+
+    def running(self) -> dict[str, dict[str, Any]]:
+        """Return the `extra_data` of each prompt that the node executes, whosever it is, by its id."""
+        running = self._http.get_object("/queue", limit_bytes=LARGE_BYTES).get("queue_running")
+        return {
+            str(item[1]): item[3] if isinstance(item[3], dict) else {}
+            for item in (running if isinstance(running, list) else ())
+            if isinstance(item, list) and len(item) > 3  # noqa: PLR2004
+        }
 
     def history(self, prompt_id: str) -> HistoryEntry | None:
         """Return how the prompt ended and what it made; None while it has not, or if unknown.

@@ -114,11 +114,6 @@ class EventSocket:
             self._watches.add(watch)
         return watch
 
-    def is_watching(self, prompt_id: str) -> bool:
-        """Tell whether anybody here waits for the prompt."""
-        with self._watches_lock:
-            return any(watch.prompt_id == prompt_id for watch in self._watches)
-
     def close(self) -> None:
         """End the connection and its thread; takes a second at most.
 
