@@ -277,8 +277,15 @@ def _own(name: str, choices: Iterable[str]) -> str | None:
 
 
 def _nearest(name: str, choices: Iterable[str]) -> list[str]:
+    # Another case or separator is no distance: a model from Windows often differs in these alone.
+    spellings = {choice: _spelling(choice) for choice in choices}
     # difflib's own 0.6 finds every model near: they all end in .safetensors.
-    return difflib.get_close_matches(name, choices, n=3, cutoff=0.7)
+    near = difflib.get_close_matches(_spelling(name), {*spellings.values()}, n=3, cutoff=0.7)
+    return [choice for spelling in near for choice in spellings if spellings[choice] == spelling]
+
+
+def _spelling(name: str) -> str:
+    return name.replace("\\", "/").casefold()
 
 
 def _unpacked(row: list[Any], lists: list[tuple[str, ...]]) -> GraphNodeClass:

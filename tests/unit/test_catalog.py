@@ -233,6 +233,13 @@ def test_the_nodes_that_have_everything_can_run_it():
     assert who_can_run(GRAPH, catalogs) == ["a", "c"]
 
 
+def test_a_name_in_another_case_is_near_however_short():
+    catalog = node(model="Sub/4x_T.ckpt")
+    graph = {"4": step("CheckpointLoaderSimple", ckpt_name="SUB\\4X_t.CKPT")}
+    (missing,) = catalog.missing(graph)
+    assert missing.nearest == ["Sub/4x_T.ckpt"]
+
+
 @pytest.mark.parametrize("name", ["Reroute", "PrimitiveNode", "Note"])
 def test_no_extension_is_asked_for_what_only_the_editor_has(name):
     graph = {"1": {"class_type": name, "inputs": {}}}
