@@ -148,6 +148,10 @@ class AsyncProducer(AsyncBatchCalls):
         """Return every node the fleet has heard of in the last week."""
         return await asyncio.to_thread(self._sync.nodes)
 
+    async def rescan(self, node: str) -> None:
+        """Have a node look anew at its models and classes; errors as of `Producer.rescan`."""
+        await asyncio.to_thread(self._sync.rescan, node)
+
     async def url(self, artifact: Artifact, *, expires: timedelta = timedelta(hours=1)) -> str:
         """Return a presigned URL for the artifact."""
         return await asyncio.to_thread(self._sync.url, artifact, expires=expires)

@@ -36,7 +36,7 @@ from producer.dispatch import Dispatch
 from producer.fanout.calls import WatchCalls, job_id_of
 from producer.file_intake import InputLike
 from producer.intake import Intake
-from producer.request import Request
+from producer.request import Request, check_place
 from producer.retry_intake import retry_of
 from producer.storage.object_store import ObjectStore
 from producer.store.batch_store import BatchStore
@@ -172,6 +172,15 @@ class Producer(WatchCalls, BatchCalls):
     def nodes(self) -> list[Node]:
         """Return every node the fleet has heard of in the last week, by name."""
         return self._nodes.nodes()
+
+    def rescan(self, node: str) -> None:
+        """Have a node look anew at its models and classes, after files were put there.
+
+        Raises:
+            InvalidJob: the fleet has not heard of the node.
+        """
+        check_place(self.nodes(), pool=None, pin=node)
+        self._nodes.ask_rescan(node)
 
     def url(self, artifact: Artifact, *, expires: timedelta = timedelta(hours=1)) -> str:
         """Return a presigned URL under which anybody can fetch the artifact for a while."""

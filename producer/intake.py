@@ -45,6 +45,11 @@ from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
 
 _CATALOGS_FRESH_S: Final = 5.0
+#: How often nodes are asked for models that nobody has, how long that is waited for, and how
+#: often their answers are looked at, s.
+_RESCAN_EVERY_S: Final = 10.0
+_RESCAN_WITHIN_S: Final = 2.0
+_RESCAN_POLL_S: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class Intake:
         self._nodes = nodes
         self._inputs = InputIntake(settings, objects)
         self._catalogs: dict[str, tuple[float, dict[str, Catalog]]] = {}
+        self._rescanned_at = -_RESCAN_EVERY_S
 
     def check(self, request: Request) -> tuple[Submission, Content]:
         """Return the submission and what is stored beside its record.
@@ -159,7 +165,9 @@ class Intake:
         files = matched_files(wanted, request.inputs, any_catalog)
         check_metadata(request.metadata)
         if catalogs and not who_can_run(wanted, catalogs):
-            raise explain_nobody(wanted, catalogs)
+            catalogs = self._rescanned(request, wanted, catalogs)
+            if not who_can_run(wanted, catalogs):
+                raise explain_nobody(wanted, catalogs)
         needs = Needs.of(
             request.pool,
             models=base_models(wanted),
@@ -196,6 +204,29 @@ class Intake:
         check_within(start_within, field="start_within")
         check_within(run_within, field="run_within")
         return start_within, run_within
+
+    def _rescanned(
+        self, request: Request, wanted: Graph, catalogs: dict[str, Catalog]
+    ) -> dict[str, Catalog]:
+        """Return what the nodes can run once they have looked anew, should a model have come.
+
+        A node tells of a new file by itself after minutes. It is asked now and then only, so that
+        whoever mistypes a name by the thousand is refused at once.
+        """
+        now = time.monotonic()
+        lacks = [catalog.missing(wanted) for catalog in catalogs.values()]
+        may_have_come = any(all(lack.input for lack in missing) for missing in lacks)
+        if not may_have_come or now - self._rescanned_at < _RESCAN_EVERY_S:
+            return catalogs
+        self._rescanned_at = now
+        self._nodes.ask_rescan()
+        while time.monotonic() - now < _RESCAN_WITHIN_S:
+            time.sleep(_RESCAN_POLL_S)
+            self._catalogs.pop(request.pool, None)
+            found = self._catalogs_of(request)
+            if who_can_run(wanted, found):
+                return found
+        return catalogs
 
     def _catalogs_of(self, request: Request) -> dict[str, Catalog]:
         """Return what the nodes that may take the job can run; empty while none lives."""

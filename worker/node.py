@@ -32,6 +32,8 @@ _LOOK_EVERY_S: Final = 5.0
 _LOOK_SICK_EVERY_S: Final = 1.0
 #: A model that was put on the node's disk is known to the fleet after so long, s.
 _CATALOG_FRESH_S: Final = 300.0
+#: At once if somebody asks for it, but no more often, s.
+_RESCAN_EVERY_S: Final = 5.0
 
 
 _STATES: Final = {
@@ -151,6 +153,16 @@ class NodeAgent:
         self._catalog_read = None
         self._on_state(False)  # noqa: FBT003
         self._news.set()
+
+    def rescan(self) -> None:
+        """Look anew at what the node can run, unless that was done a moment ago.
+
+        `/object_info` of a node with many extensions has megabytes, and lists every model folder.
+        """
+        read = self._catalog_read
+        if read is not None and time.monotonic() - read > _RESCAN_EVERY_S:
+            self._catalog_read = None
+            self._news.set()
 
     def doubt(self) -> None:
         """Hear that a file came damaged; it is fetched again, and nothing is taken meanwhile.

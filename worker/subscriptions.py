@@ -21,6 +21,9 @@ class Serving(Protocol):
     def serves(self, queue: str, needs: Needs) -> bool:
         """Tell whether the node can run every job of *queue*."""
 
+    def rescan(self) -> None:
+        """Look anew at what the node can run."""
+
 
 class Subscriptions:
     """Hears the fleet's calls.
@@ -57,6 +60,8 @@ class Subscriptions:
             self.look()
         elif call.what == "cancel":
             self._leases.cancel(JobId(call.about))
+        elif call.what == "rescan" and call.about in {self._node, "*"}:
+            self._serving.rescan()
         elif call.what == "warm":
             node, _, models = call.about.partition(" ")
             self._warmth.hear_of(node, read_models(models))

@@ -52,6 +52,19 @@ def list_nodes(*, as_json: JsonOption = False) -> None:
         OUT.print(table)
 
 
+@app.command("rescan")
+def rescan(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The nodes' names.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Have nodes look anew at their models and classes, after files were put there."""
+    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+        for name in names:
+            fleet.rescan(name)
+            hint(f"{name} looks anew; a busy one does so within seconds")
+
+
 @app.command("install-companion")
 def install(
     comfyui_dir: Annotated[

@@ -20,7 +20,8 @@ class Call:
     """One call.
 
     `queue NAME` when a queue is new, `cancel JOB` when a running job should end, `warm NODE MODELS`
-    when a node turns to other models, `outlook JSON` about once a second.
+    when a node turns to other models, `rescan NODE` (or `*`) when files were put on a node,
+    `outlook JSON` about once a second.
     """
 
     what: str

@@ -100,6 +100,11 @@ class NodeStore:
         with translated(self._redis):
             self._redis.hset(keys.node(name), mapping={"state": state, "reason": reason})
 
+    def ask_rescan(self, name: str = "*") -> None:
+        """Call out that a node, or every one, should look anew at what it can run."""
+        with translated(self._redis):
+            self._redis.publish(keys.CALLS, f"rescan {name}")
+
     def say_vram(self, name: str, *, free_bytes: int) -> None:
         """Write how much of the node's VRAM is free."""
         with translated(self._redis):
