@@ -9,6 +9,7 @@ from typing import Protocol
 from producer.contract.catalog import Catalog, Missing
 from producer.contract.errors import NodeLacks, PromptRejected
 from producer.contract.jobs import Job
+from producer.contract.model_names import plain_name
 from producer.contract.queues import Needs, readable_needs
 from producer.store.attempts import Hold
 from producer.store.node_store import NodeStore
@@ -79,7 +80,7 @@ class Detour:
     def _wider(self, job: Job, lacks: Sequence[Missing]) -> Needs:
         known = readable_needs(self._sweeps.queues()).get(job.queue)
         needs = known or Needs.of(job.pool)
-        models = [lack.name for lack in lacks if lack.input is not None]
+        models = [plain_name(lack.name) for lack in lacks if lack.input is not None]
         classes = [lack.name for lack in lacks if lack.input is None]
         return Needs.of(
             job.pool, models=[*needs.models, *models], classes=[*needs.classes, *classes]

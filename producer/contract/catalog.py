@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Final, Self
 
 from producer.contract.graphs import Graph, GraphNode, literal
+from producer.contract.model_names import own_spelling, plain_name
 from producer.contract.queues import Needs
 
 _MODEL_SUFFIXES: Final = (
@@ -122,13 +123,13 @@ class Catalog:
 
     def serves(self, needs: Needs) -> bool:
         """Tell whether the node has what every job of a queue needs; the pool is not looked at."""
-        return self._model_paths.issuperset(map(_path, needs.models)) and all(
+        return self._model_paths.issuperset(map(plain_name, needs.models)) and all(
             name in self.classes for name in needs.classes
         )
 
     @cached_property
     def _model_paths(self) -> frozenset[str]:
-        return frozenset(map(_path, self.models))
+        return frozenset(map(plain_name, self.models))
 
     def with_own_spelling(self, graph: Graph) -> Graph:
         """Return *graph* with the names of models as this node lists them.
@@ -142,8 +143,8 @@ class Catalog:
         known = self.classes.get(found["class_type"])
         changed = {}
         for name, choices in known.models.items() if known else ():
-            value = found["inputs"].get(name)
-            own = _own(value, choices) if isinstance(value, str) else None
+            value = literal(found["inputs"].get(name))
+            own = own_spelling(value, choices) if isinstance(value, str) else None
             if own is not None and own != value:
                 changed[name] = own
         return {**found, "inputs": {**found["inputs"], **changed}} if changed else found
@@ -179,7 +180,7 @@ class Catalog:
         known = self.classes.get(lack.class_type)
         if known is None or lack.input is None:
             return known is not None
-        return _own(lack.name, known.models.get(lack.input, ())) is not None
+        return own_spelling(lack.name, known.models.get(lack.input, ())) is not None
 
     def missing(self, graph: Graph) -> list[Missing]:
         """Return what the node lacks for *graph*, with the nearest names it has instead."""
@@ -197,7 +198,7 @@ class Catalog:
                 continue
             for name, choices in known.models.items():
                 value = literal(found["inputs"].get(name))
-                if isinstance(value, str) and _own(value, choices) is None:
+                if isinstance(value, str) and own_spelling(value, choices) is None:
                     yield Missing(graph_node, class_type, name, value), choices
 
     @cached_property
@@ -260,20 +261,6 @@ def _are_models(name: str, choices: tuple[str, ...]) -> bool:
     return name in _MODEL_INPUTS or any(
         choice.lower().endswith(_MODEL_SUFFIXES) for choice in choices
     )
-
-
-def _path(name: str) -> str:
-    """Return a model's name with its folders separated as everywhere but on Windows."""
-    return name.replace("\\", "/")
-
-
-def _own(name: str, choices: Iterable[str]) -> str | None:
-    """Return how *choices* spell a model's name, or None if it is not among them."""
-    if name in choices:
-        return name
-    if "/" not in name and "\\" not in name:
-        return None
-    return next((choice for choice in choices if _path(choice) == _path(name)), None)
 
 
 def _nearest(name: str, choices: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from producer.contract.graphs import Graph, GraphNode, literal
+from producer.contract.model_names import plain_name
 
 #: Inputs that name a base model in whatever class they are: core's loaders, and the extensions
 #: that copy them (UnetLoaderGGUF, Efficient Loader, ...). Only what takes tens of seconds and
@@ -31,7 +32,7 @@ _NO_MODEL: Final = frozenset({"", "None", "none"})
 
 
 def base_models(graph: Graph) -> tuple[str, ...]:
-    """Return the base models that *graph* names, sorted, without doubles.
+    """Return the base models that *graph* names, sorted, without doubles, parts joined by `/`.
 
     Give it a cut graph: a loader that no output needs is never run. A name that comes over a
     link is not known before the graph runs, so it does not count.
@@ -47,4 +48,4 @@ def _base_models(graph_node: GraphNode) -> Iterator[str]:
         if name in _BASE_INPUTS or _BASE_INPUT_OF_CLASS.get(class_type) == name:
             model = literal(value)
             if isinstance(model, str) and model not in _NO_MODEL:
-                yield model
+                yield plain_name(model)
