@@ -28,7 +28,7 @@ def hurt(stack, fleet):
     for url in urls.values():
         requests.delete(f"{url}/standin/faults", timeout=5)
     wait_until(
-        lambda: {node.state for node in fleet.nodes()} == {NodeState.READY},
+        lambda: {n.state for n in fleet.nodes() if n.name in urls} == {NodeState.READY},
         description="all are well",
         within_s=40,
     )
