@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from producer.contract.ids import JobId, PromptId
 from producer.contract.json_values import has_depth
@@ -77,6 +77,15 @@ class _Read(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+#: What a node may have said. A lone surrogate in it is shown as `\ud800`: pydantic writes no
+#: JSON that holds one, and a failure that cannot be written down would end with its lease.
+ForeignText = Annotated[str, AfterValidator(_writable)]
+
+
 class Artifact(_Read):
     """A file in S3 that a job made.
 
@@ -111,7 +120,7 @@ class InputFile(_Read):
 class Progress(_Read):
     """The last word from the node: step *value* of *max* in one graph node."""
 
-    graph_node: str | None = None
+    graph_node: ForeignText | None = None
     value: float = 0
     max: float = 0
     graph_nodes_done: int = 0
@@ -130,10 +139,10 @@ class JobError(_Read):
     """Why an attempt or a job ended badly."""
 
     cause: str  #: One word of worker.retry's table: `invalid_graph`, `out_of_memory`, ...
-    message: str
-    graph_node: str | None = None
-    node: str | None = None
-    advice: str | None = None
+    message: ForeignText
+    graph_node: ForeignText | None = None
+    node: ForeignText | None = None
+    advice: ForeignText | None = None
 
 
 class Attempt(_Read):

@@ -133,7 +133,16 @@ def test_a_long_list_of_faults_is_cut():
         {"error": "text", "node_errors": []},
         {"error": None, "node_errors": {"4": None}},
         {"node_errors": {"4": {"errors": [None, {"message": 5, "extra_info": []}]}}},
+        {"node_errors": {"4": {"errors": 3}}},
+        {"node_errors": {"4": {"errors": "text"}}},
+        {"node_errors": {"4": {"errors": {"message": "text"}}}},
     ],
 )
 def test_odd_bodies_are_refusals_too(odd):
-    assert isinstance(Refusal.read(odd).message, str)
+    refusal = Refusal.read(odd)
+    assert refusal.message
+    assert lacks_in(refusal.node_errors) == []
+
+
+def test_a_refusal_in_plain_words_keeps_them():
+    assert Refusal.read({"error": "no room", "node_errors": ["no room"]}).message == "no room"

@@ -37,7 +37,8 @@ class Refusal:
         node_errors = _object(body.get("node_errors")) or _unknown_class(error)
         faults = list(_faults(node_errors))
         if not faults:
-            return cls(_whole(error), {})
+            said = _whole(error) or _text(body.get("error"))
+            return cls(said or "its answer does not say why", {})
         shown = "; ".join(faults[:_SHOWN_FAULTS])
         more = len(faults) - _SHOWN_FAULTS
         return cls(f"{shown}; and {more} more" if more > 0 else shown, node_errors)
@@ -48,7 +49,7 @@ def lacks_in(node_errors: Mapping[str, Any]) -> list[Missing]:
     lacks = []
     for graph_node, entry in node_errors.items():
         class_type = _object(entry).get("class_type")
-        for error in _object(entry).get("errors") or []:
+        for error in _errors(entry):
             lack = _lack(graph_node, class_type, _object(error))
             if lack is None:
                 return []
@@ -82,7 +83,7 @@ def _faults(node_errors: dict[str, Any]) -> Iterator[str]:
     """Yield one phrase a fault: the graph node, its class, the input, what was expected."""
     for graph_node, entry in node_errors.items():
         place = f"graph node {graph_node} ({_object(entry).get('class_type')})"
-        for error in _object(entry).get("errors") or []:
+        for error in _errors(entry):
             yield _phrase(place, _object(error))
 
 
@@ -133,6 +134,11 @@ def _joined(message: str, details: str) -> str:
     if not details or details == message:
         return message
     return f"{message}: {details}"
+
+
+def _errors(entry: Any) -> list[Any]:
+    found = _object(entry).get("errors")
+    return found if isinstance(found, list) else []
 
 
 def _object(found: Any) -> dict[str, Any]:
