@@ -28,6 +28,7 @@ from producer.contract.settings import Settings
 from producer.fanout.calls import LOOK_EVERY, Deadline, job_id_of, succeeded
 from producer.fanout.on_loop import AsyncWatch, LoopFanout, LoopFanouts
 from producer.fanout.story import Story
+from producer.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
 from producer.store.job_store import Cancelled
 
@@ -39,15 +40,15 @@ class AsyncProducer(AsyncBatchCalls):
     one producer for all of them.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._sync = Producer(settings)
+    def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
+        self._sync = Producer(settings, input_policy=input_policy)
         self._calls = self._sync
         self._fanouts = LoopFanouts(settings)
 
     @classmethod
-    def from_env(cls, **overrides: Any) -> Self:
+    def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:
         """Return a producer with the settings of the environment or the settings file."""
-        return cls(Producer.from_env(**overrides).settings)
+        return cls(Producer.from_env(**overrides).settings, input_policy=input_policy)
 
     async def submit(self, graph: GraphLike, **options: Any) -> Job:
         """Hand in one job; options and errors as of `Producer.submit`."""

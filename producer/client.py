@@ -35,6 +35,7 @@ from producer.contract.settings import Settings, load_settings
 from producer.dispatch import Dispatch
 from producer.fanout.calls import WatchCalls, job_id_of
 from producer.file_intake import InputLike
+from producer.input_policy import InputPolicy
 from producer.intake import Intake
 from producer.request import Request, check_place
 from producer.retry_intake import retry_of
@@ -53,7 +54,7 @@ _log = logging.getLogger(__name__)
 class Producer(WatchCalls, BatchCalls):
     """A fleet, as those see it who hand in jobs. Connections open at the first need."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
         self.settings = settings
         # A request should fail soon when Redis hangs.
         self._redis = connect(settings, patience_s=2)
@@ -62,14 +63,15 @@ class Producer(WatchCalls, BatchCalls):
         self._batches = BatchStore(self._redis, keep_ended=keep_ended, most_waiting=most)
         self._nodes = NodeStore(self._redis, lease=timedelta(seconds=settings.lease_s))
         self._objects = ObjectStore(settings)
-        self._intake = Intake(settings, nodes=self._nodes, objects=self._objects)
+        nodes, objects = self._nodes, self._objects
+        self._intake = Intake(settings, nodes=nodes, objects=objects, policy=input_policy)
         self._events = EventStream(self._redis)
         self._retries = Retries(self._redis)
         self.dead_letters = DeadLetters(self._redis)
         self._dispatch = Dispatch(settings)
 
     @classmethod
-    def from_env(cls, **overrides: Any) -> Self:
+    def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:
         """Return a producer with the settings of the environment or the settings file.
 
         It loads Celery now (0.6 s), so that a backend's first request need not wait for it.
@@ -78,7 +80,7 @@ class Producer(WatchCalls, BatchCalls):
             InvalidSettings: a setting makes no sense.
         """
         import_module("celery_config").app.finalize()
-        return cls(load_settings(**overrides))
+        return cls(load_settings(**overrides), input_policy=input_policy)
 
     def submit(
         self,

@@ -13,6 +13,7 @@ from producer.contract.json_values import printable, short
 from producer.contract.s3_address import check_bucket
 from producer.contract.settings import Settings
 from producer.file_intake import InputLike, check_content, check_given
+from producer.input_policy import InputPolicy
 from producer.storage.object_keys import split_s3_url
 from producer.storage.object_store import ObjectStore
 
@@ -25,8 +26,9 @@ _BLIND_S: Final = 60.0
 class InputIntake:
     """Stores the files of submissions by their content, and looks at those that lie elsewhere."""
 
-    def __init__(self, settings: Settings, objects: ObjectStore) -> None:
+    def __init__(self, settings: Settings, objects: ObjectStore, policy: InputPolicy) -> None:
         self._settings = settings
+        self._policy = policy
         self._objects = objects
         self._store_is_known = False
         self._blind_until = 0.0
@@ -35,11 +37,12 @@ class InputIntake:
         """Bring an input file to where workers find it.
 
         Raises:
-            InvalidInput: it cannot be what the graph reads.
+            InvalidInput: it cannot be what the graph reads, or the policy forbids it.
             StorageError: S3 does not take it.
         """
         where = f"inputs.{file.graph_node}.{file.input}"
         check_given(value, file, where)
+        value = self._policy.checked(value, file, where)
         if isinstance(value, str) and value.startswith("node:"):
             name = value.removeprefix("node:") or file.value
             check_file_name(split_annotation(name)[0], field=where)

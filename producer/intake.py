@@ -40,6 +40,7 @@ from producer.contract.settings import Settings
 from producer.contract.submissions import Content, Submission
 from producer.file_intake import InputLike, matched_files
 from producer.input_intake import InputIntake
+from producer.input_policy import InputPolicy
 from producer.request import Request, as_tier, check_names, check_place, check_within
 from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
@@ -71,10 +72,17 @@ class Plan:
 class Intake:
     """Checks requests against the graph's own rules and what the living nodes can run."""
 
-    def __init__(self, settings: Settings, *, nodes: NodeStore, objects: ObjectStore) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        nodes: NodeStore,
+        objects: ObjectStore,
+        policy: InputPolicy | None = None,
+    ) -> None:
         self._settings = settings
         self._nodes = nodes
-        self._inputs = InputIntake(settings, objects)
+        self._inputs = InputIntake(settings, objects, policy or InputPolicy())
         self._catalogs: dict[str, tuple[float, dict[str, Catalog]]] = {}
         self._rescanned_at = -_RESCAN_EVERY_S
 
