@@ -12,10 +12,12 @@ from producer.contract.errors import JobNotSucceeded
 from producer.contract.jobs import JobStatus, Phase
 from producer.contract.nodes import NodeState
 from tests.acceptance.test_jobs import runs_of
-from tests.graphs import sleeping
+from tests.graphs import fresh_nonce, rendering, sleeping
 from tests.waiting import wait_until
 
 PATIENCE = timedelta(seconds=60)
+#: Of those that a stand-in has.
+MODELS = ("sd_xl_base_1.0.safetensors", "v1-5-pruned-emaonly.safetensors")
 
 #: How ComfyUI refuses a class that it does not have (0.33.0).
 NO_SLEEP = json.dumps(
@@ -114,6 +116,34 @@ def test_a_retry_goes_to_another_node(fleet, stack, first):
     for job in done:
         nodes = [attempt.node for attempt in job.attempts]
         assert nodes in ([], [node.name])
+
+
+@pytest.mark.parametrize(
+    ("rule", "cause"),
+    [
+        ({"do": "oom"}, "out_of_memory"),
+        (
+            {"do": "raise", "body": "Error while deserializing header: HeaderTooLarge"},
+            "model_damaged",
+        ),
+        ({"do": "raise", "body": "CUDA error: an illegal memory access"}, "device_fault"),
+    ],
+    ids=["less VRAM", "damaged model", "broken card"],
+)
+def test_a_cold_node_gets_the_retry_of_what_failed_on_a_warm_one(fleet, stack, first, rule, cause):
+    node, script = first
+    # Two models of which one is warm on either node, so that this one is always the other's.
+    for model, where in ((MODELS[0], node), (MODELS[1], stack.nodes[1])):
+        warmed = fleet.submit(rendering(model, seed=fresh_nonce()), pin=where.name)
+        fleet.wait(warmed.id, timeout=PATIENCE)
+    script({"on": "run KSampler", "count": 0, **rule})
+    job = fleet.submit(rendering(MODELS[0], seed=fresh_nonce()))
+    done = fleet.wait(job.id, timeout=PATIENCE)
+    assert [(attempt.node, attempt.error.cause) for attempt in done.attempts] == [
+        (node.name, cause)
+    ]
+    assert done.node == stack.nodes[1].name
+    assert done.ended_at - done.created_at < timedelta(seconds=8)
 
 
 def test_what_one_node_lacks_another_renders(fleet, stack, first):
