@@ -150,18 +150,12 @@ class Decision:
 
 
 def decide(
-    error: FleetError,
-    job: Job,
-    *,
-    node: str | None,
-    pool_nodes: int = FELLED_LIMIT,
-    is_nodes_doing: bool = False,
+    error: FleetError, job: Job, *, node: str | None, pool_nodes: int = FELLED_LIMIT
 ) -> Decision:
     """Return what to do about *error*, which ended an attempt at *job* on *node*.
 
     Args:
         pool_nodes: how many nodes the job's pool has.
-        is_nodes_doing: what the graph node raised speaks against *node*: others raised it, too.
     """
     cause = cause_of(error)
     story = JobError(
@@ -176,13 +170,13 @@ def decide(
         story = story.model_copy(update={"cause": cause})
     if last := _last(story, job):
         return last
-    if cause in _CHARGED and not is_nodes_doing:
+    if cause in _CHARGED:
         again = job.charged_attempts + 1 < CHARGED_LIMIT
         delay = _delay(job.charged_attempts)
         return Decision(story, again=again, charged=True, delay=delay, dead=not again)
     if cause == "handed_back":
         return Decision(story, again=True, charged=False, counts=False)
-    blames_node = cause in _NODE_FAULTS or is_nodes_doing
+    blames_node = cause in _NODE_FAULTS
     if poison := _poison(story, job, pool_nodes):
         return Decision(poison, again=False, charged=False, dead=True, blames_node=blames_node)
     delay = timedelta(0) if cause in _AT_ONCE else _delay(job.free_attempts)

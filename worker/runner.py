@@ -231,7 +231,6 @@ class Runner:
 
     def _take_leave(self, job: Job, entry: HistoryEntry) -> None:
         self.standing.praise()
-        self.settler.succeeded()
         # A history entry holds a copy of the graph; 10,001 of them fill a node's memory.
         try:
             for prompt_id in (*entry.earlier, entry.prompt_id):

@@ -7,18 +7,17 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError, NodeError, PromptFailed, PromptRejected
+from producer.contract.errors import FleetError, NodeError, PromptRejected
 from producer.contract.jobs import Job
 from producer.dispatch import Dispatch
 from producer.store.attempts import AttemptStore
-from worker.alike_failures import AlikeFailures
 from worker.comfyui.client import ComfyUI
 from worker.departure import Stopping
 from worker.detour import Detour
 from worker.lease import Lease
 from worker.neighbours import Neighbours
 from worker.patience import Patience
-from worker.retry import Decision, cause_of, decide
+from worker.retry import Decision, decide
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +54,6 @@ class Settler:
         self._standing = standing
         self._detour = detour
         self._peers = peers
-        self._alike = AlikeFailures()
 
     def settle(self, job: Job, lease: Lease, error: FleetError) -> None:
         """Decide by the kind of *error* whether the job is tried again, and see to it."""
@@ -64,13 +62,7 @@ class Settler:
         except (FleetError, Stopping) as exc:
             _log.warning("job %s attempt %d: not led elsewhere: %s", job.id, job.attempt, exc)
             return
-        decision = decide(
-            error,
-            job,
-            node=self._node,
-            pool_nodes=self._peers.count(),
-            is_nodes_doing=self._is_nodes_doing(job, error),
-        )
+        decision = decide(error, job, node=self._node, pool_nodes=self._peers.count())
         story = decision.error
         _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
         if decision.blames_node:
@@ -87,20 +79,9 @@ class Settler:
                 lambda: fail(lease.hold, story, charged=decision.charged, dead=decision.dead),
             )
 
-    def succeeded(self) -> None:
-        """Hear that a job succeeded on the node: what failed before was no fault of the node's."""
-        self._alike.success()
-
     def cancelled(self, lease: Lease) -> None:
         """End the job as somebody asked for."""
         self._record("cancelled", lease, lambda: self._store.end_cancelled(lease.hold))
-
-    def _is_nodes_doing(self, job: Job, error: FleetError) -> bool:
-        return (
-            isinstance(error, PromptFailed)
-            and cause_of(error) == "execution_error"
-            and self._alike.hear(job, error, node=self._node)
-        )
 
     def _led_around(self, job: Job, lease: Lease, error: FleetError) -> tuple[Job, FleetError]:
         # Killed after this, the job runs on in its record; upkeep sends it to the new queue.
