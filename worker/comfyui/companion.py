@@ -117,7 +117,7 @@ class Companion:
             return
         refused = self._http.object_in(response).get("refused")
         if refused:
-            _log.warning("node %s keeps delivered files: %s", self._http.node, refused)
+            _log.warning("node %s keeps delivered files: %.300s", self._http.node, ascii(refused))
 
     def _has_no_route(self, response: requests.Response) -> bool:
         self._is_there = response.status_code not in _NO_ROUTE
