@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 export UV_PYTHON_DOWNLOADS = never
 UV_PIP = $(BIN)/python -m uv pip install -q --python $(BIN)/python
 
-.PHONY: help setup demo up test lint format check chaos bench lock clean
+.PHONY: help setup demo up test lint format check docs chaos bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## what each target does
@@ -36,6 +36,10 @@ format: $(VENV)/.dev ## mend what ruff can mend
 
 check: lint test ## what must hold before a commit
 
+docs: $(VENV)/.docs ## the documentation into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "docs: open site/index.html"
+
 chaos: $(VENV)/.dev ## every call of a job's life cut, every crash point killed, then a storm
 	$(BIN)/python -m pytest tests/chaos/test_enumeration.py
 	$(BIN)/python -m tests.chaos storm --jobs 1000 --faults 60 --minutes 6 --json
@@ -60,13 +64,18 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	$(UV_PIP) --require-hashes -r requirements/dev.txt
 	@touch $@
 
+$(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
+	$(UV_PIP) --require-hashes -r requirements/docs.txt
+	@touch $@
+
 COMPILE = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
 	$(COMPILE) --extra local pyproject.toml -o requirements/run.txt
 	$(COMPILE) -c requirements/run.txt --group dev --extra local pyproject.toml -o requirements/dev.txt
+	$(COMPILE) -c requirements/dev.txt --group docs pyproject.toml -o requirements/docs.txt
 	printf 'uv\n' | $(COMPILE) -c requirements/dev.txt - -o requirements/uv.txt
 	@! grep -nE '(https?|file)://' requirements/*.txt || { echo "a lock names a host or a path"; exit 1; }
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) .comfyfleet .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .comfyfleet site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

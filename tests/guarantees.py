@@ -1,4 +1,4 @@
-"""Writes docs/guarantees.md: `python -m tests.guarantees`.
+"""Writes docs/understand/guarantees.md: `python -m tests.guarantees`.
 
 The promises are written here; the tables come from the code and the tests that hold them, and
 the figures from docs/figures.json, where `make chaos` and `make bench` leave their last ones.
@@ -22,7 +22,7 @@ from producer.contract.queues import Tier
 from worker.retry import CHARGED_LIMIT, FELLED_LIMIT, FREE_LIMIT, decide
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs/guarantees.md"
+PAGE = ROOT / "docs/understand/guarantees.md"
 FIGURES = ROOT / "docs/figures.json"
 
 #: Where the faults are tested, and what of.
@@ -71,7 +71,7 @@ Written by `python -m tests.guarantees` from the code and its tests; do not edit
 10. **Keys and tokens of a job are seen by its node alone.** They end with the job, and stand in no record, event, log,
    manifest or artifact of ours.
 11. **An answer of the store about one request ends that job alone**; only the fleet's own bucket being away, closed or full stops
-   nodes, which say so, and then nothing fails before its run deadline ([storage.md](storage.md)).
+   nodes, which say so, and then nothing fails before its run deadline ([Storage](../operate/storage.md)).
 
 ## What is not promised
 
@@ -115,11 +115,16 @@ def page() -> str:
 
 
 def _statuses() -> str:
-    moves = [f"    {source} --> {target}" for target in JobStatus for source in sources_of(target)]
-    ends = [f"    {status} --> [*]" for status in JobStatus if status.is_terminal]
-    starts = ["    [*] --> held", "    [*] --> queued"]
-    lines = ["```mermaid", "stateDiagram-v2", *starts, *moves, *ends, "```"]
-    return "\n".join(["## Statuses", "", *lines, ""])
+    rows = ["| status | may become |", "| --- | --- |"]
+    rows += [
+        f"| {status} | {', '.join(_targets(status)) or 'nothing else'} |" for status in JobStatus
+    ]
+    intro = "A job begins as `held` or `queued`. [A job's life](job.md) shows them in their order."
+    return "\n".join(["## Statuses", "", intro, "", *rows, ""])
+
+
+def _targets(status: JobStatus) -> list[str]:
+    return [target for target in JobStatus if status in sources_of(target)]
 
 
 def _causes() -> str:

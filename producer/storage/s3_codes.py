@@ -125,5 +125,5 @@ def region_advice(response: Mapping[str, Any]) -> str:
 def rights_advice(operation: str) -> str:
     """Return what to allow so that *operation* is not refused."""
     if action := ACTIONS.get(operation):
-        return f"let the policy of user and bucket allow {action}; see docs/storage.md"
+        return f"let the policy of user and bucket allow {action}; see docs/operate/storage.md"
     return "these credentials may not do this here: check the policy of user and bucket"

@@ -139,6 +139,6 @@ def test_a_bad_name_says_what_a_name_is():
 
 
 def test_the_settings_page_knows_every_setting():
-    page = (Path(__file__).parents[2] / "docs/settings.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text()
     written = set(re.findall(r"^\| `COMFYFLEET_(\w+)`", page, re.MULTILINE))
     assert written == {name.upper() for name in Settings.model_fields}

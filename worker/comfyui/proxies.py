@@ -15,9 +15,7 @@ import requests
 from producer.contract.errors import NodeError, NodeTimeout, NodeUnreachable
 
 _BEHIND: Final = "is ComfyUI running behind it?"
-_CREDENTIALS: Final = (
-    "give the headers or the token that it wants in COMFYFLEET_NODE_HEADERS_FILE, see docs/nodes.md"
-)
+_CREDENTIALS: Final = "give the headers or the token that it wants in COMFYFLEET_NODE_HEADERS_FILE, see docs/operate/nodes.md"
 
 _AWAY: Final[dict[int, str]] = {
     HTTPStatus.TOO_MANY_REQUESTS: "it takes no more requests at present",

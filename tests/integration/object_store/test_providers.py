@@ -118,7 +118,7 @@ def test_a_wrong_secret_is_not_taken_for_a_matter_of_checksums(store_with, s3_se
             providers.Refusal(301, "PermanentRedirect", headers={"x-amz-bucket-region": "eu-9"}),
             "COMFYFLEET_S3_REGION=eu-9",
         ),
-        (providers.DENIED, "allow s3:PutObject; see docs/storage.md"),
+        (providers.DENIED, "allow s3:PutObject; see docs/operate/storage.md"),
     ],
 )
 def test_a_probe_says_what_is_wrong_although_head_has_no_body(store_with, refusal, mend):
