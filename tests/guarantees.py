@@ -129,11 +129,12 @@ def _targets(status: JobStatus) -> list[str]:
 
 def _causes() -> str:
     rows = ["| cause | charged | then |", "| --- | --- | --- |"]
-    rows += [f"| {cause} | {charged} | {then} |" for cause, charged, then in _verdicts()]
+    rows += [f"| {cause} | {charged} | {then} |" for cause, charged, then in verdicts()]
     return "\n".join(["## How an attempt ends without success", "", *rows, ""])
 
 
-def _verdicts() -> Iterator[tuple[str, str, str]]:
+def verdicts() -> Iterator[tuple[str, str, str]]:
+    """Give each cause of an attempt's end, whether it is charged, and what becomes of the job."""
     seen = set()
     for error in _errors():
         decision = decide(error, _job(), node="gpu-01")
@@ -169,12 +170,13 @@ def _errors() -> Iterator[FleetError]:
     kinds: list[type[NodeError]] = [
         *(errors.PromptStalled, errors.PromptLost, errors.PromptInterrupted),
         *(errors.OutputDamaged, errors.NodeUnreachable, errors.NodeLacks, errors.NodeLeaves),
-        errors.LeaseLapsed,
+        *(errors.LeaseLapsed, errors.RequestTooLarge, errors.HandedBack),
     ]
     for kind in kinds:
         yield kind("gpu-01", "as it says")
     yield errors.WorkerDied("gpu-01", 3)
     yield errors.DeliveryFailed("KeyError('ContentLength')")
+    yield errors.StorageRefused("refused")
     yield errors.StorageUnreachable("refused")
 
 

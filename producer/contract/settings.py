@@ -50,54 +50,79 @@ class Settings(BaseSettings):
         env_prefix="COMFYFLEET_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
+    #: Redis or Valkey, for records and messages.
     redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
 
-    s3_endpoint_url: str | None = None  #: None: AWS itself.
-    s3_public_endpoint_url: str | None = None  #: For presigned links; None: `s3_endpoint_url`.
+    #: The store's address; none: AWS itself.
+    s3_endpoint_url: str | None = None
+    #: The address that presigned links carry, where those who open them reach the store by another
+    #: one; none: the endpoint above.
+    s3_public_endpoint_url: str | None = None
+    #: It must exist.
     s3_bucket: str = "comfyfleet"
+    #: Goes before every key, as `renders/2026`.
     s3_prefix: str = ""
+    #: The store's region.
     s3_region: str = "us-east-1"
+    #: `path` for most stores of one's own.
     s3_addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    #: `when_required` for gateways that refuse newer checksums.
     s3_checksums: Literal["when_supported", "when_required"] = "when_supported"
-    s3_credentials_file: Path | None = None  #: A shared credentials file for boto3's chain.
+    #: A shared credentials file, handed to boto3's own chain; read again when it changes.
+    s3_credentials_file: Path | None = None
 
-    lease_s: _Seconds = 15  #: How long an attempt may be silent before it is taken over.
+    #: How long an attempt may be silent before it is taken over.
+    lease_s: _Seconds = 15
+    #: How often leases are renewed: a third of the lease, half of it at most.
     renew_s: _Seconds = 5
-    sweep_s: _Seconds = 1  #: How often upkeep looks.
+    #: How often upkeep sweeps.
+    sweep_s: _Seconds = 1
 
-    #: So that no job waits for ever.
+    #: A job that no node has started by then expires.
     start_within_s: _Seconds = 30 * 86_400
+    #: An attempt that takes longer is stopped.
     run_within_s: _Seconds = 6 * 3_600
-    keep_ended_s: _Seconds = 7 * 86_400  #: How long the record of an ended job stays.
+    #: How long the record of an ended job stays.
+    keep_ended_s: _Seconds = 7 * 86_400
 
-    max_queued: int = Field(
-        0, ge=0, le=_LARGEST
-    )  #: So many jobs may wait; 0: as many as Redis holds.
-    max_graph_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)  #: As canonical JSON, as it is stored.
-    max_params_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)  #: Of one job, as JSON.
-    max_extra_data_bytes: int = Field(
-        4 << 20, gt=0, le=_LARGEST
-    )  #: What goes to the node beside the graph.
-    max_input_bytes: int = Field(
-        100 << 20, gt=0, le=_LARGEST
-    )  #: ComfyUI's own default for one request.
+    #: So many jobs may wait, rows of batches included; more are refused. 0: no limit.
+    max_queued: int = Field(0, ge=0, le=_LARGEST)
+    #: A larger graph is refused; counted as canonical JSON, without blanks, as it is stored.
+    max_graph_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
+    #: What one job, or one row of a batch, sets in its graph.
+    max_params_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
+    #: What goes to the node beside the graph: the workflow of the editor, keys.
+    max_extra_data_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
+    #: An input file; the default is ComfyUI's own for one request.
+    max_input_bytes: int = Field(100 << 20, gt=0, le=_LARGEST)
 
-    node_headers: str | None = Field(None, repr=False)  #: What a proxy before a node wants.
-    node_headers_file: Path | None = None  #: The same in a file.
-    #: For partner nodes; goes with each job that this process hands in and that has none.
+    #: Headers and tokens that a proxy before a node wants.
+    node_headers: str | None = Field(None, repr=False)
+    #: The same in a file.
+    node_headers_file: Path | None = None
+    #: The key for partner nodes that goes with each job handed in here; `--api-key-file` for one.
     comfy_org_api_key: SecretStr | None = None
+    #: The same in a file.
     comfy_org_api_key_file: Path | None = None
 
-    #: The same for jobs that come to this worker without one.
+    #: The key that a worker gives to jobs that come without one.
     node_comfy_org_api_key: SecretStr | None = None
+    #: The same in a file.
     node_comfy_org_api_key_file: Path | None = None
-    node_spool_dir: Path | None = None  #: Where outputs lie between node and S3; a temp folder.
-    node_info_s: _Seconds = 120  #: How long `/object_info` may take to begin its answer.
-    node_progress_s: _Seconds = 600  #: Silence of a running prompt that means a stall.
-    node_warm_s: _Seconds = 60  #: How long a queue may be passed over for warm models.
-    node_load_s: _Seconds = 5  #: About how long a node takes to load a model.
-    node_canary_s: _Seconds = 30  #: How long a canary prompt may take.
-    node_quarantine_s: _Seconds = 60  #: The first one; each further is twice as long.
+    #: Where outputs lie between node and S3; none: a temporary folder.
+    node_spool_dir: Path | None = None
+    #: How long a node may take to say what it has (`/object_info`): many custom nodes, a slow proxy.
+    node_info_s: _Seconds = 120
+    #: Silence of a running prompt that means it is stuck.
+    node_progress_s: _Seconds = 600
+    #: How long a queue may be passed over for others whose models are loaded.
+    node_warm_s: _Seconds = 60
+    #: About how long a node takes to load a model.
+    node_load_s: _Seconds = 5
+    #: How long a canary prompt may take on a suspect node.
+    node_canary_s: _Seconds = 30
+    #: How long a node is set aside at first; each further time twice as long.
+    node_quarantine_s: _Seconds = 60
 
     @field_validator("redis_url")
     @classmethod

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from producer.contract.settings import (
     InvalidSettings,
-    Settings,
     check_name,
     load_settings,
     settings_file,
@@ -136,9 +134,3 @@ def test_no_password_is_shown():
 def test_a_bad_name_says_what_a_name_is():
     with pytest.raises(InvalidSettings, match=r"--name: 'GPU 1' is no name; use lower-case"):
         check_name("GPU 1", field="--name")
-
-
-def test_the_settings_page_knows_every_setting():
-    page = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text()
-    written = set(re.findall(r"^\| `COMFYFLEET_(\w+)`", page, re.MULTILINE))
-    assert written == {name.upper() for name in Settings.model_fields}

@@ -1,0 +1,94 @@
+"""The page of the Python library: which names it has; mkdocstrings reads their docstrings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from inspect import get_annotations
+from typing import Final
+
+from producer.aio import AsyncProducer
+from producer.batch.row_checks import Row
+from producer.batch.writer import BatchWriter
+from producer.client import Producer
+from producer.contract import errors
+from producer.contract.batches import BadRow, Batch
+from producer.contract.jobs import (
+    Artifact,
+    Attempt,
+    Job,
+    JobError,
+    JobEvent,
+    JobStatus,
+    Phase,
+    Progress,
+    Timings,
+)
+from producer.contract.nodes import Node, NodeState
+from producer.contract.queues import Tier
+from producer.input_policy import InputPolicy
+from producer.store.dead_letters import DeadLetter
+from producer.store.job_store import Cancelled
+from tests.docs.source_comments import comments
+
+#: What a backend meets, by the heading it stands under.
+PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
+    "The fleet": (Producer, AsyncProducer, InputPolicy),
+    "Jobs": (Job, JobStatus, Phase, Progress, Timings, Artifact, Attempt, JobError, JobEvent),
+    "More of jobs": (Tier, Cancelled, DeadLetter),
+    "Batches": (Batch, Row, BatchWriter, BadRow),
+    "Nodes": (Node, NodeState),
+}
+#: The errors that a caller meets; the whole tree is on a page of its own.
+RAISED: Final = (
+    errors.FleetError,
+    errors.InvalidJob,
+    errors.InvalidRows,
+    errors.JobNotSucceeded,
+    errors.WaitTimeout,
+    errors.KeyReused,
+    errors.BacklogFull,
+    errors.FleetUnreachable,
+)
+
+_TOP: Final = """\
+# Python
+
+Names written by `python -m tests.docs`, the rest read from the docstrings when the site is built; do not edit.
+
+`Producer` is for threads, `AsyncProducer` for asyncio; both do the same. Start with [Submit](../use/submit.md).
+"""
+#: A record's fields are a table; mkdocstrings would give each a heading.
+_NO_MEMBERS: Final = """\
+    options:
+      inherited_members: false
+      members: false
+      show_bases: false
+"""
+
+
+def page() -> str:
+    """Return the page: a directive of mkdocstrings for each name."""
+    parts = [_TOP]
+    for title, names in {**PUBLIC, "Errors": RAISED}.items():
+        parts.append(f"## {title}\n")
+        parts += [_directive(name) for name in names]
+    return "\n".join(parts)
+
+
+def _directive(name: type) -> str:
+    directive = f"::: {name.__module__}.{name.__qualname__}\n"
+    if not hasattr(name, "model_fields"):
+        return directive
+    told = comments(name)
+    rows = ["| field | type | |", "| --- | --- | --- |"]
+    rows += [
+        f"| `{field}` | `{_written(kind)}` | {told.get(field, '')} |"
+        for field, kind in get_annotations(name).items()
+    ]
+    return "\n".join([directive + _NO_MEMBERS, *rows, ""])
+
+
+def _written(kind: str) -> str:
+    """Return an annotation as a caller sees it: ids and texts of nodes are text."""
+    return re.sub(r"\b(ForeignText|JobId|PromptId|BatchId)\b", "str", kind).replace(" | ", " or ")
