@@ -6,27 +6,22 @@ import logging
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from infra.demo import run_demo
 from infra.interrupts import exit_on_signals
-from infra.stack import LocalStack, Options
 from infra.state_dir import StateDirInUse
+from producer.cli.group import group
 from producer.contract.errors import FleetError
+
+if TYPE_CHECKING:
+    from infra.stack import LocalStack
 
 _NOT_REACHABLE: Final = 3
 _REFUSED: Final = 4
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def _local() -> None:
-    """A whole fleet on this machine."""
+app = group("A whole fleet on this machine.", add_completion=False, pretty_exceptions_enable=False)
 
 
 ComfyuiOption = Annotated[
@@ -66,6 +61,8 @@ def up(
     echo: EchoOption = False,
 ) -> None:
     """Start Redis, an S3 store, nodes and workers; stay until Ctrl-C, then stop them all."""
+    from infra.stack import LocalStack, Options
+
     options = Options(
         state_dir=state,
         standin_nodes=nodes,
@@ -95,6 +92,9 @@ def demo(
 
     Stand-in nodes render the user's own sample; real ComfyUIs one that needs no model.
     """
+    from infra.demo import run_demo
+    from infra.stack import Options
+
     options = Options(
         standin_nodes=nodes,
         comfyui_urls=_urls(comfyui),
@@ -111,6 +111,9 @@ def _urls(comfyui: str) -> tuple[str, ...]:
 
 
 def _announce(stack: LocalStack) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     rows = {**stack.addresses, "logs": str(stack.logs_dir)}
     settings_file = shlex.quote(stack.settings_env["COMFYFLEET_CONFIG"])
     console = Console(soft_wrap=True)

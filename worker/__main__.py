@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from producer.contract.errors import (
     FleetError,
     FleetUnreachable,
+    InvalidSettings,
     NodeNameTaken,
     StorageError,
 )
-from producer.contract.settings import InvalidSettings, check_name, load_settings
-from worker.assembly import Options
-from worker.service import NAME_TAKEN
 
 _UNREACHABLE: Final = 3
 _USAGE: Final = 2
+#: A supervisor must not start us again.
+_NAME_TAKEN: Final = 79
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+# Plain help: to draw frames, typer loads a reader of Markdown, 0.3 s.
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -36,8 +37,20 @@ def main(
             help="Where its ComfyUI listens, as http://127.0.0.1:8188.",
         ),
     ],
-    name: Annotated[str, typer.Option(help="The node's name; keep it across restarts.")],
-    pool: Annotated[str, typer.Option(help="The pool the node belongs to.")] = "default",
+    name: Annotated[
+        str,
+        typer.Option(
+            envvar="COMFYFLEET_NODE_NAME",
+            show_envvar=True,
+            help="The node's name; keep it across restarts.",
+        ),
+    ],
+    pool: Annotated[
+        str,
+        typer.Option(
+            envvar="COMFYFLEET_NODE_POOL", show_envvar=True, help="The pool the node belongs to."
+        ),
+    ] = "default",
     handover: Annotated[
         bool,
         typer.Option(
@@ -61,31 +74,37 @@ def main(
     for chatty in ("celery", "botocore", "kombu", "urllib3", "websocket"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        options = Options(
-            name=check_name(name, field="--name"),
-            pool=check_name(pool, field="--pool"),
+        status = _serve(
+            name=name,
+            pool=pool,
             comfyui_url=comfyui,
             handover=handover,
             restart_command=restart_command,
         )
-        raise typer.Exit(_serve(options))
     except FleetError as exc:
         sys.stderr.write(f"comfyfleet worker: {exc}\n")
         raise typer.Exit(_status(exc)) from exc
+    raise typer.Exit(status)
 
 
-def _serve(options: Options) -> int:
+def _serve(*, name: str, pool: str, **more: Any) -> int:
+    # Here and not above: `--help` needs none of it.
+    from producer.contract.settings import check_name, load_settings  # noqa: PLC0415
+
+    check_name(name, field="--name")
+    check_name(pool, field="--pool")
     settings = load_settings()
     # Celery takes its transport options when the app is first used: settings come before it.
+    from worker.assembly import Options  # noqa: PLC0415
     from worker.tasks import CeleryWorker  # noqa: PLC0415
 
-    return CeleryWorker(options, settings).serve()
+    return CeleryWorker(Options(name=name, pool=pool, **more), settings).serve()
 
 
 def _status(error: FleetError) -> int:
     match error:
         case NodeNameTaken():
-            return NAME_TAKEN
+            return _NAME_TAKEN
         case FleetUnreachable() | StorageError():
             return _UNREACHABLE
         case InvalidSettings():

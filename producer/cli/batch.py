@@ -5,33 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from producer.cli.batch_portrait import state_of, tell_batch, tell_result
-from producer.cli.batch_progress import counting, watching
-from producer.cli.jobs import JsonOption
-from producer.cli.options import (
-    ApiKeyOption,
-    as_duration,
-    as_inputs,
-    as_pairs,
-    as_params,
-    as_secrets,
-    read_document,
-)
-from producer.cli.output import Exit, answering, hint, print_json, print_line, print_row
-from producer.cli.row_files import RowFile
+from producer.cli.arguments import ApiKeyOption, BatchArgument, JsonOption, UrlsOption
+from producer.cli.fleet import opened
+from producer.cli.group import group
+from producer.cli.output import Exit, hint, print_json, print_line, print_row
 from producer.cli.row_text import open_rows
-from producer.client import Producer
-from producer.contract.batches import BadRow, Batch
-from producer.contract.jobs import Job
-from producer.contract.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="Many jobs of one graph, as one.")
+if TYPE_CHECKING:
+    from producer.cli.row_files import RowFile
+    from producer.client import Producer
+    from producer.contract.batches import BadRow, Batch
+    from producer.contract.jobs import Job
 
-BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="Its id.")]
+app = group("Many jobs of one graph, as one.")
+
 TimeoutOption = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="Wait no longer; the batch goes on.")
 ]
@@ -88,7 +79,18 @@ def submit(
     as_json: JsonOption = False,
 ) -> None:
     """Hand in a job for each row, and print the batch's id; all rows are checked before any is accepted."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet, open_rows(rows) as lines:
+    with opened(as_json=as_json) as fleet, open_rows(rows) as lines:
+        from producer.cli.batch_progress import counting
+        from producer.cli.options import (
+            as_duration,
+            as_inputs,
+            as_pairs,
+            as_params,
+            as_secrets,
+            read_document,
+        )
+        from producer.cli.row_files import RowFile
+
         content, found = read_document(graph, fleet.settings)
         file = RowFile(
             lines,
@@ -127,7 +129,9 @@ def submit(
 @app.command()
 def show(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
     """Show how far a batch is."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
+        from producer.cli.batch_portrait import tell_batch
+
         tell_batch(fleet.batch(batch), as_json=as_json)
 
 
@@ -138,7 +142,9 @@ def list_batches(
     as_json: JsonOption = False,
 ) -> None:
     """Show batches, the newest first."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
+        from producer.cli.batch_portrait import state_of
+
         for batch in fleet.batches(limit):
             if as_json:
                 print_json(batch)
@@ -152,21 +158,21 @@ def wait(
     batch: BatchArgument, *, timeout: TimeoutOption = None, as_json: JsonOption = False
 ) -> None:
     """Stay until all jobs of a batch have ended; status 1 if not all have succeeded."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         _wait(fleet, batch, timeout, as_json=as_json)
 
 
 @app.command()
 def cancel(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
     """Ask for the end of all jobs of a batch; running ones are stopped at their nodes."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         _answer(batch, fleet.cancel_batch(batch), as_json=as_json)
 
 
 @app.command()
 def hold(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
     """Keep back all jobs of a batch that do not run yet."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         fleet.hold_batch(batch)
         _answer(batch, "held", as_json=as_json)
 
@@ -174,7 +180,7 @@ def hold(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
 @app.command()
 def release(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
     """Let a batch that was held go on."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         fleet.release_batch(batch)
         _answer(batch, "released", as_json=as_json)
 
@@ -186,11 +192,13 @@ def results(
     statuses: Annotated[
         list[str] | None, typer.Option("--status", help="Only jobs of this status.")
     ] = None,
-    urls: Annotated[bool, typer.Option("--urls", help="Presigned, valid for an hour.")] = False,
+    urls: UrlsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print what each row has come to: row, job, status, then the artifact or the cause."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
+        from producer.cli.batch_portrait import tell_result
+
         for row, job in fleet.batch_jobs(batch, statuses=statuses or ()):
             found = _signed(fleet, job) if urls else job
             if as_json:
@@ -211,6 +219,10 @@ def _teller(file: RowFile, *, as_json: bool) -> Callable[[BadRow], None]:
 
 
 def _wait(fleet: Producer, batch: str, timeout: float | None, *, as_json: bool) -> None:
+    from producer.cli.batch_portrait import tell_batch
+    from producer.cli.batch_progress import watching
+    from producer.cli.options import as_duration
+
     with watching() as look:
         limit = as_duration(timeout, option="--timeout")
         found = fleet.wait_batch(batch, timeout=limit, on_look=look)

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from producer.checking.check import STUCK_AFTER, Check
-from producer.checking.findings import Finding
-from producer.checking.verify import Verifier
-from producer.cli.jobs import JsonOption
-from producer.cli.output import OUT, Exit, answering, hint, print_json, print_line, size
-from producer.client import Producer
-from producer.contract.jobs import Job
-from producer.contract.settings import load_settings
+from producer.cli.arguments import JsonOption, SomeJobs
+from producer.cli.output import Exit, answering, hint, print_json, print_line, size
+
+if TYPE_CHECKING:
+    from producer.checking.findings import Finding
+    from producer.contract.jobs import Job
 
 
 def check(
@@ -31,31 +28,31 @@ def check(
     stuck_after: Annotated[
         float,
         typer.Option(metavar="SECONDS", help="So long a job may wait beside a node that is free."),
-    ] = STUCK_AFTER.total_seconds(),
+    ] = 60,
     as_json: JsonOption = False,
 ) -> None:
     """Look for what disagrees in records, indexes and counts; status 1 if anything is left."""
-    with (
-        answering(as_json=as_json),
-        Check(
-            load_settings(), repair=repair, stuck_after=timedelta(seconds=stuck_after)
-        ) as checking,
-    ):
-        findings = []
-        for finding in checking.run(objects=objects):
-            findings.append(finding)
-            _tell(finding, as_json=as_json)
-        left = sum(finding.is_left for finding in findings)
-        if as_json:
-            print_json({"jobs": checking.census.jobs, "findings": len(findings), "left": left})
-        else:
-            hint(_summary(checking.census.jobs, findings, left=left))
-        if left:
-            raise typer.Exit(Exit.JOBS_FAILED)
+    with answering(as_json=as_json):
+        from producer.checking.check import Check
+        from producer.contract.settings import load_settings
+
+        waited = timedelta(seconds=stuck_after)
+        with Check(load_settings(), repair=repair, stuck_after=waited) as checking:
+            findings = []
+            for finding in checking.run(objects=objects):
+                findings.append(finding)
+                _tell(finding, as_json=as_json)
+            left = sum(finding.is_left for finding in findings)
+            if as_json:
+                print_json({"jobs": checking.census.jobs, "findings": len(findings), "left": left})
+            else:
+                hint(_summary(checking.census.jobs, findings, left=left))
+            if left:
+                raise typer.Exit(Exit.JOBS_FAILED)
 
 
 def verify(
-    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Their ids.")] = None,
+    jobs: SomeJobs = None,
     *,
     every: Annotated[
         bool, typer.Option("--all", help="Every succeeded job that has a record.")
@@ -65,27 +62,35 @@ def verify(
     """Fetch artifacts again and compare length, SHA-256 and manifest; status 1 if any differs."""
     if every == bool(jobs):
         raise typer.BadParameter("name the jobs, or say --all", param_hint="JOB...")
-    with answering(as_json=as_json), Verifier(load_settings()) as verifier:
-        flaws = 0
-        for flaw in verifier.flaws(verifier.succeeded() if every else _named(jobs or [])):
-            flaws += 1
+    with answering(as_json=as_json):
+        from producer.checking.verify import Verifier
+        from producer.contract.settings import load_settings
+
+        with Verifier(load_settings()) as verifier:
+            flaws = 0
+            for flaw in verifier.flaws(verifier.succeeded() if every else _named(jobs or [])):
+                flaws += 1
+                if as_json:
+                    print_json(asdict(flaw))
+                else:
+                    print_line(flaw.message)
+            totals = verifier.totals
             if as_json:
-                print_json(asdict(flaw))
+                print_json({**asdict(totals), "flaws": flaws})
             else:
-                print_line(flaw.message)
-        totals = verifier.totals
-        if as_json:
-            print_json({**asdict(totals), "flaws": flaws})
-        else:
-            hint(
-                f"{totals.artifacts:,} artifacts of {totals.jobs:,} jobs, {size(totals.bytes)}: "
-                + (f"{flaws:,} flaws" if flaws else "all as recorded")
-            )
-        if flaws:
-            raise typer.Exit(Exit.JOBS_FAILED)
+                hint(
+                    f"{totals.artifacts:,} artifacts of {totals.jobs:,} jobs,"
+                    f" {size(totals.bytes)}: "
+                    + (f"{flaws:,} flaws" if flaws else "all as recorded")
+                )
+            if flaws:
+                raise typer.Exit(Exit.JOBS_FAILED)
 
 
 def _named(jobs: list[str]) -> Iterator[Job]:
+    from producer.client import Producer
+    from producer.contract.settings import load_settings
+
     with Producer(load_settings()) as fleet:
         for job in jobs:
             yield fleet.get(job)
@@ -95,6 +100,10 @@ def _tell(finding: Finding, *, as_json: bool) -> None:
     if as_json:
         print_json(finding.to_json())
         return
+    from rich.text import Text
+
+    from producer.cli.console import OUT
+
     colour = "green" if finding.mended else "dim" if finding.is_note else "red"
     OUT.print(Text(finding.kind, colour), finding.sentence)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from producer.cli import jobs as jobs_command
-from producer.cli.jobs import JobArgument, JsonOption
-from producer.cli.options import ApiKeyOption, as_secrets
+from producer.cli.arguments import ApiKeyOption, JobArgument, JobsArgument, JsonOption, SomeJobs
+from producer.cli.fleet import opened
+from producer.cli.group import group
 from producer.cli.output import (
     Exit,
-    answering,
     complain,
     exit_status,
     hint,
@@ -22,21 +22,21 @@ from producer.cli.output import (
     print_line,
     print_row,
 )
-from producer.client import Producer
 from producer.contract.errors import FleetError, InvalidJob
-from producer.contract.jobs import Job
-from producer.contract.settings import load_settings
-from producer.store.dead_letters import DeadLetter
 
-app = typer.Typer(no_args_is_help=True, help="Failed jobs that a person should look at.")
+if TYPE_CHECKING:
+    from producer.client import Producer
+    from producer.contract.jobs import Job
+    from producer.store.dead_letters import DeadLetter
 
-SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Their ids.")]
+app = group("Failed jobs that a person should look at.")
+
 AllOption = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="With --all: do it.")]
 
 
 def retry(
-    jobs: Annotated[list[str], typer.Argument(metavar="JOB...", help="Their ids.")],
+    jobs: JobsArgument,
     *,
     tier: Annotated[str | None, typer.Option(help="In place of their own.")] = None,
     pin: Annotated[str | None, typer.Option(help="The one node that may run them.")] = None,
@@ -44,7 +44,9 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Make ended jobs again as new ones; print the new ids."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
+        from producer.cli.options import as_secrets
+
         make = partial(fleet.retry, tier=tier, pin=pin, secrets=as_secrets(api_key_file))
         _make_again(jobs, make, as_json=as_json)
 
@@ -56,7 +58,7 @@ def list_dead(
     as_json: JsonOption = False,
 ) -> None:
     """Show dead letters, the newest first; below them how many there are of each cause."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         causes = fleet.dead_letters.causes()
         letters = fleet.dead(limit)
         for letter in letters:
@@ -71,7 +73,7 @@ def list_dead(
 @app.command()
 def show(job: JobArgument, *, as_json: JsonOption = False) -> None:
     """Show all that is known of a dead letter."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         letter = fleet.dead_letters.find(fleet.get(job).id)
         if letter is None:
             raise _no_dead_letter(job)
@@ -90,7 +92,9 @@ def redrive(
     as_json: JsonOption = False,
 ) -> None:
     """Make dead letters again as new jobs; print the new ids."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
+        from producer.cli.options import as_secrets
+
         chosen = _chosen(fleet, jobs, every=every, yes=yes, verb="make again")
         _make_again(
             chosen, partial(fleet.redrive, secrets=as_secrets(api_key_file)), as_json=as_json
@@ -106,7 +110,7 @@ def drop(
     as_json: JsonOption = False,
 ) -> None:
     """Take jobs off the list of dead letters; their records stay until they expire."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         for job in _chosen(fleet, jobs, every=every, yes=yes, verb="drop"):
             if not fleet.drop(job) and not every:
                 raise _no_dead_letter(job)

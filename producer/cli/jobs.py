@@ -4,37 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from producer.cli.fetching import fetch_all
-from producer.cli.options import as_duration
-from producer.cli.output import Exit, answering, complain, print_json, print_line
-from producer.cli.portrait import show_job
-from producer.cli.watching import all_artifacts, outcome, watch
-from producer.client import Producer
+from producer.cli.arguments import JobArgument, JobsArgument, JsonOption, UrlsOption
+from producer.cli.fleet import opened
+from producer.cli.group import group
+from producer.cli.output import Exit, complain, print_json, print_line
 from producer.contract.errors import JobNotSucceeded
-from producer.contract.jobs import Job
-from producer.contract.settings import load_settings
-from producer.waiting import explain
 
-app = typer.Typer(no_args_is_help=True, help="Look at jobs, wait for them, end them.")
+if TYPE_CHECKING:
+    from producer.contract.jobs import Job
 
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]
-JobsArgument = Annotated[list[str], typer.Argument(metavar="JOB...", help="Their ids.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+app = group("Look at jobs, wait for them, end them.")
 
 
 @app.command()
 def show(
     job: JobArgument,
     *,
-    urls: Annotated[bool, typer.Option("--urls", help="Presigned, valid for an hour.")] = False,
+    urls: UrlsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show all that is known of a job: where it is, why, and what it made."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
+        from producer.cli.portrait import show_job
+        from producer.waiting import explain
+
         found = fleet.get(job)
         if urls:
             signed = [a.model_copy(update={"url": fleet.url(a)}) for a in found.artifacts]
@@ -56,7 +53,10 @@ def wait(
 ) -> None:
     """Stay until the jobs have ended; print what they made."""
     failed = 0
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
+        from producer.cli.options import as_duration
+        from producer.cli.watching import all_artifacts, outcome, watch
+
         limit = as_duration(timeout, option="--timeout")
         watch(fleet, jobs, timeout=limit)
         for job_id in jobs:
@@ -80,7 +80,7 @@ def cancel(
     jobs: Annotated[list[str], typer.Argument(metavar="JOB...")], *, as_json: JsonOption = False
 ) -> None:
     """Ask for the end of jobs; a running one is stopped at its node."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         for job_id in jobs:
             outcome = fleet.cancel(job_id)
             if as_json:
@@ -92,14 +92,14 @@ def cancel(
 @app.command()
 def hold(jobs: JobsArgument, *, as_json: JsonOption = False) -> None:
     """Keep back jobs that wait for a node."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         _tell_statuses(map(fleet.hold, jobs), as_json=as_json)
 
 
 @app.command()
 def release(jobs: JobsArgument, *, as_json: JsonOption = False) -> None:
     """Let held jobs wait for a node again."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
         _tell_statuses(map(fleet.release, jobs), as_json=as_json)
 
 
@@ -109,7 +109,9 @@ def fetch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it is not there.")],
 ) -> None:
     """Copy what a job made into a folder, each file checked against its sha256."""
-    with answering(as_json=False), Producer(load_settings()) as fleet:
+    with opened(as_json=False) as fleet:
+        from producer.cli.fetching import fetch_all
+
         for path in fetch_all(fleet, fleet.get(job), folder):
             print_line(str(path))
 

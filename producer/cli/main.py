@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from producer.cli import batch, checking, dead, jobs, nodes, processes
+from producer.cli.group import group
 from producer.cli.submit import submit
 
-app = typer.Typer(
-    no_args_is_help=True,
+app = group(
+    "One queue in front of many ComfyUI machines.",
     pretty_exceptions_enable=False,
-    help="One queue in front of many ComfyUI machines.",
     epilog="Exit status: 0 good, 1 some jobs failed, 2 usage, 3 fleet not reachable, "
     "4 refused, 5 timed out, 130 interrupted.",
 )
@@ -31,6 +30,8 @@ for command in (processes.worker, processes.up, processes.demo):
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the form of typer's callbacks
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"comfyfleet {version('comfyfleet')}")
         raise typer.Exit
 

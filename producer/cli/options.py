@@ -6,9 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from producer.contract.errors import InvalidGraph, InvalidJob
 from producer.contract.extra_data import API_KEY
@@ -65,16 +63,6 @@ def as_inputs(texts: Sequence[str], graph: Graph) -> dict[str, InputLike]:
     addresses = Addresses(graph)
     pairs = (_pair(*split_address(text, addresses), text, "--input") for text in texts)
     return _as_dict(pairs, option="--input")
-
-
-ApiKeyOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--api-key-file",
-        metavar="FILE",
-        help="Holds the key for partner nodes; COMFYFLEET_COMFY_ORG_API_KEY does without a file.",
-    ),
-]
 
 
 def as_secrets(file: Path | None) -> dict[str, str]:

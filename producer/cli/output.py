@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import IntEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
-from pydantic import BaseModel
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
-from rich.text import Text
 
 from producer.contract.errors import (
     BacklogFull,
@@ -23,39 +19,16 @@ from producer.contract.errors import (
     FleetUnreachable,
     InvalidJob,
     InvalidRows,
+    InvalidSettings,
     JobNotFound,
     JobNotSucceeded,
     KeyReused,
     StorageError,
     WaitTimeout,
 )
-from producer.contract.settings import InvalidSettings
 
-#: Columns of a pipe: what reads it wants each line whole.
-_WIDE: Final = 10_000
-
-
-class PlainConsole(Console):
-    """Shows every text as it is: no markup in it, and no command to the terminal.
-
-    Names, errors and metadata come from whoever hands in jobs, and from nodes.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(markup=False, emoji=False, highlight=False, soft_wrap=True, **options)
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        """Give the segments of *renderable* with signs shown that are not to be printed."""
-        for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else printable(text, keep="\n"), style, control)
-
-
-#: For tables and tales.
-OUT: Final = PlainConsole(width=None if sys.stdout.isatty() else _WIDE)
-#: For progress, hints and errors.
-ERR: Final = PlainConsole(stderr=True)
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 class Exit(IntEnum):
@@ -98,6 +71,8 @@ def answering(*, as_json: bool) -> Iterator[None]:
         complain(exc, as_json=as_json)
         raise typer.Exit(exit_status(exc)) from exc
     except KeyboardInterrupt:
+        from producer.cli.console import ERR
+
         ERR.print("interrupted; nothing was cancelled")
         raise typer.Exit(Exit.INTERRUPTED) from None
 
@@ -115,6 +90,10 @@ def complain(error: FleetError, *, as_json: bool) -> None:
         }
         print_json({"error": {name: value for name, value in told.items() if value}})
         return
+    from rich.text import Text
+
+    from producer.cli.console import ERR
+
     ERR.print(Text("error:", "bold red"), error.message)
     if error.advice:
         ERR.print(f"  try: {error.advice}")
@@ -122,10 +101,10 @@ def complain(error: FleetError, *, as_json: bool) -> None:
 
 def print_json(value: BaseModel | dict[str, Any]) -> None:
     """Print one JSON object on a line of its own."""
-    if isinstance(value, BaseModel):
-        text = value.model_dump_json(exclude_none=True)
-    else:
+    if isinstance(value, dict):
         text = json.dumps(value, separators=(",", ":"))
+    else:
+        text = value.model_dump_json(exclude_none=True)
     # JSON escapes the old control characters alone; terminals obey some of the later ones, too.
     print_line(text if text.isprintable() else "".join(map(_in_json, text)))
 
@@ -143,6 +122,10 @@ def print_row(*cells: object) -> None:
 
 def hint(text: str) -> None:
     """Say something that is no data."""
+    from rich.text import Text
+
+    from producer.cli.console import ERR
+
     ERR.print(Text(text, "dim"))
 
 

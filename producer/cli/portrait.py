@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from producer.cli.output import OUT, size
+from producer.cli.console import OUT
+from producer.cli.output import size
 from producer.contract.jobs import Artifact, Job
 from producer.contract.json_values import shown
 

@@ -7,20 +7,9 @@ from typing import Annotated
 
 import typer
 
-from producer.cli.fetching import fetch_all
-from producer.cli.options import (
-    ApiKeyOption,
-    as_duration,
-    as_inputs,
-    as_pairs,
-    as_params,
-    as_secrets,
-    read_document,
-)
-from producer.cli.output import answering, hint, print_json, print_line
-from producer.cli.watching import all_artifacts, outcome, watch
-from producer.client import Producer
-from producer.contract.settings import load_settings
+from producer.cli.arguments import ApiKeyOption, JsonOption
+from producer.cli.fleet import opened
+from producer.cli.output import hint, print_json, print_line
 
 
 def submit(
@@ -70,10 +59,21 @@ def submit(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Wait, then copy its files here.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Hand in one job and print its id; with --wait, print what it made."""
-    with answering(as_json=as_json), Producer(load_settings()) as fleet:
+    with opened(as_json=as_json) as fleet:
+        from producer.cli.fetching import fetch_all
+        from producer.cli.options import (
+            as_duration,
+            as_inputs,
+            as_pairs,
+            as_params,
+            as_secrets,
+            read_document,
+        )
+        from producer.cli.watching import all_artifacts, outcome, watch
+
         content, found = read_document(graph, fleet.settings)
         job = fleet.submit(
             content,

@@ -18,6 +18,7 @@
   + WaitTimeout
   + RunDeadlinePassed       the attempt took longer than the job allows
   + DeliveryFailed          it was rendered, then the worker failed to store it
+  + InvalidSettings         a setting is missing or makes no sense
   + FleetUnreachable        Redis does not answer, or will not serve us
   + NodeError               a GPU node or the ComfyUI on it
     - NodeUnreachable
@@ -261,6 +262,10 @@ class DeliveryFailed(FleetError):
             f"it was rendered, but the worker failed to store it: {reason[:200]}",
             advice="this is a bug of the worker; its log has the whole of it",
         )
+
+
+class InvalidSettings(FleetError):
+    """A setting is missing or makes no sense; the message names each by its variable."""
 
 
 class FleetUnreachable(FleetError):

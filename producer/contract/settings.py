@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from producer.contract.addresses import without_password as without_password  # noqa: PLC0414
-from producer.contract.errors import FleetError
+from producer.contract.errors import InvalidSettings as InvalidSettings  # noqa: PLC0414
 from producer.contract.queues import is_name
 from producer.contract.redis_address import RedisAddress
 from producer.contract.s3_address import check_apart, check_bucket, check_endpoint
@@ -37,10 +37,6 @@ _PATHS: Final = (
     "node_spool_dir",
 )
 _FILES: Final = (Path("comfyfleet.toml"), Path(".comfyfleet/comfyfleet.toml"))
-
-
-class InvalidSettings(FleetError):
-    """A setting is missing or makes no sense; the message names each by its variable."""
 
 
 class Settings(BaseSettings):

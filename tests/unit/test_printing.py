@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from producer.cli import console as consoles
 from producer.cli import output, portrait
-from producer.cli.output import PlainConsole, complain, print_json, print_row
+from producer.cli.console import PlainConsole
+from producer.cli.output import complain, print_json, print_row
 from producer.contract.errors import FleetError
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Job, JobError, JobStatus
@@ -38,9 +40,9 @@ def console(monkeypatch):
     """A terminal, and what it was sent."""
     sent = io.StringIO()
     terminal = PlainConsole(file=sent, force_terminal=True, color_system=None, width=400)
-    for module in (output, portrait):
+    for module in (consoles, portrait):
         monkeypatch.setattr(module, "OUT", terminal)
-    monkeypatch.setattr(output, "ERR", terminal)
+    monkeypatch.setattr(consoles, "ERR", terminal)
     return sent
 
 
