@@ -1,8 +1,13 @@
-"""`python -m tests.fuzz submissions --cases 5000`: odd submissions, on servers of its own."""
+"""Odd things by the thousand, on servers of its own; ends with 1 if a promise was broken.
+
+`python -m tests.fuzz submissions --cases 5000`: what is handed in.
+`python -m tests.fuzz answers --cases 2000`: what nodes say, through workers of a whole fleet.
+"""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -10,25 +15,54 @@ from pathlib import Path
 from redis import Redis
 
 from infra.background import BackgroundSupervisor
+from infra.stack import LocalStack, Options
 from infra.supervisor import Supervisor
 from producer.client import Producer
-from producer.contract.settings import Settings
+from producer.contract.settings import Settings, load_settings
 from tests import servers
+from tests.fuzz.answer_fleet import answer_fleet
+from tests.fuzz.answer_report import AnswerReport
+from tests.fuzz.answers import AnswerFuzz
 from tests.fuzz.node import living_node
 from tests.fuzz.submissions import Report, SubmissionFuzz
 
 
 def main() -> int:
     """Do what was asked for; 1 if a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("what", choices=("submissions",))
-    parser.add_argument("--cases", type=int, default=5_000)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.fuzz",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", choices=("submissions", "answers"))
+    parser.add_argument("--cases", type=int, help="5,000 submissions, or 2,000 answers")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="the first round of answers")
     parser.add_argument("--json", action="store_true", help="on one line")
     given = parser.parse_args()
-    report = _submissions(cases=given.cases, seed=given.seed)
-    print(report.as_json() if given.json else _told(report))
+    if given.what == "submissions":
+        report = _submissions(cases=given.cases or 5_000, seed=given.seed)
+        print(report.as_json() if given.json else _told(report))
+    else:
+        report = _answers(cases=given.cases or 2_000, seed=given.seed, first=given.first)
+        print(report.as_json() if given.json else report.told())
     return min(1, len(report.broken))
+
+
+def _answers(*, cases: int, seed: int, first: int) -> AnswerReport:
+    folder = Path(tempfile.mkdtemp(prefix="comfyfleet-answers-"))
+    options = Options(state_dir=folder / "stack", standin_nodes=0)
+    with (
+        LocalStack(options) as stack,
+        Producer(load_settings(**stack.settings)) as fleet,
+        answer_fleet(fleet, stack.settings_env, folder / "nodes", odd=2) as nodes,
+    ):
+        report = AnswerFuzz(fleet, nodes).run(cases=cases, seed=seed, first=first)
+    if report.broken:
+        print(f"logs are in {folder}", file=sys.stderr)
+    else:
+        shutil.rmtree(folder)
+    return report
 
 
 def _submissions(*, cases: int, seed: int) -> Report:

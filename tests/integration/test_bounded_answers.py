@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from aiohttp import WSMsgType, web
 
-from producer.contract.errors import NodeFault
+from producer.contract.errors import NodeError, NodeFault
 from tests.integration.scripted_node import answer, scripted_client, scripted_node
 from tests.waiting import wait_until
 from worker.comfyui import bounded_websocket, foreign_data
@@ -122,3 +122,49 @@ def test_a_message_of_any_length_ends_the_connection_and_is_not_held(frames, mon
 def test_the_limits_leave_room_for_what_real_nodes_say():
     assert foreign_data.LARGE_BYTES >= 100 * MIB
     assert foreign_data.WHOLE_S >= 60
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"name": ""},
+        {"name": ["a.png"]},
+        {"name": "b.png", "subfolder": "in"},
+        {"name": "a.png", "subfolder": {"x": "in"}},
+        {"name": "a.png", "subfolder": "../in"},
+        {"name": "a (1).jpg", "subfolder": "in"},
+    ],
+)
+def test_a_name_that_an_upload_cannot_have_got_is_a_fault(said, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    with (
+        scripted_client({"POST /upload/image": answer(said)}) as (client, _),
+        pytest.raises(NodeFault, match="without the name under which the file is stored"),
+    ):
+        client.upload(tmp_path / "a.png", name="a.png", subfolder="in")
+
+
+@pytest.mark.parametrize("place", ["http://[/]:x", "//\\x", "http://:99999999/"])
+def test_a_redirect_to_no_address_at_all_is_an_answer_as_well(place):
+    async def lead(_request):
+        return web.Response(status=301, headers={"Location": place})
+
+    with scripted_client({"GET /prompt": lead}) as (client, _), pytest.raises(NodeError):
+        client.queue_remaining()
+
+
+@pytest.mark.parametrize("errors", [1.5, ["x"], "x", True])
+def test_what_is_no_list_of_errors_refuses_nothing(errors):
+    said = answer({"prompt_id": "p", "node_errors": errors})
+    with scripted_client({"POST /prompt": said}) as (client, _):
+        client.queue_prompt({}, prompt_id="p", client_id="c")
+
+
+@pytest.mark.parametrize("said", [{}, {"error": None}, {"node_errors": {"4": None}}])
+def test_a_refusal_without_a_reason_is_the_nodes_fault(said):
+    with (
+        scripted_client({"POST /prompt": answer(said, status=400)}) as (client, _),
+        pytest.raises(NodeFault, match="its refusal of the graph is not of ComfyUI's shape"),
+    ):
+        client.queue_prompt({}, prompt_id="p", client_id="c")

@@ -71,8 +71,10 @@ def test_an_interrupt_is_told_apart_from_an_error():
     assert entry.error is None
 
 
-def test_a_prompt_that_stopped_in_the_middle_is_no_success():
-    assert parse(messages=[START, CACHED], status_str="success").outcome is Outcome.FAILED
+@pytest.mark.parametrize("last", [CACHED, ["", {}], ["execution_sucess", {}]])
+def test_messages_without_an_end_tell_nothing_and_are_the_nodes_fault(last):
+    with pytest.raises(NodeFault, match="does not say how prompt p ended"):
+        parse(messages=[START, last], status_str="success")
 
 
 def test_a_traceback_within_the_message_is_cut_off():

@@ -130,17 +130,23 @@ def test_a_long_list_of_faults_is_cut():
     "odd",
     [
         {},
-        {"error": "text", "node_errors": []},
+        {"error": 5, "node_errors": []},
         {"error": None, "node_errors": {"4": None}},
-        {"node_errors": {"4": {"errors": [None, {"message": 5, "extra_info": []}]}}},
+        {"error": {"message": ["x"]}, "node_errors": {"4": {"errors": [None, {}]}}},
         {"node_errors": {"4": {"errors": 3}}},
         {"node_errors": {"4": {"errors": "text"}}},
         {"node_errors": {"4": {"errors": {"message": "text"}}}},
     ],
 )
-def test_odd_bodies_are_refusals_too(odd):
-    refusal = Refusal.read(odd)
-    assert refusal.message
+def test_a_refusal_that_gives_no_reason_is_none(odd):
+    with pytest.raises(ValueError, match="gives no reason"):
+        Refusal.read(odd)
+
+
+def test_an_odd_reason_is_a_refusal_too():
+    errors = [None, {"message": 5, "extra_info": []}]
+    refusal = Refusal.read({"node_errors": {"4": {"errors": errors}}})
+    assert "graph node 4" in refusal.message
     assert lacks_in(refusal.node_errors) == []
 
 

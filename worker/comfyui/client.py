@@ -145,7 +145,7 @@ class ComfyUI:
         if response.status_code == HTTPStatus.BAD_REQUEST:
             raise self._rejection(self._http.decoded(response))
         answer = self._http.object_in(response)
-        if answer.get("node_errors"):
+        if (errors := answer.get("node_errors")) and isinstance(errors, dict):
             # The good outputs alone are queued, and would run to a success.
             self._take_back(prompt_id)
             raise self._rejection(answer)

@@ -18,7 +18,13 @@ from requests.exceptions import ChunkedEncodingError
 from producer.contract.errors import NodeError, NodeFault, NodeTimeout, NodeUnreachable
 from producer.contract.node_address import NodeAddress
 from worker.comfyui.certificates import ca_file
-from worker.comfyui.foreign_data import SMALL_BYTES, WHOLE_S, TooMuch, read_whole
+from worker.comfyui.foreign_data import (
+    SMALL_BYTES,
+    UNREADABLE,
+    WHOLE_S,
+    TooMuch,
+    read_whole,
+)
 from worker.comfyui.proxies import Asked, refused_credentials, spoken_by_proxy, web_page
 
 #: Seconds. A node in the same network that has not taken a connection by then is gone.
@@ -130,7 +136,7 @@ class Connection:
         """Return the JSON object that *response* holds, whatever its status."""
         try:
             found = json.loads(response.content)
-        except (ValueError, RecursionError) as exc:
+        except (ValueError, RecursionError, MemoryError) as exc:
             page = response.ok and web_page(response, self._asked(response))
             raise page or self.fault(response, "with something that is not JSON") from exc
         if not isinstance(found, dict):
@@ -163,6 +169,9 @@ class Connection:
         except requests.RequestException as exc:
             # Not from exc: its text holds the URL as it was sent, with a token in its query.
             raise self._error(where, exc) from network_cause(exc)
+        except UNREADABLE as exc:  # requests reads a Location that it is not to follow
+            said = self.address.credentials.scrubbed(f"{type(exc).__name__}: {exc}")
+            raise NodeFault(self.node, f"{where}: its answer makes no sense ({said})") from exc
 
     def _error(self, where: str, exc: requests.RequestException) -> NodeError:
         if isinstance(exc, requests.ConnectTimeout):  # also a Timeout, but nobody was there

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.comfyui import media_types
+from worker.comfyui.foreign_data import UNREADABLE
 from worker.comfyui.formats import sniff
 from worker.comfyui.formats.steps import Damaged, Walker
 
@@ -128,6 +129,9 @@ class FileCheck:
             yield
         except Damaged as exc:
             raise Damaged(f"{self._name} is damaged: {exc}") from exc
+        except UNREADABLE as exc:  # a number, a depth or a size that no such file has
+            why = f"it makes no sense ({type(exc).__name__}: {exc})"
+            raise Damaged(f"{self._name} is damaged: {why:.300}") from exc
 
 
 def _family(media_type: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +23,9 @@ WHOLE_S: Final = 120.0
 
 _PIECE_BYTES: Final = 64 << 10
 
-#: What reading an answer of another shape than expected may raise.
-_ODD: Final = (
-    *(AttributeError, LookupError, TypeError, ValueError, ArithmeticError),
+#: What reading an answer or a file of another shape than expected may raise.
+UNREADABLE: Final = (
+    *(AttributeError, LookupError, TypeError, ValueError, ArithmeticError, struct.error),
     *(RecursionError, MemoryError),
 )
 
@@ -81,6 +82,6 @@ def read_as_expected(node: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except _ODD as exc:
+    except UNREADABLE as exc:
         said = f"{type(exc).__name__}: {exc}"
         raise NodeFault(node, f"{what} is not of ComfyUI's shape ({said})") from exc

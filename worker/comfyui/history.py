@@ -124,6 +124,13 @@ def count_files(shown: Any) -> int:
     return sum(1 for _ in _outputs(_by_graph_node({"": shown})))
 
 
+#: What the last message says (0.3.64 and 0.33.0 end with one of these); any other says nothing.
+_BY_LAST_MESSAGE: Final = {
+    "execution_success": Outcome.SUCCEEDED,
+    "execution_error": Outcome.FAILED,
+    "execution_interrupted": Outcome.INTERRUPTED,
+}
+
 _Messages = list[tuple[str, dict[str, Any]]]
 
 
@@ -140,13 +147,11 @@ def _messages(status: dict[str, Any]) -> _Messages:
 def _outcome(messages: _Messages, status: dict[str, Any]) -> Outcome | None:
     """Judge by the last message: `status_str` is "success" for a cycle found at run time too."""
     names = [name for name, _ in messages]
-    if not names:
-        return {"success": Outcome.SUCCEEDED, "error": Outcome.FAILED}.get(
-            str(status.get("status_str"))
-        )
-    if names[-1] == "execution_success":
-        return Outcome.SUCCEEDED
-    return Outcome.INTERRUPTED if names[-1] == "execution_interrupted" else Outcome.FAILED
+    if names:
+        return _BY_LAST_MESSAGE.get(names[-1])
+    return {"success": Outcome.SUCCEEDED, "error": Outcome.FAILED}.get(
+        str(status.get("status_str"))
+    )
 
 
 def _error(messages: _Messages) -> ExecutionError | None:

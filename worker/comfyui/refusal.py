@@ -32,13 +32,19 @@ class Refusal:
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> Self:
-        """Read the answer to `POST /prompt`: a 400, or a 200 that holds `node_errors`."""
+        """Read the answer to `POST /prompt`: a 400, or a 200 that holds `node_errors`.
+
+        Raises:
+            ValueError: it gives no reason, as every ComfyUI does (0.3.64, 0.33.0).
+        """
         error = _object(body.get("error"))
         node_errors = _object(body.get("node_errors")) or _unknown_class(error)
         faults = list(_faults(node_errors))
         if not faults:
             said = _whole(error) or _text(body.get("error"))
-            return cls(said or "its answer does not say why", {})
+            if not said:
+                raise ValueError("it gives no reason")
+            return cls(said, {})
         shown = "; ".join(faults[:_SHOWN_FAULTS])
         more = len(faults) - _SHOWN_FAULTS
         return cls(f"{shown}; and {more} more" if more > 0 else shown, node_errors)
@@ -84,7 +90,8 @@ def _faults(node_errors: dict[str, Any]) -> Iterator[str]:
     for graph_node, entry in node_errors.items():
         place = f"graph node {graph_node} ({_object(entry).get('class_type')})"
         for error in _errors(entry):
-            yield _phrase(place, _object(error))
+            if isinstance(error, dict) and error:
+                yield _phrase(place, error)
 
 
 def _phrase(place: str, error: dict[str, Any]) -> str:

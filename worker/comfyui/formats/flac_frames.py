@@ -13,6 +13,11 @@ _LEAST_FRAME_BYTES: Final = 10
 #: 65,535 samples of 8 channels in 4 bytes, and room for heads.
 _MOST_FRAME_BYTES: Final = (65_535 * 8 * 4) + 4096
 
+#: So many places may look like the head of a frame, and one more for each so many bytes. Sound has
+#: one in 64 KiB that is none; silence has frames of 14 bytes, ten a second.
+_LOOKS: Final = 100_000
+_BYTES_A_LOOK: Final = 32
+
 _SYNC: Final = 0xFF
 #: The byte behind it: all frames have as many samples, or not.
 _FIXED: Final = 0xF8
@@ -52,6 +57,8 @@ class Frames:
         self._present: _Head | None = None
         self._samples_before = 0
         self._searched = 0
+        self._seen = 0
+        self._looked = 0
 
     def feed(self, piece: memoryview) -> None:
         """Take the next bytes.
@@ -60,6 +67,7 @@ class Frames:
             Damaged: they are no frames.
         """
         self._held += piece
+        self._seen += len(piece)
         self._move_on(len(self._held) - _MOST_HEAD_BYTES)
         if len(self._held) - len(piece) > _MOST_FRAME_BYTES:
             raise Damaged("a frame is longer than a frame can be")
@@ -86,6 +94,9 @@ class Frames:
         sync = bytes((_SYNC, self._present.kind[0]))
         while 0 <= (at := self._held.find(sync, self._searched)) < end:
             self._searched = at + 1
+            self._looked += 1
+            if self._looked > _LOOKS + self._seen // _BYTES_A_LOOK:
+                raise Damaged(f"its first {self._seen:,} bytes look like {self._looked:,} frames")
             head = _head(self._held[at : at + _MOST_HEAD_BYTES])
             if head is not None and _follows(head, self._present):
                 self._samples_before += self._present.samples

@@ -43,6 +43,9 @@ _FILM: Final = "video/mp4"
 #: Boxes that end with a width and a height, and by how many bits these are shifted.
 _SIZED: Final = {b"tkhd": 16, b"ispe": 0}
 
+#: The index, and what it points into.
+_NEEDED: Final = frozenset({b"moov", b"meta", b"mdat"})
+
 _HEAD_BYTES: Final = 8
 _SIZE_BYTES: Final = 8
 _MOST_BRAND_BYTES: Final = 1024
@@ -57,16 +60,16 @@ def walk_isobmff() -> Walk:
     for kind in (index, b"mdat"):
         if kind not in seen.kinds:
             raise Damaged(f"its box {kind.decode()} is missing")
-    return Found(media_type, *max(seen.sizes, default=(None, None)))
+    return Found(media_type, *(seen.largest or (None, None)))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Seen:
-    """What the boxes said."""
+    """What the boxes said, of those that tell."""
 
     kinds: set[bytes] = field(default_factory=set)
-    brands: list[bytes] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)  #: Of pictures, tiles and tracks.
+    brands: dict[bytes, None] = field(default_factory=dict)  #: In their order.
+    largest: tuple[int, int] | None = None  #: Of pictures, tiles and tracks.
 
 
 class _Box(NamedTuple):
@@ -89,7 +92,7 @@ def _boxes(left: int | None, *, inside: bytes, seen: _Seen) -> PartOfWalk[None]:
             if box.body_bytes is None or box.head_bytes + box.body_bytes > left:
                 raise Damaged(f"{box.what} is longer than the one around it")
             left -= box.head_bytes + box.body_bytes
-        if inside == _FILE:
+        if inside == _FILE and box.kind in _NEEDED:
             seen.kinds.add(box.kind)
         yield from _body(box, inside=inside, seen=seen)
     yield Pass(left, "a box")
@@ -127,12 +130,14 @@ def _body(box: _Box, *, inside: bytes, seen: _Seen) -> PartOfWalk[None]:
         brands = yield from beginning(
             min(body_bytes, _MOST_BRAND_BYTES), of=body_bytes, what=box.what
         )
-        seen.brands.extend(brands[at : at + 4] for at in range(0, len(brands), 4))
+        found = (brands[at : at + 4] for at in range(0, len(brands), 4))
+        seen.brands |= dict.fromkeys(brand for brand in found if brand in _TYPES)
     elif box.kind in _SIZED and body_bytes >= _SIZE_BYTES:
         yield Pass(body_bytes - _SIZE_BYTES, box.what)
         width, height = struct.unpack(">II", (yield Read(_SIZE_BYTES, box.what)))
         shift = _SIZED[box.kind]
         if width and height:  # a track of sound has none
-            seen.sizes.append((width >> shift, height >> shift))
+            size = (width >> shift, height >> shift)
+            seen.largest = max(seen.largest or size, size)
     else:
         yield Pass(body_bytes, box.what)

@@ -19,6 +19,7 @@ _HEIGHT: Final = 0xBA
 #: Which elements are looked into, by the one they lie in.
 _LOOKED_INTO: Final = frozenset({(_SEGMENT, _TRACKS), (_TRACKS, _TRACK), (_TRACK, _VIDEO)})
 _NUMBERS: Final = frozenset({_WIDTH, _HEIGHT})
+_TELLING: Final = frozenset({_TRACKS, _CLUSTER, _VIDEO, *_NUMBERS})
 
 _LONGEST_NUMBER: Final = 8
 _MOST_HEAD_BYTES: Final = 1024
@@ -61,7 +62,8 @@ def _elements(left: int | None, *, inside: int, seen: dict[int, int]) -> PartOfW
             left -= element.head_bytes + (element.body_bytes or 0)
             if left < 0:
                 raise Damaged("an element is longer than the one around it")
-        seen.setdefault(element.kind, 0)
+        if element.kind in _TELLING:
+            seen.setdefault(element.kind, 0)
         if element.body_bytes is None:
             # A cluster of a live stream; what it holds and what follows cannot be told apart.
             yield Pass(left, "its frames")

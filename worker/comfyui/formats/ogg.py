@@ -12,6 +12,7 @@ SIGNATURE: Final = b"OggS"
 
 _HEAD: Final = struct.Struct("<4sBBqIIIB")
 _CHECKSUM: Final = slice(22, 26)
+_MOST_STREAMS: Final = 1000  #: At once; a film has two.
 _BEGINS: Final = 2
 _ENDS: Final = 4
 _THEORA: Final = b"\x80theora"
@@ -33,6 +34,8 @@ def walk_ogg() -> Walk:
         if _checksum(head, lengths, body) != checksum:
             raise Damaged(f"its page {number} does not match its checksum")
         if flags & _BEGINS:
+            if len(next_page) == _MOST_STREAMS:
+                raise Damaged(f"more than {_MOST_STREAMS} streams go on at once")
             next_page[stream] = number
             if body.startswith(_THEORA):
                 media_type = "video/ogg"

@@ -29,6 +29,10 @@ _COLOURS: Final = {
     6: (4, {8, 16}),
 }
 _PALETTE: Final = 3
+_TELLING: Final = frozenset({b"PLTE", b"IDAT", b"IEND"})
+
+#: A square of 32,768 pixels in 16 bits and four colours take 8 GiB, and some ten seconds to unpack.
+_MOST_RAW_BYTES: Final = 9 << 30
 
 #: Adam7: first column, first row, and the steps between them, a pass.
 _PASSES: Final = (
@@ -50,10 +54,14 @@ def walk_png() -> Walk:
     """Check every chunk's CRC, and that the pixels inflate to just what the size needs."""
     yield Read(len(SIGNATURE), "its signature")
     header = _Header.parse((yield from _first_chunk()))
+    if header.raw_bytes > _MOST_RAW_BYTES:
+        size = f"{header.width:,} × {header.height:,}"  # noqa: RUF001 - times
+        raise Damaged(f"its {size} pixels are more than a picture may have here")
     pixels = _Pixels(header.raw_bytes)
-    kinds = set()
+    kinds: set[bytes] = set()
     while b"IEND" not in kinds:
-        kinds.add((yield from _chunk(pixels.feed)))
+        kind = yield from _chunk(pixels.feed)
+        kinds |= {kind} & _TELLING
         if header.colour == _PALETTE and b"IDAT" in kinds and b"PLTE" not in kinds:
             raise Damaged("its palette is missing")
     pixels.finish()

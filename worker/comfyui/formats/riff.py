@@ -27,7 +27,7 @@ _HEAD_BYTES: Final = 8  #: Of a chunk: its kind and its length.
 def walk_webp() -> Walk:
     """Walk the chunks of a picture, still or animated."""
     sizes: dict[bytes, _Size] = {}
-    kinds = set()
+    has_picture = False
     left = yield from _riff()
     while left:
         kind, length = yield from _chunk_head(left)
@@ -36,10 +36,10 @@ def walk_webp() -> Walk:
             sizes[kind] = size_in((yield from beginning(count, of=length, what="its picture")))
         else:
             yield Pass(length, "its picture")
-        kinds.add(kind)
+        has_picture |= kind in {b"VP8 ", b"VP8L", b"ANMF"}
         left -= _HEAD_BYTES + length
     yield from end_of_file("the length at its front")
-    if not sizes or not kinds & {b"VP8 ", b"VP8L", b"ANMF"}:
+    if not sizes or not has_picture:
         raise Damaged("it holds no picture")
     # That of the canvas, if there is one: a frame may be smaller.
     return Found("image/webp", *sizes.get(b"VP8X", next(iter(sizes.values()))))
@@ -51,14 +51,14 @@ def walk_wav() -> Walk:
     if left + 4 in _UNKNOWN:
         yield Pass(None, "its sound")
         return Found("audio/wav")
-    kinds = set()
+    lacks = {b"fmt ", b"data"}
     while left:
         kind, length = yield from _chunk_head(left)
         yield Pass(length, "its sound")
-        kinds.add(kind)
+        lacks.discard(kind)
         left -= _HEAD_BYTES + length
     yield from end_of_file("the length at its front")
-    if not kinds >= {b"fmt ", b"data"}:
+    if lacks:
         raise Damaged("it holds no sound")
     return Found("audio/wav")
 

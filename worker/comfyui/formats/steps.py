@@ -8,7 +8,13 @@ whatever chunks the network delivers.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
+
+#: Parts of a file (boxes, chunks, pages, frames) that are walked in any case.
+_PARTS: Final = 100_000
+#: Beyond those, each has to stand for so many bytes. Frames of MP3 at 32 kbit/s do; a film of empty
+#: boxes would take a second of the processor's time for each megabyte.
+_BYTES_A_PART: Final = 32
 
 
 class Damaged(ValueError):
@@ -77,6 +83,7 @@ class Walker:
         self._seen = 0
         self._held = bytearray()  #: The first bytes of a `Read`.
         self._passed = 0  #: Bytes of a `Pass`.
+        self._parts = 0
         self._step: Step = next(walk)
 
     def feed(self, chunk: bytes) -> None:
@@ -109,17 +116,14 @@ class Walker:
         return self.found
 
     def _read(self, step: Read, chunk: bytes, at: int) -> int:
-        if self._held:
-            end = at + step.length - len(self._held)
-            self._held += chunk[at:end]
-            data = bytes(self._held)
-        else:
-            end = at + step.length
-            data = chunk[at:end]
+        end = at + step.length - len(self._held)
         if end > len(chunk):
-            self._held[:] = data
+            self._held += chunk[at:]
             return len(chunk)
-        self._held.clear()
+        data = chunk[at:end]
+        if self._held:
+            data = bytes(self._held) + data
+            self._held.clear()
         self._answer(data)
         return end
 
@@ -144,12 +148,16 @@ class Walker:
     def _answer(self, data: bytes) -> None:
         try:
             step = self._walk.send(data)
+            self._parts += 1
             while not isinstance(step, Scan) and step.length == 0:
                 step = self._walk.send(b"")
+                self._parts += 1
         except StopIteration as ended:
             self.found = ended.value
         else:
             self._step = step
+            if self._parts > _PARTS + self._seen // _BYTES_A_PART:
+                raise Damaged(f"it has {self._parts:,} parts in its first {self._seen:,} bytes")
 
 
 def _may_end(step: Step) -> bool:
