@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from producer.contract.errors import InvalidInput, NodeError, RequestTooLarge
@@ -42,17 +42,17 @@ def upload_file(connection: Connection, path: Path, *, name: str, subfolder: str
     if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         raise RequestTooLarge(connection.node, f"input {name} of {path.stat().st_size:,} bytes")
     stored = connection.object_in(response)
-    stored_name, folder = stored.get("name"), stored.get("subfolder") or ""
-    if folder != subfolder or not _is_named_after(name, stored_name):
+    stored_name = str(stored.get("name"))
+    if (stored.get("subfolder") or "") != subfolder or not _is_named_after(name, stored_name):
         raise connection.fault(response, "without the name under which the file is stored")
-    return f"{folder}/{stored_name}" if folder else stored_name
+    return f"{subfolder}/{stored_name}" if subfolder else stored_name
 
 
-def _is_named_after(name: str, stored_name: Any) -> bool:
+def _is_named_after(name: str, stored_name: str) -> bool:
     """Tell whether ComfyUI may have stored a file of *name* so: ` (1)` where the name is taken."""
     stem, ending = os.path.splitext(name)  # noqa: PTH122 - as ComfyUI splits it
     form = rf"{re.escape(stem)}( \(\d{{1,9}}\))?{re.escape(ending)}"
-    return isinstance(stored_name, str) and re.fullmatch(form, stored_name) is not None
+    return re.fullmatch(form, stored_name) is not None
 
 
 def is_stored(connection: Connection, *, name: str, subfolder: str, size_bytes: int) -> bool:
