@@ -11,12 +11,22 @@ from __future__ import annotations
 
 from celery import Celery
 
-app = Celery("comfyfleet")
+# A backend that imports us may have a Celery app of its own, and variables for it.
+app = Celery(
+    "comfyfleet",
+    # Else its `shared_task`s, which belong to the current app, would come to our broker.
+    set_as_current=False,
+    loader="celery.loaders.app:AppLoader",  # and not what CELERY_LOADER names
+    fixups=[],  # no Django: DJANGO_SETTINGS_MODULE is the backend's
+)
+# The record in Redis is the one truth about a job; Celery results would be a second one, and cost a
+# subscription a publish. So said, it goes before CELERY_RESULT_BACKEND.
+app.backend_cls = "disabled"
+# What the app reads before its settings; else it would be the module CELERY_CONFIG_MODULE.
+# CELERY_BROKER_URL goes before all: producer.dispatch names its URL, worker.tasks drops the variable.
+app.config_from_object({"enable_utc": True, "timezone": "UTC"})
 
 app.conf.update(
-    # The record in Redis is the one truth about a job; Celery results would be a second one,
-    # and cost a subscription a publish.
-    result_backend=None,
     task_ignore_result=True,
     task_track_started=False,
     # Acknowledge at receipt. A late ack ends the worker when Redis restarts, runs tasks twice
@@ -81,6 +91,4 @@ app.conf.update(
     # Our own logging; Celery leaves the root logger alone.
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
-    enable_utc=True,
-    timezone="UTC",
 )

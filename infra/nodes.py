@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from comfyfleet import started
 from infra.own_servers import ComfyUnusable, check_comfyui
 from infra.supervisor import NotReady, Service
 from producer.contract.errors import FleetUnreachable
@@ -25,9 +25,6 @@ _STANDIN_GRACE: Final = timedelta(seconds=5)
 
 #: A worker stores what it holds in this time.
 _WORKER_GRACE: Final = timedelta(seconds=60)
-
-# -P: a folder of the user's called `worker` must not be taken for ours.
-_PYTHON: Final = (sys.executable, "-P", "-m")
 
 
 class Node(NamedTuple):
@@ -67,7 +64,7 @@ def standin_service(
     port = str(urlsplit(node.url).port)
     return Service(
         name=node.name,
-        argv=(*_PYTHON, "infra.standin", "--port", port, "--dir", str(directory), *arguments),
+        argv=started("infra.standin", "--port", port, "--dir", str(directory), *arguments),
         environment=environment,
         directory=directory,
         probe=partial(_probe_comfyui, node.url),
@@ -85,7 +82,7 @@ def worker_service(
     """Return what to run for the worker that serves *node*."""
     return Service(
         name=f"worker-{node.name}",
-        argv=(*_PYTHON, "worker", "--name", node.name, "--pool", pool),
+        argv=started("worker", "--name", node.name, "--pool", pool),
         environment={**environment, "COMFYFLEET_NODE_URL": node.url},
         directory=directory,
         probe=probe,

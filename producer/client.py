@@ -15,11 +15,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
 from producer.batch.calls import BatchCalls
+from producer.celery_app import celery_app
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import (
     FleetError,
@@ -79,7 +79,7 @@ class Producer(WatchCalls, BatchCalls):
         Raises:
             InvalidSettings: a setting makes no sense.
         """
-        import_module("celery_config").app.finalize()
+        celery_app().finalize()
         return cls(load_settings(**overrides), input_policy=input_policy)
 
     def submit(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
 
+from producer.celery_app import celery_app
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK, Message
@@ -71,7 +72,7 @@ class Dispatch:
         )
 
     def _publish(self, producer: Any, messages: list[Message]) -> None:
-        from celery_config import app  # noqa: PLC0415
+        app = celery_app()
 
         def send(message: Message) -> None:
             app.send_task(
@@ -100,8 +101,7 @@ class Dispatch:
         """A pool of broker connections of our own, so that the app's settings stay untouched."""
         from kombu.pools import producers  # noqa: PLC0415
 
-        from celery_config import app  # noqa: PLC0415
-
+        app = celery_app()
         options = {**app.conf.broker_transport_options, "socket_timeout": _PATIENCE_S}
         connection = app.connection_for_write(broker_url(self._url), transport_options=options)
         return producers[connection]

@@ -14,7 +14,7 @@ from typing import Any, Final
 import kombu.transport
 from kombu.transport import redis
 
-from celery_config import app
+from producer.celery_app import celery_app
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def flaw_of(message: Any) -> str:
             },
             "body": str(body),
         }:
-            if task not in app.tasks:
+            if task not in celery_app().tasks:
                 return f"task {task!r} is unknown"
             return "" if _is_base64(body) else "its body is torn"
         case _:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from celery import signals
 from celery.platforms import SecurityWarning
 
-from celery_config import app
+from producer.celery_app import celery_app
 from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK, node_queue
 from producer.contract.settings import Settings
@@ -24,6 +24,8 @@ from worker.service import NAME_TAKEN, NodeWorker
 from worker.waker import Waker
 
 _log = logging.getLogger(__name__)
+
+app = celery_app()
 
 #: Exit status after a second signal, as a shell reports SIGTERM.
 _AT_ONCE: Final = 143
@@ -138,6 +140,9 @@ def _leave_logging_alone(**_: Any) -> None:
 def _celery_worker(name: str, settings: Settings) -> Any:
     # It warns root of pickled messages; we take none but JSON, and containers often run as root.
     warnings.simplefilter("ignore", SecurityWarning)
+    # Celery obeys these before its settings; they are of some other app.
+    for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+        os.environ.pop(variable, None)
     broker_transport.use(on_passed_over=GATE.on_message_passed_over)
     app.conf.broker_url = broker_url(settings.redis_url)
     app.conf.broker_transport_options = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-_PACKAGE: Final = "infra.companion_node"
+from comfyfleet import HOME
+
+#: In the same wheel. By its place: `infra` may be something else where we are imported.
+_SOURCE: Final = HOME / "infra" / "companion_node"
 _FOLDER: Final = "comfyfleet_companion"
 
 
@@ -31,7 +33,7 @@ def install_companion(comfyui_dir: Path) -> Path:
     fresh = custom_nodes / f"{_FOLDER}.new.disabled"
     try:
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(_source(), fresh, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(_SOURCE, fresh, ignore=shutil.ignore_patterns("__pycache__"))
         if target.is_symlink():
             target.unlink()
         elif target.exists():
@@ -40,10 +42,3 @@ def install_companion(comfyui_dir: Path) -> Path:
     except OSError as exc:
         raise NoComfyUI(f"{custom_nodes} cannot be written: {exc.strerror or exc}") from exc
     return target
-
-
-def _source() -> Path:
-    found = find_spec(_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise LookupError(_PACKAGE)  # it comes in the same wheel
-    return Path(found.submodule_search_locations[0])

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 
 import typer
 
+from comfyfleet import started
 from producer.cli.output import Exit, complain
 from producer.contract.addresses import without_password
 from producer.contract.errors import FleetError
@@ -64,14 +65,11 @@ def _need_local() -> None:
 
 
 def _become(module: str, *args: str) -> NoReturn:
-    """Replace this process, so that signals and the exit status are the other's own.
-
-    -P: a folder of the user's that is called `worker` must not be taken for ours.
-    """
+    """Replace this process, so that signals and the exit status are the other's own."""
     sys.stdout.flush()
     shown, hidden = _split(args, _HIDDEN[module])
     environment = {**os.environ, **hidden}
-    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *shown], environment)  # noqa: S606 - our own module
+    os.execve(sys.executable, started(module, *shown), environment)  # noqa: S606 - our own module
 
 
 def _split(args: Iterable[str], hidden: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
