@@ -13,8 +13,9 @@ from typing import Any, Final
 from producer.contract.catalog import Catalog
 from producer.contract.errors import FleetError, NodeNameTaken
 from producer.contract.nodes import NodeState
+from producer.contract.texts import escaped
 from producer.store.node_store import NodeStore
-from worker.comfyui.values import clean_text
+from worker.comfyui.companion import known_bytes
 from worker.name_lock import NameLock
 
 _log = logging.getLogger(__name__)
@@ -153,8 +154,8 @@ def _facts(stats: Mapping[str, Any]) -> dict[str, str | int]:
         case _:
             version = ""
     return {
-        "comfyui_version": clean_text(version)[:_LONGEST_FACT],
-        "device": clean_text(device)[:_LONGEST_FACT],
+        "comfyui_version": escaped(version[:_LONGEST_FACT]),
+        "device": escaped(device[:_LONGEST_FACT]),
         # MPS and the CPU say the machine's memory; what is no number is not known.
-        "vram_total": vram_total if isinstance(vram_total, int) else 0,
+        "vram_total": known_bytes(vram_total) or 0,
     }

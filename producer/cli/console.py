@@ -12,7 +12,7 @@ from typing import Any, Final
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from producer.cli.output import printable
+from producer.contract.texts import escaped
 
 #: Columns of a pipe: what reads it wants each line whole.
 _WIDE: Final = 10_000
@@ -32,7 +32,7 @@ class PlainConsole(Console):
     ) -> Iterable[Segment]:
         """Give the segments of *renderable* with signs shown that are not to be printed."""
         for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else printable(text, keep="\n"), style, control)
+            yield Segment(text if control else escaped(text, keep="\n"), style, control)
 
 
 #: For tables and tales.

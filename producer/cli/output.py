@@ -26,6 +26,7 @@ from producer.contract.errors import (
     StorageError,
     WaitTimeout,
 )
+from producer.contract.texts import escaped
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -111,7 +112,7 @@ def print_json(value: BaseModel | dict[str, Any]) -> None:
 
 def print_line(text: str) -> None:
     """Print a line of data, as it is but for what is not to be printed."""
-    sys.stdout.write(printable(text, keep="\t") + "\n")
+    sys.stdout.write(escaped(text, keep="\t") + "\n")
     sys.stdout.flush()
 
 
@@ -137,15 +138,6 @@ def size(count: int) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} GB"
-
-
-def printable(text: str, *, keep: str = "") -> str:
-    """Return *text* with signs that are not to be printed as a program would write them: `\\x1b`."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text
-    )
 
 
 def _in_json(char: str) -> str:

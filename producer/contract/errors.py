@@ -55,6 +55,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from producer.contract.texts import abridged, escaped
+
 #: A message of a refusal has no more characters: it may repeat what somebody handed in.
 _LONGEST: Final = 400
 
@@ -458,9 +460,4 @@ class ObjectConflict(StorageError):
 
 def _tidy(text: str, *, longest: int = _LONGEST) -> str:
     """Return a message in which nothing is long, and nothing is a command to a terminal."""
-    if len(text) > longest:
-        half = longest // 2
-        text = f"{text[:half]} … {text[-half:]}"
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-    return text
+    return escaped(abridged(text, most=longest))

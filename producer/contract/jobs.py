@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from producer.contract.ids import JobId, PromptId
 from producer.contract.json_values import has_depth
 from producer.contract.queues import Tier
+from producer.contract.texts import abridged, writable
 
 #: Levels of a value that a graph node returned; pydantic writes no more than 255.
 _DEEPEST_VALUE: Final = 100
@@ -77,13 +78,17 @@ class _Read(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-def _writable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+#: Characters of what a node said that a record keeps; errors of ours are shorter by themselves.
+_LONGEST: Final = 4_000
+
+
+def _kept(text: str) -> str:
+    return writable(abridged(text, most=_LONGEST))
 
 
 #: What a node may have said. A lone surrogate in it is shown as `\ud800`: pydantic writes no
 #: JSON that holds one, and a failure that cannot be written down would end with its lease.
-ForeignText = Annotated[str, AfterValidator(_writable)]
+ForeignText = Annotated[str, AfterValidator(_kept)]
 
 
 class Artifact(_Read):
@@ -94,12 +99,12 @@ class Artifact(_Read):
     """
 
     key: str
-    graph_node: str
+    graph_node: ForeignText
     index: int
-    kind: str
-    type: str
-    name: str
-    subfolder: str = ""
+    kind: ForeignText
+    type: ForeignText
+    name: ForeignText
+    subfolder: ForeignText = ""
     media_type: str
     bytes: int
     sha256: str

@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any, Final
 
+from producer.contract.texts import escaped, is_whole
+
 #: Levels below one input. Real graphs use two or three; Python's own limit is near a thousand.
 _MAX_DEPTH: Final = 50
 #: Python neither reads nor writes longer whole numbers (`sys.int_info.default_max_str_digits`).
@@ -23,7 +25,7 @@ def find_flaw(value: Any, *, depth: int = 0, most_depth: int = _MAX_DEPTH) -> st
         return _flaw_inside(value, depth, most_depth)
     if isinstance(value, float) and not math.isfinite(value):
         return f"{'NaN' if math.isnan(value) else 'Infinity'} is no JSON number"
-    if isinstance(value, str) and not _is_text(value):
+    if isinstance(value, str) and not is_whole(value):
         return "it holds half a character (a lone surrogate)"
     if isinstance(value, int) and not -_TOO_LARGE < value < _TOO_LARGE:
         return f"it is a whole number of more than {_MAX_DIGITS:,} digits"
@@ -48,7 +50,7 @@ def text_flaw(value: object) -> str | None:
     """Say why *value* cannot be kept as text, as in `must be text, not int`; None if it can."""
     if not isinstance(value, str):
         return f"must be text, not {type(value).__name__}"
-    return None if _is_text(value) else "holds half a character (a lone surrogate)"
+    return None if is_whole(value) else "holds half a character (a lone surrogate)"
 
 
 def kind_of(value: Any) -> str:
@@ -67,7 +69,7 @@ def short(text: str, *, most: int = SHOWN) -> str:
 def printable(text: str, *, most: int = SHOWN) -> str:
     """Return *text* as a message may show it: short, and without what a terminal would obey."""
     begin = short(text, most=most)
-    return begin if begin and begin.isprintable() else ascii(begin)
+    return begin if begin and begin.isprintable() else f"'{escaped(begin)}'"
 
 
 def shown(value: Any, *, most: int = SHOWN) -> str:
@@ -91,8 +93,3 @@ def _flaw_inside(value: list[Any] | dict[Any, Any], depth: int, most_depth: int)
         parts = [*value, *value.values()]
     flaws = (find_flaw(part, depth=depth + 1, most_depth=most_depth) for part in parts)
     return next(filter(None, flaws), None)
-
-
-def _is_text(value: str) -> bool:
-    # ASCII first: it is a flag of the string, and true for nearly all of them.
-    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from producer.contract.texts import escaped
+
 #: How many notes a record keeps; the last one says how many more there were.
 MAX_NOTES: Final = 20
 #: Characters of one note.
@@ -26,5 +28,5 @@ def fit_notes(notes: Iterable[str]) -> list[str]:
 def _line(note: str) -> str:
     # A control sequence would reach a terminal, a lone surrogate no JSON that is valid.
     words = " ".join(note[: 4 * MAX_CHARACTERS].split())
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
+    text = escaped(words)
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"

@@ -20,7 +20,7 @@ OLD_RECORD = {
 
 
 def test_a_note_is_one_printable_line():
-    assert fit_notes(["a \x1b[31mred\n\ttitle \ud800"]) == ["a \ufffd[31mred title \ufffd"]
+    assert fit_notes(["a \x1b[31mred\n\ttitle \ud800"]) == [r"a \x1b[31mred title \ud800"]
 
 
 def test_notes_are_bounded_in_number_and_length():
@@ -39,4 +39,4 @@ def test_records_without_notes_are_read_and_those_with_them_are_json():
     assert job_of("j", OLD_RECORD).notes == []  # type: ignore[arg-type]
 
     noted = job_of("j", {**OLD_RECORD, "result": json.dumps({"notes": fit_notes(["\udcff"])})})  # type: ignore[arg-type]
-    assert Job.model_validate_json(noted.model_dump_json()).notes == ["\ufffd"]
+    assert Job.model_validate_json(noted.model_dump_json()).notes == [r"\udcff"]

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 import pytest
 
 from producer.cli import console as consoles
-from producer.cli import output, portrait
+from producer.cli import portrait
 from producer.cli.console import PlainConsole
 from producer.cli.output import complain, print_json, print_row
 from producer.contract.errors import FleetError
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Job, JobError, JobStatus
 from producer.contract.queues import Tier
+from producer.contract.texts import escaped
 
 ODD = (
     "[/]x",
@@ -48,7 +49,7 @@ def console(monkeypatch):
 
 def as_shown(text):
     """Return what is left of a text; rich drops a bell and a carriage's return by itself."""
-    return output.printable(text.translate(dict.fromkeys(map(ord, "\a\b\v\f\r"))))
+    return escaped(text.translate(dict.fromkeys(map(ord, "\a\b\v\f\r"))))
 
 
 def obeys_nothing(text):

@@ -16,6 +16,7 @@ from worker.comfyui.history import OutputFile
 
 _STATUS: Final = "/comfyfleet/v1/status"
 _DELETE: Final = "/comfyfleet/v1/delete"
+_MOST_MEMORY: Final = 1 << 50  #: Bytes; no machine has as much.
 _MOST_FILES: Final = 1000  #: It takes so many at once.
 _OURS: Final = "comfyfleet"  #: The folder below which it deletes.
 
@@ -50,8 +51,8 @@ class CompanionStatus:
             executes=_known(executor.get("alive"), bool),
             running_s=_known(executor.get("running_s"), float),
             pending=_known(executor.get("pending"), int),
-            vram_free=_known(memory.get("vram_free"), int),
-            ram_free=_known(memory.get("ram_free"), int),
+            vram_free=known_bytes(memory.get("vram_free")),
+            ram_free=known_bytes(memory.get("ram_free")),
         )
 
 
@@ -135,6 +136,12 @@ def _named(output: OutputFile) -> dict[str, str]:
 
 def _object(found: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
+
+
+def known_bytes(found: Any) -> int | None:
+    """Return a size of memory that a node may say, in bytes; None for anything else."""
+    is_size = isinstance(found, int) and not isinstance(found, bool)
+    return found if is_size and 0 <= found < _MOST_MEMORY else None
 
 
 def _known(found: Any, kind: type[Any]) -> Any:

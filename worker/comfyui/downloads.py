@@ -12,9 +12,9 @@ import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from producer.contract.errors import NodeError, OutputDamaged
+from producer.contract.texts import is_whole
 from worker.comfyui.connection import Connection, network_cause
 from worker.comfyui.history import OutputFile
-from worker.comfyui.values import is_text
 
 _CHUNK_BYTES: Final = 256 << 10
 
@@ -44,7 +44,7 @@ class Download:
 @contextmanager
 def open_download(connection: Connection, output: OutputFile) -> Iterator[Download]:
     """Ask the node for *output* and yield the answer as it streams in."""
-    if not is_text(output.filename + output.subfolder + output.type):
+    if not is_whole(output.filename + output.subfolder + output.type):
         why = "its name holds half a character, which nobody can ask for"
         raise OutputDamaged(connection.node, f"{output} cannot be fetched: {why}")
     response = connection.send(

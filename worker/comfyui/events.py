@@ -25,9 +25,10 @@ from websocket import (
 
 from producer.contract.errors import NodeFault
 from producer.contract.node_address import NodeAddress
+from producer.contract.texts import abridged, escaped
 from worker.comfyui.bounded_websocket import BoundedWebSocket
 from worker.comfyui.certificates import ca_file
-from worker.comfyui.foreign_data import read_as_expected
+from worker.comfyui.foreign_data import UNREADABLE, read_as_expected
 from worker.comfyui.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ class EventSocket:
             message = json.loads(text)
             kind, data = str(message["type"]), message["data"]
             prompt_id = data["prompt_id"]
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except UNREADABLE:
             return  # about the queue, or about the prompt that runs without saying which
         for watch in watches:
             if watch.prompt_id == prompt_id:
@@ -245,4 +246,4 @@ def _reason(exc: Exception) -> str:
     if isinstance(exc, WebSocketBadStatusException):
         # Its text holds all headers and the page that came with them.
         return f"the handshake was answered {exc.status_code}"
-    return str(exc) or type(exc).__name__
+    return escaped(abridged(str(exc), most=300)) or type(exc).__name__

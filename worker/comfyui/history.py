@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from producer.contract.errors import NodeFault
+from producer.contract.texts import writable
 from worker.comfyui.values import Values, fit_values
 
 _MESSAGE_CHARACTERS: Final = 2_000
@@ -183,8 +184,8 @@ def _duration_s(messages: _Messages) -> float | None:
 def _by_graph_node(outputs: Any) -> Values:
     """Return `{graph_node: {key: items}}` sorted, whatever custom nodes made of the shape."""
     return {
-        graph_node: {
-            key: items if isinstance(items, list) else [items]
+        writable(graph_node): {
+            writable(key): items if isinstance(items, list) else [items]
             for key, items in sorted(_object(found).items())
         }
         for graph_node, found in sorted(_object(outputs).items(), key=in_reading_order)

@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any, Final
 
+from producer.contract.texts import writable
+
 #: Bytes of JSON that the values of one prompt may take in its job's record. A long text fits;
 #: a picture that a custom node returns as base64 does not.
 KEPT_BYTES: Final = 256 << 10
@@ -56,23 +58,12 @@ def _strict(found: Any) -> Any:
     if isinstance(found, float):
         return found if math.isfinite(found) else None
     if isinstance(found, str):
-        return clean_text(found)
+        return writable(found)
     if isinstance(found, list):
         return [_strict(item) for item in found]
     if isinstance(found, dict):
-        return {clean_text(key): _strict(value) for key, value in found.items()}
+        return {writable(key): _strict(value) for key, value in found.items()}
     return found
-
-
-def clean_text(text: str) -> str:
-    """Return *text* without halves of characters, which no UTF-8 carries and no record keeps."""
-    # ASCII first: it is a flag of the string, and true for nearly all of them.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def is_text(text: str) -> bool:
-    """Tell whether *text* has no half of a character, so that it can be sent."""
-    return clean_text(text) == text
 
 
 def _rejoined(key: str, values: list[Any]) -> list[Any]:
