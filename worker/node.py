@@ -15,6 +15,7 @@ from producer.contract.nodes import NodeState
 from producer.contract.queues import Needs, node_queue
 from producer.store.node_store import NodeStore
 from worker.canary import Canary
+from worker.comfyui.catalog_limits import check_catalog
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.foreign_data import read_as_expected
 from worker.entry import Identity, NodeEntry
@@ -257,7 +258,9 @@ class NodeAgent:
     def _asked_catalog(self) -> Catalog:
         info = self._comfyui.object_info()
         with read_as_expected(self.identity.name, "what it can run"):
-            return Catalog.from_object_info(info)
+            catalog = Catalog.from_object_info(info)
+            check_catalog(catalog)
+            return catalog
 
     @property
     def _may_take(self) -> bool:

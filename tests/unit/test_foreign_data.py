@@ -14,8 +14,9 @@ import pytest
 from producer.contract.catalog import Catalog
 from producer.contract.errors import NodeError, PromptFailed, PromptRejected
 from tests.mutations import mutated
+from worker.comfyui.catalog_limits import check_catalog
 from worker.comfyui.companion import CompanionStatus
-from worker.comfyui.foreign_data import read_as_expected
+from worker.comfyui.foreign_data import MOST_PARTS, TooMuch, read_as_expected, read_json
 from worker.comfyui.history import HistoryEntry
 from worker.comfyui.progress import ProgressTally
 from worker.comfyui.refusal import Refusal, lacks_in
@@ -131,6 +132,50 @@ def kept(value):
     text.encode()
     if isinstance(value, str):
         assert value.isprintable()
+
+
+def listing(**models):
+    """Return what a node says of a class for each name, whose input offers these models."""
+    return {
+        name: {"input": {"required": {"ckpt_name": [found, {}]}}, "output": []}
+        for name, found in models.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [
+        ({f"C{number}": {} for number in range(20_001)}, "20,001 classes"),
+        (listing(**{"x" * 501: []}), "a name of 501 characters"),
+        (listing(A=["x" * 4_097]), "a choice of 4,097 characters"),
+        (listing(A=["x" * 4_096] * 8_193), "names of 33,558,538 characters"),
+    ],
+    ids=["classes", "name", "choice", "all"],
+)
+def test_a_catalog_beyond_every_node_is_a_fault(info, told):
+    with (
+        pytest.raises(NodeError, match=told),
+        read_as_expected("gpu-1", "what it can run"),
+    ):
+        check_catalog(Catalog.from_object_info(info))
+
+
+def test_a_catalog_of_many_models_is_read():
+    many = [f"loras/style/{number:06}.safetensors" for number in range(100_000)]
+    check_catalog(Catalog.from_object_info(listing(A=many, B=many)))
+
+
+@pytest.mark.parametrize("sign", [b"[],", b"{},", b"0,"])
+def test_json_of_too_many_values_is_not_read(sign):
+    with pytest.raises(TooMuch, match="more than 6,000,000"):
+        read_json(b"[" + sign * MOST_PARTS + b"0]")
+
+
+def test_a_history_of_more_files_than_a_record_takes_is_a_fault():
+    files = [{"filename": f"{number}.png"} for number in range(20_001)]
+    raw = {"outputs": {"9": {"images": files}}, "status": ENTRY["status"]}
+    with pytest.raises(NodeError, match="lists more than 20,000 files"):
+        HistoryEntry.parse("p", raw, node="gpu-1")
 
 
 READERS = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -23,6 +22,7 @@ from worker.comfyui.foreign_data import (
     UNREADABLE,
     WHOLE_S,
     TooMuch,
+    read_json,
     read_whole,
 )
 from worker.comfyui.proxies import Asked, refused_credentials, spoken_by_proxy, web_page
@@ -135,7 +135,9 @@ class Connection:
     def decoded(self, response: requests.Response) -> dict[str, Any]:
         """Return the JSON object that *response* holds, whatever its status."""
         try:
-            found = json.loads(response.content)
+            found = read_json(response.content)
+        except TooMuch as exc:
+            raise self.fault(response, str(exc)) from None
         except (ValueError, RecursionError, MemoryError) as exc:
             page = response.ok and web_page(response, self._asked(response))
             raise page or self.fault(response, "with something that is not JSON") from exc

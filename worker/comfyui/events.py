@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import socket
@@ -28,7 +27,7 @@ from producer.contract.node_address import NodeAddress
 from producer.contract.texts import abridged, escaped
 from worker.comfyui.bounded_websocket import BoundedWebSocket
 from worker.comfyui.certificates import ca_file
-from worker.comfyui.foreign_data import UNREADABLE, read_as_expected
+from worker.comfyui.foreign_data import UNREADABLE, read_as_expected, read_json
 from worker.comfyui.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -209,7 +208,7 @@ class EventSocket:
         if not watches:
             return
         try:
-            message = json.loads(text)
+            message = read_json(text)
             kind, data = str(message["type"]), message["data"]
             prompt_id = data["prompt_id"]
         except UNREADABLE:

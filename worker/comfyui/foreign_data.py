@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import time
 from collections.abc import Iterator
@@ -21,6 +22,10 @@ LARGE_BYTES: Final = 128 << 20
 #: Seconds for the whole of an answer: one that comes a byte a second is none.
 WHOLE_S: Final = 120.0
 
+#: Values in the JSON of one answer; each takes about a hundred bytes. The queue of a node with a
+#: thousand prompts of a hundred graph nodes each has two million.
+MOST_PARTS: Final = 6_000_000
+
 _PIECE_BYTES: Final = 64 << 10
 
 #: What reading an answer or a file of another shape than expected may raise.
@@ -30,8 +35,21 @@ UNREADABLE: Final = (
 )
 
 
-class TooMuch(Exception):
-    """An answer was given up: it is too long, or takes too long."""
+class TooMuch(ValueError):
+    """An answer was given up: it is too long, takes too long, or has too many parts."""
+
+
+def read_json(text: bytes) -> Any:
+    """Read JSON that holds no more memory than its bytes make one expect.
+
+    Raises:
+        TooMuch: it has more than some million parts: 128 MiB of `[],` would take 3 GB once read.
+        ValueError, RecursionError, MemoryError: it is no JSON, or cannot be read.
+    """
+    parts = sum(map(text.count, (b",", b"[", b"{")))
+    if parts > MOST_PARTS:
+        raise TooMuch(f"with about {parts:,} values, more than {MOST_PARTS:,}")
+    return json.loads(text)
 
 
 def read_whole(response: requests.Response, *, limit_bytes: int, within_s: float) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final, Self
 
 from producer.contract.errors import NodeFault
@@ -13,6 +14,8 @@ from producer.contract.texts import writable
 from worker.comfyui.values import Values, fit_values
 
 _MESSAGE_CHARACTERS: Final = 2_000
+#: Each becomes an artifact in its job's record. A film of a quarter of an hour has as many frames.
+_MOST_FILES: Final = 20_000
 _LONG_ID: Final = 20  #: Digits; Python refuses to read thousands of them.
 _TRACEBACK: Final = re.compile(
     r"^(Traceback \(most recent call last\)|  File \").*", re.MULTILINE | re.DOTALL
@@ -97,7 +100,7 @@ class HistoryEntry:
         """Read the value of `prompt_id` in the answer.
 
         Raises:
-            NodeFault: there is nothing in it to judge the prompt by.
+            NodeFault: there is nothing in it to judge the prompt by, or far too much.
         """
         entry = _object(raw)
         status = _object(entry.get("status"))
@@ -106,6 +109,9 @@ class HistoryEntry:
         if outcome is None:
             raise NodeFault(node, f"its history does not say how prompt {prompt_id} ended")
         found = _by_graph_node(entry.get("outputs"))
+        outputs = tuple(islice(_outputs(found), _MOST_FILES + 1))
+        if len(outputs) > _MOST_FILES:
+            raise NodeFault(node, f"prompt {prompt_id} lists more than {_MOST_FILES:,} files")
         values, left_out = fit_values(_without_files(found))
         return cls(
             prompt_id=prompt_id,
@@ -113,7 +119,7 @@ class HistoryEntry:
             error=_error(messages) if outcome is Outcome.FAILED else None,
             cached=_cached(messages),
             duration_s=_duration_s(messages),
-            outputs=tuple(_outputs(found)),
+            outputs=outputs,
             values=values,
             left_out=left_out,
             shown=frozenset(found),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
+from worker.comfyui.foreign_data import read_json
 from worker.comfyui.formats.steps import Damaged, Found, Pass, Read, Walk
 
 _LENGTH_BYTES: Final = 8
@@ -33,7 +33,7 @@ def walk_tensors() -> Walk:
 
 def _data_bytes(text: bytes) -> int:
     try:
-        tensors: dict[str, Any] = json.loads(text)
+        tensors: dict[str, Any] = read_json(text)
         tensors.pop("__metadata__", None)
         ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
