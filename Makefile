@@ -7,11 +7,11 @@ export UV_SYSTEM_CERTS = 1
 export UV_PYTHON_DOWNLOADS = never
 UV_PIP = $(BIN)/python -m uv pip install -q --python $(BIN)/python
 
-.PHONY: help setup demo up test lint format check docs chaos bench lock clean
+.PHONY: help setup demo up test lint format check docs deploy-check chaos bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## what each target does
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(VENV)/.dev ## everything into .venv
 
@@ -39,6 +39,9 @@ check: lint test ## what must hold before a commit
 docs: $(VENV)/.docs ## the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "docs: open site/index.html"
+
+deploy-check: $(VENV)/.dev ## unit, image and compose file, each by its own tool; a tool that cannot be had is named
+	.ci/deploy-check $(BIN)
 
 chaos: $(VENV)/.dev ## every call of a job's life cut, every crash point killed, then a storm
 	$(BIN)/python -m pytest tests/chaos/test_enumeration.py
@@ -72,8 +75,10 @@ COMPILE = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 -
 
 lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
 	$(COMPILE) --extra local pyproject.toml -o requirements/run.txt
+	$(COMPILE) -c requirements/run.txt pyproject.toml -o requirements/worker.txt
 	$(COMPILE) -c requirements/run.txt --group dev --extra local pyproject.toml -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt --group docs pyproject.toml -o requirements/docs.txt
+	$(COMPILE) -c requirements/dev.txt --group deploy -o requirements/deploy.txt
 	printf 'uv\n' | $(COMPILE) -c requirements/dev.txt - -o requirements/uv.txt
 	@! grep -nE '(https?|file)://' requirements/*.txt || { echo "a lock names a host or a path"; exit 1; }
 

@@ -10,7 +10,7 @@ import typer
 from producer.cli.arguments import JsonOption
 from producer.cli.fleet import opened
 from producer.cli.group import group
-from producer.cli.output import hint, print_json, print_line
+from producer.cli.output import Exit, hint, print_json, print_line, print_row
 
 app = group("The fleet's nodes.")
 
@@ -30,6 +30,36 @@ def list_nodes(*, as_json: JsonOption = False) -> None:
         from producer.cli.node_table import show_nodes
 
         show_nodes(nodes)
+
+
+@app.command("check")
+def check(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", envvar="COMFYFLEET_NODE_NAME", help="The nodes' names."),
+    ],
+    *,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="It must take jobs, too: its ComfyUI answers.")
+    ] = False,
+) -> None:
+    """Look whether nodes have a living worker; status 1 if one has none.
+
+    For a container's or a monitor's health check. A ComfyUI that is away is no fault of its worker.
+    """
+    with opened(as_json=False) as fleet:
+        from producer.contract.nodes import NodeState
+
+        known = {node.name: node for node in fleet.nodes()}
+        failed = False
+        for name in names:
+            node = known.get(name)
+            state, reason = (node.state, node.reason) if node else ("unknown to this fleet", "")
+            print_row(name, state, reason)
+            is_well = node is not None and node.is_living
+            failed |= not is_well or (ready and state is not NodeState.READY)
+        if failed:
+            raise typer.Exit(Exit.JOBS_FAILED)
 
 
 @app.command("rescan")

@@ -315,3 +315,12 @@ def test_a_wait_that_is_over_says_how_long_it_was(comfyfleet, files):
     again = comfyfleet("job", "wait", job, "--timeout", "0.2")
     assert "after 0.2 s" in again.stderr
     assert comfyfleet("job", "cancel", job).returncode == 0
+
+
+def test_node_check_tells_a_health_check_whether_a_node_has_a_living_worker(comfyfleet):
+    named = comfyfleet("node", "check", "standin-1", "standin-2", "--ready")
+    assert (named.returncode, named.stdout) == (0, "standin-1\tready\nstandin-2\tready\n")
+    by_environment = comfyfleet("node", "check", COMFYFLEET_NODE_NAME="standin-1")
+    assert by_environment.stdout == "standin-1\tready\n"
+    unknown = comfyfleet("node", "check", "nobody", "standin-1")
+    assert (unknown.returncode, "nobody\tunknown" in unknown.stdout) == (1, True)

@@ -19,6 +19,9 @@ from tests.graphs import sleeping
 REPOSITORY = Path(__file__).parents[2]
 SHOP = REPOSITORY / "tests/data/shop"
 
+#: The exit status of a worker whose Redis or S3 is not reachable.
+UNREACHABLE = 3
+
 #: What a backend with a Celery of its own has in its environment; nothing of it is about us.
 OF_ITS_CELERY = {
     "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
@@ -27,15 +30,26 @@ OF_ITS_CELERY = {
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """The folder of commands of an environment that has the wheel, and not this repository."""
-    place = tmp_path_factory.mktemp("installed")
+def wheel(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("wheel")
     uv("build", "--wheel", "--out-dir", str(place), str(REPOSITORY))
-    uv("venv", "--python", sys.executable, str(place / "venv"))
-    install = ("pip", "install", "--python", str(place / "venv"))
-    uv(*install, "--require-hashes", "-r", str(REPOSITORY / "requirements/run.txt"))
-    uv(*install, "--no-deps", *map(str, place.glob("*.whl")))
-    return place / "venv/bin"
+    [built] = place.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel) -> Path:
+    """The folder of commands of an environment that has the wheel, and not this repository."""
+    return install(wheel, "run.txt")
+
+
+def install(wheel: Path, lock: str) -> Path:
+    venv = wheel.with_name(f"venv-{lock}")
+    uv("venv", "--python", sys.executable, str(venv))
+    into = ("pip", "install", "--python", str(venv))
+    uv(*into, "--require-hashes", "-r", str(REPOSITORY / "requirements" / lock))
+    uv(*into, "--no-deps", str(wheel))
+    return venv / "bin"
 
 
 def uv(*arguments: str) -> None:
@@ -128,3 +142,22 @@ def test_a_package_producer_of_the_backend_is_none_of_the_commands(installed, sh
     (shop / "producer/__init__.py").write_text("raise SystemExit('the backend\\'s own')\n")
     assert run(shop, installed / "comfyfleet", "--version").startswith("comfyfleet ")
     assert "--restart-command" in run(shop, installed / "comfyfleet", "worker", "--help")
+
+
+def test_a_gpu_machine_needs_no_more_than_the_workers_lock(wheel, shop):
+    comfyfleet = install(wheel, "worker.txt") / "comfyfleet"
+    place = ("--name", "gpu-01", "--comfyui", "http://127.0.0.1:1")
+    settings = {"COMFYFLEET_REDIS_URL": "redis://127.0.0.1:1/0", "AWS_ACCESS_KEY_ID": "a"}
+    settings |= {"AWS_SECRET_ACCESS_KEY": "b", "COMFYFLEET_S3_ENDPOINT_URL": "http://127.0.0.1:1"}
+    done = subprocess.run(
+        [comfyfleet, "worker", *place],
+        env={**environment_of(shop), "PYTHONPATH": "", **settings},
+        cwd=shop,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == UNREACHABLE, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [*comfyfleet.parent.parent.glob("lib/*/site-packages/PIL")]
