@@ -36,7 +36,7 @@ app.conf.update(
     worker_disable_prefetch=True,
     worker_prefetch_multiplier=1,
     worker_enable_prefetch_count_reduction=False,
-    # Threads share the node's state and its lease thread. worker.lookahead alone limits
+    # Threads share the node's state and its lease thread. worker.scheduling.gate alone limits
     # renders and what looks ahead; eight slots leave room for jobs that fetch and store.
     worker_pool="threads",
     worker_concurrency=8,

@@ -18,22 +18,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from producer.batch.aio_calls import AsyncBatchCalls
+from producer.batch.async_methods import AsyncBatchMethods
 from producer.client import Producer
-from producer.contract.graphs import GraphLike
+from producer.contract.config.settings import Settings
+from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node
 from producer.contract.queues import Tier
-from producer.contract.settings import Settings
-from producer.fanout.calls import LOOK_EVERY, Deadline, job_id_of, succeeded
-from producer.fanout.on_loop import AsyncWatch, LoopFanout, LoopFanouts
-from producer.fanout.story import Story
-from producer.input_policy import InputPolicy
+from producer.events.async_watch import AsyncWatch, LoopFanout, LoopFanouts
+from producer.events.job_stream import JobStream
+from producer.events.methods import LOOK_EVERY, Deadline, job_id_of, succeeded
+from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
 from producer.store.job_store import Cancelled
 
 
-class AsyncProducer(AsyncBatchCalls):
+class AsyncProducer(AsyncBatchMethods):
     """A fleet, as those see it who hand in jobs; from any event loop, also from several.
 
     A process that runs one loop after another (`asyncio.run`, Django's `async_to_sync`) may keep
@@ -78,7 +78,7 @@ class AsyncProducer(AsyncBatchCalls):
         deadline, look = Deadline(timeout), Deadline(LOOK_EVERY)
         wanted = [job_id_of(job_id) for job_id in job_ids]
         async with self.watch(*wanted) as watch:
-            story = Story(after or watch.since)
+            story = JobStream(after or watch.since)
             for event in story.snapshots(await self.get_many(wanted)):
                 yield event
             if after:

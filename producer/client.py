@@ -18,27 +18,27 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from producer.batch.calls import BatchCalls
+from producer.batch.methods import BatchMethods
 from producer.celery_app import celery_app
+from producer.contract.config.settings import Settings, load_settings
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import (
     FleetError,
     InvalidJob,
     JobNotFound,
 )
-from producer.contract.graphs import GraphLike
+from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import JobId
 from producer.contract.jobs import Artifact, Job, JobStatus
 from producer.contract.nodes import Node
 from producer.contract.queues import Tier
-from producer.contract.settings import Settings, load_settings
 from producer.dispatch import Dispatch
-from producer.fanout.calls import WatchCalls, job_id_of
-from producer.file_intake import InputLike
-from producer.input_policy import InputPolicy
-from producer.intake import Intake
-from producer.request import Request, check_place
-from producer.retry_intake import retry_of
+from producer.events.methods import WatchMethods, job_id_of
+from producer.intake.admission import Intake
+from producer.intake.files import InputLike
+from producer.intake.input_policy import InputPolicy
+from producer.intake.request import Request, check_place
+from producer.intake.retries import retry_of
 from producer.storage.object_store import ObjectStore
 from producer.store.batch_store import BatchStore
 from producer.store.connection import connect
@@ -51,7 +51,7 @@ from producer.store.retries import Retries
 _log = logging.getLogger(__name__)
 
 
-class Producer(WatchCalls, BatchCalls):
+class Producer(WatchMethods, BatchMethods):
     """A fleet, as those see it who hand in jobs. Connections open at the first need."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:

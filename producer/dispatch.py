@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any, Final
 
 from producer.celery_app import celery_app
+from producer.contract.config.redis_address import RedisAddress
+from producer.contract.config.settings import Settings, without_password
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK, Message
-from producer.contract.redis_address import RedisAddress
-from producer.contract.settings import Settings, without_password
 from producer.store.connection import NOT_THERE, advice_on
 
 #: How long a Redis that hangs may hold up a request, s; with the one retry it is twice that.

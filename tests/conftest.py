@@ -10,11 +10,11 @@ import pytest
 import redis
 from hypothesis import settings
 
-from infra.background import BackgroundSupervisor
-from infra.nodes import Node
-from infra.seaweed import Seaweed
-from infra.supervisor import Supervisor
-from infra.valkey import Valkey
+from infra.local.background import BackgroundSupervisor
+from infra.local.nodes import Node
+from infra.local.seaweed import Seaweed
+from infra.local.supervisor import Supervisor
+from infra.local.valkey import Valkey
 from tests import servers
 
 # The same examples in every run: a red test is then about the change it is red on. Look further

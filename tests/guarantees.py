@@ -19,7 +19,7 @@ from producer.contract.errors import FleetError, NodeError
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Job, JobStatus, sources_of
 from producer.contract.queues import Tier
-from worker.retry import CHARGED_LIMIT, FELLED_LIMIT, FREE_LIMIT, decide
+from worker.attempt.retry import CHARGED_LIMIT, FELLED_LIMIT, FREE_LIMIT, decide
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/understand/guarantees.md"
@@ -43,7 +43,7 @@ FAULT_TESTS = {
     "What a node may say, and how much": "tests/integration/test_bounded_answers.py",
     "Odd answers and events by the hundred, through a whole fleet": "tests/acceptance/test_odd_answers.py",
     "Files of very many parts": "tests/unit/test_file_limits.py",
-    "A store that does not serve": "tests/integration/test_store_breaker.py",
+    "A store that does not serve": "tests/integration/test_storage_breaker.py",
     "A store's answers, through a whole fleet": "tests/acceptance/test_stores.py",
     "Stores as providers run them": "tests/integration/object_store/test_providers.py",
     "A store that has the key already": "tests/integration/object_store/test_write_once.py",
@@ -153,7 +153,7 @@ def verdicts() -> Iterator[tuple[str, str, str]]:
         yield cause, "yes" if decision.charged else "no", again
 
 
-#: One of each kind that `worker.error_signs` tells apart.
+#: One of each kind that `worker.attempt.error_signs` tells apart.
 _RAISED: Final = (
     *("RuntimeError", "torch.OutOfMemoryError", "OSError: No space left on device"),
     *("CUDA error: unspecified launch failure", "SafetensorError: HeaderTooLarge"),

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra import seaweed
-from infra.background import BackgroundSupervisor
-from infra.environment import for_python
-from infra.nodes import Node, standin_service
-from infra.ports import choose_ports, choose_twin_ports
-from infra.seaweed import Seaweed
-from infra.supervisor import Supervisor
-from infra.valkey import Valkey
+from infra.local import seaweed
+from infra.local.background import BackgroundSupervisor
+from infra.local.environment import for_python
+from infra.local.nodes import Node, standin_service
+from infra.local.ports import choose_ports, choose_twin_ports
+from infra.local.seaweed import Seaweed
+from infra.local.supervisor import Supervisor
+from infra.local.valkey import Valkey
 
 
 def start_redis(services: BackgroundSupervisor, directory: Path) -> Valkey:

@@ -89,7 +89,7 @@ def main(
 
 def _serve(*, name: str, pool: str, **more: Any) -> int:
     # Here and not above: `--help` needs none of it.
-    from producer.contract.settings import check_name, load_settings  # noqa: PLC0415
+    from producer.contract.config.settings import check_name, load_settings  # noqa: PLC0415
 
     check_name(name, field="--name")
     check_name(pool, field="--pool")

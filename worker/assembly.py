@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from producer.contract.node_address import NodeAddress
-from producer.contract.node_credentials import credentials_of
-from producer.contract.settings import Settings
+from producer.contract.config.node_address import NodeAddress
+from producer.contract.config.node_credentials import credentials_of
+from producer.contract.config.settings import Settings
 from producer.dispatch import Dispatch
 from producer.storage.object_store import ObjectStore
 from producer.store.backlog import Backlog
@@ -18,36 +18,36 @@ from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.rerouting import Rerouting
 from producer.store.sweeps import Sweeps
-from producer.upkeep import Upkeep
-from worker import lapsed
-from worker.announcer import Announcer
+from producer.upkeep.sweeper import Upkeep
+from worker.attempt import expired_leases
+from worker.attempt.delivery import Delivery
+from worker.attempt.extra_data import ExtraDataSource
+from worker.attempt.failures import Failures
+from worker.attempt.hand_back import HandBack
+from worker.attempt.lease import LeaseKeeper
+from worker.attempt.outages import Outages
+from worker.attempt.render import Render
+from worker.attempt.rerouting import Rerouter
+from worker.attempt.retry_placement import RetryPlacement
+from worker.attempt.runner import Place, Runner
+from worker.attempt.shutdown import Leaving, Shutdown
+from worker.attempt.templates import Templates
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
 from worker.comfyui.inputs import InputCarrier
-from worker.delivery import Delivery
-from worker.departure import Departure, Leaving
-from worker.detour import Detour
-from worker.elsewhere import Elsewhere
-from worker.entry import Identity
-from worker.errands import Errands
-from worker.extra_data import ExtraDataSource
-from worker.health import Health, HealthPolicy
-from worker.lease import LeaseKeeper
-from worker.lookahead import GATE
-from worker.misplaced import Misplaced
-from worker.name_lock import own_path
-from worker.neighbours import Neighbours
-from worker.node import NodeAgent
-from worker.patience import Patience
-from worker.render import Render
-from worker.runner import Place, Runner
-from worker.scout import Scout
-from worker.settling import Settler
-from worker.spool import Spool
-from worker.store_breaker import StoreBreaker
+from worker.housekeeping import Housekeeping
+from worker.node.agent import NodeAgent
+from worker.node.health import Health, HealthPolicy
+from worker.node.name_lock import own_path
+from worker.node.peers import Peers
+from worker.node.registration import Identity
+from worker.node.spool import Spool
+from worker.node.storage_breaker import StorageBreaker
+from worker.scheduling.backlog_probe import BacklogProbe
+from worker.scheduling.gate import GATE
+from worker.scheduling.loaded_models import LOADED_MODELS
+from worker.scheduling.models_announcer import ModelsAnnouncer
 from worker.subscriptions import Subscriptions
-from worker.templates import Templates
-from worker.warmth import WARMTH
 from worker.watchdog import Signs, Threads, Watchdog, since
 
 
@@ -121,17 +121,15 @@ class Parts:
         self._store = JobStore(self.redis, keep_ended=keep_ended)
         self._dispatch = Dispatch(settings)
         backlog = Backlog(self.redis, node=options.name, pool=options.pool, lease=self._lease)
-        self._neighbours = Neighbours(
-            self.nodes, backlog, self.sweeps, name=options.name, pool=options.pool
-        )
+        self._peers = Peers(self.nodes, backlog, self.sweeps, name=options.name, pool=options.pool)
 
         self.spool = Spool(
             _spool_folder(settings, options.name, fleet=self.fleet), node=options.name
         )
-        self.departure = Departure(
+        self.shutdown = Shutdown(
             options.name, how=Leaving.HANDOVER if options.handover else Leaving.SUCCESSOR
         )
-        self._breaker = StoreBreaker(
+        self._breaker = StorageBreaker(
             self.objects,
             on_broken=lambda: self.agent.look_soon(),  # noqa: PLW0108 - made after it
         )
@@ -149,11 +147,11 @@ class Parts:
             sweeps=self.sweeps,
             serving=self.agent,
             leases=self.leases,
-            warmth=WARMTH,
+            loaded_models=LOADED_MODELS,
             on_queue=hooks.on_queue,
             on_queue_retired=hooks.on_queue_retired,
         )
-        self.errands = Errands(
+        self.housekeeping = Housekeeping(
             self.redis,
             self._make_upkeep(),
             heed=self.subscriptions.heed,
@@ -167,8 +165,10 @@ class Parts:
                 answered=lambda: self.leases.answered_s,
             )
         )
-        self.scout = Scout(GATE, backlog, lambda: WARMTH.order(list(hooks.queues())))
-        self.announcer = Announcer(self.nodes, node=options.name)
+        self.backlog_probe = BacklogProbe(
+            GATE, backlog, lambda: LOADED_MODELS.order(list(hooks.queues()))
+        )
+        self.models_announcer = ModelsAnnouncer(self.nodes, node=options.name)
 
     def _make_agent(self) -> NodeAgent:
         options, settings = self._options, self._settings
@@ -182,30 +182,30 @@ class Parts:
             ),
             self.nodes,
             self.comfyui,
-            neighbours=self._neighbours,
+            peers=self._peers,
             health=Health(HealthPolicy(first_s=settings.node_quarantine_s)),
             breaker=self._breaker,
             spool=self.spool,
             canary_s=settings.node_canary_s,
             watched=self.leases.attempts,
-            pace=GATE.pace,
+            render_times=GATE.render_times,
             on_state=lambda ready: GATE.set_ready(ready=ready),
             on_catalog=lambda: self.subscriptions.look(),  # noqa: PLW0108 - made after it
         )
 
     def _make_runner(self) -> Runner:
         node, settings = self._options.name, self._settings
-        patience = Patience(self._breaker, self.departure, on_damage=self.agent.doubt)
+        outages = Outages(self._breaker, self.shutdown, on_damage=self.agent.doubt)
         extra_data = ExtraDataSource(self._store, api_key=settings.nodes_api_key)
         return Runner(
             place=Place(node=node, worker=self._worker, lease=self._lease),
             spool=self.spool,
             store=self._store,
-            warmth=WARMTH,
+            loaded_models=LOADED_MODELS,
             templates=Templates(self._store),
             comfyui=self.comfyui,
             leases=self.leases,
-            patience=patience,
+            outages=outages,
             carrier=InputCarrier(self.objects, self.comfyui),
             render=Render(
                 self.comfyui,
@@ -213,9 +213,9 @@ class Parts:
                 self._store,
                 node=node,
                 stall=timedelta(seconds=settings.node_progress_s),
-                departure=self.departure,
-                patience=patience,
-                misplaced=Misplaced(GATE, self._neighbours, load_s=settings.node_load_s),
+                shutdown=self.shutdown,
+                outages=outages,
+                hand_back=HandBack(GATE, self._peers, load_s=settings.node_load_s),
                 extra_data=extra_data,
             ),
             delivery=Delivery(
@@ -224,26 +224,26 @@ class Parts:
                 comfyui=self.comfyui,
                 objects=self.objects,
                 store=self._store,
-                patience=patience,
+                outages=outages,
             ),
-            settler=Settler(
+            failures=Failures(
                 node,
                 store=self._store,
                 dispatch=self._dispatch,
                 comfyui=self.comfyui,
-                patience=patience,
+                outages=outages,
                 standing=self.agent,
-                detour=Detour(
+                rerouter=Rerouter(
                     node,
                     nodes=self.nodes,
                     sweeps=self.sweeps,
                     rerouting=Rerouting(self.redis),
                     learner=self.agent,
                 ),
-                peers=self._neighbours,
+                peers=self._peers,
             ),
             standing=self.agent,
-            elsewhere=Elsewhere(self._store, self._dispatch, self._neighbours),
+            elsewhere=RetryPlacement(self._store, self._dispatch, self._peers),
             extra_data=extra_data,
         )
 
@@ -256,8 +256,8 @@ class Parts:
             lease=self._lease,
             renew=timedelta(seconds=self._settings.renew_s),
             every=timedelta(seconds=self._settings.sweep_s),
-            interrupt=lapsed.Interrupter(self.nodes, own=self._address),
-            judge=lapsed.judge,
+            interrupt=expired_leases.Interrupter(self.nodes, own=self._address),
+            judge=expired_leases.judge,
         )
 
 

@@ -9,17 +9,17 @@ from datetime import timedelta
 from typing import Final
 from uuid import uuid4
 
+from producer.contract.config.settings import Settings
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, StorageError
 from producer.contract.ids import JobId
-from producer.contract.settings import Settings
 from producer.store.sweeps import TakenBack
 from worker.assembly import Hooks, Options, Parts
-from worker.lookahead import GATE, Slot
-from worker.name_lock import NameLock
-from worker.preference import LoadCost
-from worker.warmth import WARMTH
-from worker.watched_call import is_out
+from worker.attempt.bounded_call import is_out
+from worker.node.name_lock import NameLock
+from worker.scheduling.gate import GATE, Slot
+from worker.scheduling.loaded_models import LOADED_MODELS
+from worker.scheduling.queue_ranking import LoadCost
 
 _log = logging.getLogger(__name__)
 
@@ -59,34 +59,36 @@ class NodeWorker:
         self._parts.objects.probe()
         self._lock = NameLock(self.options.name, fleet=self._parts.fleet)
         self._parts.spool.clear()
-        self._parts.agent.join(self._lock, patience=self._lease + timedelta(seconds=2))
+        self._parts.agent.join(self._lock, timeout=self._lease + timedelta(seconds=2))
         self._parts.leases.start()
         self._take_back()
 
     def start(self) -> None:
         """Begin to serve."""
-        WARMTH.begin(self.options.name, self._load_cost, on_load=self._parts.announcer)
-        self._parts.announcer.start()
+        LOADED_MODELS.begin(
+            self.options.name, self._load_cost, on_load=self._parts.models_announcer
+        )
+        self._parts.models_announcer.start()
         self._parts.agent.start()
-        self._parts.errands.start()
-        self._parts.scout.start()
+        self._parts.housekeeping.start()
+        self._parts.backlog_probe.start()
         self._try_conditions()
         self._parts.watchdog.start()  # last: what this call waits for is not Celery's fault
 
     def stop(self) -> None:
         """Take nothing more; leave or hand over what renders, finish what is stored."""
         self._parts.watchdog.stop()
-        self._parts.departure.announce()
+        self._parts.shutdown.announce()
         self._parts.agent.drain()
         self._wait_for_attempts(_GRACE_S)
-        self._parts.departure.hurry()
+        self._parts.shutdown.hurry()
         self._wait_for_attempts(_LET_GO_S)
 
     def close(self) -> None:
         """Let go of everything; the node's name last."""
-        self._parts.announcer.stop()
-        self._parts.scout.stop()
-        self._parts.errands.stop()
+        self._parts.models_announcer.stop()
+        self._parts.backlog_probe.stop()
+        self._parts.housekeeping.stop()
         self._taken_back.shutdown(wait=False, cancel_futures=True)
         self._parts.leases.stop()
         self._parts.agent.leave()

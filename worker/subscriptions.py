@@ -11,8 +11,8 @@ from producer.contract.queues import Needs, node_queue, readable_needs
 from producer.store.calls import Call
 from producer.store.outlook import Outlook, read_models
 from producer.store.sweeps import Sweeps
-from worker.lease import LeaseKeeper
-from worker.warmth import Warmth
+from worker.attempt.lease import LeaseKeeper
+from worker.scheduling.loaded_models import LoadedModels
 
 
 class Serving(Protocol):
@@ -40,7 +40,7 @@ class Subscriptions:
         sweeps: Sweeps,
         serving: Serving,
         leases: LeaseKeeper,
-        warmth: Warmth,
+        loaded_models: LoadedModels,
         on_queue: Callable[[str], None],
         on_queue_retired: Callable[[str], None],
     ) -> None:
@@ -48,7 +48,7 @@ class Subscriptions:
         self._sweeps = sweeps
         self._serving = serving
         self._leases = leases
-        self._warmth = warmth
+        self._loaded_models = loaded_models
         self._on_queue = on_queue
         self._on_queue_retired = on_queue_retired
         self._known: set[str] = set()
@@ -64,7 +64,7 @@ class Subscriptions:
             self._serving.rescan()
         elif call.what == "warm":
             node, _, models = call.about.partition(" ")
-            self._warmth.hear_of(node, read_models(models))
+            self._loaded_models.hear_of(node, read_models(models))
         elif call.what == "outlook":
             self._hear(Outlook.parse(call.about))
 
@@ -74,7 +74,7 @@ class Subscriptions:
         with self._looking:
             known = readable_needs(self._sweeps.queues())
             served = {q: needs for q, needs in known.items() if self._serving.serves(q, needs)}
-            self._warmth.serve(served, never=known.keys() - served.keys())
+            self._loaded_models.serve(served, never=known.keys() - served.keys())
             retired = self._known - known.keys()
             self._known = set(known)
             # Under the lock: of two looks the later one has the last word.
@@ -84,7 +84,7 @@ class Subscriptions:
                 self._on_queue_retired(queue)
 
     def _hear(self, outlook: Outlook) -> None:
-        self._warmth.hear(outlook)
+        self._loaded_models.hear(outlook)
         # Its call was missed, and outlooks come too often for the silence in which one looks.
         if not self._known.issuperset(line.queue for line in outlook.lines):
             self.look()

@@ -13,15 +13,15 @@ from celery import signals
 from celery.platforms import SecurityWarning
 
 from producer.celery_app import celery_app
+from producer.contract.config.settings import Settings
 from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK, node_queue
-from producer.contract.settings import Settings
 from producer.dispatch import broker_url
 from worker import broker_transport
 from worker.assembly import Hooks, Options
-from worker.lookahead import GATE
+from worker.loop_waker import LoopWaker
+from worker.scheduling.gate import GATE
 from worker.service import NAME_TAKEN, NodeWorker
-from worker.waker import Waker
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class CeleryWorker:
         self._asked_to_stop = 0
         self._stopper = Thread(target=self._stop, name="stopper")
         self._wanted: list[str] = []
-        self._waker = Waker()
+        self._loop_waker = LoopWaker()
         self.node = NodeWorker(
             options,
             settings,
@@ -62,8 +62,8 @@ class CeleryWorker:
         global _serving  # noqa: PLW0603 - Celery calls a module's function, not an object's
         _serving = self
         self.node.join()
-        GATE.on_open(self._waker)
-        signals.task_postrun.connect(self._waker)
+        GATE.on_open(self._loop_waker)
+        signals.task_postrun.connect(self._loop_waker)
         signals.worker_ready.connect(self._ready)
         signals.worker_shutting_down.connect(self._shutting_down)
         worker = _celery_worker(self.node.options.name, self._settings)
@@ -80,7 +80,7 @@ class CeleryWorker:
 
     def _ready(self, sender: Any, **_: Any) -> None:
         self._consumer = sender
-        self._waker.attach(sender.hub)
+        self._loop_waker.attach(sender.hub)
         self.node.start()
         _log.info("node %s is served", self.node.options.name)
 
@@ -106,7 +106,7 @@ class CeleryWorker:
         self._wanted.append(queue)
         # Celery's consumer may only be touched on its own loop.
         self._consumer.hub.call_soon(self._consumer.add_task_queue, queue)
-        self._waker()
+        self._loop_waker()
         _log.info("node %s takes jobs from %s", self.node.options.name, queue)
 
     def _consume_no_more_from(self, queue: str) -> None:
@@ -147,7 +147,7 @@ def _celery_worker(name: str, settings: Settings) -> Any:
     app.conf.broker_url = broker_url(settings.redis_url)
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
-        "queue_order_strategy": "worker.queue_order:QueueOrder",
+        "queue_order_strategy": "worker.scheduling.queue_order:QueueOrder",
         "client_name": f"comfyfleet-{name}",
     }
     return app.Worker(

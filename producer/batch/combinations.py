@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from producer.contract.classes.files import FileInput
 from producer.contract.errors import InvalidJob
-from producer.contract.files import FileInput
-from producer.contract.graphs import Graph
-from producer.contract.input_addresses import Addresses
+from producer.contract.graph.graph import Graph
+from producer.contract.params.addresses import Addresses
 from producer.contract.queues import Needs
-from producer.file_intake import InputLike
-from producer.intake import Intake
-from producer.request import Request
+from producer.intake.admission import Intake
+from producer.intake.files import InputLike
+from producer.intake.request import Request
 
 #: What is remembered at most, as a number of combinations and as characters of what they set;
 #: beyond either we begin anew.

@@ -14,20 +14,20 @@ from typing import Any, Final
 
 from producer.batch.combinations import Combinations
 from producer.contract.batches import PackedRow, Places
+from producer.contract.classes.files import FileInput
+from producer.contract.classes.save_names import check_kept_prefixes
 from producer.contract.errors import InvalidInput, InvalidJob
-from producer.contract.files import FileInput
-from producer.contract.graphs import Graph, GraphNode, literal
-from producer.contract.input_addresses import Addresses
+from producer.contract.graph.graph import Graph, GraphNode, literal
+from producer.contract.graph.json_values import find_flaw
 from producer.contract.jobs import InputFile
-from producer.contract.json_values import find_flaw
 from producer.contract.metadata import check_metadata
-from producer.contract.param_values import fit
-from producer.contract.params import check_count, check_size, resolve_params
+from producer.contract.params.addresses import Addresses
+from producer.contract.params.params import check_count, check_size, resolve_params
+from producer.contract.params.values import fit
 from producer.contract.queues import Needs
-from producer.contract.save_names import check_kept_prefixes
-from producer.file_intake import InputLike, check_given
-from producer.intake import Intake
-from producer.request import Request
+from producer.intake.admission import Intake
+from producer.intake.files import InputLike, check_given
+from producer.intake.request import Request
 
 #: Values that a link cannot be.
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})

@@ -18,8 +18,8 @@ from producer.checking.findings import Finding, Kind
 from producer.checking.object_check import ObjectCheck
 from producer.checking.queue_check import QueueCheck
 from producer.checking.upload_check import UploadCheck
+from producer.contract.config.settings import Settings
 from producer.contract.ids import JobId
-from producer.contract.settings import Settings
 from producer.storage.inventory import Inventory
 from producer.store.audit import Audit, BatchCounted, Index
 from producer.store.connection import connect

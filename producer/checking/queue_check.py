@@ -9,7 +9,7 @@ from typing import Final
 
 from producer.checking.census import Census, Waiting
 from producer.checking.findings import Finding, Kind
-from producer.contract.catalog import Catalog
+from producer.contract.classes.catalog import Catalog
 from producer.contract.nodes import Node, NodeState
 from producer.contract.queues import Needs, pinned_node, readable_needs
 from producer.store.audit import Audit

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final, Self
 
 from producer.checking.object_check import manifest_of
+from producer.contract.config.settings import Settings
 from producer.contract.errors import (
     BucketForbidden,
     BucketMissing,
@@ -18,7 +19,6 @@ from producer.contract.errors import (
 )
 from producer.contract.ids import JobId
 from producer.contract.jobs import Artifact, Job, JobStatus
-from producer.contract.settings import Settings
 from producer.storage.inventory import Inventory
 from producer.store.audit import Audit
 from producer.store.connection import connect

@@ -130,7 +130,7 @@ def submit(
 def show(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
     """Show how far a batch is."""
     with opened(as_json=as_json) as fleet:
-        from producer.cli.batch_portrait import tell_batch
+        from producer.cli.batch_view import tell_batch
 
         tell_batch(fleet.batch(batch), as_json=as_json)
 
@@ -143,7 +143,7 @@ def list_batches(
 ) -> None:
     """Show batches, the newest first."""
     with opened(as_json=as_json) as fleet:
-        from producer.cli.batch_portrait import state_of
+        from producer.cli.batch_view import state_of
 
         for batch in fleet.batches(limit):
             if as_json:
@@ -197,7 +197,7 @@ def results(
 ) -> None:
     """Print what each row has come to: row, job, status, then the artifact or the cause."""
     with opened(as_json=as_json) as fleet:
-        from producer.cli.batch_portrait import tell_result
+        from producer.cli.batch_view import tell_result
 
         for row, job in fleet.batch_jobs(batch, statuses=statuses or ()):
             found = _signed(fleet, job) if urls else job
@@ -219,8 +219,8 @@ def _teller(file: RowFile, *, as_json: bool) -> Callable[[BadRow], None]:
 
 
 def _wait(fleet: Producer, batch: str, timeout: float | None, *, as_json: bool) -> None:
-    from producer.cli.batch_portrait import tell_batch
     from producer.cli.batch_progress import watching
+    from producer.cli.batch_view import tell_batch
     from producer.cli.options import as_duration
 
     with watching() as look:

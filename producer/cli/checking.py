@@ -34,7 +34,7 @@ def check(
     """Look for what disagrees in records, indexes and counts; status 1 if anything is left."""
     with answering(as_json=as_json):
         from producer.checking.check import Check
-        from producer.contract.settings import load_settings
+        from producer.contract.config.settings import load_settings
 
         waited = timedelta(seconds=stuck_after)
         with Check(load_settings(), repair=repair, stuck_after=waited) as checking:
@@ -64,7 +64,7 @@ def verify(
         raise typer.BadParameter("name the jobs, or say --all", param_hint="JOB...")
     with answering(as_json=as_json):
         from producer.checking.verify import Verifier
-        from producer.contract.settings import load_settings
+        from producer.contract.config.settings import load_settings
 
         with Verifier(load_settings()) as verifier:
             flaws = 0
@@ -89,7 +89,7 @@ def verify(
 
 def _named(jobs: list[str]) -> Iterator[Job]:
     from producer.client import Producer
-    from producer.contract.settings import load_settings
+    from producer.contract.config.settings import load_settings
 
     with Producer(load_settings()) as fleet:
         for job in jobs:

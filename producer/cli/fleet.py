@@ -17,7 +17,7 @@ def opened(*, as_json: bool) -> Iterator[Producer]:
     """Give the fleet of this process' settings; whatever fails ends the command as `answering` says."""
     with answering(as_json=as_json):
         from producer.client import Producer
-        from producer.contract.settings import load_settings
+        from producer.contract.config.settings import load_settings
 
         with Producer(load_settings()) as fleet:
             yield fleet

@@ -29,8 +29,8 @@ def show(
 ) -> None:
     """Show all that is known of a job: where it is, why, and what it made."""
     with opened(as_json=as_json) as fleet:
-        from producer.cli.portrait import show_job
-        from producer.waiting import explain
+        from producer.cli.job_view import show_job
+        from producer.waiting_reasons import explain
 
         found = fleet.get(job)
         if urls:
@@ -54,8 +54,8 @@ def wait(
     """Stay until the jobs have ended; print what they made."""
     failed = 0
     with opened(as_json=as_json) as fleet:
+        from producer.cli.job_progress import all_artifacts, outcome, watch
         from producer.cli.options import as_duration
-        from producer.cli.watching import all_artifacts, outcome, watch
 
         limit = as_duration(timeout, option="--timeout")
         watch(fleet, jobs, timeout=limit)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from producer.cli import batch, checking, dead, jobs, nodes, processes
+from producer.cli import batch, checking, dead_letters, jobs, nodes, processes
 from producer.cli.group import group
 from producer.cli.submit import submit
 
@@ -20,10 +20,10 @@ app.command()(submit)
 app.add_typer(jobs.app, name="job")
 app.add_typer(batch.app, name="batch")
 app.add_typer(nodes.app, name="node")
-app.add_typer(dead.app, name="dead")
+app.add_typer(dead_letters.app, name="dead")
 app.command()(checking.check)
 app.command()(checking.verify)
-jobs.app.command()(dead.retry)
+jobs.app.command()(dead_letters.retry)
 for command in (processes.worker, processes.up, processes.demo):
     app.command(context_settings=processes.PASS_ON)(command)
 

@@ -8,15 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from producer.contract.config.secret_keys import read_key
+from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidGraph, InvalidJob
-from producer.contract.extra_data import API_KEY
-from producer.contract.graphs import Graph, read_graph
-from producer.contract.input_addresses import Addresses
-from producer.contract.json_values import short
-from producer.contract.params import parse_param, split_address
-from producer.contract.secret_keys import read_key
-from producer.contract.settings import Settings
-from producer.file_intake import InputLike
+from producer.contract.graph.extra_data import API_KEY
+from producer.contract.graph.graph import Graph, read_graph
+from producer.contract.graph.json_values import short
+from producer.contract.params.addresses import Addresses
+from producer.contract.params.params import parse_param, split_address
+from producer.intake.files import InputLike
 
 
 def read_document(name: str, settings: Settings) -> tuple[bytes, Graph]:

@@ -16,7 +16,7 @@ import typer
 
 from comfyfleet import started
 from producer.cli.output import Exit, complain
-from producer.contract.addresses import without_password
+from producer.contract.config.addresses import without_password
 from producer.contract.errors import FleetError
 
 #: Options belong to the process that is started; it also answers --help.

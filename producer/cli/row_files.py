@@ -26,8 +26,8 @@ from producer.batch.row_checks import Row
 from producer.cli.row_text import Lines, reader_of, said_separator, separator_of
 from producer.contract.batches import BadRow
 from producer.contract.errors import InvalidGraph, InvalidJob, InvalidRows
-from producer.contract.graphs import Graph
-from producer.contract.input_addresses import Addresses
+from producer.contract.graph.graph import Graph
+from producer.contract.params.addresses import Addresses
 
 _INPUT: Final = "input:"
 _METADATA: Final = "metadata."

@@ -64,6 +64,7 @@ def submit(
     """Hand in one job and print its id; with --wait, print what it made."""
     with opened(as_json=as_json) as fleet:
         from producer.cli.fetching import fetch_all
+        from producer.cli.job_progress import all_artifacts, outcome, watch
         from producer.cli.options import (
             as_duration,
             as_inputs,
@@ -72,7 +73,6 @@ def submit(
             as_secrets,
             read_document,
         )
-        from producer.cli.watching import all_artifacts, outcome, watch
 
         content, found = read_document(graph, fleet.settings)
         job = fleet.submit(

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. An error says what happened; worker.retry says what to do.
+"""What can go wrong, as one tree. An error says what happened; worker.attempt.retry says what to do.
 
 * FleetError
   + InvalidJob              the caller can mend the submission

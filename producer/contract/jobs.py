@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from producer.contract.graph.json_values import has_depth
 from producer.contract.ids import JobId, PromptId
-from producer.contract.json_values import has_depth
 from producer.contract.queues import Tier
 from producer.contract.texts import abridged, writable
 
@@ -143,7 +143,7 @@ class Progress(_Read):
 class JobError(_Read):
     """Why an attempt or a job ended badly."""
 
-    cause: str  #: One word of worker.retry's table: `invalid_graph`, `out_of_memory`, ...
+    cause: str  #: One word of worker.attempt.retry's table: `invalid_graph`, `out_of_memory`, ...
     message: ForeignText
     graph_node: ForeignText | None = None
     node: ForeignText | None = None

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote
 
 from producer.contract.errors import InvalidJob
-from producer.contract.json_values import printable, text_flaw
+from producer.contract.graph.json_values import printable, text_flaw
 
 #: Bytes of all names and values, percent-encoded.
 MOST_BYTES: Final = 1_400

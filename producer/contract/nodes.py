@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from producer.contract.addresses import bare
+from producer.contract.config.addresses import bare
 
 
 class NodeState(StrEnum):

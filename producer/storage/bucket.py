@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
+from producer.contract.config.settings import Settings, without_password
 from producer.contract.errors import (
     BucketForbidden,
     BucketMissing,
@@ -15,7 +16,6 @@ from producer.contract.errors import (
     StorageError,
     StorageRefused,
 )
-from producer.contract.settings import Settings, without_password
 from producer.storage.body_checks import md5_header
 from producer.storage.object_headers import ObjectStat
 from producer.storage.object_keys import probe_key

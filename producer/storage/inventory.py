@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from producer.contract.config.settings import Settings
 from producer.contract.ids import JobId
-from producer.contract.settings import Settings
 from producer.storage.object_store import FetchedFile, ObjectStore
 
 _CHUNK_BYTES: Final = 256 << 10

@@ -14,8 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidInput, ObjectConflict, StorageError
-from producer.contract.settings import Settings
 from producer.storage.body_checks import md5_header
 from producer.storage.bucket import Bucket
 from producer.storage.foreign_inputs import about_input

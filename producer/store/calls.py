@@ -28,7 +28,7 @@ class Call:
     about: str
 
 
-def listen(redis: Redis, *, patience: timedelta) -> Iterator[Call | None]:
+def listen(redis: Redis, *, timeout: timedelta) -> Iterator[Call | None]:
     """Give the calls as they come, and None whenever none came for *patience*.
 
     Calls are not kept: who was not connected has missed them. The first thing given is None,
@@ -41,7 +41,7 @@ def listen(redis: Redis, *, patience: timedelta) -> Iterator[Call | None]:
         subscription.subscribe(keys.CALLS)
         yield None
         while True:
-            message: Any = subscription.get_message(timeout=patience.total_seconds())
+            message: Any = subscription.get_message(timeout=timeout.total_seconds())
             if message is None:
                 yield None
                 continue

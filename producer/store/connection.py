@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from producer.contract.config.redis_address import RedisAddress
+from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
-from producer.contract.redis_address import RedisAddress
-from producer.contract.settings import Settings
 
 if TYPE_CHECKING:
     from redis import Redis

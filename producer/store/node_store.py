@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.catalog import Catalog
+from producer.contract.classes.catalog import Catalog
 from producer.contract.errors import NodeNameTaken
 from producer.contract.ids import JobId
 from producer.contract.nodes import Node, NodeState

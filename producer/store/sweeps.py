@@ -87,7 +87,7 @@ class Sweeps:
     def leases(self) -> tuple[list[tuple[JobId, float]], float]:
         """Return running jobs with the end of their lease, the first to end first, and the time.
 
-        All in Unix ms by Redis' clock, which may be stepped: `producer.lease_watch` says what
+        All in Unix ms by Redis' clock, which may be stepped: `producer.upkeep.lapse_evidence` says what
         they prove.
         """
         with translated(self._redis):

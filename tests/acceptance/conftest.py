@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack import LocalStack, Options
+from infra.local.stack import LocalStack, Options
 from infra.standin.process import StandinProcess
 from producer.client import Producer
-from producer.contract.settings import load_settings
+from producer.contract.config.settings import load_settings
 from tests.acceptance.serving import Serving
 
 #: Long enough for a worker to start on a busy machine, before it would be given up.

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.stack import LocalStack
+from infra.local.stack import LocalStack
 from producer.client import Producer
 from producer.contract.nodes import NodeState
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from producer.contract.errors import InvalidRows, NoNodeCanRun
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
 from tests.graphs import journal, picture, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=60)
 KILLED = 137
@@ -29,7 +29,7 @@ from datetime import timedelta
 from producer.client import Producer
 from producer.dispatch import Dispatch
 from producer.store.sweeps import Sweeps
-from producer.upkeep import Upkeep
+from producer.upkeep.sweeper import Upkeep
 
 graph, key = json.loads(sys.argv[1]), sys.argv[2]
 with Producer.from_env() as fleet:

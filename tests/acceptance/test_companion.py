@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 import requests
 
-from infra.stack import LocalStack, Options
+from infra.local.stack import LocalStack, Options
 from producer.client import Producer
+from producer.contract.config.settings import load_settings
 from producer.contract.nodes import NodeState
-from producer.contract.settings import load_settings
 from tests.graphs import counted, raising, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 
 @pytest.fixture

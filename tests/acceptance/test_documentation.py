@@ -14,7 +14,7 @@ import pytest
 from tests.docs.blocks import ROOT, blocks, pages
 from tests.docs.reader import Reader
 from tests.graphs import picture
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 #: What a reader has in the folder where the pages are followed, beside the repository.
 _LINKS = ("infra", "docs")

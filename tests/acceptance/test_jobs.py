@@ -18,7 +18,7 @@ from producer.store.connection import connect
 from producer.store.job_store import Cancelled
 from producer.store.sweeps import Sweeps
 from tests.graphs import journal, picture, raising, sample, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=30)
 

@@ -13,7 +13,7 @@ from producer.contract.jobs import JobStatus, Phase
 from producer.contract.nodes import NodeState
 from tests.acceptance.test_jobs import runs_of
 from tests.graphs import fresh_nonce, rendering, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=60)
 #: Of those that a stand-in has.

@@ -20,8 +20,8 @@ from producer.contract.nodes import NodeState
 from tests.acceptance.node_proxy import node_proxy
 from tests.acceptance.serving import is_ready
 from tests.graphs import picture
+from tests.polling import wait_until
 from tests.processes import command_line
-from tests.waiting import wait_until
 
 PATIENCE = timedelta(seconds=60)
 #: What nobody may ever read: a header's, a token's and a file's.

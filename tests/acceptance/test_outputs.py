@@ -12,7 +12,7 @@ import requests
 from producer.contract.errors import JobNotSucceeded
 from tests.acceptance.test_jobs import runs_of
 from tests.graphs import fresh_nonce, journal
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=30)
 NO_FILE = "no graph node listed a file, so no artifact is stored"

@@ -13,7 +13,7 @@ from producer.store import keys
 from producer.store.connection import connect
 from tests.acceptance.test_jobs import runs_of
 from tests.graphs import sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=40)
 

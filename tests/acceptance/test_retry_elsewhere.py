@@ -10,7 +10,7 @@ import requests
 from producer.contract.jobs import JobStatus
 from producer.contract.nodes import NodeState
 from tests.graphs import fresh_nonce, rendering
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=30)
 MODEL = "v1-5-pruned-emaonly.safetensors"

@@ -12,7 +12,7 @@ from producer.contract.jobs import JobStatus, Phase
 from producer.contract.nodes import NodeState
 from tests.acceptance.serving import is_ready
 from tests.graphs import journal, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=40)
 

@@ -15,7 +15,7 @@ from tests.acceptance.serving import is_ready
 from tests.graphs import journal, sleeping
 from tests.integration.object_store import providers
 from tests.integration.object_store.faulty_store import faulty_store
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=40)
 

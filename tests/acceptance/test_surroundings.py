@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from infra.stack import LocalStack, Options
+from infra.local.stack import LocalStack, Options
 from producer.contract.errors import FleetUnreachable, JobNotFound
 from producer.contract.jobs import JobStatus
 from producer.contract.nodes import NodeState
 from producer.store.connection import connect
 from tests.acceptance.serving import is_ready
 from tests.graphs import journal, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=40)
 

@@ -21,10 +21,10 @@ from unittest import mock
 
 import requests
 
-from infra.stack import LocalStack, Options
-from producer import intake
+from infra.local.stack import LocalStack, Options
 from producer.client import Producer
 from producer.contract.jobs import Job
+from producer.intake import admission
 from tests.bench.results import Case, Result
 from tests.graphs import journal, rendering
 
@@ -95,7 +95,7 @@ def _compared(nodes: int) -> tuple[Drained, Drained]:
         for node in stack.nodes:
             requests.post(f"{node.url}/free", json={"unload_models": True}, timeout=5)
         # Jobs without known models all wait in one queue.
-        with mock.patch.object(intake, "base_models", return_value=()):
+        with mock.patch.object(admission, "base_models", return_value=()):
             fifo = _drained(stack, fleet, jobs=nodes * JOBS_A_NODE)
     return warm, fifo
 

@@ -19,14 +19,14 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from infra.background import BackgroundSupervisor
-from infra.supervisor import Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.supervisor import Supervisor
 from producer.aio import AsyncProducer
+from producer.contract.config.settings import load_settings
 from producer.contract.ids import new_job_id
-from producer.contract.settings import load_settings
-from producer.fanout.audience import EVERYTHING
-from producer.fanout.notices import encoded
-from producer.fanout.on_loop import Pipe
+from producer.events.async_watch import Pipe
+from producer.events.notices import encoded
+from producer.events.subscribers import EVERYTHING
 from producer.store import keys
 from tests import servers
 from tests.bench.results import Case, Result, median, percentile

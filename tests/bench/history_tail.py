@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 import requests
 
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 #: How often to look, s: far more often than a picture is fetched, stored and forgotten.
 _EVERY_S: Final = 0.03

@@ -16,7 +16,7 @@ from redis import Redis
 
 from producer.client import Producer
 from producer.contract.batches import BUCKET_ROWS
-from producer.contract.graphs import template_id, to_bytes
+from producer.contract.graph.graph import template_id, to_bytes
 from producer.contract.queues import Message, Needs
 from producer.contract.submissions import Submission
 from producer.dispatch import Dispatch

@@ -18,14 +18,14 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from infra.nodes import Node
-from infra.stack import LocalStack, Options
+from infra.local.nodes import Node
+from infra.local.stack import LocalStack, Options
 from producer.client import Producer
 from producer.store.connection import connect
 from producer.store.events import EventStream
 from tests.bench.results import Case, Result
 from tests.graphs import journal, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 ROUNDS = 3
 SHORT_S, LONG_S, BURST, TRICKLE = 0.3, 10.0, 6, 10

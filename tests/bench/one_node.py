@@ -19,17 +19,17 @@ from urllib.parse import urlsplit
 import requests
 from PIL import Image
 
-from infra.background import BackgroundSupervisor
-from infra.environment import for_python
-from infra.nodes import Node, probe_worker, worker_service
-from infra.stack import LocalStack, Options
-from infra.supervisor import Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.environment import for_python
+from infra.local.nodes import Node, probe_worker, worker_service
+from infra.local.stack import LocalStack, Options
+from infra.local.supervisor import Supervisor
 from producer.client import Producer
 from tests.bench.history_tail import HistoryTail
 from tests.bench.latency import delayed
 from tests.bench.plain_loop import render_one_by_one
 from tests.graphs import journal
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 #: The first ones of a run load code, open connections and tell the worker how long they take.
 WARM_UP = 2

@@ -19,11 +19,11 @@ from pathlib import Path
 import requests
 from redis import Redis
 
-from infra.stack import LocalStack, Options
+from infra.local.stack import LocalStack, Options
 from producer.client import Producer
 from tests.bench.results import Case, Result, median, percentile
 from tests.graphs import journal, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 ROUNDS = 60
 GOAL_RATIO, GOAL_MS = 8.0, 50.0

@@ -21,9 +21,9 @@ from typing import NamedTuple
 import requests
 from celery import Celery
 
-from infra.nodes import Node
+from infra.local.nodes import Node
 from tests.graphs import sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 VISIBILITY_TIMEOUT_S = 5
 _RENDER_S = 300.0

@@ -14,17 +14,17 @@ from pathlib import Path
 
 from redis import Redis
 
-from infra.background import BackgroundSupervisor
-from infra.environment import for_python, without_proxy
-from infra.nodes import Node, probe_worker, standin_service, worker_service
-from infra.ports import choose_ports
-from infra.stack import LocalStack, Options
-from infra.supervisor import Service, Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.environment import for_python, without_proxy
+from infra.local.nodes import Node, probe_worker, standin_service, worker_service
+from infra.local.ports import choose_ports
+from infra.local.stack import LocalStack, Options
+from infra.local.supervisor import Service, Supervisor
 from producer.client import Producer
 from producer.store.connection import connect
 from producer.store.scripts import Scripts
 from tests.graphs import journal, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 #: What differs from node to node in a key's name.
 _ANY = re.compile(r"node-\d+")

@@ -23,10 +23,10 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
-from infra.background import BackgroundSupervisor
-from infra.nodes import Node, probe_worker
-from infra.stack import LocalStack, Options
-from infra.supervisor import NotReady, Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.nodes import Node, probe_worker
+from infra.local.stack import LocalStack, Options
+from infra.local.supervisor import NotReady, Supervisor
 from producer.client import Producer
 from producer.contract.jobs import Job, JobStatus, Phase
 from producer.store.connection import connect
@@ -35,13 +35,13 @@ from tests import servers
 from tests.bench.plain_recovery import Recovered, until_posted_again, until_posted_elsewhere
 from tests.bench.results import Case, Result
 from tests.graphs import journal, sleeping
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 NODES, ROUNDS = 4, 4
 LEASE_S, RENEW_S, SWEEP_S = 5.0, 1.5, 0.5
 GOAL_S, GOAL_RATIO = 5.0, 1.15
 
-#: infra.supervisor's pause before a first restart; systemd units have one of their own.
+#: infra.local.supervisor's pause before a first restart; systemd units have one of their own.
 _PAUSE_S = 0.25
 _RENDER_S = 12.0
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.background import BackgroundSupervisor
-from infra.supervisor import Supervisor
-from producer.contract.settings import Settings
+from infra.local.background import BackgroundSupervisor
+from infra.local.supervisor import Supervisor
+from producer.contract.config.settings import Settings
 from tests import servers
 
 _WORDS = [

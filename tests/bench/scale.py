@@ -21,9 +21,9 @@ from pathlib import Path
 
 from redis import Redis
 
-from infra.background import BackgroundSupervisor
-from infra.supervisor import Supervisor
-from producer.contract.settings import Settings, load_settings
+from infra.local.background import BackgroundSupervisor
+from infra.local.supervisor import Supervisor
+from producer.contract.config.settings import Settings, load_settings
 from producer.store.connection import connect
 from tests import servers
 from tests.bench.real_fleet import real_fleet

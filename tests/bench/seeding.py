@@ -9,9 +9,9 @@ from typing import Any
 from redis import Redis
 
 from producer.contract.batches import BUCKET_ROWS, BatchSpec, PackedRow
+from producer.contract.config.settings import Settings
 from producer.contract.ids import new_batch_id, new_job_id
 from producer.contract.queues import Needs, Tier
-from producer.contract.settings import Settings
 from producer.contract.submissions import Content, Submission
 from producer.dispatch import Dispatch
 from producer.store import keys

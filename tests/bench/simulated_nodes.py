@@ -16,20 +16,20 @@ from datetime import timedelta
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
+from producer.contract.config.settings import Settings, load_settings
 from producer.contract.ids import JobId, prompt_id
 from producer.contract.jobs import JobError, Phase, Progress
 from producer.contract.nodes import NodeState
-from producer.contract.settings import Settings, load_settings
 from producer.dispatch import Dispatch
 from producer.store.attempts import Hold
 from producer.store.connection import connect
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.sweeps import Sweeps
-from producer.upkeep import Upkeep
+from producer.upkeep.sweeper import Upkeep
 from tests.bench.seeding import message_list
 
-#: As `worker.render` notes a render that has more steps than that.
+#: As `worker.attempt.render` notes a render that has more steps than that.
 NOTE_EVERY_S = 0.5
 #: As kombu asks.
 POP_S = 1

@@ -20,23 +20,23 @@ from typing import Any
 from PIL import Image, ImageFilter
 from redis import Redis
 
-from infra.background import BackgroundSupervisor
-from infra.supervisor import Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.supervisor import Supervisor
+from producer.contract.config.settings import Settings
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.settings import Settings
 from producer.storage.object_store import ObjectStore
 from tests import media_samples as samples
 from tests import servers
 from tests.bench.results import Case, Result, median
 from tests.graphs import sleeping
 from tests.integration.hand_led import HandLed, hold
+from worker.attempt.delivery import Delivery
+from worker.attempt.lease import Lease
+from worker.attempt.outages import Outages
+from worker.attempt.shutdown import Shutdown
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, Outcome, OutputFile
-from worker.delivery import Delivery
-from worker.departure import Departure
-from worker.lease import Lease
-from worker.patience import Patience
-from worker.store_breaker import StoreBreaker
+from worker.node.storage_breaker import StorageBreaker
 
 GOAL_RATIO, GOAL_RSS_MIB = 0.7, 24.0
 ROUNDS = 9
@@ -217,14 +217,14 @@ def _rig() -> Iterator[_Rig]:
 
 def _delivery(led: HandLed, comfyui: ComfyUI) -> Delivery:
     objects = ObjectStore(led.settings)
-    breaker = StoreBreaker(objects, on_broken=lambda: None)
+    breaker = StorageBreaker(objects, on_broken=lambda: None)
     return Delivery(
         node=_NODE,
         prefix=led.settings.s3_prefix,
         comfyui=comfyui,
         objects=objects,
         store=led.store,
-        patience=Patience(breaker, Departure(_NODE), on_damage=lambda: None),
+        outages=Outages(breaker, Shutdown(_NODE), on_damage=lambda: None),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from producer.contract import errors
 from tests.guarantees import verdicts
-from worker import error_signs, retry
+from worker.attempt import error_signs, retry
 
 _TOP: Final = """\
 # Errors and causes

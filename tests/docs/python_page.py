@@ -26,7 +26,7 @@ from producer.contract.jobs import (
 )
 from producer.contract.nodes import Node, NodeState
 from producer.contract.queues import Tier
-from producer.input_policy import InputPolicy
+from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
 from producer.store.job_store import Cancelled
 from tests.docs.source_comments import comments

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final, Literal, get_args, get_origin
 
-from producer.contract.settings import Settings
+from producer.contract.config.settings import Settings
 from tests.docs.source_comments import comments
 
 #: What a row says beside its comment: where its page is.

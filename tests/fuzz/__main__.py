@@ -14,11 +14,11 @@ from pathlib import Path
 
 from redis import Redis
 
-from infra.background import BackgroundSupervisor
-from infra.stack import LocalStack, Options
-from infra.supervisor import Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.stack import LocalStack, Options
+from infra.local.supervisor import Supervisor
 from producer.client import Producer
-from producer.contract.settings import Settings, load_settings
+from producer.contract.config.settings import Settings, load_settings
 from tests import servers
 from tests.fuzz.answer_fleet import answer_fleet
 from tests.fuzz.answer_report import AnswerReport

@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.environment import without_proxy
+from infra.local.environment import without_proxy
 from infra.standin.process import StandinProcess
 from producer.client import Producer
 from producer.contract.nodes import Node, NodeState
 from tests.fuzz.answer_proxy import AnswerProxy, answer_proxy
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 POOL = "answers"
 #: Of the odd nodes, in turn; a worker asks each of these other things.

@@ -11,13 +11,13 @@ from random import Random
 from typing import Any
 
 from producer.cli.console import OUT
-from producer.cli.portrait import show_job
+from producer.cli.job_view import show_job
 from producer.client import Producer
 from producer.contract.errors import JobNotSucceeded, WaitTimeout
 from producer.contract.jobs import Attempt, Job, JobStatus
 from producer.contract.nodes import NodeState
 from producer.contract.queues import Message, node_queue
-from producer.request import Request
+from producer.intake.request import Request
 from tests.fuzz.answer_fleet import POOL, OddNode, found
 from tests.fuzz.answer_proxy import EVENTS, Rule
 from tests.fuzz.answer_report import AnswerReport

@@ -7,7 +7,7 @@ from pathlib import Path
 from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
 from producer.client import Producer
-from producer.contract.catalog import Catalog
+from producer.contract.classes.catalog import Catalog
 from worker.comfyui.client import ComfyUI
 
 NODE = "gpu-01"

@@ -21,16 +21,16 @@ from redis import Redis
 
 from producer.batch.row_checks import Row
 from producer.client import Producer
-from producer.contract.catalog import Catalog
+from producer.contract.classes.catalog import Catalog
+from producer.contract.classes.outputs import cut, output_graph_nodes
+from producer.contract.classes.save_names import with_save_names
 from producer.contract.errors import BacklogFull, FleetError, InvalidJob, InvalidRows, KeyReused
-from producer.contract.graphs import stored_graph
+from producer.contract.graph.graph import stored_graph
 from producer.contract.jobs import Job
-from producer.contract.outputs import cut, output_graph_nodes
-from producer.contract.params import set_params
-from producer.contract.save_names import with_save_names
+from producer.contract.params.params import set_params
 from tests.fuzz.odd_values import NAMES, mutated, odd, written
 from tests.graphs import picture, sample
-from worker.extra_data import ExtraDataSource
+from worker.attempt.extra_data import ExtraDataSource
 
 REFUSALS: Final = (InvalidJob, KeyReused, BacklogFull)
 _LONGEST: Final = 500

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from producer.batch.feeder import Feeder
 from producer.contract.queues import Message
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
+from producer.upkeep.batch_feeder import Feeder
 from tests.graphs import sleeping
 from tests.integration.default_queue import ANY
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from producer.contract.settings import Settings
+from producer.contract.config.settings import Settings
 from tests.integration.hand_led import HandLed
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from redis import Redis
 
 from producer.client import Producer
+from producer.contract.config.settings import Settings
 from producer.contract.ids import prompt_id
 from producer.contract.jobs import Artifact, InputFile, Job, JobError, JobStatus
 from producer.contract.queues import Needs, Tier
-from producer.contract.settings import Settings
 from producer.contract.submissions import Submission
 from producer.storage.object_keys import artifact_key, manifest_key
 from producer.store.attempts import Hold

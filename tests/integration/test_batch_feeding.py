@@ -9,16 +9,16 @@ from datetime import timedelta
 import pytest
 import redis
 
-from producer.batch.feeder import FOOTHOLD, WINDOW
 from producer.contract.batches import BatchState
+from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import new_batch_id, row_id, row_of
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Message
-from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
+from producer.upkeep.batch_feeder import FOOTHOLD, WINDOW
 from tests import servers
 from tests.integration.batch_feeding import GRAPH, feed, messages, seeds, take
 from tests.integration.default_queue import ANY

@@ -14,8 +14,8 @@ import pytest
 from producer.batch.row_checks import Row
 from producer.client import Producer
 from producer.contract.batches import BatchState
+from producer.contract.config.settings import Settings
 from producer.contract.errors import BacklogFull, InvalidBatch, InvalidJob, InvalidRows
-from producer.contract.settings import Settings
 from producer.store import keys
 from tests.graphs import picture
 from tests.integration.batch_feeding import GRAPH, seeds

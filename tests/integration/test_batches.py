@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from producer.aio import AsyncProducer
-from producer.batch.feeder import WINDOW
 from producer.batch.row_checks import Row
 from producer.client import Producer
 from producer.contract.batches import BatchState
+from producer.contract.config.settings import Settings
 from producer.contract.errors import (
     BacklogFull,
     BatchNotFound,
@@ -23,8 +23,8 @@ from producer.contract.errors import (
 )
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
-from producer.contract.settings import Settings
 from producer.store import keys
+from producer.upkeep.batch_feeder import WINDOW
 from tests.graphs import sleeping
 from tests.integration.batch_feeding import GRAPH, feed, seeds
 

@@ -13,8 +13,9 @@ from aiohttp import WSMsgType, web
 
 from producer.contract.errors import NodeError, NodeFault
 from tests.integration.scripted_node import answer, scripted_client, scripted_node
-from tests.waiting import wait_until
-from worker.comfyui import bounded_websocket, foreign_data
+from tests.polling import wait_until
+from worker import foreign_data
+from worker.comfyui import bounded_websocket
 from worker.comfyui.events import EventSocket
 
 MIB = 1 << 20

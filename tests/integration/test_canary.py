@@ -9,12 +9,12 @@ from threading import Event
 import pytest
 import requests
 
-from producer.contract.catalog import Catalog
+from producer.contract.classes.catalog import Catalog
 from producer.contract.errors import NodeFault, PromptStalled
 from tests.integration.nodes import open_node, sleeping_graph
-from tests.waiting import wait_until
-from worker.canary import Canary
+from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI
+from worker.node.canary import Canary
 
 
 @pytest.fixture

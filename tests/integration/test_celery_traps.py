@@ -23,17 +23,17 @@ from celery import Celery
 from packaging.requirements import Requirement
 
 from celery_config import app
-from infra.background import BackgroundSupervisor
-from infra.supervisor import Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.supervisor import Supervisor
+from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import new_job_id
 from producer.contract.queues import Tier
-from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.store import keys
 from tests import servers
 from tests.integration.trap_worker import QUEUE, trap_worker
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from producer.checking.check import Check
 from producer.checking.findings import Kind
+from producer.contract.config.settings import Settings
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Needs, Tier
-from producer.contract.settings import Settings
 from producer.contract.submissions import Submission
 from producer.store import keys
 from producer.store.audit import Audit

@@ -8,7 +8,7 @@ from threading import Timer
 import pytest
 
 from producer.checking.findings import Kind
-from producer.contract.catalog import Catalog, GraphNodeClass
+from producer.contract.classes.catalog import Catalog, GraphNodeClass
 from producer.contract.queues import Needs, node_queue
 from producer.store import keys
 from producer.store.node_store import NodeStore

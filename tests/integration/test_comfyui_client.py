@@ -27,7 +27,7 @@ from tests.integration.nodes import (
     sleeping_graph,
 )
 from tests.integration.scripted_node import answer, scripted_client
-from tests.waiting import wait_until
+from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.history import Outcome, OutputFile
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from tests.integration.scripted_node import scripted_node
-from tests.waiting import wait_until
+from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
 

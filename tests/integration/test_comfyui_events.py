@@ -11,7 +11,7 @@ import pytest
 from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
 from tests.integration.nodes import NODES, open_node, raising_graph, sleeping_graph
-from tests.waiting import wait_until
+from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import Outcome

@@ -8,6 +8,7 @@ import socket
 import pytest
 from aiohttp import web
 
+from producer.contract.config.settings import InvalidSettings
 from producer.contract.errors import (
     InvalidGraph,
     InvalidInput,
@@ -19,7 +20,6 @@ from producer.contract.errors import (
     PromptRejected,
     RequestTooLarge,
 )
-from producer.contract.settings import InvalidSettings
 from tests.integration.nodes import open_node, queue, sleeping_graph
 from tests.integration.scripted_node import answer, raw, scripted_client
 from worker.comfyui.client import ComfyUI

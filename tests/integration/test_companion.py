@@ -9,7 +9,7 @@ import requests
 
 from producer.contract.errors import NodeFault, NodeUnreachable, OutputDamaged, PromptStalled
 from tests.integration.nodes import NODES, open_node, raising_graph, sleeping_graph
-from tests.waiting import wait_until
+from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI
 
 

@@ -19,13 +19,13 @@ from producer.storage.object_store import ObjectStore
 from tests.graphs import picture, sleeping
 from tests.integration.hand_led import HandLed, hold
 from tests.media_samples import noise, saved
+from worker.attempt.delivery import Delivery
+from worker.attempt.lease import JobCancelled, Lease
+from worker.attempt.outages import Outages
+from worker.attempt.shutdown import Shutdown
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, Outcome, OutputFile
-from worker.delivery import Delivery
-from worker.departure import Departure
-from worker.lease import JobCancelled, Lease
-from worker.patience import Patience
-from worker.store_breaker import StoreBreaker
+from worker.node.storage_breaker import StorageBreaker
 
 NODE = "gpu-01"
 
@@ -35,7 +35,7 @@ class Rig:
 
     def __init__(self, led: HandLed, url: str, output: Path, spool: Path) -> None:
         objects = ObjectStore(led.settings)
-        breaker = StoreBreaker(objects, on_broken=lambda: None)
+        breaker = StorageBreaker(objects, on_broken=lambda: None)
         self.led, self.output, self.spool = led, output, spool
         self.url = url
         self.comfyui = ComfyUI(url, node=NODE)
@@ -45,7 +45,7 @@ class Rig:
             comfyui=self.comfyui,
             objects=objects,
             store=led.store,
-            patience=Patience(breaker, Departure(NODE), on_damage=lambda: None),
+            outages=Outages(breaker, Shutdown(NODE), on_damage=lambda: None),
         )
         self.job = led.running(node=NODE)
         self.lease = Lease(hold(self.job))

@@ -9,16 +9,16 @@ import pytest
 from redis import Redis
 
 from infra.standin.process import StandinProcess
+from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidInput, InvalidJob, NodeFault
-from producer.contract.settings import Settings
 from producer.store import keys
 from tests.graphs import sleeping
 from tests.integration.batch_feeding import GRAPH, feed, seeds
 from tests.integration.hand_led import HandLed, hold
-from tests.waiting import wait_until
+from tests.polling import wait_until
+from worker.attempt.extra_data import ExtraDataSource
+from worker.attempt.prompt import NodePrompt
 from worker.comfyui.client import ComfyUI
-from worker.extra_data import ExtraDataSource
-from worker.node_prompt import NodePrompt
 
 SECRET = "comfyui-s3cret"
 WORKFLOW = {"workflow": {"id": "wf-1", "nodes": []}}

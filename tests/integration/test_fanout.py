@@ -14,23 +14,23 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from infra.background import BackgroundSupervisor
-from infra.supervisor import Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.supervisor import Supervisor
 from producer.aio import AsyncProducer
+from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable, JobNotFound, JobNotSucceeded
 from producer.contract.ids import new_batch_id, new_job_id, row_id
 from producer.contract.jobs import JobStatus
-from producer.contract.settings import Settings
-from producer.fanout import calls, reader
-from producer.fanout.audience import EVERYTHING
-from producer.fanout.notices import LAGGED, LAGGED_SSE
-from producer.fanout.on_loop import Pipe
+from producer.events import methods, reader
+from producer.events.async_watch import Pipe
+from producer.events.notices import LAGGED, LAGGED_SSE
+from producer.events.subscribers import EVERYTHING
 from producer.store import keys
 from producer.store.attempts import Hold
 from tests import servers
 from tests.bench.seeding import seed_rows
 from tests.integration.hand_led import WORKER, HandLed
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=20)
 ENTRY = {"n": 9, "type": "phase", "status": "running", "attempt": 1, "node": "gpu-01", "at": 1}
@@ -51,18 +51,18 @@ def reads(redis) -> int:
 
 
 def watches(led, *job_ids) -> bool:
-    there = reader.fanout_of(led.settings)._audience._watchers
+    there = reader.fanout_of(led.settings)._subscribers._watchers
     return all(job_id in there for job_id in job_ids)
 
 
 def test_a_thousand_waits_cost_one_read(led):
     async def story():
         async with AsyncProducer(led.settings) as producer:
-            audience = producer.fanout._audience
+            subscribers = producer.fanout._subscribers
             waits = [asyncio.create_task(producer.wait(jobs[i % 4].id)) for i in range(1000)]
             await asyncio.to_thread(
                 wait_until,
-                lambda: sum(map(len, list(audience._watchers.values()))) == 1000,
+                lambda: sum(map(len, list(subscribers._watchers.values()))) == 1000,
                 description="all wait",
             )
             for job in jobs:
@@ -185,7 +185,7 @@ def test_events_that_were_lost_are_made_up_by_the_records(led):
 
 
 def test_a_row_that_ends_with_its_batch_ends_its_wait_without_an_event(led, monkeypatch):
-    monkeypatch.setattr(calls, "LOOK_EVERY", timedelta(seconds=0.1))
+    monkeypatch.setattr(methods, "LOOK_EVERY", timedelta(seconds=0.1))
     seed_rows(led.settings, 200)
     [batch] = led.fleet.batches()
     with ThreadPoolExecutor(1) as pool:

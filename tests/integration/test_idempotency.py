@@ -8,6 +8,7 @@ import pytest
 
 from producer.batch.row_checks import Row
 from producer.client import Producer
+from producer.contract.config.settings import Settings
 from producer.contract.errors import (
     BacklogFull,
     FleetError,
@@ -18,7 +19,6 @@ from producer.contract.errors import (
 )
 from producer.contract.jobs import InputFile
 from producer.contract.queues import Needs
-from producer.contract.settings import Settings
 from producer.contract.submissions import Submission
 from producer.store import keys
 from tests.graphs import sleeping

@@ -10,7 +10,7 @@ from producer.aio import AsyncProducer
 from producer.batch.row_checks import Row
 from producer.client import Producer
 from producer.contract.errors import InvalidInput, InvalidRows
-from producer.input_policy import InputPolicy
+from producer.intake.input_policy import InputPolicy
 
 GRAPH = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "x.png"}},

@@ -11,8 +11,8 @@ from producer.contract.errors import LeaseLost
 from producer.store.attempts import Hold
 from producer.store.node_store import NodeStore
 from tests.integration.hand_led import LEASE, WORKER, hold
-from tests.waiting import wait_until
-from worker.lease import LeaseKeeper
+from tests.polling import wait_until
+from worker.attempt.lease import LeaseKeeper
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ from botocore.config import Config
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from infra import ports, seaweed
-from infra.stack import LocalStack, Options
-from infra.state_dir import StateDirInUse
-from producer.contract.settings import load_settings
+from infra.local import ports, seaweed
+from infra.local.stack import LocalStack, Options
+from infra.local.state_dir import StateDirInUse
+from producer.contract.config.settings import load_settings
+from tests.polling import wait_until
 from tests.processes import command_line, descendants, is_running, listening_addresses
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

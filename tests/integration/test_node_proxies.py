@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from producer.contract.config.node_address import NodeAddress
+from producer.contract.config.node_credentials import NodeCredentials
 from producer.contract.errors import (
     NodeError,
     NodeFault,
@@ -18,10 +20,8 @@ from producer.contract.errors import (
     RequestTooLarge,
 )
 from producer.contract.jobs import InputFile
-from producer.contract.node_address import NodeAddress
-from producer.contract.node_credentials import NodeCredentials
 from tests.integration.scripted_node import raw, scripted_client, scripted_node
-from tests.waiting import wait_until
+from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
 from worker.comfyui.inputs import InputCarrier

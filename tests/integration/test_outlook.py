@@ -17,7 +17,7 @@ from producer.store.node_store import NodeStore
 from producer.store.outlook import Line, Outlook, ReadyNode
 from producer.store.sweeps import Sweeps
 from tests.integration.hand_led import HandLed
-from worker.lookahead import GATE
+from worker.scheduling.gate import GATE
 
 LEASE, MINUTE = timedelta(seconds=15), timedelta(minutes=1)
 
@@ -30,7 +30,7 @@ def sweeps(redis_client) -> Sweeps:
 @pytest.fixture
 def calls(redis_client):
     """The calls from now on."""
-    heard = listen(redis_client, patience=timedelta(seconds=2))
+    heard = listen(redis_client, timeout=timedelta(seconds=2))
     assert next(heard) is None
     return heard
 
@@ -82,7 +82,7 @@ def test_kombu_reads_lower_tiers_first_when_it_is_their_turn(redis_server):
     """It is so in kombu 5.7; the names that give a tier its turn are those of its lists."""
     options = {
         **app.conf.broker_transport_options,
-        "queue_order_strategy": "worker.queue_order:QueueOrder",
+        "queue_order_strategy": "worker.scheduling.queue_order:QueueOrder",
     }
     queue, taken = Queue("comfyfleet.pool.default.turns"), []
     with Connection(broker_url(redis_server.url), transport_options=options) as connection:

@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
-from infra import seaweed, valkey
-from infra.binaries import BinaryNotFound
-from infra.own_servers import ComfyUnusable, check_comfyui, check_redis, check_s3
-from infra.ports import choose_ports
+from infra.local import seaweed, valkey
+from infra.local.binaries import BinaryNotFound
+from infra.local.own_servers import ComfyUnusable, check_comfyui, check_redis, check_s3
+from infra.local.ports import choose_ports
+from producer.contract.config.settings import InvalidSettings
 from producer.contract.errors import (
     BucketForbidden,
     BucketMissing,
     FleetUnreachable,
     StorageUnreachable,
 )
-from producer.contract.settings import InvalidSettings
 from tests.integration.scripted_node import scripted_node
 from tests.integration.tls_proxy import tls_context, tls_proxy
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from infra import valkey
+from infra.local import valkey
+from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import JobId
-from producer.contract.settings import Settings
 from producer.dispatch import Dispatch
 from producer.store.connection import connect, translated
 from tests.integration.tls_proxy import tls_context, tls_proxy
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 _QUEUE = "comfyfleet.test.addresses"
 

@@ -11,13 +11,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from infra.ports import choose_ports
-from infra.valkey import find_binary
+from infra.local.ports import choose_ports
+from infra.local.valkey import find_binary
 from producer.contract.errors import FleetUnreachable
 from producer.contract.jobs import JobStatus
 from producer.dispatch import Dispatch
 from producer.store.connection import translated
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 #: So many keys take about 2 s to load when each is given 0.1 ms, as this server can be told to.
 KEYS = 15_000

@@ -17,17 +17,17 @@ from producer.contract.jobs import Phase
 from producer.storage.object_store import ObjectStore
 from tests.graphs import journal, sleeping
 from tests.integration.hand_led import HandLed, hold
-from tests.waiting import wait_until
-from worker import look
+from tests.polling import wait_until
+from worker.attempt import render_state
+from worker.attempt.lease import Lease
+from worker.attempt.outages import Outages
+from worker.attempt.render import Render
+from worker.attempt.shutdown import Shutdown
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import Outcome
-from worker.departure import Departure
-from worker.lease import Lease
-from worker.lookahead import Gate
-from worker.patience import Patience
-from worker.render import Render
-from worker.store_breaker import StoreBreaker
+from worker.node.storage_breaker import StorageBreaker
+from worker.scheduling.gate import Gate
 
 NODE = "gpu-01"
 
@@ -37,8 +37,8 @@ class Rig:
 
     def __init__(self, led: HandLed, node: StandinProcess, *, stall_s: float) -> None:
         self.node, self.store = node, led.store
-        self.departure = Departure(NODE)
-        breaker = StoreBreaker(ObjectStore(led.settings), on_broken=lambda: None)
+        self.shutdown = Shutdown(NODE)
+        breaker = StorageBreaker(ObjectStore(led.settings), on_broken=lambda: None)
         self.events = EventSocket(node.url, node=NODE)
         self.render = Render(
             ComfyUI(node.url, node=NODE),
@@ -46,9 +46,9 @@ class Rig:
             led.store,
             node=NODE,
             stall=timedelta(seconds=stall_s),
-            departure=self.departure,
-            patience=Patience(breaker, self.departure, on_damage=lambda: None),
-            misplaced=lambda *_: False,
+            shutdown=self.shutdown,
+            outages=Outages(breaker, self.shutdown, on_damage=lambda: None),
+            hand_back=lambda *_: False,
         )
         self.job = led.running(
             led.fleet.submit(sleeping(), run_within=timedelta(seconds=30)), node=NODE
@@ -87,7 +87,7 @@ def rig(led_with_s3, tmp_path) -> Iterator[Callable[..., Rig]]:
 
 
 def test_a_running_prompt_is_given_up_when_its_node_refuses_connections(rig, monkeypatch):
-    monkeypatch.setattr(look, "_AWAY_S", 1.5)
+    monkeypatch.setattr(render_state, "_AWAY_S", 1.5)
     rig = rig()
 
     def kill() -> None:

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from producer.contract.catalog import Catalog, GraphNodeClass
+from producer.contract.classes.catalog import Catalog, GraphNodeClass
 from producer.contract.errors import InvalidJob, NoNodeCanRun
 from producer.contract.jobs import JobStatus
 from producer.store.calls import listen
 from producer.store.node_store import NodeStore
 from tests.graphs import rendering
 from tests.integration.hand_led import LEASE
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 GRAPH = rendering("new.safetensors", seed=1)
 
@@ -45,7 +45,7 @@ def rescans(led):
     heard = []
 
     def serve():
-        for call in listen(led.redis, patience=timedelta(seconds=5)):
+        for call in listen(led.redis, timeout=timedelta(seconds=5)):
             if call and call.what == "rescan":
                 heard.append(call.about)
                 register(led, "old.safetensors", "new.safetensors")

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from infra.nodes import Node, nodes_at, probe_worker
-from infra.stack import LocalStack, Options
-from infra.supervisor import NotReady
+from infra.local.nodes import Node, nodes_at, probe_worker
+from infra.local.stack import LocalStack, Options
+from infra.local.supervisor import NotReady
+from producer.contract.config.settings import InvalidSettings
 from producer.contract.nodes import NodeState
 from producer.contract.queues import is_name
-from producer.contract.settings import InvalidSettings
 from producer.store.node_store import NodeStore
 
 GPU = Node("gpu-03", "http://gpu-03:8188")

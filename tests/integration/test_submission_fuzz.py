@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producer.client import Producer
-from producer.contract.settings import Settings
+from producer.contract.config.settings import Settings
 from tests.fuzz.node import living_node
 from tests.fuzz.submissions import SubmissionFuzz
 

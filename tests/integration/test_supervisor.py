@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.background import BackgroundSupervisor
-from infra.environment import for_python
-from infra.supervisor import NotReady, Service, ServiceFailed, Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.environment import for_python
+from infra.local.supervisor import NotReady, Service, ServiceFailed, Supervisor
+from tests.polling import wait_until
 from tests.processes import is_running
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -186,9 +186,9 @@ def test_an_interrupt_while_a_service_starts_ends_it(tmp_path):
     holder = f"""
 from pathlib import Path
 from tests.integration.test_supervisor import says, service
-from infra.background import BackgroundSupervisor
-from infra.interrupts import exit_on_signals
-from infra.supervisor import Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.interrupts import exit_on_signals
+from infra.local.supervisor import Supervisor
 here = Path({str(tmp_path)!r})
 with exit_on_signals(), BackgroundSupervisor(Supervisor(here / "logs")) as background:
     background.start(service(here, "slow", {SAYS_PID!r}, probe=says(here, "slow", "never")))
@@ -223,8 +223,8 @@ import os, sys, time
 from datetime import timedelta
 from pathlib import Path
 from tests.integration.test_supervisor import HAS_CHILD, service
-from infra.background import BackgroundSupervisor
-from infra.supervisor import Supervisor
+from infra.local.background import BackgroundSupervisor
+from infra.local.supervisor import Supervisor
 here = Path({str(tmp_path)!r})
 with BackgroundSupervisor(Supervisor(here / "logs")) as background:
     background.start(service(here, "orphan", HAS_CHILD))

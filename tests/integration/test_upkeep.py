@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from producer import upkeep
 from producer.contract.jobs import JobError, JobStatus, Phase
 from producer.contract.queues import readable_needs
 from producer.store import keys
 from producer.store.attempts import Hold
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
-from producer.upkeep import Upkeep
+from producer.upkeep import sweeper
+from producer.upkeep.sweeper import Upkeep
 from tests.graphs import sleeping
 from tests.integration.default_queue import ANY
 from tests.integration.hand_led import LEASE, WORKER, hold
@@ -60,7 +60,7 @@ def requeued(led, job):
 @pytest.fixture
 def lost(led, monkeypatch):
     """Jobs whose messages are lost, on a fleet that needs no time to be sure of it."""
-    monkeypatch.setattr(upkeep, "SIGHTINGS_APART", timedelta(0))
+    monkeypatch.setattr(sweeper, "SIGHTINGS_APART", timedelta(0))
     jobs = [led.queued() for _ in range(3)]
     led.redis.delete(MESSAGES)
     return jobs
@@ -110,7 +110,7 @@ def retire_after(led, days=0.0):
         led.redis.delete(MESSAGES)
     clock = f"local t = redis.call('TIME') return t[1] * 1000 + math.floor({days} * 86400000)"
     sweeps = Sweeps(led.redis, keep_ended=KEEP, scripts=Scripts(led.redis, clock_lua=clock))
-    return sweeps.retire_queues(idle=upkeep.QUEUE_IDLE)
+    return sweeps.retire_queues(idle=sweeper.QUEUE_IDLE)
 
 
 def test_a_queue_that_nobody_uses_is_retired_and_opens_with_its_next_job(led):

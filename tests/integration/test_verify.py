@@ -126,7 +126,7 @@ def test_a_store_that_does_not_serve_ends_it(led):
 MEASURE = """
 import json, sys
 from pathlib import Path
-from producer.contract.settings import Settings
+from producer.contract.config.settings import Settings
 from producer.checking.verify import Verifier
 
 def peak_kib():

@@ -18,10 +18,10 @@ from celery import signals
 from celery.platforms import SecurityWarning
 
 from celery_config import app
-from tests.waiting import wait_until
+from tests.polling import wait_until
 from worker import broker_transport
-from worker.lookahead import GATE
-from worker.waker import Waker
+from worker.loop_waker import LoopWaker
+from worker.scheduling.gate import GATE
 
 QUEUE = "comfyfleet.pool.default.any"
 
@@ -95,17 +95,17 @@ def _write(line: dict) -> None:
 def _serve(broker_url: str) -> None:
     # As worker.tasks does it; there is no node here, and Redis may go away under a task.
     warnings.simplefilter("ignore", SecurityWarning)
-    waker = Waker()
+    loop_waker = LoopWaker()
     broker_transport.use(on_passed_over=GATE.on_message_passed_over)
     app.conf.broker_url = broker_url
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
-        "queue_order_strategy": "worker.queue_order:QueueOrder",
+        "queue_order_strategy": "worker.scheduling.queue_order:QueueOrder",
     }
-    GATE.on_open(waker)
+    GATE.on_open(loop_waker)
     GATE.set_ready(ready=True)
-    signals.task_postrun.connect(waker)
-    signals.worker_ready.connect(lambda sender, **_: waker.attach(sender.hub), weak=False)
+    signals.task_postrun.connect(loop_waker)
+    signals.worker_ready.connect(lambda sender, **_: loop_waker.attach(sender.hub), weak=False)
     signals.worker_ready.connect(lambda **_: Path(sys.argv[2]).touch(), weak=False)
     app.Worker(
         queues=[QUEUE],

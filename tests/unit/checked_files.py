@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests import media_samples as samples
-from worker.comfyui.file_checks import Damaged, FileCheck
+from worker.media.file_check import Damaged, FileCheck
 
 SAMPLES = samples.all_samples()
 PNG = SAMPLES["RGB.png"].content

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from producer.contract.catalog import Catalog, GraphNodeClass
-from producer.contract.graphs import Graph, GraphNode, parse_graph
+from producer.contract.classes.catalog import Catalog, GraphNodeClass
+from producer.contract.graph.graph import Graph, GraphNode, parse_graph
 
 SEED_PROMPT = Path(__file__).parent.parent / "data" / "seed_prompt.json"
 

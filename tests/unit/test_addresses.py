@@ -9,9 +9,9 @@ import traceback
 import pytest
 from kombu import Connection
 
-from producer.contract.addresses import split_address, without_password
-from producer.contract.redis_address import RedisAddress
-from producer.contract.settings import InvalidSettings, load_settings
+from producer.contract.config.addresses import split_address, without_password
+from producer.contract.config.redis_address import RedisAddress
+from producer.contract.config.settings import InvalidSettings, load_settings
 
 
 @pytest.fixture(autouse=True)

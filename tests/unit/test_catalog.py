@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.contract.catalog import Catalog, GraphNodeClass, Missing
-from producer.contract.placement import explain_nobody, who_can_run
+from producer.contract.classes.catalog import Catalog, GraphNodeClass, Missing
+from producer.contract.classes.placement import explain_nobody, who_can_run
 from producer.contract.queues import Needs
 from tests.unit.graph_samples import catalog_of, seed_graph, step
 

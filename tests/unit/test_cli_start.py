@@ -10,7 +10,7 @@ import sys
 SHOW_ALL_HELP = """
 import sys
 from typer.main import get_command
-from infra.local import app as local
+from infra.local.__main__ import app as local
 from producer.cli.main import app
 from worker.__main__ import app as worker
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests import media_samples as samples
 from tests.unit.checked_files import PNG, SAMPLES, check, is_damaged
-from worker.comfyui.file_checks import Damaged
+from worker.media.file_check import Damaged
 
 
 def places(content):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.contract.errors import RunDeadlinePassed
-from worker.deadline import Deadline
+from worker.attempt.deadline import Deadline
 
 
 class Clock:

@@ -9,8 +9,8 @@ import pytest
 
 from producer.contract.errors import DeliveryFailed, OutputDamaged
 from producer.store.attempts import Hold
-from worker.lease import Lease
-from worker.runner import Runner
+from worker.attempt.lease import Lease
+from worker.attempt.runner import Runner
 
 JOB = SimpleNamespace(id="job", attempt=1)
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from infra.seaweed import _FLAGS
+from infra.local.seaweed import _FLAGS
 from producer.cli.main import app
-from producer.contract.settings import Settings
+from producer.contract.config.settings import Settings
 from worker.__main__ import app as worker
 from worker.service import _GRACE_S, _LET_GO_S, NAME_TAKEN
 

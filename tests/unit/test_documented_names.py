@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.contract.settings import Settings
+from producer.contract.config.settings import Settings
 from tests.docs.blocks import ROOT, blocks, pages
 from tests.docs.command_lines import calls, find_fault
 from tests.docs.command_tree import commands

@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from producer.contract.errors import InvalidGraph
-from producer.contract.graphs import read_graph
+from producer.contract.graph.graph import read_graph
 from tests.unit.graph_samples import LIMIT, step
 
 GRAPH = {"9": step("SaveImage", filename_prefix="é")}

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from producer.contract.errors import InvalidGraph
-from producer.contract.graphs import read_graph, stored_graph, to_bytes
+from producer.contract.graph.graph import read_graph, stored_graph, to_bytes
 from tests.unit.graph_samples import LIMIT, step
 
 GRAPH = {"1": step("EmptyImage", width=64), "9": step("SaveImage", images=["1", 0])}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.error_signs import cause_of_text
+from worker.attempt.error_signs import cause_of_text
 
 SAID = {
     "out_of_memory": (

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from producer.contract.config.secret_keys import check_key, read_key
+from producer.contract.config.settings import InvalidSettings, Settings
 from producer.contract.errors import InvalidJob
-from producer.contract.extra_data import API_KEY, split_extra_data
-from producer.contract.secret_keys import check_key, read_key
-from producer.contract.settings import InvalidSettings, Settings
+from producer.contract.graph.extra_data import API_KEY, split_extra_data
 
 LIMIT = 1 << 20
 WORKFLOW = {"extra_pnginfo": {"workflow": {"nodes": [{"widgets_values": ["token"]}]}}}

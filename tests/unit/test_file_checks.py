@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests import media_samples as samples
 from tests.unit.checked_files import PNG, SAMPLES, check, is_damaged
-from worker.comfyui.file_checks import FileCheck, FileFacts
+from worker.media.file_check import FileCheck, FileFacts
 
 # --- whole files
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests import media_samples as samples
 from tests.unit.checked_files import check
-from worker.comfyui.file_checks import Damaged
-from worker.comfyui.formats import flac_frames, ogg, steps
-from worker.comfyui.formats.sniff import find_walk
+from worker.media.file_check import Damaged
+from worker.media.formats import flac_frames, ogg, steps
+from worker.media.formats.sniff import find_walk
 
 MANY = 2_000
 CHUNK = 256 << 10

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from producer.contract.errors import InvalidInput
-from producer.contract.files import (
+from producer.contract.classes.files import (
     FileInput,
     base_name,
     check_file_name,
     input_files,
     split_annotation,
 )
-from producer.contract.models import base_models
-from producer.contract.save_names import check_kept_prefixes
+from producer.contract.classes.models import base_models
+from producer.contract.classes.save_names import check_kept_prefixes
+from producer.contract.errors import InvalidInput
 from tests.unit.graph_samples import catalog_of, seed_graph, step
 
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from worker.lookahead import GATE, Gate
-from worker.pace import Pace
-from worker.queue_order import QueueOrder
+from worker.scheduling.gate import GATE, Gate
+from worker.scheduling.queue_order import QueueOrder
+from worker.scheduling.render_times import RenderTimes
 
 TEMPLATE = "a" * 64
 
 
-def ready_gate(pace=None, **options):
-    gate = Gate(pace, **options)
+def ready_gate(render_times=None, **options):
+    gate = Gate(render_times, **options)
     gate.set_ready(ready=True)
     return gate
 
 
 def paced(*, render_s, turnaround_s=0.05):
-    pace = Pace()
-    pace.rendered(TEMPLATE, render_s)
-    pace.turned_round(turnaround_s)
-    return pace
+    render_times = RenderTimes()
+    render_times.rendered(TEMPLATE, render_s)
+    render_times.turned_round(turnaround_s)
+    return render_times
 
 
 def posted(gate):
@@ -120,7 +120,7 @@ def test_renders_shorter_than_the_way_to_the_next_one_are_taken_further_ahead(tu
     while taken < 5 and (not taken or takes_ahead(gate)):
         slot = gate.begin()
         slot.posted(TEMPLATE, on_change=lambda: None)
-        gate.pace.turnaround_s = turnaround_s
+        gate.render_times.turnaround_s = turnaround_s
         taken += 1
     assert taken == 1 + ahead
 
@@ -154,17 +154,17 @@ def test_who_waits_in_the_nodes_queue_hears_that_the_node_became_doubtful():
 
 
 def test_an_overdue_render_is_believed_to_take_as_long_again_as_it_is_late():
-    pace = paced(render_s=100)
-    assert pace.remaining_s(TEMPLATE, ran_s=90, done=0) == 10
-    assert pace.remaining_s(TEMPLATE, ran_s=130, done=0) == 30
-    assert pace.remaining_s(TEMPLATE, ran_s=300, done=0) is None
+    render_times = paced(render_s=100)
+    assert render_times.remaining_s(TEMPLATE, ran_s=90, done=0) == 10
+    assert render_times.remaining_s(TEMPLATE, ran_s=130, done=0) == 30
+    assert render_times.remaining_s(TEMPLATE, ran_s=300, done=0) is None
 
 
 def test_the_pace_says_how_far_the_worker_looks_ahead_and_why():
     assert paced(render_s=0.5, turnaround_s=0.3).story == (
         "2 ahead: a render takes 0.5 s, the way to the next prompt 0.3 s"
     )
-    assert Pace().story == ""
+    assert RenderTimes().story == ""
 
 
 def test_pinned_jobs_go_first_and_a_closed_gate_asks_for_nothing():

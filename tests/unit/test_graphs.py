@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.contract.errors import InvalidGraph
-from producer.contract.graphs import describe, literal, parse_graph, template_id, to_bytes
+from producer.contract.graph.graph import describe, literal, parse_graph, template_id, to_bytes
 from tests.unit.graph_samples import LIMIT, SEED_PROMPT, graphs, parsed, seed_graph, step
 
 SAVE = step("SaveImage", images=["8", 0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.health import Health, HealthPolicy, Standing
+from worker.node.health import Health, HealthPolicy, Standing
 
 
 class Clock:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from producer.contract.classes.files import FileInput
 from producer.contract.errors import InvalidInput
-from producer.contract.files import FileInput
-from producer.input_policy import InputPolicy
+from producer.intake.input_policy import InputPolicy
 
 FILE = FileInput("34", "image", "x.png")
 

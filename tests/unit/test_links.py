@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producer.contract.classes.links import Link, check_links, links_of
+from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.errors import InvalidGraph
-from producer.contract.links import Link, check_links, links_of
-from producer.contract.outputs import cut, output_graph_nodes
 from tests.unit.graph_samples import catalog_of, graphs, seed_graph, step
 
 DECODE = step("VAEDecode", title="Decode")

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from producer.contract.catalog import Catalog, GraphNodeClass, Missing
-from producer.contract.model_names import own_spelling
-from producer.contract.models import base_models
-from producer.contract.placement import who_can_run
+from producer.contract.classes.catalog import Catalog, GraphNodeClass, Missing
+from producer.contract.classes.model_names import own_spelling
+from producer.contract.classes.models import base_models
+from producer.contract.classes.placement import who_can_run
 from producer.contract.queues import Needs
 from tests.unit.graph_samples import step
 

@@ -7,10 +7,10 @@ import traceback
 import pytest
 
 from producer.cli.processes import _split
-from producer.contract.node_address import NodeAddress
-from producer.contract.node_credentials import NodeCredentials, credentials_of
+from producer.contract.config.node_address import NodeAddress
+from producer.contract.config.node_credentials import NodeCredentials, credentials_of
+from producer.contract.config.settings import InvalidSettings, Settings
 from producer.contract.nodes import Node
-from producer.contract.settings import InvalidSettings, Settings
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.contract.errors import InvalidGraph
-from producer.contract.input_addresses import find_input
-from producer.contract.params import parse_param, resolve_params, set_params
+from producer.contract.params.addresses import find_input
+from producer.contract.params.params import parse_param, resolve_params, set_params
 from tests.unit.graph_samples import graphs, scalars, seed_graph, step
 
 GRAPH = {

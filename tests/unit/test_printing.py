@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from producer.cli import console as consoles
-from producer.cli import portrait
+from producer.cli import job_view
 from producer.cli.console import PlainConsole
 from producer.cli.output import complain, print_json, print_row
 from producer.contract.errors import FleetError
@@ -41,7 +41,7 @@ def console(monkeypatch):
     """A terminal, and what it was sent."""
     sent = io.StringIO()
     terminal = PlainConsole(file=sent, force_terminal=True, color_system=None, width=400)
-    for module in (consoles, portrait):
+    for module in (consoles, job_view):
         monkeypatch.setattr(module, "OUT", terminal)
     monkeypatch.setattr(consoles, "ERR", terminal)
     return sent
@@ -75,7 +75,7 @@ def test_a_job_is_shown_with_whatever_its_texts_are(console, odd):
         error=JobError(cause="execution_error", message=odd, advice=odd),
         node="gpu-1",
     )
-    portrait.show_job(job, waits_for=odd)
+    job_view.show_job(job, waits_for=odd)
     shown = console.getvalue()
     assert obeys_nothing(shown)
     assert as_shown(odd) in shown

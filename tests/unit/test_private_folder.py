@@ -6,11 +6,11 @@ import os
 
 import pytest
 
+from producer.contract.config.settings import InvalidSettings
 from producer.contract.errors import NodeNameTaken
-from producer.contract.settings import InvalidSettings
-from worker.name_lock import NameLock, own_path
-from worker.private_folder import NotPrivate, make_private
-from worker.spool import Spool
+from worker.node.name_lock import NameLock, own_path
+from worker.node.private_folder import NotPrivate, make_private
+from worker.node.spool import Spool
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from producer.contract.queues import Needs, Tier
 from producer.store.keys import message_list
 from producer.store.outlook import Line, Outlook, ReadyNode
-from worker.allotment import Demand, allotted
-from worker.preference import LoadCost, Preference
-from worker.queue_order import TierTurns
-from worker.warmth import Warmth
+from worker.scheduling.load_plan import Demand, allotted
+from worker.scheduling.loaded_models import LoadedModels
+from worker.scheduling.queue_order import TierTurns
+from worker.scheduling.queue_ranking import LoadCost, QueueRanking
 
 MINE = "comfyfleet.node.a"
 ANY = Needs.of("default").queue
@@ -24,13 +24,13 @@ class Fleet:
     def __init__(self, *, render_s: float | None = 1.0) -> None:
         self.now = 100.0
         self.announced: list[frozenset[str]] = []
-        self.warmth = Warmth(render_s=lambda: render_s, clock=lambda: self.now)
+        self.loaded_models = LoadedModels(render_s=lambda: render_s, clock=lambda: self.now)
         cost = LoadCost(bound_s=60, load_s=5)
-        self.warmth.begin("a", cost, on_load=self.announced.append)
+        self.loaded_models.begin("a", cost, on_load=self.announced.append)
         self.serve(RED, BLUE, GREEN, Needs.of("default"))
 
     def serve(self, *needs: Needs) -> None:
-        self.warmth.serve({one.queue: one for one in needs})
+        self.loaded_models.serve({one.queue: one for one in needs})
 
     def hear(self, *lines: Line, idle: str = "", **warm: str) -> None:
         """Tell which node has which model; `""` is none."""
@@ -38,10 +38,10 @@ class Fleet:
             ReadyNode(name, "default", "default 1", frozenset({model} - {""}), is_idle=name in idle)
             for name, model in warm.items()
         ]
-        self.warmth.hear(Outlook(lines=lines, nodes=tuple(nodes), holds_s=3))
+        self.loaded_models.hear(Outlook(lines=lines, nodes=tuple(nodes), holds_s=3))
 
     def asked(self) -> list[str]:
-        return self.warmth.order(QUEUES)
+        return self.loaded_models.order(QUEUES)
 
 
 def waits(needs: Needs, jobs: int = 1, *, tier: Tier = Tier.DEFAULT, sent: int = 1) -> Line:
@@ -51,7 +51,7 @@ def waits(needs: Needs, jobs: int = 1, *, tier: Tier = Tier.DEFAULT, sent: int =
 @pytest.fixture
 def fleet() -> Fleet:
     fleet = Fleet()
-    fleet.warmth.took(RED.queue)
+    fleet.loaded_models.took(RED.queue)
     return fleet
 
 
@@ -62,7 +62,7 @@ def test_pinned_jobs_go_first_then_what_needs_no_load(fleet):
 
 def test_a_queue_that_the_node_can_serve_no_longer_is_not_asked_until_it_can_again(fleet):
     fleet.hear(waits(RED, 9), waits(BLUE, 9), a="red")
-    fleet.warmth.serve({}, never=[RED.queue])
+    fleet.loaded_models.serve({}, never=[RED.queue])
     assert RED.queue not in fleet.asked()
     fleet.serve(RED)
     assert fleet.asked()[:2] == [MINE, RED.queue]
@@ -70,7 +70,7 @@ def test_a_queue_that_the_node_can_serve_no_longer_is_not_asked_until_it_can_aga
 
 def test_a_job_without_models_does_not_disturb_what_is_loaded(fleet):
     fleet.hear(waits(RED, 9), a="red")
-    fleet.warmth.took(ANY)
+    fleet.loaded_models.took(ANY)
     assert RED.queue in fleet.asked()[:3]
     assert fleet.announced == [{"red"}]
 
@@ -119,7 +119,7 @@ def test_a_queue_that_was_passed_over_for_the_bound_goes_first_until_it_moves(fl
         if second < 48:
             assert fleet.asked()[1] == RED.queue
     assert fleet.asked()[1] == BLUE.queue
-    fleet.warmth.hear_of("b", frozenset({"blue"}))
+    fleet.loaded_models.hear_of("b", frozenset({"blue"}))
     assert fleet.asked()[1] == RED.queue, "another node has come to it"
 
 
@@ -141,7 +141,7 @@ def test_nodes_come_to_an_overdue_queue_one_after_the_other():
         return next(
             half
             for half in range(200)
-            if Preference(
+            if QueueRanking(
                 name=name,
                 models={RED.queue: frozenset({"red"}), BLUE.queue: frozenset({"blue"})},
                 warm=frozenset({"red"}),
@@ -208,15 +208,15 @@ def test_every_queue_is_watched_by_one_node():
 def test_what_another_node_has_just_turned_to_is_left_to_it(fleet):
     fleet.hear(waits(BLUE), a="red", b="", idle="a")
     assert BLUE.queue in fleet.asked()
-    fleet.warmth.hear_of("b", frozenset({"blue"}))
+    fleet.loaded_models.hear_of("b", frozenset({"blue"}))
     assert BLUE.queue not in fleet.asked()
 
 
 def test_what_a_node_of_another_pool_has_loaded_leaves_nothing_to_it(fleet):
     here = ReadyNode("a", "default", "default 1", frozenset({"red"}), is_idle=True)
     elsewhere = ReadyNode("b", "video", "video 1", frozenset({"blue"}), is_idle=True)
-    fleet.warmth.hear(Outlook(lines=(), nodes=(here, elsewhere), holds_s=3))
-    fleet.warmth.hear_of("b", frozenset({"green"}))
+    fleet.loaded_models.hear(Outlook(lines=(), nodes=(here, elsewhere), holds_s=3))
+    fleet.loaded_models.hear_of("b", frozenset({"green"}))
     assert {BLUE.queue, GREEN.queue} <= set(fleet.asked())
 
 
@@ -241,14 +241,14 @@ def test_in_a_tiers_turn_what_was_passed_over_for_the_bound_goes_first_warm_or_n
     turns, reds, blues, taken = TierTurns(every=5), 1, 1, []
     for _ in range(200):  # renders of 2 s, so that every turn finds what has waited for long
         hear()
-        lists = turns.lists(lambda tier: fleet.warmth.order(QUEUES, turn=tier))
+        lists = turns.lists(lambda tier: fleet.loaded_models.order(QUEUES, turn=tier))
         here = {message_list(queue.queue, Tier.DEFAULT.priority): queue for queue in (RED, BLUE)}
         if found := [here[name] for name in lists if name in here]:
             taken.append(found[0].queue)
             reds, blues = reds + (found[0] is RED), blues + (found[0] is BLUE)
-            fleet.warmth.took(found[0].queue)
+            fleet.loaded_models.took(found[0].queue)
         else:
-            fleet.warmth.took(RED.queue)
+            fleet.loaded_models.took(RED.queue)
         turns.took()
         fleet.now += 2
     assert taken.count(BLUE.queue) >= 200 * 2 / 60 - 2

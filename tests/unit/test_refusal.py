@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.contract.catalog import Missing
+from producer.contract.classes.catalog import Missing
 from worker.comfyui.refusal import Refusal, lacks_in
 
 

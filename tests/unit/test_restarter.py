@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from worker.restarter import Restarter
+from worker.node.restarter import Restarter
 
 
 class Clock:

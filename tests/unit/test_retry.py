@@ -1,4 +1,4 @@
-"""The charge table of worker.retry, row by row."""
+"""The charge table of worker.attempt.retry, row by row."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from producer.contract.errors import (
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Attempt, Job, JobError, JobStatus
 from producer.contract.queues import Tier
-from worker.retry import CHARGED_LIMIT, FREE_LIMIT, LACKING_LIMIT
-from worker.retry import decide as decide_for
+from worker.attempt.retry import CHARGED_LIMIT, FREE_LIMIT, LACKING_LIMIT
+from worker.attempt.retry import decide as decide_for
 
 RAISED = PromptFailed("gpu-1", "it raised", graph_node="3", exception_type="RuntimeError")
 NO_MEMORY = PromptFailed(

@@ -8,9 +8,9 @@ import json
 import pytest
 from hypothesis import given
 
+from producer.contract.classes.outputs import output_graph_nodes
+from producer.contract.classes.save_names import with_save_names
 from producer.contract.errors import InvalidGraph
-from producer.contract.outputs import output_graph_nodes
-from producer.contract.save_names import with_save_names
 from tests.unit.graph_samples import catalog_of, graphs, step
 
 
@@ -124,7 +124,7 @@ def test_pictures_for_the_websocket_alone_are_refused_unless_something_else_is_k
 
 
 def test_a_catalog_remembers_which_classes_are_comfyuis_own():
-    from producer.contract.catalog import Catalog  # noqa: PLC0415
+    from producer.contract.classes.catalog import Catalog  # noqa: PLC0415
 
     info = {
         name: {"input": {}, "output": [], "python_module": module}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.contract.settings import (
+from producer.contract.config.settings import (
     InvalidSettings,
     check_name,
     load_settings,

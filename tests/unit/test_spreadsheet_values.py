@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.contract.param_values import fit
+from producer.contract.params.values import fit
 
 SEED, CFG = 7, 8.5
 

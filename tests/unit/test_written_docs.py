@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from producer.contract.settings import Settings
+from producer.contract.config.settings import Settings
 from producer.storage import object_keys
 from producer.store import keys
 from tests.docs import errors_page, key_tables, settings_table

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from producer.contract.catalog import Catalog
-from worker.comfyui.foreign_data import TooMuch
+from producer.contract.classes.catalog import Catalog
+from worker.foreign_data import TooMuch
 
 #: A ComfyUI 0.33.0 has 633 classes; one with two hundred extensions, about 6,000.
 MOST_CLASSES: Final = 20_000

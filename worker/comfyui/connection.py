@@ -14,10 +14,11 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
 
+from producer.contract.config.node_address import NodeAddress
 from producer.contract.errors import NodeError, NodeFault, NodeTimeout, NodeUnreachable
-from producer.contract.node_address import NodeAddress
 from worker.comfyui.certificates import ca_file
-from worker.comfyui.foreign_data import (
+from worker.comfyui.proxies import Asked, refused_credentials, spoken_by_proxy, web_page
+from worker.foreign_data import (
     SMALL_BYTES,
     UNREADABLE,
     WHOLE_S,
@@ -25,7 +26,6 @@ from worker.comfyui.foreign_data import (
     read_json,
     read_whole,
 )
-from worker.comfyui.proxies import Asked, refused_credentials, spoken_by_proxy, web_page
 
 #: Seconds. A node in the same network that has not taken a connection by then is gone.
 CONNECT_S: Final = 3.0

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from worker.comfyui.connection import Connection
-from worker.comfyui.foreign_data import LARGE_BYTES
 from worker.comfyui.history import HistoryEntry, Outcome, OutputFile, in_reading_order
+from worker.foreign_data import LARGE_BYTES
 
 _UNFINISHED: Final = "unfinished_batch"
 #: So many entries of the history are looked through: each holds a copy of its graph.

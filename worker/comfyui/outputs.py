@@ -8,8 +8,8 @@ from pathlib import Path
 
 from producer.contract.errors import NodeFault, OutputDamaged
 from worker.comfyui.client import ComfyUI
-from worker.comfyui.file_checks import Damaged, FileCheck, FileFacts
 from worker.comfyui.history import OutputFile
+from worker.media.file_check import Damaged, FileCheck, FileFacts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from producer.contract.catalog import Missing
+from producer.contract.classes.catalog import Missing
 
 _SHOWN_FAULTS: Final = 8
 _SHOWN_CHARACTERS: Final = 300

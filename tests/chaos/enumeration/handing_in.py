@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from producer.contract.settings import load_settings
+from producer.contract.config.settings import load_settings
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.client import JournalingClient
 from tests.chaos.fleet.workload import Work

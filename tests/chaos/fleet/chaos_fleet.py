@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 import redis
 import requests
 
-from infra.environment import without_proxy
-from infra.nodes import Node, standin_service
-from infra.ports import choose_ports
-from infra.private_files import write_private
-from producer.contract.settings import Settings, load_settings
+from infra.local.environment import without_proxy
+from infra.local.nodes import Node, standin_service
+from infra.local.ports import choose_ports
+from infra.local.private_files import write_private
+from producer.contract.config.settings import Settings, load_settings
 from tests.chaos.fleet.processes import KeptProcess
 from tests.chaos.fleet.servers import BUCKET, RedisServer, Store, kept
 from tests.chaos.proxy.control import FaultProxy
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 #: The tree under test: this one, or the copy in which a mutant lives.
 TREE: Final = Path(__file__).resolve().parents[3]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from producer.client import Producer
+from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetError, JobNotFound, KeyReused
 from producer.contract.ids import JobId, new_job_id, row_id
-from producer.contract.settings import Settings
 from tests.chaos.fleet.workload import Work
 
 _TRY_AGAIN_S: Final = 0.3

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra import leash
+from infra.local import leash
 
 #: systemd would wait as long for a unit with RestartSec=0.2; scaled like the fleet's other times.
 _PAUSE_S: Final = 0.2

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import redis
 
-from infra import seaweed
-from infra.ports import choose_ports, choose_twin_ports
-from infra.seaweed import Seaweed
-from infra.supervisor import NotReady, Service
-from infra.valkey import Valkey
+from infra.local import seaweed
+from infra.local.ports import choose_ports, choose_twin_ports
+from infra.local.seaweed import Seaweed
+from infra.local.supervisor import NotReady, Service
+from infra.local.valkey import Valkey
 from tests.chaos.fleet.processes import KeptProcess
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 BUCKET: Final = "comfyfleet"
 

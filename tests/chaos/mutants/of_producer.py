@@ -53,7 +53,7 @@ OF_PRODUCER: Final = (
         "take over without an interrupt",
         "worker_gone",
         "I10",
-        ("producer/upkeep.py", "        self._interrupt(job)\n", ""),
+        ("producer/upkeep/sweeper.py", "        self._interrupt(job)\n", ""),
     ),
     mutant(
         "claim whatever the attempt",
@@ -80,7 +80,7 @@ OF_PRODUCER: Final = (
         "lost_message",
         "I2",
         (
-            "producer/upkeep.py",
+            "producer/upkeep/sweeper.py",
             (
                 "        self._send_all(self._sweeps.unsent("
                 "self._sweeps.queues(), sightings_apart=SIGHTINGS_APART))\n"

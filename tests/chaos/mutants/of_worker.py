@@ -7,7 +7,7 @@ from typing import Final
 from tests.chaos.mutants.mutation import mutant
 
 _MANIFEST: Final = (
-    "        self.patience.until_served(lambda: self.objects.put_json(key, manifest), lease)\n"
+    "        self.outages.until_served(lambda: self.objects.put_json(key, manifest), lease)\n"
 )
 
 OF_WORKER: Final = (
@@ -15,9 +15,9 @@ OF_WORKER: Final = (
         "commit before the manifest is stored",
         "dies_at_the_manifest",
         "I4",
-        ("worker/delivery.py", _MANIFEST, ""),
+        ("worker/attempt/delivery.py", _MANIFEST, ""),
         (
-            "worker/delivery.py",
+            "worker/attempt/delivery.py",
             '        crashpoint("commit.done")\n',
             f'        crashpoint("commit.done")\n{_MANIFEST}',
         ),
@@ -27,7 +27,7 @@ OF_WORKER: Final = (
         "deaf",
         "I2",
         (
-            "worker/render.py",
+            "worker/attempt/render.py",
             'if look.ended or look.is_due("history", _POLL_EVERY_S):',
             "if look.ended:",
         ),
@@ -37,23 +37,23 @@ OF_WORKER: Final = (
         "flipped",
         "I5",
         (
-            "worker/comfyui/formats/png.py",
+            "worker/media/formats/png.py",
             "def _check_crc(kind: bytes, computed: int, written: bytes) -> None:\n",
             "def _check_crc(kind: bytes, computed: int, written: bytes) -> None:\n    return\n",
         ),
         (
-            "worker/comfyui/formats/png.py",
+            "worker/media/formats/png.py",
             '        if kind == b"IDAT":\n            into_pixels(piece)\n',
             "",
         ),
-        ("worker/comfyui/formats/png.py", "    pixels.finish()\n", ""),
+        ("worker/media/formats/png.py", "    pixels.finish()\n", ""),
     ),
     mutant(
         "post again without a look at the history",
         "dies_at_the_fetch",
         "I10",
         (
-            "worker/render.py",
+            "worker/attempt/render.py",
             "return self._watched(job, graph, lease, slot, catalog, ran_before_s=ran_s)",
             "return self._watched(job, graph, lease, slot, catalog, ran_before_s=None)",
         ),
@@ -63,7 +63,7 @@ OF_WORKER: Final = (
         "node_gone",
         "I4",
         (
-            "worker/delivery.py",
+            "worker/attempt/delivery.py",
             "            attempt=job.attempt,\n            graph_node=output.graph_node,",
             "            attempt=1,\n            graph_node=output.graph_node,",
         ),
@@ -73,7 +73,7 @@ OF_WORKER: Final = (
         "node_gone",
         "I11",
         (
-            "worker/retry.py",
+            "worker/attempt/retry.py",
             '"execution_error", "out_of_memory", "incomplete_output"}',
             '"execution_error", "out_of_memory", "incomplete_output", "prompt_lost"}',
         ),
@@ -83,7 +83,7 @@ OF_WORKER: Final = (
         "many_at_once",
         "I13",
         (
-            "worker/lookahead.py",
+            "worker/scheduling/gate.py",
             "return not self._slots or (now < self._waits_until and self._looks_ahead(now))",
             "return True",
         ),
@@ -93,7 +93,7 @@ OF_WORKER: Final = (
         "twins",
         "I7",
         (
-            "worker/runner.py",
+            "worker/attempt/runner.py",
             "return with_save_names(graph, mark, catalog=catalog, is_again=job.attempt > 1)",
             "return graph",
         ),
@@ -103,7 +103,7 @@ OF_WORKER: Final = (
         "gated",
         "I11",
         (
-            "worker/completeness.py",
+            "worker/attempt/completeness.py",
             "            and _was_executed(graph, graph_node, catalog)\n",
             "",
         ),
@@ -113,10 +113,10 @@ OF_WORKER: Final = (
         "plain",
         "I18",
         (
-            "worker/spool.py",
+            "worker/node/spool.py",
             "            shutil.rmtree(folder, ignore_errors=True)\n",
             "            pass\n",
         ),
-        ("worker/delivery.py", "        file.path.unlink()\n", ""),
+        ("worker/attempt/delivery.py", "        file.path.unlink()\n", ""),
     ),
 )

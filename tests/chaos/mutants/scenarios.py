@@ -15,7 +15,7 @@ from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.mutants.stage import PATIENCE_S, Stage
 from tests.chaos.proxy.rules import Fault, Rule
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 
 def plain(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from tests.chaos.fleet.client import JournalingClient
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.fleet.workload import Work
 from tests.chaos.proxy.rules import Fault, Rule
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 #: Whatever takes longer is stuck, s.
 PATIENCE_S: Final = 25.0

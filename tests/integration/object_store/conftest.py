@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from producer.contract.settings import Settings
+from producer.contract.config.settings import Settings
 from producer.storage.object_store import ObjectStore
 from tests.integration.object_store.stored_objects import credentials_file
 

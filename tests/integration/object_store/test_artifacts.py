@@ -106,7 +106,7 @@ STATUS = Path("/proc/self/status")
 MEASURE = """
 import hashlib, sys
 from pathlib import Path
-from producer.contract.settings import Settings
+from producer.contract.config.settings import Settings
 from producer.storage.object_store import ObjectStore
 
 def peak_kib():

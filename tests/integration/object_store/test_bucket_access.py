@@ -10,13 +10,13 @@ from contextlib import closing
 
 import pytest
 
+from producer.contract.config.settings import InvalidSettings, load_settings
 from producer.contract.errors import (
     BucketForbidden,
     BucketMissing,
     StorageError,
     StorageUnreachable,
 )
-from producer.contract.settings import InvalidSettings, load_settings
 from tests.integration.object_store.faulty_store import faulty_store
 from tests.integration.object_store.stored_objects import credentials_file
 
@@ -92,7 +92,7 @@ def test_trouble_in_the_store_is_a_storage_error_with_its_status(new_store, s3_s
 def test_boto3_is_loaded_at_first_use_only():
     code = (
         "import sys; from producer.storage.object_store import ObjectStore;"
-        "from producer.contract.settings import Settings; ObjectStore(Settings());"
+        "from producer.contract.config.settings import Settings; ObjectStore(Settings());"
         "print([name for name in sys.modules if name.startswith(('boto', 's3transfer'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

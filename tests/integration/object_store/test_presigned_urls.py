@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from tests.integration.object_store.stored_objects import PNG, file_of, put
-from tests.waiting import wait_until
+from tests.polling import wait_until
 
 
 def get(url):

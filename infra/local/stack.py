@@ -1,0 +1,220 @@
+"""The embedded stack: Redis, an S3 store, nodes and their workers, on this machine alone.
+
+`comfyfleet up` and `comfyfleet demo` hold one by a ``with`` block.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NoReturn, Self
+
+from infra.local import own_servers, seaweed
+from infra.local.background import BackgroundSupervisor
+from infra.local.environment import for_python, without_proxy
+from infra.local.nodes import Node, nodes_at, probe_worker, standin_service, worker_service
+from infra.local.ports import choose_twin_ports
+from infra.local.seaweed import Seaweed
+from infra.local.state_dir import StateDir
+from infra.local.supervisor import Service, ServiceFailed, Supervisor
+from infra.local.valkey import Valkey
+from producer.contract.config.addresses import bare, without_password
+from producer.contract.config.settings import InvalidSettings, check_name, load_settings
+
+#: What S3 takes. The embedded store would never get ready with another one.
+_BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a stack is made of; whatever of one's own is not named is embedded."""
+
+    state_dir: Path = Path(".comfyfleet")
+    standin_nodes: int = 2  #: Without meaning when `comfyui_urls` are given.
+    standin_arguments: tuple[str, ...] = ()  #: For each ``python -m infra.standin``.
+    comfyui_urls: tuple[str, ...] = ()
+    redis_url: str | None = None
+    s3_endpoint_url: str | None = None
+    s3_bucket: str = "comfyfleet"
+    pool: str = "default"
+    workers: bool = True  #: One for each node.
+    #: Called with node and settings, in a thread; raises `NotReady` until its worker serves.
+    worker_probe: Callable[[Node, Mapping[str, str]], None] = probe_worker
+    #: Called with service name and line for each line that a service writes.
+    echo: Callable[[str, str], None] | None = None
+
+
+class LocalStack:
+    """A running stack, from entering its ``with`` block to leaving it.
+
+    Entering raises StateDirInUse when another stack runs on the state directory, BinaryNotFound
+    or ServiceFailed when an embedded service cannot start, and InvalidSettings, ComfyUnusable,
+    FleetUnreachable or StorageError when a server of one's own does not serve.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._state = StateDir(options.state_dir)
+        self._given_up = threading.Event()
+        self._failure: ServiceFailed | None = None
+        self.logs_dir = self._state.logs
+        #: What the settings file says, by the names of `Settings`; has the Redis password in it.
+        self.settings: dict[str, str] = {}
+        self.nodes = nodes_at(options.comfyui_urls)
+
+    def __enter__(self) -> Self:
+        """Start everything; return when all of it serves."""
+        self._check_options()
+        with ExitStack() as undo:
+            lock = undo.enter_context(self._state.locked())
+            undo.callback(self._state.remove_settings)
+            self.settings |= _node_headers() if self.nodes else {}
+            servers = [*self._redis(undo), *self._s3(undo), *self._standins()]
+            supervisor = Supervisor(
+                self.logs_dir,
+                echo=self._options.echo,
+                on_failure=self._note_failure,
+                inherited_fds=[lock],
+            )
+            self._services = undo.enter_context(BackgroundSupervisor(supervisor))
+            self._services.start(*servers)
+            self._state.write_settings(self.settings)
+            self._services.start(*self._workers())
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop everything, workers first, and remove what holds a secret."""
+        self._undo.close()
+
+    def wait(self) -> NoReturn:
+        """Wait until a service is given up.
+
+        Raises:
+            ServiceFailed: it ended too often.
+        """
+        self._given_up.wait()
+        assert self._failure is not None  # noqa: S101 - set before the event
+        raise self._failure
+
+    @property
+    def settings_env(self) -> dict[str, str]:
+        """What a process needs in its environment to submit to this stack."""
+        return {"COMFYFLEET_CONFIG": str(self._state.settings_file), **without_proxy()}
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Every address by what is there, fit to be shown: no password is in it."""
+        return {
+            "Redis": without_password(self.settings["redis_url"]),
+            "S3": without_password(self.settings["s3_endpoint_url"]),
+            **{f"node {node.name}": bare(node.url) for node in self.nodes},
+        }
+
+    def pid(self, service: str) -> int:
+        """Return the process id of ``redis``, ``s3``, a node, or ``worker-NODE``."""
+        return self._services.pid(service)
+
+    def _check_options(self) -> None:
+        check_name(self._options.pool, field="--pool")
+        if not _BUCKET_NAME.fullmatch(self._options.s3_bucket):
+            raise InvalidSettings(f"--s3-bucket: {self._options.s3_bucket!r} is no bucket's name")
+        for node in self.nodes:
+            check_name(node.name, field="--comfyui")
+            own_servers.check_comfyui(node.url)
+        if len({node.name for node in self.nodes}) < len(self.nodes):
+            raise InvalidSettings("--comfyui: one address is named twice")
+
+    def _redis(self, undo: ExitStack) -> list[Service]:
+        if self._options.redis_url:
+            own_servers.check_redis(self._options.redis_url)
+            self.settings["redis_url"] = self._options.redis_url
+            return []
+        server = Valkey(
+            directory=self._state.path / "redis",
+            port=self._state.ports(["redis"])["redis"],
+            password=secrets.token_urlsafe(24),
+        )
+        undo.callback(server.clean_up)
+        self.settings["redis_url"] = server.url
+        return [server.service()]
+
+    def _s3(self, undo: ExitStack) -> list[Service]:
+        bucket, endpoint_url = self._options.s3_bucket, self._options.s3_endpoint_url
+        if endpoint_url:
+            self.settings |= own_servers.check_s3(endpoint_url, bucket)
+            return []
+        server = Seaweed(
+            directory=self._state.path / "s3",
+            ports=self._state.ports(seaweed.PORTS, choose_twin_ports),
+            access_key="FLEET" + secrets.token_hex(8).upper(),
+            secret_key=secrets.token_urlsafe(30),
+            bucket=bucket,
+        )
+        undo.callback(server.clean_up)
+        self._state.write_credentials(server.access_key, server.secret_key)
+        self.settings |= {
+            "s3_bucket": bucket,
+            "s3_endpoint_url": server.endpoint_url,
+            "s3_region": seaweed.REGION,
+            "s3_addressing_style": "path",
+            "s3_credentials_file": str(self._state.credentials_file),
+        }
+        return [server.service()]
+
+    def _standins(self) -> list[Service]:
+        if self.nodes:
+            return []
+        names = [f"standin-{number}" for number in range(1, self._options.standin_nodes + 1)]
+        ports = self._state.ports(names)
+        self.nodes = [Node(name, f"http://127.0.0.1:{ports[name]}") for name in names]
+        return [
+            standin_service(
+                node,
+                self._state.path / node.name,
+                self._options.standin_arguments,
+                for_python(without_proxy()),
+            )
+            for node in self.nodes
+        ]
+
+    def _workers(self) -> list[Service]:
+        if not self._options.workers:
+            return []
+        # What the file says may not be overruled by the environment of whoever starts us.
+        overruling = [f"COMFYFLEET_{name.upper()}" for name in self.settings]
+        environment = for_python(self.settings_env, without=overruling)
+        return [
+            worker_service(
+                node,
+                self._options.pool,
+                partial(self._options.worker_probe, node, self.settings),
+                self._state.path,
+                environment,
+            )
+            for node in self.nodes
+        ]
+
+    def _note_failure(self, failure: ServiceFailed) -> None:
+        self._failure = failure
+        self._given_up.set()
+
+
+def _node_headers() -> dict[str, str]:
+    """Return what the user's own settings say that nodes want to see; the workers have the stack's."""
+    found = load_settings()
+    path = found.node_headers_file
+    given = {"node_headers": found.node_headers, "node_headers_file": path and str(path.resolve())}
+    return {name: value for name, value in given.items() if value}

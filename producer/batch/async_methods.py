@@ -1,0 +1,75 @@
+"""What a producer can do with batches, for asyncio; `producer.aio.AsyncProducer` is the whole."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import timedelta
+from itertools import islice
+from typing import Any, Final
+
+from producer.batch.methods import LOOK_AT_BATCH, BatchMethods, late
+from producer.batch.row_checks import RowLike
+from producer.contract.batches import Batch
+from producer.contract.graph.graph import GraphLike
+from producer.contract.jobs import Job
+
+#: Rows of a batch that are read in one go of a thread.
+_AT_ONCE: Final = 500
+
+
+class AsyncBatchMethods:
+    """The calls of `BatchMethods`; what takes long waits on the event loop, or runs in a thread."""
+
+    _calls: BatchMethods  #: The same calls for threads.
+
+    async def submit_many(self, graph: GraphLike, rows: Iterable[RowLike], **options: Any) -> Batch:
+        """Hand in many jobs that share a graph; *rows* are read in a thread; as of `Producer`."""
+        return await asyncio.to_thread(self._calls.submit_many, graph, rows, **options)
+
+    async def batch(self, batch: str) -> Batch:
+        """Read one batch; raise BatchNotFound when there is none."""
+        return await asyncio.to_thread(self._calls.batch, batch)
+
+    async def batches(self, limit: int = 50) -> list[Batch]:
+        """Return up to *limit* batches, the newest first."""
+        return await asyncio.to_thread(self._calls.batches, limit)
+
+    async def wait_batch(
+        self,
+        batch: str,
+        *,
+        timeout: timedelta | None = None,  # noqa: ASYNC109 - as the sync one
+        on_look: Callable[[Batch], None] | None = None,
+    ) -> Batch:
+        """Return a batch once all of its jobs have ended; errors as of `Producer.wait_batch`."""
+        ends = None if timeout is None else time.monotonic() + timeout.total_seconds()
+        while True:
+            found = await self.batch(batch)
+            if on_look:
+                on_look(found)
+            if found.done:
+                return found
+            if ends is not None and time.monotonic() >= ends:
+                raise late(found, timeout)
+            await asyncio.sleep(LOOK_AT_BATCH.total_seconds())
+
+    async def cancel_batch(self, batch: str) -> str:
+        """Ask for the end of all jobs of a batch; as of `Producer.cancel_batch`."""
+        return await asyncio.to_thread(self._calls.cancel_batch, batch)
+
+    async def hold_batch(self, batch: str) -> Batch:
+        """Keep back all jobs of a batch that do not run yet; errors as of `Producer.hold_batch`."""
+        return await asyncio.to_thread(self._calls.hold_batch, batch)
+
+    async def release_batch(self, batch: str) -> Batch:
+        """Let a batch that was held go on; errors as of `Producer.hold_batch`."""
+        return await asyncio.to_thread(self._calls.release_batch, batch)
+
+    async def batch_jobs(self, batch: str, **options: Any) -> AsyncIterator[tuple[int, Job]]:
+        """Give the jobs of a batch with their row numbers; as of `Producer.batch_jobs`."""
+        jobs = self._calls.batch_jobs(batch, **options)
+        while page := await asyncio.to_thread(lambda: list(islice(jobs, _AT_ONCE))):
+            for found in page:
+                yield found

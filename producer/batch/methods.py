@@ -1,0 +1,272 @@
+"""What a producer can do with batches; `producer.client.Producer` is the whole."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import islice
+from typing import Any, Final
+
+from producer.batch.results import newest
+from producer.batch.row_checks import RowLike
+from producer.batch.submission import open_batch, submit_rows
+from producer.batch.writer import BatchWriter
+from producer.contract.batches import BadRow, Batch
+from producer.contract.config.settings import Settings
+from producer.contract.errors import (
+    BatchNotFound,
+    FleetError,
+    InvalidBatch,
+    InvalidJob,
+    WaitTimeout,
+)
+from producer.contract.graph.graph import GraphLike
+from producer.contract.ids import BatchId, JobId, row_id
+from producer.contract.jobs import Job, JobStatus
+from producer.contract.queues import Message, Tier
+from producer.dispatch import Dispatch
+from producer.intake.admission import Intake
+from producer.intake.files import InputLike
+from producer.intake.request import Request
+from producer.store.batch_store import BatchStore
+from producer.store.job_store import JobStore
+
+#: How often a waiting batch is looked at: its counts are one record.
+LOOK_AT_BATCH: Final = timedelta(seconds=0.3)
+#: Rows whose jobs are read in one round trip.
+_AT_ONCE: Final = 500
+
+
+class BatchMethods:
+    """Hand batches in, look at them, wait for them, end them, keep them back."""
+
+    settings: Settings
+    _jobs: JobStore
+    _batches: BatchStore
+    _intake: Intake
+    _dispatch: Dispatch
+
+    def submit_many(
+        self,
+        graph: GraphLike,
+        rows: Iterable[RowLike],
+        *,
+        params: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, InputLike] | None = None,
+        extra_data: Mapping[str, Any] | None = None,
+        pool: str = "default",
+        tier: Tier | str = Tier.BATCH,
+        pin: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        owner: str = "",
+        idempotency_key: str | None = None,
+        name: str = "",
+        start_within: timedelta | None = None,
+        run_within: timedelta | None = None,
+        skip_invalid: bool = False,
+        on_skipped: Callable[[BadRow], None] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> Batch:
+        """Hand in many jobs that share a graph, and return their batch once all are accepted.
+
+        All rows are checked before any is accepted. They may come from a generator: memory does
+        not grow with them. Interrupted under an idempotency key, the same call goes on where it was.
+
+        Args:
+            rows: params by address, or `Row` where a job has inputs or metadata of its own. The
+                job of the n-th row, from 1, keeps the number n.
+            params, inputs, extra_data, metadata: what all rows share; a row's own go first.
+            idempotency_key: the same key again, for the same owner, gives the same batch.
+            name: for people.
+            start_within: counts from the moment when all rows are accepted.
+            skip_invalid: leave out bad rows instead of refusing all.
+            on_skipped: called with each row that is left out.
+            on_progress: called now and then with the number of rows so far.
+            pool, tier, pin, owner, run_within: as of `submit`.
+
+        Raises:
+            InvalidRows: bad rows, each with number and column; nothing was accepted.
+            InvalidJob: what all rows share cannot work, or there are no rows.
+            KeyReused, InvalidBatch: the idempotency key belongs to another request.
+            BacklogFull: more jobs would wait than may.
+            FleetUnreachable, StorageError: Redis, or S3 for input files, does not serve us.
+        """
+        request = Request(
+            graph=graph,
+            params=params or {},
+            inputs=inputs or {},
+            extra_data=extra_data or {},
+            pool=pool,
+            tier=tier,
+            pin=pin,
+            metadata=metadata or {},
+            owner=owner,
+            idempotency_key=idempotency_key,
+            start_within=start_within,
+            run_within=run_within,
+        )
+        return submit_rows(
+            self._open(request, name=name, replays=True),
+            rows,
+            is_resumable=idempotency_key is not None,
+            on_skipped=on_skipped or _ignore if skip_invalid else None,
+            on_progress=on_progress,
+        )
+
+    def open_batch(
+        self,
+        graph: GraphLike,
+        *,
+        name: str = "",
+        tier: Tier | str = Tier.BATCH,
+        **options: Any,
+    ) -> BatchWriter:
+        """Open a batch to which rows are added one by one; options and errors as of `submit_many`.
+
+        With the idempotency key of an open batch it goes on with that; see `BatchWriter`.
+        """
+        request = Request(graph=graph, tier=tier, **options)
+        return self._open(request, name=name, replays=False)
+
+    def batch(self, batch: str) -> Batch:
+        """Read one batch.
+
+        Raises:
+            BatchNotFound: there is none, or its record has expired.
+        """
+        return self._batches.get(batch_id_of(batch))
+
+    def batches(self, limit: int = 50) -> list[Batch]:
+        """Return up to *limit* batches, the newest first."""
+        return self._batches.newest(limit)
+
+    def wait_batch(
+        self,
+        batch: str,
+        *,
+        timeout: timedelta | None = None,
+        on_look: Callable[[Batch], None] | None = None,
+    ) -> Batch:
+        """Return a batch once all of its jobs have ended, however.
+
+        Args:
+            on_look: called with the batch as it is, a few times a second.
+
+        Raises:
+            BatchNotFound: there is none.
+            WaitTimeout: it is not over yet, and goes on.
+        """
+        ends = None if timeout is None else time.monotonic() + timeout.total_seconds()
+        while True:
+            found = self.batch(batch)
+            if on_look:
+                on_look(found)
+            if found.done:
+                return found
+            if ends is not None and time.monotonic() >= ends:
+                raise late(found, timeout)
+            time.sleep(LOOK_AT_BATCH.total_seconds())
+
+    def cancel_batch(self, batch: str) -> str:
+        """Ask for the end of all jobs of a batch, however many wait.
+
+        Returns:
+            `cancelled`; `discarded` when it was still open, so that nothing is left of it; `ended`
+            when it was over before.
+
+        Raises:
+            BatchNotFound: there is none.
+        """
+        return self._batches.cancel(batch_id_of(batch))
+
+    def hold_batch(self, batch: str) -> Batch:
+        """Keep back all jobs of a batch that do not run yet.
+
+        Raises:
+            BatchNotFound: there is none.
+            InvalidBatch: it is still open, or has ended.
+        """
+        self._batches.hold(batch_id_of(batch))
+        return self.batch(batch)
+
+    def release_batch(self, batch: str) -> Batch:
+        """Let a batch that was held go on; errors as of `hold_batch`."""
+        self._wake_all(self._batches.release(batch_id_of(batch)))
+        return self.batch(batch)
+
+    def batch_jobs(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> Iterator[tuple[int, Job]]:
+        """Give the jobs of a batch with their row numbers, in order; of one made again, the newest.
+
+        Left out are rows that were skipped, and jobs whose record has expired.
+
+        Args:
+            statuses: only jobs of these.
+
+        Raises:
+            BatchNotFound: there is none.
+            InvalidBatch: it is still open.
+            InvalidJob: there is no such status.
+        """
+        wanted = {_as_status(status) for status in statuses} or set(JobStatus)
+        found = self.batch(batch)
+        if found.sealed_at is None:
+            raise InvalidBatch(found.id, "is still open: its rows are not accepted yet")
+        numbers = iter(range(1, found.rows + 1))
+        while page := list(islice(numbers, _AT_ONCE)):
+            jobs = newest(self._jobs, [row_id(found.id, number) for number in page])
+            for number, job in zip(page, jobs, strict=True):
+                if job and job.status in wanted:
+                    yield number, job
+
+    def _open(self, request: Request, *, name: str, replays: bool) -> BatchWriter:
+        return open_batch(
+            self._batches, self._intake, self.settings, request, name=name, replays=replays
+        )
+
+    def _wake_all(self, job_ids: Sequence[JobId]) -> None:
+        # They are queued, so nothing is lost: upkeep sends what we could not.
+        jobs = self._jobs.find(job_ids).values()
+        try:
+            self._dispatch.send_all(
+                Message(job.id, job.attempt, job.queue, job.tier.priority) for job in jobs
+            )
+        except FleetError:
+            return
+
+
+def batch_id_of(text: str) -> BatchId:
+    """Return *text* as a batch's id in its one spelling.
+
+    Raises:
+        BatchNotFound: no batch can have it.
+    """
+    try:
+        return BatchId(str(uuid.UUID(text.strip())))
+    except ValueError:
+        raise BatchNotFound(text) from None
+
+
+def _as_status(value: JobStatus | str) -> JobStatus:
+    try:
+        return JobStatus(value)
+    except ValueError:
+        known = ", ".join(JobStatus)
+        message = f"there is no status {value!r}; statuses are {known}"
+        raise InvalidJob(message, field="statuses") from None
+
+
+def late(batch: Batch, timeout: timedelta | None) -> WaitTimeout:
+    """Return the error of who has waited for a batch in vain."""
+    seconds = timeout.total_seconds() if timeout else 0
+    counts = batch.counts
+    left = counts.waiting + counts.held + counts.queued + counts.running
+    status = f"{batch.state}, {left:,} jobs to go,"
+    return WaitTimeout(batch.id, seconds, status, what="batch")
+
+
+def _ignore(_: BadRow) -> None:
+    return None

@@ -1,0 +1,184 @@
+"""Many jobs in one call: all rows are checked before any is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from producer.batch.row_checks import Row, RowChecks, RowLike, resolved
+from producer.batch.writer import BatchWriter
+from producer.contract.batches import BadRow, Batch, BatchSpec, PackedRow
+from producer.contract.config.settings import Settings
+from producer.contract.errors import (
+    SAME_ROWS,
+    FleetError,
+    InvalidBatch,
+    InvalidJob,
+    InvalidRows,
+)
+from producer.contract.graph.graph import template_id
+from producer.contract.ids import new_batch_id
+from producer.contract.metadata import check_metadata
+from producer.contract.params.params import check_size
+from producer.intake.admission import Intake
+from producer.intake.request import Request, as_tier, check_names
+from producer.store.batch_store import BatchStore
+
+#: Bad rows that an error names.
+_NAMED: Final = 20
+#: How often it is told how many rows there are so far.
+_PROGRESS_ROWS: Final = 1_000
+
+#: What begins the field of an error that is the row's; any other is the fault of the whole batch.
+_OF_ROW: Final = ("set.", "inputs.", "metadata.")
+
+
+def open_batch(
+    store: BatchStore,
+    intake: Intake,
+    settings: Settings,
+    request: Request,
+    *,
+    name: str,
+    replays: bool,
+) -> BatchWriter:
+    """Open a batch, or go on with the one of the same idempotency key.
+
+    Raises:
+        InvalidJob: the graph, the tier, or what all rows share makes no sense.
+        KeyReused: the idempotency key belongs to another request.
+    """
+    check_names(request, name=name)
+    document = intake.read(request)
+    content, extra = intake.content(request, document)
+    request = resolved(request, document.graph)
+    check_size(request.params, settings.max_params_bytes)
+    check_metadata(request.metadata)
+    start_within, run_within = intake.deadlines(request)
+    spec = BatchSpec(
+        template=template_id(document.graph),
+        tier=as_tier(request.tier),
+        pool=request.pool,
+        pin=request.pin,
+        params=request.params,
+        metadata=request.metadata,
+        owner=request.owner,
+        extra_data=content.extra_sha,
+        secrets=tuple(sorted(extra.secrets)),
+        added_secrets=extra.added,
+        start_within_s=start_within.total_seconds(),
+        run_within_s=run_within.total_seconds(),
+    )
+    key = request.idempotency_key
+    batch, _ = store.open(new_batch_id(), spec, name=name, key=key)
+    record = store.record(batch)
+    checks = RowChecks(
+        intake, request, document.graph, places=record.places, max_bytes=settings.max_params_bytes
+    )
+    return BatchWriter(store, record, checks, content=content, replays=replays)
+
+
+def submit_rows(
+    writer: BatchWriter,
+    rows: Iterable[RowLike],
+    *,
+    is_resumable: bool,
+    on_skipped: Callable[[BadRow], None] | None,
+    on_progress: Callable[[int], None] | None,
+) -> Batch:
+    """Hand in all rows and seal the batch.
+
+    Args:
+        is_resumable: leave the batch open when we are interrupted.
+        on_skipped: leave out bad rows, and tell of each; without it a bad row is the end of all.
+
+    Raises:
+        InvalidRows: some are bad; none was accepted.
+        InvalidBatch: other rows were accepted under the same idempotency key.
+    """
+    try:
+        _hand_in(writer, rows, on_skipped=on_skipped, on_progress=on_progress)
+        return writer.seal()
+    except InvalidJob as exc:
+        if _forget(writer):
+            raise
+        # Who has the same key was quicker, perhaps we ourselves: that batch is not ours to end.
+        raise _accepted_before(writer, exc) from exc
+    except BaseException:
+        if not is_resumable:
+            _forget(writer)
+        raise
+
+
+def _hand_in(
+    writer: BatchWriter,
+    rows: Iterable[RowLike],
+    *,
+    on_skipped: Callable[[BadRow], None] | None,
+    on_progress: Callable[[int], None] | None,
+) -> None:
+    named: list[BadRow] = []
+    bad = 0
+    for number, row in enumerate(rows, 1):
+        packed, flaw = _checked(writer, number, row)
+        if flaw and on_skipped:
+            on_skipped(flaw)
+        elif flaw:
+            bad += 1
+            named += [flaw] if bad <= _NAMED else []
+        if not bad:
+            writer.put(packed)
+        if on_progress and number % _PROGRESS_ROWS == 0:
+            on_progress(number)
+    if bad:
+        raise InvalidRows(named, count=bad)
+
+
+def _checked(
+    writer: BatchWriter, number: int, row: RowLike
+) -> tuple[PackedRow | None, BadRow | None]:
+    """Return a row as it is stored, or what is wrong with it.
+
+    Raises:
+        InvalidJob: it is no row's fault.
+    """
+    if isinstance(row, InvalidJob):
+        return None, bad_row(number, row)
+    try:
+        return writer.check(row), None
+    except InvalidJob as exc:
+        if not (exc.field or "").startswith(_OF_ROW):
+            raise
+        hands_files_in = isinstance(row, Row) and bool(row.inputs)
+        if number == 1 and str(exc.field).startswith("inputs.") and not hands_files_in:
+            raise  # the first row hands no file in, so none will
+        return None, bad_row(number, exc)
+
+
+def bad_row(number: int, error: InvalidJob) -> BadRow:
+    """Return what is wrong with a row, by the column that it was handed in under."""
+    column = error.field
+    for prefix in _OF_ROW[:2]:
+        column = column.removeprefix(prefix) if column else None
+    return BadRow(number, column or None, error.message, error.advice)
+
+
+def _forget(writer: BatchWriter) -> bool:
+    """Leave nothing of a batch that nobody can go on with; return False if it was accepted after all."""
+    try:
+        return writer.discard()
+    except FleetError:
+        return True  # it forgets itself in a week; what went wrong before this matters more
+
+
+def _accepted_before(writer: BatchWriter, error: InvalidJob) -> InvalidJob:
+    """Return the error of who hands in again, and not as it was, what has been accepted."""
+    if isinstance(error, InvalidBatch):
+        return error
+    if isinstance(error, InvalidRows):
+        return InvalidRows(error.rows, count=error.count, accepted=writer.id)
+    return InvalidBatch(
+        writer.id,
+        f"was accepted before and stays as it is; what came now cannot be compared: {error.message}",
+        advice=SAME_ROWS,
+    )

@@ -1,0 +1,119 @@
+"""Shows jobs while they run: bars on a terminal, plain lines on a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Protocol
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from producer.cli.console import ERR
+from producer.client import Producer
+from producer.contract.jobs import Job, JobEvent
+from producer.events.methods import succeeded
+
+
+class Screen(Protocol):
+    """Something that shows the events of jobs."""
+
+    def show(self, event: JobEvent) -> None:
+        """Show one event."""
+
+
+@contextmanager
+def screen() -> Iterator[Screen]:
+    """Give the screen that fits where stderr goes."""
+    if not ERR.is_terminal:
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.fields[job]}", markup=False),
+        BarColumn(bar_width=28),
+        TaskProgressColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=ERR) as progress:
+        yield _Bars(progress)
+
+
+def watch(fleet: Producer, job_ids: Sequence[str], *, timeout: timedelta | None) -> None:
+    """Show jobs until all have ended or the time is up."""
+    with screen() as shown:
+        for event in fleet.stream(*job_ids, timeout=timeout):
+            shown.show(event)
+
+
+def outcome(fleet: Producer, job_id: str, *, waited: timedelta | None) -> Job:
+    """Return a job that was watched, if it succeeded; errors as of `Producer.wait`.
+
+    Args:
+        waited: for how long; None: until its end.
+    """
+    return fleet.wait(job_id) if waited is None else succeeded(fleet.get(job_id), waited)
+
+
+class _Bars:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def show(self, event: JobEvent) -> None:
+        if event.job not in self._tasks:
+            self._tasks[event.job] = self._progress.add_task(
+                "", total=100, job=short(event.job), start=True
+            )
+        done = 100.0 if event.status.is_terminal else _percent(event)
+        self._progress.update(self._tasks[event.job], description=_phrase(event), completed=done)
+
+
+class _Lines:
+    """One line a change; progress every tenth, so that a log stays readable."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[str, int]] = {}
+
+    def show(self, event: JobEvent) -> None:
+        percent = _percent(event)
+        said = (_phrase(event), -1 if percent is None else int(percent // 10))
+        if self._said.get(event.job) == said:
+            return
+        self._said[event.job] = said
+        part = "" if percent is None or event.status.is_terminal else f" {percent:.0f} %"
+        ERR.print(f"{short(event.job)} {said[0]}{part}")
+
+
+def short(job_id: str) -> str:
+    """Return the end of a job's id, which tells jobs of one moment apart."""
+    return "…" + job_id[-8:]
+
+
+def all_artifacts(jobs: Sequence[Job]) -> Iterable[str]:
+    """Return a line of data for each artifact: key, size in pixels, media type, bytes."""
+    for job in jobs:
+        for artifact in job.artifacts:
+            pixels = f"{artifact.width}x{artifact.height}" if artifact.width else "-"
+            yield f"{artifact.key}\t{pixels}\t{artifact.media_type}\t{artifact.bytes}"
+
+
+def _percent(event: JobEvent) -> float | None:
+    return event.progress.percent if event.progress else None
+
+
+def _phrase(event: JobEvent) -> str:
+    where = f" on {event.node}" if event.node and not event.status.is_terminal else ""
+    what: str = event.phase if event.phase and not event.status.is_terminal else event.status
+    if event.type == "progress":
+        what = "rendering"
+    if event.type == "requeued":
+        return f"queued again after attempt {event.attempt - 1}{where}: {event.cause}"
+    return f"{what}{where}"

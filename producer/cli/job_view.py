@@ -1,0 +1,89 @@
+"""All that is known of a job, as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from producer.cli.console import OUT
+from producer.cli.output import size
+from producer.contract.graph.json_values import shown
+from producer.contract.jobs import Artifact, Job
+
+
+def show_job(job: Job, *, waits_for: str | None) -> None:
+    """Print a job: where it is and why, what was tried, what it made."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in (*_state(job, waits_for), *_story(job), *_request(job)):
+        table.add_row(Text(name, "dim"), value)
+    OUT.print(table)
+    for artifact in job.artifacts:
+        for line in _lines(artifact):
+            OUT.print(line)
+
+
+def _state(job: Job, waits_for: str | None) -> Iterator[tuple[str, str]]:
+    yield "job", job.id
+    yield "status", _status(job)
+    if waits_for:
+        yield "waits for", waits_for
+    if job.error:
+        yield "error", job.error.message
+        if job.error.advice:
+            yield "try", job.error.advice
+    for note in job.notes:
+        yield "note", note
+    if job.node:
+        yield "node", job.node
+
+
+def _story(job: Job) -> Iterator[tuple[str, str]]:
+    yield "attempt", f"{job.attempt} ({job.charged_attempts} charged, {job.free_attempts} free)"
+    for attempt in job.attempts:
+        yield f"  {attempt.number}", f"{attempt.error.cause}: {attempt.error.message}"
+    spent = job.timings.model_dump(exclude_none=True)
+    yield "seconds", ", ".join(f"{phase} {seconds:.3f}" for phase, seconds in spent.items())
+    yield "created", job.created_at.isoformat(timespec="milliseconds")
+    if job.ended_at:
+        yield "ended", job.ended_at.isoformat(timespec="milliseconds")
+
+
+def _request(job: Job) -> Iterator[tuple[str, str]]:
+    yield "tier, pool", f"{job.tier}, {job.pool}" + (f", pinned to {job.pin}" if job.pin else "")
+    if job.retry_of:
+        yield "retry of", job.retry_of
+    if job.retried_as:
+        yield "retried as", job.retried_as
+    if job.batch:
+        yield "batch", job.batch
+    for name, value in job.params.items():
+        yield f"set {name}", shown(value, most=300)
+    for name, file in job.inputs.items():
+        yield f"input {name}", file.name
+    if job.secrets:
+        yield "secrets", ", ".join(job.secrets)
+    for name, text in job.metadata.items():
+        yield f"metadata {name}", text
+    for graph_node, value in job.values.items():
+        yield f"value of {graph_node}", str(value)
+
+
+def _status(job: Job) -> str:
+    if job.phase:
+        done = job.progress.percent if job.progress else None
+        part = "" if done is None else f", {done:.0f} %"
+        asked = ", to be cancelled" if job.cancel_requested else ""
+        return f"{job.status}: {job.phase}{part}{asked}"
+    return f"{job.status} ({job.cause})" if job.cause else str(job.status)
+
+
+def _lines(artifact: Artifact) -> Iterator[Text]:
+    pixels = f" {artifact.width}×{artifact.height}" if artifact.width else ""  # noqa: RUF001
+    made = f"{artifact.type} of graph node {artifact.graph_node}, sha256 {artifact.sha256}"
+    facts = f"{pixels} {artifact.media_type} {size(artifact.bytes)}"
+    yield Text.assemble((artifact.key, "green"), facts)
+    yield Text(f"  {made}", "dim")
+    if artifact.url:
+        yield Text(f"  {artifact.url}")

@@ -1,0 +1,286 @@
+"""What one node can run: its graph node classes and its models, digested from /object_info."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Final, Self
+
+from producer.contract.classes.model_names import own_spelling, plain_name
+from producer.contract.graph.graph import Graph, GraphNode, literal
+from producer.contract.queues import Needs
+
+_MODEL_SUFFIXES: Final = (
+    *(".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl"),  # ComfyUI's own
+    *(".gguf", ".onnx", ".engine", ".trt"),  # those of widespread extensions
+)
+
+#: Core inputs that choose a model: a node that has none of a kind offers no choice to tell by.
+_MODEL_INPUTS: Final = frozenset(
+    {
+        *("ckpt_name", "unet_name", "vae_name", "lora_name", "control_net_name"),
+        *("clip_name", "clip_name1", "clip_name2", "clip_name3", "clip_name4", "text_encoder"),
+        *("style_model_name", "gligen_name", "hypernetwork_name", "model_name", "model_path"),
+        *("audio_encoder_name", "photomaker_model_name", "bg_removal_name"),
+    }
+)
+
+
+#: Where ComfyUI's own classes are; `python_module` of an extension's begins with custom_nodes.
+_CORE_MODULES: Final = ("nodes", "comfy_extras", "comfy_api_nodes")
+_OLD_ROW: Final = 4  #: Columns of a class, as the first version wrote them.
+
+
+@dataclass(frozen=True)
+class GraphNodeClass:
+    """What the contract needs to know of a class.
+
+    Args:
+        outputs: how many it has; None if /object_info does not say.
+        is_output: whether ComfyUI runs a graph for its sake.
+        files: inputs that name an uploaded file.
+        models: input → the model names it may take there, as the node lists them: on Windows
+            with a backslash, and ComfyUI compares letter for letter.
+        is_core: whether it comes with ComfyUI itself, and no extension has replaced it.
+    """
+
+    outputs: int | None = None
+    is_output: bool = False
+    files: tuple[str, ...] = ()
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_core: bool = False
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A class or model that a graph asks for and a node lacks; *input* is None for a class."""
+
+    graph_node: str
+    class_type: str
+    input: str | None
+    name: str
+    nearest: list[str] = field(default_factory=list, compare=False)
+
+    @property
+    def need(self) -> str:
+        """What is asked for and by whom, as the subject of a message."""
+        if self.input is None:
+            return f"class {self.name} (graph node {self.graph_node})"
+        where = f"graph node {self.graph_node}, {self.class_type}.{self.input}"
+        return f"model {self.name or 'without a name'} ({where})"
+
+    @property
+    def message(self) -> str:
+        """A whole sentence about one node."""
+        nearest = f"; the nearest it has: {', '.join(self.nearest)}" if self.nearest else ""
+        return f"the node has no {self.need}{nearest}"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The classes of one node by name. Two nodes with equal catalogs can run the same graphs."""
+
+    classes: Mapping[str, GraphNodeClass]
+
+    @classmethod
+    def from_object_info(cls, info: Mapping[str, Any]) -> Self:
+        """Digest the answer of `GET /object_info` (ComfyUI 0.3.64 to 0.33.0).
+
+        Custom classes say odd things about themselves; what makes no sense is passed over.
+        """
+        return cls(
+            {name: _digest(found) for name, found in info.items() if isinstance(found, Mapping)}
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read what `to_text` wrote, of this version or a newer one.
+
+        Raises:
+            ValueError: *text* is something else.
+        """
+        try:
+            found = json.loads(zlib.decompress(base64.b85decode(text)))
+            lists = [tuple(names) for names in found["lists"]]
+            return cls({name: _unpacked(row, lists) for name, row in found["classes"].items()})
+        except (ValueError, zlib.error, KeyError, TypeError, IndexError) as exc:
+            raise ValueError(f"this is no catalog: {exc}") from exc
+
+    def to_text(self) -> str:
+        """Write it in ASCII: about 6 kB for the 633 classes of a plain ComfyUI 0.33."""
+        return base64.b85encode(zlib.compress(self._json, 9)).decode()
+
+    @cached_property
+    def sha(self) -> str:
+        """sha256 of the content in hex; equal on every platform and for every order."""
+        return hashlib.sha256(self._json).hexdigest()
+
+    def serves(self, needs: Needs) -> bool:
+        """Tell whether the node has what every job of a queue needs; the pool is not looked at."""
+        return self._model_paths.issuperset(map(plain_name, needs.models)) and all(
+            name in self.classes for name in needs.classes
+        )
+
+    @cached_property
+    def _model_paths(self) -> frozenset[str]:
+        return frozenset(map(plain_name, self.models))
+
+    def with_own_spelling(self, graph: Graph) -> Graph:
+        """Return *graph* with the names of models as this node lists them.
+
+        A graph is drawn on one system and runs on another: a node on Windows lists `sub\\x.pt`, any
+        other `sub/x.pt`, and ComfyUI compares letter for letter.
+        """
+        return {node_id: self._spelled(found) for node_id, found in graph.items()}
+
+    def _spelled(self, found: GraphNode) -> GraphNode:
+        known = self.classes.get(found["class_type"])
+        changed = {}
+        for name, choices in known.models.items() if known else ():
+            value = literal(found["inputs"].get(name))
+            own = own_spelling(value, choices) if isinstance(value, str) else None
+            if own is not None and own != value:
+                changed[name] = own
+        return {**found, "inputs": {**found["inputs"], **changed}} if changed else found
+
+    @cached_property
+    def models(self) -> frozenset[str]:
+        """Every model file that any of the classes offers."""
+        return frozenset(
+            name for one in self.classes.values() for names in one.models.values() for name in names
+        )
+
+    def outputs_of(self, class_type: str) -> int | None:
+        """Return how many outputs the class has; None if it is not known."""
+        found = self.classes.get(class_type)
+        return found.outputs if found else None
+
+    def files_of(self, class_type: str) -> tuple[str, ...]:
+        """Return the inputs of the class that name an uploaded file."""
+        found = self.classes.get(class_type)
+        return found.files if found else ()
+
+    def is_core(self, class_type: str) -> bool:
+        """Tell whether the class comes with ComfyUI itself."""
+        found = self.classes.get(class_type)
+        return bool(found and found.is_core)
+
+    def can_run(self, graph: Graph) -> bool:
+        """Tell whether the node has every class and model of *graph*."""
+        return next(self._lacks(graph), None) is None
+
+    def has(self, lack: Missing) -> bool:
+        """Tell whether this node has what another one lacks, and offers it for the same input."""
+        known = self.classes.get(lack.class_type)
+        if known is None or lack.input is None:
+            return known is not None
+        return own_spelling(lack.name, known.models.get(lack.input, ())) is not None
+
+    def missing(self, graph: Graph) -> list[Missing]:
+        """Return what the node lacks for *graph*, with the nearest names it has instead."""
+        return [
+            replace(lack, nearest=_nearest(lack.name, choices))
+            for lack, choices in self._lacks(graph)
+        ]
+
+    def _lacks(self, graph: Graph) -> Iterator[tuple[Missing, Iterable[str]]]:
+        for graph_node, found in graph.items():
+            class_type = found["class_type"]
+            known = self.classes.get(class_type)
+            if known is None:
+                yield Missing(graph_node, class_type, None, class_type), self.classes
+                continue
+            for name, choices in known.models.items():
+                value = literal(found["inputs"].get(name))
+                if isinstance(value, str) and own_spelling(value, choices) is None:
+                    yield Missing(graph_node, class_type, name, value), choices
+
+    @cached_property
+    def _json(self) -> bytes:
+        # Many classes offer the same files: each list is written once, in an order of its own.
+        lists = sorted({names for one in self.classes.values() for names in one.models.values()})
+        index = {names: number for number, names in enumerate(lists)}
+        classes = {
+            name: [
+                one.outputs,
+                int(one.is_output),
+                one.files,
+                {input_: index[names] for input_, names in one.models.items()},
+                int(one.is_core),
+            ]
+            for name, one in self.classes.items()
+        }
+        return json.dumps(
+            {"classes": classes, "lists": lists}, sort_keys=True, separators=(",", ":")
+        ).encode()
+
+
+def _digest(info: Mapping[str, Any]) -> GraphNodeClass:
+    outputs = info.get("output")
+    files: list[str] = []
+    models: dict[str, tuple[str, ...]] = {}
+    for name, kind, options in _inputs(info):
+        if any(option.endswith("_upload") and options[option] for option in options):
+            files.append(name)
+        elif (choices := _choices(kind, options)) is not None and _are_models(name, choices):
+            models[name] = choices
+    return GraphNodeClass(
+        outputs=len(outputs) if isinstance(outputs, list) else None,
+        is_output=info.get("output_node") is True,
+        files=tuple(files),
+        models=models,
+        is_core=str(info.get("python_module")).split(".")[0] in _CORE_MODULES,
+    )
+
+
+def _inputs(info: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    groups = info.get("input")
+    for group in ("required", "optional"):
+        found = groups.get(group) if isinstance(groups, Mapping) else None
+        for name, spec in found.items() if isinstance(found, Mapping) else ():
+            if isinstance(spec, list) and spec:
+                has_options = len(spec) > 1 and isinstance(spec[1], dict)
+                yield name, spec[0], spec[1] if has_options else {}
+
+
+def _choices(kind: Any, options: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return a combo's choices, written `[[...], {}]` or `["COMBO", {"options": [...]}]`."""
+    choices = options.get("options") if kind == "COMBO" else kind
+    if not isinstance(choices, list):
+        return None
+    return tuple(choice for choice in choices if isinstance(choice, str))
+
+
+def _are_models(name: str, choices: tuple[str, ...]) -> bool:
+    return name in _MODEL_INPUTS or any(
+        choice.lower().endswith(_MODEL_SUFFIXES) for choice in choices
+    )
+
+
+def _nearest(name: str, choices: Iterable[str]) -> list[str]:
+    # Another case or separator is no distance: a model from Windows often differs in these alone.
+    spellings = {choice: _spelling(choice) for choice in choices}
+    # difflib's own 0.6 finds every model near: they all end in .safetensors.
+    near = difflib.get_close_matches(_spelling(name), {*spellings.values()}, n=3, cutoff=0.7)
+    return [choice for spelling in near for choice in spellings if spellings[choice] == spelling]
+
+
+def _spelling(name: str) -> str:
+    return name.replace("\\", "/").casefold()
+
+
+def _unpacked(row: list[Any], lists: list[tuple[str, ...]]) -> GraphNodeClass:
+    outputs, is_output, files, models = row[:4]
+    return GraphNodeClass(
+        outputs=outputs,
+        is_output=bool(is_output),
+        files=tuple(files),
+        models={name: lists[number] for name, number in models.items()},
+        is_core=bool(row[4]) if len(row) > _OLD_ROW else False,
+    )

@@ -1,0 +1,1 @@
+"""Settings, and the addresses of Redis, S3 and nodes."""

@@ -1,0 +1,276 @@
+"""Every setting, from the environment (`COMFYFLEET_...`) or a TOML file; the environment wins.
+
+The file is `$COMFYFLEET_CONFIG`, else `comfyfleet.toml` here, else what a running
+`comfyfleet up` left in `.comfyfleet/comfyfleet.toml`. S3 credentials come by boto3's own chain.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from producer.contract.config.addresses import without_password as without_password  # noqa: PLC0414
+from producer.contract.config.redis_address import RedisAddress
+from producer.contract.config.s3_address import check_apart, check_bucket, check_endpoint
+from producer.contract.config.secret_keys import check_key, read_key
+from producer.contract.config.setting_sources import Environment, TomlFile, line_of
+from producer.contract.errors import InvalidSettings as InvalidSettings  # noqa: PLC0414
+from producer.contract.queues import is_name
+from producer.contract.submissions import LONGEST_WITHIN_S
+
+#: Ten years bound whatever is counted in seconds: no sum of two of them overflows.
+_Seconds = Annotated[float, Field(gt=0, le=LONGEST_WITHIN_S)]
+#: Lua and JSON count exactly up to here.
+_LARGEST: Final = 1 << 53
+
+_PATHS: Final = (
+    "s3_credentials_file",
+    "node_headers_file",
+    "comfy_org_api_key_file",
+    "node_comfy_org_api_key_file",
+    "node_spool_dir",
+)
+_FILES: Final = (Path("comfyfleet.toml"), Path(".comfyfleet/comfyfleet.toml"))
+
+
+class Settings(BaseSettings):
+    """What every process of the fleet must agree on, and a few things it may choose."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="COMFYFLEET_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    #: Redis or Valkey, for records and messages.
+    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
+
+    #: The store's address; none: AWS itself.
+    s3_endpoint_url: str | None = None
+    #: The address that presigned links carry, where those who open them reach the store by another
+    #: one; none: the endpoint above.
+    s3_public_endpoint_url: str | None = None
+    #: It must exist.
+    s3_bucket: str = "comfyfleet"
+    #: Goes before every key, as `renders/2026`.
+    s3_prefix: str = ""
+    #: The store's region.
+    s3_region: str = "us-east-1"
+    #: `path` for most stores of one's own.
+    s3_addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    #: `when_required` for gateways that refuse newer checksums.
+    s3_checksums: Literal["when_supported", "when_required"] = "when_supported"
+    #: A shared credentials file, handed to boto3's own chain; read again when it changes.
+    s3_credentials_file: Path | None = None
+
+    #: How long an attempt may be silent before it is taken over.
+    lease_s: _Seconds = 15
+    #: How often leases are renewed: a third of the lease, half of it at most.
+    renew_s: _Seconds = 5
+    #: How often upkeep sweeps.
+    sweep_s: _Seconds = 1
+
+    #: A job that no node has started by then expires.
+    start_within_s: _Seconds = 30 * 86_400
+    #: An attempt that takes longer is stopped.
+    run_within_s: _Seconds = 6 * 3_600
+    #: How long the record of an ended job stays.
+    keep_ended_s: _Seconds = 7 * 86_400
+
+    #: So many jobs may wait, rows of batches included; more are refused. 0: no limit.
+    max_queued: int = Field(0, ge=0, le=_LARGEST)
+    #: A larger graph is refused; counted as canonical JSON, without blanks, as it is stored.
+    max_graph_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
+    #: What one job, or one row of a batch, sets in its graph.
+    max_params_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
+    #: What goes to the node beside the graph: the workflow of the editor, keys.
+    max_extra_data_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
+    #: An input file; the default is ComfyUI's own for one request.
+    max_input_bytes: int = Field(100 << 20, gt=0, le=_LARGEST)
+
+    #: Headers and tokens that a proxy before a node wants.
+    node_headers: str | None = Field(None, repr=False)
+    #: The same in a file.
+    node_headers_file: Path | None = None
+    #: The key for partner nodes that goes with each job handed in here; `--api-key-file` for one.
+    comfy_org_api_key: SecretStr | None = None
+    #: The same in a file.
+    comfy_org_api_key_file: Path | None = None
+
+    #: The key that a worker gives to jobs that come without one.
+    node_comfy_org_api_key: SecretStr | None = None
+    #: The same in a file.
+    node_comfy_org_api_key_file: Path | None = None
+    #: Where outputs lie between node and S3; none: a temporary folder.
+    node_spool_dir: Path | None = None
+    #: How long a node may take to say what it has (`/object_info`): many custom nodes, a slow proxy.
+    node_info_s: _Seconds = 120
+    #: Silence of a running prompt that means it is stuck.
+    node_progress_s: _Seconds = 600
+    #: How long a queue may be passed over for others whose models are loaded.
+    node_warm_s: _Seconds = 60
+    #: About how long a node takes to load a model.
+    node_load_s: _Seconds = 5
+    #: How long a canary prompt may take on a suspect node.
+    node_canary_s: _Seconds = 30
+    #: How long a node is set aside at first; each further time twice as long.
+    node_quarantine_s: _Seconds = 60
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis_url(cls, value: str) -> str:
+        RedisAddress.parse(value)
+        return value
+
+    @field_validator("s3_endpoint_url", "s3_public_endpoint_url")
+    @classmethod
+    def _is_endpoint(cls, value: str | None) -> str | None:
+        return check_endpoint(value) if value else None
+
+    @field_validator("s3_bucket")
+    @classmethod
+    def _is_bucket(cls, value: str) -> str:
+        return check_bucket(value)
+
+    @field_validator("s3_prefix")
+    @classmethod
+    def _is_clean_prefix(cls, value: str) -> str:
+        parts = value.strip("/").split("/")
+        if value and any(part in {"", ".", ".."} for part in parts):
+            raise ValueError("expected a path like renders/2026 without empty or dotted parts")
+        return value.strip("/")
+
+    @field_validator("s3_region")
+    @classmethod
+    def _is_region(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", value):
+            raise ValueError(f"{value[:80]!r} is no region's name, as eu-central-1")
+        return value
+
+    @field_validator(*_PATHS)
+    @classmethod
+    def _is_at_home(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser()
+
+    @field_validator("s3_credentials_file")
+    @classmethod
+    def _is_there(cls, value: Path | None) -> Path | None:
+        # boto3 passes over a file that is not there, and then finds no credentials.
+        if value and not value.is_file():
+            raise ValueError(f"names {str(value)[:200]}, which is no file")
+        return value
+
+    @property
+    def producers_api_key(self) -> str | None:
+        """The key for partner nodes that goes with jobs handed in here."""
+        return self._api_key("comfy_org_api_key")
+
+    @property
+    def nodes_api_key(self) -> str | None:
+        """The key for partner nodes that this worker gives to jobs without one."""
+        return self._api_key("node_comfy_org_api_key")
+
+    def _api_key(self, name: str) -> str | None:
+        text, file = getattr(self, name), getattr(self, f"{name}_file")
+        try:
+            if text is not None and text.get_secret_value():
+                return check_key(text.get_secret_value())
+            return read_key(file) if file else None
+        except ValueError as exc:
+            named = _variable(name if text is not None else f"{name}_file")
+            raise InvalidSettings(f"settings: {named}: {exc}") from None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.renew_s > self.lease_s / 2:
+            raise ValueError(
+                f"{_variable('renew_s')} is {self.renew_s:g} s and {_variable('lease_s')}"
+                f" {self.lease_s:g} s: a lease must last for two renewals at least, better three"
+            )
+        for name in ("s3_endpoint_url", "s3_public_endpoint_url"):
+            if endpoint := getattr(self, name):
+                try:
+                    check_apart(endpoint, self.s3_bucket)
+                except ValueError as exc:
+                    raise ValueError(f"{_variable(name)}: {exc}") from None
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - `Environment` is ours
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the library's hook
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment, then the file."""
+        file = settings_file()
+        toml = TomlFile(settings_cls, file) if file else None
+        return (init_settings, Environment(settings_cls), *([toml] if toml else []))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings of this process.
+
+    Raises:
+        InvalidSettings: naming each wrong setting by its variable, and what was expected.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as exc:
+        wrong = "; ".join(
+            _told(error["loc"], error["msg"]) + _place(error["loc"], overrides)
+            for error in exc.errors()
+        )
+        raise InvalidSettings(f"settings: {wrong}") from exc
+    except (OSError, ValueError) as exc:
+        raise InvalidSettings(f"settings file {settings_file()}: {exc}") from exc
+
+
+def settings_file() -> Path | None:
+    """Return the TOML file in force, or None."""
+    if named := os.environ.get("COMFYFLEET_CONFIG"):
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise InvalidSettings(f"COMFYFLEET_CONFIG names {named}, which is no file")
+        return path
+    return next((path for path in _FILES if path.is_file()), None)
+
+
+def _told(place: tuple[int | str, ...], message: str) -> str:
+    said = message.removeprefix("Value error, ")
+    return f"{_variable(*place)}: {said}" if place else said
+
+
+def _place(place: tuple[int | str, ...], overrides: Mapping[str, Any]) -> str:
+    """Return where a wrong value stands, if that is the file."""
+    file = settings_file()
+    if not place or place[0] in overrides or file is None:
+        return ""
+    if any(name.upper() == _variable(place[0]) and value for name, value in os.environ.items()):
+        return ""
+    line = line_of(str(place[0]), file.read_text("utf-8-sig"))
+    return f" ({file}, line {line})" if line else ""
+
+
+def _variable(*place: int | str) -> str:
+    return f"COMFYFLEET_{'_'.join(map(str, place)).upper()}"
+
+
+def check_name(text: str, *, field: str) -> str:
+    """Return *text* if it may name a node or a pool.
+
+    Raises:
+        InvalidSettings: it may not; the message names *field*.
+    """
+    if not is_name(text):
+        raise InvalidSettings(
+            f"{field}: {text!r} is no name; use lower-case letters, digits, '.', '_', '-' "
+            "(at most 63, a letter or digit first)"
+        )
+    return text

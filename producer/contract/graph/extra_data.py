@@ -1,0 +1,135 @@
+"""What a job has beside its graph: the `extra_data` of ComfyUI's `POST /prompt`, in two parts.
+
+`extra_pnginfo` goes into saved pictures, and some classes read the editor's workflow there; other
+keys belong to extensions. Keys and tokens among them are secrets: ComfyUI takes `api_key_comfy_org`
+and `auth_token_comfy_org` out of its history (0.3.64 and 0.33.0, `execution.py`), and we keep these
+two and whatever looks like them out of records, manifests, pictures, logs and events.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from producer.contract.errors import InvalidJob
+from producer.contract.graph.json_values import canonical, find_flaw, printable
+
+#: The key that partner nodes need; see `ExtraData`.
+API_KEY: Final = "api_key_comfy_org"
+_COMFY_ORG: Final = frozenset({API_KEY, "auth_token_comfy_org"})
+_PNGINFO: Final = "extra_pnginfo"
+#: What ComfyUI sets itself at every post (0.3.64 and 0.33.0, `server.py`).
+_COMFYUIS_OWN: Final = frozenset({"client_id", "create_time"})
+_OURS: Final = ("job_id", "job_attempt")
+
+_CREDENTIAL: Final = re.compile(
+    r"(?:^|_)(?:api_?key|access_?key|private_?key|secret|token|passw(?:or)?d|passphrase"
+    r"|auth|authorization|bearer|cookie|credentials?)(?:$|_)"
+)
+_MAX_DEPTH: Final = 200
+#: A key or token is short; what is longer is something else, and would be kept once a job.
+_LONGEST_SECRETS: Final = 32 << 10
+
+
+class ExtraData(NamedTuple):
+    """The two parts, each by key.
+
+    Args:
+        shared: may be seen, and is kept once for all jobs that have the same.
+        secrets: kept apart, for as long as the job lives.
+        added: those of them that a setting gave, and not the submitter.
+    """
+
+    shared: dict[str, Any]
+    secrets: dict[str, Any]
+    added: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show which keys there are: what is logged by mistake shows no secret."""
+        return f"ExtraData(shared={sorted(self.shared)}, secrets={sorted(self.secrets)})"
+
+    def with_key(self, api_key: str | None) -> ExtraData:
+        """Return the same with a key for partner nodes, unless it has one, or a token."""
+        if api_key is None or self.secrets.keys() & _COMFY_ORG:
+            return self
+        return self._replace(secrets={**self.secrets, API_KEY: api_key}, added=(API_KEY,))
+
+    @property
+    def shared_json(self) -> bytes:
+        """The shared part as it is stored; empty where there is none."""
+        return canonical(self.shared).encode() if self.shared else b""
+
+    @property
+    def secrets_json(self) -> bytes:
+        """The secrets as they are stored; empty where there are none."""
+        return canonical(self.secrets).encode() if self.secrets else b""
+
+
+def split_extra_data(given: Mapping[str, Any], *, max_bytes: int) -> ExtraData:
+    """Check `extra_data` and tell what of it is secret.
+
+    What ComfyUI sets itself at every post, its `client_id` for one, is left out: a worker listens
+    under its own.
+
+    Raises:
+        InvalidJob: it is no JSON object, too large, or has a key that is not the submitter's.
+    """
+    _check(as_extra_data(given))
+    parts = {key: value for key, value in given.items() if key not in _COMFYUIS_OWN}
+    secrets = {key: value for key, value in parts.items() if _is_secret(key, value)}
+    shared = {key: value for key, value in parts.items() if key not in secrets}
+    extra = ExtraData(shared, secrets)
+    _check_size(len(extra.shared_json), max_bytes, "COMFYFLEET_MAX_EXTRA_DATA_BYTES")
+    _check_size(len(extra.secrets_json), _LONGEST_SECRETS, "for keys and tokens")
+    return extra
+
+
+def as_extra_data(given: object) -> Mapping[str, Any]:
+    """Return *given* if it is an object.
+
+    Raises:
+        InvalidJob: it is something else.
+    """
+    if not isinstance(given, Mapping):
+        raise _refused(f"must be an object, not {type(given).__name__}")
+    return given
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    if flaw := find_flaw(dict(given), most_depth=_MAX_DEPTH):
+        raise _refused(f"cannot be kept: {flaw}")
+    if ours := next((key for key in _OURS if key in given), None):
+        raise _refused(f"has a key {ours!r}, which the fleet sets itself", advice="leave it out")
+    info = given.get(_PNGINFO)
+    if info is not None and not isinstance(info, dict):
+        raise _refused(f"has an {_PNGINFO} that is no object")
+    if named := next((key for key in info or () if _is_credential(key)), None):
+        raise _refused(
+            f"would write {printable(named)} into every picture, as it is in {_PNGINFO}",
+            advice="put it beside extra_pnginfo",
+        )
+
+
+def _check_size(size: int, limit: int, what: str) -> None:
+    if size > limit:
+        raise _refused(f"has {size:,} bytes; the limit is {limit:,} bytes ({what})")
+
+
+def _refused(why: str, *, advice: str | None = None) -> InvalidJob:
+    return InvalidJob(f"extra_data {why}", field="extra_data", advice=advice)
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    return key in _COMFY_ORG or _is_credential(key) or (key != _PNGINFO and _holds_secret(value))
+
+
+def _holds_secret(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_is_credential(key) or _holds_secret(part) for key, part in value.items())
+    return isinstance(value, list) and any(map(_holds_secret, value))
+
+
+def _is_credential(key: str) -> bool:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", key[:200]).lower()
+    return _CREDENTIAL.search(words) is not None

@@ -1,0 +1,1 @@
+"""Params: the values that a job sets in its graph, and where."""

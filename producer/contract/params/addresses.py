@@ -1,0 +1,138 @@
+"""Addresses: what `6.text`, `Positive Prompt.text` and `KSampler.seed` mean in a graph."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Final
+
+from producer.contract.errors import InvalidGraph
+from producer.contract.graph.graph import Graph, describe, title_of
+from producer.contract.graph.json_values import printable, short
+
+_FORMS: Final = "an address is ID.INPUT, TITLE.INPUT or CLASS.INPUT, as in 6.text"
+#: Longer than any title and input; what is read at every dot costs its length each time.
+_LONGEST: Final = 1_000
+#: Names among which the nearest is looked for, and how long these are: difflib takes 10 µs and more
+#: for one, and the square of its length.
+_NAMES_COMPARED: Final = 2_000
+_LONGEST_COMPARED: Final = 120
+#: So often it is done for one graph: ten thousand bad rows need no advice each.
+_SEARCHES: Final = 50
+#: Names in one message.
+_SHOWN: Final = 6
+
+
+class Addresses:
+    """Finds inputs of one graph by address; made in one pass, then each address costs its length."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._searches_left = _SEARCHES
+        titles: dict[str, list[str]] = {}
+        classes: dict[str, list[str]] = {}
+        for graph_node, found in graph.items():
+            classes.setdefault(found["class_type"], []).append(graph_node)
+            if title := title_of(found):
+                titles.setdefault(title, []).append(graph_node)
+        self._by_name: tuple[Mapping[str, list[str]], ...] = (
+            {graph_node: [graph_node] for graph_node in graph},
+            titles,
+            classes,
+        )
+
+    def find(self, address: str, *, among: str = "set") -> tuple[str, str]:
+        """Return the graph node id and the input that *address* names.
+
+        Ids go before titles (`_meta.title`), titles before classes. All three, and inputs too, may
+        contain dots: the longest name that has the rest as an input is meant.
+
+        Args:
+            among: the argument of the submission that the address is in; errors carry the field
+                `<among>.<address>`.
+
+        Raises:
+            InvalidGraph: nothing or more than one thing has the name, or it has no such input.
+        """
+        if not isinstance(address, str):
+            raise InvalidGraph(
+                f"an address must be text, as in 6.text, not {type(address).__name__}",
+                field=f"{among}.",
+            )
+        field = f"{among}.{address}"
+        named = list(self._readings(address)) if len(address) <= _LONGEST else []
+        if not named:
+            raise self._unknown(address, field)
+        ids, name = next((one for one in named if self._has(*one)), named[0])
+        if len(ids) > 1:
+            raise InvalidGraph(
+                f"{printable(address)} is ambiguous: "
+                f"{_listed(describe(self._graph, one) for one in ids)} all have that name",
+                field=field,
+                advice=f"write the id: {' or '.join(f'{one}.{name}' for one in ids[:4])}",
+            )
+        (graph_node,) = ids
+        if name not in self._graph[graph_node]["inputs"]:
+            raise self._no_input(graph_node, name, field)
+        return graph_node, name
+
+    def knows(self, address: str) -> bool:
+        """Tell whether *address* names an input, or several."""
+        return len(address) <= _LONGEST and any(self._has(*one) for one in self._readings(address))
+
+    def _has(self, ids: list[str], name: str) -> bool:
+        return name in self._graph[ids[0]]["inputs"]
+
+    def _readings(self, address: str) -> Iterator[tuple[list[str], str]]:
+        """Yield what *address* can mean, the likeliest first, as graph node ids and an input."""
+        ends = [end for end in range(len(address) - 1, 0, -1) if address[end] == "."]
+        for by_name in self._by_name:
+            for end in ends:
+                if ids := by_name.get(address[:end]):
+                    yield ids, address[end + 1 :]
+
+    def _unknown(self, address: str, field: str) -> InvalidGraph:
+        known = (
+            f"{name}.{input_}"
+            for one, found in self._graph.items()
+            for name in (one, title_of(found), found["class_type"])
+            for input_ in found["inputs"]
+            if name
+        )
+        near = self._nearest(address, known, count=3)
+        return InvalidGraph(
+            f"nothing in the graph has the address {short(address)!r}",
+            field=field,
+            advice=f"did you mean {' or '.join(near)}?" if near else _FORMS,
+        )
+
+    def _no_input(self, graph_node: str, name: str, field: str) -> InvalidGraph:
+        inputs = self._graph[graph_node]["inputs"]
+        near = self._nearest(name, inputs, count=1)
+        return InvalidGraph(
+            f"{describe(self._graph, graph_node)} has no input {short(name)!r}; it has "
+            f"{_listed(map(printable, inputs)) or 'none at all'}",
+            field=field,
+            graph_node=graph_node,
+            advice=f"did you mean {graph_node}.{near[0]}?" if near else None,
+        )
+
+    def _nearest(self, name: str, known: Iterable[str], *, count: int) -> list[str]:
+        if len(name) > _LONGEST_COMPARED or not self._searches_left:
+            return []
+        self._searches_left -= 1
+        comparable = (one for one in known if len(one) <= _LONGEST_COMPARED)
+        first = dict.fromkeys(islice(comparable, _NAMES_COMPARED))
+        return difflib.get_close_matches(name, first, n=count)
+
+
+def find_input(graph: Graph, address: str, *, among: str = "set") -> tuple[str, str]:
+    """Find one address; see `Addresses.find`, which is the cheaper for many."""
+    return Addresses(graph).find(address, among=among)
+
+
+def _listed(names: Iterable[str]) -> str:
+    some = list(names)
+    more = f", and {len(some) - _SHOWN:,} more" if len(some) > _SHOWN else ""
+    return f"{', '.join(some[:_SHOWN])}{more}"

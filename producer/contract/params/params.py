@@ -1,0 +1,201 @@
+"""Params: the values that a job sets in its graph, and the addresses they are set at."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from producer.contract.classes.links import is_link
+from producer.contract.errors import InvalidGraph
+from producer.contract.graph.graph import Graph, describe, literal
+from producer.contract.graph.json_values import (
+    canonical,
+    find_flaw,
+    kind_of,
+    printable,
+    short,
+    shown,
+)
+from producer.contract.params.addresses import Addresses
+from producer.contract.params.values import decode_typed, fit
+
+#: `=` that an address may hold, in a title.
+_MOST_EQUALS: Final = 50
+#: A control character is written as `\\u0000`; a number takes about so many characters.
+_BYTES_A_CHARACTER: Final = 6
+_NUMBER: Final = 24
+#: Inputs that one job sets.
+MOST_PARAMS: Final = 5_000
+
+
+def parse_param(text: str, addresses: Addresses | None = None) -> tuple[str, Any]:
+    """Read `ADDRESS=VALUE` as typed.
+
+    VALUE is decoded where it is JSON in its shortest spelling, and where it is a quoted string;
+    anything else is text.
+
+    Args:
+        addresses: those of the graph. A title may hold `=`: the address ends at the first `=` up
+            to which it names an input there, else at the first of all.
+
+    Raises:
+        InvalidGraph: there is no address.
+    """
+    address, value = split_address(text, addresses)
+    if not address:
+        raise InvalidGraph(
+            f"expected ADDRESS=VALUE, as in '6.text=a red fox'; got {short(text)!r}",
+            field="set",
+        )
+    return address, decode_typed(value)
+
+
+def split_address(text: str, addresses: Addresses | None = None) -> tuple[str, str]:
+    """Split `ADDRESS=VALUE` as `parse_param` does; the address is empty where there is none."""
+    address, equals, value = text.partition("=")
+    at = len(address)
+    # No address is so long that more `=` than these can belong to it.
+    for _ in range(_MOST_EQUALS) if addresses and equals else ():
+        if addresses and addresses.knows(text[:at].strip()):
+            return text[:at].strip(), text[at + 1 :]
+        at = text.find("=", at + 1)
+        if at < 0:
+            break
+    return (address.strip() if equals else ""), value
+
+
+def resolve_params(
+    graph: Graph, params: Mapping[str, Any], addresses: Addresses | None = None
+) -> dict[str, Any]:
+    """Return *params* with addresses by id, and values as the inputs take them.
+
+    What it returns gives itself when resolved again, so a record may keep it.
+
+    Args:
+        addresses: those of *graph*, where they are at hand.
+
+    Raises:
+        InvalidGraph: in the field `set.<address>`: an unknown address, a value that does not
+            fit, or two addresses of one input.
+    """
+    if not params:
+        return {}
+    addresses = addresses or Addresses(graph)
+    resolved: dict[str, Any] = {}
+    written: dict[str, str] = {}
+    for address, value in params.items():
+        graph_node, name = addresses.find(address)
+        own = f"{graph_node}.{name}"
+        if own in written:
+            raise InvalidGraph(
+                f"{printable(written[own])} and {printable(address)} set the same input of "
+                f"{describe(graph, graph_node)}",
+                field=f"set.{address}",
+                graph_node=graph_node,
+                advice="set it once",
+            )
+        written[own] = address
+        resolved[own] = _fitted(graph, graph_node, name, value, field=f"set.{address}")
+    return resolved
+
+
+def check_count(params: Mapping[str, Any]) -> None:
+    """Refuse more params than a job may set.
+
+    Raises:
+        InvalidGraph: naming the limit.
+    """
+    if len(params) > MOST_PARAMS:
+        raise InvalidGraph(
+            f"{len(params):,} params are set; the limit is {MOST_PARAMS:,}",
+            field="set.",
+            advice="write what is the same for all jobs into the graph",
+        )
+
+
+def check_size(params: Mapping[str, Any], max_bytes: int) -> None:
+    """Refuse params, by id, that have more bytes in all than a job may set.
+
+    Raises:
+        InvalidGraph: naming the limit, and the largest.
+    """
+    # Roughly first: most jobs set a seed and a text, and JSON writes no character in more bytes.
+    if sum(map(_rough_length, params.values())) * _BYTES_A_CHARACTER <= max_bytes:
+        return
+    sizes = {address: len(canonical(value).encode()) for address, value in params.items()}
+    if sum(sizes.values()) > max_bytes:
+        largest = max(sizes, key=lambda address: sizes[address])
+        raise InvalidGraph(
+            f"the params have {sum(sizes.values()):,} bytes, of which {printable(largest)} has "
+            f"{sizes[largest]:,}; the limit is {max_bytes:,} bytes (COMFYFLEET_MAX_PARAMS_BYTES)",
+            field=f"set.{largest}",
+            advice="hand pictures in as input files",
+        )
+
+
+def _rough_length(value: Any) -> float:
+    if isinstance(value, str):
+        return len(value)
+    return (
+        value.bit_length()
+        if isinstance(value, int)
+        else math.inf
+        if value and not isinstance(value, float)
+        else _NUMBER
+    )
+
+
+def set_params(graph: Graph, params: Mapping[str, Any]) -> Graph:
+    """Return *graph* with *params* in its inputs; the graph nodes that they change are copies.
+
+    Raises:
+        InvalidGraph: as `resolve_params`.
+    """
+    return with_resolved(graph, resolve_params(graph, params))
+
+
+def with_resolved(graph: Graph, params: Mapping[str, Any]) -> Graph:
+    """Return *graph* with what `resolve_params` returned; see `set_params`."""
+    if not params:
+        return graph
+    filled, addresses = dict(graph), Addresses(graph)
+    for address, value in params.items():
+        graph_node, name = addresses.find(address)
+        if filled[graph_node] is graph[graph_node]:
+            found = graph[graph_node]
+            filled[graph_node] = {**found, "inputs": dict(found["inputs"])}
+        filled[graph_node]["inputs"][name] = copy.deepcopy(value)
+    return filled
+
+
+def _fitted(graph: Graph, graph_node: str, name: str, value: Any, *, field: str) -> Any:
+    def refuse(complaint: str) -> NoReturn:
+        raise InvalidGraph(
+            f"{describe(graph, graph_node)}, input {printable(name)}: {complaint}",
+            field=field,
+            graph_node=graph_node,
+        )
+
+    present = graph[graph_node]["inputs"][name]
+    if flaw := find_flaw(value):
+        refuse(flaw)
+    if is_link(value):
+        return value
+    if is_link(present):
+        refuse(_linked(graph, present))
+    if literal(value) is not value:
+        return value
+    try:
+        fitted = fit(literal(present), value)
+    except ValueError as exc:
+        refuse(f"it holds {kind_of(literal(present))}, so it takes {exc}; got {shown(value)}")
+    # A list that was wrapped must be so again, or ComfyUI takes it for a broken link.
+    return fitted if literal(present) is present else {"__value__": fitted}
+
+
+def _linked(graph: Graph, link: list[Any]) -> str:
+    source, slot = link
+    there = describe(graph, source) if source in graph else f"graph node {printable(source)}"
+    return f"it is linked to output {slot} of {there}; only another link [id, slot] may replace it"

@@ -1,0 +1,1 @@
+"""One reader of the event stream a process; watchers in threads, on loops, on sockets."""

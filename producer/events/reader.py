@@ -1,0 +1,144 @@
+"""The one reader of the event stream in a process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import timedelta
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Final
+
+from producer.contract.config.settings import Settings
+from producer.contract.errors import FleetUnreachable
+from producer.events.notices import Notice
+from producer.events.subscribers import Subscribers, Watcher
+from producer.store.connection import connect
+from producer.store.events import Cursor, Entry, EventStream
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_log = logging.getLogger(__name__)
+
+#: How long one read waits for news; so long the reader outlives its last watcher.
+_WAIT: Final = timedelta(seconds=2)
+#: How often it is asked whether anything was lost, s.
+_LOOK_EVERY_S: Final = 1.0
+#: Between two tries to reach a Redis that is away, s.
+_AWAY_S: Final = 0.5
+
+
+class Fanout:
+    """Reads the stream while anybody watches, for all watchers of the process together.
+
+    It begins with the first watcher and ends soon after the last. While Redis is away it waits,
+    then goes on after the last event it has read. If that is gone, everybody is told.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._subscribers = Subscribers()
+        self._position = ""
+        self._is_reading = False
+        self._starting = Lock()  # held over I/O, and only by those who come
+        self._lock = Lock()
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it reads."""
+        return self._is_reading
+
+    def add(self, watcher: Watcher, topics: Iterable[str]) -> str:
+        """Tell *watcher* of these topics from now on.
+
+        Returns:
+            The stream's id after which it is told everything.
+
+        Raises:
+            FleetUnreachable: nobody watched before, and Redis cannot be read.
+        """
+        with self._starting:
+            with self._lock:
+                if self._is_reading:
+                    self._subscribers.add(watcher, topics)
+                    return self._position
+            redis = connect(self._settings)
+            try:
+                cursor = Cursor(EventStream(redis))
+                reader = Thread(target=self._run, args=(redis, cursor), name="fan-out", daemon=True)
+                with self._lock:  # for which the new thread waits at its first step
+                    reader.start()
+                    self._subscribers.add(watcher, topics)
+                    self._position = cursor.position
+                    self._is_reading = True
+            except BaseException:
+                redis.close()
+                raise
+            return cursor.position
+
+    def remove(self, watcher: Watcher, topics: Iterable[str]) -> None:
+        """Tell *watcher* of these topics no more."""
+        with self._lock:
+            self._subscribers.remove(watcher, topics)
+
+    def _run(self, redis: Redis, cursor: Cursor) -> None:
+        look_at, is_away = 0.0, False
+        with closing(redis):
+            while self._has_audience():
+                try:
+                    self._pass_on(cursor.read(wait=_WAIT), cursor.position)
+                    if time.monotonic() >= look_at:
+                        self._look(cursor)
+                        look_at = time.monotonic() + _LOOK_EVERY_S
+                    is_away = False
+                except FleetUnreachable as exc:
+                    if self._subscribers and not is_away:  # else a stack that ends would be news
+                        _log.warning("events are not heard for now: %s", exc)
+                    look_at, is_away = 0.0, True
+                    time.sleep(_AWAY_S)
+                except Exception:  # noqa: BLE001 - without it all watchers would wait for ever
+                    _log.exception("events were not passed on")
+                    self._lag_all(cursor.position)
+                    time.sleep(_AWAY_S)
+
+    def _has_audience(self) -> bool:
+        with self._lock:  # whoever comes now finds it reading, or begins anew
+            self._is_reading = bool(self._subscribers)
+            return self._is_reading
+
+    def _pass_on(self, entries: Sequence[Entry], position: str) -> None:
+        with self._lock:
+            self._position = position
+            if notices := list(self._notices(entries)):
+                self._subscribers.tell(notices)
+
+    def _look(self, cursor: Cursor) -> None:
+        if not cursor.is_whole():
+            _log.warning("events were lost before they were read: watchers read the records")
+            self._lag_all(cursor.position)
+
+    def _lag_all(self, position: str) -> None:
+        with self._lock:
+            self._position = position
+            self._subscribers.lag_all()
+
+    def _notices(self, entries: Iterable[Entry]) -> Iterator[Notice]:
+        for entry in entries:
+            if not self._subscribers.watches(entry.job, entry.batch):
+                continue
+            try:
+                yield Notice(entry.decoded(), entry.batch)
+            except (KeyError, ValueError) as exc:
+                _log.warning("event %s is not understood: %r", entry.id, exc)
+                self._subscribers.lag(entry.job, entry.batch)
+
+
+_FANOUTS: Final[dict[tuple[int, str], Fanout]] = {}
+
+
+def fanout_of(settings: Settings) -> Fanout:
+    """Return this process's reader of the fleet's events; a forked child has its own."""
+    return _FANOUTS.setdefault((os.getpid(), settings.redis_url), Fanout(settings))

@@ -1,0 +1,99 @@
+"""Who watches what."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final, Protocol
+
+from producer.events.notices import Notice
+
+_log = logging.getLogger(__name__)
+
+#: The topic of every event; the others are job ids and batch ids.
+EVERYTHING: Final = "*"
+
+
+class Watcher(Protocol):
+    """Somebody who is told. Neither call may wait, for all others wait behind it."""
+
+    def offer(self, notices: Sequence[Notice]) -> None:
+        """Hear what has happened."""
+
+    def lag(self) -> None:
+        """Hear that events are missing."""
+
+
+class Subscribers:
+    """Watchers by topic. It has no lock: its owner calls it from one thread, or under its own."""
+
+    def __init__(self) -> None:
+        self._watchers: dict[str, set[Watcher]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._watchers)
+
+    @property
+    def topics(self) -> list[str]:
+        """What anybody watches."""
+        return list(self._watchers)
+
+    def add(self, watcher: Watcher, topics: Iterable[str]) -> None:
+        """Tell *watcher* of these topics too."""
+        for topic in topics:
+            self._watchers.setdefault(topic, set()).add(watcher)
+
+    def remove(self, watcher: Watcher, topics: Iterable[str]) -> list[str]:
+        """Tell it of them no more; return those that nobody watches now."""
+        unwatched = []
+        for topic in topics:
+            watchers = self._watchers.get(topic, set())
+            watchers.discard(watcher)
+            if not watchers:
+                self._watchers.pop(topic, None)
+                unwatched.append(topic)
+        return unwatched
+
+    def watches(self, job: str, batch: str) -> bool:
+        """Tell whether an event of this job has a watcher at all."""
+        there = self._watchers
+        return EVERYTHING in there or job in there or batch in there
+
+    def tell(self, notices: Sequence[Notice]) -> None:
+        """Pass on what has happened, to each watcher once and in order."""
+        everywhere = self._of(EVERYTHING)
+        self._each(everywhere, notices)
+        if len(self._watchers) > bool(everywhere):
+            for notice in notices:
+                told_of_it = self._of(notice.event.job) | self._of(notice.batch)
+                self._each(told_of_it - everywhere, (notice,))
+
+    def lag(self, job: str, batch: str) -> None:
+        """Tell those who watch this job that an event of it is missing."""
+        self._each(self._of(EVERYTHING) | self._of(job) | self._of(batch), None)
+
+    def lag_all(self) -> None:
+        """Tell everybody that events are missing."""
+        self._each(_NOBODY.union(*self._watchers.values()), None)
+
+    def _of(self, topic: str) -> AbstractSet[Watcher]:
+        return self._watchers.get(topic, _NOBODY)
+
+    def _each(self, watchers: AbstractSet[Watcher], notices: Sequence[Notice] | None) -> None:
+        """Offer the notices to each; None: say that it lags."""
+        broken = []
+        for watcher in watchers:
+            try:
+                if notices is None:
+                    watcher.lag()
+                else:
+                    watcher.offer(notices)
+            except Exception:  # noqa: BLE001 - one bad watcher must not silence the others
+                _log.exception("a watcher is dropped")
+                broken.append(watcher)
+        for watcher in broken:
+            self.remove(watcher, list(self._watchers))
+
+
+_NOBODY: Final[frozenset[Watcher]] = frozenset()

@@ -1,0 +1,1 @@
+"""What is handed in: checked, and made a submission."""

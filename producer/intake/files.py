@@ -1,0 +1,111 @@
+"""The files that a graph reads: each must be handed in, and be what it is handed in for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from producer.contract.classes.catalog import Catalog
+from producer.contract.classes.files import FileInput, input_files
+from producer.contract.errors import InvalidInput
+from producer.contract.graph.graph import Graph
+from producer.contract.graph.json_values import find_flaw, short
+from producer.contract.params.addresses import Addresses
+from producer.intake.pictures import HEAD_BYTES, surely_no
+
+#: A path, the file's bytes, `s3://bucket/key`, or `node:NAME` for a file the nodes have already.
+InputLike = str | Path | bytes
+
+
+def matched_files(
+    graph: Graph, given: Mapping[str, InputLike], catalog: Catalog | None
+) -> list[tuple[FileInput, InputLike]]:
+    """Pair each file that the graph reads with what was handed in for it.
+
+    Raises:
+        InvalidInput: one is missing, or something was handed in that nobody reads.
+    """
+    read = {(file.graph_node, file.input): file for file in input_files(graph, catalog)}
+    handed: dict[tuple[str, str], InputLike] = {}
+    addresses = Addresses(graph)
+    for address, value in given.items():
+        place = addresses.find(address, among="inputs")
+        if place not in read:
+            files = ", ".join(sorted(".".join(known) for known in read)) or "none"
+            raise InvalidInput(
+                f"{address} is not a file that the graph reads; those are: {files}",
+                field=f"inputs.{address}",
+                graph_node=place[0],
+            )
+        handed[place] = value
+    for place, file in read.items():
+        if place not in handed:
+            address = ".".join(place)
+            class_type = graph[file.graph_node]["class_type"]
+            raise InvalidInput(
+                f"graph node {file.graph_node} ({class_type}) reads {short(file.value)!r}, "
+                "which was not handed in",
+                field=f"inputs.{address}",
+                graph_node=file.graph_node,
+                advice=f"add --input '{address}=FILE', or '{address}=node:' if every node has it",
+            )
+    return [(file, handed[place]) for place, file in read.items()]
+
+
+def check_given(value: object, file: FileInput, where: str) -> None:
+    """Refuse what is no `InputLike`, or has a name that cannot be written down.
+
+    Raises:
+        InvalidInput: saying what is expected.
+    """
+    if isinstance(value, bytes):
+        return
+    reads = f"graph node {file.graph_node} reads a file"
+    if not isinstance(value, str | Path):
+        raise InvalidInput(
+            f"{reads}; expected a path, s3://BUCKET/KEY, node:NAME or bytes, not "
+            f"{type(value).__name__}",
+            field=where,
+            graph_node=file.graph_node,
+        )
+    if flaw := find_flaw(str(value)):
+        raise InvalidInput(
+            f"{reads}; {str(value)!a} can name none: {flaw}",
+            field=where,
+            graph_node=file.graph_node,
+        )
+
+
+def check_content(content: Path | bytes, file: FileInput, where: str, *, limit: int) -> int:
+    """Return the size in bytes of a file to be handed in.
+
+    Raises:
+        InvalidInput: it cannot be read, is empty, too large or, where a picture is wanted, none.
+    """
+
+    def refused(why: str) -> InvalidInput:
+        name = f"{str(content)!r}" if isinstance(content, Path) else "the bytes"
+        return InvalidInput(
+            f"{name} for graph node {file.graph_node} {why}",
+            field=where,
+            graph_node=file.graph_node,
+        )
+
+    if isinstance(content, bytes):
+        size, head = len(content), content[:HEAD_BYTES]
+    else:
+        try:
+            with content.open("rb") as opened:
+                head = opened.read(HEAD_BYTES)
+            size = content.stat().st_size
+        except OSError as exc:
+            raise refused(f"cannot be read: {exc.strerror}") from exc
+        except ValueError as exc:  # a NUL in its name
+            raise refused(f"cannot be read: {exc}") from exc
+    if not size:
+        raise refused("is empty")
+    if size > limit:
+        raise refused(f"has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)")
+    if what := surely_no(file.input, head):
+        raise refused(f"is {what}: it begins with {head[:12]!r}")
+    return size

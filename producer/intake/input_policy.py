@@ -1,0 +1,94 @@
+"""What inputs may name, where a producer is a server and its submitters are strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from producer.contract.classes.files import FileInput
+from producer.contract.errors import InvalidInput
+from producer.contract.graph.json_values import printable, short
+from producer.intake.files import InputLike
+from producer.storage.object_keys import split_s3_url
+
+_NODE: Final = "node:"
+_S3: Final = "s3://"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputPolicy:
+    """Which of the things that an `InputLike` can name are taken; bytes always are.
+
+    Without one a producer takes whatever its own user may read: that is right for a command line,
+    and wrong for a server that passes on what strangers wrote.
+
+    Args:
+        folders: files below them are taken, once symlinks are followed; None: files of any folder.
+        buckets: objects in them are taken; None: objects of any bucket.
+        node_files: whether `node:NAME`, a file that the nodes have already, is taken.
+    """
+
+    folders: Collection[str | Path] | None = None
+    buckets: Collection[str] | None = None
+    node_files: bool = True
+
+    @classmethod
+    def bytes_only(cls) -> Self:
+        """Return the policy that takes nothing but bytes."""
+        return cls(folders=(), buckets=(), node_files=False)
+
+    def checked(self, value: InputLike, file: FileInput, where: str) -> InputLike:
+        """Return *value*, a file as the path that it really has, if it may be read.
+
+        Nothing is told of a file outside the folders, not even whether it is there.
+
+        Raises:
+            InvalidInput: it may not.
+        """
+        if isinstance(value, bytes):
+            return value
+        text = str(value)
+        is_text = isinstance(value, str)
+        if is_text and text.startswith(_NODE):
+            if not self.node_files:
+                raise _refusal(text, file, where, "a file of the nodes")
+            return value
+        if is_text and text.startswith(_S3):
+            if self.buckets is not None and _bucket(text) not in self.buckets:
+                raise _refusal(text, file, where, "an object of a bucket")
+            return value
+        return value if self.folders is None else self._below(text, file, where)
+
+    def _below(self, path: str, file: FileInput, where: str) -> Path:
+        found = _real(Path(path))
+        folders = [Path(folder).resolve() for folder in self.folders or ()]
+        if found is None or not any(map(found.is_relative_to, folders)):
+            raise _refusal(path, file, where, "a file of a folder")
+        return found
+
+
+def _refusal(value: str, file: FileInput, where: str, what: str) -> InvalidInput:
+    return InvalidInput(
+        f"{short(value)!a} for graph node {printable(file.graph_node)} is {what} that this producer "
+        "does not read",
+        field=where,
+        graph_node=file.graph_node,
+        advice="hand in the file's bytes, or what the InputPolicy of this producer lists",
+    )
+
+
+def _bucket(url: str) -> str | None:
+    try:
+        return split_s3_url(url)[0]
+    except ValueError:
+        return None
+
+
+def _real(path: Path) -> Path | None:
+    """Return where symlinks lead; None if that cannot be told, as for a circle of them."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return None

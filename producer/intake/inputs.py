@@ -1,0 +1,115 @@
+"""Input files on their way to where workers find them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+from producer.contract.classes.files import FileInput, base_name, check_file_name, split_annotation
+from producer.contract.config.s3_address import check_bucket
+from producer.contract.config.settings import Settings
+from producer.contract.errors import BucketMissing, InvalidInput, ObjectMissing, StorageError
+from producer.contract.graph.json_values import printable, short
+from producer.contract.jobs import InputFile
+from producer.intake.files import InputLike, check_content, check_given
+from producer.intake.input_policy import InputPolicy
+from producer.storage.object_keys import split_s3_url
+from producer.storage.object_store import ObjectStore
+
+#: S3 allows keys of 1,024 bytes.
+_LONGEST_URL: Final = 1_100
+#: So long nothing is asked of a store that did not let us look, or did not answer.
+_BLIND_S: Final = 60.0
+
+
+class InputIntake:
+    """Stores the files of submissions by their content, and looks at those that lie elsewhere."""
+
+    def __init__(self, settings: Settings, objects: ObjectStore, policy: InputPolicy) -> None:
+        self._settings = settings
+        self._policy = policy
+        self._objects = objects
+        self._store_is_known = False
+        self._blind_until = 0.0
+
+    def take(self, file: FileInput, value: InputLike) -> InputFile:
+        """Bring an input file to where workers find it.
+
+        Raises:
+            InvalidInput: it cannot be what the graph reads, or the policy forbids it.
+            StorageError: S3 does not take it.
+        """
+        where = f"inputs.{file.graph_node}.{file.input}"
+        check_given(value, file, where)
+        value = self._policy.checked(value, file, where)
+        if isinstance(value, str) and value.startswith("node:"):
+            name = value.removeprefix("node:") or file.value
+            check_file_name(split_annotation(name)[0], field=where)
+            if len(name) > _LONGEST_URL:
+                raise InvalidInput(
+                    f"{short(name)!r} has {len(name):,} characters; the limit is {_LONGEST_URL:,}",
+                    field=where,
+                    graph_node=file.graph_node,
+                )
+            return InputFile(source=f"node:{name}", name=name)
+        if isinstance(value, str) and value.startswith("s3://"):
+            self._check_object(value, file, where)
+            return InputFile(source=value, name=value.rpartition("/")[2])
+        content = value if isinstance(value, bytes) else Path(value)
+        size = check_content(content, file, where, limit=self._settings.max_input_bytes)
+        if not self._store_is_known:
+            # Some stores make a bucket at the first write, and hide a wrong name so.
+            self._objects.probe()
+            self._store_is_known = True
+        key = self._objects.put_input(content)
+        name = content.name if isinstance(content, Path) else base_name(file.value)
+        return InputFile(source=key, name=name, sha256=key.rpartition("/")[2], bytes=size)
+
+    def _check_object(self, url: str, file: FileInput, where: str) -> None:
+        """Refuse an `s3://` input that is not there or too large, as far as we are let see it.
+
+        Workers may have rights that we have not, so what we cannot see is theirs to judge.
+        """
+
+        def refused(why: str) -> InvalidInput:
+            return InvalidInput(
+                f"{short(url)!r} for graph node {printable(file.graph_node)} {why}",
+                field=where,
+                graph_node=file.graph_node,
+            )
+
+        if flaw := _flaw(url):
+            raise refused(flaw)
+        if time.monotonic() < self._blind_until:
+            return
+        try:
+            size = self._objects.size_of(url)
+        except (ObjectMissing, BucketMissing):
+            raise refused("is not there") from None
+        except InvalidInput:
+            return  # we may not see it; others may
+        except StorageError:
+            self._blind_until = time.monotonic() + _BLIND_S
+            return
+        if not size:
+            raise refused("is empty")
+        if size > (limit := self._settings.max_input_bytes):
+            raise refused(
+                f"has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)"
+            )
+
+
+def _flaw(url: str) -> str | None:
+    """Return what is wrong with an address of an object, if anything."""
+    try:
+        bucket, _ = split_s3_url(url)
+    except ValueError:
+        return "is not of the form s3://BUCKET/KEY"
+    if len(url) > _LONGEST_URL:
+        return f"has {len(url):,} characters; the limit is {_LONGEST_URL:,}"
+    try:
+        check_bucket(bucket)
+    except ValueError as exc:
+        return f"is in no bucket: {exc}"
+    return None

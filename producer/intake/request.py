@@ -1,0 +1,116 @@
+"""What a producer asks for, and whether it can be asked for at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, Final
+
+from producer.contract.errors import InvalidJob
+from producer.contract.graph.graph import GraphLike
+from producer.contract.graph.json_values import text_flaw
+from producer.contract.nodes import Node
+from producer.contract.queues import Tier, is_name
+from producer.contract.submissions import LONGEST_WITHIN_S
+from producer.intake.files import InputLike
+
+#: Characters of what a request is called by.
+_LONGEST: Final = {"pool": 63, "pin": 63, "owner": 256, "idempotency_key": 512, "name": 256}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a producer asks for, unchecked; the defaults are the fleet's."""
+
+    graph: GraphLike
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, InputLike] = field(default_factory=dict)
+    extra_data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    pool: str = "default"
+    tier: Tier | str = Tier.DEFAULT
+    pin: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
+    idempotency_key: str | None = None
+    start_within: timedelta | None = None
+    run_within: timedelta | None = None
+
+
+def as_tier(value: Tier | str) -> Tier:
+    """Return a tier by its name.
+
+    Raises:
+        InvalidJob: there is none of that name; those that are there are named.
+    """
+    try:
+        return Tier(value)
+    except ValueError:
+        known = ", ".join(Tier)
+        raise InvalidJob(f"there is no tier {value!r}; tiers are {known}", field="tier") from None
+
+
+def check_place(nodes: Sequence[Node], *, pool: str | None, pin: str | None) -> None:
+    """Refuse a pool or a node that the fleet has never heard of, once it has heard of any.
+
+    Raises:
+        InvalidJob: naming what is like it.
+    """
+    if pin and nodes and pin not in (names := [node.name for node in nodes]):
+        raise InvalidJob(_unknown("node", pin, names), field="pin")
+    if pool and nodes and pool not in (pools := sorted({node.pool for node in nodes})):
+        raise InvalidJob(_unknown("pool", pool, pools), field="pool")
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"{what}s are {', '.join(known)}"
+    return f"there is no {what} {name!r}; {hint}"
+
+
+def check_names(request: Request, *, name: str = "") -> None:
+    """Refuse a pool, a pin, an owner or a key that cannot be one, and so a batch's *name*.
+
+    Raises:
+        InvalidJob: naming it; also where a part of the request is of the wrong kind altogether.
+    """
+    for part in ("params", "inputs", "metadata"):
+        if not isinstance(given := getattr(request, part), Mapping):
+            raise InvalidJob(f"{part} must be a mapping, not {type(given).__name__}", field=part)
+    names = {
+        "pool": request.pool,
+        "pin": request.pin or "",
+        "owner": request.owner,
+        "idempotency_key": request.idempotency_key or "",
+        "name": name,
+    }
+    for what, given in names.items():
+        if flaw := text_flaw(given):
+            raise InvalidJob(f"{what} {flaw}", field=what)
+        if len(given) > (limit := _LONGEST[what]):
+            raise InvalidJob(
+                f"{what} has {len(given):,} characters; the limit is {limit}", field=what
+            )
+    for what in ("pool", "pin"):
+        if (what == "pool" or request.pin) and not is_name(names[what]):
+            raise InvalidJob(
+                f"{what} {names[what]!r} is no name, so no node can have it", field=what
+            )
+
+
+def check_within(duration: object, *, field: str) -> None:
+    """Refuse a time within which nothing can start or run.
+
+    Raises:
+        InvalidJob: naming *field*.
+    """
+    if not isinstance(duration, timedelta):
+        raise InvalidJob(f"{field} must be a timedelta, not {type(duration).__name__}", field=field)
+    seconds = duration.total_seconds()
+    if not 0 < seconds <= LONGEST_WITHIN_S:
+        raise InvalidJob(
+            f"{field} is {seconds:,.12g} s; "
+            f"expected more than 0 s and at most {LONGEST_WITHIN_S:,} s, which is ten years",
+            field=field,
+        )

@@ -1,0 +1,69 @@
+"""From an ended job to the submission that makes it again, or a clear refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from producer.contract.errors import InvalidJob
+from producer.contract.graph.json_values import printable
+from producer.contract.jobs import Job
+from producer.contract.nodes import Node
+from producer.contract.queues import Needs, Tier
+from producer.contract.submissions import Submission
+from producer.intake.request import as_tier, check_place
+
+
+def retry_of(
+    job: Job,
+    *,
+    needs: Needs | None,
+    tier: Tier | str | None,
+    pin: str | None,
+    nodes: Sequence[Node],
+    secrets: Mapping[str, Any],
+) -> Submission:
+    """Return *job* anew: the same in all but id, idempotency key and what is asked for here.
+
+    Args:
+        needs: what the job's queue needs; only a pinned job can do without.
+        tier, pin: in place of the job's own.
+        nodes: every node the fleet knows, of which *pin* is one.
+        secrets: keys and tokens for it; those of the ended job are forgotten.
+
+    Raises:
+        InvalidJob: naming the field.
+    """
+    check_place(nodes, pool=None, pin=pin)
+    pin = pin or job.pin
+    lost = sorted(set(job.secrets) - secrets.keys())
+    if lost and job.done and job.retried_as is None:
+        raise InvalidJob(
+            f"job {job.id} was handed in with {', '.join(map(printable, lost))}, which is forgotten "
+            "when a job ends",
+            field="extra_data",
+            advice="hand it in again: --api-key-file FILE (secrets={...})",
+        )
+    if needs is None and pin is None:
+        raise InvalidJob(
+            f"the fleet has forgotten what the queue of job {job.id} needs ({job.queue})",
+            field="job",
+            advice="submit it anew, or pin it to a node",
+        )
+    return Submission(
+        template=job.template,
+        needs=needs or Needs.of(job.pool),
+        start_within=job.start_deadline - job.created_at,
+        run_within=timedelta(seconds=job.run_within_s),
+        params=job.params,
+        inputs=job.inputs,
+        metadata=job.metadata,
+        tier=job.tier if tier is None else as_tier(tier),
+        pin=pin,
+        owner=job.owner,
+        batch=job.batch,
+        extra_data=job.extra_data,
+        secrets=tuple(sorted(secrets)),
+        retry_of=job.id,
+    )

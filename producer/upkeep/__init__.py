@@ -1,0 +1,1 @@
+"""What any worker does for the whole fleet, one at a time."""

@@ -1,0 +1,180 @@
+"""Upkeep: ends dead leases, sends again what lost its message, does what has fallen due, feeds batches.
+
+Any worker may run it, one at a time does. It may be killed between any two lines: a job that
+was requeued but not sent has no message, and that is what the sweep for unsent jobs finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final, Protocol
+
+from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import FleetError, JobNotFound, LeaseLost
+from producer.contract.ids import JobId
+from producer.contract.jobs import Job, JobError, JobStatus
+from producer.contract.queues import Message
+from producer.contract.submissions import Submission
+from producer.dispatch import Dispatch
+from producer.store.job_store import JobStore
+from producer.store.sweeps import Sweeps
+from producer.upkeep.batch_feeder import Feeder
+from producer.upkeep.isolation import stopping_no_other
+from producer.upkeep.lapse_evidence import LeaseWatch
+
+_log = logging.getLogger(__name__)
+
+#: A queue to which no job has come for so long is retired.
+QUEUE_IDLE: Final = timedelta(days=1)
+_RETIRE_EVERY: Final = timedelta(minutes=1)
+#: A job popped but not yet claimed looks lost for some milliseconds; be sure.
+SIGHTINGS_APART: Final = timedelta(seconds=3)
+
+#: At most so many dead leases a sweep; the next one takes the rest.
+_AT_ONCE: Final = 200
+
+
+class Verdict(Protocol):
+    """What is decided of an attempt whose lease has run out; worker.attempt.retry makes it."""
+
+    @property
+    def error(self) -> JobError:
+        """Why the attempt ended."""
+
+    @property
+    def again(self) -> bool:
+        """Whether the job waits for another attempt; else it has failed."""
+
+
+class Upkeep:
+    """One sweep after the other.
+
+    Args:
+        who: names this process in the lock.
+        renew: how often a living worker renews its leases.
+        judge: decides what becomes of a job whose lease has run out.
+        interrupt: tries to stop a job's old prompt on its node, so that two nodes do not
+            render the same; it must not raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        sweeps: Sweeps,
+        dispatch: Dispatch,
+        who: str,
+        lease: timedelta,
+        renew: timedelta,
+        every: timedelta,
+        interrupt: Callable[[Job], None],
+        judge: Callable[[Job], Verdict],
+    ) -> None:
+        self._store = store
+        self._sweeps = sweeps
+        self._dispatch = dispatch
+        self._who = who
+        self._lease = lease
+        self._every = every
+        self._interrupt = interrupt
+        self._judge = judge
+        # One renewal less than a lease: who has watched all along loses no time by it.
+        self._watch = LeaseWatch(unrenewed=max(renew, lease - renew))
+        self._lapsed: list[JobId] = []
+        self._retired_at = -_RETIRE_EVERY.total_seconds()
+        self._feeder = Feeder(sweeps.feeds(lease=lease), wake=self._wake, resend=self._send_all)
+
+    def sweep(self) -> None:
+        """Look once over the fleet, if it is this process' turn."""
+        # Also when it is not: who sweeps next must have seen the leases for long enough.
+        self._lapsed = self._watch.lapsed(*self._sweeps.leases())
+        if not self._sweeps.lead(self._who, length=self._every * 0.9):
+            return
+        for step in (
+            self._do_what_is_due,
+            self._send_what_is_unsent,
+            self._end_dead_leases,
+            self._tell_outlook,
+            self._feeder.feed,
+            self._retire_queues,
+        ):
+            with stopping_no_other(_log, "upkeep: %s failed; the others go on", step.__name__):
+                step()
+
+    def _do_what_is_due(self) -> None:
+        self._send_all(self._sweeps.due())
+
+    def _send_what_is_unsent(self) -> None:
+        """Send again what is queued and has no message."""
+        self._send_all(self._sweeps.unsent(self._sweeps.queues(), sightings_apart=SIGHTINGS_APART))
+
+    def _tell_outlook(self) -> None:
+        self._sweeps.tell_outlook(every=self._every, lease=self._lease)
+
+    def _retire_queues(self) -> None:
+        if time.monotonic() - self._retired_at < _RETIRE_EVERY.total_seconds():
+            return
+        self._retired_at = time.monotonic()
+        for queue in self._sweeps.retire_queues(idle=QUEUE_IDLE):
+            _log.info("queue %s is retired until a job comes to it again", queue)
+
+    def _end_dead_leases(self) -> None:
+        # Nobody could renew while Redis was down, so its first lease proves nothing.
+        if self._lapsed and self._sweeps.started_ago() > self._lease:
+            for job_id in self._lapsed[:_AT_ONCE]:
+                with stopping_no_other(_log, "job %s lapsed and cannot be taken over", job_id):
+                    self._take_over(job_id)
+
+    def _take_over(self, job_id: JobId) -> None:
+        try:
+            job = self._store.get(job_id)
+        except JobNotFound:
+            self._sweeps.forget_lease(job_id)
+            return
+        if job.status is not JobStatus.RUNNING:
+            self._sweeps.forget_lease(job_id)
+            return
+        self._interrupt(job)
+        crashpoint("upkeep.interrupted")
+        verdict = self._judge(job)
+        _log.warning("job %s attempt %d: %s", job_id, job.attempt, verdict.error.message)
+        try:
+            if not verdict.again:
+                self._store.fail_lapsed(job_id, attempt=job.attempt, error=verdict.error)
+                return
+            attempt = self._store.requeue(
+                job_id,
+                attempt=job.attempt,
+                worker=None,
+                error=verdict.error,
+                charged=False,
+                elsewhere=job.pin is None,
+            )
+        except LeaseLost:
+            return  # it was renewed or taken back in between
+        crashpoint("upkeep.requeued")
+        if attempt is not None:
+            self._send([Message(job_id, attempt, job.queue, job.tier.priority)])
+
+    def _send_all(self, job_ids: list[JobId]) -> None:
+        """Send messages for jobs that wait, also for those that only a newer worker can read."""
+        messages = self._sweeps.messages(job_ids)
+        for message in messages:
+            _log.info("job %s attempt %d: sent again", message.job_id, message.attempt)
+        self._send(messages)
+
+    def _wake(self, fed: Sequence[Submission]) -> None:
+        """Send the first messages of rows that have just been fed."""
+        crashpoint("batch.fed")
+        self._send([Message(row.id, 1, row.queue, row.tier.priority) for row in fed])
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
+        try:
+            self._dispatch.send_all(messages)
+        except FleetError as exc:
+            _log.warning("%d jobs: not sent, a later sweep will: %s", len(messages), exc)

@@ -1,0 +1,229 @@
+"""From a prompt that succeeded to a job that has: fetch, check, store, list, commit."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from producer.contract.classes.links import ancestors
+from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import NodeTimeout
+from producer.contract.graph.graph import Graph
+from producer.contract.jobs import Artifact, Job, Phase
+from producer.contract.notes import fit_notes
+from producer.storage.object_keys import artifact_key, extension_of, manifest_key
+from producer.storage.object_store import ObjectStore
+from producer.store.attempts import AttemptStore, Commit
+from worker.attempt.bounded_call import watched
+from worker.attempt.completeness import notes_on
+from worker.attempt.lease import JobCancelled, Lease
+from worker.attempt.outages import Outages
+from worker.attempt.parallel import Countdown, side_by_side
+from worker.comfyui.client import ComfyUI
+from worker.comfyui.history import HistoryEntry, OutputFile
+from worker.comfyui.outputs import Spooled, fetch_output
+
+_log = logging.getLogger(__name__)
+
+#: Files of one job on their way at once: while one is stored, another is fetched and checked.
+_AT_ONCE: Final = 2
+#: Within so long another chunk of 256 KiB must have come, s: less is as good as nothing.
+_GROWS_WITHIN_S: Final = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Brings what one node made to where it is kept.
+
+    Args:
+        prefix: goes before every key in the bucket.
+    """
+
+    node: str
+    prefix: str
+    comfyui: ComfyUI
+    objects: ObjectStore
+    store: AttemptStore
+    outages: Outages
+
+    def deliver(
+        self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
+    ) -> None:
+        """Store everything that a prompt made, then make the job succeeded: the commit is last.
+
+        Args:
+            spool: a folder where files lie between node and S3.
+
+        Raises:
+            NodeError, StorageError: a file cannot be had whole, or its key holds another.
+            LeaseLost, JobCancelled, Stopping: as they say; nothing was committed.
+        """
+        self.outages.until_entered(Phase.FETCHING, lease, self.store)
+        to_fetch = Countdown(len(entry.outputs))
+
+        def bring(output: OutputFile, path: Path, still_wanted: Callable[[], None]) -> Artifact:
+            file = self._fetched(output, path, lease, still_wanted)
+            if to_fetch.is_last():
+                # From here on the node is needed no more.
+                self.outages.until_entered(Phase.STORING, lease, self.store)
+            return self._stored(job, graph, file, lease)
+
+        artifacts = side_by_side(
+            [
+                partial(bring, output, spool / str(number))
+                for number, output in enumerate(entry.outputs)
+            ],
+            at_once=_AT_ONCE,
+        )
+        self._commit(job, graph, artifacts, entry, lease)
+        self.comfyui.companion.discard(entry.outputs)  # never before: nothing else has them
+
+    def _fetched(
+        self, output: OutputFile, path: Path, lease: Lease, still_wanted: Callable[[], None]
+    ) -> Spooled:
+        def check() -> None:
+            lease.check()
+            still_wanted()
+
+        def fetch() -> Spooled:
+            path.unlink(missing_ok=True)
+            growth = _Growth(path, output, node=self.node)
+
+            def check_growth() -> None:
+                check()
+                growth.check()
+
+            return watched(
+                lambda: fetch_output(self.comfyui, output, path, node=self.node, check=check),
+                check=check_growth,
+            )
+
+        spooled = self.outages.until_fetched(fetch, lease)
+        crashpoint("output.fetched")
+        return spooled
+
+    def _stored(self, job: Job, graph: Graph, file: Spooled, lease: Lease) -> Artifact:
+        output, facts = file.output, file.facts
+        key = artifact_key(
+            self.prefix,
+            job_id=job.id,
+            attempt=job.attempt,
+            graph_node=output.graph_node,
+            index=output.index,
+            extension=extension_of(output.filename),
+        )
+        said = {
+            "job": job.id,
+            "graph-node": output.graph_node,
+            **_seed(graph, output.graph_node),
+        }
+        self.outages.until_served(
+            lambda: self.objects.put_file(
+                file.path,
+                key=key,
+                sha256=facts.sha256,
+                media_type=facts.media_type,
+                metadata=job.metadata,
+                said=said,
+                download_name=output.filename,
+            ),
+            lease,
+        )
+        crashpoint("artifact.stored")
+        file.path.unlink()
+        return Artifact(
+            key=key,
+            graph_node=output.graph_node,
+            index=output.index,
+            kind=output.kind,
+            type=output.type,
+            name=output.filename,
+            subfolder=output.subfolder,
+            media_type=facts.media_type,
+            bytes=facts.bytes,
+            sha256=facts.sha256,
+            width=facts.width,
+            height=facts.height,
+        )
+
+    def _commit(
+        self,
+        job: Job,
+        graph: Graph,
+        artifacts: Sequence[Artifact],
+        entry: HistoryEntry,
+        lease: Lease,
+    ) -> None:
+        key = manifest_key(self.prefix, job_id=job.id, attempt=job.attempt)
+        notes = fit_notes(notes_on(entry, graph))
+        manifest = _manifest(job, artifacts, entry, notes)
+        self.outages.until_served(lambda: self.objects.put_json(key, manifest), lease)
+        crashpoint("manifest.stored")
+        lease.check()
+        outcome = self.outages.until_recorded(
+            lambda: self.store.commit(
+                lease.hold, artifacts=artifacts, values=entry.values, notes=notes
+            ),
+            lease,
+        )
+        if outcome is Commit.CANCEL_CAME_FIRST:
+            raise JobCancelled
+        crashpoint("commit.done")
+        _log.info("job %s attempt %d: succeeded, %d artifacts", job.id, job.attempt, len(artifacts))
+
+
+class _Growth:
+    """Whether a file that is fetched comes in at all: one byte a second is never silent."""
+
+    def __init__(self, path: Path, output: OutputFile, *, node: str) -> None:
+        self._path = path
+        self._output = output
+        self._node = node
+        self._bytes = 0
+        self._since = time.monotonic()
+
+    def check(self) -> None:
+        """Return if more of it has come within the last minute."""
+        size = self._path.stat().st_size if self._path.exists() else 0
+        now = time.monotonic()
+        if size > self._bytes:
+            self._bytes, self._since = size, now
+        elif now - self._since > _GROWS_WITHIN_S:
+            raise NodeTimeout(
+                self._node, f"{self._output} came to less than 256 KiB in {_GROWS_WITHIN_S:g} s"
+            )
+
+
+def _seed(graph: Graph, graph_node: str) -> dict[str, str]:
+    """Return the seed that an output comes from, if its ancestors have just one."""
+    seeds = {
+        value
+        for ancestor in ancestors(graph, [graph_node])
+        for name in ("seed", "noise_seed")
+        if isinstance(value := graph[ancestor]["inputs"].get(name), int)
+    }
+    return {"seed": str(seeds.pop())} if len(seeds) == 1 else {}
+
+
+def _manifest(
+    job: Job, artifacts: Sequence[Artifact], entry: HistoryEntry, notes: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a lost record can be rebuilt from."""
+    return {
+        "version": 1,
+        "job": job.id,
+        "attempt": job.attempt,
+        "node": job.node,
+        "template": job.template,
+        "params": job.params,
+        "metadata": job.metadata,
+        "created_at": job.created_at.isoformat(),
+        "artifacts": [artifact.model_dump(exclude_none=True) for artifact in artifacts],
+        "values": entry.values,
+        "notes": list(notes),
+    }

@@ -1,0 +1,134 @@
+"""Writes down how an attempt ended that did not succeed, and sends the next one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import FleetError, NodeError, PromptRejected
+from producer.contract.jobs import Job
+from producer.dispatch import Dispatch
+from producer.store.attempts import AttemptStore
+from worker.attempt.lease import Lease
+from worker.attempt.outages import Outages
+from worker.attempt.rerouting import Rerouter
+from worker.attempt.retry import Decision, decide
+from worker.attempt.shutdown import Stopping
+from worker.comfyui.client import ComfyUI
+from worker.node.peers import Peers
+
+_log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
+
+
+class Blames(Protocol):
+    """Whoever looks after the node's standing."""
+
+    def blame(self, reason: str) -> None:
+        """Hear that a job failed and the node is to blame."""
+
+
+class Failures:
+    """Ends attempts. What it cannot write, upkeep finds by the lease that runs out."""
+
+    def __init__(
+        self,
+        node: str,
+        *,
+        store: AttemptStore,
+        dispatch: Dispatch,
+        comfyui: ComfyUI,
+        outages: Outages,
+        standing: Blames,
+        rerouter: Rerouter,
+        peers: Peers,
+    ) -> None:
+        self._node = node
+        self._store = store
+        self._dispatch = dispatch
+        self._comfyui = comfyui
+        self._outages = outages
+        self._standing = standing
+        self._rerouter = rerouter
+        self._peers = peers
+
+    def settle(self, job: Job, lease: Lease, error: FleetError) -> None:
+        """Decide by the kind of *error* whether the job is tried again, and see to it."""
+        try:
+            job, error = self._led_around(job, lease, error)
+        except (FleetError, Stopping) as exc:
+            _log.warning("job %s attempt %d: not led elsewhere: %s", job.id, job.attempt, exc)
+            return
+        decision = decide(error, job, node=self._node, pool_nodes=self._peers.count())
+        story = decision.error
+        _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
+        if decision.blames_node:
+            self._standing.blame(error.detail if isinstance(error, NodeError) else story.message)
+        if story.cause == "out_of_memory":
+            self._free_memory()
+        if decision.again:
+            self._requeue(job, lease, decision)
+        else:
+            fail = self._store.fail
+            self._record(
+                "failed",
+                lease,
+                lambda: fail(lease.hold, story, charged=decision.charged, dead=decision.dead),
+            )
+
+    def cancelled(self, lease: Lease) -> None:
+        """End the job as somebody asked for."""
+        self._record("cancelled", lease, lambda: self._store.end_cancelled(lease.hold))
+
+    def _led_around(self, job: Job, lease: Lease, error: FleetError) -> tuple[Job, FleetError]:
+        # Killed after this, the job runs on in its record; upkeep sends it to the new queue.
+        if not isinstance(error, PromptRejected):
+            return job, error
+        led = self._outages.until_recorded(
+            lambda: self._rerouter.around(job, lease.hold, error), lease
+        )
+        return led or (job, error)
+
+    def _requeue(self, job: Job, lease: Lease, decision: Decision) -> None:
+        attempt = self._record(
+            "to be tried again",
+            lease,
+            lambda: self._store.requeue(
+                job.id,
+                attempt=lease.hold.attempt,
+                worker=lease.hold.worker,
+                error=decision.error,
+                charged=decision.charged,
+                counts=decision.counts,
+                delay=decision.delay,
+                elsewhere=job.pin is None and decision.counts,
+            ),
+        )
+        crashpoint("requeue.done")
+        if attempt is None:
+            return
+        try:
+            self._dispatch.send(
+                job.id, attempt=attempt, queue=job.queue, priority=job.tier.priority
+            )
+        except FleetError as exc:
+            _log.warning("job %s: not sent, upkeep will: %s", job.id, exc)
+
+    def _record(self, what: str, lease: Lease, write: Callable[[], _Answer]) -> _Answer | None:
+        job_id, attempt = lease.hold.job_id, lease.hold.attempt
+        try:
+            answer = self._outages.until_recorded(write, lease)
+        except (FleetError, Stopping) as exc:
+            _log.warning("job %s attempt %d: not written as %s: %s", job_id, attempt, what, exc)
+            return None
+        _log.info("job %s attempt %d: %s", job_id, attempt, what)
+        return answer
+
+    def _free_memory(self) -> None:
+        try:
+            self._comfyui.free_memory()
+        except NodeError as exc:
+            _log.warning("node %s did not free its memory: %s", self._node, exc)

@@ -1,0 +1,61 @@
+"""When a prompt that waits in its node's queue had better be another node's."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from producer.contract.errors import FleetError
+from producer.contract.jobs import Job
+from worker.attempt.render_state import RenderState
+from worker.node.peers import Peers
+from worker.scheduling.gate import Gate
+
+_log = logging.getLogger(__name__)
+
+#: How often to think about it, s.
+_EVERY_S: Final = 0.5
+#: The turn comes so soon that nobody else would be quicker, s.
+_VERY_SOON_S: Final = 0.5
+#: A job that was handed back so often stays where it is: something else is wrong then.
+_OFTEN: Final = 3
+
+
+class HandBack:
+    """Tells whether to hand back a job whose prompt has not begun.
+
+    Args:
+        load_s: about how long it takes to load a model.
+    """
+
+    def __init__(self, gate: Gate, peers: Peers, *, load_s: float) -> None:
+        self._gate = gate
+        self._peers = peers
+        self._load_s = load_s
+
+    def __call__(self, job: Job, look: RenderState) -> bool:
+        """Tell it of *job*, now and then.
+
+        It is handed back when its node has become doubtful and another one is ready; or when
+        the render before it takes long after all and another node is idle.
+        """
+        if job.pin is not None or _times_handed_back(job) >= _OFTEN:
+            return False
+        doubtful = not self._gate.is_ready
+        if not (doubtful or look.is_due("neighbours", _EVERY_S)):
+            return False
+        try:
+            if doubtful:
+                return self._peers.has_ready()
+            remaining_s = self._gate.remaining_s()
+            if remaining_s is not None and remaining_s <= _VERY_SOON_S:
+                return False
+            may_load = remaining_s is None or remaining_s > self._load_s
+            return self._peers.has_idle_for(job, may_load=may_load)
+        except FleetError as exc:
+            _log.warning("job %s: whether another node is idle, nobody knows: %s", job.id, exc)
+            return False
+
+
+def _times_handed_back(job: Job) -> int:
+    return sum(attempt.error.cause == "handed_back" for attempt in job.attempts)

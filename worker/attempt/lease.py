@@ -1,0 +1,171 @@
+"""The worker's leases: one thread beats for the node and renews all of them in one call.
+
+It shares no lock with HTTP or S3: a slow upload must never cost a lease. While Redis is away
+nothing is given up. Whether an attempt still holds its job is decided by Redis at its next
+write, so a worker that was cut off may render to the end, and is refused if it came too late.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event, Lock, Thread
+from typing import Final
+
+from producer.contract.errors import FleetError, LeaseLost
+from producer.contract.ids import JobId
+from producer.store.attempts import Hold
+from producer.store.node_store import NodeStore
+from worker.attempt.deadline import Deadline
+
+_log = logging.getLogger(__name__)
+
+#: So many turns after its last answer, Redis counts as away: one beat was missed.
+_AWAY_AFTER: Final = 2
+
+
+class JobCancelled(Exception):
+    """Somebody asked for the end of the job that this attempt runs."""
+
+
+class Lease:
+    """What one attempt is told while it runs.
+
+    Args:
+        deadline: when it must have ended; none if there is no hurry.
+    """
+
+    def __init__(self, hold: Hold, deadline: Deadline | None = None) -> None:
+        self.hold = hold
+        self.deadline = deadline or Deadline(math.inf)
+        self.lost = Event()
+        self.cancel = Event()
+        self.over = Event()  #: The attempt has been settled, although a call of it is still out.
+
+    def check(self) -> None:
+        """Return if the attempt may go on.
+
+        Raises:
+            LeaseLost: another attempt owns the job, or it has ended.
+            JobCancelled: somebody asked for its end.
+            RunDeadlinePassed: it has taken as long as it may.
+        """
+        if self.lost.is_set() or self.over.is_set():
+            raise LeaseLost(self.hold.job_id, self.hold.attempt)
+        if self.cancel.is_set():
+            raise JobCancelled
+        self.deadline.check()
+
+
+class LeaseKeeper:
+    """Beats for one node and keeps the leases of all its jobs.
+
+    Args:
+        on_displaced: called when the node's record names another worker, or none.
+    """
+
+    def __init__(
+        self,
+        nodes: NodeStore,
+        *,
+        node: str,
+        worker: str,
+        every: timedelta,
+        on_displaced: Callable[[str], None],
+    ) -> None:
+        self._nodes = nodes
+        self._node = node
+        self._worker = worker
+        self._every_s = every.total_seconds()
+        self._on_displaced = on_displaced
+        self.looped_at = time.monotonic()  #: When the thread began its last round.
+        self._heard_at = self._answers_since = -math.inf
+        self._leases: dict[JobId, Lease] = {}
+        self._lock = Lock()
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; leases that are held run out by themselves."""
+        self._stopped.set()
+
+    @contextmanager
+    def keep(self, hold: Hold, deadline: Deadline | None = None) -> Iterator[Lease]:
+        """Keep the lease of *hold* for the length of the block."""
+        lease = Lease(hold, deadline)
+        with self._lock:
+            # A job that came back to us: its former attempt may still be on its way out.
+            if former := self._leases.get(hold.job_id):
+                former.lost.set()
+            self._leases[hold.job_id] = lease
+        try:
+            yield lease
+        finally:
+            lease.over.set()
+            with self._lock:
+                if self._leases[hold.job_id] is lease:
+                    del self._leases[hold.job_id]
+
+    def attempts(self) -> set[tuple[str, int]]:
+        """Return job and attempt of all that it keeps."""
+        with self._lock:
+            holds = [lease.hold for lease in self._leases.values()]
+        return {(hold.job_id, hold.attempt) for hold in holds}
+
+    def cancel(self, job_id: JobId) -> None:
+        """Tell the attempt that runs *job_id*, if it is ours, that somebody wants its end."""
+        with self._lock:
+            lease = self._leases.get(job_id)
+        if lease:
+            lease.cancel.set()
+
+    @property
+    def answered_s(self) -> float:
+        """For how long Redis has answered every beat, in time; 0 while it does not."""
+        now = time.monotonic()
+        return 0.0 if self._is_away(now) else now - self._answers_since
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every_s):
+            self.looped_at = time.monotonic()
+            try:
+                self._beat()
+                self._heard()
+            except FleetError as exc:
+                _log.warning("node %s: no beat: %s", self._node, exc)
+            except Exception:  # noqa: BLE001 - without this thread every lease would run out
+                _log.exception("node %s: no beat", self._node)
+
+    def _heard(self) -> None:
+        now = time.monotonic()
+        # In this order: the watchdog may look in between.
+        if self._is_away(now):
+            self._answers_since = now
+        self._heard_at = now
+
+    def _is_away(self, now: float) -> bool:
+        return now - self._heard_at > _AWAY_AFTER * self._every_s
+
+    def _beat(self) -> None:
+        with self._lock:
+            leases = dict(self._leases)
+        beat = self._nodes.beat(
+            self._node, worker=self._worker, holds=[lease.hold for lease in leases.values()]
+        )
+        for job_id in beat.lost:
+            leases[job_id].lost.set()
+        for job_id in beat.cancels:
+            leases[job_id].cancel.set()
+        if beat.holder != self._worker and not self._stopped.is_set():
+            self._on_displaced(beat.holder)

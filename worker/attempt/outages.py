@@ -1,0 +1,174 @@
+"""What is tried again within an attempt: never the render, for the picture is there."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+
+from producer.contract.errors import (
+    BucketForbidden,
+    BucketMissing,
+    FleetUnreachable,
+    ForeignBucketFault,
+    NodeError,
+    ObjectConflict,
+    ObjectMissing,
+    StorageError,
+    StorageRefused,
+    StoreFault,
+)
+from producer.contract.jobs import Phase
+from producer.store.attempts import AttemptStore
+from worker.attempt.bounded_call import watched
+from worker.attempt.lease import JobCancelled, Lease
+from worker.attempt.shutdown import Shutdown
+from worker.node.storage_breaker import StorageBreaker
+
+_log = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
+
+#: A file that came damaged so often is damaged on its node.
+_FETCHES: Final = 3
+
+#: What no further try will change.
+_SETTLED: Final = (ObjectConflict, ObjectMissing, StorageRefused)
+
+#: What may be said of the bucket, or of one request alone.
+_REFUSALS: Final = (BucketForbidden, BucketMissing, StoreFault)
+
+#: Answers of that kind after which the bucket itself is looked at.
+_ANSWERS: Final = 3
+
+
+class Outages:
+    """Asks S3, Redis and the node again, as long as it makes sense.
+
+    Each method ends with what it calls, with an error that no further try would mend, with
+    LeaseLost or JobCancelled when there is nothing to ask for any more, or with Stopping.
+
+    Args:
+        breaker: hears of every failure and success of the store.
+        on_damage: called whenever a file has come damaged, or not at all.
+    """
+
+    def __init__(
+        self, breaker: StorageBreaker, shutdown: Shutdown, *, on_damage: Callable[[], None]
+    ) -> None:
+        self._breaker = breaker
+        self._shutdown = shutdown
+        self._on_damage = on_damage
+
+    def until_served(self, ask: Callable[[], _Answer], lease: Lease) -> _Answer:
+        """Ask S3 until it serves: the fleet's own bucket for as long as the attempt may take.
+
+        Raises:
+            ObjectConflict, ObjectMissing: the object is not as it should be.
+            StorageRefused: the bucket is well, and will not do this.
+            ForeignBucketFault: a bucket that is not the fleet's does not serve, and ours does.
+        """
+
+        def tried() -> _Answer:
+            self._check(lease)
+            try:
+                answer = watched(ask, check=lambda: self._check(lease))
+            except (*_SETTLED, ForeignBucketFault):
+                raise
+            except StorageError as exc:
+                self._breaker.failed(exc)
+                raise
+            self._breaker.worked()
+            return answer
+
+        try:
+            return Retrying(
+                retry=retry_if_exception_type(StorageError) & retry_if_not_exception_type(_SETTLED),
+                stop=self._is_about_one_request,
+                wait=wait_exponential_jitter(multiplier=0.2, max=15),
+                before_sleep=_say,
+                sleep=lambda seconds: self._sleep(seconds, lease),
+                reraise=True,
+            )(tried)
+        except _REFUSALS as exc:
+            raise StorageRefused(exc.message, advice=exc.advice) from exc
+
+    def _is_about_one_request(self, state: RetryCallState) -> bool:
+        """Tell whether a bucket that is well has answered so: then asking again is of no use."""
+        error = state.outcome.exception() if state.outcome else None
+        is_doubtful = isinstance(error, (*_REFUSALS, ForeignBucketFault))
+        return is_doubtful and state.attempt_number >= _ANSWERS and self._breaker.is_well()
+
+    def until_recorded(self, write: Callable[[], _Answer], lease: Lease) -> _Answer:
+        """Write to Redis until it answers: an hour's render outlasts its restart."""
+
+        def tried() -> _Answer:
+            self._shutdown.check_storing()
+            return write()
+
+        return Retrying(
+            retry=retry_if_exception_type(FleetUnreachable),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2),
+            before_sleep=_say,
+            # Not checked: whether the lease still holds is Redis' to say, once it answers.
+            sleep=lambda seconds: _wait(seconds, lease),
+        )(tried)
+
+    def until_entered(self, phase: Phase, lease: Lease, store: AttemptStore) -> None:
+        """Write into the record that the attempt has come to *phase*."""
+        lease.check()
+        if self.until_recorded(lambda: store.note(lease.hold, phase=phase), lease):
+            raise JobCancelled
+
+    def until_fetched(self, fetch: Callable[[], _Answer], lease: Lease) -> _Answer:
+        """Fetch a file from the node until it comes whole, a few times.
+
+        Raises:
+            NodeError: it did not.
+        """
+
+        def tried() -> _Answer:
+            self._check(lease)
+            try:
+                return fetch()
+            except NodeError:
+                self._on_damage()
+                raise
+
+        return Retrying(
+            retry=retry_if_exception_type(NodeError),
+            stop=stop_after_attempt(_FETCHES),
+            wait=wait_exponential_jitter(multiplier=0.5, max=5),
+            before_sleep=_say,
+            sleep=lambda seconds: self._sleep(seconds, lease),
+            reraise=True,
+        )(tried)
+
+    def _check(self, lease: Lease) -> None:
+        lease.check()
+        self._shutdown.check_storing()
+
+    def _sleep(self, seconds: float, lease: Lease) -> None:
+        """Wait, but not past the end of the lease, nor of the worker."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not lease.lost.wait(min(0.5, seconds)):
+            self._check(lease)
+
+
+def _wait(seconds: float, lease: Lease) -> None:
+    lease.lost.wait(seconds)
+
+
+def _say(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _log.warning("trying again: %s", error)

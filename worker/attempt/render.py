@@ -1,0 +1,288 @@
+"""One prompt on one node: from the graph to its history entry."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from producer.contract.classes.catalog import Catalog
+from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import (
+    FleetError,
+    FleetUnreachable,
+    HandedBack,
+    LeaseLost,
+    NodeTimeout,
+    NodeUnreachable,
+    PromptStalled,
+)
+from producer.contract.graph.graph import Graph
+from producer.contract.jobs import Job, Phase, Progress
+from producer.store.job_store import JobStore
+from worker.attempt.completeness import check_complete, check_succeeded
+from worker.attempt.extra_data import ExtraDataSource, marks_of
+from worker.attempt.hand_back import HandBack
+from worker.attempt.lease import Lease
+from worker.attempt.outages import Outages
+from worker.attempt.prompt import NodePrompt
+from worker.attempt.render_state import RenderState
+from worker.attempt.shutdown import Shutdown, Stopping
+from worker.comfyui.client import ComfyUI, PromptPlace
+from worker.comfyui.continuations import is_unfinished, joined
+from worker.comfyui.events import EventSocket
+from worker.comfyui.history import HistoryEntry
+from worker.comfyui.watch import Watch
+from worker.scheduling.gate import Slot
+
+_log = logging.getLogger(__name__)
+
+#: How often a running prompt's progress is written to its record, s.
+_NOTE_EVERY_S: Final = 0.5
+#: How often /history is asked although the socket says nothing: silence proves nothing, s.
+_POLL_EVERY_S: Final = 2.0
+#: How often /queue is asked, which answers with whole graphs, s.
+_FIND_EVERY_S: Final = 10.0
+#: How long the entry may lag behind the socket's word, s; measured: 355 ms, once.
+_ENTRY_LAGS_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One attempt's prompt and what belongs to it."""
+
+    job: Job
+    prompt: NodePrompt
+    lease: Lease
+    slot: Slot
+    watch: Watch
+
+
+class Render:
+    """Has one node render prompts; holds no state of its own.
+
+    Args:
+        stall: silence of a running prompt that means it is stuck.
+    """
+
+    def __init__(
+        self,
+        comfyui: ComfyUI,
+        events: EventSocket,
+        store: JobStore,
+        *,
+        node: str,
+        stall: timedelta,
+        shutdown: Shutdown,
+        outages: Outages,
+        hand_back: HandBack,
+        extra_data: ExtraDataSource | None = None,
+    ) -> None:
+        self._comfyui = comfyui
+        self._events = events
+        self._store = store
+        self._node = node
+        self._stall_s = stall.total_seconds()
+        self._shutdown = shutdown
+        self._outages = outages
+        self._hand_back = hand_back
+        self._extra_data = extra_data or ExtraDataSource(store)
+
+    def run(
+        self, job: Job, graph: Graph, lease: Lease, slot: Slot, *, catalog: Catalog | None = None
+    ) -> HistoryEntry:
+        """Queue the job's prompt and wait for its success.
+
+        Args:
+            catalog: of the node; without one less is known of what should have been listed.
+            slot: released as soon as the graphics card is free for the next job.
+
+        Raises:
+            PromptRejected, PromptFailed, PromptInterrupted, PromptLost, PromptStalled: as named.
+            RunDeadlinePassed (of the lease), NodeLeaves: the prompt was cancelled at the node.
+            HandedBack: it had not begun, and another node can begin at once.
+            LeaseLost, JobCancelled: likewise.
+            Stopping: the worker leaves; the prompt was left alone.
+        """
+        return self._watched(job, graph, lease, slot, catalog, ran_before_s=None)
+
+    def resume(
+        self, job: Job, graph: Graph, lease: Lease, slot: Slot, *, catalog: Catalog | None = None
+    ) -> HistoryEntry:
+        """Wait for a prompt that a predecessor may have queued; errors as of `run`.
+
+        A prompt that the node does not know is lost, even if it was never posted: nobody can
+        tell, and a second render needs a new attempt.
+        """
+        ran_for = self._outages.until_recorded(lambda: self._store.running_for(job.id), lease)
+        ran_s = ran_for.total_seconds()
+        lease.deadline.ran_before(ran_s)
+        return self._watched(job, graph, lease, slot, catalog, ran_before_s=ran_s)
+
+    def _watched(
+        self,
+        job: Job,
+        graph: Graph,
+        lease: Lease,
+        slot: Slot,
+        catalog: Catalog | None,
+        *,
+        ran_before_s: float | None,
+    ) -> HistoryEntry:
+        marks = marks_of(job)
+        prompt = NodePrompt(self._comfyui, str(job.prompt_id), node=self._node, marks=marks)
+        with self._events.watch(prompt.id, graph_nodes=graph) as watch:
+            run = _Run(job, prompt, lease, slot, watch)
+            try:
+                look = self._posted(run, graph) if ran_before_s is None else self._attached(run)
+                slot.posted(job.template, on_change=watch.wake)
+                entry = self._wait(run, look)
+                while is_unfinished(entry) and prompt.go_on():
+                    entry = joined(entry, self._later(run, look, graph))
+                slot.release(rendered=ran_before_s is None)
+            except (Stopping, HandedBack):
+                raise
+            except LeaseLost:
+                # A successor on this very node waits for this very prompt; any other does not.
+                if self._was_overtaken(job):
+                    prompt.cancel()
+                raise
+            except Exception:
+                prompt.cancel()
+                raise
+        check_succeeded(entry, node=self._node)
+        check_complete(entry, graph, listed=watch.listed, catalog=catalog, node=self._node)
+        return entry
+
+    def _later(self, run: _Run, look: RenderState, graph: Graph) -> HistoryEntry:
+        """Wait for the prompt that goes on with the work of an earlier one, as for that."""
+        look.goes_on()
+        with self._events.watch(run.prompt.id, graph_nodes=graph) as watch:
+            return self._wait(replace(run, watch=watch), look)
+
+    def _posted(self, run: _Run, graph: Graph) -> RenderState:
+        phase = Phase.RENDERING if run.slot.is_next else Phase.AHEAD
+        self._outages.until_entered(phase, run.lease, self._store)
+        client_id = self._events.client_id
+        extra_data = self._outages.until_recorded(lambda: self._extra_data.of(run.job), run.lease)
+        run.prompt.post(graph, client_id=client_id, extra_data=extra_data)
+        crashpoint("prompt.posted")
+        run.lease.check()  # the post may have taken longer than anybody waited for it
+        if phase is Phase.AHEAD:
+            run.lease.deadline.wait_begins()
+        return RenderState(client_id=client_id, said_ahead=phase is Phase.AHEAD)
+
+    def _attached(self, run: _Run) -> RenderState:
+        look = RenderState(client_id=None)
+        place = self._found(run, look)
+        look.ended = place is PromptPlace.FINISHED
+        look.said_ahead = place is PromptPlace.QUEUED and run.job.phase is Phase.AHEAD
+        phase = Phase.AHEAD if look.said_ahead else Phase.RENDERING
+        if look.said_ahead:
+            run.lease.deadline.wait_begins()
+        self._outages.until_entered(phase, run.lease, self._store)
+        return look
+
+    def _found(self, run: _Run, look: RenderState) -> PromptPlace:
+        """Return where the node has the prompt; a moment's silence is no answer."""
+        while True:
+            try:
+                return run.prompt.place()
+            except (NodeUnreachable, NodeTimeout):
+                if look.is_away_too_long():
+                    raise
+            run.watch.wait(_NOTE_EVERY_S)
+            run.lease.check()
+            self._shutdown.check_render()
+
+    def _wait(self, run: _Run, look: RenderState) -> HistoryEntry:
+        while True:
+            look.ended |= run.watch.wait(_NOTE_EVERY_S, or_progress=not look.has_begun)
+            run.lease.check()
+            self._shutdown.check_render()
+            try:
+                if not look.has_begun:
+                    self._await_turn(run, look)
+                entry = self._look(run, look)
+            except (NodeUnreachable, NodeTimeout):
+                # An hour's render is not given up for a moment's silence.
+                if look.is_away_too_long():
+                    raise
+            else:
+                if entry:
+                    return entry
+            self._note_progress(run, look)
+
+    def _await_turn(self, run: _Run, look: RenderState) -> None:
+        """See whether the card is the prompt's by now, or had better be another node's."""
+        if run.watch.last_heard:
+            run.slot.begins()
+        if run.slot.turn_at is None:
+            if self._hand_back(run.job, look) and run.prompt.withdraw():
+                raise HandedBack(self._node, "another node can begin at once")
+            return
+        look.begin()
+        run.lease.deadline.wait_ends()
+        if look.said_ahead:
+            self._note(run.lease, phase=Phase.RENDERING)
+
+    def _look(self, run: _Run, look: RenderState) -> HistoryEntry | None:
+        """Ask the node itself, when the socket says so or it is time to."""
+        if look.ended or look.is_due("history", _POLL_EVERY_S):
+            entry = run.prompt.entry(patience_s=_ENTRY_LAGS_S if look.ended else 0)
+            look.answered()
+            if entry:
+                return entry
+            look.ended = False
+            run.prompt.check_executes()
+        # A new connection may mean a new ComfyUI, which knows nothing of our prompt.
+        reconnected = self._events.connected and look.is_new_connection(self._events.client_id)
+        if reconnected or look.is_due("queue", min(_FIND_EVERY_S, self._stall_s / 2)):
+            self._check_alive(run, look)
+        return None
+
+    def _check_alive(self, run: _Run, look: RenderState) -> None:
+        """Make sure that the node still has the prompt and gets on with it."""
+        place = run.prompt.place()
+        look.answered()
+        if place is PromptPlace.QUEUED:
+            look.waits()
+            # Behind others' prompts it waits as long as it takes; they are never interrupted.
+            if look.is_still_idle(is_idle=not self._comfyui.is_busy()):
+                raise PromptStalled(self._node, "it takes prompts, but executes none")
+            return
+        silent_s = time.monotonic() - max(run.watch.last_heard or look.began, look.waited_until)
+        if silent_s > self._patience_s(run.job, look):
+            raise PromptStalled(self._node, f"no progress for {silent_s:.0f} s")
+
+    def _patience_s(self, job: Job, look: RenderState) -> float:
+        """Return how long a running prompt may say nothing."""
+        if look.hears(self._events):
+            return self._stall_s
+        # What was posted under another connection's id is never heard, however well it renders.
+        return max(self._stall_s, job.run_within_s / 2)
+
+    def _note_progress(self, run: _Run, look: RenderState) -> None:
+        progress = run.watch.progress
+        if look.is_new_progress(progress):
+            run.slot.comes_to((progress.percent or 0) / 100)
+            self._note(run.lease, progress=progress)
+
+    def _note(
+        self, lease: Lease, *, phase: Phase | None = None, progress: Progress | None = None
+    ) -> None:
+        try:
+            if self._store.note(lease.hold, phase=phase, progress=progress):
+                lease.cancel.set()
+        except FleetUnreachable as exc:
+            # A note is worth nothing against the render; the lease decides about that.
+            _log.warning("job %s: not written: %s", lease.hold.job_id, exc)
+
+    def _was_overtaken(self, job: Job) -> bool:
+        try:
+            now = self._store.get(job.id)
+        except FleetError:
+            return False
+        return now.done or now.attempt != job.attempt

@@ -1,0 +1,239 @@
+"""One attempt at a job, from claim to commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
+
+from producer.contract.classes.catalog import Catalog
+from producer.contract.classes.models import base_models
+from producer.contract.classes.outputs import cut, output_graph_nodes
+from producer.contract.classes.save_names import with_save_names
+from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import DeliveryFailed, FleetError, LeaseLost, NodeError, WorkerDied
+from producer.contract.graph.graph import Graph
+from producer.contract.ids import JobId, prompt_id
+from producer.contract.jobs import Job
+from producer.contract.params.params import set_params
+from producer.store.attempts import Hold, Shunned
+from producer.store.job_store import JobStore
+from producer.store.sweeps import TakenBack
+from worker.attempt.bounded_call import watched
+from worker.attempt.deadline import Deadline
+from worker.attempt.delivery import Delivery
+from worker.attempt.extra_data import ExtraDataSource
+from worker.attempt.failures import Failures
+from worker.attempt.lease import JobCancelled, Lease, LeaseKeeper
+from worker.attempt.outages import Outages
+from worker.attempt.render import Render
+from worker.attempt.retry_placement import RetryPlacement
+from worker.attempt.shutdown import Stopping
+from worker.attempt.templates import Templates
+from worker.comfyui.client import ComfyUI
+from worker.comfyui.history import HistoryEntry
+from worker.comfyui.inputs import InputCarrier
+from worker.node.spool import Spool
+from worker.scheduling.gate import Slot
+from worker.scheduling.loaded_models import LoadedModels
+
+_log = logging.getLogger(__name__)
+
+#: So long a job that failed here is left to other nodes that are ready and can run it.
+_COURTESY: Final = timedelta(minutes=10)
+#: What surprises us while a render is fetched and stored is tried so often.
+_DELIVERIES: Final = 3
+#: So long an attempt that was cancelled, or is out of time, may take to stop its prompt, s.
+_LETS_GO_S: Final = 5.0
+#: An attempt of which workers died so often is not taken up once more.
+_DEATHS: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where and for whom attempts run."""
+
+    node: str
+    worker: str
+    lease: timedelta
+
+
+class Standing(Protocol):
+    """Whoever knows what the node can run, and how it stands."""
+
+    catalog: Catalog | None
+
+    def praise(self) -> None:
+        """Hear that a job succeeded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """Runs attempts. It may be called from many threads, one attempt each."""
+
+    place: Place
+    spool: Spool
+    store: JobStore
+    templates: Templates
+    loaded_models: LoadedModels
+    comfyui: ComfyUI
+    leases: LeaseKeeper
+    outages: Outages
+    carrier: InputCarrier
+    render: Render
+    delivery: Delivery
+    failures: Failures
+    standing: Standing
+    elsewhere: RetryPlacement
+    extra_data: ExtraDataSource
+
+    def run(self, job_id: JobId, attempt: int, slot: Slot) -> None:
+        """Claim a job and see it through; return at once if its message was stale.
+
+        Args:
+            slot: released as soon as the graphics card is free for the next job.
+        """
+        job = self._claimed(job_id, attempt)
+        if job:
+            crashpoint("claim.done")
+            _log.info("job %s attempt %d: claimed", job.id, job.attempt)
+            self._see_through(job, slot, self._run)
+
+    def resume(self, back: TakenBack, slot: Slot) -> None:
+        """Go on with a job that this worker's predecessor held and this one has taken back."""
+        job = self.store.get(back.job_id)
+        _log.info("job %s attempt %d: taken back", job.id, job.attempt)
+        if back.deaths < _DEATHS:
+            self._see_through(job, slot, self._resume)
+        else:
+            self._see_through(job, slot, partial(self._give_up, deaths=back.deaths))
+
+    def _claimed(self, job_id: JobId, attempt: int) -> Job | None:
+        claim = partial(
+            self.store.claim,
+            job_id,
+            attempt=attempt,
+            node=self.place.node,
+            worker=self.place.worker,
+            lease=self.place.lease,
+            prompt_id=prompt_id(job_id, attempt),
+        )
+        try:
+            return claim(courtesy=_COURTESY)
+        except Shunned as exc:
+            is_led = self.elsewhere.leads(job_id, attempt, failed_on=exc.nodes)
+            return None if is_led else claim()
+
+    def _see_through(
+        self,
+        job: Job,
+        slot: Slot,
+        render: Callable[[Job, Lease, Slot, Path], tuple[Graph, HistoryEntry]],
+    ) -> None:
+        hold = Hold(job.id, job.attempt, self.place.worker)
+
+        def attempt() -> None:
+            with self.spool.room(hold) as spool:
+                graph, entry = render(job, lease, slot, spool)
+                crashpoint("render.ended")
+                self._deliver(job, graph, entry, lease, spool)
+            self._take_leave(job, entry)
+
+        with self.leases.keep(hold, Deadline(job.run_within_s)) as lease:
+            try:
+                # A disk, a name server or a node may hold a thread without end, but no job.
+                watched(attempt, check=lease.check, let_go_s=_LETS_GO_S)
+            except Stopping:
+                self._leave(hold)
+            except LeaseLost as exc:
+                _log.warning("job %s: %s", job.id, exc)
+            except JobCancelled:
+                self.failures.cancelled(lease)
+            except FleetError as exc:
+                self.failures.settle(job, lease, self.extra_data.without_secrets(job, exc))
+            except Exception as exc:  # noqa: BLE001 - a job must end, whatever we did wrong
+                _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
+                self.failures.settle(job, lease, FleetError(f"the worker failed: {exc!r}"))
+
+    def _deliver(
+        self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
+    ) -> None:
+        """Deliver what was rendered; whatever we do wrong here, it is not rendered again.
+
+        Raises:
+            DeliveryFailed: something that nobody thought of went wrong, time and again.
+        """
+        for number in range(1, _DELIVERIES + 1):
+            try:
+                return self.delivery.deliver(job, graph, entry, lease, spool)
+            except (FleetError, JobCancelled, Stopping):
+                raise
+            except Exception as exc:
+                _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
+                if number == _DELIVERIES:
+                    raise DeliveryFailed(repr(exc)) from exc
+            lease.check()
+            lease.lost.wait(number)
+        return None
+
+    def _leave(self, hold: Hold) -> None:
+        """Leave the job to the next worker, and say so: nobody died of it."""
+        _log.info("job %s attempt %d: left to the next worker", hold.job_id, hold.attempt)
+        try:
+            self.store.leave(hold)
+        except FleetError as exc:
+            _log.warning("job %s: not written that it was left: %s", hold.job_id, exc)
+
+    def _run(self, job: Job, lease: Lease, slot: Slot, spool: Path) -> tuple[Graph, HistoryEntry]:
+        files = self.outages.until_served(lambda: self._brought(job, spool), lease)
+        graph = self._graph(job, lease, files)
+        crashpoint("inputs.brought")
+        return graph, self.render.run(job, graph, lease, slot, catalog=self.standing.catalog)
+
+    def _resume(
+        self, job: Job, lease: Lease, slot: Slot, _spool: Path
+    ) -> tuple[Graph, HistoryEntry]:
+        # Nothing is posted again, so nobody needs the input files.
+        graph = self._graph(job, lease, files={})
+        return graph, self.render.resume(job, graph, lease, slot, catalog=self.standing.catalog)
+
+    def _give_up(
+        self, job: Job, _lease: Lease, _slot: Slot, _spool: Path, *, deaths: int
+    ) -> tuple[Graph, HistoryEntry]:
+        try:
+            self.comfyui.cancel(str(job.prompt_id))
+        except NodeError as exc:
+            _log.warning("job %s: its prompt was not cancelled: %s", job.id, exc)
+        raise WorkerDied(self.place.node, deaths)
+
+    def _brought(self, job: Job, spool: Path) -> dict[str, str]:
+        try:
+            return self.carrier.bring(job.inputs, spool)
+        except OSError as exc:
+            raise self.spool.fault(exc) from exc
+
+    def _graph(self, job: Job, lease: Lease, files: Mapping[str, str]) -> Graph:
+        """Return the job's graph as it goes to this node, where its input files are."""
+        graph = self.outages.until_recorded(lambda: self.templates.graph(job.template), lease)
+        graph = set_params(graph, {**job.params, **files})
+        graph = cut(graph, output_graph_nodes(graph, self.standing.catalog))
+        self.loaded_models.loads(base_models(graph))
+        # An identical graph would not be saved again, and names of deleted files come back.
+        mark = f"{job.id}-{job.attempt}"
+        catalog = self.standing.catalog
+        if catalog:
+            graph = catalog.with_own_spelling(graph)
+        return with_save_names(graph, mark, catalog=catalog, is_again=job.attempt > 1)
+
+    def _take_leave(self, job: Job, entry: HistoryEntry) -> None:
+        self.standing.praise()
+        # A history entry holds a copy of the graph; 10,001 of them fill a node's memory.
+        try:
+            for prompt_id in (*entry.earlier, entry.prompt_id):
+                self.comfyui.forget(prompt_id)
+        except NodeError as exc:
+            _log.warning("job %s: its history entry stays: %s", job.id, exc)

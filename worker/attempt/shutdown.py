@@ -1,0 +1,63 @@
+"""Whether the worker is about to leave, and what becomes of what it runs."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from threading import Event
+
+from producer.contract.errors import NodeLeaves
+
+
+class Stopping(Exception):
+    """The worker leaves; the job stays as it is for its successor on the node."""
+
+
+class Leaving(Enum):
+    """How a worker leaves."""
+
+    SUCCESSOR = auto()  #: Another worker comes for the node and takes back what runs.
+    HANDOVER = auto()  #: The node leaves with it, so what runs goes elsewhere.
+
+
+class Shutdown:
+    """Tells attempts that the worker leaves; asked all along by whatever waits.
+
+    Args:
+        how: what becomes of a prompt that renders.
+    """
+
+    def __init__(self, node: str, *, how: Leaving = Leaving.SUCCESSOR) -> None:
+        self._node = node
+        self._how = how
+        self._announced = Event()
+        self._grace_over = Event()
+
+    def announce(self) -> None:
+        """Say that the worker leaves: what renders is left or handed over."""
+        self._announced.set()
+
+    def hurry(self) -> None:
+        """Say that the grace is over: what fetches and stores is left, too."""
+        self._grace_over.set()
+
+    def check_render(self) -> None:
+        """Return if a render may go on.
+
+        Raises:
+            Stopping: leave the prompt where it is.
+            NodeLeaves: stop it and let the job go elsewhere.
+        """
+        if not self._announced.is_set():
+            return
+        if self._how is Leaving.HANDOVER:
+            raise NodeLeaves(self._node, "the node leaves the fleet")
+        raise Stopping
+
+    def check_storing(self) -> None:
+        """Return if fetching and storing may go on.
+
+        Raises:
+            Stopping: the grace is over.
+        """
+        if self._grace_over.is_set():
+            raise Stopping

@@ -1,0 +1,77 @@
+"""What a worker does beside its jobs: hears calls, and keeps the fleet up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final
+
+from producer.contract.errors import FleetError
+from producer.store.calls import Call, listen
+from producer.upkeep.sweeper import Upkeep
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_log = logging.getLogger(__name__)
+
+#: Who heard no call for so long looks for what it may have missed.
+_SILENCE: Final = timedelta(seconds=5)
+
+
+class Housekeeping:
+    """Two threads, until they are stopped.
+
+    Args:
+        heed: called with each call, and with None when it is time to look for oneself.
+        every_s: seconds between two sweeps.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        upkeep: Upkeep,
+        *,
+        heed: Callable[[Call | None], None],
+        every_s: float,
+    ) -> None:
+        self._redis = redis
+        self._upkeep = upkeep
+        self._heed = heed
+        self._every_s = every_s
+        self._stopped = Event()
+
+    def start(self) -> None:
+        """Begin."""
+        Thread(target=self._listen, name="calls", daemon=True).start()
+        Thread(target=self._keep_up, name="upkeep", daemon=True).start()
+
+    def stop(self) -> None:
+        """End both threads, each when it has done what it is at."""
+        self._stopped.set()
+
+    def _listen(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                for call in listen(self._redis, timeout=_SILENCE):
+                    if self._stopped.is_set():
+                        return
+                    self._heed(call)
+            except FleetError as exc:
+                _log.warning("calls are not heard: %s", exc)
+            except Exception:  # noqa: BLE001 - without this thread nobody could cancel
+                if self._stopped.is_set():
+                    return  # the connection was closed under it
+                _log.exception("a call was not heeded")
+            self._stopped.wait(1)
+
+    def _keep_up(self) -> None:
+        while not self._stopped.wait(self._every_s):
+            try:
+                self._upkeep.sweep()
+            except FleetError as exc:
+                _log.warning("upkeep: %s", exc)
+            except Exception:  # noqa: BLE001 - without upkeep the fleet would lose jobs
+                _log.exception("upkeep failed; it goes on")

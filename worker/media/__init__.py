@@ -1,0 +1,1 @@
+"""Files by their content: what they are, and whether they are whole."""

@@ -1,0 +1,41 @@
+"""safetensors, and ComfyUI's `.latent`, which is one (0.3.64, `SaveLatent`)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from worker.foreign_data import read_json
+from worker.media.formats.steps import Damaged, Found, Pass, Read, Walk
+
+_LENGTH_BYTES: Final = 8
+
+#: The format allows 100 MB. A larger list than this is let go by, and the length not checked.
+_MOST_LIST_BYTES: Final = 8 << 20
+
+
+def is_tensors(head: bytes) -> bool:
+    """Tell whether nine bytes may begin such a file: a length that makes sense, then JSON."""
+    return head[_LENGTH_BYTES : _LENGTH_BYTES + 1] == b"{" and head[4:_LENGTH_BYTES] == bytes(4)
+
+
+def walk_tensors() -> Walk:
+    """Read the list of tensors; the last one has to end where the file does."""
+    length = int.from_bytes((yield Read(_LENGTH_BYTES, "its head")), "little")
+    if length > _MOST_LIST_BYTES:
+        yield Pass(length, "its list of tensors")
+        yield Pass(None, "its tensors")
+    else:
+        yield Pass(_data_bytes((yield Read(length, "its list of tensors"))), "its tensors")
+        if (yield Read(1, "what follows", or_end=True)):
+            raise Damaged("it goes on after its last tensor")
+    return Found("application/octet-stream")
+
+
+def _data_bytes(text: bytes) -> int:
+    try:
+        tensors: dict[str, Any] = read_json(text)
+        tensors.pop("__metadata__", None)
+        ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
+        raise Damaged("its list of tensors makes no sense") from exc
+    return max([0, *ends])

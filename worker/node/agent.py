@@ -1,0 +1,273 @@
+"""The worker's node: who it is, whether it is well, what it can run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from threading import Event, Thread
+from typing import Final
+
+from producer.contract.classes.catalog import Catalog
+from producer.contract.errors import FleetError, NodeError, StorageError
+from producer.contract.nodes import NodeState
+from producer.contract.queues import Needs, node_queue
+from producer.store.node_store import NodeStore
+from worker.comfyui.catalog_limits import check_catalog
+from worker.comfyui.client import ComfyUI
+from worker.foreign_data import read_as_expected
+from worker.node.canary import Canary
+from worker.node.health import Health, Standing
+from worker.node.name_lock import NameLock
+from worker.node.peers import Peers
+from worker.node.registration import Identity, Registration
+from worker.node.restarter import Restarter
+from worker.node.spool import Spool
+from worker.node.storage_breaker import StorageBreaker
+from worker.scheduling.render_times import RenderTimes
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S: Final = 5.0
+_LOOK_SICK_EVERY_S: Final = 1.0
+#: A model that was put on the node's disk is known to the fleet after so long, s.
+_CATALOG_FRESH_S: Final = 300.0
+#: At once if somebody asks for it, but no more often, s.
+_RESCAN_EVERY_S: Final = 5.0
+
+
+_STATES: Final = {
+    Standing.WELL: NodeState.READY,
+    Standing.TRIAL: NodeState.READY,
+    Standing.SUSPECT: NodeState.SUSPECT,
+    Standing.QUARANTINED: NodeState.QUARANTINED,
+}
+
+
+class NodeAgent:
+    """Registers the node, looks after its ComfyUI, and says when it may take work.
+
+    Args:
+        on_state: called with every change of whether the node may take work.
+        watched: returns job and attempt of each prompt that the worker waits for.
+        on_catalog: called when what the node can run is known, or has changed.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        nodes: NodeStore,
+        comfyui: ComfyUI,
+        *,
+        peers: Peers,
+        health: Health,
+        breaker: StorageBreaker,
+        spool: Spool,
+        canary_s: float,
+        watched: Callable[[], Collection[tuple[str, int]]],
+        render_times: RenderTimes,
+        on_state: Callable[[bool], None],
+        on_catalog: Callable[[], None],
+    ) -> None:
+        self.identity = identity
+        self.catalog: Catalog | None = None
+        self._comfyui = comfyui
+        self._entry = Registration(identity, nodes)
+        self._restart = Restarter(identity.name, identity.restart_command)
+        self._peers = peers
+        self._health = health
+        self._breaker = breaker
+        self._spool = spool
+        self._render_times = render_times
+        self._on_state = on_state
+        self._on_catalog = on_catalog
+        self._catalog_read: float | None = None
+        self._stopped = Event()
+        self._news = Event()
+        self._canary = Canary(
+            comfyui,
+            node=identity.name,
+            patience_s=canary_s,
+            stopped=self._stopped,
+            watched=watched,
+        )
+        self._thread = Thread(target=self._run, name="node-agent", daemon=True)
+
+    def join(self, lock: NameLock, *, timeout: timedelta) -> None:
+        """Take the node's name in the fleet.
+
+        Args:
+            patience: how long to wait for a holder on another host to fall silent.
+
+        Raises:
+            NodeNameTaken: a living worker on another host serves under this name.
+        """
+        self._entry.join(lock, timeout=timeout, wait=self._stopped.wait)
+
+    def learn(self) -> None:
+        """Find out what the node can run, for jobs that were taken back before all else."""
+        try:
+            self.catalog = self._asked_catalog()
+        except NodeError as exc:
+            _log.warning("node %s does not say what it can run: %s", self.identity.name, exc)
+
+    def start(self) -> None:
+        """Begin to look after the node."""
+        self._thread.start()
+
+    def drain(self) -> None:
+        """Take nothing more."""
+        self._stopped.set()
+        self._news.set()
+        self._on_state(False)  # noqa: FBT003 - a callback has no keywords
+        self._entry.drain()
+
+    def leave(self) -> None:
+        """Tell the fleet that the worker has left, so that a successor need not wait."""
+        self._entry.leave()
+
+    def rejoin(self) -> None:
+        """Write the node's record anew: Redis has lost it."""
+        self._catalog_read = None
+        self._entry.forget()
+        self._news.set()
+
+    def look_soon(self) -> None:
+        """Look now, not at the next turn; take nothing until then if there is trouble."""
+        if not self._may_take:
+            self._on_state(False)  # noqa: FBT003
+        self._news.set()
+
+    def blame(self, reason: str) -> None:
+        """Hear that a job failed and the node is to blame."""
+        try:
+            is_last = not self._peers.has_ready()
+        except FleetError:
+            is_last = False
+        self._health.fault(reason, is_last_of_pool=is_last)
+        _log.warning("node %s is %s: %s", self.identity.name, self._health.standing, reason)
+        self.look_soon()
+
+    def relearn(self) -> None:
+        """Hear that the node lacks what it is said to have; nothing is taken until that is known."""
+        self._catalog_read = None
+        self._on_state(False)  # noqa: FBT003
+        self._news.set()
+
+    def rescan(self) -> None:
+        """Look anew at what the node can run, unless that was done a moment ago.
+
+        `/object_info` of a node with many extensions has megabytes, and lists every model folder.
+        """
+        read = self._catalog_read
+        if read is not None and time.monotonic() - read > _RESCAN_EVERY_S:
+            self._catalog_read = None
+            self._news.set()
+
+    def doubt(self) -> None:
+        """Hear that a file came damaged; it is fetched again, and nothing is taken meanwhile.
+
+        Renders shorter than a fetch would else be wasted by the dozen. The verdict on the job, or
+        the next look, opens the gate again.
+        """
+        self._on_state(False)  # noqa: FBT003
+
+    def praise(self) -> None:
+        """Hear that a job succeeded here."""
+        self._health.success()
+        self._restart.came_back()
+        if not self._stopped.is_set():
+            self._on_state(self._entry.state[0] is NodeState.READY and self._may_take)
+
+    def serves(self, queue: str, needs: Needs) -> bool:
+        """Tell whether the node can run every job of *queue*."""
+        if queue == node_queue(self.identity.name):
+            return True
+        if self.catalog is None or needs.pool != self.identity.pool or queue != needs.queue:
+            return False
+        return self.catalog.serves(needs)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._news.clear()
+            try:
+                self._look_around()
+            except FleetError as exc:
+                _log.warning("node %s: %s", self.identity.name, exc)
+            except Exception:  # noqa: BLE001 - without this thread the node is lost to the fleet
+                _log.exception("node %s: the look at ComfyUI failed", self.identity.name)
+            well = self._entry.state[0] is NodeState.READY
+            self._news.wait(_LOOK_EVERY_S if well else _LOOK_SICK_EVERY_S)
+
+    def _look_around(self) -> None:
+        try:
+            self._look()
+        except StorageError as exc:
+            self._enter(NodeState.BLOCKED, exc.message)
+        except NodeError as exc:
+            self._enter(NodeState.UNREACHABLE, exc.detail)
+
+    def _look(self) -> None:
+        # First what is wrong with the worker itself: the node is not to blame, nor to restart.
+        if trouble := self._spool.trouble():
+            self._enter(NodeState.BLOCKED, trouble)
+            return
+        try:
+            status = self._comfyui.companion.check_executes()
+            if status is None:
+                self._comfyui.queue_remaining()
+        except NodeError:
+            self._restart()
+            raise
+        if self._entry.state[0] is NodeState.UNREACHABLE:
+            self._restart.came_back()
+        if self._catalog_read is None or (
+            time.monotonic() - self._catalog_read > _CATALOG_FRESH_S
+            # A ComfyUI that was away may be another one now: another version, other models.
+            or self._entry.state[0] is NodeState.UNREACHABLE
+        ):
+            status = self._comfyui.companion.find()
+            self._read_catalog()
+        self._entry.tell_memory(status.vram_free if status else None)
+        if self._breaker.reason is not None:
+            self._breaker.look()
+        if self._health.wants_canary and self.catalog is not None:
+            self._enter(_STATES[self._health.standing], self._health.reason)
+            self._send_canary(self.catalog)
+        self._enter(_STATES[self._health.standing], self._health.reason)
+        self._entry.tell_pace(self._render_times.story)
+
+    def _send_canary(self, catalog: Catalog) -> None:
+        try:
+            if self._canary.fly(catalog):
+                self._health.canary_passed()
+                self._restart.came_back()
+        except NodeError as exc:
+            self._health.fault(exc.detail, is_last_of_pool=not self._peers.has_ready())
+            self._restart()
+
+    def _read_catalog(self) -> None:
+        catalog = self._asked_catalog()
+        self._entry.tell_catalog(catalog, self._comfyui.system_stats())
+        self._catalog_read = time.monotonic()
+        if self.catalog is None or self.catalog.sha != catalog.sha:
+            self.catalog = catalog
+            self._on_catalog()
+
+    def _asked_catalog(self) -> Catalog:
+        info = self._comfyui.object_info()
+        with read_as_expected(self.identity.name, "what it can run"):
+            catalog = Catalog.from_object_info(info)
+            check_catalog(catalog)
+            return catalog
+
+    @property
+    def _may_take(self) -> bool:
+        return self._health.may_take and self._breaker.reason is None
+
+    def _enter(self, state: NodeState, reason: str) -> None:
+        self._entry.enter(state, reason)
+        # Also without a change: a fault between two looks has closed the gate.
+        if not self._stopped.is_set():
+            self._on_state(state is NodeState.READY and self._may_take)

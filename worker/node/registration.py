@@ -1,0 +1,161 @@
+"""What the fleet is told of the worker's node: its entry in the job store."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from producer.contract.classes.catalog import Catalog
+from producer.contract.errors import FleetError, NodeNameTaken
+from producer.contract.nodes import NodeState
+from producer.contract.texts import escaped
+from producer.store.node_store import NodeStore
+from worker.comfyui.companion import known_bytes
+from worker.node.name_lock import NameLock
+
+_log = logging.getLogger(__name__)
+
+#: Free VRAM is written down when it has changed by so much, so that an idle node costs nothing.
+_TOLD_BYTES: Final = 256 << 20
+#: Characters of what a node says of itself.
+_LONGEST_FACT: Final = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a node is called, and where it is.
+
+    Args:
+        restart_command: restarts its ComfyUI; run when that hangs.
+    """
+
+    name: str
+    pool: str
+    url: str
+    worker: str
+    restart_command: str | None = None
+
+
+class Registration:
+    """Writes what is new, and remembers what was written."""
+
+    def __init__(self, identity: Identity, nodes: NodeStore) -> None:
+        self._identity = identity
+        self._nodes = nodes
+        self.state: tuple[NodeState, str] = (NodeState.JOINING, "")
+        self._pace = ""
+        self._vram_free: int | None = None
+
+    def join(self, lock: NameLock, *, timeout: timedelta, wait: Callable[[float], object]) -> None:
+        """Take the node's name in the fleet.
+
+        Args:
+            patience: how long to wait for a holder on another host to fall silent.
+            wait: waits so many seconds.
+
+        Raises:
+            NodeNameTaken: a living worker on another host serves under this name.
+        """
+        name = self._identity.name
+        here = f"{socket.gethostname()}:{lock.path}"
+        known = {node.name: node for node in self._nodes.nodes()}
+        # We have this host's lock, so a predecessor that held the same one is gone.
+        gone = name in known and known[name].host == here
+        deadline = time.monotonic() + timeout.total_seconds()
+        while True:
+            try:
+                self._register({"host": here, "state": NodeState.JOINING, "reason": ""}, gone=gone)
+            except NodeNameTaken:
+                if time.monotonic() > deadline:
+                    raise
+                wait(0.5)
+            else:
+                return
+
+    def enter(self, state: NodeState, reason: str) -> None:
+        """Say what state the node is in, and why."""
+        if (state, reason) != self.state:
+            why = f": {reason}" if reason else ""
+            _log.info("node %s is %s%s", self._identity.name, state, why)
+            self._nodes.say(self._identity.name, state=state, reason=reason)
+            self.state = (state, reason)
+
+    def tell_catalog(self, catalog: Catalog, stats: Mapping[str, Any]) -> None:
+        """Say what the node can run, and on what: `GET /system_stats` (ComfyUI 0.3.64)."""
+        state, reason = self.state
+        self._register(
+            {
+                **_facts(stats),
+                "catalog": catalog.to_text(),
+                "catalog_sha": catalog.sha,
+                "state": state,
+                "reason": reason,
+            }
+        )
+
+    def tell_pace(self, story: str) -> None:
+        """Say how far the worker looks ahead, and why."""
+        if story != self._pace:
+            self._nodes.say_pace(self._identity.name, story)
+            self._pace = story
+
+    def tell_memory(self, free_bytes: int | None) -> None:
+        """Say how much of the node's VRAM is free, if that is known."""
+        told = self._vram_free
+        if free_bytes is not None and (told is None or abs(free_bytes - told) >= _TOLD_BYTES):
+            self._nodes.say_vram(self._identity.name, free_bytes=free_bytes)
+            self._vram_free = free_bytes
+
+    def forget(self) -> None:
+        """Hear that Redis has lost the record: all of it has to be said again."""
+        self._pace, self._vram_free = "", None
+
+    def drain(self) -> None:
+        """Say that the worker takes nothing more."""
+        try:
+            self._nodes.say(
+                self._identity.name, state=NodeState.DRAINING, reason="its worker stops"
+            )
+        except FleetError as exc:
+            _log.warning("node %s drains without a word: %s", self._identity.name, exc)
+
+    def leave(self) -> None:
+        """Tell the fleet that the worker has left, so that a successor need not wait."""
+        try:
+            self._nodes.retire(self._identity.name, worker=self._identity.worker)
+        except FleetError as exc:
+            _log.warning("node %s left without a word: %s", self._identity.name, exc)
+
+    def _register(self, fields: Mapping[str, str | int], *, gone: bool = False) -> None:
+        identity = self._identity
+        self._nodes.register(
+            identity.name,
+            worker=identity.worker,
+            predecessor_gone=gone,
+            fields={"pool": identity.pool, "url": identity.url, **fields},
+        )
+
+
+def _facts(stats: Mapping[str, Any]) -> dict[str, str | int]:
+    """Pick what the fleet shows of a node's stats; never its argv."""
+    match stats:
+        case {"devices": [{"name": str(device), **of_device}, *_]}:
+            vram_total = of_device.get("vram_total")
+        case _:
+            device, vram_total = "", None
+    match stats:
+        case {"system": {"comfyui_version": str(version)}}:
+            pass
+        case _:
+            version = ""
+    return {
+        "comfyui_version": escaped(version[:_LONGEST_FACT]),
+        "device": escaped(device[:_LONGEST_FACT]),
+        # MPS and the CPU say the machine's memory; what is no number is not known.
+        "vram_total": known_bytes(vram_total) or 0,
+    }

@@ -1,0 +1,109 @@
+"""Stops claims while S3 does not serve: what is rendered then could only wait."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Final
+
+from producer.contract.errors import BucketFull, StorageError, StorageUnreachable
+from producer.storage.object_store import ObjectStore
+
+_log = logging.getLogger(__name__)
+
+#: Failures that pass within so long are nobody's business, s.
+_TROUBLE_S: Final = 3.0
+
+#: So long the word of a write that found no room is believed, s.
+_FULL_S: Final = 60.0
+
+
+class StorageBreaker:
+    """Whether this worker believes in its store.
+
+    Args:
+        on_broken: called once each time the store is found broken.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        *,
+        on_broken: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._objects = objects
+        self._on_broken = on_broken
+        self._lock = Lock()
+        self._failing_since: float | None = None
+        self._full_at = -math.inf
+        self.reason: str | None = None  #: Why the store counts as broken; None while it does not.
+
+    def failed(self, error: StorageError) -> None:
+        """Hear that a request failed; it will be tried again.
+
+        One that is answered badly time and again may be to blame itself: the bucket is looked at.
+        """
+        if isinstance(error, BucketFull):
+            self._full_at = self._clock()
+        is_plain = isinstance(error, BucketFull | StorageUnreachable)
+        if self._lasts() and (is_plain or not self.is_well()):
+            self._break(error)
+
+    def is_well(self) -> bool:
+        """Look whether the fleet's own bucket is there and takes a write."""
+        try:
+            self._objects.probe()
+        except StorageError as exc:
+            _log.debug("the bucket is not well: %s", exc)
+            return False
+        return True
+
+    def _probe_for_room(self) -> None:
+        # A few bytes fit where a picture does not; attempts that wait for room ask all along.
+        if self.reason is not None and self._clock() - self._full_at < _FULL_S:
+            raise BucketFull(self.reason)
+        self._objects.probe()
+
+    def _lasts(self) -> bool:
+        """Tell, once in a while, that trouble has lasted, and nobody was told."""
+        with self._lock:
+            now = self._clock()
+            self._failing_since = self._failing_since or now
+            if self.reason is not None or now - self._failing_since < _TROUBLE_S:
+                return False
+            self._failing_since = now
+            return True
+
+    def _break(self, error: StorageError) -> None:
+        with self._lock:
+            self.reason = error.message
+        _log.error("no job is taken until the store serves again: %s", error)
+        self._on_broken()
+
+    def worked(self) -> None:
+        """Hear that a write succeeded."""
+        with self._lock:
+            self._failing_since, self._full_at = None, -math.inf
+            was_broken, self.reason = self.reason is not None, None
+        if was_broken:
+            _log.info("the store serves again")
+
+    def look(self) -> None:
+        """Try the store if it counts as broken, or if somebody else says so.
+
+        Raises:
+            StorageError: it is broken still.
+        """
+        try:
+            self._probe_for_room()
+        except StorageError as exc:
+            with self._lock:
+                self._failing_since = self._failing_since or self._clock()
+                self.reason = exc.message
+            raise
+        self.worked()

@@ -1,0 +1,1 @@
+"""Which job a worker takes next, and when."""

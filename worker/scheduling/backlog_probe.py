@@ -1,0 +1,107 @@
+"""Looks whether a message waits before a busy worker takes one, and says when the node is idle.
+
+A blocking pop would get the next message even when an idle node stands beside: Redis serves the
+longest waiting first. So a busy worker asks first, and pops only what nobody else has wanted.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from threading import Event, Thread
+from typing import Final, Protocol
+
+from producer.contract.errors import FleetError
+from worker.scheduling.gate import Gate
+
+_log = logging.getLogger(__name__)
+
+#: Between two looks while nothing waits, s: at first, and at last.
+_FIRST_PAUSE_S: Final = 0.02
+_LAST_PAUSE_S: Final = 0.5
+#: A node that has nothing for so long is idle, s; between two jobs of a long queue it never is.
+_IDLE_AFTER_S: Final = 0.1
+#: An idle node says so again, s: its word is forgotten after a lease.
+_SAY_AGAIN_S: Final = 5.0
+
+
+class Backlog(Protocol):
+    """What the scout asks of the store."""
+
+    def waits_in(self, queues: Collection[str]) -> bool:
+        """Tell whether a message lies in any of *queues*."""
+
+    def say_idle(self, *, is_idle: bool) -> None:
+        """Tell the fleet whether this node waits for work."""
+
+
+class BacklogProbe:
+    """One thread beside the gate.
+
+    Args:
+        queues: returns those that the worker consumes.
+    """
+
+    def __init__(self, gate: Gate, backlog: Backlog, queues: Callable[[], Collection[str]]) -> None:
+        self._gate = gate
+        self._backlog = backlog
+        self._queues = queues
+        self._news = Event()
+        self._stopped = Event()
+        self._pause_s = _FIRST_PAUSE_S
+        self._idle_since: float | None = None
+        self._said_at: float | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._gate.on_news(self._news.set)
+        Thread(target=self._run, name="scout", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stopped.set()
+        self._news.set()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                patience_s = min(self._look(), self._speak())
+            except FleetError as exc:
+                _log.warning("nobody says whether jobs wait: %s", exc)
+                patience_s = _LAST_PAUSE_S
+            except Exception:  # noqa: BLE001 - without this thread the card would wait between jobs
+                _log.exception("the scout stumbled")
+                patience_s = _LAST_PAUSE_S
+            if self._news.wait(patience_s):
+                self._news.clear()
+                self._pause_s = _FIRST_PAUSE_S
+
+    def _look(self) -> float:
+        """Look whether it is time to; return after how many seconds to look again."""
+        pause_s = self._gate.pause_before_scouting_s()
+        if pause_s is None:
+            return _SAY_AGAIN_S
+        if pause_s > 0:
+            return pause_s
+        if self._backlog.waits_in(self._queues()):
+            self._gate.message_waits()
+        self._pause_s, pause_s = min(2 * self._pause_s, _LAST_PAUSE_S), self._pause_s
+        return pause_s
+
+    def _speak(self) -> float:
+        """Say whether the node is idle, if that is news; return when to think of it again."""
+        now = time.monotonic()
+        if not self._gate.is_idle:
+            self._idle_since = None
+            if self._said_at is not None:
+                self._backlog.say_idle(is_idle=False)
+                self._said_at = None
+            return _SAY_AGAIN_S
+        self._idle_since = self._idle_since or now
+        if now - self._idle_since < _IDLE_AFTER_S:
+            return _IDLE_AFTER_S
+        if self._said_at is None or now - self._said_at >= _SAY_AGAIN_S:
+            self._backlog.say_idle(is_idle=True)
+            self._said_at = now
+        return _SAY_AGAIN_S

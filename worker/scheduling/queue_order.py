@@ -1,0 +1,76 @@
+"""Which queues to take the next job from, and whether to take one at all.
+
+kombu asks `QueueOrder.consume` before every blocking pop and calls `rotate` with the queue that
+gave a message. An empty answer sends no pop at all, so the gate is the only limit on how much a
+worker takes. kombu makes one instance a channel; they share gate, warmth and turns.
+
+A pop goes through the tiers, and within a tier through the queues in the order given here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from kombu.utils.scheduling import round_robin_cycle
+
+from producer.contract.queues import Tier
+from producer.store.keys import message_list
+from worker.scheduling.gate import GATE
+from worker.scheduling.loaded_models import LOADED_MODELS
+
+#: One job in so many is one of a lower tier, if one waits: else a busy fleet would starve them.
+_TURN_EVERY: Final = 20
+_LOWER_TIERS: Final = (Tier.IDLE, Tier.BATCH, Tier.DEFAULT)
+
+
+class TierTurns:
+    """Lets each of the lower tiers go first now and then."""
+
+    def __init__(self, *, every: int = _TURN_EVERY) -> None:
+        self._every = every
+        self._taken = 0
+        self._turns = 0
+
+    def lists(self, order: Callable[[Tier], Sequence[str]]) -> list[str]:
+        """Return what goes before all queues in the next pop: message lists, when it is a turn.
+
+        Args:
+            order: returns which queues to ask in the turn of a tier, in this order.
+        """
+        if self._taken < self._every - 1:
+            return []
+        first = self._turns % len(_LOWER_TIERS)
+        tiers = (*_LOWER_TIERS[first:], *_LOWER_TIERS[:first])
+        # kombu reads the urgent tier from the list that has a queue's bare name. So the name of
+        # another tier's list gets that tier read first, and lists that are not there after it.
+        return [message_list(queue, tier.priority) for tier in tiers for queue in order(tier)]
+
+    def took(self) -> None:
+        """Hear that a message was taken."""
+        self._taken += 1
+        if self._taken == self._every:
+            self._taken = 0
+            self._turns += 1
+
+
+_TURNS: Final = TierTurns()
+
+
+class QueueOrder(round_robin_cycle):
+    """Pinned jobs first, then as the node's warmth has it; none while the gate is closed."""
+
+    def consume(self, n: int) -> list[str]:
+        """Return the queues to pop from; within a tier the first that has a message wins."""
+        if not GATE.is_open():
+            return []
+        consumed = self.items[:n]
+        lists = _TURNS.lists(lambda tier: LOADED_MODELS.order(consumed, turn=tier))
+        return [*lists, *LOADED_MODELS.order(consumed)]
+
+    def rotate(self, last_used: str) -> str:
+        """Hear which queue gave a message."""
+        GATE.expect()
+        LOADED_MODELS.took(last_used)
+        _TURNS.took()
+        return str(super().rotate(last_used))  # type: ignore[no-untyped-call]
