@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from producer.batch.async_methods import AsyncBatchMethods
 from producer.client import Producer
@@ -24,13 +24,14 @@ from producer.contract.config.settings import Settings
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node
+from producer.contract.outcomes import Cancelled
 from producer.contract.queues import Tier
+from producer.dead_letters import AsyncDeadLetters
 from producer.events.async_watch import AsyncWatch, LoopFanout, LoopFanouts
 from producer.events.job_stream import JobStream
 from producer.events.methods import LOOK_EVERY, Deadline, job_id_of, succeeded
 from producer.intake.input_policy import InputPolicy
-from producer.store.dead_letters import DeadLetter
-from producer.store.job_store import Cancelled
+from producer.intake.request import JobOptions
 
 
 class AsyncProducer(AsyncBatchMethods):
@@ -44,13 +45,14 @@ class AsyncProducer(AsyncBatchMethods):
         self._sync = Producer(settings, input_policy=input_policy)
         self._calls = self._sync
         self._fanouts = LoopFanouts(settings)
+        self.dead_letters = AsyncDeadLetters(self._sync.dead_letters)
 
     @classmethod
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:
         """Return a producer with the settings of the environment or the settings file."""
         return cls(Producer.from_env(**overrides).settings, input_policy=input_policy)
 
-    async def submit(self, graph: GraphLike, **options: Any) -> Job:
+    async def submit(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job:
         """Hand in one job; options and errors as of `Producer.submit`."""
         return await asyncio.to_thread(self._sync.submit, graph, **options)
 
@@ -132,18 +134,6 @@ class AsyncProducer(AsyncBatchMethods):
         return await asyncio.to_thread(
             self._sync.retry, job_id, tier=tier, pin=pin, secrets=secrets
         )
-
-    async def dead(self, limit: int = 50) -> list[DeadLetter]:
-        """Return dead letters, the newest first."""
-        return await asyncio.to_thread(self._sync.dead, limit)
-
-    async def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
-        """Retry a dead letter, which then is none any more; errors as of `Producer.retry`."""
-        return await asyncio.to_thread(self._sync.redrive, job_id, secrets=secrets)
-
-    async def drop(self, job_id: str) -> bool:
-        """Take a job off the list of dead letters; return whether it was there."""
-        return await asyncio.to_thread(self._sync.drop, job_id)
 
     async def nodes(self) -> list[Node]:
         """Return every node the fleet has heard of in the last week."""

@@ -12,7 +12,6 @@ A Producer may be shared by threads. producer.aio has the same for asyncio.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -22,36 +21,29 @@ from producer.batch.methods import BatchMethods
 from producer.celery_app import celery_app
 from producer.contract.config.settings import Settings, load_settings
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import (
-    FleetError,
-    InvalidJob,
-    JobNotFound,
-)
+from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
-from producer.contract.ids import JobId
 from producer.contract.jobs import Artifact, Job, JobStatus
-from producer.contract.nodes import Node
-from producer.contract.queues import Tier
+from producer.contract.outcomes import Cancelled
+from producer.contract.queues import Message, Tier
 from producer.dispatch import Dispatch
 from producer.events.methods import WatchMethods, job_id_of
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
 from producer.intake.request import Request, check_place
-from producer.intake.retries import retry_of
+from producer.retry_methods import RetryMethods
 from producer.storage.object_store import ObjectStore
 from producer.store.batch_store import BatchStore
 from producer.store.connection import connect
-from producer.store.dead_letters import DeadLetter, DeadLetters
+from producer.store.dead_letters import DeadLetterIndex
 from producer.store.events import EventStream
-from producer.store.job_store import Cancelled, JobStore
+from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.retries import Retries
 
-_log = logging.getLogger(__name__)
 
-
-class Producer(WatchMethods, BatchMethods):
+class Producer(WatchMethods, BatchMethods, RetryMethods):
     """A fleet, as those see it who hand in jobs. Connections open at the first need."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
@@ -67,7 +59,7 @@ class Producer(WatchMethods, BatchMethods):
         self._intake = Intake(settings, nodes=nodes, objects=objects, policy=input_policy)
         self._events = EventStream(self._redis)
         self._retries = Retries(self._redis)
-        self.dead_letters = DeadLetters(self._redis)
+        self._dead_index = DeadLetterIndex(self._redis)
         self._dispatch = Dispatch(settings)
 
     @classmethod
@@ -136,7 +128,8 @@ class Producer(WatchMethods, BatchMethods):
         job_id, is_new = self._jobs.add(submission, **content._asdict())
         if is_new:
             crashpoint("submit.recorded")
-            self._wake(job_id, queue=submission.queue, priority=submission.tier.priority)
+            priority = submission.tier.priority
+            self._dispatch.try_send_all([Message(job_id, 1, submission.queue, priority)])
         return self._jobs.get(job_id)
 
     def cancel(self, job_id: str) -> Cancelled:
@@ -171,10 +164,6 @@ class Producer(WatchMethods, BatchMethods):
         self._wake_all(self._jobs.release([wanted]))
         return self.get(wanted)
 
-    def nodes(self) -> list[Node]:
-        """Return every node the fleet has heard of in the last week, by name."""
-        return self._nodes.nodes()
-
     def rescan(self, node: str) -> None:
         """Have a node look anew at its models and classes, after files were put there.
 
@@ -198,42 +187,6 @@ class Producer(WatchMethods, BatchMethods):
         """
         self._objects.fetch(artifact.key, path, sha256=artifact.sha256)
 
-    def retry(
-        self,
-        job_id: str,
-        *,
-        tier: Tier | str | None = None,
-        pin: str | None = None,
-        secrets: Mapping[str, Any] | None = None,
-    ) -> Job:
-        """Make an ended job again, as a new job whose `retry_of` names it, and return that.
-
-        It has the same graph, params, inputs, metadata, owner, batch and pool; in the batch's
-        counts it takes the old one's place. A job is made again once: who asks again, or at the
-        same time, gets the same new job. When that has ended badly, retry that one.
-
-        Args:
-            tier, pin: in place of the old job's.
-            secrets: the keys and tokens of its `extra_data`; the old job's are forgotten.
-
-        Raises:
-            JobNotFound: no such job, or its record has expired.
-            InvalidJob: it has not ended, its graph has expired, or there is no such tier or node.
-        """
-        return self._made_again(job_id, tier=tier, pin=pin, secrets=secrets, only_dead=False)
-
-    def dead(self, limit: int = 50) -> list[DeadLetter]:
-        """Return dead letters, the newest first; `dead_letters` can do more with them."""
-        return self.dead_letters.newest(limit)
-
-    def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
-        """Retry a dead letter, which then is none any more; secrets and errors as of `retry`."""
-        return self._made_again(job_id, secrets=secrets, only_dead=True)
-
-    def drop(self, job_id: str) -> bool:
-        """Take a job off the list of dead letters; return whether it was there."""
-        return bool(self.dead_letters.drop([job_id_of(job_id)]))
-
     def close(self) -> None:
         """Close what is open; the producer opens it again when it is used."""
         self._redis.close()
@@ -244,48 +197,6 @@ class Producer(WatchMethods, BatchMethods):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _made_again(
-        self,
-        job_id: str,
-        *,
-        tier: Tier | str | None = None,
-        pin: str | None = None,
-        secrets: Mapping[str, Any] | None = None,
-        only_dead: bool,
-    ) -> Job:
-        old = self.get(job_id)
-        extra = self._intake.secrets(secrets or {}, wanted=old.secrets)
-        submission = retry_of(
-            old,
-            needs=self._retries.needs_of(old.queue),
-            tier=tier,
-            pin=pin,
-            nodes=self.nodes() if pin is not None else (),
-            secrets=extra.secrets,
-        )
-        try:
-            new_id, is_new = self._retries.add(
-                submission, secrets=extra.secrets_json, only_dead=only_dead
-            )
-        except JobNotFound as exc:
-            if old.batch is None:
-                raise
-            raise InvalidJob(
-                f"job {old.id} was {old.status} with its batch, before it reached the queue",
-                field="job",
-                advice="submit rows like it as a new batch",
-            ) from exc
-        if is_new:
-            self._wake(new_id, queue=submission.queue, priority=submission.tier.priority)
-        return self._jobs.get(new_id)
-
-    def _wake(self, job_id: JobId, *, queue: str, priority: int) -> None:
-        # The record stands, so the job is accepted: upkeep sends what we could not.
-        try:
-            self._dispatch.send(job_id, attempt=1, queue=queue, priority=priority)
-        except FleetError as exc:
-            _log.warning("job %s is recorded, its message will follow: %s", job_id, exc)
 
 
 def _not_held(job: Job) -> InvalidJob:

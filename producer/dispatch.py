@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -10,10 +11,11 @@ from typing import Any, Final
 from producer.celery_app import celery_app
 from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.settings import Settings, without_password
-from producer.contract.errors import FleetUnreachable
-from producer.contract.ids import JobId
+from producer.contract.errors import FleetError, FleetUnreachable
 from producer.contract.queues import RUN_TASK, Message
 from producer.store.connection import NOT_THERE, advice_on
+
+_log = logging.getLogger(__name__)
 
 #: How long a Redis that hangs may hold up a request, s; with the one retry it is twice that.
 _PATIENCE_S: Final = 2.0
@@ -34,14 +36,6 @@ class Dispatch:
     ) -> None:
         self._url = settings.redis_url
         self._free_within_s = free_within.total_seconds()
-
-    def send(self, job_id: JobId, *, attempt: int, queue: str, priority: int) -> None:
-        """Wake a worker for one attempt at a job.
-
-        Raises:
-            FleetUnreachable: the broker did not take the message, or not for sure.
-        """
-        self.send_all([Message(job_id, attempt, queue, priority)])
 
     def send_all(self, messages: Iterable[Message]) -> None:
         """Wake workers for many jobs, in one round trip.
@@ -64,6 +58,16 @@ class Dispatch:
         except AttributeError as exc:
             # Where a connection is cut as kombu opens it, kombu 5.7.0 goes on without one.
             raise self._unreachable("the connection broke", None) from exc
+
+    def try_send_all(self, messages: Sequence[Message]) -> None:
+        """Do as `send_all`, and log what goes wrong: the records stand, so upkeep sends again."""
+        if not messages:
+            return
+        try:
+            self.send_all(messages)
+        except FleetError as exc:
+            waiting = messages[0].job_id if len(messages) == 1 else f"{len(messages):,} jobs"
+            _log.warning("%s: not sent, upkeep will do it: %s", waiting, exc)
 
     def _unreachable(self, why: str, advice: str | None) -> FleetUnreachable:
         return FleetUnreachable(

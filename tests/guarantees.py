@@ -228,7 +228,7 @@ def _figures() -> str:
     figures = json.loads(FIGURES.read_text())
     lines = ["## Last figures", "", "| what | figure |", "| --- | --- |"]
     for name, values in figures.items():
-        if name == "benchmarks":  # they are a table of their own
+        if name == "benchmarks":  # they are a table of the README
             continue
         told = ", ".join(f"{what} {value}" for what, value in values.items())
         lines.append(f"| {name} | {told} |")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from datetime import timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Final, Unpack
 
-from producer.batch.methods import LOOK_AT_BATCH, BatchMethods, late
+from producer.batch.methods import LOOK_AT_BATCH, BatchMethods, BatchOptions, late
 from producer.batch.row_checks import RowLike
 from producer.contract.batches import Batch
 from producer.contract.graph.graph import GraphLike
-from producer.contract.jobs import Job
+from producer.contract.jobs import Job, JobStatus
+from producer.contract.outcomes import BatchCancelled
 
 #: Rows of a batch that are read in one go of a thread.
 _AT_ONCE: Final = 500
@@ -24,7 +25,9 @@ class AsyncBatchMethods:
 
     _calls: BatchMethods  #: The same calls for threads.
 
-    async def submit_many(self, graph: GraphLike, rows: Iterable[RowLike], **options: Any) -> Batch:
+    async def submit_many(
+        self, graph: GraphLike, rows: Iterable[RowLike], **options: Unpack[BatchOptions]
+    ) -> Batch:
         """Hand in many jobs that share a graph; *rows* are read in a thread; as of `Producer`."""
         return await asyncio.to_thread(self._calls.submit_many, graph, rows, **options)
 
@@ -55,7 +58,7 @@ class AsyncBatchMethods:
                 raise late(found, timeout)
             await asyncio.sleep(LOOK_AT_BATCH.total_seconds())
 
-    async def cancel_batch(self, batch: str) -> str:
+    async def cancel_batch(self, batch: str) -> BatchCancelled:
         """Ask for the end of all jobs of a batch; as of `Producer.cancel_batch`."""
         return await asyncio.to_thread(self._calls.cancel_batch, batch)
 
@@ -67,9 +70,11 @@ class AsyncBatchMethods:
         """Let a batch that was held go on; errors as of `Producer.hold_batch`."""
         return await asyncio.to_thread(self._calls.release_batch, batch)
 
-    async def batch_jobs(self, batch: str, **options: Any) -> AsyncIterator[tuple[int, Job]]:
+    async def batch_jobs(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> AsyncIterator[tuple[int, Job]]:
         """Give the jobs of a batch with their row numbers; as of `Producer.batch_jobs`."""
-        jobs = self._calls.batch_jobs(batch, **options)
+        jobs = self._calls.batch_jobs(batch, statuses=statuses)
         while page := await asyncio.to_thread(lambda: list(islice(jobs, _AT_ONCE))):
             for found in page:
                 yield found

@@ -109,4 +109,4 @@ class Combinations:
         for address in deciding:
             graph_node, _ = self._addresses.find(address)
             if graph_node == error.graph_node:
-                error.field = f"set.{address}"
+                error.field = f"params.{address}"

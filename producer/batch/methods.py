@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from producer.batch.results import newest
 from producer.batch.row_checks import RowLike
@@ -17,7 +17,6 @@ from producer.contract.batches import BadRow, Batch
 from producer.contract.config.settings import Settings
 from producer.contract.errors import (
     BatchNotFound,
-    FleetError,
     InvalidBatch,
     InvalidJob,
     WaitTimeout,
@@ -25,11 +24,12 @@ from producer.contract.errors import (
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.outcomes import BatchCancelled
 from producer.contract.queues import Message, Tier
 from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
-from producer.intake.request import Request
+from producer.intake.request import JobOptions, Request, request_of
 from producer.store.batch_store import BatchStore
 from producer.store.job_store import JobStore
 
@@ -37,6 +37,15 @@ from producer.store.job_store import JobStore
 LOOK_AT_BATCH: Final = timedelta(seconds=0.3)
 #: Rows whose jobs are read in one round trip.
 _AT_ONCE: Final = 500
+
+
+class BatchOptions(JobOptions, total=False):
+    """The options of `submit_many`, for those who hand them on."""
+
+    name: str
+    skip_invalid: bool
+    on_skipped: Callable[[BadRow], None] | None
+    on_progress: Callable[[int], None] | None
 
 
 class BatchMethods:
@@ -120,14 +129,13 @@ class BatchMethods:
         graph: GraphLike,
         *,
         name: str = "",
-        tier: Tier | str = Tier.BATCH,
-        **options: Any,
+        **options: Unpack[JobOptions],
     ) -> BatchWriter:
         """Open a batch to which rows are added one by one; options and errors as of `submit_many`.
 
         With the idempotency key of an open batch it goes on with that; see `BatchWriter`.
         """
-        request = Request(graph=graph, tier=tier, **options)
+        request = request_of(graph, {"tier": Tier.BATCH, **options})
         return self._open(request, name=name, replays=False)
 
     def batch(self, batch: str) -> Batch:
@@ -169,12 +177,8 @@ class BatchMethods:
                 raise late(found, timeout)
             time.sleep(LOOK_AT_BATCH.total_seconds())
 
-    def cancel_batch(self, batch: str) -> str:
-        """Ask for the end of all jobs of a batch, however many wait.
-
-        Returns:
-            `cancelled`; `discarded` when it was still open, so that nothing is left of it; `ended`
-            when it was over before.
+    def cancel_batch(self, batch: str) -> BatchCancelled:
+        """Ask for the end of all jobs of a batch, however many wait; return what that met.
 
         Raises:
             BatchNotFound: there is none.
@@ -228,14 +232,10 @@ class BatchMethods:
         )
 
     def _wake_all(self, job_ids: Sequence[JobId]) -> None:
-        # They are queued, so nothing is lost: upkeep sends what we could not.
         jobs = self._jobs.find(job_ids).values()
-        try:
-            self._dispatch.send_all(
-                Message(job.id, job.attempt, job.queue, job.tier.priority) for job in jobs
-            )
-        except FleetError:
-            return
+        self._dispatch.try_send_all(
+            [Message(job.id, job.attempt, job.queue, job.tier.priority) for job in jobs]
+        )
 
 
 def batch_id_of(text: str) -> BatchId:

@@ -71,7 +71,7 @@ def as_row(given: object) -> Row:
 
 
 def _no_row(why: str) -> InvalidJob:
-    return InvalidJob(why, field="set.")
+    return InvalidJob(why, field="params.")
 
 
 @dataclass(frozen=True)
@@ -231,5 +231,5 @@ def _check_name(found: _Input, address: str, value: Any) -> None:
     try:
         check_kept_prefixes({graph_node: {**found.graph_node, "inputs": {found.name: value}}})
     except InvalidInput as exc:
-        exc.field = f"set.{address}"
+        exc.field = f"params.{address}"
         raise

@@ -30,7 +30,7 @@ _NAMED: Final = 20
 _PROGRESS_ROWS: Final = 1_000
 
 #: What begins the field of an error that is the row's; any other is the fault of the whole batch.
-_OF_ROW: Final = ("set.", "inputs.", "metadata.")
+_OF_ROW: Final = ("params.", "inputs.", "metadata.")
 
 
 def open_batch(

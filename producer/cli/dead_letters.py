@@ -22,7 +22,7 @@ from producer.cli.output import (
     print_line,
     print_row,
 )
-from producer.contract.errors import FleetError, InvalidJob
+from producer.contract.errors import FleetError
 
 if TYPE_CHECKING:
     from producer.client import Producer
@@ -60,7 +60,7 @@ def list_dead(
     """Show dead letters, the newest first; below them how many there are of each cause."""
     with opened(as_json=as_json) as fleet:
         causes = fleet.dead_letters.causes()
-        letters = fleet.dead(limit)
+        letters = fleet.dead_letters.list(limit)
         for letter in letters:
             if as_json:
                 print_json(letter)
@@ -74,9 +74,7 @@ def list_dead(
 def show(job: JobArgument, *, as_json: JsonOption = False) -> None:
     """Show all that is known of a dead letter."""
     with opened(as_json=as_json) as fleet:
-        letter = fleet.dead_letters.find(fleet.get(job).id)
-        if letter is None:
-            raise _no_dead_letter(job)
+        fleet.dead_letters.show(fleet.get(job).id)
     jobs_command.show(job, as_json=as_json)
     if not as_json:
         hint(f"comfyfleet dead redrive {job} makes it again; comfyfleet dead drop {job} forgets it")
@@ -97,7 +95,9 @@ def redrive(
 
         chosen = _chosen(fleet, jobs, every=every, yes=yes, verb="make again")
         _make_again(
-            chosen, partial(fleet.redrive, secrets=as_secrets(api_key_file)), as_json=as_json
+            chosen,
+            partial(fleet.dead_letters.redrive, secrets=as_secrets(api_key_file)),
+            as_json=as_json,
         )
 
 
@@ -112,8 +112,8 @@ def drop(
     """Take jobs off the list of dead letters; their records stay until they expire."""
     with opened(as_json=as_json) as fleet:
         for job in _chosen(fleet, jobs, every=every, yes=yes, verb="drop"):
-            if not fleet.drop(job) and not every:
-                raise _no_dead_letter(job)
+            if not fleet.dead_letters.drop(job) and not every:
+                fleet.dead_letters.show(job)
             if as_json:
                 print_json({"job": job, "outcome": "dropped"})
             else:
@@ -178,9 +178,3 @@ def _summary(causes: Counter[str], *, shown: int) -> str:
 
 def _counted(count: int) -> str:
     return f"{count:,} dead letter{'' if count == 1 else 's'}"
-
-
-def _no_dead_letter(job: str) -> InvalidJob:
-    return InvalidJob(
-        f"job {job} is no dead letter", field="job", advice="comfyfleet dead list shows them"
-    )

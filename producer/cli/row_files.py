@@ -208,4 +208,4 @@ def _is_cut(error: csv.Error) -> bool:
 
 
 def _unreadable(why: str) -> InvalidJob:
-    return InvalidJob(why, field="set.")
+    return InvalidJob(why, field="params.")

@@ -2,7 +2,8 @@
 
 * FleetError
   + InvalidJob              the caller can mend the submission
-    - InvalidGraph          the graph, or a param set in it
+    - InvalidGraph          the graph
+      · InvalidParam        a value that is set in it, or its address: `params.6.text`
     - InvalidInput          a file the graph reads
     - NoNodeCanRun          no node of the pool has what the graph needs
     - InvalidRows           rows of a batch, each with its number and column
@@ -90,7 +91,7 @@ class InvalidJob(FleetError):
     """The submission cannot become a job as it stands.
 
     Args:
-        field: which argument of the submission, as `set.6.text` or `pool`.
+        field: which argument of the submission, as `params.6.text` or `pool`.
         graph_node: the id of the graph node at fault.
     """
 
@@ -108,7 +109,14 @@ class InvalidJob(FleetError):
 
 
 class InvalidGraph(InvalidJob):
-    """The graph, or a param set in it, does not make sense."""
+    """The graph, or what is set in it, does not make sense."""
+
+
+class InvalidParam(InvalidGraph):
+    """A value that a job sets in its graph does not fit, or its address names no input.
+
+    The field is `params.<address>`, and `inputs.<address>` where the value is a file.
+    """
 
 
 class InvalidInput(InvalidJob):

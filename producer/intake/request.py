@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, TypedDict, cast
 
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
@@ -36,6 +36,28 @@ class Request:
     idempotency_key: str | None = None
     start_within: timedelta | None = None
     run_within: timedelta | None = None
+
+
+class JobOptions(TypedDict, total=False):
+    """The options of `Producer.submit`, for those who hand them on."""
+
+    params: Mapping[str, Any] | None
+    inputs: Mapping[str, InputLike] | None
+    extra_data: Mapping[str, Any] | None
+    pool: str
+    tier: Tier | str
+    pin: str | None
+    metadata: Mapping[str, str] | None
+    owner: str
+    idempotency_key: str | None
+    start_within: timedelta | None
+    run_within: timedelta | None
+
+
+def request_of(graph: GraphLike, options: JobOptions) -> Request:
+    """Return a request with those of the options that are not None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return Request(graph=graph, **cast("Any", given))
 
 
 def as_tier(value: Tier | str) -> Tier:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.batches import Batch, BatchSpec, Places
 from producer.contract.errors import BacklogFull, BatchNotFound, InvalidBatch, KeyReused
 from producer.contract.ids import BatchId, JobId
+from producer.contract.outcomes import BatchCancelled
 from producer.contract.submissions import Content
 from producer.store import keys
 from producer.store.batch_records import BatchRecord, fields_of_batch, places_json
@@ -152,12 +153,8 @@ class BatchStore:
         batches = (_read(record) for record in self._records(found) if record)
         return [batch for batch in batches if batch]
 
-    def cancel(self, batch: BatchId) -> str:
+    def cancel(self, batch: BatchId) -> BatchCancelled:
         """End all jobs of a batch; running ones are asked for their end.
-
-        Returns:
-            `cancelled`; `discarded` when it was open, so that there is nothing left of it; `ended`
-            when it was over before.
 
         Raises:
             BatchNotFound: there is none.
@@ -169,9 +166,9 @@ class BatchStore:
         )
         if outcome == "missing":
             raise BatchNotFound(batch)
-        if outcome == "cancelled":
+        if outcome == BatchCancelled.CANCELLED:
             self.move_live(self.record(batch))
-        return outcome
+        return BatchCancelled(outcome)
 
     def discard(self, batch: BatchId) -> bool:
         """Forget an open batch; return False if it was sealed, perhaps just now, and so stays."""

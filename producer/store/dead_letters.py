@@ -35,7 +35,7 @@ class DeadLetter(BaseModel):
     job: Job | None = None
 
 
-class DeadLetters:
+class DeadLetterIndex:
     """The index of dead letters.
 
     Args:

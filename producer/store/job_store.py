@@ -6,13 +6,13 @@ import json
 import zlib
 from collections.abc import Sequence
 from datetime import timedelta
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from producer.contract.batches import BUCKET_ROWS
 from producer.contract.errors import BacklogFull, InvalidInput, JobNotFound, KeyReused
 from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.outcomes import Cancelled
 from producer.contract.submissions import Submission, secrets_holder
 from producer.store import keys
 from producer.store.attempts import AttemptStore
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 
 #: While we look for a row it may lose a neighbour, of which it has so many, or get its record.
 _LOOKS: Final = BUCKET_ROWS + 1
-
-
-class Cancelled(StrEnum):
-    """What a request to cancel met."""
-
-    CANCELLED = "cancelled"  #: The job waited; it is over now.
-    REQUESTED = "requested"  #: It runs; its worker will end it, or commit it if quicker.
-    ENDED = "ended"  #: It was over before.
 
 
 class JobStore(AttemptStore):
@@ -151,13 +143,16 @@ class JobStore(AttemptStore):
         reply = self._scripts.run("cancel", args=[self._keep_ms, *job_ids])
         return [str(outcome) for outcome, _ in reply]
 
-    def hold(self, job_ids: Sequence[JobId], *, of: BatchId | None = None) -> list[str]:
-        """Keep back jobs that wait; return the status of each now, empty where there is none.
+    def hold(
+        self, job_ids: Sequence[JobId], *, of: BatchId | None = None
+    ) -> list[JobStatus | None]:
+        """Keep back jobs that wait; return the status of each now, None where there is none.
 
         Args:
             of: the batch because of which they are held; nothing happens if it is not any more.
         """
-        return list(self._scripts.run("hold", keys=_batch_key(of), args=job_ids))
+        statuses = self._scripts.run("hold", keys=_batch_key(of), args=job_ids)
+        return [JobStatus(status) if status else None for status in statuses]
 
     def release(self, job_ids: Sequence[JobId], *, of: BatchId | None = None) -> list[JobId]:
         """Let held jobs wait for a node again; return those that were, which need a message.

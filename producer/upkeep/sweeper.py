@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError, JobNotFound, LeaseLost
+from producer.contract.errors import JobNotFound, LeaseLost
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobError, JobStatus
 from producer.contract.queues import Message
@@ -157,24 +157,18 @@ class Upkeep:
             return  # it was renewed or taken back in between
         crashpoint("upkeep.requeued")
         if attempt is not None:
-            self._send([Message(job_id, attempt, job.queue, job.tier.priority)])
+            self._dispatch.try_send_all([Message(job_id, attempt, job.queue, job.tier.priority)])
 
     def _send_all(self, job_ids: list[JobId]) -> None:
         """Send messages for jobs that wait, also for those that only a newer worker can read."""
         messages = self._sweeps.messages(job_ids)
         for message in messages:
             _log.info("job %s attempt %d: sent again", message.job_id, message.attempt)
-        self._send(messages)
+        self._dispatch.try_send_all(messages)
 
     def _wake(self, fed: Sequence[Submission]) -> None:
         """Send the first messages of rows that have just been fed."""
         crashpoint("batch.fed")
-        self._send([Message(row.id, 1, row.queue, row.tier.priority) for row in fed])
-
-    def _send(self, messages: Sequence[Message]) -> None:
-        if not messages:
-            return
-        try:
-            self._dispatch.send_all(messages)
-        except FleetError as exc:
-            _log.warning("%d jobs: not sent, a later sweep will: %s", len(messages), exc)
+        self._dispatch.try_send_all(
+            [Message(row.id, 1, row.queue, row.tier.priority) for row in fed]
+        )

@@ -22,7 +22,7 @@ def dead_job(fleet):
     """The newest dead letter, whose error has more to say than a line."""
     with pytest.raises(JobNotSucceeded):
         fleet.wait(fleet.submit(raising(text="two lines\nand a\ttab")).id, timeout=PATIENCE)
-    return fleet.dead(1)[0].job
+    return fleet.dead_letters.list(1)[0].job
 
 
 def test_a_dead_letter_is_listed_shown_and_redriven(comfyfleet, fleet, dead_job):

@@ -14,8 +14,8 @@ import requests
 from producer.aio import AsyncProducer
 from producer.contract.errors import JobNotSucceeded, KeyReused, WaitTimeout
 from producer.contract.jobs import JobStatus, Phase
+from producer.contract.outcomes import Cancelled
 from producer.store.connection import connect
-from producer.store.job_store import Cancelled
 from producer.store.sweeps import Sweeps
 from tests.graphs import journal, picture, raising, sample, sleeping
 from tests.polling import wait_until

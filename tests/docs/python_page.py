@@ -25,24 +25,26 @@ from producer.contract.jobs import (
     Timings,
 )
 from producer.contract.nodes import Node, NodeState
+from producer.contract.outcomes import BatchCancelled, Cancelled
 from producer.contract.queues import Tier
+from producer.dead_letters import DeadLetters
 from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
-from producer.store.job_store import Cancelled
 from tests.docs.source_comments import comments
 
 #: What a backend meets, by the heading it stands under.
 PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
     "The fleet": (Producer, AsyncProducer, InputPolicy),
     "Jobs": (Job, JobStatus, Phase, Progress, Timings, Artifact, Attempt, JobError, JobEvent),
-    "More of jobs": (Tier, Cancelled, DeadLetter),
-    "Batches": (Batch, Row, BatchWriter, BadRow),
+    "More of jobs": (Tier, Cancelled, DeadLetters, DeadLetter),
+    "Batches": (Batch, Row, BatchWriter, BadRow, BatchCancelled),
     "Nodes": (Node, NodeState),
 }
 #: The errors that a caller meets; the whole tree is on a page of its own.
 RAISED: Final = (
     errors.FleetError,
     errors.InvalidJob,
+    errors.InvalidParam,
     errors.InvalidRows,
     errors.JobNotSucceeded,
     errors.WaitTimeout,

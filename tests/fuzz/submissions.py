@@ -191,7 +191,7 @@ class SubmissionFuzz:
             case 0:
                 return odd(chance)
             case 1:
-                return InvalidJob("line 3 is no JSON", field="set.")
+                return InvalidJob("line 3 is no JSON", field="params.")
             case 2:
                 return Row(self._params(chance), self._inputs(chance), _odd_mapping(chance))
             case _:

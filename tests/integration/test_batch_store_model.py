@@ -12,10 +12,10 @@ from producer.contract.config.settings import Settings
 from producer.contract.errors import BatchNotFound, InvalidBatch, JobNotFound, KeyReused
 from producer.contract.ids import new_batch_id, row_id
 from producer.contract.jobs import JobStatus
+from producer.contract.outcomes import Cancelled
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Content
 from producer.store import batch_rows, keys
-from producer.store.job_store import Cancelled
 from tests.integration.models.known_batches import IN_A_BUCKET, KnownBatch, KnownBatches
 from tests.integration.test_job_store_model import START_WITHIN_MS, JobStoreMachine, Known
 

@@ -28,7 +28,7 @@ from infra.local.supervisor import Supervisor
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import new_job_id
-from producer.contract.queues import Tier
+from producer.contract.queues import Message, Tier
 from producer.dispatch import Dispatch
 from producer.store import keys
 from tests import servers
@@ -225,13 +225,13 @@ def test_a_hung_redis_stops_a_publisher_for_a_bounded_time_and_may_have_its_mess
     assert 0 < options["socket_timeout"] <= 10
     assert not options.get("retry_on_timeout")
     before, during = new_job_id(), new_job_id()
-    dispatch.send(before, attempt=1, queue=QUEUE, priority=0)
+    dispatch.send_all([Message(before, 1, QUEUE, 0)])
 
     os.kill(supervisor.pid("redis"), signal.SIGSTOP)
     began = time.monotonic()
     try:
         with pytest.raises(FleetUnreachable):
-            dispatch.send(during, attempt=1, queue=QUEUE, priority=0)
+            dispatch.send_all([Message(during, 1, QUEUE, 0)])
         took = time.monotonic() - began
     finally:
         os.kill(supervisor.pid("redis"), signal.SIGCONT)
@@ -243,15 +243,15 @@ def test_a_hung_redis_stops_a_publisher_for_a_bounded_time_and_may_have_its_mess
 
 @pytest.mark.parametrize("tier", Tier)
 def test_a_tiers_message_lies_in_the_list_that_upkeep_looks_at(client, dispatch, tier):
-    dispatch.send(new_job_id(), attempt=1, queue=QUEUE, priority=tier.priority)
+    dispatch.send_all([Message(new_job_id(), 1, QUEUE, tier.priority)])
 
     assert client.keys(f"{QUEUE}*") == [keys.message_list(QUEUE, tier.priority)]
 
 
 def test_a_message_is_what_upkeep_reads_of_it_and_the_oldest_is_the_tail(client, dispatch):
     first, second = new_job_id(), new_job_id()
-    dispatch.send(first, attempt=1, queue=QUEUE, priority=0)
-    dispatch.send(second, attempt=12, queue=QUEUE, priority=0)
+    dispatch.send_all([Message(first, 1, QUEUE, 0)])
+    dispatch.send_all([Message(second, 12, QUEUE, 0)])
 
     newest, oldest = client.lrange(QUEUE, 0, -1)
 
@@ -271,15 +271,15 @@ def test_a_more_urgent_tier_goes_first_whatever_was_sent_first(start_worker, sen
         assert worker.names()[1:] == list(Tier)
 
 
-def test_a_message_without_a_priority_is_the_most_urgent_so_every_send_must_name_one(
-    client, server, dispatch
+def test_a_message_without_a_priority_is_the_most_urgent_so_every_one_must_name_its_own(
+    client, server
 ):
     with app.connection_for_write(server.url) as connection:
         app.send_task("trap.nap", queue=QUEUE, connection=connection)
 
     assert client.keys(f"{QUEUE}*") == [keys.message_list(QUEUE, Tier.RUSH.priority)]
     with pytest.raises(TypeError, match="priority"):
-        dispatch.send(new_job_id(), attempt=1, queue=QUEUE)
+        Message(new_job_id(), attempt=1, queue=QUEUE)
 
 
 def is_served(client):

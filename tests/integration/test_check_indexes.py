@@ -109,7 +109,7 @@ def test_a_held_job_may_have_a_start_deadline(led):
 
 def test_a_dead_letter_that_was_made_again_is_no_longer_one(led):
     job = led.failed()
-    led.fleet.redrive(job.id)
+    led.fleet.dead_letters.redrive(job.id)
     led.redis.zadd(keys.DEAD, {job.id: 1})
     assert_found_and_mended(led, Kind.STRAY_ENTRY, job.id)
 

@@ -104,7 +104,7 @@ def test_a_live_job_is_not_made_again(led, fleet):
         fleet.retry(job.id)
     led.running(job)
     with pytest.raises(InvalidJob, match="is running; only an ended job"):
-        fleet.redrive(job.id)
+        fleet.dead_letters.redrive(job.id)
 
 
 def test_what_is_gone_is_not_made_again(led, fleet):
@@ -112,7 +112,7 @@ def test_what_is_gone_is_not_made_again(led, fleet):
     led.redis.delete(keys.template(job.template))
     with pytest.raises(InvalidJob, match=r"the graph of job .* has expired"):
         fleet.retry(job.id)
-    assert fleet.dead()[0].id == job.id  # nothing was changed
+    assert fleet.dead_letters.list()[0].id == job.id  # nothing was changed
     expire(led, job)
     with pytest.raises(JobNotFound):
         fleet.retry(job.id)
@@ -136,72 +136,73 @@ def test_a_job_whose_queue_was_forgotten_says_so(led, fleet):
 def test_dead_letters_come_newest_first_with_their_records(led, fleet):
     jobs = [led.failed(cause=cause) for cause in ("execution_error", "out_of_memory")]
     led.failed(dead=False)
-    assert [letter.job for letter in fleet.dead()] == jobs[::-1]
-    assert [letter.cause for letter in fleet.dead(1)] == ["out_of_memory"]
-    assert fleet.dead()[0].ended_at == jobs[1].ended_at
+    assert [letter.job for letter in fleet.dead_letters.list()] == jobs[::-1]
+    assert [letter.cause for letter in fleet.dead_letters.list(1)] == ["out_of_memory"]
+    assert fleet.dead_letters.list()[0].ended_at == jobs[1].ended_at
     assert fleet.dead_letters.causes() == {"execution_error": 1, "out_of_memory": 1}
-    assert fleet.dead(0) == []
+    assert fleet.dead_letters.list(0) == []
 
 
 def test_a_dead_letter_whose_record_expired_is_shown_once_more(led, fleet):
     gone, kept = led.failed(), led.failed()
     expire(led, gone)
     assert fleet.dead_letters.causes() == {"execution_error": 1, RECORD_EXPIRED: 1}
-    shown = {letter.id: letter.cause for letter in fleet.dead()}
+    shown = {letter.id: letter.cause for letter in fleet.dead_letters.list()}
     assert shown == {kept.id: "execution_error", gone.id: RECORD_EXPIRED}
-    assert [letter.id for letter in fleet.dead()] == [kept.id]
+    assert [letter.id for letter in fleet.dead_letters.list()] == [kept.id]
 
 
 def test_expired_dead_letters_are_pruned_and_no_others(led, fleet):
     gone, kept = led.failed(), led.failed()
     expire(led, gone)
     assert fleet.dead_letters.prune() == 1
-    assert fleet.dead_letters.ids() == [kept.id]
+    assert fleet.dead_letters.ids() == (kept.id,)
 
 
 def test_a_dead_letter_that_cannot_be_read_does_not_hide_the_others(led, fleet):
     broken, kept = led.failed(), led.failed()
     led.redis.hset(keys.job(broken.id), "spec", "{")
-    assert {letter.id: letter.cause for letter in fleet.dead()} == {
+    assert {letter.id: letter.cause for letter in fleet.dead_letters.list()} == {
         kept.id: "execution_error",
         broken.id: "record unreadable",
     }
-    assert len(fleet.dead()) == 2
+    assert len(fleet.dead_letters.list()) == 2
 
 
 def test_a_redriven_letter_is_none_any_more(led, fleet):
     job = led.failed()
-    new = fleet.redrive(job.id)
-    assert (new.retry_of, fleet.dead()) == (job.id, [])
-    assert fleet.dead_letters.find(job.id) is None
-    assert fleet.redrive(job.id).id == new.id
+    new = fleet.dead_letters.redrive(job.id)
+    assert (new.retry_of, fleet.dead_letters.list()) == (job.id, [])
+    with pytest.raises(InvalidJob, match="is no dead letter"):
+        fleet.dead_letters.show(job.id)
+    assert fleet.dead_letters.redrive(job.id).id == new.id
 
 
 def test_two_redrives_at_once_make_one_job(led, fleet):
     job = led.failed()
     with ThreadPoolExecutor(8) as pool:
-        made = {new.id for new in pool.map(fleet.redrive, [job.id] * 8)}
+        made = {new.id for new in pool.map(fleet.dead_letters.redrive, [job.id] * 8)}
     assert len(made) == 1
 
 
 def test_a_retried_letter_is_none_any_more(led, fleet):
     fleet.retry(led.failed().id)
-    assert fleet.dead() == []
+    assert fleet.dead_letters.list() == []
 
 
 def test_only_dead_letters_are_redriven(led, fleet):
     job = led.failed(dead=False)
     with pytest.raises(InvalidJob, match="is failed, but no dead letter"):
-        fleet.redrive(job.id)
+        fleet.dead_letters.redrive(job.id)
     with pytest.raises(InvalidJob, match="is cancelled, but no dead letter"):
-        fleet.redrive(led.cancelled().id)
+        fleet.dead_letters.redrive(led.cancelled().id)
 
 
 def test_a_dropped_letter_keeps_its_record(led, fleet):
     job = led.failed()
-    assert fleet.dead_letters.find(job.id).job == job
-    assert fleet.drop(job.id) is True
-    assert fleet.drop(job.id) is False
+    assert fleet.dead_letters.show(job.id).job == job
+    assert fleet.dead_letters.drop(job.id) is True
+    assert fleet.dead_letters.drop(job.id) is False
     assert fleet.get(job.id) == job
 
 
@@ -224,10 +225,10 @@ def test_all_are_dropped_only_when_that_is_meant(led, fleet):
     asked = command(led, "drop", "--all")
     assert asked.returncode == 2
     assert "this would drop 2 dead letters" in asked.stderr
-    assert len(fleet.dead()) == 2
+    assert len(fleet.dead_letters.list()) == 2
     dropped = command(led, "drop", "--all", "--yes")
     assert dropped.stdout.splitlines() == [f"{job.id} dropped" for job in reversed(jobs)]
-    assert fleet.dead() == []
+    assert fleet.dead_letters.list() == []
     gone = command(led, "drop", jobs[0].id)
     assert (gone.returncode, "is no dead letter" in gone.stderr) == (4, True)
 
@@ -241,7 +242,7 @@ def test_all_are_redriven_but_for_those_that_cannot_be(led, fleet):
     assert f"the graph of job {graphless.id} has expired" in redriven.stderr
     assert "1 dead letter gone: the record has expired" in redriven.stderr
     assert fleet.get(redriven.stdout.strip()).retry_of == good.id
-    assert [letter.id for letter in fleet.dead()] == [graphless.id]
+    assert [letter.id for letter in fleet.dead_letters.list()] == [graphless.id]
 
 
 def test_the_list_counts_causes_beyond_what_it_shows(led):

@@ -118,10 +118,10 @@ def test_secrets_end_with_their_job(led, end):
 def test_a_retry_needs_its_secrets_again_and_keeps_the_rest(led):
     failed = led.failed(led.fleet.submit(sleeping(), extra_data=EXTRA))
     with pytest.raises(InvalidJob, match=r"handed in with api_key_comfy_org, which is forgotten"):
-        led.fleet.redrive(failed.id)
+        led.fleet.dead_letters.redrive(failed.id)
     with pytest.raises(InvalidJob, match=r"preview_method is no secret; .* keeps the rest"):
-        led.fleet.redrive(failed.id, secrets={"preview_method": "none"})
-    again = led.fleet.redrive(failed.id, secrets={"api_key_comfy_org": "new"})
+        led.fleet.dead_letters.redrive(failed.id, secrets={"preview_method": "none"})
+    again = led.fleet.dead_letters.redrive(failed.id, secrets={"api_key_comfy_org": "new"})
     extra = led.store.extra_data(led.running(again))
     assert extra == {"api_key_comfy_org": "new", "extra_pnginfo": WORKFLOW}
     assert led.fleet.retry(failed.id).id == again.id  # it has been made again, with its key

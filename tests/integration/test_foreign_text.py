@@ -41,7 +41,7 @@ def test_an_attempt_that_failed_is_written_down(led, odd):
     led.store.fail(hold(again), story(odd), charged=True, dead=True)
     ended = read(led, job)
     assert (ended.status, len(ended.attempts)) == (JobStatus.FAILED, 2)
-    assert len(led.fleet.dead()) == 1
+    assert len(led.fleet.dead_letters.list()) == 1
 
 
 def test_a_lease_that_ran_out_is_written_down(led, odd):

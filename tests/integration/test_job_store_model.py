@@ -12,10 +12,10 @@ from hypothesis.stateful import Bundle, rule, run_state_machine_as_test
 from producer.contract.errors import KeyReused, LeaseLost
 from producer.contract.ids import new_job_id, prompt_id
 from producer.contract.jobs import JobError, JobStatus
+from producer.contract.outcomes import Cancelled
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
 from producer.store.attempts import Commit, Hold
-from producer.store.job_store import Cancelled
 from tests.integration.models.known_jobs import LAST_CALL_MS, LEASE_MS, Known, KnownJobs
 
 START_WITHIN_MS = 120_000

@@ -82,7 +82,7 @@ def test_the_longest_name_that_has_the_input_is_meant():
 def test_an_address_that_names_no_input_is_refused_with_what_is_near(address, message):
     with pytest.raises(InvalidGraph, match=message) as caught:
         set_params(GRAPH, {address: 5})
-    assert caught.value.field == f"set.{address}"
+    assert caught.value.field == f"params.{address}"
 
 
 def test_an_unknown_address_is_reported_where_it_was_given():
@@ -159,7 +159,7 @@ def test_a_value_becomes_what_the_input_holds(address, value, held):
 def test_a_value_that_does_not_fit_is_refused(address, value, message):
     with pytest.raises(InvalidGraph, match=message) as caught:
         set_params(GRAPH, {address: value})
-    assert caught.value.field == f"set.{address}"
+    assert caught.value.field == f"params.{address}"
     assert caught.value.graph_node == find_input(GRAPH, address)[0]
 
 

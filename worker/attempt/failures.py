@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, NodeError, PromptRejected
 from producer.contract.jobs import Job
+from producer.contract.queues import Message
 from producer.dispatch import Dispatch
 from producer.store.attempts import AttemptStore
 from worker.attempt.lease import Lease
@@ -108,14 +109,8 @@ class Failures:
             ),
         )
         crashpoint("requeue.done")
-        if attempt is None:
-            return
-        try:
-            self._dispatch.send(
-                job.id, attempt=attempt, queue=job.queue, priority=job.tier.priority
-            )
-        except FleetError as exc:
-            _log.warning("job %s: not sent, upkeep will: %s", job.id, exc)
+        if attempt is not None:
+            self._dispatch.try_send_all([Message(job.id, attempt, job.queue, job.tier.priority)])
 
     def _record(self, what: str, lease: Lease, write: Callable[[], _Answer]) -> _Answer | None:
         job_id, attempt = lease.hold.job_id, lease.hold.attempt

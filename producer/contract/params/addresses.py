@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
-from producer.contract.errors import InvalidGraph
+from producer.contract.errors import InvalidParam
 from producer.contract.graph.graph import Graph, describe, title_of
 from producer.contract.graph.json_values import printable, short
 
@@ -42,7 +42,7 @@ class Addresses:
             classes,
         )
 
-    def find(self, address: str, *, among: str = "set") -> tuple[str, str]:
+    def find(self, address: str, *, among: str = "params") -> tuple[str, str]:
         """Return the graph node id and the input that *address* names.
 
         Ids go before titles (`_meta.title`), titles before classes. All three, and inputs too, may
@@ -53,10 +53,10 @@ class Addresses:
                 `<among>.<address>`.
 
         Raises:
-            InvalidGraph: nothing or more than one thing has the name, or it has no such input.
+            InvalidParam: nothing or more than one thing has the name, or it has no such input.
         """
         if not isinstance(address, str):
-            raise InvalidGraph(
+            raise InvalidParam(
                 f"an address must be text, as in 6.text, not {type(address).__name__}",
                 field=f"{among}.",
             )
@@ -66,7 +66,7 @@ class Addresses:
             raise self._unknown(address, field)
         ids, name = next((one for one in named if self._has(*one)), named[0])
         if len(ids) > 1:
-            raise InvalidGraph(
+            raise InvalidParam(
                 f"{printable(address)} is ambiguous: "
                 f"{_listed(describe(self._graph, one) for one in ids)} all have that name",
                 field=field,
@@ -92,7 +92,7 @@ class Addresses:
                 if ids := by_name.get(address[:end]):
                     yield ids, address[end + 1 :]
 
-    def _unknown(self, address: str, field: str) -> InvalidGraph:
+    def _unknown(self, address: str, field: str) -> InvalidParam:
         known = (
             f"{name}.{input_}"
             for one, found in self._graph.items()
@@ -101,16 +101,16 @@ class Addresses:
             if name
         )
         near = self._nearest(address, known, count=3)
-        return InvalidGraph(
+        return InvalidParam(
             f"nothing in the graph has the address {short(address)!r}",
             field=field,
             advice=f"did you mean {' or '.join(near)}?" if near else _FORMS,
         )
 
-    def _no_input(self, graph_node: str, name: str, field: str) -> InvalidGraph:
+    def _no_input(self, graph_node: str, name: str, field: str) -> InvalidParam:
         inputs = self._graph[graph_node]["inputs"]
         near = self._nearest(name, inputs, count=1)
-        return InvalidGraph(
+        return InvalidParam(
             f"{describe(self._graph, graph_node)} has no input {short(name)!r}; it has "
             f"{_listed(map(printable, inputs)) or 'none at all'}",
             field=field,
@@ -127,7 +127,7 @@ class Addresses:
         return difflib.get_close_matches(name, first, n=count)
 
 
-def find_input(graph: Graph, address: str, *, among: str = "set") -> tuple[str, str]:
+def find_input(graph: Graph, address: str, *, among: str = "params") -> tuple[str, str]:
     """Find one address; see `Addresses.find`, which is the cheaper for many."""
     return Addresses(graph).find(address, among=among)
 

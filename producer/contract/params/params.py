@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from producer.contract.classes.links import is_link
-from producer.contract.errors import InvalidGraph
+from producer.contract.errors import InvalidParam
 from producer.contract.graph.graph import Graph, describe, literal
 from producer.contract.graph.json_values import (
     canonical,
@@ -41,13 +41,13 @@ def parse_param(text: str, addresses: Addresses | None = None) -> tuple[str, Any
             to which it names an input there, else at the first of all.
 
     Raises:
-        InvalidGraph: there is no address.
+        InvalidParam: there is no address.
     """
     address, value = split_address(text, addresses)
     if not address:
-        raise InvalidGraph(
+        raise InvalidParam(
             f"expected ADDRESS=VALUE, as in '6.text=a red fox'; got {short(text)!r}",
-            field="set",
+            field="params",
         )
     return address, decode_typed(value)
 
@@ -77,7 +77,7 @@ def resolve_params(
         addresses: those of *graph*, where they are at hand.
 
     Raises:
-        InvalidGraph: in the field `set.<address>`: an unknown address, a value that does not
+        InvalidParam: in the field `params.<address>`: an unknown address, a value that does not
             fit, or two addresses of one input.
     """
     if not params:
@@ -89,15 +89,15 @@ def resolve_params(
         graph_node, name = addresses.find(address)
         own = f"{graph_node}.{name}"
         if own in written:
-            raise InvalidGraph(
+            raise InvalidParam(
                 f"{printable(written[own])} and {printable(address)} set the same input of "
                 f"{describe(graph, graph_node)}",
-                field=f"set.{address}",
+                field=f"params.{address}",
                 graph_node=graph_node,
                 advice="set it once",
             )
         written[own] = address
-        resolved[own] = _fitted(graph, graph_node, name, value, field=f"set.{address}")
+        resolved[own] = _fitted(graph, graph_node, name, value, field=f"params.{address}")
     return resolved
 
 
@@ -105,12 +105,12 @@ def check_count(params: Mapping[str, Any]) -> None:
     """Refuse more params than a job may set.
 
     Raises:
-        InvalidGraph: naming the limit.
+        InvalidParam: naming the limit.
     """
     if len(params) > MOST_PARAMS:
-        raise InvalidGraph(
+        raise InvalidParam(
             f"{len(params):,} params are set; the limit is {MOST_PARAMS:,}",
-            field="set.",
+            field="params.",
             advice="write what is the same for all jobs into the graph",
         )
 
@@ -119,7 +119,7 @@ def check_size(params: Mapping[str, Any], max_bytes: int) -> None:
     """Refuse params, by id, that have more bytes in all than a job may set.
 
     Raises:
-        InvalidGraph: naming the limit, and the largest.
+        InvalidParam: naming the limit, and the largest.
     """
     # Roughly first: most jobs set a seed and a text, and JSON writes no character in more bytes.
     if sum(map(_rough_length, params.values())) * _BYTES_A_CHARACTER <= max_bytes:
@@ -127,10 +127,10 @@ def check_size(params: Mapping[str, Any], max_bytes: int) -> None:
     sizes = {address: len(canonical(value).encode()) for address, value in params.items()}
     if sum(sizes.values()) > max_bytes:
         largest = max(sizes, key=lambda address: sizes[address])
-        raise InvalidGraph(
+        raise InvalidParam(
             f"the params have {sum(sizes.values()):,} bytes, of which {printable(largest)} has "
             f"{sizes[largest]:,}; the limit is {max_bytes:,} bytes (COMFYFLEET_MAX_PARAMS_BYTES)",
-            field=f"set.{largest}",
+            field=f"params.{largest}",
             advice="hand pictures in as input files",
         )
 
@@ -151,7 +151,7 @@ def set_params(graph: Graph, params: Mapping[str, Any]) -> Graph:
     """Return *graph* with *params* in its inputs; the graph nodes that they change are copies.
 
     Raises:
-        InvalidGraph: as `resolve_params`.
+        InvalidParam: as `resolve_params`.
     """
     return with_resolved(graph, resolve_params(graph, params))
 
@@ -172,7 +172,7 @@ def with_resolved(graph: Graph, params: Mapping[str, Any]) -> Graph:
 
 def _fitted(graph: Graph, graph_node: str, name: str, value: Any, *, field: str) -> Any:
     def refuse(complaint: str) -> NoReturn:
-        raise InvalidGraph(
+        raise InvalidParam(
             f"{describe(graph, graph_node)}, input {printable(name)}: {complaint}",
             field=field,
             graph_node=graph_node,

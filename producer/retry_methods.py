@@ -1,0 +1,101 @@
+"""What a producer can do with jobs that have ended; `producer.client.Producer` is the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property, partial
+from typing import Any
+
+from producer.contract.errors import InvalidJob, JobNotFound
+from producer.contract.jobs import Job
+from producer.contract.nodes import Node
+from producer.contract.queues import Message, Tier
+from producer.dead_letters import DeadLetters
+from producer.dispatch import Dispatch
+from producer.events.methods import job_id_of
+from producer.intake.admission import Intake
+from producer.intake.retries import retry_of
+from producer.store.dead_letters import DeadLetterIndex
+from producer.store.job_store import JobStore
+from producer.store.node_store import NodeStore
+from producer.store.retries import Retries
+
+
+class RetryMethods:
+    """Make ended jobs again."""
+
+    _jobs: JobStore
+    _nodes: NodeStore
+    _retries: Retries
+    _intake: Intake
+    _dispatch: Dispatch
+    _dead_index: DeadLetterIndex
+
+    def retry(
+        self,
+        job_id: str,
+        *,
+        tier: Tier | str | None = None,
+        pin: str | None = None,
+        secrets: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Make an ended job again, as a new job whose `retry_of` names it, and return that.
+
+        It has the same graph, params, inputs, metadata, owner, batch and pool; in the batch's
+        counts it takes the old one's place. A job is made again once: who asks again, or at the
+        same time, gets the same new job. When that has ended badly, retry that one.
+
+        Args:
+            tier, pin: in place of the old job's.
+            secrets: the keys and tokens of its `extra_data`; the old job's are forgotten.
+
+        Raises:
+            JobNotFound: no such job, or its record has expired.
+            InvalidJob: it has not ended, its graph has expired, or there is no such tier or node.
+        """
+        return self._made_again(job_id, tier=tier, pin=pin, secrets=secrets, only_dead=False)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """Failed jobs that a person should look at: list, show, redrive, drop."""
+        return DeadLetters(self._dead_index, partial(self._made_again, only_dead=True))
+
+    def nodes(self) -> list[Node]:
+        """Return every node the fleet has heard of in the last week, by name."""
+        return self._nodes.nodes()
+
+    def _made_again(
+        self,
+        job_id: str,
+        *,
+        only_dead: bool,
+        secrets: Mapping[str, Any] | None,
+        tier: Tier | str | None = None,
+        pin: str | None = None,
+    ) -> Job:
+        old = self._jobs.get(job_id_of(job_id))
+        extra = self._intake.secrets(secrets or {}, wanted=old.secrets)
+        submission = retry_of(
+            old,
+            needs=self._retries.needs_of(old.queue),
+            tier=tier,
+            pin=pin,
+            nodes=self.nodes() if pin is not None else (),
+            secrets=extra.secrets,
+        )
+        try:
+            new_id, is_new = self._retries.add(
+                submission, secrets=extra.secrets_json, only_dead=only_dead
+            )
+        except JobNotFound as exc:
+            if old.batch is None:
+                raise
+            raise InvalidJob(
+                f"job {old.id} was {old.status} with its batch, before it reached the queue",
+                field="job",
+                advice="submit rows like it as a new batch",
+            ) from exc
+        if is_new:
+            priority = submission.tier.priority
+            self._dispatch.try_send_all([Message(new_id, 1, submission.queue, priority)])
+        return self._jobs.get(new_id)

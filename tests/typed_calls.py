@@ -1,0 +1,167 @@
+"""Every public call with its types, as a backend writes it. mypy reads it in CI; nothing runs it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import assert_type
+
+from producer.aio import AsyncProducer
+from producer.batch.row_checks import Row
+from producer.batch.writer import BatchWriter
+from producer.client import Producer
+from producer.contract.batches import BadRow, Batch
+from producer.contract.ids import JobId
+from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
+from producer.contract.nodes import Node
+from producer.contract.outcomes import BatchCancelled, Cancelled
+from producer.contract.queues import Tier
+from producer.events.async_watch import AsyncWatch, LoopFanout
+from producer.events.watch import Watch
+from producer.intake.input_policy import InputPolicy
+from producer.store.dead_letters import DeadLetter
+
+GRAPH = {"3": {"class_type": "KSampler", "inputs": {"seed": 7}}}
+
+
+def told(row: BadRow) -> None:
+    """Take a row that was left out."""
+    print(row.sentence)
+
+
+def seen(batch: Batch) -> None:
+    """Take a batch as it is."""
+    print(batch.counts.succeeded)
+
+
+def jobs(fleet: Producer) -> Job:
+    """Hand one job in, follow it, fetch what it made."""
+    job = fleet.submit(
+        GRAPH,
+        params={"3.seed": 7, "6.text": "a red fox"},
+        inputs={"10.image": Path("fox.png"), "11.image": b"...", "12.image": "s3://bucket/key"},
+        extra_data={"extra_pnginfo": {}},
+        pool="default",
+        tier=Tier.RUSH,
+        pin=None,
+        metadata={"customer": "4711"},
+        owner="shop",
+        idempotency_key="order-1",
+        start_within=timedelta(hours=1),
+        run_within=timedelta(minutes=5),
+    )
+    assert_type(job, Job)
+    assert_type(fleet.get(job.id), Job)
+    assert_type(fleet.get_many([job.id]), list[Job])
+    assert_type(fleet.stream(job.id, timeout=timedelta(minutes=2), after=None), Iterator[JobEvent])
+    assert_type(fleet.events(after="0-0"), Iterator[JobEvent])
+    assert_type(fleet.watch(job.id), Watch)
+    assert_type(fleet.look_at([job.id]), list[Job])
+    assert_type(fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)
+    artifact: Artifact = job.artifacts[0]
+    assert_type(fleet.url(artifact, expires=timedelta(hours=1)), str)
+    fleet.fetch(artifact, Path(artifact.name))
+    return job
+
+
+def changes(fleet: Producer, job: Job) -> None:
+    """End jobs, keep them back, make them again."""
+    assert_type(fleet.cancel(job.id), Cancelled)
+    assert_type(fleet.hold(job.id), Job)
+    assert_type(fleet.release(job.id), Job)
+    assert_type(fleet.retry(job.id, tier="batch", pin="gpu-01", secrets={"key": "k"}), Job)
+    assert_type(fleet.dead_letters.list(10), list[DeadLetter])
+    assert_type(fleet.dead_letters.show(job.id), DeadLetter)
+    assert_type(fleet.dead_letters.redrive(job.id, secrets=None), Job)
+    assert_type(fleet.dead_letters.drop(job.id), bool)
+    assert_type(fleet.dead_letters.ids(), tuple[JobId, ...])
+    assert_type(fleet.dead_letters.causes(), Counter[str])
+    assert_type(fleet.dead_letters.prune(), int)
+    assert_type(fleet.nodes(), list[Node])
+    fleet.rescan("gpu-01")
+
+
+def batches(fleet: Producer) -> None:
+    """Hand in many jobs at once."""
+    batch = fleet.submit_many(
+        GRAPH,
+        [{"3.seed": 1}, Row({"3.seed": 2}, metadata={"sku": "b"})],
+        name="night",
+        skip_invalid=True,
+        on_skipped=told,
+        on_progress=print,
+        idempotency_key="night-1",
+    )
+    assert_type(batch, Batch)
+    with fleet.open_batch(GRAPH, name="slowly", pool="default") as writer:
+        assert_type(writer, BatchWriter)
+        writer.add({"3.seed": 3})
+    assert_type(fleet.batch(batch.id), Batch)
+    assert_type(fleet.batches(limit=5), list[Batch])
+    assert_type(fleet.wait_batch(batch.id, timeout=None, on_look=seen), Batch)
+    assert_type(fleet.hold_batch(batch.id), Batch)
+    assert_type(fleet.release_batch(batch.id), Batch)
+    assert_type(fleet.cancel_batch(batch.id), BatchCancelled)
+    for number, job in fleet.batch_jobs(batch.id, statuses=[JobStatus.FAILED]):
+        assert_type(number, int)
+        assert_type(job, Job)
+
+
+def opened() -> None:
+    """Open a producer, with the settings of the environment."""
+    with Producer.from_env(input_policy=InputPolicy(), redis_url="redis://localhost") as fleet:
+        changes(fleet, jobs(fleet))
+    fleet.close()
+
+
+async def from_a_loop(fleet: AsyncProducer) -> None:
+    """Do the same from an event loop."""
+    job = await fleet.submit(GRAPH, params={"3.seed": 7}, tier="rush", owner="shop")
+    assert_type(job, Job)
+    assert_type(await fleet.get(job.id), Job)
+    assert_type(await fleet.get_many([job.id]), list[Job])
+    assert_type(fleet.stream(job.id), AsyncIterator[JobEvent])
+    assert_type(await fleet.events(after="0-0"), list[JobEvent])
+    assert_type(fleet.watch(job.id), AsyncWatch)
+    assert_type(fleet.fanout, LoopFanout)
+    assert_type(await fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)
+    assert_type(await fleet.url(job.artifacts[0]), str)
+    await fleet.fetch(job.artifacts[0], Path("fox.png"))
+    assert_type(await fleet.cancel(job.id), Cancelled)
+    assert_type(await fleet.hold(job.id), Job)
+    assert_type(await fleet.release(job.id), Job)
+    assert_type(await fleet.retry(job.id, secrets={"key": "k"}), Job)
+    assert_type(await fleet.nodes(), list[Node])
+    await fleet.rescan("gpu-01")
+
+
+async def dead_letters(fleet: AsyncProducer, job: Job) -> None:
+    """Do the same with dead letters."""
+    assert_type(await fleet.dead_letters.list(), list[DeadLetter])
+    assert_type(await fleet.dead_letters.show(job.id), DeadLetter)
+    assert_type(await fleet.dead_letters.redrive(job.id), Job)
+    assert_type(await fleet.dead_letters.drop(job.id), bool)
+    assert_type(await fleet.dead_letters.ids(), tuple[JobId, ...])
+    assert_type(await fleet.dead_letters.causes(), Counter[str])
+    assert_type(await fleet.dead_letters.prune(), int)
+
+
+async def batches_from_a_loop() -> None:
+    """Do the same with batches."""
+    async with AsyncProducer.from_env() as fleet:
+        batch = await fleet.submit_many(
+            GRAPH, [{"3.seed": 1}], name="night", skip_invalid=True, on_skipped=told
+        )
+        assert_type(batch, Batch)
+        assert_type(await fleet.batch(batch.id), Batch)
+        assert_type(await fleet.batches(5), list[Batch])
+        assert_type(await fleet.wait_batch(batch.id, on_look=seen), Batch)
+        assert_type(await fleet.hold_batch(batch.id), Batch)
+        assert_type(await fleet.release_batch(batch.id), Batch)
+        assert_type(await fleet.cancel_batch(batch.id), BatchCancelled)
+        async for number, job in fleet.batch_jobs(batch.id, statuses=["failed"]):
+            assert_type(number, int)
+            assert_type(job, Job)
+    await fleet.close()
