@@ -80,8 +80,8 @@ class AnswerProxy:
         return rule.kind or rule.chance.choice(kinds_for(endpoint))
 
     def note(self, endpoint: str, kind: str, rule: Rule | None) -> None:
-        """Count an odd answer that went out whole."""
-        self.sent[endpoint, kind] += 1
+        """Count an odd answer that went out; not one that only leads to the next."""
+        self.sent[endpoint, kind] += kind != "OK"
         if rule is not None:
             rule.told.append(f"{endpoint}: {kind}")
 
@@ -152,8 +152,8 @@ async def _written(request: web.Request, odd: Answer) -> web.StreamResponse:
     """Write an odd answer to the wire by hand: no server would send some of them."""
     head = {
         "Content-Type": "application/json",
-        **odd.headers,
         "Content-Length": str(len(odd.body) + odd.cut),
+        **odd.headers,
         "Connection": "close",
     }
     lines = [f"HTTP/1.1 {odd.status} Odd", *(f"{name}: {value}" for name, value in head.items())]

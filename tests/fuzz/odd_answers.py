@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import struct
 import zlib
@@ -43,7 +44,8 @@ def kinds_for(endpoint: str) -> tuple[str, ...]:
         return (*_FILES, *_WIRE)
     if endpoint == "HEAD /view":
         return ("status", "cut")
-    return ("json",) * 8 + (*_BODIES, *_WIRE)
+    refusals = ("refusal",) * 6 if endpoint == "POST /prompt" else ()
+    return (*("json",) * 8, *refusals, *_BODIES, *_WIRE)
 
 
 def odd_event(text: str, chance: Random) -> tuple[str, bytes, bool]:
@@ -115,6 +117,38 @@ def _flipped(answer: Answer, chance: Random) -> Answer:
     return replace(answer, body=bytes(body))
 
 
+def _refusal(_: Answer, chance: Random) -> Answer:
+    return Answer(400, _written(mutated(copy.deepcopy(_REFUSED), chance)))
+
+
+#: As ComfyUI 0.33.0 refuses a graph.
+_REFUSED = {
+    "error": {
+        "type": "prompt_outputs_failed_validation",
+        "message": "Prompt outputs failed validation",
+        "details": "",
+        "extra_info": {},
+    },
+    "node_errors": {
+        "2": {
+            "class_type": "ComfyFleetSleep",
+            "dependent_outputs": ["3"],
+            "errors": [
+                {
+                    "type": "value_not_in_list",
+                    "message": "Value not in list",
+                    "details": "seconds: '0.03' not in []",
+                    "extra_info": {
+                        "input_name": "seconds",
+                        "input_config": [[], {"tooltip": "x"}],
+                        "received_value": "0.03",
+                    },
+                }
+            ],
+        }
+    },
+}
+
 _BODIES: dict[str, Callable[[Answer, Random], Answer]] = {
     "no JSON": _body(b"", b" ", b"{", b"null null", b"\xff\xfe{\x00}\x00", b"\x00", b"OK", _PAGE),
     "other JSON": _body(b"null", b"[]", b"{}", b"0", b'"\\ud800"', b"true", b"[[{}]]", b"-1e999"),
@@ -126,7 +160,23 @@ _BODIES: dict[str, Callable[[Answer, Random], Answer]] = {
     "half": _half,
     "long": _body(b'{"a": "' + b"x" * _TOO_LONG + b'"}', b"[" * _TOO_LONG),
 }
+
+
+def _head(answer: Answer, chance: Random) -> Answer:
+    """Say things of the answer that are not so, or that nobody can read."""
+    return replace(answer, headers=chance.choice(_HEADS))
+
+
+_HEADS: tuple[dict[str, str], ...] = (
+    *({"Content-Length": length} for length in ("9" * 5_000, "-1", "x", "", "0", "1e9", "1, 2")),
+    *({"Transfer-Encoding": coding} for coding in ("chunked", "gzip, chunked", "what")),
+    *({"Content-Type": kind} for kind in ("", "text/html", "\x1b[2J", "a" * 60_000, ";" * 1_000)),
+    {f"X-{number}": "x" for number in range(150)},
+    {"X": "x" * 70_000},
+    {"X: \r\nY": "\0"},
+)
 _WIRE: dict[str, Callable[[Answer, Random], Answer]] = {
+    "head": _head,
     "status": _status,
     "packed": _packed,
     "cut": _cut,
@@ -177,6 +227,7 @@ _ANSWERS: dict[str, Callable[[Answer, Random], Answer]] = {
     **_BODIES,
     **_WIRE,
     **_FILES,
+    "refusal": _refusal,
     "OK": _body(b"OK"),
 }
 

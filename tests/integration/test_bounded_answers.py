@@ -12,11 +12,12 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from producer.contract.errors import NodeError, NodeFault
-from tests.integration.scripted_node import answer, scripted_client, scripted_node
+from tests.integration.scripted_node import answer, raw, scripted_client, scripted_node
 from tests.polling import wait_until
 from worker import foreign_data
 from worker.comfyui import bounded_websocket
 from worker.comfyui.events import EventSocket
+from worker.comfyui.history import OutputFile
 
 MIB = 1 << 20
 
@@ -169,3 +170,12 @@ def test_a_refusal_without_a_reason_is_the_nodes_fault(said):
         pytest.raises(NodeFault, match="its refusal of the graph is not of ComfyUI's shape"),
     ):
         client.queue_prompt({}, prompt_id="p", client_id="c")
+
+
+@pytest.mark.parametrize("length", [b"9" * 5_000, b"-1", b"x", b"1e9"])
+def test_a_length_that_is_none_is_not_known(length):
+    said = raw(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n", b"some")
+    output = OutputFile("9", "images", 0, "a.png", "", "output")
+    with scripted_client({"GET /view": said}) as (client, _), client.view(output) as download:
+        assert download.declared_bytes is None
+        assert b"".join(download.chunks) == b"some"

@@ -31,7 +31,10 @@ ERROR = [
 ]
 
 
-def parse(outputs=None, messages=(START, CACHED, SUCCESS), status_str="success"):
+NONE: dict = {}
+
+
+def parse(outputs=NONE, messages=(START, CACHED, SUCCESS), status_str="success"):
     status = {"status_str": status_str, "completed": True, "messages": list(messages)}
     return HistoryEntry.parse("p", {"outputs": outputs, "status": status}, node="gpu-1")
 
@@ -156,10 +159,17 @@ def test_a_bare_file_name_lies_in_the_output_folder():
 
 @pytest.mark.parametrize(
     "outputs",
-    [None, [], {"2": None}, {"2": {"images": None}}, {"2": {"images": [None, {"filename": ""}]}}],
+    [{}, {"2": {}}, {"2": {"images": None}}, {"2": {"images": [None, {"filename": ""}]}}],
 )
 def test_odd_outputs_hold_no_files(outputs):
     assert parse(outputs).outputs == ()
+
+
+@pytest.mark.parametrize("outputs", [None, [], "x", {"2": None}, {"2": [file("a.png")]}])
+def test_a_list_of_outputs_that_is_none_is_a_node_fault_and_no_success_without_files(outputs):
+    with pytest.raises(NodeFault, match="prompt p has outputs of another shape"):
+        parse(outputs)
+    assert parse(outputs, messages=[START, ERROR]).outcome is Outcome.FAILED
 
 
 # Values
@@ -218,7 +228,10 @@ _json = st.recursive(
 
 @given(outputs=_json)
 def test_no_shape_of_outputs_breaks_it(outputs):
-    entry = parse(outputs)
+    try:
+        entry = parse(outputs)
+    except NodeFault:
+        return
     json.dumps(entry.values, allow_nan=False)
     keys = [(output.graph_node, output.index) for output in entry.outputs]
     assert len(keys) == len(set(keys))

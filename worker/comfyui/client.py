@@ -32,7 +32,7 @@ from worker.foreign_data import LARGE_BYTES, read_as_expected
 
 _log = logging.getLogger(__name__)
 
-_NUMBERS: Final = re.compile(r"\d+(\.\d+)*")
+_NUMBERS: Final = re.compile(r"\d{1,9}(\.\d{1,9})*")
 
 
 class PromptPlace(StrEnum):

@@ -17,6 +17,7 @@ from worker.comfyui.connection import Connection, network_cause
 from worker.comfyui.history import OutputFile
 
 _CHUNK_BYTES: Final = 256 << 10
+_LENGTH_DIGITS: Final = 18  #: Of a file's length; Python refuses to read thousands of them.
 
 #: Why `/view` will not hand out a name, as in ComfyUI 0.3.64 and 0.33.
 _REFUSALS: Final[dict[int, str]] = {
@@ -88,8 +89,8 @@ def _refusal(connection: Connection, output: OutputFile, response: requests.Resp
 
 def _declared_bytes(response: requests.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
-    is_file_length = "Content-Encoding" not in response.headers and text.isdecimal()
-    return int(text) if is_file_length else None
+    is_length = text.isascii() and text.isdecimal() and len(text) <= _LENGTH_DIGITS
+    return int(text) if is_length and "Content-Encoding" not in response.headers else None
 
 
 def _media_type(response: requests.Response) -> str:

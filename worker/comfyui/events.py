@@ -137,7 +137,7 @@ class EventSocket:
             began = time.monotonic()
             try:
                 self._listen()
-            except (OSError, WebSocketException) as exc:
+            except (OSError, WebSocketException, *UNREADABLE) as exc:
                 self._note(connected=False, why=_reason(exc))
             except Exception:  # noqa: BLE001 - without this thread every prompt would stay silent
                 _log.exception("node %s: reading its events failed", self._node)

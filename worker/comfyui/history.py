@@ -108,6 +108,8 @@ class HistoryEntry:
         outcome = _outcome(messages, status)
         if outcome is None:
             raise NodeFault(node, f"its history does not say how prompt {prompt_id} ended")
+        if outcome is Outcome.SUCCEEDED and not _are_outputs(entry.get("outputs", {})):
+            raise NodeFault(node, f"prompt {prompt_id} has outputs of another shape than ComfyUI's")
         found = _by_graph_node(entry.get("outputs"))
         outputs = tuple(islice(_outputs(found), _MOST_FILES + 1))
         if len(outputs) > _MOST_FILES:
@@ -185,6 +187,11 @@ def _duration_s(messages: _Messages) -> float | None:
     times = [stamp for stamp in stamps if isinstance(stamp, int | float)]
     # A wall clock may be set back in between.
     return max(0.0, (times[-1] - times[0]) / 1000) if len(times) > 1 else None
+
+
+def _are_outputs(outputs: Any) -> bool:
+    """Tell whether it is `{graph_node: {...}}`; what stands in that is of custom nodes' making."""
+    return isinstance(outputs, dict) and all(isinstance(one, dict) for one in outputs.values())
 
 
 def _by_graph_node(outputs: Any) -> Values:
