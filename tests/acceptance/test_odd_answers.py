@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.fuzz.answer_fleet import answer_fleet
 from tests.fuzz.answers import AnswerFuzz
 
-CASES = 220
+CASES = 200
 
 
 def test_whatever_a_node_says_every_job_ends_well_on_another_and_the_fleet_stays_well(
