@@ -43,6 +43,7 @@ from worker.node.peers import Peers
 from worker.node.registration import Identity
 from worker.node.spool import Spool
 from worker.node.storage_breaker import StorageBreaker
+from worker.open_connections import cut_those_of_boto3
 from worker.scheduling.backlog_probe import BacklogProbe
 from worker.scheduling.gate import GATE
 from worker.scheduling.loaded_models import LOADED_MODELS
@@ -114,6 +115,7 @@ class Parts:
         self.fleet = address(self.redis)
         self.nodes = NodeStore(self.redis, lease=self._lease)
         self.sweeps = Sweeps(self.redis, keep_ended=keep_ended)
+        cut_those_of_boto3()
         self.objects = ObjectStore(settings)
         self._address = NodeAddress.parse(options.comfyui_url, credentials_of(settings))
         self.comfyui = ComfyUI(self._address, node=options.name, info_s=settings.node_info_s)

@@ -1,15 +1,19 @@
 """Waits for a call that may never come back, only while somebody wants its answer.
 
-A store that takes or gives one byte a minute is never silent, so no timeout of a socket ends it.
+A store that takes or gives one byte a minute is never silent, so no timeout of a socket ends it:
+what the call has open is shut down, which ends the call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextvars import copy_context
 from threading import Thread
 from threading import enumerate as all_threads
 from typing import Final, TypeVar
+
+from worker.open_connections import OpenConnections
 
 _Answer = TypeVar("_Answer")
 
@@ -23,27 +27,42 @@ def watched(
     """Return what *call* returns, or raise what it raises.
 
     Args:
-        check: asked all along. When it raises, so does this; the call is left to itself, and its
-            end is nobody's business: what it stores is an orphan of its attempt.
+        check: asked all along. When it raises, so does this, unless the call succeeds meanwhile.
+            What the call has open is ended; what it has stored is an orphan of its attempt.
         let_go_s: how long the call may then take to end by itself, which it may hear of as well.
+            Half-way through, the request on which it waits is ended.
     """
     outcome: Future[_Answer] = Future()
+    opened = OpenConnections()
 
     def run() -> None:
         try:
-            outcome.set_result(call())
+            with opened.noted():
+                outcome.set_result(call())
         except BaseException as exc:  # noqa: BLE001 - raised where it is waited for
             outcome.set_exception(exc)
 
-    Thread(target=run, name=_NAME, daemon=True).start()
+    Thread(target=copy_context().run, args=(run,), name=_NAME, daemon=True).start()
     while not wait([outcome], timeout=_LOOK_EVERY_S).done:
         try:
             check()
         except BaseException:
-            if wait([outcome], timeout=let_go_s).done:
-                break
-            raise
+            if not _lets_go(outcome, opened, let_go_s):
+                raise
+            return outcome.result()
+    if opened.cuts:
+        check()  # an answer that was cut off is none, whatever it looks like
     return outcome.result()
+
+
+def _lets_go(outcome: Future[_Answer], opened: OpenConnections, within_s: float) -> bool:
+    """Tell whether a call that is to end has succeeded; if it does not end, end what it waits for."""
+    for _ in range(2):
+        if wait([outcome], timeout=within_s / 2).done:
+            return outcome.exception() is None
+        opened.cut()
+    opened.end()
+    return False
 
 
 def is_out() -> bool:

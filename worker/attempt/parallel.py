@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from threading import Event, Lock
 from typing import TypeVar
 
@@ -32,7 +33,7 @@ def side_by_side(works: Sequence[Work[_Done]], *, at_once: int) -> list[_Done]:
             raise _InVain
 
     with ThreadPoolExecutor(at_once, thread_name_prefix="side-by-side") as threads:
-        begun = [threads.submit(work, check) for work in works]
+        begun = [threads.submit(copy_context().run, work, check) for work in works]
         done, left = wait(begun, return_when=FIRST_EXCEPTION)
         if left:
             threads.shutdown(wait=False, cancel_futures=True)  # first, so that nothing new begins

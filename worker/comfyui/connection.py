@@ -11,7 +11,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
 
 from producer.contract.config.node_address import NodeAddress
@@ -26,6 +25,7 @@ from worker.foreign_data import (
     read_json,
     read_whole,
 )
+from worker.open_connections import CuttableAdapter, cuts
 
 #: Seconds. A node in the same network that has not taken a connection by then is gone.
 CONNECT_S: Final = 3.0
@@ -56,7 +56,7 @@ class Connection:
         self._session.verify = ca_file()
         self._session.headers.update(address.credentials.headers)
         self._session.params = dict(address.credentials.query)
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE)
+        adapter = CuttableAdapter(pool_connections=1, pool_maxsize=_POOL_SIZE)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
@@ -89,6 +89,7 @@ class Connection:
             request: what `requests.Session.request` takes.
         """
         with self.translated(f"{method} {path}"):
+            before = cuts()
             response = self._session.request(
                 method,
                 self.address.http(path),
@@ -99,6 +100,8 @@ class Connection:
             )
             if not stream:
                 self._read(response, limit_bytes, max(WHOLE_S, silence_s or 0))
+            if cuts() != before:  # half an answer without a length looks like a whole one
+                raise requests.ConnectionError("nobody waits for the answer any more")
         if error := spoken_by_proxy(response, self._asked(response)):
             response.close()
             raise error
