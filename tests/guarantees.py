@@ -94,8 +94,10 @@ PHASES = """\
 
 `run_within` counts from the claim to the commit, over restarts of the worker, and without the wait behind another prompt on
 the node (which may last as long once more). A cancel ends the job within 10 s, a passed deadline likewise: what is under way
-has 5 s to stop its prompt, then its thread is left behind. Such a thread holds neither card, lease nor job; what it still
-stores is an orphan that `check --objects --repair` removes. A worker that stops does not wait for it.
+has 5 s to stop its prompt; half-way through, the request on which it waits is ended, and at the end all that it has open, so
+that neither thread nor connection stays (test_a_cancel_ends_a_job_in_every_phase_and_leaves_no_thread_and_no_descriptor). Only
+a disk, or a name server, may hold a thread for longer; it holds neither card, lease nor job. What was stored by then is an
+orphan that `check --objects --repair` removes.
 
 | phase | who may be slow | bound | then | test |
 | --- | --- | --- | --- | --- |

@@ -34,20 +34,20 @@ class OpenConnections:
     """What one call has open, and what the calls within it have."""
 
     def __init__(self) -> None:
-        self._outer = _current.get()
-        self._connections: WeakSet[Any] = WeakSet()
+        self.outer = _current.get()
+        self.connections: WeakSet[Any] = WeakSet()
         self._cuts = 0
         self._is_over = False
 
     @property
     def cuts(self) -> int:
         """How often its requests were ended, by whomever."""
-        return self._cuts + (self._outer.cuts if self._outer else 0)
+        return self._cuts + (self.outer.cuts if self.outer else 0)
 
     @property
     def is_over(self) -> bool:
         """Whether it may ask for nothing more."""
-        return self._is_over or (self._outer is not None and self._outer.is_over)
+        return self._is_over or (self.outer is not None and self.outer.is_over)
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -62,7 +62,7 @@ class OpenConnections:
         """End the requests that are under way; what begins later is not touched."""
         with _lock:
             self._cuts += 1
-            for connection in self._connections:
+            for connection in self.connections:
                 if self._is_within(connection.used_by):
                     connection.cut()
 
@@ -81,13 +81,13 @@ class OpenConnections:
             raise Cut("nobody waits for the answer any more")
         holder: OpenConnections | None = self
         while holder is not None:
-            holder._connections.add(connection)
-            holder = holder._outer
+            holder.connections.add(connection)
+            holder = holder.outer
 
     def _is_within(self, holder: OpenConnections | None) -> bool:
         """Tell whether *holder* is this one, or of a call within; others may use the connection now."""
         while holder is not None and holder is not self:
-            holder = holder._outer
+            holder = holder.outer
         return holder is self
 
 
@@ -162,7 +162,7 @@ class CuttableAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make its pools, as requests asks for."""
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
 

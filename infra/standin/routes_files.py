@@ -57,7 +57,8 @@ class FileRoutes:
             return web.Response(status=400)
         if not isinstance(image, web.FileField):
             raise TypeError("image is no file")
-        return self._stored(form, image.filename, image.file.read())
+        with image.file as file:
+            return self._stored(form, image.filename, file.read())
 
     async def upload_mask(self, request: web.Request) -> web.Response:
         form = await request.post()
@@ -70,7 +71,8 @@ class FileRoutes:
         if not path.is_file():
             answer = {"name": image.filename, "subfolder": "", "type": form.get("type", "input")}
             return web.json_response(answer)
-        return self._stored(form, image.filename, _masked(path, image.file.read()))
+        with image.file as file:
+            return self._stored(form, image.filename, _masked(path, file.read()))
 
     def _asked_path(self, request: web.Request) -> Path:
         query = request.query
