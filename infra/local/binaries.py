@@ -26,10 +26,10 @@ def chosen_by(variable: str) -> Path | None:
     found = shutil.which(wanted)
     if found is None:
         raise BinaryNotFound(f"{variable} is {wanted!r}, and that is not a program")
-    return Path(found).resolve()
+    return Path(found).absolute()
 
 
 def find_on_path(*names: str) -> Path | None:
     """Return the first of *names* that is a program on PATH."""
     found = next(filter(None, map(shutil.which, names)), None)
-    return Path(found).resolve() if found else None
+    return Path(found).absolute() if found else None
