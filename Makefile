@@ -83,4 +83,4 @@ lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
 	@! grep -nE '(https?|file)://' requirements/*.txt || { echo "a lock names a host or a path"; exit 1; }
 
 clean: ## remove what the targets above made
-	rm -rf $(VENV) .comfyfleet site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .comfyfleet comfyfleet-demo.png site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -74,7 +74,7 @@ def up(
         echo=_echo if echo else None,
     )
     with LocalStack(options) as stack:
-        _announce(stack)
+        _announce(stack, pool)
         stack.wait()
 
 
@@ -86,9 +86,12 @@ def demo(
     redis_url: RedisOption = None,
     s3_endpoint: S3Option = None,
     s3_bucket: BucketOption = "comfyfleet",
+    sheet: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where a contact sheet of the pictures is left.")
+    ] = Path("comfyfleet-demo.png"),
     echo: EchoOption = False,
 ) -> None:
-    """Render 8 jobs on a stack of its own, check every artifact, and leave nothing behind.
+    """Render 8 jobs on a stack of its own, check every artifact, and leave one contact sheet.
 
     Stand-in nodes render the user's own sample; real ComfyUIs one that needs no model.
     """
@@ -103,16 +106,18 @@ def demo(
         s3_bucket=s3_bucket,
         echo=_echo if echo else None,
     )
-    raise typer.Exit(0 if run_demo(options) else 1)
+    raise typer.Exit(0 if run_demo(options, sheet) else 1)
 
 
 def _urls(comfyui: str) -> tuple[str, ...]:
     return tuple(url.strip() for url in comfyui.split(",") if url.strip())
 
 
-def _announce(stack: LocalStack) -> None:
+def _announce(stack: LocalStack, pool: str) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from infra.local.first_picture import first_picture_command
 
     rows = {**stack.addresses, "logs": str(stack.logs_dir)}
     settings_file = shlex.quote(stack.settings_env["COMFYFLEET_CONFIG"])
@@ -125,13 +130,17 @@ def _announce(stack: LocalStack) -> None:
     else:
         for what, where in rows.items():
             print(f"{what}: {where}")  # noqa: T201
-    console.print(
-        "The stack is up. From another shell:\n"
-        f"  export COMFYFLEET_CONFIG={settings_file}\n"
-        "  comfyfleet submit graph.json --wait\n"
+    told = ["The stack is up."]
+    if stack.nodes:
+        config = {"COMFYFLEET_CONFIG": stack.settings_env["COMFYFLEET_CONFIG"]}
+        first = first_picture_command(config, own_nodes=stack.has_own_nodes, pool=pool)
+        told += ["A first picture, by one command in another shell:", f"  {first}"]
+    told += [
+        "Another shell knows the stack, and then needs `comfyfleet` alone, after:",
+        f"  export COMFYFLEET_CONFIG={settings_file}",
         "Ctrl-C stops it.",
-        highlight=False,
-    )
+    ]
+    console.print("\n".join(told), highlight=False, markup=False)
 
 
 def _echo(service: str, line: str) -> None:

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.table import Table
 
+from infra.local.contact_sheet import Labelled, write_sheet
 from infra.local.stack import LocalStack, Options
 from producer.cli.job_progress import short, watch
 from producer.cli.output import size
@@ -33,11 +34,14 @@ _STEP_SECONDS: Final = "0.02"
 _out = Console(soft_wrap=True, highlight=False)
 
 
-def run_demo(options: Options) -> bool:
+def run_demo(options: Options, sheet: Path) -> bool:
     """Render JOBS jobs on a stack that lives as long as this call; tell whether all is well.
 
     The last line printed, when all of it has ended, is
     `demo: 8/8 jobs succeeded, N artifacts stored and verified`.
+
+    Args:
+        sheet: where a contact sheet of the jobs' pictures stays.
     """
     with tempfile.TemporaryDirectory(prefix="comfyfleet-demo-") as folder:
         own_nodes = bool(options.comfyui_urls)
@@ -50,7 +54,9 @@ def run_demo(options: Options) -> bool:
             for what, where in stack.addresses.items():
                 _out.print(f"  {what}: {where}")
             with Producer(load_settings(**stack.settings)) as fleet:
-                outcome = _render(fleet, _model_free if own_nodes else _users_own)
+                ended = _render(fleet, _model_free if own_nodes else _users_own)
+                outcome = _judged(fleet, ended)
+                _leave_sheet(fleet, ended, sheet)
     _out.print(str(outcome))
     return outcome.is_good
 
@@ -73,7 +79,7 @@ class _Outcome:
         )
 
 
-def _render(fleet: Producer, submit: Callable[[Producer, int], Job]) -> _Outcome:
+def _render(fleet: Producer, submit: Callable[[Producer, int], Job]) -> list[Job]:
     jobs = [submit(fleet, seed) for seed in range(1, JOBS + 1)]
     _out.print(f"submitted {len(jobs)} jobs")
     ids = [job.id for job in jobs]
@@ -83,6 +89,10 @@ def _render(fleet: Producer, submit: Callable[[Producer, int], Job]) -> _Outcome
     for job in ended:
         if job.error:
             _out.print(f"{job.id} {job.status}: {job.error.message}", markup=False)
+    return ended
+
+
+def _judged(fleet: Producer, ended: Sequence[Job]) -> _Outcome:
     return _Outcome(
         jobs=len(ended),
         succeeded=sum(job.status is JobStatus.SUCCEEDED for job in ended),
@@ -114,6 +124,32 @@ def _model_free(fleet: Producer, seed: int) -> Job:
 def _verify(fleet: Producer, job: Job) -> int:
     """Fetch each artifact as a stranger would, by its URL; return how many are as recorded."""
     return sum(_is_whole(_fetched(fleet.url(artifact)), artifact) for artifact in job.artifacts)
+
+
+def _leave_sheet(fleet: Producer, jobs: Sequence[Job], path: Path) -> None:
+    pictures = [
+        Labelled(_fetched(fleet.url(artifact)), _label(job))
+        for job in jobs
+        for artifact in _largest_picture(job)
+    ]
+    if not pictures:
+        return
+    try:
+        write_sheet(pictures, f"ComfyFleet: {len(pictures)} jobs", path)
+    except OSError as exc:
+        _out.print(f"no contact sheet: {path} cannot be written: {exc.strerror}", markup=False)
+        return
+    _out.print(f"their pictures on one sheet: {path.resolve()}", markup=False)
+
+
+def _largest_picture(job: Job) -> list[Artifact]:
+    still = [one for one in job.artifacts if one.type == "output" and one.width and one.height]
+    return sorted(still, key=lambda one: (one.width or 0) * (one.height or 0))[-1:]
+
+
+def _label(job: Job) -> tuple[str, str]:
+    what = str(job.params.get("6.text") or f"take {job.metadata.get('demo', '')}")
+    return what, f"{short(job.id)} on {job.node}, {job.timings.rendering or 0:.2f} s"
 
 
 def _fetched(url: str) -> bytes:

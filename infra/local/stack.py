@@ -115,6 +115,11 @@ class LocalStack:
         return {"COMFYFLEET_CONFIG": str(self._state.settings_file), **without_proxy()}
 
     @property
+    def has_own_nodes(self) -> bool:
+        """Whether the nodes are ComfyUIs of the user's."""
+        return bool(self._options.comfyui_urls)
+
+    @property
     def addresses(self) -> dict[str, str]:
         """Every address by what is there, fit to be shown: no password is in it."""
         return {

@@ -6,8 +6,10 @@ its topmost pixels, where they survive any lossless format.
 
 from __future__ import annotations
 
+import colorsys
 import io
 import json
+import math
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,12 +21,41 @@ from PIL import Image, ImageDraw, ImageFont
 _MAGIC = b"CFST"
 _HEADER_BYTES = len(_MAGIC) + 2
 
+_RIDGES = 5
+_RIDGE_STEP = 8  #: Pixels between two points of a ridge.
+
+_Colour = tuple[int, int, int]
+
+
+class _Palette:
+    """Colours that go together, around one hue from 0 to 1."""
+
+    def __init__(self, hue: float) -> None:
+        self._hue = hue
+        self.zenith = _colour(hue, 0.62, 0.42)
+        self.horizon = _colour(hue + 0.12, 0.38, 0.98)
+        self.sun = _colour(hue + 0.16, 0.18, 1.0)
+
+    def ridge(self, near: float) -> _Colour:
+        """Return the colour of a ridge; *near* is 1 for the nearest, and far ones lie in haze."""
+        return _colour(self._hue + 0.1 * (1 - near), 0.3 + 0.35 * near, 0.86 - 0.7 * near)
+
+
+def _colour(hue: float, saturation: float, value: float) -> _Colour:
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
 
 def paint(width: int, height: int, facts: Mapping[str, Any]) -> Image.Image:
-    """Paint an RGB picture of *width* by *height* pixels whose colours follow from *facts*."""
+    """Paint an RGB picture of *width* by *height* pixels: hills, whose shape follows from *facts*.
+
+    Their colours follow from the prompt alone, so that a sweep of seeds looks like one.
+    """
     chance = random.Random(json.dumps(facts, sort_keys=True))
-    image = _backdrop(width, height, chance)
-    _draw_discs(image, chance)
+    palette = _Palette(_hue(facts))
+    image = _paint_sky(width, height, palette)
+    _paint_sun(image, palette, chance)
+    _paint_ridges(image, palette, chance)
     _write_facts(image, facts)
     return _stamped(image, facts)
 
@@ -45,33 +76,71 @@ def _opened(picture: Image.Image | bytes | Path) -> Image.Image:
     return Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture)
 
 
-def _backdrop(width: int, height: int, chance: random.Random) -> Image.Image:
-    ramp = Image.linear_gradient("L").rotate(chance.choice((0, 90, 180, 270)))
+def _hue(facts: Mapping[str, Any]) -> float:
+    """Return the hue of a picture: one prompt has one, whatever its seeds."""
+    about = facts.get("text") or json.dumps(facts, sort_keys=True)
+    return random.Random(str(about)).random()
+
+
+def _paint_sky(width: int, height: int, palette: _Palette) -> Image.Image:
+    ramp = Image.linear_gradient("L")
     bands = [
         ramp.point([low + (high - low) * level // 255 for level in range(256)])
-        for low, high in ((chance.randrange(256), chance.randrange(256)) for _ in range(3))
+        for low, high in zip(palette.zenith, palette.horizon, strict=True)
     ]
     return Image.merge("RGB", bands).resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _draw_discs(image: Image.Image, chance: random.Random) -> None:
+def _paint_sun(image: Image.Image, palette: _Palette, chance: random.Random) -> None:
+    side = min(image.size)
+    x = round(image.width * chance.uniform(0.2, 0.8))
+    y = round(image.height * chance.uniform(0.18, 0.5))
+    halo = Image.radial_gradient("L").point([max(0, 150 - level) for level in range(256)])
+    for radius, mask in ((side // 2, halo), (round(side * chance.uniform(0.05, 0.11)), None)):
+        if radius:
+            box = (x - radius, y - radius, x + radius, y + radius)
+            if mask:
+                image.paste(palette.sun, box, mask.resize((2 * radius, 2 * radius)))
+            else:
+                ImageDraw.Draw(image).ellipse(box, fill=palette.sun)
+
+
+def _paint_ridges(image: Image.Image, palette: _Palette, chance: random.Random) -> None:
     draw = ImageDraw.Draw(image)
-    for _ in range(6):
-        x, y = chance.randrange(image.width), chance.randrange(image.height)
-        radius = chance.randrange(2, 3 + min(image.size) // 4)
-        colour = (chance.randrange(256), chance.randrange(256), chance.randrange(256))
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    width, height = image.size
+    for number in range(1, _RIDGES + 1):
+        near = number / _RIDGES
+        base = height * (0.42 + 0.42 * near)
+        waves = [
+            (
+                height * chance.uniform(0.02, 0.07) / wave,
+                wave * chance.uniform(3, 6),
+                chance.random(),
+            )
+            for wave in (1, 2, 4, 8)
+        ]
+        line = [
+            (
+                x,
+                base
+                + sum(tall * math.sin(often * x / width + 7 * at) for tall, often, at in waves),
+            )
+            for x in range(0, width + _RIDGE_STEP, _RIDGE_STEP)
+        ]
+        draw.polygon([*line, (line[-1][0], height), (0, height)], fill=palette.ridge(near))
 
 
 def _write_facts(image: Image.Image, facts: Mapping[str, Any]) -> None:
-    size = max(10, min(image.size) // 32)
+    size = max(10, min(image.size) // 40)
     words = "\n".join(f"{name}: {str(value)[:96]}" for name, value in facts.items())
-    ImageDraw.Draw(image).multiline_text(
-        (size, 2 * size),
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
+    _, _, _, bottom = draw.multiline_textbbox((size, 0), words, font=font)
+    draw.multiline_text(
+        (size, max(0, image.height - bottom - 2 * size)),
         words,
         fill="white",
-        font=ImageFont.load_default(size),
-        stroke_width=max(1, size // 10),
+        font=font,
+        stroke_width=max(1, size // 12),
         stroke_fill="black",
     )
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.graphs import sleeping
 
@@ -90,8 +91,8 @@ def run(shop: Path, *command: str | Path) -> str:
 
 
 @contextmanager
-def up(shop: Path, comfyfleet: Path) -> Iterator[None]:
-    """Have `comfyfleet up` run; it ends well when it is told to."""
+def up(shop: Path, comfyfleet: Path) -> Iterator[list[str]]:
+    """Have `comfyfleet up` run, and give what it says; it ends well when it is told to."""
     with subprocess.Popen(
         [comfyfleet, "up"], cwd=shop, env=environment_of(shop), stdout=subprocess.PIPE, text=True
     ) as process:
@@ -101,15 +102,31 @@ def up(shop: Path, comfyfleet: Path) -> Iterator[None]:
             assert line, f"it ended early, after saying {said}"
             said.append(line.rstrip())
         try:
-            yield
+            yield said
         finally:
             process.send_signal(signal.SIGINT)
     assert process.returncode == 128 + signal.SIGINT
 
 
+def size_of_first_picture(said: list[str], folder: Path) -> tuple[int, int]:
+    """Paste the command that `up` prints into a shell that knows nothing; look at what it made."""
+    folder.mkdir()
+    [command] = [line for line in said if " submit " in line]
+    shell = ["env", "-i", "PATH=/usr/bin:/bin", "sh", "-c", command]
+    subprocess.run(shell, cwd=folder, check=True, capture_output=True, timeout=60)
+    [made] = (folder / "pictures").iterdir()
+    return size_of(made)
+
+
+def size_of(picture: Path) -> tuple[int, int]:
+    with Image.open(picture) as opened:
+        return opened.size
+
+
 def test_a_backend_with_modules_of_our_names_is_served(installed, shop):
     comfyfleet = installed / "comfyfleet"
-    with up(shop, comfyfleet):
+    with up(shop, comfyfleet) as said:
+        assert size_of_first_picture(said, shop / "elsewhere") == (512, 512)
         told = json.loads(run(shop, installed / "python", "shop.py"))
         batch = run(
             shop, comfyfleet, "batch", "submit", "graph.json", "rows.csv", "--wait", "--json"
@@ -135,6 +152,8 @@ def test_a_backend_with_modules_of_our_names_is_served(installed, shop):
 def test_the_demo_runs_there(installed, shop):
     said = run(shop, installed / "comfyfleet", "demo")
     assert "demo: 8/8 jobs succeeded, 24 artifacts stored and verified" in said
+    assert str(shop / "comfyfleet-demo.png") in said
+    assert size_of(shop / "comfyfleet-demo.png") > (1000, 500)
 
 
 def test_a_package_producer_of_the_backend_is_none_of_the_commands(installed, shop):
