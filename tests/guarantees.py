@@ -15,11 +15,13 @@ from typing import Final
 
 from producer.contract import errors
 from producer.contract.crashpoints import CRASHPOINTS
-from producer.contract.errors import FleetError, NodeError
+from producer.contract.errors import FleetError
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Job, JobStatus, sources_of
 from producer.contract.queues import Tier
+from worker import errors as worker_errors
 from worker.attempt.retry import CHARGED_LIMIT, FELLED_LIMIT, FREE_LIMIT, decide
+from worker.errors import NodeError
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/understand/guarantees.md"
@@ -164,23 +166,30 @@ _RAISED: Final = (
 
 
 def _errors() -> Iterator[FleetError]:
-    yield errors.PromptRejected("gpu-01", "refused", {})
+    yield worker_errors.PromptRejected("gpu-01", "refused", {})
     yield errors.InvalidInput("too large")
     yield errors.ObjectMissing("no such key")
-    yield errors.RunDeadlinePassed(60)
+    yield worker_errors.RunDeadlinePassed(60)
     yield errors.ObjectConflict("other bytes")
     for exception in _RAISED:
-        yield errors.PromptFailed("gpu-01", "raised", graph_node="3", exception_type=exception)
-    yield errors.PromptIncomplete("gpu-01", "9")
+        yield worker_errors.PromptFailed(
+            "gpu-01", "raised", graph_node="3", exception_type=exception
+        )
+    yield worker_errors.PromptIncomplete("gpu-01", "9")
     kinds: list[type[NodeError]] = [
-        *(errors.PromptStalled, errors.PromptLost, errors.PromptInterrupted),
-        *(errors.OutputDamaged, errors.NodeUnreachable, errors.NodeLacks, errors.NodeLeaves),
-        *(errors.LeaseLapsed, errors.RequestTooLarge, errors.HandedBack),
+        *(worker_errors.PromptStalled, worker_errors.PromptLost, worker_errors.PromptInterrupted),
+        *(
+            worker_errors.OutputDamaged,
+            worker_errors.NodeUnreachable,
+            worker_errors.NodeLacks,
+            worker_errors.NodeLeaves,
+        ),
+        *(worker_errors.LeaseLapsed, worker_errors.RequestTooLarge, worker_errors.HandedBack),
     ]
     for kind in kinds:
         yield kind("gpu-01", "as it says")
-    yield errors.WorkerDied("gpu-01", 3)
-    yield errors.DeliveryFailed("KeyError('ContentLength')")
+    yield worker_errors.WorkerDied("gpu-01", 3)
+    yield worker_errors.DeliveryFailed("KeyError('ContentLength')")
     yield errors.StorageRefused("refused")
     yield errors.StorageUnreachable("refused")
 

@@ -13,7 +13,7 @@ import requests
 import urllib3.exceptions
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
-from producer.contract.errors import NodeFault
+from worker.errors import NodeFault
 
 #: Bytes of an answer once it is unpacked. ComfyUI 0.33.0 answers small questions in some kB.
 SMALL_BYTES: Final = 16 << 20

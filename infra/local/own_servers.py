@@ -11,10 +11,11 @@ from typing import Final
 from producer.contract.config.node_address import NodeAddress
 from producer.contract.config.node_credentials import credentials_of
 from producer.contract.config.settings import load_settings
-from producer.contract.errors import FleetError, NodeError, NodeTimeout, NodeUnreachable
+from producer.contract.errors import FleetError
 from producer.storage.object_store import ObjectStore
 from producer.store.connection import connect, translated
 from worker.comfyui.client import ComfyUI
+from worker.errors import NodeError, NodeTimeout, NodeUnreachable
 
 _TIMEOUT_S: Final = 5.0
 _ITS_OWN: Final = "is the port its own?"

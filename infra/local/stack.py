@@ -26,7 +26,8 @@ from infra.local.state_dir import StateDir
 from infra.local.supervisor import Service, ServiceFailed, Supervisor
 from infra.local.valkey import Valkey
 from producer.contract.config.addresses import bare, without_password
-from producer.contract.config.settings import InvalidSettings, check_name, load_settings
+from producer.contract.config.settings import check_name, load_settings
+from producer.contract.errors import InvalidSettings
 
 #: What S3 takes. The embedded store would never get ready with another one.
 _BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")

@@ -15,12 +15,7 @@ from producer.batch.submission import open_batch, submit_rows
 from producer.batch.writer import BatchWriter
 from producer.contract.batches import BadRow, Batch
 from producer.contract.config.settings import Settings
-from producer.contract.errors import (
-    BatchNotFound,
-    InvalidBatch,
-    InvalidJob,
-    WaitTimeout,
-)
+from producer.contract.errors import BatchNotFound, InvalidBatch, InvalidJob, WaitTimeout
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import Job, JobStatus

@@ -9,13 +9,7 @@ from producer.batch.row_checks import Row, RowChecks, RowLike, resolved
 from producer.batch.writer import BatchWriter
 from producer.contract.batches import BadRow, Batch, BatchSpec, PackedRow
 from producer.contract.config.settings import Settings
-from producer.contract.errors import (
-    SAME_ROWS,
-    FleetError,
-    InvalidBatch,
-    InvalidJob,
-    InvalidRows,
-)
+from producer.contract.errors import SAME_ROWS, FleetError, InvalidBatch, InvalidJob, InvalidRows
 from producer.contract.graph.graph import template_id
 from producer.contract.ids import new_batch_id
 from producer.contract.metadata import check_metadata

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. An error says what happened; worker.attempt.retry says what to do.
+"""What can go wrong, as one tree. An error says what happened; `worker.attempt.retry` says what to do.
 
 * FleetError
   + InvalidJob              the caller can mend the submission
@@ -8,19 +8,33 @@
     - NoNodeCanRun          no node of the pool has what the graph needs
     - InvalidRows           rows of a batch, each with its number and column
     - InvalidBatch          what is asked of a batch does not fit its state, or its rows
+  + InvalidSettings         settings that are missing or make no sense, each by its variable
   + BacklogFull             as many jobs wait as may
   + JobNotFound
   + BatchNotFound
   + KeyReused               an idempotency key came back with another job
-  + IllegalMove             a race that was lost cleanly, or a bug
   + LeaseLost               another attempt owns the job now; stop, write nothing
   + NodeNameTaken           another living worker holds this node name
   + JobNotSucceeded         what wait raises for a job that ended otherwise
   + WaitTimeout
+  + FleetUnreachable        Redis does not answer, or will not serve us
+  + StorageError            S3
+    - StorageUnreachable
+    - BucketMissing
+    - BucketForbidden       it does not let us in, or lets us do less than we need
+      · CredentialsRefused  the store does not accept who we say we are
+    - BucketFull
+    - StoreFault            it answered, but not as S3 does
+    - StorageRefused        the same request would be refused again
+      · NotSupported        the store knows no such request
+    - ForeignBucketFault    trouble with the bucket of an `s3://` input, which is not ours
+    - ObjectMissing
+    - ObjectConflict        the key holds other bytes
+
+Of a worker (`worker.errors`); a caller meets them as the causes of failed jobs:
+
   + RunDeadlinePassed       the attempt took longer than the job allows
   + DeliveryFailed          it was rendered, then the worker failed to store it
-  + InvalidSettings         a setting is missing or makes no sense
-  + FleetUnreachable        Redis does not answer, or will not serve us
   + NodeError               a GPU node or the ComfyUI on it
     - NodeUnreachable
     - NodeTimeout
@@ -38,17 +52,11 @@
     - LeaseLapsed           its worker fell silent for longer than a lease
     - WorkerDied            workers of the node died of it, time and again
     - OutputDamaged         a file came truncated, empty or undecodable
-  + StorageError            S3
-    - StorageUnreachable
-    - BucketMissing
-    - BucketForbidden       it does not let us in, or lets us do less than we need
-    - CredentialsRefused    a BucketForbidden: the store does not accept who we say we are
-    - BucketFull
-    - StoreFault            it answered, but not as S3 does
-    - StorageRefused        the same request would be refused again
-    - ForeignBucketFault    trouble with the bucket of an `s3://` input, which is not ours
-    - ObjectMissing
-    - ObjectConflict        the key holds other bytes
+
+Of the embedded stack (`infra.local`): BinaryNotFound, ComfyUnusable, ServiceFailed, StateDirInUse.
+
+Signals that end an attempt and are no errors stand apart: `Shunned` (a claim that another node should
+make), `JobCancelled` (somebody asked for its end), `Stopping` (the worker leaves, the job stays its own).
 """
 
 from __future__ import annotations
@@ -60,9 +68,6 @@ from producer.contract.texts import abridged, escaped
 
 #: A message of a refusal has no more characters: it may repeat what somebody handed in.
 _LONGEST: Final = 400
-
-#: The same of what a node says, which may be all that is known of a fault.
-_LONGEST_OF_NODE: Final = 2_000
 
 #: What to try when what a batch has accepted comes once more, and not as it was.
 SAME_ROWS: Final = (
@@ -103,7 +108,7 @@ class InvalidJob(FleetError):
         graph_node: str | None = None,
         advice: str | None = None,
     ) -> None:
-        super().__init__(_tidy(message), advice=_tidy(advice) if advice else None)
+        super().__init__(tidied(message), advice=tidied(advice) if advice else None)
         self.field = field
         self.graph_node = graph_node
 
@@ -205,15 +210,6 @@ class KeyReused(FleetError):
         self.job_id = job_id
 
 
-class IllegalMove(FleetError):
-    """The job may not take this status from where it is."""
-
-    def __init__(self, job_id: str, status: str, target: str) -> None:
-        super().__init__(f"job {job_id} is {status}, so it cannot become {target}")
-        self.job_id = job_id
-        self.status = status
-
-
 class LeaseLost(FleetError):
     """Another attempt owns the job, or it has ended; this one must write nothing more."""
 
@@ -254,164 +250,12 @@ class WaitTimeout(FleetError):
         self.job_id = job_id
 
 
-class RunDeadlinePassed(FleetError):
-    """The attempt took longer than the job's run_within."""
-
-    def __init__(self, run_within_s: float) -> None:
-        super().__init__(
-            f"the attempt took longer than its {run_within_s:g} s",
-            advice="submit it again with a longer run_within",
-        )
-
-
-class DeliveryFailed(FleetError):
-    """It was rendered, and the worker failed to fetch or store it in a way that nobody foresaw."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"it was rendered, but the worker failed to store it: {reason[:200]}",
-            advice="this is a bug of the worker; its log has the whole of it",
-        )
-
-
 class InvalidSettings(FleetError):
     """A setting is missing or makes no sense; the message names each by its variable."""
 
 
 class FleetUnreachable(FleetError):
     """Redis does not answer at the address, or refuses us. The address carries no password."""
-
-
-class NodeError(FleetError):
-    """Something is wrong with a node, or with what it made of our prompt.
-
-    `detail` is the message without the node's name, for where that stands already.
-    """
-
-    def __init__(self, node: str, message: str, *, advice: str | None = None) -> None:
-        # On one line, so that no node writes lines of its own into a log.
-        message = _tidy(" ".join(message.splitlines()), longest=_LONGEST_OF_NODE)
-        super().__init__(f"node {node}: {message}", advice=advice)
-        self.node = node
-        self.detail = message
-
-
-class NodeUnreachable(NodeError):
-    """Nobody answers at the node's address."""
-
-
-class NodeTimeout(NodeError):
-    """The node took the connection, then was silent for too long."""
-
-
-class NodeFault(NodeError):
-    """The node answered, but not as ComfyUI does."""
-
-
-class RequestTooLarge(NodeError):
-    """An input file or a graph is larger than the node, or a proxy before it, takes.
-
-    Another node may take it: each has a limit of its own.
-
-    Args:
-        graph_node: the id of the one that reads the file; None for a whole graph.
-    """
-
-    def __init__(self, node: str, what: str, *, graph_node: str | None = None) -> None:
-        super().__init__(
-            node,
-            f"{what} is larger than it takes, or than a proxy before it takes (413)",
-            advice="raise the limit: ComfyUI's --max-upload-size (MB), or the proxy's, as nginx'"
-            " client_max_body_size",
-        )
-        self.graph_node = graph_node
-
-
-class PromptRejected(NodeError):
-    """ComfyUI refused the graph, or dropped a part of it.
-
-    Args:
-        node_errors: ComfyUI's own list, `{graph_node_id: {"class_type": str, "errors": [...]}}`.
-    """
-
-    def __init__(self, node: str, message: str, node_errors: dict[str, Any]) -> None:
-        super().__init__(node, message)
-        self.node_errors = node_errors
-
-
-class NodeLacks(NodeError):
-    """ComfyUI refused the graph for a class or model that it lacks, and another node has it."""
-
-
-class PromptFailed(NodeError):
-    """A graph node raised while it ran.
-
-    Args:
-        graph_node: its id.
-        exception_type: the Python class ComfyUI names, as `torch.OutOfMemoryError`.
-        class_type: the graph node's class, where it is known.
-    """
-
-    def __init__(
-        self,
-        node: str,
-        message: str,
-        *,
-        graph_node: str | None,
-        exception_type: str,
-        class_type: str | None = None,
-    ) -> None:
-        super().__init__(node, message)
-        self.graph_node = _tidy(graph_node) if graph_node else graph_node
-        self.exception_type = exception_type
-        self.class_type = class_type
-
-
-class PromptIncomplete(NodeError):
-    """The prompt succeeded, but a graph node that saves files lists none."""
-
-    def __init__(self, node: str, graph_node: str) -> None:
-        super().__init__(node, f"graph node {graph_node} saved nothing, yet the prompt succeeded")
-        self.graph_node = graph_node
-
-
-class PromptInterrupted(NodeError):
-    """The prompt was interrupted at the node, and not by its own attempt."""
-
-
-class PromptLost(NodeError):
-    """The node knows the prompt neither as queued nor as finished: it restarted, or forgot."""
-
-
-class PromptStalled(NodeError):
-    """The prompt is at the node, but has shown no progress for too long."""
-
-
-class HandedBack(NodeError):
-    """The prompt waited at the node while another one could have begun; it was taken out again."""
-
-
-class NodeLeaves(NodeError):
-    """The node is taken out of the fleet while it runs the job."""
-
-
-class LeaseLapsed(NodeError):
-    """The node's worker fell silent for longer than a lease; another attempt takes over."""
-
-
-class WorkerDied(NodeError):
-    """Workers of the node died of one attempt so often that nobody takes it up once more."""
-
-    def __init__(self, node: str, deaths: int) -> None:
-        super().__init__(
-            node,
-            f"its worker died {deaths} times while it handled this attempt",
-            advice="look at the worker's log, and at its memory: is an output too large for it?",
-        )
-
-
-class OutputDamaged(NodeError):
-    """A file the node promised came truncated, empty, undecodable or not at all."""
 
 
 class StorageError(FleetError):
@@ -466,6 +310,6 @@ class ObjectConflict(StorageError):
     """The key already holds other bytes than ours."""
 
 
-def _tidy(text: str, *, longest: int = _LONGEST) -> str:
+def tidied(text: str, *, longest: int = _LONGEST) -> str:
     """Return a message in which nothing is long, and nothing is a command to a terminal."""
     return escaped(abridged(text, most=longest))

@@ -20,9 +20,7 @@ from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.classes.placement import explain_nobody, who_can_run
 from producer.contract.classes.save_names import check_kept_prefixes
 from producer.contract.config.settings import Settings
-from producer.contract.errors import (
-    InvalidJob,
-)
+from producer.contract.errors import InvalidJob
 from producer.contract.graph.extra_data import API_KEY, ExtraData, as_extra_data, split_extra_data
 from producer.contract.graph.graph import (
     Graph,

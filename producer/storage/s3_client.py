@@ -8,7 +8,8 @@ from threading import Lock
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from producer.contract.config.settings import InvalidSettings, Settings, without_password
+from producer.contract.config.settings import Settings, without_password
+from producer.contract.errors import InvalidSettings
 
 CONNECT_TIMEOUT_S: Final = 3
 READ_TIMEOUT_S: Final = 30  #: A silence, not a whole answer. boto3's own 60 s is a long stall.

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from producer.contract.causes import Cause
 from producer.contract.errors import LeaseLost
 from producer.contract.ids import JobId, PromptId
 from producer.contract.jobs import Artifact, Job, JobError, JobStatus, Phase, Progress
@@ -229,7 +230,7 @@ class AttemptStore:
         Raises:
             LeaseLost: the attempt no longer holds the job; nothing was written.
         """
-        self._finish(hold, JobStatus.CANCELLED, cause="cancelled")
+        self._finish(hold, JobStatus.CANCELLED, cause=Cause.CANCELLED)
 
     def requeue(
         self,

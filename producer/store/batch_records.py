@@ -16,6 +16,7 @@ from producer.contract.batches import (
     PackedRow,
     Places,
 )
+from producer.contract.causes import Cause
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import InputFile, Job, JobStatus
 from producer.contract.queues import Needs, Tier, node_queue
@@ -124,7 +125,7 @@ class BatchRecord:
         if status.is_terminal:
             is_late = status is JobStatus.EXPIRED
             record["ended_ms"] = self.fields["rest_ms"]
-            record["cause"] = "start_deadline" if is_late else "cancelled"
+            record["cause"] = Cause.START_DEADLINE if is_late else Cause.CANCELLED
         return job_of(submission.id, record)
 
     def _state(self) -> BatchState:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.causes import Cause
 from producer.contract.ids import JobId
 from producer.contract.jobs import JobError
 from producer.contract.queues import PRIORITIES, Message
@@ -24,7 +25,7 @@ _AT_ONCE: Final = 200
 #: A job that has begun once may wait so long past its start deadline: well within its record's life.
 _LAST_CALL: Final = timedelta(milliseconds=keys.LIVE_MS) / 2
 _NOT_RESUMED: Final = JobError(
-    cause="not_resumed",
+    cause=Cause.NOT_RESUMED,
     message=(
         f"it had begun, then no node took it up again for {_LAST_CALL.days} days,"
         " and its start deadline has passed"

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 import pytest
 from aiohttp import WSMsgType, web
 
-from producer.contract.errors import NodeError, NodeFault
 from tests.integration.scripted_node import answer, raw, scripted_client, scripted_node
 from tests.polling import wait_until
 from worker import foreign_data
 from worker.comfyui import bounded_websocket
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import OutputFile
+from worker.errors import NodeError, NodeFault
 
 MIB = 1 << 20
 

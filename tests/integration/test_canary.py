@@ -10,10 +10,10 @@ import pytest
 import requests
 
 from producer.contract.classes.catalog import Catalog
-from producer.contract.errors import NodeFault, PromptStalled
 from tests.integration.nodes import open_node, sleeping_graph
 from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI
+from worker.errors import NodeFault, PromptStalled
 from worker.node.canary import Canary
 
 

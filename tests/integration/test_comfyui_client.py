@@ -13,11 +13,7 @@ from aiohttp import web
 from packaging.version import Version
 from PIL import Image
 
-from producer.contract.errors import (
-    InvalidInput,
-    OutputDamaged,
-    PromptRejected,
-)
+from producer.contract.errors import InvalidInput
 from tests.integration.nodes import (
     NODES,
     half_valid_graph,
@@ -30,6 +26,7 @@ from tests.integration.scripted_node import answer, scripted_client
 from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.history import Outcome, OutputFile
+from worker.errors import OutputDamaged, PromptRejected
 
 PICTURE = OutputFile("9", "images", 0, "a.png", "sub", "output")
 ODD_NAMES = [

@@ -8,10 +8,13 @@ import socket
 import pytest
 from aiohttp import web
 
-from producer.contract.config.settings import InvalidSettings
-from producer.contract.errors import (
-    InvalidGraph,
-    InvalidInput,
+from producer.contract.errors import InvalidGraph, InvalidInput, InvalidSettings
+from tests.integration.nodes import open_node, queue, sleeping_graph
+from tests.integration.scripted_node import answer, raw, scripted_client
+from worker.comfyui.client import ComfyUI
+from worker.comfyui.history import OutputFile
+from worker.comfyui.uploads import FileForm
+from worker.errors import (
     NodeError,
     NodeFault,
     NodeTimeout,
@@ -20,11 +23,6 @@ from producer.contract.errors import (
     PromptRejected,
     RequestTooLarge,
 )
-from tests.integration.nodes import open_node, queue, sleeping_graph
-from tests.integration.scripted_node import answer, raw, scripted_client
-from worker.comfyui.client import ComfyUI
-from worker.comfyui.history import OutputFile
-from worker.comfyui.uploads import FileForm
 
 PICTURE = OutputFile("9", "images", 0, "a.png", "sub", "output")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"

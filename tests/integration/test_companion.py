@@ -7,10 +7,10 @@ import uuid
 import pytest
 import requests
 
-from producer.contract.errors import NodeFault, NodeUnreachable, OutputDamaged, PromptStalled
 from tests.integration.nodes import NODES, open_node, raising_graph, sleeping_graph
 from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI
+from worker.errors import NodeFault, NodeUnreachable, OutputDamaged, PromptStalled
 
 
 @pytest.fixture(params=NODES)

@@ -13,7 +13,6 @@ import requests
 
 from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
-from producer.contract.errors import OutputDamaged
 from producer.contract.jobs import JobStatus
 from producer.storage.object_store import ObjectStore
 from tests.graphs import picture, sleeping
@@ -25,6 +24,7 @@ from worker.attempt.outages import Outages
 from worker.attempt.shutdown import Shutdown
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, Outcome, OutputFile
+from worker.errors import OutputDamaged
 from worker.node.storage_breaker import StorageBreaker
 
 NODE = "gpu-01"

@@ -10,7 +10,7 @@ from redis import Redis
 
 from infra.standin.process import StandinProcess
 from producer.contract.config.settings import Settings
-from producer.contract.errors import InvalidInput, InvalidJob, NodeFault
+from producer.contract.errors import InvalidInput, InvalidJob
 from producer.store import keys
 from tests.graphs import sleeping
 from tests.integration.batch_feeding import GRAPH, feed, seeds
@@ -19,6 +19,7 @@ from tests.polling import wait_until
 from worker.attempt.extra_data import ExtraDataSource
 from worker.attempt.prompt import NodePrompt
 from worker.comfyui.client import ComfyUI
+from worker.errors import NodeFault
 
 SECRET = "comfyui-s3cret"
 WORKFLOW = {"workflow": {"id": "wf-1", "nodes": []}}

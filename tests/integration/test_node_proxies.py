@@ -12,19 +12,13 @@ from aiohttp import web
 
 from producer.contract.config.node_address import NodeAddress
 from producer.contract.config.node_credentials import NodeCredentials
-from producer.contract.errors import (
-    NodeError,
-    NodeFault,
-    NodeTimeout,
-    NodeUnreachable,
-    RequestTooLarge,
-)
 from producer.contract.jobs import InputFile
 from tests.integration.scripted_node import raw, scripted_client, scripted_node
 from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
 from worker.comfyui.inputs import InputCarrier
+from worker.errors import NodeError, NodeFault, NodeTimeout, NodeUnreachable, RequestTooLarge
 
 SECRETS = NodeCredentials.read("Authorization: Bearer sesame-1\n?token=sesame-2", where="X")
 

@@ -17,11 +17,11 @@ from infra.local import seaweed, valkey
 from infra.local.binaries import BinaryNotFound
 from infra.local.own_servers import ComfyUnusable, check_comfyui, check_redis, check_s3
 from infra.local.ports import choose_ports
-from producer.contract.config.settings import InvalidSettings
 from producer.contract.errors import (
     BucketForbidden,
     BucketMissing,
     FleetUnreachable,
+    InvalidSettings,
     StorageUnreachable,
 )
 from tests.integration.scripted_node import scripted_node

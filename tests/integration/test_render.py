@@ -12,7 +12,6 @@ import pytest
 import requests
 
 from infra.standin.process import StandinProcess
-from producer.contract.errors import NodeUnreachable, PromptStalled
 from producer.contract.jobs import Phase
 from producer.storage.object_store import ObjectStore
 from tests.graphs import journal, sleeping
@@ -26,6 +25,7 @@ from worker.attempt.shutdown import Shutdown
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import Outcome
+from worker.errors import NodeUnreachable, PromptStalled
 from worker.node.storage_breaker import StorageBreaker
 from worker.scheduling.gate import Gate
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from producer.contract.classes.catalog import Catalog, GraphNodeClass
-from producer.contract.errors import LeaseLost, PromptRejected
+from producer.contract.errors import LeaseLost
 from producer.contract.jobs import JobError
 from producer.contract.nodes import NodeState
 from producer.contract.queues import Needs
@@ -17,6 +17,7 @@ from producer.store.rerouting import Rerouting
 from producer.store.sweeps import Sweeps
 from tests.integration.hand_led import LEASE, WORKER, HandLed
 from worker.attempt.rerouting import Rerouter
+from worker.errors import PromptRejected
 
 LORA = "mine.safetensors"
 

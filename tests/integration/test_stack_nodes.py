@@ -9,7 +9,7 @@ import pytest
 from infra.local.nodes import Node, nodes_at, probe_worker
 from infra.local.stack import LocalStack, Options
 from infra.local.supervisor import NotReady
-from producer.contract.config.settings import InvalidSettings
+from producer.contract.errors import InvalidSettings
 from producer.contract.nodes import NodeState
 from producer.contract.queues import is_name
 from producer.store.node_store import NodeStore

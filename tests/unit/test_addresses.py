@@ -11,7 +11,8 @@ from kombu import Connection
 
 from producer.contract.config.addresses import split_address, without_password
 from producer.contract.config.redis_address import RedisAddress
-from producer.contract.config.settings import InvalidSettings, load_settings
+from producer.contract.config.settings import load_settings
+from producer.contract.errors import InvalidSettings
 
 
 @pytest.fixture(autouse=True)

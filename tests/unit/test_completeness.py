@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from producer.contract.classes.catalog import Catalog, GraphNodeClass
-from producer.contract.errors import PromptIncomplete
 from tests.unit.graph_samples import step
 from worker.attempt.completeness import check_complete, notes_on
 from worker.comfyui.history import HistoryEntry
+from worker.errors import PromptIncomplete
 
 CORE = Catalog(
     {name: GraphNodeClass(is_core=True) for name in ("EmptyImage", "SaveImage", "ImageInvert")}

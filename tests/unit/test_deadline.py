@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from producer.contract.errors import RunDeadlinePassed
 from worker.attempt.deadline import Deadline
+from worker.errors import RunDeadlinePassed
 
 
 class Clock:

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from producer.contract.errors import DeliveryFailed, OutputDamaged
 from producer.store.attempts import Hold
 from worker.attempt.lease import Lease
 from worker.attempt.runner import Runner
+from worker.errors import DeliveryFailed, OutputDamaged
 
 JOB = SimpleNamespace(id="job", attempt=1)
 

@@ -12,13 +12,13 @@ import random
 import pytest
 
 from producer.contract.classes.catalog import Catalog
-from producer.contract.errors import NodeError, PromptFailed, PromptRejected
 from tests.mutations import mutated
 from worker.comfyui.catalog_limits import check_catalog
 from worker.comfyui.companion import CompanionStatus
 from worker.comfyui.history import HistoryEntry
 from worker.comfyui.progress import ProgressTally
 from worker.comfyui.refusal import Refusal, lacks_in
+from worker.errors import NodeError, PromptFailed, PromptRejected
 from worker.foreign_data import MOST_PARTS, TooMuch, read_as_expected, read_json
 from worker.node.registration import _facts
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.contract.errors import NodeFault
 from worker.comfyui.history import HistoryEntry, Outcome
 from worker.comfyui.values import KEPT_BYTES
+from worker.errors import NodeFault
 
 START = ["execution_start", {"prompt_id": "p", "timestamp": 10_000}]
 CACHED = ["execution_cached", {"prompt_id": "p", "timestamp": 10_100, "nodes": ["1", "7"]}]

@@ -9,7 +9,8 @@ import pytest
 from producer.cli.processes import _split
 from producer.contract.config.node_address import NodeAddress
 from producer.contract.config.node_credentials import NodeCredentials, credentials_of
-from producer.contract.config.settings import InvalidSettings, Settings
+from producer.contract.config.settings import Settings
+from producer.contract.errors import InvalidSettings
 from producer.contract.nodes import Node
 
 

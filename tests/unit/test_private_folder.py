@@ -6,8 +6,7 @@ import os
 
 import pytest
 
-from producer.contract.config.settings import InvalidSettings
-from producer.contract.errors import NodeNameTaken
+from producer.contract.errors import InvalidSettings, NodeNameTaken
 from worker.node.name_lock import NameLock, own_path
 from worker.node.private_folder import NotPrivate, make_private
 from worker.node.spool import Spool

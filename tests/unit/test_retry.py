@@ -9,13 +9,21 @@ import pytest
 from producer.contract.errors import (
     FleetUnreachable,
     InvalidInput,
+    ObjectConflict,
+    ObjectMissing,
+    StorageUnreachable,
+)
+from producer.contract.ids import new_job_id
+from producer.contract.jobs import Attempt, Job, JobError, JobStatus
+from producer.contract.queues import Tier
+from worker.attempt.retry import CHARGED_LIMIT, FREE_LIMIT, LACKING_LIMIT
+from worker.attempt.retry import decide as decide_for
+from worker.errors import (
     LeaseLapsed,
     NodeFault,
     NodeLacks,
     NodeLeaves,
     NodeUnreachable,
-    ObjectConflict,
-    ObjectMissing,
     OutputDamaged,
     PromptFailed,
     PromptInterrupted,
@@ -24,13 +32,7 @@ from producer.contract.errors import (
     PromptStalled,
     RequestTooLarge,
     RunDeadlinePassed,
-    StorageUnreachable,
 )
-from producer.contract.ids import new_job_id
-from producer.contract.jobs import Attempt, Job, JobError, JobStatus
-from producer.contract.queues import Tier
-from worker.attempt.retry import CHARGED_LIMIT, FREE_LIMIT, LACKING_LIMIT
-from worker.attempt.retry import decide as decide_for
 
 RAISED = PromptFailed("gpu-1", "it raised", graph_node="3", exception_type="RuntimeError")
 NO_MEMORY = PromptFailed(

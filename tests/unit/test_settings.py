@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from producer.contract.config.settings import (
-    InvalidSettings,
     check_name,
     load_settings,
     settings_file,
     without_password,
 )
+from producer.contract.errors import InvalidSettings
 
 
 @pytest.fixture(autouse=True)

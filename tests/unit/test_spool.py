@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from producer.contract.errors import NodeFault
 from producer.contract.ids import new_job_id
 from producer.store.attempts import Hold
+from worker.errors import NodeFault
 from worker.node.spool import Spool
 
 HOLD = Hold(new_job_id(), 2, "gpu-01:test")

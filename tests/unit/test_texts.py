@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from producer.contract.errors import NodeFault
 from producer.contract.graph.json_values import printable
 from producer.contract.jobs import JobError, Progress
 from producer.contract.notes import fit_notes
 from producer.contract.texts import abridged, escaped, is_whole, writable
 from tests.mutations import ODD_TEXTS
 from worker.comfyui.history import HistoryEntry
+from worker.errors import NodeFault
 from worker.node.registration import _facts
 
 HALF = "a\ud800\x1b[31m"

@@ -10,7 +10,7 @@ import pytest
 from producer.contract.config.settings import Settings
 from producer.storage import object_keys
 from producer.store import keys
-from tests.docs import errors_page, key_tables, settings_table
+from tests.docs import key_tables, settings_table
 from tests.docs.written import DOCS, as_written, names, replaced
 
 
@@ -60,10 +60,6 @@ def test_every_key_of_the_bucket_is_in_the_table():
     told = re.findall(r"`\{prefix\}/(\w+)/", key_tables.s3())
     source = inspect.getsource(object_keys)
     assert set(re.findall(r'_under\(prefix, f?"(\w+)/', source)) == set(told)
-
-
-def test_every_cause_has_a_meaning():
-    assert errors_page.known_causes() == set(errors_page.MEANINGS)
 
 
 def test_a_page_without_the_marks_of_its_part_is_an_error():

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.links import ancestors
 from producer.contract.classes.savers import LISTING, SILENT, WEBSOCKET_ONLY, seems_to_save
-from producer.contract.errors import PromptFailed, PromptIncomplete, PromptInterrupted
 from producer.contract.graph.graph import Graph, describe
 from worker.comfyui.continuations import is_unfinished
 from worker.comfyui.history import HistoryEntry, Outcome
+from worker.errors import PromptFailed, PromptIncomplete, PromptInterrupted
 
 
 def check_succeeded(entry: HistoryEntry, *, node: str) -> None:

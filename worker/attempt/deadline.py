@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from producer.contract.errors import RunDeadlinePassed
+from worker.errors import RunDeadlinePassed
 
 
 class Deadline:

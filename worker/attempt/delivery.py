@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from producer.contract.classes.links import ancestors
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import NodeTimeout
 from producer.contract.graph.graph import Graph
 from producer.contract.jobs import Artifact, Job, Phase
 from producer.contract.notes import fit_notes
@@ -27,6 +26,7 @@ from worker.attempt.parallel import Countdown, side_by_side
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, OutputFile
 from worker.comfyui.outputs import Spooled, fetch_output
+from worker.errors import NodeTimeout
 
 _log = logging.getLogger(__name__)
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from producer.contract.causes import Cause
+
 
 def _signs(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
@@ -18,7 +20,7 @@ def _signs(*patterns: str) -> re.Pattern[str]:
 #: The first that fits counts: a card without memory says so in the words of a broken one, too.
 _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     (
-        "out_of_memory",
+        Cause.OUT_OF_MEMORY,
         _signs(
             r"OutOfMemoryError",  # torch, and torch.cuda before 2.5
             r"\bout of memory\b",  # CUDA, HIP, MPS, DirectML, JAX
@@ -37,7 +39,7 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
         ),
     ),
     (
-        "disk_full",
+        Cause.DISK_FULL,
         _signs(
             r"No space left on device|Errno 28\b",
             r"Disk quota exceeded|Errno 122\b",
@@ -46,7 +48,7 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
         ),
     ),
     (
-        "device_fault",
+        Cause.DEVICE_FAULT,
         _signs(
             r"CUDA error:|CUDA driver error:|CUDA_ERROR_",
             r"HIP error:|hipError|HSA_STATUS_ERROR|Memory access fault by GPU",
@@ -67,7 +69,7 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
         ),
     ),
     (
-        "model_damaged",
+        Cause.MODEL_DAMAGED,
         _signs(
             r"SafetensorError|safetensors_rust",
             r"HeaderTooLarge|HeaderTooSmall|InvalidHeader|MetadataIncompleteBuffer",
@@ -79,7 +81,7 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
         ),
     ),
     (
-        "io_fault",
+        Cause.IO_FAULT,
         _signs(
             r"Input/output error|Errno 5\b",
             r"Read-only file system|Errno 30\b",
@@ -91,7 +93,7 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
         ),
     ),
     (
-        "needs_login",
+        Cause.NEEDS_LOGIN,
         _signs(r"Unauthorized: Please login first", r"Please login first to use this node"),
     ),
 )
@@ -100,4 +102,4 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
 def cause_of_text(exception_type: str, message: str) -> str:
     """Return the cause of an execution error: `execution_error` where no sign says more."""
     text = f"{exception_type} {message}"
-    return next((cause for cause, sign in _SIGNS if sign.search(text)), "execution_error")
+    return next((cause for cause, sign in _SIGNS if sign.search(text)), Cause.EXECUTION_ERROR)

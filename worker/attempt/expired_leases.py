@@ -9,12 +9,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from producer.contract.config.node_address import NodeAddress
-from producer.contract.config.settings import InvalidSettings
-from producer.contract.errors import LeaseLapsed, NodeError, NodeUnreachable
+from producer.contract.errors import InvalidSettings
 from producer.contract.jobs import Job
 from producer.store.node_store import NodeStore
 from worker.attempt.retry import Decision, decide
 from worker.comfyui.client import ComfyUI
+from worker.errors import LeaseLapsed, NodeError, NodeUnreachable
 
 _log = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from producer.contract.causes import Cause
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError, NodeError, PromptRejected
+from producer.contract.errors import FleetError
 from producer.contract.jobs import Job
 from producer.contract.queues import Message
 from producer.dispatch import Dispatch
@@ -18,6 +19,7 @@ from worker.attempt.rerouting import Rerouter
 from worker.attempt.retry import Decision, decide
 from worker.attempt.shutdown import Stopping
 from worker.comfyui.client import ComfyUI
+from worker.errors import NodeError, PromptRejected
 from worker.node.peers import Peers
 
 _log = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ class Failures:
         _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
         if decision.blames_node:
             self._standing.blame(error.detail if isinstance(error, NodeError) else story.message)
-        if story.cause == "out_of_memory":
+        if story.cause == Cause.OUT_OF_MEMORY:
             self._free_memory()
         if decision.again:
             self._requeue(job, lease, decision)

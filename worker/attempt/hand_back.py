@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from producer.contract.causes import Cause
 from producer.contract.errors import FleetError
 from producer.contract.jobs import Job
 from worker.attempt.render_state import RenderState
@@ -58,4 +59,4 @@ class HandBack:
 
 
 def _times_handed_back(job: Job) -> int:
-    return sum(attempt.error.cause == "handed_back" for attempt in job.attempts)
+    return sum(attempt.error.cause == Cause.HANDED_BACK for attempt in job.attempts)

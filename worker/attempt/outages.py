@@ -21,7 +21,6 @@ from producer.contract.errors import (
     BucketMissing,
     FleetUnreachable,
     ForeignBucketFault,
-    NodeError,
     ObjectConflict,
     ObjectMissing,
     StorageError,
@@ -33,6 +32,7 @@ from producer.store.attempts import AttemptStore
 from worker.attempt.bounded_call import watched
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.shutdown import Shutdown
+from worker.errors import NodeError
 from worker.node.storage_breaker import StorageBreaker
 
 _log = logging.getLogger(__name__)

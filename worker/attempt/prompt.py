@@ -7,7 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from producer.contract.errors import (
+from producer.contract.graph.graph import Graph
+from worker.comfyui.client import ComfyUI, PromptPlace
+from worker.comfyui.history import HistoryEntry
+from worker.errors import (
     NodeError,
     NodeFault,
     NodeTimeout,
@@ -15,9 +18,6 @@ from producer.contract.errors import (
     PromptLost,
     PromptStalled,
 )
-from producer.contract.graph.graph import Graph
-from worker.comfyui.client import ComfyUI, PromptPlace
-from worker.comfyui.history import HistoryEntry
 
 _log = logging.getLogger(__name__)
 

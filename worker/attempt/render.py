@@ -10,15 +10,7 @@ from typing import Final
 
 from producer.contract.classes.catalog import Catalog
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import (
-    FleetError,
-    FleetUnreachable,
-    HandedBack,
-    LeaseLost,
-    NodeTimeout,
-    NodeUnreachable,
-    PromptStalled,
-)
+from producer.contract.errors import FleetError, FleetUnreachable, LeaseLost
 from producer.contract.graph.graph import Graph
 from producer.contract.jobs import Job, Phase, Progress
 from producer.store.job_store import JobStore
@@ -35,6 +27,7 @@ from worker.comfyui.continuations import is_unfinished, joined
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import HistoryEntry
 from worker.comfyui.watch import Watch
+from worker.errors import HandedBack, NodeTimeout, NodeUnreachable, PromptStalled
 from worker.scheduling.gate import Slot
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from producer.contract.classes.catalog import Catalog, Missing
 from producer.contract.classes.model_names import plain_name
-from producer.contract.errors import NodeLacks, PromptRejected
 from producer.contract.jobs import Job
 from producer.contract.queues import Needs, readable_needs
 from producer.store.attempts import Hold
@@ -16,6 +15,7 @@ from producer.store.node_store import NodeStore
 from producer.store.rerouting import Rerouting
 from producer.store.sweeps import Sweeps
 from worker.comfyui.refusal import lacks_in
+from worker.errors import NodeLacks, PromptRejected
 
 _log = logging.getLogger(__name__)
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from producer.contract.causes import Cause
 from producer.contract.errors import (
-    DeliveryFailed,
     FleetError,
-    HandedBack,
     InvalidJob,
+    ObjectConflict,
+    ObjectMissing,
+    StorageError,
+    StorageRefused,
+)
+from producer.contract.jobs import Job, JobError
+from worker.attempt.error_signs import cause_of_text
+from worker.errors import (
+    DeliveryFailed,
+    HandedBack,
     LeaseLapsed,
     NodeError,
     NodeLacks,
     NodeLeaves,
-    ObjectConflict,
-    ObjectMissing,
     OutputDamaged,
     PromptFailed,
     PromptIncomplete,
@@ -27,12 +35,8 @@ from producer.contract.errors import (
     PromptStalled,
     RequestTooLarge,
     RunDeadlinePassed,
-    StorageError,
-    StorageRefused,
     WorkerDied,
 )
-from producer.contract.jobs import Job, JobError
-from worker.attempt.error_signs import cause_of_text
 
 #: Attempts that may end by the job's own fault.
 CHARGED_LIMIT: Final = 3
@@ -50,77 +54,79 @@ LACKING_LIMIT: Final = 5
 #: Causes that no retry can mend.
 _FINAL: Final = frozenset(
     {
-        "invalid_graph",
-        "invalid_input",
-        "input_missing",
-        "run_deadline",
-        "output_conflict",
-        "storage_refused",
-        "delivery_failed",
-        "needs_login",
+        Cause.INVALID_GRAPH,
+        Cause.INVALID_INPUT,
+        Cause.INPUT_MISSING,
+        Cause.RUN_DEADLINE,
+        Cause.OUTPUT_CONFLICT,
+        Cause.STORAGE_REFUSED,
+        Cause.DELIVERY_FAILED,
+        Cause.NEEDS_LOGIN,
     }
 )
 #: Of those, the ones after which a render is there that could not be stored.
-_LISTED: Final = frozenset({"output_conflict", "storage_refused", "delivery_failed"})
+_LISTED: Final = frozenset({Cause.OUTPUT_CONFLICT, Cause.STORAGE_REFUSED, Cause.DELIVERY_FAILED})
 #: Causes that speak against the job.
-_CHARGED: Final = frozenset({"execution_error", "out_of_memory", "incomplete_output"})
+_CHARGED: Final = frozenset({Cause.EXECUTION_ERROR, Cause.OUT_OF_MEMORY, Cause.INCOMPLETE_OUTPUT})
 #: Causes that speak against the node.
 _NODE_FAULTS: Final = frozenset(
-    {"stall", "prompt_lost", "node_fault", "output_damaged", "disk_full"}
-    | {"device_fault", "model_damaged", "io_fault"}
+    {Cause.STALL, Cause.PROMPT_LOST, Cause.NODE_FAULT, Cause.OUTPUT_DAMAGED, Cause.DISK_FULL}
+    | {Cause.DEVICE_FAULT, Cause.MODEL_DAMAGED, Cause.IO_FAULT}
 )
 #: Causes of which the same on another node is the job's own doing, and how often in all is too often.
-_SAME_ELSEWHERE: Final = {
-    "device_fault": 4,  # an index out of range asserts on every card
-    "model_damaged": 4,  # the file is the same on all of them
-    "output_damaged": 3,
-    "stall": 3,
-    "interrupted": 3,  # a graph may interrupt itself
+_SAME_ELSEWHERE: Final[Mapping[str, int]] = {
+    Cause.DEVICE_FAULT: 4,  # an index out of range asserts on every card
+    Cause.MODEL_DAMAGED: 4,  # the file is the same on all of them
+    Cause.OUTPUT_DAMAGED: 3,
+    Cause.STALL: 3,
+    Cause.INTERRUPTED: 3,  # a graph may interrupt itself
 }
 #: Causes after which the node or its worker was gone: the job may have felled it.
-_FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost", "worker_died"})
+_FELLING: Final = frozenset(
+    {Cause.PROMPT_LOST, Cause.NODE_FAULT, Cause.LEASE_LOST, Cause.WORKER_DIED}
+)
 #: Causes after which another node can begin at once.
-_AT_ONCE: Final = frozenset({"node_left", "lease_lost", "node_lacks", "too_large"})
+_AT_ONCE: Final = frozenset({Cause.NODE_LEFT, Cause.LEASE_LOST, Cause.NODE_LACKS, Cause.TOO_LARGE})
 
 #: The first that fits counts, so a kind stands before its parent.
 _CAUSES: Final[tuple[tuple[type[FleetError], str], ...]] = (
-    (PromptRejected, "invalid_graph"),
-    (NodeLacks, "node_lacks"),
-    (RequestTooLarge, "too_large"),
-    (InvalidJob, "invalid_input"),
-    (RunDeadlinePassed, "run_deadline"),
-    (PromptIncomplete, "incomplete_output"),
-    (PromptStalled, "stall"),
-    (OutputDamaged, "output_damaged"),
-    (PromptLost, "prompt_lost"),
-    (PromptInterrupted, "interrupted"),
-    (HandedBack, "handed_back"),
-    (NodeLeaves, "node_left"),
-    (LeaseLapsed, "lease_lost"),
-    (WorkerDied, "worker_died"),
-    (NodeError, "node_fault"),
-    (DeliveryFailed, "delivery_failed"),
-    (ObjectConflict, "output_conflict"),
-    (ObjectMissing, "input_missing"),
-    (StorageRefused, "storage_refused"),
-    (StorageError, "storage_fault"),
+    (PromptRejected, Cause.INVALID_GRAPH),
+    (NodeLacks, Cause.NODE_LACKS),
+    (RequestTooLarge, Cause.TOO_LARGE),
+    (InvalidJob, Cause.INVALID_INPUT),
+    (RunDeadlinePassed, Cause.RUN_DEADLINE),
+    (PromptIncomplete, Cause.INCOMPLETE_OUTPUT),
+    (PromptStalled, Cause.STALL),
+    (OutputDamaged, Cause.OUTPUT_DAMAGED),
+    (PromptLost, Cause.PROMPT_LOST),
+    (PromptInterrupted, Cause.INTERRUPTED),
+    (HandedBack, Cause.HANDED_BACK),
+    (NodeLeaves, Cause.NODE_LEFT),
+    (LeaseLapsed, Cause.LEASE_LOST),
+    (WorkerDied, Cause.WORKER_DIED),
+    (NodeError, Cause.NODE_FAULT),
+    (DeliveryFailed, Cause.DELIVERY_FAILED),
+    (ObjectConflict, Cause.OUTPUT_CONFLICT),
+    (ObjectMissing, Cause.INPUT_MISSING),
+    (StorageRefused, Cause.STORAGE_REFUSED),
+    (StorageError, Cause.STORAGE_FAULT),
 )
 
 #: What a person can do about a cause, where the error itself does not say it.
-_ADVICE: Final = {
-    "out_of_memory": "use a node with more VRAM, a smaller size or batch, or a smaller model;"
+_ADVICE: Final[Mapping[str, str]] = {
+    Cause.OUT_OF_MEMORY: "use a node with more VRAM, a smaller size or batch, or a smaller model;"
     " see `comfyfleet node list`",
-    "disk_full": "make room on the node's disk: outputs, temporary files, models",
-    "device_fault": "restart the node's ComfyUI, or its machine; look at the driver's messages",
-    "model_damaged": "compare the model file on the node with its original, and copy it again",
-    "io_fault": "look at the node's disk, mounts and limits (dmesg, ulimit -n)",
-    "needs_login": "give the key of partner nodes: COMFYFLEET_NODE_COMFY_ORG_API_KEY at the worker,"
+    Cause.DISK_FULL: "make room on the node's disk: outputs, temporary files, models",
+    Cause.DEVICE_FAULT: "restart the node's ComfyUI, or its machine; look at the driver's messages",
+    Cause.MODEL_DAMAGED: "compare the model file on the node with its original, and copy it again",
+    Cause.IO_FAULT: "look at the node's disk, mounts and limits (dmesg, ulimit -n)",
+    Cause.NEEDS_LOGIN: "give the key of partner nodes: COMFYFLEET_NODE_COMFY_ORG_API_KEY at the worker,"
     " or --api-key-file with the job",
-    "execution_error": "read the message: it is the graph node's own",
-    "incomplete_output": "look at the node's log: a saver ran, and its files are not listed",
-    "output_damaged": "look at the node's output folder, and whether something else empties it",
-    "stall": "look at the graph node that ran last; a longer COMFYFLEET_NODE_PROGRESS_S waits longer",
-    "interrupted": "ask who interrupts prompts at the node by hand",
+    Cause.EXECUTION_ERROR: "read the message: it is the graph node's own",
+    Cause.INCOMPLETE_OUTPUT: "look at the node's log: a saver ran, and its files are not listed",
+    Cause.OUTPUT_DAMAGED: "look at the node's output folder, and whether something else empties it",
+    Cause.STALL: "look at the graph node that ran last; a longer COMFYFLEET_NODE_PROGRESS_S waits longer",
+    Cause.INTERRUPTED: "ask who interrupts prompts at the node by hand",
 }
 _LOOK_AT_ATTEMPTS: Final = (
     "look at the attempts in `comfyfleet job show`; does this graph kill its node?"
@@ -165,8 +171,8 @@ def decide(
         node=node,
         advice=error.advice or _ADVICE.get(cause),
     )
-    if cause == "node_lacks" and _times(cause, job) + 1 >= LACKING_LIMIT:
-        cause = "invalid_graph"
+    if cause == Cause.NODE_LACKS and _times(cause, job) + 1 >= LACKING_LIMIT:
+        cause = Cause.INVALID_GRAPH
         story = story.model_copy(update={"cause": cause})
     if last := _last(story, job):
         return last
@@ -174,7 +180,7 @@ def decide(
         again = job.charged_attempts + 1 < CHARGED_LIMIT
         delay = _delay(job.charged_attempts)
         return Decision(story, again=again, charged=True, delay=delay, dead=not again)
-    if cause == "handed_back":
+    if cause == Cause.HANDED_BACK:
         return Decision(story, again=True, charged=False, counts=False)
     blames_node = cause in _NODE_FAULTS
     if poison := _poison(story, job, pool_nodes):
@@ -187,12 +193,12 @@ def cause_of(error: FleetError) -> str:
     """Return the one word for *error* that records, filters and metrics use."""
     if isinstance(error, PromptFailed):
         return cause_of_text(error.exception_type, error.message)
-    return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), "fleet_fault")
+    return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.FLEET_FAULT)
 
 
 def _last(story: JobError, job: Job) -> Decision | None:
     """Return how the job ends, if no retry can mend what ended the attempt."""
-    if story.cause == "too_large" and _times(story.cause, job) + 1 >= TOO_LARGE_LIMIT:
+    if story.cause == Cause.TOO_LARGE and _times(story.cause, job) + 1 >= TOO_LARGE_LIMIT:
         return Decision(story, again=False, charged=False)
     if story.cause in _FINAL:
         return Decision(story, again=False, charged=False, dead=story.cause in _LISTED)
@@ -232,7 +238,7 @@ def _poison(story: JobError, job: Job, pool_nodes: int) -> JobError | None:
         return None
     message = f"{what}; the last one so: {story.message}"
     return story.model_copy(
-        update={"cause": "poison", "message": message, "advice": _LOOK_AT_ATTEMPTS}
+        update={"cause": Cause.POISON, "message": message, "advice": _LOOK_AT_ATTEMPTS}
     )
 
 

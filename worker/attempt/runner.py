@@ -15,7 +15,7 @@ from producer.contract.classes.models import base_models
 from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.classes.save_names import with_save_names
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import DeliveryFailed, FleetError, LeaseLost, NodeError, WorkerDied
+from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.graph.graph import Graph
 from producer.contract.ids import JobId, prompt_id
 from producer.contract.jobs import Job
@@ -37,6 +37,7 @@ from worker.attempt.templates import Templates
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry
 from worker.comfyui.inputs import InputCarrier
+from worker.errors import DeliveryFailed, NodeError, WorkerDied
 from worker.node.spool import Spool
 from worker.scheduling.gate import Slot
 from worker.scheduling.loaded_models import LoadedModels

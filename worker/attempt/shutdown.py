@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from threading import Event
 
-from producer.contract.errors import NodeLeaves
+from worker.errors import NodeLeaves
 
 
 class Stopping(Exception):

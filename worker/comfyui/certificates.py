@@ -7,7 +7,7 @@ from pathlib import Path
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from producer.contract.config.settings import InvalidSettings
+from producer.contract.errors import InvalidSettings
 
 
 def ca_file() -> str:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from packaging.version import Version
 
 from producer.contract.config.node_address import NodeAddress
-from producer.contract.errors import InvalidGraph, NodeError, PromptRejected, RequestTooLarge
+from producer.contract.errors import InvalidGraph
 from worker.comfyui.companion import Companion
 from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
 from worker.comfyui.continuations import find_next
@@ -28,6 +28,7 @@ from worker.comfyui.downloads import Download, open_download
 from worker.comfyui.history import HistoryEntry, OutputFile
 from worker.comfyui.refusal import Refusal
 from worker.comfyui.uploads import is_stored, upload_file
+from worker.errors import NodeError, PromptRejected, RequestTooLarge
 from worker.foreign_data import LARGE_BYTES, read_as_expected
 
 _log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from typing import Any, Final, Self
 
 import requests
 
-from producer.contract.errors import NodeError, PromptStalled
 from worker.comfyui.connection import SMALL_READ_S, Connection
 from worker.comfyui.history import OutputFile
+from worker.errors import NodeError, PromptStalled
 
 _STATUS: Final = "/comfyfleet/v1/status"
 _DELETE: Final = "/comfyfleet/v1/delete"

@@ -14,9 +14,9 @@ import requests
 from requests.exceptions import ChunkedEncodingError
 
 from producer.contract.config.node_address import NodeAddress
-from producer.contract.errors import NodeError, NodeFault, NodeTimeout, NodeUnreachable
 from worker.comfyui.certificates import ca_file
 from worker.comfyui.proxies import Asked, refused_credentials, spoken_by_proxy, web_page
+from worker.errors import NodeError, NodeFault, NodeTimeout, NodeUnreachable
 from worker.foreign_data import (
     SMALL_BYTES,
     UNREADABLE,

@@ -11,10 +11,10 @@ from typing import Final
 import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
-from producer.contract.errors import NodeError, OutputDamaged
 from producer.contract.texts import is_whole
 from worker.comfyui.connection import Connection, network_cause
 from worker.comfyui.history import OutputFile
+from worker.errors import NodeError, OutputDamaged
 
 _CHUNK_BYTES: Final = 256 << 10
 _LENGTH_DIGITS: Final = 18  #: Of a file's length; Python refuses to read thousands of them.

@@ -23,11 +23,11 @@ from websocket import (
 )
 
 from producer.contract.config.node_address import NodeAddress
-from producer.contract.errors import NodeFault
 from producer.contract.texts import abridged, escaped
 from worker.comfyui.bounded_websocket import BoundedWebSocket
 from worker.comfyui.certificates import ca_file
 from worker.comfyui.watch import Watch
+from worker.errors import NodeFault
 from worker.foreign_data import UNREADABLE, read_as_expected, read_json
 
 _log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, Self
 
-from producer.contract.errors import NodeFault
 from producer.contract.texts import writable
 from worker.comfyui.values import Values, fit_values
+from worker.errors import NodeFault
 
 _MESSAGE_CHARACTERS: Final = 2_000
 #: Each becomes an artifact in its job's record. A film of a quarter of an hour has as many frames.

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from producer.contract.errors import InvalidInput, RequestTooLarge
+from producer.contract.errors import InvalidInput
 from producer.contract.jobs import InputFile
 from producer.storage.object_keys import extension_of
 from producer.storage.object_store import ObjectStore
 from worker.comfyui.client import ComfyUI
+from worker.errors import RequestTooLarge
 
 #: Under the node's input folder. Files there are named by their content, so they are shared.
 FOLDER: Final = "comfyfleet"

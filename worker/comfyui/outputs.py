@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from producer.contract.errors import NodeFault, OutputDamaged
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import OutputFile
+from worker.errors import NodeFault, OutputDamaged
 from worker.media.file_check import Damaged, FileCheck, FileFacts
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from producer.contract.errors import NodeError, NodeTimeout, NodeUnreachable
+from worker.errors import NodeError, NodeTimeout, NodeUnreachable
 
 _BEHIND: Final = "is ComfyUI running behind it?"
 _CREDENTIALS: Final = "give the headers or the token that it wants in COMFYFLEET_NODE_HEADERS_FILE, see docs/operate/nodes.md"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from producer.contract.errors import InvalidInput, NodeError, RequestTooLarge
+from producer.contract.errors import InvalidInput
 from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
+from worker.errors import NodeError, RequestTooLarge
 
 _log = logging.getLogger(__name__)
 

@@ -10,12 +10,13 @@ from threading import Event, Thread
 from typing import Final
 
 from producer.contract.classes.catalog import Catalog
-from producer.contract.errors import FleetError, NodeError, StorageError
+from producer.contract.errors import FleetError, StorageError
 from producer.contract.nodes import NodeState
 from producer.contract.queues import Needs, node_queue
 from producer.store.node_store import NodeStore
 from worker.comfyui.catalog_limits import check_catalog
 from worker.comfyui.client import ComfyUI
+from worker.errors import NodeError
 from worker.foreign_data import read_as_expected
 from worker.node.canary import Canary
 from worker.node.health import Health, Standing

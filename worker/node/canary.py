@@ -10,9 +10,9 @@ from threading import Event
 from typing import Any, Final
 
 from producer.contract.classes.catalog import Catalog
-from producer.contract.errors import NodeFault, PromptStalled
 from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.history import Outcome
+from worker.errors import NodeFault, PromptStalled
 
 _POLL_S: Final = 0.1
 #: By this in its `extra_data` one canary knows another.

@@ -9,8 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Self, TextIO
 
-from producer.contract.config.settings import InvalidSettings
-from producer.contract.errors import NodeNameTaken
+from producer.contract.errors import InvalidSettings, NodeNameTaken
 from worker.node.private_folder import make_private
 
 

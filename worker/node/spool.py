@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from producer.contract.errors import NodeFault
 from producer.store.attempts import Hold
+from worker.errors import NodeFault
 from worker.node.private_folder import make_private
 
 #: More than a file system gives for nothing.

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlunsplit
 
 from producer.contract.config.addresses import split_address, without_password
 from producer.contract.config.node_credentials import NO_CREDENTIALS, NodeCredentials
-from producer.contract.config.settings import InvalidSettings
+from producer.contract.errors import InvalidSettings
 
 _HTTP_PORT: Final = 80
 _HTTPS_PORT: Final = 443

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from producer.contract.config.settings import InvalidSettings, Settings
+from producer.contract.config.settings import Settings
+from producer.contract.errors import InvalidSettings
 
 #: RFC 9110, 5.6.2.
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

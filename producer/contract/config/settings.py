@@ -20,7 +20,7 @@ from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.s3_address import check_apart, check_bucket, check_endpoint
 from producer.contract.config.secret_keys import check_key, read_key
 from producer.contract.config.setting_sources import Environment, TomlFile, line_of
-from producer.contract.errors import InvalidSettings as InvalidSettings  # noqa: PLC0414
+from producer.contract.errors import InvalidSettings
 from producer.contract.queues import is_name
 from producer.contract.submissions import LONGEST_WITHIN_S
 

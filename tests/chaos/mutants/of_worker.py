@@ -74,8 +74,8 @@ OF_WORKER: Final = (
         "I11",
         (
             "worker/attempt/retry.py",
-            '"execution_error", "out_of_memory", "incomplete_output"}',
-            '"execution_error", "out_of_memory", "incomplete_output", "prompt_lost"}',
+            "Cause.OUT_OF_MEMORY, Cause.INCOMPLETE_OUTPUT}",
+            "Cause.OUT_OF_MEMORY, Cause.INCOMPLETE_OUTPUT, Cause.PROMPT_LOST}",
         ),
     ),
     mutant(

@@ -10,10 +10,11 @@ from contextlib import closing
 
 import pytest
 
-from producer.contract.config.settings import InvalidSettings, load_settings
+from producer.contract.config.settings import load_settings
 from producer.contract.errors import (
     BucketForbidden,
     BucketMissing,
+    InvalidSettings,
     StorageError,
     StorageUnreachable,
 )

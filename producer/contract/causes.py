@@ -1,0 +1,46 @@
+"""Causes: the one word for why an attempt or a job ended, in records, events, filters and pages."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why an attempt or a job ended without success.
+
+    Records keep the word, not this class: a newer worker may write a cause that an older reader
+    does not know.
+    """
+
+    INVALID_GRAPH = "invalid_graph"  #: ComfyUI refused the graph, or no node has what it needs.
+    INVALID_INPUT = "invalid_input"  #: An input file or its bucket is not as it should be.
+    INPUT_MISSING = "input_missing"  #: An input object is not in its bucket any more.
+    TOO_LARGE = "too_large"  #: The node, or a proxy before it, takes no request of this size.
+    RUN_DEADLINE = "run_deadline"  #: The attempt took longer than `run_within`.
+    EXECUTION_ERROR = "execution_error"  #: A graph node raised.
+    OUT_OF_MEMORY = "out_of_memory"  #: The node's memory, or its card's, does not suffice.
+    DISK_FULL = "disk_full"  #: The node's disk is full.
+    DEVICE_FAULT = "device_fault"  #: The node's card, or its driver, is broken.
+    MODEL_DAMAGED = "model_damaged"  #: A model file on the node cannot be read.
+    IO_FAULT = "io_fault"  #: The node's disk, mount or limit of open files.
+    NEEDS_LOGIN = "needs_login"  #: A partner node wants a key.
+    INCOMPLETE_OUTPUT = "incomplete_output"  #: A graph node that saves has listed no file.
+    OUTPUT_DAMAGED = "output_damaged"  #: A file came truncated, empty or undecodable.
+    OUTPUT_CONFLICT = "output_conflict"  #: The key in the bucket holds other bytes.
+    STORAGE_REFUSED = "storage_refused"  #: S3 would refuse the same request again.
+    STORAGE_FAULT = "storage_fault"  #: The bucket of an `s3://` input has trouble that may pass.
+    DELIVERY_FAILED = "delivery_failed"  #: It was rendered, then the worker failed to store it.
+    STALL = "stall"  #: The prompt runs, but makes no progress.
+    INTERRUPTED = "interrupted"  #: Somebody interrupted the prompt at its node.
+    PROMPT_LOST = "prompt_lost"  #: The node knows the prompt no more: ComfyUI was restarted.
+    NODE_FAULT = "node_fault"  #: The node does not answer, or not as ComfyUI does.
+    NODE_LACKS = "node_lacks"  #: The node lacks a model or class that another node has.
+    NODE_LEFT = "node_left"  #: The node is taken out of the fleet.
+    HANDED_BACK = "handed_back"  #: Another node could begin it sooner.
+    LEASE_LOST = "lease_lost"  #: The worker fell silent for longer than a lease.
+    WORKER_DIED = "worker_died"  #: Workers of the node died of it, time and again.
+    POISON = "poison"  #: Too many attempts ended through no fault that could be charged to it.
+    FLEET_FAULT = "fleet_fault"  #: An error of the fleet's own that nobody foresaw.
+    NOT_RESUMED = "not_resumed"  #: It had begun, then no node took it up again.
+    START_DEADLINE = "start_deadline"  #: No node started it within `start_within`.
+    CANCELLED = "cancelled"  #: Somebody asked for its end.
