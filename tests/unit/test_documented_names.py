@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from producer.contract.config.settings import Settings
+from producer.contract.jobs import JobStatus, Phase
+from producer.contract.nodes import NodeState
+from producer.contract.queues import Tier
 from tests.docs.blocks import ROOT, blocks, pages
 from tests.docs.command_lines import calls, find_fault
 from tests.docs.command_tree import commands
@@ -32,6 +35,20 @@ def shell(page: str) -> str:
 def test_every_command_and_option_is_known(page):
     told = [*calls(shell(page)), *(call for span in spans(page) for call in calls(span))]
     assert not {call: fault for call in told if (fault := find_fault(call))}
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("docs/start/first-node.md", NodeState),
+        ("docs/use/follow.md", JobStatus),
+        ("docs/use/follow.md", Phase),
+        ("docs/use/submit.md", Tier),
+        ("docs/understand/glossary.md", Tier),
+    ],
+)
+def test_a_page_that_explains_some_words_explains_all_of_them(page, words):
+    assert {word.value for word in words} <= set(spans(page))
 
 
 @pytest.mark.parametrize("page", PAGES)
