@@ -47,7 +47,7 @@ chaos: $(VENV)/.dev ## every call of a job's life cut, every crash point killed,
 	$(BIN)/python -m pytest tests/chaos/test_enumeration.py
 	$(BIN)/python -m tests.chaos storm --jobs 1000 --faults 60 --minutes 6 --json
 
-bench: $(VENV)/.dev ## every benchmark; writes the README's table
+bench: $(VENV)/.dev ## every benchmark; writes the figures into the pages
 	$(BIN)/python -m tests.bench all --json --readme
 
 $(BIN)/python:

@@ -239,7 +239,7 @@ def _figures() -> str:
     figures = json.loads(FIGURES.read_text())
     lines = ["## Last figures", "", "| what | figure |", "| --- | --- |"]
     for name, values in figures.items():
-        if name == "benchmarks":  # they are a table of the README
+        if name == "benchmarks":  # they are a table of their own
             continue
         told = ", ".join(f"{what} {value}" for what, value in values.items())
         lines.append(f"| {name} | {told} |")

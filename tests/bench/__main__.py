@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--full", action="store_true", help="longer, where that tells more")
     parser.add_argument(
-        "--readme", action="store_true", help="keep the figures, and write the README's table"
+        "--readme", action="store_true", help="keep the figures, and write the pages' figures"
     )
     parser.add_argument("--comfyui", metavar="URL", help="a real node, for gpu_busy")
     given = parser.parse_args()

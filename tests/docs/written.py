@@ -6,12 +6,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.docs import command_page, errors_page, key_tables, python_page, settings_table
+from tests.docs import (
+    command_page,
+    errors_page,
+    fleet_picture,
+    key_tables,
+    life_pictures,
+    python_page,
+    settings_table,
+)
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 
 #: Whole pages.
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "pictures/fleet.svg": fleet_picture.fleet,
+    "pictures/life.svg": life_pictures.life,
+    "pictures/statuses.svg": life_pictures.statuses,
     "reference/cli.md": command_page.page,
     "reference/errors.md": errors_page.page,
     "reference/python.md": python_page.page,

@@ -1,4 +1,4 @@
-"""The README's table of benchmarks says what docs/figures.json says."""
+"""What the pages say of benchmarks is what docs/figures.json says."""
 
 from __future__ import annotations
 
@@ -16,25 +16,33 @@ def result(value: float, **case) -> Result:
 
 
 @pytest.fixture
-def pages(tmp_path, monkeypatch):
-    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
+def page(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "MEASURED", tmp_path / "measured.md")
     monkeypatch.setattr(readme, "FIGURES", tmp_path / "figures.json")
-    readme.README.write_text(f"before\n\n{readme.BEGIN}\nold\n{readme.END}\n\nafter\n")
+    monkeypatch.setattr(readme, "few", lambda: "")
+    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
+    readme.README.write_text(f"{readme.FEW_BEGIN}\n{readme.FEW_END}\n")
+    readme.MEASURED.write_text(f"before\n\n{readme.BEGIN}\nold\n{readme.END}\n\nafter\n")
     readme.FIGURES.write_text('{"storm": {"lost": 0}}')
+    return readme.MEASURED
 
 
-def test_the_readme_says_what_was_measured_last():
-    _, _, rest = readme.README.read_text().partition(readme.BEGIN)
-    written, _, _ = rest.partition(readme.END)
-    assert written.strip() == readme.table(), "run: python -m tests.bench.readme"
+def between(text: str, begin: str, end: str) -> str:
+    return text.partition(begin)[2].partition(end)[0].strip()
 
 
-@pytest.mark.usefixtures("pages")
-def test_a_new_run_takes_the_place_of_the_last_and_of_nothing_else():
+def test_the_pages_say_what_was_measured_last():
+    told = between(readme.MEASURED.read_text(), readme.BEGIN, readme.END)
+    assert told == readme.table(), "run: python -m tests.bench.readme"
+    told = between(readme.README.read_text(), readme.FEW_BEGIN, readme.FEW_END)
+    assert told == readme.few(), "run: python -m tests.bench.readme"
+
+
+def test_a_new_run_takes_the_place_of_the_last_and_of_nothing_else(page):
     for value in (7.0, 5.0):
         readme.keep(result(value).as_dict())
         readme.write()
-    text = readme.README.read_text()
+    text = page.read_text()
     assert text.startswith("before\n\n<!--")
     assert text.endswith("-->\n\nafter\n")
     assert "| speed | a case | 5 ms | 2 ms | 2.50 | ≤ 3 x floor | yes | - | 20" in text
