@@ -38,6 +38,7 @@ FAULT_TESTS = {
     "How a worker leaves": "tests/acceptance/test_shutdown.py",
     "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
     "What Redis refuses": "tests/integration/test_redis_refusals.py",
+    "Values that no node would take": "tests/integration/test_refused_values.py",
     "What upkeep finds": "tests/integration/test_upkeep.py",
     "Idempotency keys, and refusals that leave nothing": "tests/integration/test_idempotency.py",
     "Extra data and its secrets": "tests/integration/test_extra_data.py",

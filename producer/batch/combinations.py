@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from producer.contract.classes.files import FileInput
+from producer.contract.classes.input_checks import Verdicts
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import Graph
 from producer.contract.params.addresses import Addresses
@@ -34,11 +35,14 @@ class Combination:
     Args:
         params: these values by id, as the inputs take them.
         files: what the graph reads.
+        refused, judged: as of `Plan`, with the graph's own values where rows set others.
     """
 
     params: Mapping[str, Any]
     needs: Needs
     files: tuple[FileInput, ...]
+    refused: Verdicts = ()
+    judged: frozenset[str] = frozenset()
 
 
 class Combinations:
@@ -102,6 +106,8 @@ class Combinations:
             params={address: plan.params[address] for address in own},
             needs=plan.needs,
             files=tuple(file for file, _ in plan.files),
+            refused=plan.refused,
+            judged=plan.judged,
         )
 
     def _blame(self, error: InvalidJob, deciding: Mapping[str, Any]) -> None:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final
 
-from producer.batch.combinations import Combinations
+from producer.batch.combinations import Combination, Combinations
 from producer.contract.batches import PackedRow, Places
 from producer.contract.classes.files import FileInput
+from producer.contract.classes.input_checks import Finding, Flaw, check_verdicts, flaw_of
+from producer.contract.classes.input_rules import InputRule
 from producer.contract.classes.save_names import check_kept_prefixes
 from producer.contract.errors import InvalidInput, InvalidJob
 from producer.contract.graph.graph import Graph, GraphNode, literal
@@ -83,6 +85,7 @@ class _Input:
         present: what the graph holds there.
         is_plain: whether its value decides nothing but itself.
         names_file: whether its value must be good for the name of a file.
+        rules: what each kind of node takes there; empty where one takes anything.
     """
 
     own: str
@@ -91,6 +94,7 @@ class _Input:
     present: Any
     is_plain: bool
     names_file: bool
+    rules: tuple[InputRule, ...]
 
 
 class RowChecks:
@@ -131,15 +135,20 @@ class RowChecks:
         check_count(row.params)
         plain: dict[str, Any] = {}
         deciding: dict[str, Any] = {}
+        flaws: dict[str, tuple[_Input, Flaw]] = {}
         for address, value in row.params.items():
             found = self._inputs.get(address) or self._find(address)
             if found.is_plain and type(value) in _SCALARS:
-                plain[found.own] = self._fitted(found, address, value)
+                plain[found.own] = fitted = self._fitted(found, address, value)
+                if found.rules and (flaw := _flaw(found, fitted)):
+                    flaws[address] = found, flaw
             elif find_flaw(value):
                 resolve_params(self._graph, {address: value}, self._addresses)  # says it in words
             else:
                 deciding[address] = value
         plan = self._combinations.plan(deciding, row.inputs)
+        if flaws or plan.refused:
+            self._check_values(row, plain, plan, flaws)
         if len(plain) + len(plan.params) < len(row.params):
             resolve_params(
                 self._graph, row.params, self._addresses
@@ -167,8 +176,12 @@ class RowChecks:
             present=present,
             is_plain=is_bare and not self._intake.decides(self._request, found, name),
             names_file=_names_file(found, name),
+            rules=self._rules_at(found, name) if is_bare else (),
         )
         return self._inputs[address]
+
+    def _rules_at(self, found: GraphNode, name: str) -> tuple[InputRule, ...]:
+        return self._intake.rules_at(self._request, found["class_type"], name)
 
     def _fitted(self, found: _Input, address: str, value: Any) -> Any:
         try:
@@ -180,6 +193,24 @@ class RowChecks:
         if found.names_file:
             _check_name(found, address, fitted)
         return fitted
+
+    def _check_values(
+        self,
+        row: Row,
+        plain: Mapping[str, Any],
+        plan: Combination,
+        flaws: Mapping[str, tuple[_Input, Flaw]],
+    ) -> None:
+        """Refuse what every node would refuse that could run the row's job."""
+        for address, (found, flaw) in flaws.items():
+            graph_node = found.own.removesuffix(f".{found.name}")
+            if graph_node in plan.judged:
+                finding = Finding(graph_node, found.name, *flaw)
+                raise finding.error(self._graph, field=f"params.{address}")
+        # What other rows replace is this row's own fault, as a whole: a field of no column.
+        columns = {found.own: "" for found in self._inputs.values()}
+        columns |= {self._inputs[address].own: address for address in row.params}
+        check_verdicts(plan.refused, self._graph, columns, replaced=plain)
 
     def _taken_for(self, files: Sequence[FileInput], row: Row) -> dict[str, InputFile]:
         if not files:
@@ -205,6 +236,12 @@ class RowChecks:
         if address not in self._files:
             self._files[address] = self._addresses.find(address, among="inputs")
         return self._files[address]
+
+
+def _flaw(found: _Input, value: Any) -> Flaw | None:
+    """Return what every kind of node has against a value, in the words of the first."""
+    flaws = [flaw_of(value, rule) for rule in found.rules]
+    return flaws[0] if all(flaws) else None
 
 
 def resolved(request: Request, graph: Graph) -> Request:

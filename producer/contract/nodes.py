@@ -39,6 +39,8 @@ class Node(BaseModel):
     vram_total: int = 0  #: Bytes; 0 on a CPU.
     vram_free: int | None = None  #: Bytes, to 256 MiB; known of nodes with the companion alone.
     catalog_sha: str = ""
+    rules_sha: str = ""  #: Of what its classes take; empty if its worker is too old to say.
+    rules_for: str = ""  #: The catalog that they were told with; an older worker tells that alone.
     pace: str = ""  #: How many jobs its worker takes ahead, and why.
     warm: tuple[str, ...] = ()  #: The base models that its last job had it load.
     silent_s: float = 0  #: Seconds since its last beat.

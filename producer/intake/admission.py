@@ -7,13 +7,15 @@ content, so an upload whose job was never made is found again by the next one.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from producer.contract.classes.catalog import Catalog, GraphNodeClass
 from producer.contract.classes.files import FileInput, input_files
+from producer.contract.classes.input_checks import Verdicts, check_verdicts
+from producer.contract.classes.input_rules import InputRule, InputRules
 from producer.contract.classes.links import check_links, is_link
 from producer.contract.classes.models import base_models
 from producer.contract.classes.outputs import cut, output_graph_nodes
@@ -33,6 +35,7 @@ from producer.contract.graph.graph import (
 from producer.contract.graph.json_values import printable
 from producer.contract.jobs import InputFile
 from producer.contract.metadata import check_metadata
+from producer.contract.nodes import Node
 from producer.contract.params.params import check_count, check_size, resolve_params, with_resolved
 from producer.contract.queues import Needs
 from producer.contract.submissions import Content, Submission
@@ -40,6 +43,7 @@ from producer.intake.files import InputLike, matched_files
 from producer.intake.input_policy import InputPolicy
 from producer.intake.inputs import InputIntake
 from producer.intake.request import Request, as_tier, check_names, check_place, check_within
+from producer.intake.values import ValueIntake, judged_by_all, rules_at, verdicts
 from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
 
@@ -59,12 +63,16 @@ class Plan:
         graph: as handed in, without the params.
         params: by id, as the inputs take them.
         files: what the graph reads, and what was handed in for it.
+        refused: what each kind of node that could run it would refuse; empty where one takes it.
+        judged: the graph nodes whose values all of them look at.
     """
 
     graph: Graph
     params: dict[str, Any]
     needs: Needs
     files: list[tuple[FileInput, InputLike]]
+    refused: Verdicts = ()
+    judged: frozenset[str] = frozenset()
 
 
 class Intake:
@@ -81,7 +89,9 @@ class Intake:
         self._settings = settings
         self._nodes = nodes
         self._inputs = InputIntake(settings, objects, policy or InputPolicy())
+        self._values = ValueIntake(nodes)
         self._catalogs: dict[str, tuple[float, dict[str, Catalog]]] = {}
+        self._living: dict[str, Node] = {}
         self._rescanned_at = -_RESCAN_EVERY_S
 
     def check(self, request: Request) -> tuple[Submission, Content]:
@@ -96,6 +106,8 @@ class Intake:
         document = self.read(request)
         content, extra = self.content(request, document)
         plan = self.plan(request, document.graph)
+        given = dict(zip(plan.params, request.params, strict=True))  # resolving keeps the order
+        check_verdicts(plan.refused, plan.graph, given)
         submission = Submission(
             template=template_id(plan.graph),
             params=plan.params,
@@ -179,7 +191,16 @@ class Intake:
             models=base_models(wanted),
             classes=_rare_classes(wanted, catalogs),
         )
-        return Plan(graph, params, needs, files)
+        kinds = self._kinds_of(who_can_run(wanted, catalogs))
+        judged = judged_by_all(wanted, kinds)
+        return Plan(graph, params, needs, files, verdicts(wanted, kinds), judged)
+
+    def rules_at(self, request: Request, class_type: str, input_: str) -> tuple[InputRule, ...]:
+        """Return what each kind of node takes in an input; nothing where one takes anything."""
+        return rules_at(self._kinds_of(self._catalogs_of(request)), class_type, input_)
+
+    def _kinds_of(self, names: Iterable[str]) -> list[InputRules]:
+        return self._values.kinds(self._living[name] for name in names)
 
     def decides(self, request: Request, graph_node: GraphNode, input_: str) -> bool:
         """Tell whether the value of an input decides who can run a graph, or which files it reads."""
@@ -242,13 +263,14 @@ class Intake:
             check_place(nodes, pool=request.pool, pin=request.pin)
             catalogs = self._nodes.catalogs(request.pool, among=nodes)
             self._catalogs[request.pool] = (time.monotonic(), catalogs)
+            self._living |= {node.name: node for node in nodes}
         if request.pin:
             check_place(self._nodes.nodes(), pool=request.pool, pin=request.pin)
             return {name: found for name, found in catalogs.items() if name == request.pin}
         return catalogs
 
     def take(self, file: FileInput, value: InputLike) -> InputFile:
-        """Bring an input file to where workers find it; see `InputIntake.take`."""
+        """See `InputIntake.take`."""
         return self._inputs.take(file, value)
 
 

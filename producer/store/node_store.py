@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.classes.catalog import Catalog
+from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import NodeNameTaken
 from producer.contract.ids import JobId
 from producer.contract.nodes import Node, NodeState
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 #: What `nodes` reads; not the catalog, which is large.
 _FIELDS: Final = ("beat_ms", *(set(Node.model_fields) - {"name", "silent_s"}))
+_RULES_KEPT: Final = 32
 _KEEP_MS: Final = 7 * 86_400_000  # a node's record after its last beat
 
 
@@ -48,6 +50,7 @@ class NodeStore:
         self._scripts = scripts or Scripts(redis)
         self._lease_ms = to_ms(lease)
         self._catalogs: dict[str, Catalog] = {}  # by their hash; they change with models only
+        self._rules: dict[str, InputRules] = {}  # by their hash; they change with versions only
 
     def register(
         self,
@@ -60,7 +63,8 @@ class NodeStore:
         """Write the node's record for *worker*.
 
         Args:
-            fields: as in `Node`, plus `catalog` (`Catalog.to_text`) and `catalog_sha`.
+            fields: as in `Node`, plus `catalog` (`Catalog.to_text`) and `rules`
+                (`InputRules.to_text`).
             predecessor_gone: the caller knows that no other worker of this name lives.
 
         Raises:
@@ -156,6 +160,22 @@ class NodeStore:
         """Return what each living node of *pool*, *among* these, can run."""
         living = [node for node in among if node.pool == pool and node.is_living]
         return {node.name: self._catalog(node) for node in living if node.catalog_sha}
+
+    def rules(self, node: Node) -> InputRules | None:
+        """Return what the classes of a node take; None if its worker has not said so."""
+        if not node.rules_sha or node.rules_for != node.catalog_sha:
+            return None
+        if node.rules_sha not in self._rules:
+            with translated(self._redis):
+                text: Any = self._redis.hget(keys.node(node.name), "rules")
+            try:
+                found = InputRules.from_text(text or "")
+            except ValueError:
+                return None
+            if len(self._rules) >= _RULES_KEPT:
+                self._rules.clear()
+            self._rules[node.rules_sha] = found
+        return self._rules[node.rules_sha]
 
     def _catalog(self, node: Node) -> Catalog:
         if node.catalog_sha not in self._catalogs:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from threading import Event, Thread
-from typing import Final
+from typing import Any, Final
 
 from producer.contract.classes.catalog import Catalog
+from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import FleetError, StorageError
 from producer.contract.nodes import NodeState
 from producer.contract.queues import Needs, node_queue
@@ -22,7 +23,7 @@ from worker.node.canary import Canary
 from worker.node.health import Health, Standing
 from worker.node.name_lock import NameLock
 from worker.node.peers import Peers
-from worker.node.registration import Identity, Registration
+from worker.node.registration import Identity, Registration, version_of
 from worker.node.restarter import Restarter
 from worker.node.spool import Spool
 from worker.node.storage_breaker import StorageBreaker
@@ -109,7 +110,7 @@ class NodeAgent:
     def learn(self) -> None:
         """Find out what the node can run, for jobs that were taken back before all else."""
         try:
-            self.catalog = self._asked_catalog()
+            self.catalog = self._digest(self._comfyui.object_info())
         except NodeError as exc:
             _log.warning("node %s does not say what it can run: %s", self.identity.name, exc)
 
@@ -249,15 +250,17 @@ class NodeAgent:
             self._restart()
 
     def _read_catalog(self) -> None:
-        catalog = self._asked_catalog()
-        self._entry.tell_catalog(catalog, self._comfyui.system_stats())
+        info, stats = self._comfyui.object_info(), self._comfyui.system_stats()
+        catalog = self._digest(info)
+        with read_as_expected(self.identity.name, "what its classes take"):
+            rules = InputRules.from_object_info(info, version=version_of(stats))
+        self._entry.tell_catalog(catalog, rules, stats)
         self._catalog_read = time.monotonic()
         if self.catalog is None or self.catalog.sha != catalog.sha:
             self.catalog = catalog
             self._on_catalog()
 
-    def _asked_catalog(self) -> Catalog:
-        info = self._comfyui.object_info()
+    def _digest(self, info: dict[str, Any]) -> Catalog:
         with read_as_expected(self.identity.name, "what it can run"):
             catalog = Catalog.from_object_info(info)
             check_catalog(catalog)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from producer.contract.classes.catalog import Catalog
+from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import FleetError, NodeNameTaken
 from producer.contract.nodes import NodeState
 from producer.contract.texts import escaped
@@ -85,14 +86,18 @@ class Registration:
             self._nodes.say(self._identity.name, state=state, reason=reason)
             self.state = (state, reason)
 
-    def tell_catalog(self, catalog: Catalog, stats: Mapping[str, Any]) -> None:
-        """Say what the node can run, and on what: `GET /system_stats` (ComfyUI 0.3.64)."""
+    def tell_catalog(self, catalog: Catalog, rules: InputRules, stats: Mapping[str, Any]) -> None:
+        """Say what the node can run and takes, and on what: `GET /system_stats` (ComfyUI 0.3.64)."""
         state, reason = self.state
+        text = rules.to_text()
         self._register(
             {
                 **_facts(stats),
                 "catalog": catalog.to_text(),
                 "catalog_sha": catalog.sha,
+                "rules": text,
+                "rules_sha": rules.sha if text else "",
+                "rules_for": catalog.sha,
                 "state": state,
                 "reason": reason,
             }
@@ -141,6 +146,15 @@ class Registration:
         )
 
 
+def version_of(stats: Mapping[str, Any]) -> str:
+    """Return the version that a ComfyUI says it has; empty if it says none."""
+    match stats:
+        case {"system": {"comfyui_version": str(version)}}:
+            return version
+        case _:
+            return ""
+
+
 def _facts(stats: Mapping[str, Any]) -> dict[str, str | int]:
     """Pick what the fleet shows of a node's stats; never its argv."""
     match stats:
@@ -148,13 +162,8 @@ def _facts(stats: Mapping[str, Any]) -> dict[str, str | int]:
             vram_total = of_device.get("vram_total")
         case _:
             device, vram_total = "", None
-    match stats:
-        case {"system": {"comfyui_version": str(version)}}:
-            pass
-        case _:
-            version = ""
     return {
-        "comfyui_version": escaped(version[:_LONGEST_FACT]),
+        "comfyui_version": escaped(version_of(stats)[:_LONGEST_FACT]),
         "device": escaped(device[:_LONGEST_FACT]),
         # MPS and the CPU say the machine's memory; what is no number is not known.
         "vram_total": known_bytes(vram_total) or 0,

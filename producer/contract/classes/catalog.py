@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Self
 
-from producer.contract.classes.model_names import own_spelling, plain_name
+from producer.contract.classes.model_names import loose, own_spelling, plain_name
 from producer.contract.graph.graph import Graph, GraphNode, literal
 from producer.contract.queues import Needs
 
@@ -265,14 +265,10 @@ def _are_models(name: str, choices: tuple[str, ...]) -> bool:
 
 def _nearest(name: str, choices: Iterable[str]) -> list[str]:
     # Another case or separator is no distance: a model from Windows often differs in these alone.
-    spellings = {choice: _spelling(choice) for choice in choices}
+    spellings = {choice: loose(choice) for choice in choices}
     # difflib's own 0.6 finds every model near: they all end in .safetensors.
-    near = difflib.get_close_matches(_spelling(name), {*spellings.values()}, n=3, cutoff=0.7)
+    near = difflib.get_close_matches(loose(name), {*spellings.values()}, n=3, cutoff=0.7)
     return [choice for spelling in near for choice in spellings if spellings[choice] == spelling]
-
-
-def _spelling(name: str) -> str:
-    return name.replace("\\", "/").casefold()
 
 
 def _unpacked(row: list[Any], lists: list[tuple[str, ...]]) -> GraphNodeClass:

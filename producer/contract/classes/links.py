@@ -90,9 +90,14 @@ def check_links(graph: Graph, catalog: Catalog | None = None) -> None:
                     f"{describe(graph, graph_node)}, input {printable(name)}: {complaint}",
                     field="graph",
                     graph_node=graph_node,
-                    advice=_LITERAL,
+                    advice=_LITERAL if _may_be_literal(graph, value) else None,
                 )
     _check_circles(graph)
+
+
+def _may_be_literal(graph: Graph, value: Any) -> bool:
+    """Tell whether a list that is followed as a link may have been meant as a plain value."""
+    return is_link(value) and value[0] not in graph
 
 
 def _complaint(graph: Graph, value: Any, catalog: Catalog | None) -> str | None:

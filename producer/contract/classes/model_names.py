@@ -23,3 +23,8 @@ def own_spelling(name: str, choices: Iterable[str]) -> str | None:
     if "/" not in plain:
         return None
     return next((choice for choice in offered if plain_name(choice) == plain), None)
+
+
+def loose(name: str) -> str:
+    """Return *name* for a search of what is near it: another case or separator is no distance."""
+    return plain_name(name).casefold()

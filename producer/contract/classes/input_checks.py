@@ -1,0 +1,233 @@
+"""What is wrong with the values of a graph: what ComfyUI would refuse it for, and one thing more.
+
+The rules, and their order, are those of `execution.validate_inputs` (0.3.64 and 0.33.0): what a node
+would take is never refused here, but for the text "false" where true or false belongs, which would
+run as true without a word.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from producer.contract.classes.input_rules import LIST, InputRule, InputRules
+from producer.contract.classes.links import is_link
+from producer.contract.classes.model_names import loose
+from producer.contract.errors import InvalidGraph
+from producer.contract.graph.graph import Graph, GraphNode, describe, literal
+from producer.contract.graph.json_values import printable, short, shown
+
+#: Choices that a message names, and characters of each.
+_SHOWN: Final = 5
+_LONGEST: Final = 40
+#: Texts that say false, and run as true: ComfyUI converts with Python's bool().
+_SAY_FALSE: Final = frozenset({"false", "no", "off", "0", "f", "n"})
+_CONVERSIONS: Final[dict[str, Callable[[Any], Any]]] = {"INT": int, "FLOAT": float}
+_NUMBERS: Final = {"INT": "a whole number", "FLOAT": "a number"}
+_WILD: Final = frozenset({"*", "COMFY_MATCHTYPE_V3"})
+
+#: What is wrong, and what to try.
+Flaw = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One input that a node would refuse."""
+
+    graph_node: str
+    input: str
+    complaint: str
+    advice: str | None = None
+
+    @property
+    def own(self) -> str:
+        """The input's address by the graph node's id."""
+        return f"{self.graph_node}.{self.input}"
+
+    def error(self, graph: Graph, *, field: str, more: int = 0) -> InvalidGraph:
+        """Return the refusal for it, and for *more* of the kind."""
+        others = f"; and {more:,} more input{'s' * (more > 1)} that it would refuse" * bool(more)
+        return InvalidGraph(
+            f"{describe(graph, self.graph_node)}, input {printable(self.input)}: "
+            f"{self.complaint}{others}",
+            field=field,
+            graph_node=self.graph_node,
+            advice=self.advice,
+        )
+
+
+#: What each kind of node finds wrong.
+Verdicts = Sequence[Sequence[Finding]]
+
+
+def refusal(verdicts: Verdicts, *, replaced: Collection[str] = ()) -> Sequence[Finding]:
+    """Return what is wrong for every kind of node, as the one sees it that objects least.
+
+    Args:
+        verdicts: of every kind that could run the graph; a kind that takes it finds nothing.
+        replaced: addresses, by id, of inputs whose values are not those that will run.
+    """
+    left = [[one for one in found if one.own not in replaced] for found in verdicts]
+    return min(left, key=len, default=())
+
+
+def check_verdicts(
+    verdicts: Verdicts,
+    graph: Graph,
+    given: Mapping[str, str],
+    *,
+    replaced: Collection[str] = (),
+) -> None:
+    """Refuse what `refusal` returns.
+
+    Args:
+        given: address by id → the address that the submission has it at.
+
+    Raises:
+        InvalidGraph: for the first, with the number of the others.
+    """
+    if found := refusal(verdicts, replaced=replaced):
+        first, *others = found
+        field = f"params.{given[first.own]}" if first.own in given else "graph"
+        raise first.error(graph, field=field, more=len(others))
+
+
+def find_refused(graph: Graph, rules: InputRules) -> list[Finding]:
+    """Return what a node of these rules would refuse in *graph*."""
+    wanted = judged(graph, rules)
+    return [
+        finding
+        for graph_node in graph
+        if graph_node in wanted
+        for finding in _of_graph_node(graph, graph_node, rules)
+    ]
+
+
+def judged(graph: Graph, rules: InputRules) -> frozenset[str]:
+    """Return the graph nodes whose values a node looks at: those that outputs need.
+
+    ComfyUI follows the inputs that a class declares, and no others.
+    """
+    ahead = [
+        graph_node
+        for graph_node, found in graph.items()
+        if (known := rules.classes.get(found["class_type"])) and known.is_output
+    ]
+    seen: set[str] = set()
+    while ahead:
+        graph_node = ahead.pop()
+        if graph_node in seen or graph_node not in graph:
+            continue
+        known = rules.classes.get(graph[graph_node]["class_type"])
+        if known is None:
+            continue
+        seen.add(graph_node)
+        inputs = graph[graph_node]["inputs"]
+        ahead += [inputs[name][0] for name in known.inputs if is_link(inputs.get(name))]
+    return frozenset(seen)
+
+
+def flaw_of(value: Any, rule: InputRule) -> Flaw | None:
+    """Return what is wrong with a value that is no link, and what to try; None if it will do."""
+    if isinstance(value, list):
+        return f"{shown(value)} is a list that is no link", 'write it {"__value__": [...]}'
+    value = literal(value)
+    if rule.type == "BOOLEAN":
+        return _flaw_of_truth(value)
+    if convert := _CONVERSIONS.get(rule.type):
+        try:
+            number = convert(value)
+        except (TypeError, ValueError, OverflowError):
+            return f"{shown(value)} is not {_NUMBERS[rule.type]}{_range(rule)}", None
+        return _flaw_of_number(value, number, rule)
+    return _flaw_of_choice(value, rule) if rule.choices is not None else None
+
+
+def _of_graph_node(graph: Graph, graph_node: str, rules: InputRules) -> Iterator[Finding]:
+    found = graph[graph_node]
+    inputs = found["inputs"]
+    for name, rule in rules.classes[found["class_type"]].inputs.items():
+        if name not in inputs:
+            if rule.is_required:
+                yield Finding(graph_node, name, "is required, and not there", _near(found, name))
+        elif is_link(inputs[name]):
+            if flaw := _flaw_of_link(graph, inputs[name], rule, rules):
+                yield Finding(graph_node, name, *flaw)
+        elif flaw := flaw_of(inputs[name], rule):
+            yield Finding(graph_node, name, *flaw)
+
+
+def _near(found: GraphNode, name: str) -> str | None:
+    near = difflib.get_close_matches(name, [short(one) for one in found["inputs"]], n=1)
+    return f"is {printable(near[0])} meant for it?" if near else None
+
+
+def _flaw_of_link(graph: Graph, link: list[Any], rule: InputRule, rules: InputRules) -> Flaw | None:
+    source, slot = link
+    known = rules.classes.get(graph[source]["class_type"]) if source in graph else None
+    if not rule.type or known is None or known.outputs is None or type(slot) is not int:
+        return None
+    if not 0 <= slot < len(known.outputs) or _fits(known.outputs[slot], rule.type):
+        return None
+    fitting = [str(n) for n, kind in enumerate(known.outputs) if _fits(kind, rule.type)]
+    wanted = "a choice, and no link" if rule.type == LIST else printable(rule.type)
+    given = printable(known.outputs[slot])
+    return (
+        f"it takes {wanted}; output {slot} of {describe(graph, source)} is {given}",
+        f"its output {' or '.join(fitting[:_SHOWN])} would fit" if fitting else None,
+    )
+
+
+def _fits(given: str, taken: str) -> bool:
+    if given == taken:
+        return True
+    kinds, wanted = ({one.strip() for one in kind.split(",")} for kind in (given, taken))
+    return bool(kinds & wanted or _WILD & (kinds | wanted))
+
+
+def _flaw_of_truth(value: Any) -> Flaw | None:
+    if not isinstance(value, str) or value.strip().lower() not in _SAY_FALSE:
+        return None
+    return f"the text {shown(value)} would run as true", "write false, without quotes"
+
+
+def _flaw_of_number(value: Any, number: float, rule: InputRule) -> Flaw | None:
+    if rule.least is not None and number < rule.least:
+        return f"{shown(value)} is too small{_range(rule)}", None
+    if rule.most is not None and number > rule.most:
+        return f"{shown(value)} is too large{_range(rule)}", None
+    return None
+
+
+def _range(rule: InputRule) -> str:
+    if rule.least is None and rule.most is None:
+        return ""
+    if rule.most is None:
+        return f"; it takes {rule.least} and more"
+    if rule.least is None:
+        return f"; it takes up to {rule.most}"
+    return f"; it takes {rule.least} to {rule.most}"
+
+
+def _flaw_of_choice(value: Any, rule: InputRule) -> Flaw | None:
+    choices = rule.choices or ()
+    many = value if rule.takes_many and isinstance(value, list) else [value]
+    wrong = next(((one,) for one in many if one not in choices), None)
+    if wrong is None:
+        return None
+    texts = {loose(one): one for one in choices if isinstance(one, str)}
+    near = (
+        difflib.get_close_matches(loose(short(wrong[0])), texts, n=1)
+        if isinstance(wrong[0], str)
+        else [str(wrong[0])]
+        if str(wrong[0]) in texts
+        else []
+    )
+    names = ", ".join(printable(str(one), most=_LONGEST) for one in choices[:_SHOWN])
+    more = f" and {len(choices) - _SHOWN} more" if len(choices) > _SHOWN else ""
+    return (
+        f"{shown(wrong[0])} is none of its choices: {names}{more}",
+        f"did you mean {shown(texts[near[0]])}?" if near else None,
+    )
