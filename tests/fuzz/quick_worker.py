@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import ModuleType
+from typing import Any
 
 from worker import __main__
 from worker.attempt import prompt, render, render_state, retry
@@ -11,12 +13,18 @@ from worker.node import agent
 
 def main() -> None:
     """Serve with pauses that would make thousands of odd answers take an hour."""
-    agent._LOOK_EVERY_S, agent._LOOK_SICK_EVERY_S = 0.5, 0.1
-    prompt._TURNS_UP_S, prompt._LOOK_EVERY_S = 0.4, 0.1
-    render_state._AWAY_S = 3.0
-    render._POLL_EVERY_S, render._NOTE_EVERY_S = 0.3, 0.2
-    retry._delay = lambda before: timedelta(seconds=0.1 * (before + 1))
+    _set(agent, _LOOK_EVERY_S=0.5, _LOOK_SICK_EVERY_S=0.1)
+    _set(prompt, _TURNS_UP_S=0.4, _LOOK_EVERY_S=0.1)
+    _set(render_state, _AWAY_S=3.0)
+    _set(render, _POLL_EVERY_S=0.3, _NOTE_EVERY_S=0.2)
+    _set(retry, _delay=lambda before: timedelta(seconds=0.1 * (before + 1)))
     __main__.app(prog_name="comfyfleet worker")
+
+
+def _set(module: ModuleType, **values: Any) -> None:
+    for name, value in values.items():
+        getattr(module, name)  # what is called otherwise by now would not be set
+        setattr(module, name, value)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from aiohttp import web
 from packaging.version import Version
 from PIL import Image
 
-from producer.contract.errors import InvalidInput
 from tests.integration.nodes import (
     NODES,
     half_valid_graph,
@@ -26,7 +25,7 @@ from tests.integration.scripted_node import answer, scripted_client
 from tests.polling import wait_until
 from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.history import Outcome, OutputFile
-from worker.errors import OutputDamaged, PromptRejected
+from worker.errors import NodeFault, OutputDamaged, PromptRejected
 
 PICTURE = OutputFile("9", "images", 0, "a.png", "sub", "output")
 ODD_NAMES = [
@@ -183,9 +182,11 @@ def test_an_upload_overwrites_nothing(comfyui, tmp_path):
     assert comfyui.upload(file, name=name) == name.replace(".png", " (1).png")
 
 
-def test_an_upload_out_of_the_input_folder_is_an_invalid_input(comfyui, tmp_path):
+def test_an_upload_that_is_refused_for_its_name_is_no_fault_of_the_submitters_file(
+    comfyui, tmp_path
+):
     (tmp_path / "file").write_bytes(b"x")
-    with pytest.raises(InvalidInput, match="of this name"):
+    with pytest.raises(NodeFault, match="with a refusal of the name x"):
         comfyui.upload(tmp_path / "file", name="x.png", subfolder="../..")
 
 

@@ -259,7 +259,8 @@ class ComfyUI:
             asked for: ComfyUI overwrites nothing, it appends ` (1)`.
 
         Raises:
-            InvalidInput: the node does not take it for its name, or it cannot be read.
+            InvalidInput: it cannot be read.
+            NodeFault: besides, the node does not take it for its name.
             RequestTooLarge: it is too large for the node, or for a proxy before it.
         """
         return upload_file(self._http, path, name=name, subfolder=subfolder)

@@ -32,10 +32,10 @@ class InputCarrier:
 
         Raises:
             StorageError: S3 does not give a file out, or not as it was handed in.
-            InvalidInput: a bucket that is not the fleet's does not give a file out, or the node
-                does not take one for its name.
-            RequestTooLarge: nor for its size; the message names the submitter's file.
-            NodeError: the node does not answer.
+            InvalidInput: a bucket that is not the fleet's does not give a file out.
+            RequestTooLarge: the node does not take one for its size; the message names the
+                submitter's file.
+            NodeError: the node does not answer, or not as a ComfyUI does.
         """
         return {address: self._bring(address, file, spool) for address, file in inputs.items()}
 

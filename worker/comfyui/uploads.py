@@ -25,7 +25,7 @@ def upload_file(connection: Connection, path: Path, *, name: str, subfolder: str
     """Send the file to `/upload/image`, which takes any kind, and return the name it got.
 
     Raises:
-        InvalidInput: the node takes no file of this name (400, ComfyUI 0.3.64 and 0.33).
+        NodeFault: the node takes no file of this name (400, ComfyUI 0.3.64 and 0.33).
         RequestTooLarge: it is too large for the node, or for a proxy before it.
     """
     form = FileForm(path, part="image", name=name, fields={"type": "input", "subfolder": subfolder})
@@ -37,9 +37,8 @@ def upload_file(connection: Connection, path: Path, *, name: str, subfolder: str
         connect_s=READ_S,  # it bounds each write too, and ComfyUI's loop may pause for seconds
     )
     if response.status_code == HTTPStatus.BAD_REQUEST:
-        raise InvalidInput(
-            f"input {name} cannot go to node {connection.node}: it does not take a file of this name"
-        )
+        # Names are ours, and such that every ComfyUI takes them: it is not the submitter's file.
+        raise connection.fault(response, f"with a refusal of the name {name} (400)")
     if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         raise RequestTooLarge(connection.node, f"input {name} of {path.stat().st_size:,} bytes")
     stored = connection.object_in(response)
