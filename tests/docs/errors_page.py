@@ -20,8 +20,8 @@ What to do about them: [Errors and what to do](../use/errors.md).
 ## Errors
 
 Everything that the library raises on purpose is a `FleetError` of `{module}`: `message` says what happened in a sentence that a
-person can act on, `advice` what to try, where that is known. What is wrong with a submission has `field` and `graph_node`
-as well; `JobNotSucceeded` carries the `job`.
+person can act on, `advice` what to try, where that is known. What is wrong with a submission has `field` (as `params.6.text`) and
+`graph_node` as well; `JobNotSucceeded` carries the `job`.
 
 ```text
 {tree}
