@@ -123,7 +123,7 @@ class Findings:
         source, slot = link
         linked = self.catalog.find(self.graph[source]["class_type"])
         received = self.catalog.outputs(linked)[slot] if linked else "*"
-        if "*" not in (received, declared.type) and received != declared.type:
+        if not _fits(received, declared.type):
             return [reasons.mismatch(name, declared, received, link)], True
         try:
             return [], self._check(source)
@@ -134,3 +134,13 @@ class Findings:
             reason["extra_info"]["linked_node"] = link
             self._set(source, [reason], valid=False)
             return [], False
+
+
+def _fits(received: str, wanted: str | list[str]) -> bool:
+    """Tell whether a link fits: types are written `A,B`, and one of each has to be the same."""
+    if "*" in (received, wanted) or received == wanted:
+        return True
+    if not isinstance(wanted, str):
+        return False
+    kinds = [{one.strip() for one in kind.split(",")} for kind in (received, wanted)]
+    return bool(kinds[0] & kinds[1])

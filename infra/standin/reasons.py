@@ -88,7 +88,8 @@ def _check_limits(name: str, declared: Input, value: Any) -> list[Reason]:
 
 def _check_combo(name: str, declared: Input, value: Any) -> list[Reason]:
     options = declared.config.get("options") if declared.type == "COMBO" else declared.type
-    if not isinstance(options, list) or value in options:
+    many = value if declared.config.get("multiselect") and isinstance(value, list) else [value]
+    if not isinstance(options, list) or all(one in options for one in many):
         return []
     about, shown = _about(name, declared, value), str(options)
     if len(options) > _LONGEST_LISTED_COMBO:

@@ -11,7 +11,7 @@ from producer.contract.errors import InvalidInput
 from producer.contract.graph.graph import Graph
 from producer.contract.graph.json_values import find_flaw, short
 from producer.contract.params.addresses import Addresses
-from producer.intake.pictures import HEAD_BYTES, surely_no
+from producer.intake.pictures import HEAD_BYTES, missing_bytes, surely_no
 
 #: A path, the file's bytes, `s3://bucket/key`, or `node:NAME` for a file the nodes have already.
 InputLike = str | Path | bytes
@@ -108,4 +108,6 @@ def check_content(content: Path | bytes, file: FileInput, where: str, *, limit: 
         raise refused(f"has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)")
     if what := surely_no(file.input, head):
         raise refused(f"is {what}: it begins with {head[:12]!r}")
+    if lacks := missing_bytes(file.input, head, size):
+        raise refused(f"is cut short: {lacks:,} bytes are missing at its end")
     return size

@@ -18,6 +18,7 @@ _PAGE: Final = re.compile(
 _JSON: Final = re.compile(rb"(\xef\xbb\xbf)?\s*[\[{]\s*[\"{\[\]}0-9]")
 #: Pictures that are written as text: netpbm, XBM, XPM, PostScript, FITS.
 _TEXT_PICTURES: Final = (b"P", b"#define", b"/*", b"%!PS", b"SIMPLE ", b"#?RADIANCE", b"#?RGBE")
+_RIFF_HEAD: Final = 8
 _STILL: Final = frozenset({b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"})
 _OTHER_MAGIC: Final = (
     (b"PK\x03\x04", "an archive"),
@@ -47,6 +48,18 @@ def surely_no(input_: str, head: bytes) -> str:
         return ""
     what = _text(head) or (_no_picture(head) if wanted == "picture" else "")
     return f"{what}, no {wanted}" if what else ""
+
+
+def missing_bytes(input_: str, head: bytes, size: int) -> int:
+    """Return how many bytes a WEBP lacks of what it says it has; 0 for whatever else.
+
+    LoadImage (0.3.64, 0.33.0) fails on a WEBP that was cut short, and makes the rest of a PNG, JPEG,
+    GIF, BMP or TIFF up: those are a picture to it.
+    """
+    if input_ not in {"image", "mask"} or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0
+    lacks = _RIFF_HEAD + int.from_bytes(head[4:8], "little") - size
+    return lacks if lacks > 1 else 0  # some writers count a pad byte that they leave out
 
 
 def _text(head: bytes) -> str:

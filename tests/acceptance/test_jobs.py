@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from producer.aio import AsyncProducer
-from producer.contract.errors import JobNotSucceeded, KeyReused, WaitTimeout
+from producer.contract.errors import InvalidGraph, JobNotSucceeded, KeyReused, WaitTimeout
 from producer.contract.jobs import JobStatus, Phase
 from producer.contract.outcomes import Cancelled
 from producer.store.connection import connect
@@ -43,6 +43,18 @@ def test_the_users_own_graph_becomes_artifacts(fleet):
     spent = job.timings
     assert None not in (spent.queued, spent.preparing, spent.rendering, spent.fetching)
     assert spent.storing is not None
+
+
+def test_what_the_nodes_classes_do_not_take_is_refused_at_once(fleet):
+    fleet.wait(fleet.submit(sleeping()).id, timeout=PATIENCE)  # its node has told of itself
+    graph = sleeping()
+    with pytest.raises(InvalidGraph, match="width: 0 is too small; it takes 1 to ") as caught:
+        fleet.submit(graph, params={"EmptyImage.width": "0"})
+    assert caught.value.field == "params.EmptyImage.width"
+    graph["3"]["inputs"]["images"] = ["2", 0]
+    del graph["2"]["inputs"]["image"]
+    with pytest.raises(InvalidGraph, match=r"\(ComfyFleetSleep\), input image: is required"):
+        fleet.submit(graph)
 
 
 def test_an_artifact_is_what_its_record_says(fleet):

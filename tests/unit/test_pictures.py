@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from producer.intake.pictures import HEAD_BYTES, surely_no
+from producer.intake.pictures import HEAD_BYTES, missing_bytes, surely_no
 
 FORMS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "TGA", "PPM", "PCX", "DDS", "SGI", "JPEG2000")
 FORMS += ("ICO", "AVIF", "QOI", "XBM")
@@ -48,3 +48,15 @@ def test_sound_and_films_may_be_anything_but_a_page():
     assert surely_no("audio", b"ID3") == ""
     assert surely_no("audio", b"<!doctype html>") == "a web page, no sound"
     assert surely_no("latent", b'{"any": 1}') == ""
+
+
+@pytest.mark.parametrize("form", ["WEBP", "PNG", "JPEG"])
+def test_a_webp_must_be_whole_and_what_loadimage_makes_up_need_not(form):
+    content = io.BytesIO()
+    Image.effect_noise((64, 64), 50).convert("RGB").save(content, form)
+    size = len(content.getvalue())
+    head = content.getvalue()[:HEAD_BYTES]
+    assert missing_bytes("image", head, size) == 0
+    assert missing_bytes("image", head, size - 1) == 0
+    assert missing_bytes("image", head, size - 100) == (100 if form == "WEBP" else 0)
+    assert missing_bytes("file", head, size - 100) == 0
