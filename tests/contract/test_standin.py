@@ -223,3 +223,11 @@ def test_sound_and_latents_are_files_too(comfy):
 
     for shown, key in ((outputs["21"], "audio"), (outputs["22"], "latents")):
         assert comfy.view(shown[key][0]).status_code == 200
+
+
+def test_pictures_differ_by_seed_and_have_the_colours_of_their_prompt():
+    fox, again = (paint(64, 64, {"seed": seed, "text": "a red fox"}) for seed in (1, 2))
+    boat = paint(64, 64, {"seed": 1, "text": "a paper boat"})
+    assert fox.tobytes() != again.tobytes()
+    # The lower left corner is the nearest hill, whatever its shape.
+    assert fox.getpixel((0, 63)) == again.getpixel((0, 63)) != boat.getpixel((0, 63))
