@@ -37,7 +37,8 @@ def explain(job: Job, nodes: Sequence[Node]) -> str | None:
 
 
 def _of_blocked(name: str | None, nodes: Sequence[Node]) -> str | None:
-    blocked = [node for node in nodes if node.name == name and node.state is NodeState.BLOCKED]
+    states = (NodeState.BLOCKED, NodeState.UNREACHABLE)
+    blocked = [node for node in nodes if node.name == name and node.state in states]
     return f"its node {name}, which is {_state(blocked[0])}" if blocked else None
 
 

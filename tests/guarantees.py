@@ -64,7 +64,8 @@ Written by `python -m tests.guarantees` from the code and its tests; do not edit
 2. **It reaches exactly one end**, within a time that does not depend on which process died. Terminal statuses never change.
 3. **Its artifacts are committed exactly once.** A render may be computed more than once, never committed twice: every
    write of an attempt names attempt and worker, and one that was overtaken is refused.
-4. **A worker that comes back does not render again.** It asks its node for the prompt it left and goes on from there.
+4. **A worker that comes back does not render again.** It asks its node for the prompt it left and goes on from there. Nor
+   does a node that is away with what it rendered: it is waited for, and its files are fetched even after its restart.
 5. **What is stored was checked**: length, hash, and that the file is whole by its own format. The hash in the record is
    that of the object. What a graph node is known to have listed is there; what lists nothing is rendered once, and noted.
 6. **One idempotency key makes one job**, for as long as the record of that stands.
@@ -108,6 +109,7 @@ orphan that `check --objects --repair` removes.
 | ahead | the prompt before it | run_within, once more | `run_deadline` | test_the_wait_behind_another_prompt_is_not_its_own_time_and_has_an_end |
 | rendering | the node's answers | run_within; 20 s of refused or silent calls | `run_deadline`, or `node_fault` and another node | test_a_node_that_gives_a_byte_a_second_holds_no_job |
 | rendering | the render | run_within; node_progress_s of silence | `run_deadline`, or `stall` | test_a_prompt_that_is_heard_and_falls_silent_is_stalled |
+| fetching | a node that is away | run_within; twice what the render took, 2 to 15 min | it is fetched, or `node_fault` and another node | test_a_node_that_is_away_after_the_render_is_waited_for_and_not_counted |
 | fetching | the node's files | run_within; 256 KiB a minute, three tries | `run_deadline`, or `node_fault` | test_a_node_that_gives_a_byte_a_second_holds_no_job |
 | storing | S3, disk | run_within | `run_deadline` | test_a_store_that_never_ends_its_answer_holds_no_cancelled_job |
 | storing | an error nobody foresaw | three tries in place | `delivery_failed`, a dead letter; no second render | test_a_surprise_that_stays_ends_the_job_and_names_itself |

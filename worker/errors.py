@@ -56,6 +56,10 @@ class NodeFault(NodeError):
     """The node answered, but not as ComfyUI does."""
 
 
+class SpoolFault(NodeFault):
+    """The disk of the node's worker takes no file."""
+
+
 class RequestTooLarge(NodeError):
     """An input file or a graph is larger than the node, or a proxy before it, takes.
 

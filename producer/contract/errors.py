@@ -39,6 +39,7 @@ Of a worker (`worker.errors`); a caller meets them as the causes of failed jobs:
     - NodeUnreachable
     - NodeTimeout
     - NodeFault             it answered, but not as ComfyUI does
+      · SpoolFault          its worker's own disk takes no file
     - RequestTooLarge       it, or a proxy before it, takes no request of this size
     - PromptRejected        ComfyUI refused the graph; no retry will help
     - NodeLacks             it refused it for what it lacks, and another node has that

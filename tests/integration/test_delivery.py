@@ -160,3 +160,14 @@ def test_a_delivery_is_none_the_worse_where_files_cannot_be_deleted(rig, fault):
 
     assert rig.led.fleet.get(rig.job.id).status is JobStatus.SUCCEEDED
     assert rig.left_on_the_node() == 2
+
+
+def test_a_node_that_is_away_after_the_render_is_waited_for_and_not_counted(rig):
+    rig = rig()
+    outputs = rig.made(*pictures(2))
+    # Longer than three tries in a row would take.
+    rig.faulty({"on": "* /*", "do": "close", "count": 0, "for_s": 4})
+
+    rig.deliver(outputs)
+
+    assert rig.led.fleet.get(rig.job.id).status is JobStatus.SUCCEEDED

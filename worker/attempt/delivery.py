@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from producer.contract.classes.links import ancestors
+from producer.contract.classes.save_names import attempt_mark
 from producer.contract.crashpoints import crashpoint
 from producer.contract.graph.graph import Graph
 from producer.contract.jobs import Artifact, Job, Phase
@@ -20,6 +21,7 @@ from producer.storage.object_store import ObjectStore
 from producer.store.attempts import AttemptStore, Commit
 from worker.attempt.bounded_call import watched
 from worker.attempt.completeness import notes_on
+from worker.attempt.kept_outputs import KeptOutputs
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.outages import Outages
 from worker.attempt.parallel import Countdown, side_by_side
@@ -32,8 +34,6 @@ _log = logging.getLogger(__name__)
 
 #: Files of one job on their way at once: while one is stored, another is fetched and checked.
 _AT_ONCE: Final = 2
-#: Within so long another chunk of 256 KiB must have come, s: less is as good as nothing.
-_GROWS_WITHIN_S: Final = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class Delivery:
 
     Args:
         prefix: goes before every key in the bucket.
+        grows_within_s: within so long another chunk of 256 KiB of a file must have come.
+        away_s: how long a node may be away that holds outputs; by default by what they cost.
     """
 
     node: str
@@ -50,6 +52,8 @@ class Delivery:
     objects: ObjectStore
     store: AttemptStore
     outages: Outages
+    grows_within_s: float = 60.0
+    away_s: float | None = None
 
     def deliver(
         self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
@@ -65,9 +69,16 @@ class Delivery:
         """
         self.outages.until_entered(Phase.FETCHING, lease, self.store)
         to_fetch = Countdown(len(entry.outputs))
+        kept = KeptOutputs(
+            self.comfyui,
+            entry,
+            node=self.node,
+            mark=attempt_mark(job.id, job.attempt),
+            within_s=self.away_s,
+        )
 
         def bring(output: OutputFile, path: Path, still_wanted: Callable[[], None]) -> Artifact:
-            file = self._fetched(output, path, lease, still_wanted)
+            file = self._fetched(output, kept, path, lease, still_wanted)
             if to_fetch.is_last():
                 # From here on the node is needed no more.
                 self.outages.until_entered(Phase.STORING, lease, self.store)
@@ -84,7 +95,12 @@ class Delivery:
         self.comfyui.companion.discard(entry.outputs)  # never before: nothing else has them
 
     def _fetched(
-        self, output: OutputFile, path: Path, lease: Lease, still_wanted: Callable[[], None]
+        self,
+        output: OutputFile,
+        kept: KeptOutputs,
+        path: Path,
+        lease: Lease,
+        still_wanted: Callable[[], None],
     ) -> Spooled:
         def check() -> None:
             lease.check()
@@ -92,7 +108,7 @@ class Delivery:
 
         def fetch() -> Spooled:
             path.unlink(missing_ok=True)
-            growth = _Growth(path, output, node=self.node)
+            growth = _Growth(path, output, node=self.node, within_s=self.grows_within_s)
 
             def check_growth() -> None:
                 check()
@@ -103,7 +119,13 @@ class Delivery:
                 check=check_growth,
             )
 
-        spooled = self.outages.until_fetched(fetch, lease)
+        def pause(seconds: float) -> None:
+            self.outages.pause(seconds, lease)
+            still_wanted()
+
+        spooled = self.outages.until_fetched(
+            fetch, lease, is_back=lambda error: kept.is_back(error, output, pause=pause)
+        )
         crashpoint("output.fetched")
         return spooled
 
@@ -178,9 +200,10 @@ class Delivery:
 
 
 class _Growth:
-    """Whether a file that is fetched comes in at all: one byte a second is never silent."""
+    """Whether a file that is fetched comes in at all: less than a chunk is as good as nothing."""
 
-    def __init__(self, path: Path, output: OutputFile, *, node: str) -> None:
+    def __init__(self, path: Path, output: OutputFile, *, node: str, within_s: float) -> None:
+        self._within_s = within_s
         self._path = path
         self._output = output
         self._node = node
@@ -193,9 +216,9 @@ class _Growth:
         now = time.monotonic()
         if size > self._bytes:
             self._bytes, self._since = size, now
-        elif now - self._since > _GROWS_WITHIN_S:
+        elif now - self._since > self._within_s:
             raise NodeTimeout(
-                self._node, f"{self._output} came to less than 256 KiB in {_GROWS_WITHIN_S:g} s"
+                self._node, f"{self._output} came to less than 256 KiB in {self._within_s:g} s"
             )
 
 

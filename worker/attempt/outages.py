@@ -97,7 +97,7 @@ class Outages:
                 stop=self._is_about_one_request,
                 wait=wait_exponential_jitter(multiplier=0.2, max=15),
                 before_sleep=_say,
-                sleep=lambda seconds: self._sleep(seconds, lease),
+                sleep=lambda seconds: self.pause(seconds, lease),
                 reraise=True,
             )(tried)
         except _REFUSALS as exc:
@@ -130,27 +130,35 @@ class Outages:
         if self.until_recorded(lambda: store.note(lease.hold, phase=phase), lease):
             raise JobCancelled
 
-    def until_fetched(self, fetch: Callable[[], _Answer], lease: Lease) -> _Answer:
+    def until_fetched(
+        self, fetch: Callable[[], _Answer], lease: Lease, *, is_back: Callable[[NodeError], bool]
+    ) -> _Answer:
         """Fetch a file from the node until it comes whole, a few times.
+
+        Args:
+            is_back: tells whether an error came of an absence of the node, and that it is over:
+                then the try does not count. It may take its time.
 
         Raises:
             NodeError: it did not.
         """
 
         def tried() -> _Answer:
-            self._check(lease)
-            try:
-                return fetch()
-            except NodeError:
-                self._on_damage()
-                raise
+            while True:
+                self._check(lease)
+                try:
+                    return fetch()
+                except NodeError as exc:
+                    self._on_damage()
+                    if not is_back(exc):
+                        raise
 
         return Retrying(
             retry=retry_if_exception_type(NodeError),
             stop=stop_after_attempt(_FETCHES),
             wait=wait_exponential_jitter(multiplier=0.5, max=5),
             before_sleep=_say,
-            sleep=lambda seconds: self._sleep(seconds, lease),
+            sleep=lambda seconds: self.pause(seconds, lease),
             reraise=True,
         )(tried)
 
@@ -158,7 +166,7 @@ class Outages:
         lease.check()
         self._shutdown.check_storing()
 
-    def _sleep(self, seconds: float, lease: Lease) -> None:
+    def pause(self, seconds: float, lease: Lease) -> None:
         """Wait, but not past the end of the lease, nor of the worker."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not lease.lost.wait(min(0.5, seconds)):

@@ -168,7 +168,8 @@ class Render:
         return RenderState(client_id=client_id, said_ahead=phase is Phase.AHEAD)
 
     def _attached(self, run: _Run) -> RenderState:
-        look = RenderState(client_id=None)
+        is_rendered = run.job.phase in (Phase.FETCHING, Phase.STORING)
+        look = RenderState(client_id=None, is_rendered=is_rendered)
         place = self._found(run, look)
         look.ended = place is PromptPlace.FINISHED
         look.said_ahead = place is PromptPlace.QUEUED and run.job.phase is Phase.AHEAD

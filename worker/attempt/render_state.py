@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from producer.contract.jobs import Progress
+from worker.attempt.kept_outputs import kept_for
 from worker.comfyui.events import EventSocket
 
 #: How long a node may not answer while it has our prompt, s.
@@ -18,9 +19,13 @@ class RenderState:
     Args:
         client_id: the connection that hears of the prompt; None if an earlier one would.
         said_ahead: whether the record says that it waits for the card.
+        is_rendered: whether the record says that it has rendered.
     """
 
-    def __init__(self, *, client_id: str | None, said_ahead: bool = False) -> None:
+    def __init__(
+        self, *, client_id: str | None, said_ahead: bool = False, is_rendered: bool = False
+    ) -> None:
+        self._is_rendered = is_rendered
         self.ended = False  #: The socket says so; the history has the last word.
         self.said_ahead = said_ahead
         self.has_begun = False  #: The card is this prompt's, as far as anybody knows.
@@ -64,7 +69,10 @@ class RenderState:
         """Hear that the node does not answer; tell whether to give up."""
         now = time.monotonic()
         self._away_since = self._away_since or now
-        return now - self._away_since > _AWAY_S
+        # What has rendered lies there, and is worth more patience than what may have been lost.
+        is_kept = self._is_rendered or self.ended
+        within_s = kept_for(self._away_since - self.began) if is_kept else _AWAY_S
+        return now - self._away_since > within_s
 
     def waits(self) -> None:
         """Hear that the prompt waits in the node's queue."""

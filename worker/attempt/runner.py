@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.models import base_models
 from producer.contract.classes.outputs import cut, output_graph_nodes
-from producer.contract.classes.save_names import with_save_names
+from producer.contract.classes.save_names import attempt_mark, with_save_names
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.graph.graph import Graph
@@ -224,7 +224,7 @@ class Runner:
         graph = cut(graph, output_graph_nodes(graph, self.standing.catalog))
         self.loaded_models.loads(base_models(graph))
         # An identical graph would not be saved again, and names of deleted files come back.
-        mark = f"{job.id}-{job.attempt}"
+        mark = attempt_mark(job.id, job.attempt)
         catalog = self.standing.catalog
         if catalog:
             graph = catalog.with_own_spelling(graph)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import OutputFile
-from worker.errors import NodeFault, OutputDamaged
+from worker.errors import OutputDamaged, SpoolFault
 from worker.media.file_check import Damaged, FileCheck, FileFacts
 
 
@@ -31,7 +31,7 @@ def fetch_output(
 
     Raises:
         OutputDamaged: it is not there, came short, or its bytes are not what such a file holds.
-        NodeFault: this machine's disk does not take it.
+        SpoolFault: this machine's disk does not take it.
         NodeError: the node does not answer.
     """
     try:
@@ -45,4 +45,4 @@ def fetch_output(
     except Damaged as exc:
         raise OutputDamaged(node, f"{output}: {exc}") from exc
     except OSError as exc:  # the client's own have been translated
-        raise NodeFault(node, f"its worker cannot spool {output}: {exc.strerror}") from exc
+        raise SpoolFault(node, f"its worker cannot spool {output}: {exc.strerror}") from exc

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from producer.store.attempts import Hold
-from worker.errors import NodeFault
+from worker.errors import SpoolFault
 from worker.node.private_folder import make_private
 
 #: More than a file system gives for nothing.
@@ -43,7 +43,7 @@ class Spool:
         """Yield a folder for an attempt, which goes with the block.
 
         Raises:
-            NodeFault: it cannot be made.
+            SpoolFault: it cannot be made.
         """
         folder = self._folder / f"{hold.job_id}-{hold.attempt}"
         try:
@@ -56,6 +56,6 @@ class Spool:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def fault(self, error: OSError) -> NodeFault:
+    def fault(self, error: OSError) -> SpoolFault:
         """Return what to say when a file could not be written."""
-        return NodeFault(self._node, f"its worker cannot spool files: {error.strerror}")
+        return SpoolFault(self._node, f"its worker cannot spool files: {error.strerror}")

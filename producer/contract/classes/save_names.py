@@ -29,6 +29,11 @@ _MAX_ID_BYTES: Final = 24
 _MAX_KEPT_BYTES: Final = 60
 
 
+def attempt_mark(job_id: str, attempt: int) -> str:
+    """Return what the names of an attempt's files contain, and no other's."""
+    return f"{job_id}-{attempt}"
+
+
 def with_save_names(
     graph: Graph, mark: str, *, catalog: Catalog | None = None, is_again: bool = False
 ) -> Graph:
