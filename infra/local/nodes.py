@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from comfyfleet import started
 from infra.local.own_servers import ComfyUnusable, check_comfyui
 from infra.local.supervisor import NotReady, Service
 from producer.contract.config.node_address import NodeAddress
 from producer.contract.config.settings import load_settings
 from producer.contract.errors import FleetUnreachable
 from producer.contract.nodes import NodeState
+from producer.own_modules import started
 from producer.store.connection import connect
 from producer.store.node_store import NodeStore
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from comfyfleet import HOME
+from producer.own_modules import HOME
 
 #: In the same wheel. By its place: `infra` may be something else where we are imported.
 _SOURCE: Final = HOME / "infra" / "companion_node"

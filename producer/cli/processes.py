@@ -14,10 +14,10 @@ from typing import Final, NoReturn
 
 import typer
 
-from comfyfleet import started
 from producer.cli.output import Exit, complain
 from producer.contract.config.addresses import without_password
 from producer.contract.errors import FleetError
+from producer.own_modules import started
 
 #: Options belong to the process that is started; it also answers --help.
 PASS_ON: Final = {

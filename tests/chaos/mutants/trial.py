@@ -23,7 +23,7 @@ from tests.chaos.mutants.of_worker import OF_WORKER
 
 MUTANTS: Final = (*OF_PRODUCER, *OF_WORKER)
 
-_COPIED: Final = ("producer", "worker", "infra", "tests", "celery_config.py", "comfyfleet.py")
+_COPIED: Final = ("producer", "worker", "infra", "tests", "celery_config.py")
 _LONGEST_S: Final = 150
 _AT_ONCE: Final = 2
 

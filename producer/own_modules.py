@@ -1,10 +1,10 @@
-"""The way in: the `comfyfleet` command, and each process that it starts, run this installation.
+"""Whose modules a process runs: the `comfyfleet` command and all that it starts run this installation.
 
 A backend may have a package `worker` or `infra`, or a file `celery_config.py`, of its own, and
-PYTHONPATH may name its folder. In processes of ours those names mean what was installed beside this
+PYTHONPATH may name its folder. In processes of ours those names mean what was installed with this
 file, wherever else they can be found.
 
-    python -P …/comfyfleet.py MODULE ARGUMENT…      as `python -m MODULE`, with our modules
+    python -P …/producer/own_modules.py MODULE ARGUMENT…      as `python -m MODULE`, with our modules
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-HOME: Final = Path(__file__).resolve().parent
+HOME: Final = Path(__file__).resolve().parents[1]
 _OURS: Final = frozenset({"celery_config", "infra", "producer", "worker"})
 
 
@@ -39,21 +39,13 @@ def started(module: str, *arguments: str) -> tuple[str, ...]:
 
     By the path of this file, since -m would ask PYTHONPATH first; -P leaves out the folder it is in.
     """
-    return (sys.executable, "-P", str(HOME / "comfyfleet.py"), module, *arguments)
+    return (sys.executable, "-P", str(Path(__file__).resolve()), module, *arguments)
 
 
 def prefer_own() -> None:
     """Have our modules' names mean this installation, for the rest of the process."""
     if not any(isinstance(finder, _OwnModules) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OwnModules())
-
-
-def main() -> None:
-    """Run the `comfyfleet` command."""
-    prefer_own()
-    from producer.cli.main import main as command  # noqa: PLC0415 - after the names are settled
-
-    command()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,30 @@
+"""Where the `comfyfleet` command begins; a wheel installs this file as the module `comfyfleet`.
+
+That name is nobody else's. `producer`, `worker` and `infra` are common ones, and PYTHONPATH may name
+the folder of a backend that has packages of its own under them.
+"""
+
+from __future__ import annotations
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+
+def home(beside: Path) -> Path:
+    """Return the folder of our packages: that of the checkout where it was installed with `-e`."""
+    checkout = beside / "_comfyfleet.pth"
+    return Path(checkout.read_text("utf-8").strip()) if checkout.is_file() else beside
+
+
+def main() -> None:
+    """Run the command with our own modules, whatever else has their names."""
+    path = home(Path(__file__).resolve().parent) / "producer" / "own_modules.py"
+    spec = spec_from_file_location("comfyfleet_own_modules", path)
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"comfyfleet: {path} is missing; install comfyfleet again")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.prefer_own()
+    from producer.cli.main import main as command  # noqa: PLC0415 - after the names are settled
+
+    command()
