@@ -48,7 +48,7 @@ class Finding:
 
     def error(self, graph: Graph, *, field: str, more: int = 0) -> InvalidGraph:
         """Return the refusal for it, and for *more* of the kind."""
-        others = f"; and {more:,} more input{'s' * (more > 1)} that it would refuse" * bool(more)
+        others = f"; {more:,} more input{'s' * (more > 1)} would be refused, too" * bool(more)
         return InvalidGraph(
             f"{describe(graph, self.graph_node)}, input {printable(self.input)}: "
             f"{self.complaint}{others}",
