@@ -159,6 +159,8 @@ async def _written(request: web.Request, odd: Answer) -> web.StreamResponse:
     lines = [f"HTTP/1.1 {odd.status} Odd", *(f"{name}: {value}" for name, value in head.items())]
     body = b"" if request.method == "HEAD" else odd.body
     transport = request.transport
+    if transport is None:
+        raise asyncio.CancelledError  # nobody waits for it any more, so it counts for nothing
     transport.write("\r\n".join((*lines, "\r\n")).encode("latin-1", "replace") + body)
     transport.close()  # once all of it is written
     return web.Response()

@@ -195,7 +195,8 @@ class Round:
             if not node.reason.startswith("on trial"):
                 proxy.rule = None
                 return
-            self._ended(self._hand_in())
+            trial = self._ended(self._hand_in())
+            self._judge([trial] if trial else [])
         with self._lock:
             self._report.nodes_blocked += 1
         self._complain(f"not back: {found(self._fleet, self._node.name)}")
