@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 from aiohttp import web
@@ -241,3 +242,21 @@ def test_a_readers_own_error_passes_untouched():
         pytest.raises(OSError, match="disk full"),
     ):
         fill_the_disk(client)
+
+
+def test_a_node_that_takes_an_upload_too_slowly_is_given_up(tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(32 << 20)
+
+    async def sip(request):
+        for _ in range(50):  # s by far more than the bound
+            await request.content.read(1)
+            await asyncio.sleep(0.1)
+        return web.Response(status=500)
+
+    with scripted_client({"POST /upload/image": sip}, read_s=0.5) as (client, _):
+        began = time.monotonic()
+        with pytest.raises(NodeTimeout):
+            client.upload(path, name="large")
+        assert time.monotonic() - began < 4

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from worker.attempt.outages import Outages
 from worker.attempt.shutdown import Shutdown
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, Outcome, OutputFile
-from worker.errors import OutputDamaged
+from worker.errors import NodeTimeout, OutputDamaged
 from worker.node.storage_breaker import StorageBreaker
 
 NODE = "gpu-01"
@@ -171,3 +172,12 @@ def test_a_node_that_is_away_after_the_render_is_waited_for_and_not_counted(rig)
     rig.deliver(outputs)
 
     assert rig.led.fleet.get(rig.job.id).status is JobStatus.SUCCEEDED
+
+
+def test_a_file_that_comes_too_slowly_is_as_good_as_none(rig):
+    rig = rig()
+    rig.delivery = replace(rig.delivery, grows_within_s=0.3)
+    rig.faulty({"on": "GET /view", "do": "slow", "bytes_per_s": 20, "count": 0})
+
+    with pytest.raises(NodeTimeout, match=r"less than 256 KiB in 0\.3 s"):
+        rig.deliver(rig.made(*pictures(1)))

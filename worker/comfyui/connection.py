@@ -60,6 +60,11 @@ class Connection:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
+    @property
+    def silence_s(self) -> float:
+        """How long the node may be silent by default, s."""
+        return self._read_s
+
     def close(self) -> None:
         """Close the kept connections."""
         self._session.close()

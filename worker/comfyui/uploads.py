@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import quote
 
 from producer.contract.errors import InvalidInput
-from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
+from worker.comfyui.connection import SMALL_READ_S, Connection
 from worker.errors import NodeError, RequestTooLarge
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ def upload_file(connection: Connection, path: Path, *, name: str, subfolder: str
         "/upload/image",
         data=form,
         headers={"Content-Type": form.content_type},
-        connect_s=READ_S,  # it bounds each write too, and ComfyUI's loop may pause for seconds
+        # It bounds each write of 128 KiB, too: ComfyUI's loop may pause for seconds, no longer.
+        connect_s=connection.silence_s,
     )
     if response.status_code == HTTPStatus.BAD_REQUEST:
         # Names are ours, and such that every ComfyUI takes them: it is not the submitter's file.
