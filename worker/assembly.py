@@ -131,10 +131,7 @@ class Parts:
         self.shutdown = Shutdown(
             options.name, how=Leaving.HANDOVER if options.handover else Leaving.SUCCESSOR
         )
-        self._breaker = StorageBreaker(
-            self.objects,
-            on_broken=lambda: self.agent.look_soon(),  # noqa: PLW0108 - made after it
-        )
+        self._breaker = StorageBreaker(self.objects)
         self.leases = LeaseKeeper(
             self.nodes,
             node=options.name,
@@ -147,7 +144,7 @@ class Parts:
         self.subscriptions = Subscriptions(
             options.name,
             sweeps=self.sweeps,
-            serving=self.agent,
+            agent=self.agent,
             leases=self.leases,
             loaded_models=LOADED_MODELS,
             on_queue=hooks.on_queue,
@@ -190,9 +187,7 @@ class Parts:
             spool=self.spool,
             canary_s=settings.node_canary_s,
             watched=self.leases.attempts,
-            render_times=GATE.render_times,
-            on_state=lambda ready: GATE.set_ready(ready=ready),
-            on_catalog=lambda: self.subscriptions.look(),  # noqa: PLW0108 - made after it
+            gate=GATE,
         )
 
     def _make_runner(self) -> Runner:
@@ -234,17 +229,17 @@ class Parts:
                 dispatch=self._dispatch,
                 comfyui=self.comfyui,
                 outages=outages,
-                standing=self.agent,
+                agent=self.agent,
                 rerouter=Rerouter(
                     node,
                     nodes=self.nodes,
                     sweeps=self.sweeps,
                     rerouting=Rerouting(self.redis),
-                    learner=self.agent,
+                    agent=self.agent,
                 ),
                 peers=self._peers,
             ),
-            standing=self.agent,
+            agent=self.agent,
             elsewhere=RetryPlacement(self._store, self._dispatch, self._peers),
             extra_data=extra_data,
         )

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import Protocol
 
 from producer.contract.ids import JobId
-from producer.contract.queues import Needs, node_queue, readable_needs
+from producer.contract.queues import node_queue, readable_needs
 from producer.store.calls import Call
 from producer.store.outlook import Outlook, read_models
 from producer.store.sweeps import Sweeps
 from worker.attempt.lease import LeaseKeeper
+from worker.node.agent import NodeAgent
 from worker.scheduling.loaded_models import LoadedModels
-
-
-class Serving(Protocol):
-    """Whoever knows what the node can run."""
-
-    def serves(self, queue: str, needs: Needs) -> bool:
-        """Tell whether the node can run every job of *queue*."""
-
-    def rescan(self) -> None:
-        """Look anew at what the node can run."""
 
 
 class Subscriptions:
@@ -38,7 +28,7 @@ class Subscriptions:
         node: str,
         *,
         sweeps: Sweeps,
-        serving: Serving,
+        agent: NodeAgent,
         leases: LeaseKeeper,
         loaded_models: LoadedModels,
         on_queue: Callable[[str], None],
@@ -46,13 +36,14 @@ class Subscriptions:
     ) -> None:
         self._node = node
         self._sweeps = sweeps
-        self._serving = serving
+        self._agent = agent
         self._leases = leases
         self._loaded_models = loaded_models
         self._on_queue = on_queue
         self._on_queue_retired = on_queue_retired
         self._known: set[str] = set()
         self._looking = Lock()  # else the slower of two looks would have the last word
+        agent.set_on_catalog(self.look)
 
     def heed(self, call: Call | None) -> None:
         """Do what a call asks for; None is the time to look for what was missed."""
@@ -61,7 +52,7 @@ class Subscriptions:
         elif call.what == "cancel":
             self._leases.cancel(JobId(call.about))
         elif call.what == "rescan" and call.about in {self._node, "*"}:
-            self._serving.rescan()
+            self._agent.rescan()
         elif call.what == "warm":
             node, _, models = call.about.partition(" ")
             self._loaded_models.hear_of(node, read_models(models))
@@ -73,7 +64,7 @@ class Subscriptions:
         self._on_queue(node_queue(self._node))
         with self._looking:
             known = readable_needs(self._sweeps.queues())
-            served = {q: needs for q, needs in known.items() if self._serving.serves(q, needs)}
+            served = {q: needs for q, needs in known.items() if self._agent.serves(q, needs)}
             self._loaded_models.serve(served, never=known.keys() - served.keys())
             retired = self._known - known.keys()
             self._known = set(known)

@@ -217,7 +217,7 @@ def _rig() -> Iterator[_Rig]:
 
 def _delivery(led: HandLed, comfyui: ComfyUI) -> Delivery:
     objects = ObjectStore(led.settings)
-    breaker = StorageBreaker(objects, on_broken=lambda: None)
+    breaker = StorageBreaker(objects)
     return Delivery(
         node=_NODE,
         prefix=led.settings.s3_prefix,

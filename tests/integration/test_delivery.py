@@ -36,7 +36,7 @@ class Rig:
 
     def __init__(self, led: HandLed, url: str, output: Path, spool: Path) -> None:
         objects = ObjectStore(led.settings)
-        breaker = StorageBreaker(objects, on_broken=lambda: None)
+        breaker = StorageBreaker(objects)
         self.led, self.output, self.spool = led, output, spool
         self.url = url
         self.comfyui = ComfyUI(url, node=NODE)

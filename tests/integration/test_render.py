@@ -38,7 +38,7 @@ class Rig:
     def __init__(self, led: HandLed, node: StandinProcess, *, stall_s: float) -> None:
         self.node, self.store = node, led.store
         self.shutdown = Shutdown(NODE)
-        breaker = StorageBreaker(ObjectStore(led.settings), on_broken=lambda: None)
+        breaker = StorageBreaker(ObjectStore(led.settings))
         self.events = EventSocket(node.url, node=NODE)
         self.render = Render(
             ComfyUI(node.url, node=NODE),

@@ -26,7 +26,7 @@ def having(*loras: str) -> Catalog:
     return Catalog({"LoraLoader": GraphNodeClass(models={"lora_name": loras})})
 
 
-class Learner:
+class Agent:
     """What a node believes to have, and how often that was found to be wrong."""
 
     def __init__(self, catalog: Catalog) -> None:
@@ -47,13 +47,13 @@ class Fleet:
             texts = {"catalog": catalog.to_text(), "catalog_sha": catalog.sha}
             nodes.register(name, worker=f"{name}:1", fields={**fields, **texts})
         self.sweeps = Sweeps(led.redis, keep_ended=timedelta(minutes=1))
-        self.learner = Learner(believed)
+        self.agent = Agent(believed)
         self.rerouter = Rerouter(
             "gpu-01",
             nodes=nodes,
             sweeps=self.sweeps,
             rerouting=Rerouting(led.redis),
-            learner=self.learner,
+            agent=self.agent,
         )
 
     def around(self, job, *, value=LORA, holder=WORKER):
@@ -76,7 +76,7 @@ def test_a_refused_job_waits_in_a_queue_that_names_what_its_node_lacked(led):
     led.store.requeue(job.id, attempt=1, worker=WORKER, error=story, charged=False)
     assert led.fleet.get(job.id).queue == job.queue
     assert led.redis.zcard(f"comfyfleet:queued:{job.queue}:3") == 1
-    assert fleet.learner.relearned == 0
+    assert fleet.agent.relearned == 0
 
 
 @pytest.mark.parametrize("others", [{}, {"gpu-02": having("other.safetensors")}])
@@ -97,7 +97,7 @@ def test_a_node_that_lacks_what_it_believed_to_have_looks_again(led):
     job = led.running()
     fleet = Fleet(led, believed=having(LORA), others={})
     fleet.around(job)
-    assert fleet.learner.relearned == 1
+    assert fleet.agent.relearned == 1
 
 
 def test_an_overtaken_attempt_moves_nothing(led):

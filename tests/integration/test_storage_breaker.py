@@ -59,7 +59,8 @@ class Clock:
 def test_a_moment_of_trouble_is_nobodys_business(objects):
     broken, clock = [], Clock()
     with closing(objects()) as store:
-        breaker = StorageBreaker(store, on_broken=lambda: broken.append(1), clock=clock)
+        breaker = StorageBreaker(store, clock=clock)
+        breaker.set_on_broken(lambda: broken.append(1))
         breaker.failed(REFUSED)
         clock.now += 2
         breaker.failed(REFUSED)
@@ -73,7 +74,8 @@ def test_a_moment_of_trouble_is_nobodys_business(objects):
 def test_trouble_that_lasts_stops_claims_and_a_look_ends_it(objects):
     broken, clock = [], Clock()
     with closing(objects()) as store:
-        breaker = StorageBreaker(store, on_broken=lambda: broken.append(1), clock=clock)
+        breaker = StorageBreaker(store, clock=clock)
+        breaker.set_on_broken(lambda: broken.append(1))
         for _ in range(3):
             breaker.failed(REFUSED)
             clock.now += 2
@@ -84,7 +86,7 @@ def test_trouble_that_lasts_stops_claims_and_a_look_ends_it(objects):
 
 def test_a_look_at_a_missing_bucket_says_so(objects):
     with closing(objects("no-such-bucket")) as store:
-        breaker = StorageBreaker(store, on_broken=lambda: None)
+        breaker = StorageBreaker(store)
         with pytest.raises(BucketMissing):
             breaker.look()
         assert "no-such-bucket" in str(breaker.reason)
@@ -93,13 +95,13 @@ def test_a_look_at_a_missing_bucket_says_so(objects):
 def test_a_bad_answer_while_the_bucket_is_well_stops_no_claims(objects):
     clock = Clock()
     with closing(objects()) as store:
-        breaker = StorageBreaker(store, on_broken=lambda: None, clock=clock)
+        breaker = StorageBreaker(store, clock=clock)
         for _ in range(5):
             breaker.failed(StorageError("answered 500"))
             clock.now += 2
         assert breaker.reason is None
     with closing(objects("no-such-bucket")) as store:
-        breaker = StorageBreaker(store, on_broken=lambda: None, clock=clock)
+        breaker = StorageBreaker(store, clock=clock)
         for _ in range(3):
             breaker.failed(BucketMissing("no such bucket"))
             clock.now += 2
@@ -109,7 +111,7 @@ def test_a_bad_answer_while_the_bucket_is_well_stops_no_claims(objects):
 def test_a_full_bucket_stops_claims_although_a_few_bytes_still_fit(objects):
     clock = Clock()
     with closing(objects()) as store:
-        breaker = StorageBreaker(store, on_broken=lambda: None, clock=clock)
+        breaker = StorageBreaker(store, clock=clock)
         for _ in range(3):
             breaker.failed(BucketFull("no room"))
             clock.now += 2
@@ -126,7 +128,7 @@ class Asking:
 
     def __init__(self, store, answer):
         self.times, self._answer = 0, answer
-        self.breaker = StorageBreaker(store, on_broken=lambda: None)
+        self.breaker = StorageBreaker(store)
         self.outages = Outages(self.breaker, Shutdown("gpu-01"), on_damage=lambda: None)
 
     def __call__(self):

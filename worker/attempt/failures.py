@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from producer.contract.causes import Cause
 from producer.contract.crashpoints import crashpoint
@@ -20,18 +20,12 @@ from worker.attempt.retry import Decision, decide
 from worker.attempt.shutdown import Stopping
 from worker.comfyui.client import ComfyUI
 from worker.errors import NodeError, PromptRejected
+from worker.node.agent import NodeAgent
 from worker.node.peers import Peers
 
 _log = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
-
-
-class Blames(Protocol):
-    """Whoever looks after the node's standing."""
-
-    def blame(self, reason: str) -> None:
-        """Hear that a job failed and the node is to blame."""
 
 
 class Failures:
@@ -45,7 +39,7 @@ class Failures:
         dispatch: Dispatch,
         comfyui: ComfyUI,
         outages: Outages,
-        standing: Blames,
+        agent: NodeAgent,
         rerouter: Rerouter,
         peers: Peers,
     ) -> None:
@@ -54,7 +48,7 @@ class Failures:
         self._dispatch = dispatch
         self._comfyui = comfyui
         self._outages = outages
-        self._standing = standing
+        self._agent = agent
         self._rerouter = rerouter
         self._peers = peers
 
@@ -69,7 +63,7 @@ class Failures:
         story = decision.error
         _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
         if decision.blames_node:
-            self._standing.blame(error.detail if isinstance(error, NodeError) else story.message)
+            self._agent.blame(error.detail if isinstance(error, NodeError) else story.message)
         if story.cause == Cause.OUT_OF_MEMORY:
             self._free_memory()
         if decision.again:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 
 from producer.contract.classes.catalog import Catalog, Missing
 from producer.contract.classes.model_names import plain_name
@@ -16,17 +15,9 @@ from producer.store.rerouting import Rerouting
 from producer.store.sweeps import Sweeps
 from worker.comfyui.refusal import lacks_in
 from worker.errors import NodeLacks, PromptRejected
+from worker.node.agent import NodeAgent
 
 _log = logging.getLogger(__name__)
-
-
-class Learner(Protocol):
-    """Whoever knows what the node can run."""
-
-    catalog: Catalog | None
-
-    def relearn(self) -> None:
-        """Hear that what it knows is wrong."""
 
 
 class Rerouter:
@@ -43,13 +34,13 @@ class Rerouter:
         nodes: NodeStore,
         sweeps: Sweeps,
         rerouting: Rerouting,
-        learner: Learner,
+        agent: NodeAgent,
     ) -> None:
         self._node = node
         self._nodes = nodes
         self._sweeps = sweeps
         self._rerouting = rerouting
-        self._learner = learner
+        self._agent = agent
 
     def around(
         self, job: Job, hold: Hold, rejection: PromptRejected
@@ -66,8 +57,8 @@ class Rerouter:
         lacks = lacks_in(rejection.node_errors)
         if not lacks:
             return None
-        if self._learner.catalog and _has(self._learner.catalog, lacks):
-            self._learner.relearn()
+        if self._agent.catalog and _has(self._agent.catalog, lacks):
+            self._agent.relearn()
         needs = self._wider(job, lacks)
         able = [] if job.pin else self._able(job, needs, lacks)
         if not able:

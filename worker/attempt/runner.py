@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.models import base_models
 from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.classes.save_names import attempt_mark, with_save_names
@@ -38,6 +37,7 @@ from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry
 from worker.comfyui.inputs import InputCarrier
 from worker.errors import DeliveryFailed, NodeError, WorkerDied
+from worker.node.agent import NodeAgent
 from worker.node.spool import Spool
 from worker.scheduling.gate import Slot
 from worker.scheduling.loaded_models import LoadedModels
@@ -63,15 +63,6 @@ class Place:
     lease: timedelta
 
 
-class Standing(Protocol):
-    """Whoever knows what the node can run, and how it stands."""
-
-    catalog: Catalog | None
-
-    def praise(self) -> None:
-        """Hear that a job succeeded."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Runner:
     """Runs attempts. It may be called from many threads, one attempt each."""
@@ -88,7 +79,7 @@ class Runner:
     render: Render
     delivery: Delivery
     failures: Failures
-    standing: Standing
+    agent: NodeAgent
     elsewhere: RetryPlacement
     extra_data: ExtraDataSource
 
@@ -193,14 +184,14 @@ class Runner:
         files = self.outages.until_served(lambda: self._brought(job, spool), lease)
         graph = self._graph(job, lease, files)
         crashpoint("inputs.brought")
-        return graph, self.render.run(job, graph, lease, slot, catalog=self.standing.catalog)
+        return graph, self.render.run(job, graph, lease, slot, catalog=self.agent.catalog)
 
     def _resume(
         self, job: Job, lease: Lease, slot: Slot, _spool: Path
     ) -> tuple[Graph, HistoryEntry]:
         # Nothing is posted again, so nobody needs the input files.
         graph = self._graph(job, lease, files={})
-        return graph, self.render.resume(job, graph, lease, slot, catalog=self.standing.catalog)
+        return graph, self.render.resume(job, graph, lease, slot, catalog=self.agent.catalog)
 
     def _give_up(
         self, job: Job, _lease: Lease, _slot: Slot, _spool: Path, *, deaths: int
@@ -221,17 +212,17 @@ class Runner:
         """Return the job's graph as it goes to this node, where its input files are."""
         graph = self.outages.until_recorded(lambda: self.templates.graph(job.template), lease)
         graph = set_params(graph, {**job.params, **files})
-        graph = cut(graph, output_graph_nodes(graph, self.standing.catalog))
+        graph = cut(graph, output_graph_nodes(graph, self.agent.catalog))
         self.loaded_models.loads(base_models(graph))
         # An identical graph would not be saved again, and names of deleted files come back.
         mark = attempt_mark(job.id, job.attempt)
-        catalog = self.standing.catalog
+        catalog = self.agent.catalog
         if catalog:
             graph = catalog.with_own_spelling(graph)
         return with_save_names(graph, mark, catalog=catalog, is_again=job.attempt > 1)
 
     def _take_leave(self, job: Job, entry: HistoryEntry) -> None:
-        self.standing.praise()
+        self.agent.praise()
         # A history entry holds a copy of the graph; 10,001 of them fill a node's memory.
         try:
             for prompt_id in (*entry.earlier, entry.prompt_id):

@@ -27,7 +27,7 @@ from worker.node.registration import Identity, Registration, version_of
 from worker.node.restarter import Restarter
 from worker.node.spool import Spool
 from worker.node.storage_breaker import StorageBreaker
-from worker.scheduling.render_times import RenderTimes
+from worker.scheduling.gate import Gate
 
 _log = logging.getLogger(__name__)
 
@@ -51,9 +51,8 @@ class NodeAgent:
     """Registers the node, looks after its ComfyUI, and says when it may take work.
 
     Args:
-        on_state: called with every change of whether the node may take work.
         watched: returns job and attempt of each prompt that the worker waits for.
-        on_catalog: called when what the node can run is known, or has changed.
+        gate: opened and shut by whether the node may take work.
     """
 
     def __init__(
@@ -68,9 +67,7 @@ class NodeAgent:
         spool: Spool,
         canary_s: float,
         watched: Callable[[], Collection[tuple[str, int]]],
-        render_times: RenderTimes,
-        on_state: Callable[[bool], None],
-        on_catalog: Callable[[], None],
+        gate: Gate,
     ) -> None:
         self.identity = identity
         self.catalog: Catalog | None = None
@@ -81,9 +78,8 @@ class NodeAgent:
         self._health = health
         self._breaker = breaker
         self._spool = spool
-        self._render_times = render_times
-        self._on_state = on_state
-        self._on_catalog = on_catalog
+        self._gate = gate
+        self._on_catalog: Callable[[], None] = lambda: None
         self._catalog_read: float | None = None
         self._stopped = Event()
         self._news = Event()
@@ -95,6 +91,11 @@ class NodeAgent:
             watched=watched,
         )
         self._thread = Thread(target=self._run, name="node-agent", daemon=True)
+        breaker.set_on_broken(self.look_soon)
+
+    def set_on_catalog(self, on_catalog: Callable[[], None]) -> None:
+        """Have *on_catalog* called when what the node can run is known, or has changed."""
+        self._on_catalog = on_catalog
 
     def join(self, lock: NameLock, *, timeout: timedelta) -> None:
         """Take the node's name in the fleet.
@@ -122,7 +123,7 @@ class NodeAgent:
         """Take nothing more."""
         self._stopped.set()
         self._news.set()
-        self._on_state(False)  # noqa: FBT003 - a callback has no keywords
+        self._gate.set_ready(ready=False)
         self._entry.drain()
 
     def leave(self) -> None:
@@ -138,7 +139,7 @@ class NodeAgent:
     def look_soon(self) -> None:
         """Look now, not at the next turn; take nothing until then if there is trouble."""
         if not self._may_take:
-            self._on_state(False)  # noqa: FBT003
+            self._gate.set_ready(ready=False)
         self._news.set()
 
     def blame(self, reason: str) -> None:
@@ -154,7 +155,7 @@ class NodeAgent:
     def relearn(self) -> None:
         """Hear that the node lacks what it is said to have; nothing is taken until that is known."""
         self._catalog_read = None
-        self._on_state(False)  # noqa: FBT003
+        self._gate.set_ready(ready=False)
         self._news.set()
 
     def rescan(self) -> None:
@@ -173,14 +174,15 @@ class NodeAgent:
         Renders shorter than a fetch would else be wasted by the dozen. The verdict on the job, or
         the next look, opens the gate again.
         """
-        self._on_state(False)  # noqa: FBT003
+        self._gate.set_ready(ready=False)
 
     def praise(self) -> None:
         """Hear that a job succeeded here."""
         self._health.success()
         self._restart.came_back()
         if not self._stopped.is_set():
-            self._on_state(self._entry.state[0] is NodeState.READY and self._may_take)
+            is_ready = self._entry.state[0] is NodeState.READY
+            self._gate.set_ready(ready=is_ready and self._may_take)
 
     def serves(self, queue: str, needs: Needs) -> bool:
         """Tell whether the node can run every job of *queue*."""
@@ -238,7 +240,7 @@ class NodeAgent:
             self._enter(_STATES[self._health.standing], self._health.reason)
             self._send_canary(self.catalog)
         self._enter(_STATES[self._health.standing], self._health.reason)
-        self._entry.tell_pace(self._render_times.story)
+        self._entry.tell_pace(self._gate.render_times.story)
 
     def _send_canary(self, catalog: Catalog) -> None:
         try:
@@ -274,4 +276,4 @@ class NodeAgent:
         self._entry.enter(state, reason)
         # Also without a change: a fault between two looks has closed the gate.
         if not self._stopped.is_set():
-            self._on_state(state is NodeState.READY and self._may_take)
+            self._gate.set_ready(ready=state is NodeState.READY and self._may_take)

@@ -22,26 +22,25 @@ _FULL_S: Final = 60.0
 
 
 class StorageBreaker:
-    """Whether this worker believes in its store.
-
-    Args:
-        on_broken: called once each time the store is found broken.
-    """
+    """Whether this worker believes in its store."""
 
     def __init__(
         self,
         objects: ObjectStore,
         *,
-        on_broken: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._objects = objects
-        self._on_broken = on_broken
+        self._on_broken: Callable[[], None] = lambda: None
         self._lock = Lock()
         self._failing_since: float | None = None
         self._full_at = -math.inf
         self.reason: str | None = None  #: Why the store counts as broken; None while it does not.
+
+    def set_on_broken(self, on_broken: Callable[[], None]) -> None:
+        """Have *on_broken* called once each time the store is found broken."""
+        self._on_broken = on_broken
 
     def failed(self, error: StorageError) -> None:
         """Hear that a request failed; it will be tried again.

@@ -10,9 +10,10 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from threading import Event, Thread
-from typing import Final, Protocol
+from typing import Final
 
 from producer.contract.errors import FleetError
+from producer.store.backlog import Backlog
 from worker.scheduling.gate import Gate
 
 _log = logging.getLogger(__name__)
@@ -24,16 +25,6 @@ _LAST_PAUSE_S: Final = 0.5
 _IDLE_AFTER_S: Final = 0.1
 #: An idle node says so again, s: its word is forgotten after a lease.
 _SAY_AGAIN_S: Final = 5.0
-
-
-class Backlog(Protocol):
-    """What the scout asks of the store."""
-
-    def waits_in(self, queues: Collection[str]) -> bool:
-        """Tell whether a message lies in any of *queues*."""
-
-    def say_idle(self, *, is_idle: bool) -> None:
-        """Tell the fleet whether this node waits for work."""
 
 
 class BacklogProbe:
