@@ -10,6 +10,7 @@ from typing import Final
 from producer.checking.census import Census, Waiting
 from producer.checking.findings import Finding, Kind
 from producer.contract.classes.catalog import Catalog
+from producer.contract.classes.placement import serves
 from producer.contract.nodes import Node, NodeState
 from producer.contract.queues import Needs, pinned_node, readable_needs
 from producer.store.audit import Audit
@@ -63,7 +64,13 @@ class QueueCheck:
             queue: frozenset(
                 node.name
                 for node in ready
-                if _can_serve(node, catalogs.get(node.name), queue, wanted)
+                if serves(
+                    queue,
+                    wanted,
+                    node=node.name,
+                    pool=node.pool,
+                    catalog=catalogs.get(node.name),
+                )
             )
             for queue, wanted in needs.items()
         }
@@ -107,16 +114,6 @@ class QueueCheck:
     def _still_waits(self, waiting: Waiting) -> bool:
         [reading] = self._audit.read([waiting.first.id])
         return reading.job is not None and reading.job.waiting_for == "capacity"
-
-
-def _can_serve(node: Node, catalog: Catalog | None, queue: str, needs: Needs) -> bool:
-    """Tell whether a node's worker takes from a queue; the worker decides by the same rule."""
-    if (pinned := pinned_node(queue)) is not None:
-        return pinned == node.name
-    if catalog is None or needs.pool != node.pool:
-        return False
-    has_models = catalog.models.issuperset(needs.models)
-    return has_models and all(name in catalog.classes for name in needs.classes)
 
 
 def _is_meant_for(node: Node, queue: str, needs: Needs) -> bool:

@@ -63,9 +63,13 @@ make), `JobCancelled` (somebody asked for its end), `Stopping` (the worker leave
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from producer.contract.texts import abridged, escaped
+
+if TYPE_CHECKING:
+    from producer.contract.batches import BadRow
+    from producer.contract.jobs import Job
 
 #: A message of a refusal has no more characters: it may repeat what somebody handed in.
 _LONGEST: Final = 400
@@ -137,12 +141,12 @@ class InvalidRows(InvalidJob):
     """Rows of a batch that cannot become jobs; none of its rows was accepted.
 
     Args:
-        rows: the first of them, each a `producer.contract.batches.BadRow`.
+        rows: the first of them.
         count: how many there are.
         accepted: the batch that the same idempotency key had accepted before.
     """
 
-    def __init__(self, rows: Sequence[Any], *, count: int, accepted: str | None = None) -> None:
+    def __init__(self, rows: Sequence[BadRow], *, count: int, accepted: str | None = None) -> None:
         told = "\n".join(f"  {row.sentence}" for row in rows)
         more = f"\n  and {count - len(rows):,} more" if count > len(rows) else ""
         bad = f"{count:,} bad row{'' if count == 1 else 's'}"
@@ -235,10 +239,10 @@ class JobNotSucceeded(FleetError):
     """The job one waited for ended as failed, cancelled or expired.
 
     Args:
-        job: the ended job, a `producer.contract.jobs.Job`.
+        job: the ended job.
     """
 
-    def __init__(self, job: Any, message: str, *, advice: str | None = None) -> None:
+    def __init__(self, job: Job, message: str, *, advice: str | None = None) -> None:
         super().__init__(message, advice=advice)
         self.job = job
 

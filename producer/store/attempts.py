@@ -20,8 +20,9 @@ from producer.contract.ids import JobId, PromptId
 from producer.contract.jobs import Artifact, Job, JobError, JobStatus, Phase, Progress
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.records import RECORD_VERSION, attempt_json, flat, job_of, pairs, to_ms
+from producer.store.records import RECORD_VERSION, attempt_json, flat, job_of, pairs
 from producer.store.scripts import Scripts
+from producer.store.times import now_ms, to_ms
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -130,11 +131,10 @@ class AttemptStore:
         stamps = [f"at:{phase}" for phase in (Phase.PREPARING, Phase.AHEAD, Phase.RENDERING)]
         with translated(self._redis):
             found: Any = self._redis.hmget(keys.job(job_id), stamps)
-            seconds, micros = self._redis.time()
-        now_ms = seconds * 1000 + micros // 1000
+        now = now_ms(self._redis)
         began, ahead, rendering = (int(at) if at else None for at in found)
-        waited_ms = (rendering or now_ms) - ahead if ahead else 0
-        ran_ms = now_ms - began - waited_ms if began else 0
+        waited_ms = (rendering or now) - ahead if ahead else 0
+        ran_ms = now - began - waited_ms if began else 0
         return timedelta(milliseconds=max(0, ran_ms))
 
     def note(

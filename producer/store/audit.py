@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import JobId
@@ -14,8 +14,8 @@ from producer.store import keys
 from producer.store.batch_audit import BatchAudit
 from producer.store.connection import translated
 from producer.store.readings import Reading, in_pages, read_jobs
-from producer.store.records import to_ms
 from producer.store.scripts import Scripts
+from producer.store.times import now_ms, to_ms, utc
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -76,9 +76,7 @@ class Audit:
 
     def now(self) -> datetime:
         """Return the time by Redis' own clock."""
-        with translated(self._redis):
-            seconds, micros = self._redis.time()
-        return datetime.fromtimestamp(seconds + micros / 1e6, UTC)
+        return utc(now_ms(self._redis))
 
     def records(self) -> Iterator[list[Reading]]:
         """Give every record that is there from the first page to the last; one may come twice."""

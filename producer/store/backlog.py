@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.queues import PRIORITIES
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.records import to_ms
 from producer.store.scripts import Scripts
+from producer.store.times import to_ms
 
 if TYPE_CHECKING:
     from redis import Redis

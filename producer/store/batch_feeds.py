@@ -7,15 +7,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from producer.contract.ids import BatchId, JobId
-from producer.contract.jobs import JobStatus
 from producer.contract.submissions import Submission
 from producer.store import keys
 from producer.store.batch_records import BatchRecord, submission_of
 from producer.store.batch_rows import bucket_of, unpack
 from producer.store.batch_store import BatchStore
 from producer.store.connection import translated
-from producer.store.records import fields_of, flat, to_ms
+from producer.store.records import fields_of, flat
 from producer.store.scripts import Scripts
+from producer.store.times import now_ms, to_ms
 from producer.store.unfed_rows import read_buckets
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class BatchFeeds:
 
     def living_nodes(self) -> int:
         """Return how many nodes have beaten within the last lease."""
-        since = self._now_ms() - self._lease_ms
+        since = now_ms(self._redis) - self._lease_ms
         with translated(self._redis):
             return int(self._redis.zcount(keys.NODES, since, "+inf"))
 
@@ -125,15 +125,10 @@ class BatchFeeds:
         return self._batches.move_live(record)
 
     def _has_expired(self, record: BatchRecord) -> bool:
-        if not record.number("waiting") or self._now_ms() < record.number("start_by_ms"):
+        if not record.number("waiting") or now_ms(self._redis) < record.number("start_by_ms"):
             return False
         self.feed(record, [])
         return True
-
-    def _now_ms(self) -> int:
-        with translated(self._redis):
-            seconds, micros = self._redis.time()
-        return seconds * 1000 + micros // 1000
 
 
 def _queues(submissions: Sequence[Submission]) -> list[Any]:
@@ -144,9 +139,5 @@ def _queues(submissions: Sequence[Submission]) -> list[Any]:
 def _records(submissions: Sequence[Submission]) -> list[Any]:
     if not submissions:
         return [1]
-    records = []
-    for row in submissions:
-        fields = fields_of(row, status=JobStatus.QUEUED)
-        del fields["status"]  # the script sets it, and the batch's counts with it
-        records.append([row.id, *flat(fields)])
+    records = [[row.id, *flat(fields_of(row))] for row in submissions]
     return [len(records[0]), *(part for record in records for part in record)]

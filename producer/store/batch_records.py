@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from producer.contract.batches import (
@@ -21,7 +21,8 @@ from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import InputFile, Job, JobStatus
 from producer.contract.queues import Needs, Tier, node_queue
 from producer.contract.submissions import Submission
-from producer.store.records import RECORD_VERSION, fields_of, job_of, to_ms, version_of
+from producer.store.records import RECORD_VERSION, fields_of, job_of, version_of
+from producer.store.times import maybe_utc, to_ms, utc
 
 #: How rows are told apart: from version 2 on without the names of their files.
 DIGESTS_VERSION: Final = 2
@@ -106,18 +107,19 @@ class BatchRecord:
             pool=spec.pool,
             pin=spec.pin,
             template=spec.template,
-            created_at=_utc(fields["created_ms"]),
-            sealed_at=_maybe_utc(fields.get("sealed_ms")),
-            ended_at=_maybe_utc(fields.get("ended_ms")),
-            start_deadline=_maybe_utc(fields.get("start_by_ms")),
+            created_at=utc(fields["created_ms"]),
+            sealed_at=maybe_utc(fields.get("sealed_ms")),
+            ended_at=maybe_utc(fields.get("ended_ms")),
+            start_deadline=maybe_utc(fields.get("start_by_ms")),
         )
 
     def job(self, row: int, packed: PackedRow, spec: BatchSpec, places: Places) -> Job:
         """Return the job that a row without a record is."""
         submission = submission_of(self.id, row, packed, spec, places)
         status = JobStatus(self.fields.get("rest") or ("held" if self.is_held else "queued"))
-        record = {name: str(value) for name, value in fields_of(submission, status=status).items()}
+        record = {name: str(value) for name, value in fields_of(submission).items()}
         record |= {
+            "status": status,
             "created_ms": self.fields["sealed_ms"],
             "start_by_ms": self.fields["start_by_ms"],
             "waiting_for": "its_turn",
@@ -191,11 +193,3 @@ def queue_of(needs: Needs, spec: BatchSpec) -> str:
 def is_of(job_id: JobId, record: Mapping[str, Any]) -> bool:
     """Tell whether a batch's record has a row for this job: one that was accepted."""
     return "sealed_ms" in record and 0 < int(job_id[-8:], 16) <= int(record["received"])
-
-
-def _utc(ms: str) -> datetime:
-    return datetime.fromtimestamp(int(ms) / 1000, UTC)
-
-
-def _maybe_utc(ms: str | None) -> datetime | None:
-    return _utc(ms) if ms else None

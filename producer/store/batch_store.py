@@ -24,8 +24,9 @@ from producer.store.batch_rows import Bucket
 from producer.store.connection import translated
 from producer.store.job_store import JobStore
 from producer.store.readings import in_pages
-from producer.store.records import flat, packed, to_ms
+from producer.store.records import flat, packed
 from producer.store.scripts import Scripts
+from producer.store.times import to_ms
 
 if TYPE_CHECKING:
     from redis import Redis

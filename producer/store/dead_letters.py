@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +14,7 @@ from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.connection import translated
 from producer.store.readings import Reading, in_pages, read_jobs
+from producer.store.times import utc
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -101,7 +102,7 @@ class DeadLetterIndex:
         return int(dropped)
 
     def _read(self, entries: list[tuple[str, float]]) -> list[DeadLetter]:
-        ended = {JobId(job_id): _utc(ended_ms) for job_id, ended_ms in entries}
+        ended = {JobId(job_id): utc(int(ended_ms)) for job_id, ended_ms in entries}
         readings = read_jobs(self._redis, list(ended))
         self.drop([reading.job_id for reading in readings if reading.is_gone])
         return [_letter(reading, ended[reading.job_id]) for reading in readings]
@@ -112,7 +113,3 @@ def _letter(reading: Reading, ended_at: datetime) -> DeadLetter:
     if reading.job:
         cause = reading.job.cause or "unknown"
     return DeadLetter(id=reading.job_id, ended_at=ended_at, cause=cause, job=reading.job)
-
-
-def _utc(ms: float) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

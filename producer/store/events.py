@@ -11,7 +11,8 @@ from producer.contract.ids import row_of
 from producer.contract.jobs import JobEvent
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.records import event_of, to_ms
+from producer.store.records import event_of
+from producer.store.times import to_ms
 
 if TYPE_CHECKING:
     from redis import Redis

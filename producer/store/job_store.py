@@ -17,15 +17,16 @@ from producer.contract.submissions import Submission, secrets_holder
 from producer.store import keys
 from producer.store.attempts import AttemptStore
 from producer.store.connection import translated
-from producer.store.records import fields_of, flat, job_of, packed, to_ms
+from producer.store.records import fields_of, flat, job_of, packed
 from producer.store.scripts import Scripts
-from producer.store.unfed_rows import UnfedRows
+from producer.store.times import to_ms
+from producer.store.unfed_rows import RowCancel, UnfedRows
 
 if TYPE_CHECKING:
     from redis import Redis
 
-#: While we look for a row it may lose a neighbour, of which it has so many, or get its record.
-_LOOKS: Final = BUCKET_ROWS + 1
+#: While a row is being cancelled, others of its bucket may be, or it may get its record: try again.
+_TRIES: Final = BUCKET_ROWS + 1
 
 
 class JobStore(AttemptStore):
@@ -90,7 +91,7 @@ class JobStore(AttemptStore):
                 submission.first_fingerprint,
                 *(packed(graph), packed(extra_data)),
                 *(submission.secrets_of, secrets),
-                *flat(fields_of(submission, status=status)),
+                *(status, *flat(fields_of(submission))),
             ],
         )
         if outcome == "full":
@@ -125,23 +126,24 @@ class JobStore(AttemptStore):
         Raises:
             JobNotFound: no such job.
         """
-        for _ in range(_LOOKS):
-            [outcome] = self.cancel_all([job_id])
-            if outcome == "missing":
-                outcome = self._rows.cancel(job_id)
-            if outcome == "missing":
-                # Between the two looks it may have got a record.
-                [outcome] = self.cancel_all([job_id])
-            if outcome in set(Cancelled):
-                return Cancelled(outcome)
-            if outcome == "missing":
+        for _ in range(_TRIES):
+            [met] = self.cancel_all([job_id])
+            if met:
+                return met
+            row = self._rows.cancel(job_id)
+            if row is RowCancel.MISSING:
+                [met] = self.cancel_all([job_id])  # it may have got its record in between
+                if met:
+                    return met
                 break
+            if row is not RowCancel.STALE:
+                return Cancelled(row)
         raise JobNotFound(job_id)
 
-    def cancel_all(self, job_ids: Sequence[JobId]) -> list[str]:
-        """Ask for the end of jobs that have a record; return what each request met."""
+    def cancel_all(self, job_ids: Sequence[JobId]) -> list[Cancelled | None]:
+        """Ask for the end of jobs; return what each request met, None where there is no record."""
         reply = self._scripts.run("cancel", args=[self._keep_ms, *job_ids])
-        return [str(outcome) for outcome, _ in reply]
+        return [None if met == "missing" else Cancelled(met) for met, _ in reply]
 
     def hold(
         self, job_ids: Sequence[JobId], *, of: BatchId | None = None

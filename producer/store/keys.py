@@ -34,8 +34,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from producer.contract.ids import JobId
-
 NODES: Final = "comfyfleet:nodes"
 LEASES: Final = "comfyfleet:leases"
 QUEUES: Final = "comfyfleet:queues"
@@ -142,8 +140,3 @@ def queued(queue: str, priority: int) -> str:
 def message_list(queue: str, priority: int) -> str:
     """Return the list in which kombu keeps the messages of a queue at a priority."""
     return f"{queue}{_KOMBU_SEPARATOR}{priority}" if priority else queue
-
-
-def job_of_message(task_id: str) -> JobId:
-    """Return the job a message speaks of, from its Celery task id `job.attempt`."""
-    return JobId(task_id.rpartition(".")[0])

@@ -16,8 +16,9 @@ from producer.store import keys
 from producer.store.attempts import Hold
 from producer.store.connection import translated
 from producer.store.outlook import models_text, read_models
-from producer.store.records import flat, to_ms
+from producer.store.records import flat
 from producer.store.scripts import Scripts
+from producer.store.times import now_ms, to_ms
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -141,19 +142,18 @@ class NodeStore:
         """Return every node with a record, by name."""
         with translated(self._redis):
             names: Any = self._redis.zrange(keys.NODES, 0, -1)
-            seconds, micros = self._redis.time()
+            now = now_ms(self._redis)
             with self._redis.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.hmget(keys.node(name), _FIELDS)
                 records = pipe.execute()
-        now_ms = seconds * 1000 + micros // 1000
         there = []
         for name, values in zip(names, records, strict=True):
             record = {
                 f: value for f, value in zip(_FIELDS, values, strict=True) if value is not None
             }
             if "state" in record:
-                there.append(self._read(name, record, now_ms))
+                there.append(self._read(name, record, now))
         return sorted(there, key=lambda node: node.name)
 
     def catalogs(self, pool: str, *, among: Iterable[Node]) -> dict[str, Catalog]:
@@ -184,8 +184,8 @@ class NodeStore:
             self._catalogs[node.catalog_sha] = Catalog.from_text(text)
         return self._catalogs[node.catalog_sha]
 
-    def _read(self, name: str, record: Mapping[str, str], now_ms: int) -> Node:
-        silent_ms = now_ms - int(record["beat_ms"])
+    def _read(self, name: str, record: Mapping[str, str], now: int) -> Node:
+        silent_ms = now - int(record["beat_ms"])
         fields: dict[str, Any] = dict(record)
         fields["warm"] = tuple(sorted(read_models(record.get("warm", "[]"))))
         if record["state"] not in set(NodeState):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from producer.contract.batches import BatchSpec
@@ -22,14 +22,15 @@ from producer.contract.jobs import (
 )
 from producer.contract.queues import Tier
 from producer.contract.submissions import Submission
+from producer.store.times import maybe_utc, utc
 
 #: Raised when a field changes its meaning; readers pass over fields they do not know.
 #: A record of version 2 has extra data, which workers of the first version would leave out.
 RECORD_VERSION: Final = 2
 
 
-def fields_of(submission: Submission, *, status: JobStatus) -> dict[str, str | int]:
-    """Return the record of a new job, but for the times, which Redis sets.
+def fields_of(submission: Submission) -> dict[str, str | int]:
+    """Return the record of a new job without its status and its times: scripts set both.
 
     What scripts look at has a field of its own; the rest is one JSON, which costs less.
     """
@@ -54,7 +55,6 @@ def fields_of(submission: Submission, *, status: JobStatus) -> dict[str, str | i
     given = {name: value for name, value in spec.items() if value not in ({}, [], None, "")}
     return {
         "v": version_of(submission),
-        "status": status,
         "attempt": 1,
         "queue": submission.queue,
         "priority": submission.tier.priority,
@@ -111,11 +111,11 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         artifacts=result.get("artifacts", []),
         values=result.get("values", {}),
         notes=result.get("notes", []),
-        created_at=_utc(record["created_ms"]),
-        queued_at=_maybe_utc(record.get("queued_ms")),
-        started_at=_maybe_utc(record.get("started_ms")),
-        ended_at=_maybe_utc(record.get("ended_ms")),
-        start_deadline=_utc(record["start_by_ms"]),
+        created_at=utc(record["created_ms"]),
+        queued_at=maybe_utc(record.get("queued_ms")),
+        started_at=maybe_utc(record.get("started_ms")),
+        ended_at=maybe_utc(record.get("ended_ms")),
+        start_deadline=utc(record["start_by_ms"]),
         run_within_s=spec["run_within_s"],
     )
 
@@ -134,7 +134,7 @@ def event_of(entry_id: str, entry: Mapping[str, str]) -> JobEvent:
         phase=Phase(entry["phase"]) if "phase" in entry else None,
         progress=Progress.model_validate_json(progress) if progress else None,
         cause=entry.get("cause") or None,
-        at=_utc(entry["at"]),
+        at=utc(entry["at"]),
     )
 
 
@@ -162,11 +162,6 @@ def packed(content: bytes) -> bytes:
     return zlib.compress(content) if content else b""
 
 
-def to_ms(duration: timedelta) -> int:
-    """Return whole milliseconds, the unit of every number in Redis."""
-    return duration // timedelta(milliseconds=1)
-
-
 def _attempts(record: Mapping[str, str]) -> list[Attempt]:
     told = (value for name, value in record.items() if name.startswith("attempt:"))
     return sorted(map(Attempt.model_validate_json, told), key=lambda attempt: attempt.number)
@@ -188,11 +183,3 @@ def _waiting_for(status: JobStatus, record: Mapping[str, str]) -> str | None:
     if status is not JobStatus.QUEUED:
         return None
     return record.get("waiting_for", "capacity")
-
-
-def _utc(ms: str) -> datetime:
-    return datetime.fromtimestamp(int(ms) / 1000, UTC)
-
-
-def _maybe_utc(ms: str | None) -> datetime | None:
-    return _utc(ms) if ms else None

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from producer.contract.errors import InvalidJob, JobNotFound
 from producer.contract.ids import JobId
-from producer.contract.jobs import JobStatus
 from producer.contract.queues import Needs
 from producer.contract.submissions import Submission
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.records import fields_of, flat, to_ms
+from producer.store.records import fields_of, flat
 from producer.store.scripts import Scripts
+from producer.store.times import to_ms
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -57,8 +57,6 @@ class Retries:
         if old is None:
             raise ValueError("a retry names the job it makes again")
         start_within_ms = to_ms(submission.start_within)
-        record = fields_of(submission, status=JobStatus.QUEUED)
-        del record["status"]  # the script sets it, and the batch's counts with it
         outcome, found = self._scripts.run(
             "retry",
             keys=[
@@ -76,7 +74,7 @@ class Retries:
                 submission.queue,
                 submission.needs.to_json(),
                 secrets,
-                *flat(record),
+                *flat(fields_of(submission)),
             ],
         )
         if outcome not in {"new", "same"}:

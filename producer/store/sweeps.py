@@ -14,8 +14,8 @@ from producer.contract.queues import PRIORITIES, Message
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
 from producer.store.connection import translated
-from producer.store.records import to_ms
 from producer.store.scripts import Scripts
+from producer.store.times import now_ms, to_ms
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -93,8 +93,7 @@ class Sweeps:
         """
         with translated(self._redis):
             found: Any = self._redis.zrange(keys.LEASES, 0, -1, withscores=True)
-            seconds, micros = self._redis.time()
-        return [(JobId(job_id), ends) for job_id, ends in found], seconds * 1000 + micros // 1000
+        return [(JobId(job_id), ends) for job_id, ends in found], now_ms(self._redis)
 
     def forget_lease(self, job_id: JobId) -> None:
         """Drop a lease whose job has no record any more, or does not run."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import BatchId, JobId, row_of
-from producer.contract.jobs import Job, JobStatus
+from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.batch_records import BatchRecord, is_of, submission_of
 from producer.store.batch_rows import bucket_of, unpack, without
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 
 #: Buckets read in one round trip.
 _AT_ONCE: Final = 50
+
+
+class RowCancel(StrEnum):
+    """What a request to cancel an unfed row met; two of them as `batch_row.lua` replies."""
+
+    CANCELLED = "cancelled"
+    ENDED = "ended"  #: Its batch was over before.
+    MISSING = "missing"  #: No sealed batch has such a row any more.
+    STALE = "stale"  #: It has got its record, or its bucket has changed: try again.
 
 
 class UnfedRows:
@@ -51,37 +61,31 @@ class UnfedRows:
             )
         }
 
-    def cancel(self, job_id: JobId) -> str:
-        """Cancel one row.
-
-        Returns:
-            `cancelled`; `ended` with its batch before; `missing`; or `stale`: look for a record.
-        """
+    def cancel(self, job_id: JobId) -> RowCancel:
+        """Cancel one row."""
         batch, row = row_of(job_id)
         record = self._records([batch]).get(batch)
         if record is None or not is_of(job_id, record.fields):
-            return "missing"
+            return RowCancel.MISSING
         if row <= record.fed:
-            return "stale"
+            return RowCancel.STALE
         number, index = bucket_of(row)
         data = self._buckets(batch, [number]).get(number)
         packed = unpack(data)[index] if data else None
         if data is None or packed is None:
-            return "missing"
+            return RowCancel.MISSING
         if "rest" in record.fields:
-            return "ended"
+            return RowCancel.ENDED
         submission = submission_of(batch, row, packed, record.spec, record.places)
-        fields = fields_of(submission, status=JobStatus.CANCELLED)
-        del fields["status"]  # the script sets it, and the batch's counts with it
         outcome: str = self._scripts.run(
             "batch_row",
             keys=[keys.batch(batch), keys.rows(batch)],
             args=[
                 *(batch, job_id, row, _digest(data), number, without(data, index)),
-                *(self._keep_ms, *flat(fields)),
+                *(self._keep_ms, *flat(fields_of(submission))),
             ],
         )
-        return outcome
+        return RowCancel(outcome)
 
     def _jobs(self, record: BatchRecord, rows: Sequence[int]) -> Iterator[Job]:
         spec, places = record.spec, record.places

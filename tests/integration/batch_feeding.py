@@ -33,7 +33,7 @@ def messages(led, priority=6):
     """Return the jobs whose messages lie on the broker, the next one first."""
     found = led.redis.lrange(keys.message_list(ANY, priority), 0, -1)
     ids = [json.loads(message)["headers"]["id"] for message in found]
-    return [keys.job_of_message(task_id) for task_id in reversed(ids)]
+    return [task_id.rpartition(".")[0] for task_id in reversed(ids)]
 
 
 def take(led, count):

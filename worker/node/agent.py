@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
+from producer.contract.classes.placement import serves
 from producer.contract.errors import FleetError, StorageError
 from producer.contract.nodes import NodeState
-from producer.contract.queues import Needs, node_queue
+from producer.contract.queues import Needs
 from producer.store.node_store import NodeStore
 from worker.comfyui.catalog_limits import check_catalog
 from worker.comfyui.client import ComfyUI
@@ -186,11 +187,8 @@ class NodeAgent:
 
     def serves(self, queue: str, needs: Needs) -> bool:
         """Tell whether the node can run every job of *queue*."""
-        if queue == node_queue(self.identity.name):
-            return True
-        if self.catalog is None or needs.pool != self.identity.pool or queue != needs.queue:
-            return False
-        return self.catalog.serves(needs)
+        node, pool = self.identity.name, self.identity.pool
+        return serves(queue, needs, node=node, pool=pool, catalog=self.catalog)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

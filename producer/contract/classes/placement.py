@@ -8,6 +8,7 @@ from typing import Final
 from producer.contract.classes.catalog import Catalog, Missing
 from producer.contract.errors import NoNodeCanRun
 from producer.contract.graph.graph import Graph
+from producer.contract.queues import Needs, node_queue
 
 _SHOWN: Final = 4  # names in one message
 
@@ -28,6 +29,20 @@ def who_can_run(graph: Graph, catalogs: Mapping[str, Catalog]) -> list[str]:
         if catalog.sha not in fit:
             fit[catalog.sha] = catalog.can_run(graph)
     return [name for name, catalog in catalogs.items() if fit[catalog.sha]]
+
+
+def serves(queue: str, needs: Needs, *, node: str, pool: str, catalog: Catalog | None) -> bool:
+    """Tell whether a node takes work from *queue*: its own, or one of its pool whose needs it meets.
+
+    Args:
+        needs: what the fleet has written down for the queue.
+        catalog: what the node can run; None while nobody knows.
+    """
+    if queue == node_queue(node):
+        return True
+    if catalog is None or needs.pool != pool or queue != needs.queue:
+        return False
+    return catalog.serves(needs)
 
 
 def explain_nobody(graph: Graph, catalogs: Mapping[str, Catalog]) -> NoNodeCanRun:

@@ -10,7 +10,8 @@
 -- ARGV[7]  fingerprint as the first version wrote it
 -- ARGV[8]  graph, packed       ARGV[9]  extra data, packed
 -- ARGV[10] whose secrets it has            ARGV[11] its secrets, JSON ('' = none)
--- ARGV[12..] field, value, ... of the record: status, attempt, queue, priority, batch, spec, ...
+-- ARGV[12] status: queued or held
+-- ARGV[13..] field, value, ... of the record, but for its status
 --
 -- Returns {'new', id}, {'same', id of the job made before}, {'reused', id}: that key, another request,
 -- or {'full', how many wait}.
@@ -30,21 +31,12 @@ if tonumber(ARGV[6]) > 0 and backlog() >= tonumber(ARGV[6]) then
     return {'full', backlog()}
 end
 local start_by = now_ms() + tonumber(ARGV[3])
-local status = nil
-local fields = {}
-for i = 12, #ARGV, 2 do
-    if ARGV[i] == 'status' then
-        status = ARGV[i + 1]
-    else
-        fields[#fields + 1] = ARGV[i]
-        fields[#fields + 1] = ARGV[i + 1]
-    end
-end
+local status = ARGV[12]
 local life = tonumber(ARGV[3]) + SHARED_MS
 keep_shared(KEYS[3], ARGV[8], life)
 keep_shared(KEYS[4], ARGV[9], life)
 keep_secrets(ARGV[10], ARGV[11], life)
-redis.call('HSET', job, 'created_ms', now_ms(), 'start_by_ms', start_by, unpack(fields))
+redis.call('HSET', job, 'created_ms', now_ms(), 'start_by_ms', start_by, unpack(ARGV, 13))
 if KEYS[2] ~= '' then
     redis.call('HSET', job, 'idempotency', KEYS[2])
     redis.call('SET', KEYS[2], id .. ' ' .. ARGV[2]) -- keep_live bounds its life

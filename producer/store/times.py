@@ -1,0 +1,37 @@
+"""Times and durations as Redis keeps them: whole milliseconds, by the clock of Redis."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from producer.store.connection import translated
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+def now_ms(redis: Redis) -> int:
+    """Return the time by the clock of Redis, Unix ms: the one clock that all of a fleet share.
+
+    Raises:
+        FleetUnreachable: Redis did not answer.
+    """
+    with translated(redis):
+        seconds, micros = redis.time()
+    return seconds * 1000 + micros // 1000
+
+
+def to_ms(duration: timedelta) -> int:
+    """Return whole milliseconds, the unit of every number in Redis."""
+    return duration // timedelta(milliseconds=1)
+
+
+def utc(ms: str | int) -> datetime:
+    """Return the aware time in UTC of a field, Unix ms."""
+    return datetime.fromtimestamp(int(ms) / 1000, UTC)
+
+
+def maybe_utc(ms: str | None) -> datetime | None:
+    """Return the same; None for a field that is not there, or empty."""
+    return utc(ms) if ms else None
