@@ -70,7 +70,8 @@ Written by `python -m tests.guarantees` from the code and its tests; do not edit
    that of the object. What a graph node is known to have listed is there; what lists nothing is rendered once, and noted.
 6. **One idempotency key makes one job**, for as long as the record of that stands.
 7. **A sick node costs the fleet at most three attempts** before it is set aside, and comes back by itself once a canary
-   prompt and one job have succeeded. **A sick job costs at most {CHARGED_LIMIT} charged attempts**; {FELLED_LIMIT} different
+   prompt and one job have succeeded. Three jobs that failed alike on it, in whatever words, and then succeeded on others are
+   such a fault. **A sick job costs at most {CHARGED_LIMIT} charged attempts**; {FELLED_LIMIT} different
    nodes felled, or {FREE_LIMIT} attempts ended through no fault of its own, make it a dead letter.
 8. **Nothing waits without a reason** that `comfyfleet job show` and `comfyfleet node list` say.
 9. **A submission is taken or refused in one sentence.** Nothing of it is dropped in silence, and a refusal leaves no record,

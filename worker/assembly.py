@@ -198,6 +198,7 @@ class Parts:
             place=Place(node=node, worker=self._worker, lease=self._lease),
             spool=self.spool,
             store=self._store,
+            nodes=self.nodes,
             loaded_models=LOADED_MODELS,
             templates=Templates(self._store),
             comfyui=self.comfyui,

@@ -53,6 +53,10 @@ class Subscriptions:
             self._leases.cancel(JobId(call.about))
         elif call.what == "rescan" and call.about in {self._node, "*"}:
             self._agent.rescan()
+        elif call.what == "contradicted":
+            node, job_id, message = (*call.about.split(" ", 2), "", "")[:3]
+            if node == self._node:
+                self._agent.on_contradicted(JobId(job_id), message)
         elif call.what == "warm":
             node, _, models = call.about.partition(" ")
             self._loaded_models.hear_of(node, read_models(models))

@@ -21,7 +21,8 @@ class Call:
 
     `queue NAME` when a queue is new, `cancel JOB` when a running job should end, `warm NODE MODELS`
     when a node turns to other models, `rescan NODE` (or `*`) when files were put on a node,
-    `outlook JSON` about once a second.
+    `contradicted NODE JOB MESSAGE` when a job that a node failed has succeeded elsewhere, `outlook
+    JSON` about once a second.
     """
 
     what: str

@@ -110,6 +110,11 @@ class NodeStore:
         with translated(self._redis):
             self._redis.publish(keys.CALLS, f"rescan {name}")
 
+    def contradict(self, name: str, job_id: JobId, message: str) -> None:
+        """Tell a node's worker that a job which failed there, with *message*, succeeded elsewhere."""
+        with translated(self._redis):
+            self._redis.publish(keys.CALLS, f"contradicted {name} {job_id} {message}")
+
     def say_vram(self, name: str, *, free_bytes: int) -> None:
         """Write how much of the node's VRAM is free."""
         with translated(self._redis):

@@ -90,3 +90,20 @@ def test_a_queue_waits_for_a_card_that_is_broken_on_all_nodes(fleet, stack, hurt
         requests.delete(f"{node.url}/standin/faults", timeout=5)
     for job in jobs:
         assert fleet.wait(job.id, timeout=PATIENCE).charged_attempts == 0
+
+
+def test_a_node_that_fails_in_words_that_nobody_knows_what_others_render_is_doubted(
+    fleet, stack, hurt
+):
+    odd, _ = (node.name for node in stack.nodes)
+    hurt(odd, on="run KSampler", do="raise", body="frobnicator out of phase", count=0)
+    jobs = [fleet.submit(rendering(MODEL, seed=fresh_nonce())) for _ in range(8)]
+    seen = set()
+
+    def is_doubted():
+        seen.update(node.reason for node in fleet.nodes() if node.name == odd)
+        return any("jobs failed alike here and were rendered elsewhere" in why for why in seen)
+
+    wait_until(is_doubted, description="the odd node is doubted", within_s=30)
+    ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+    assert {job.status for job in ended} == {JobStatus.SUCCEEDED}

@@ -21,6 +21,7 @@ from producer.contract.jobs import Job
 from producer.contract.params.params import set_params
 from producer.store.attempts import Hold, Shunned
 from producer.store.job_store import JobStore
+from producer.store.node_store import NodeStore
 from producer.store.sweeps import TakenBack
 from worker.attempt.bounded_call import watched
 from worker.attempt.deadline import Deadline
@@ -38,6 +39,7 @@ from worker.comfyui.history import HistoryEntry
 from worker.comfyui.inputs import InputCarrier
 from worker.errors import DeliveryFailed, NodeError, WorkerDied
 from worker.node.agent import NodeAgent
+from worker.node.contradictions import contradicted
 from worker.node.spool import Spool
 from worker.scheduling.gate import Slot
 from worker.scheduling.loaded_models import LoadedModels
@@ -70,6 +72,7 @@ class Runner:
     place: Place
     spool: Spool
     store: JobStore
+    nodes: NodeStore
     templates: Templates
     loaded_models: LoadedModels
     comfyui: ComfyUI
@@ -223,6 +226,11 @@ class Runner:
 
     def _take_leave(self, job: Job, entry: HistoryEntry) -> None:
         self.agent.praise()
+        for node, message in contradicted(job, by=self.place.node):
+            try:
+                self.nodes.contradict(node, job.id, message)
+            except FleetError as exc:
+                _log.warning("job %s: node %s was not told: %s", job.id, node, exc)
         # A history entry holds a copy of the graph; 10,001 of them fill a node's memory.
         try:
             for prompt_id in (*entry.earlier, entry.prompt_id):

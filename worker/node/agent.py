@@ -13,6 +13,7 @@ from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
 from producer.contract.classes.placement import serves
 from producer.contract.errors import FleetError, StorageError
+from producer.contract.ids import JobId
 from producer.contract.nodes import NodeState
 from producer.contract.queues import Needs
 from producer.store.node_store import NodeStore
@@ -21,6 +22,7 @@ from worker.comfyui.client import ComfyUI
 from worker.errors import NodeError
 from worker.foreign_data import read_as_expected
 from worker.node.canary import Canary
+from worker.node.contradictions import Contradictions
 from worker.node.health import Health, Standing
 from worker.node.name_lock import NameLock
 from worker.node.peers import Peers
@@ -81,6 +83,7 @@ class NodeAgent:
         self._spool = spool
         self._gate = gate
         self._on_catalog: Callable[[], None] = lambda: None
+        self._contradictions = Contradictions()
         self._catalog_read: float | None = None
         self._stopped = Event()
         self._news = Event()
@@ -153,6 +156,11 @@ class NodeAgent:
         _log.warning("node %s is %s: %s", self.identity.name, self._health.standing, reason)
         self.look_soon()
 
+    def on_contradicted(self, job_id: JobId, message: str) -> None:
+        """Note that a job failed here and succeeded elsewhere; several alike are the node's fault."""
+        if reason := self._contradictions.add(job_id, message):
+            self.blame(reason)
+
     def relearn(self) -> None:
         """Hear that the node lacks what it is said to have; nothing is taken until that is known."""
         self._catalog_read = None
@@ -180,6 +188,7 @@ class NodeAgent:
     def praise(self) -> None:
         """Hear that a job succeeded here."""
         self._health.success()
+        self._contradictions.clear()
         self._restart.came_back()
         if not self._stopped.is_set():
             is_ready = self._entry.state[0] is NodeState.READY
