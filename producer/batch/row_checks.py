@@ -35,6 +35,8 @@ from producer.intake.request import Request
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 #: Files that are remembered; beyond that we begin anew.
 _REMEMBERED: Final = 10_000
+#: Bad values for which something is looked for that is like them: more are never shown.
+_ADVISED: Final = 100
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class RowChecks:
         self._max_bytes = max_bytes
         self._addresses = Addresses(graph)
         self._inputs: dict[str, _Input] = {}
+        self._advised = 0
         self._combinations = Combinations(intake, request, graph, self._addresses)
         self._files: dict[str, tuple[str, str]] = {}
         self._taken: dict[tuple[str, InputLike], InputFile] = {}
@@ -205,8 +208,11 @@ class RowChecks:
         for address, (found, flaw) in flaws.items():
             graph_node = found.own.removesuffix(f".{found.name}")
             if graph_node in plan.judged:
-                finding = Finding(graph_node, found.name, *flaw)
-                raise finding.error(self._graph, field=f"params.{address}")
+                finding = Finding(graph_node, found.name, flaw)
+                self._advised += 1
+                raise finding.error(
+                    self._graph, field=f"params.{address}", advises=self._advised <= _ADVISED
+                )
         # What other rows replace is this row's own fault, as a whole: a field of no column.
         columns = {found.own: "" for found in self._inputs.values()}
         columns |= {self._inputs[address].own: address for address in row.params}

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import base64
+import zlib
+
 import pytest
 
 from producer.contract.classes.input_checks import check_verdicts, find_refused, refusal
 from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import InvalidGraph
+from tests.unit.counting import calls_of
 from tests.unit.graph_samples import step
 
 NUMBERS = {"seed": ["INT", {"min": 0, "max": 99}], "cfg": ["FLOAT", {"min": 0.5}]}
@@ -207,3 +211,22 @@ def test_several_are_counted():
     with pytest.raises(InvalidGraph, match="2 more inputs would be refused, too") as caught:
         check_verdicts([find_refused(graph, RULES)], graph, {})
     assert (caught.value.field, caught.value.graph_node) == ("graph", "1")
+
+
+def test_of_many_flaws_only_the_one_that_is_told_is_put_into_words():
+    def cost(width):
+        rows = {str(n): step("Make", **{**GOOD, "kind": "x" * width}) for n in range(200)}
+        graph = {**rows, "s": step("Save", images=["0", 0])}
+        graph |= {f"s{n}": step("Save", images=[n, 0]) for n in rows}
+        found = find_refused(graph, RULES)
+        assert len(found) == len(rows)
+        return calls_of(lambda: find_refused(graph, RULES)) / len(rows)
+
+    # Looking for what is like a value takes hundreds of calls.
+    assert max(cost(3), cost(40)) < 120
+
+
+def test_rules_that_unpack_to_more_than_any_node_needs_are_none():
+    bomb = base64.b85encode(zlib.compress(b'{"lists":[],"classes":{' + b" " * (64 << 20) + b"}}"))
+    with pytest.raises(ValueError, match="these are no rules"):
+        InputRules.from_text(bomb.decode())

@@ -10,6 +10,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 from producer.contract.classes.input_rules import LIST, InputRule, InputRules
@@ -28,8 +30,11 @@ _CONVERSIONS: Final[dict[str, Callable[[Any], Any]]] = {"INT": int, "FLOAT": flo
 _NUMBERS: Final = {"INT": "a whole number", "FLOAT": "a number"}
 _WILD: Final = frozenset({"*", "COMFY_MATCHTYPE_V3"})
 
-#: What is wrong, and what to try.
-Flaw = tuple[str, str | None]
+#: Names that one is compared with for what is like it.
+_COMPARED: Final = 1_000
+
+#: Tells what is wrong, and what to try. Of many flaws one is told, and to see one is far cheaper.
+Flaw = Callable[[], tuple[str, str | None]]
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,26 @@ class Finding:
 
     graph_node: str
     input: str
-    complaint: str
-    advice: str | None = None
+    flaw: Flaw
 
     @property
     def own(self) -> str:
         """The input's address by the graph node's id."""
         return f"{self.graph_node}.{self.input}"
 
-    def error(self, graph: Graph, *, field: str, more: int = 0) -> InvalidGraph:
+    @property
+    def complaint(self) -> str:
+        """What is wrong with it."""
+        return self.flaw()[0]
+
+    @property
+    def advice(self) -> str | None:
+        """What to try, where something is known."""
+        return self.flaw()[1]
+
+    def error(
+        self, graph: Graph, *, field: str, more: int = 0, advises: bool = True
+    ) -> InvalidGraph:
         """Return the refusal for it, and for *more* of the kind."""
         others = f"; {more:,} more input{'s' * (more > 1)} would be refused, too" * bool(more)
         return InvalidGraph(
@@ -54,7 +70,7 @@ class Finding:
             f"{self.complaint}{others}",
             field=field,
             graph_node=self.graph_node,
-            advice=self.advice,
+            advice=self.advice if advises else None,
         )
 
 
@@ -132,7 +148,10 @@ def judged(graph: Graph, rules: InputRules) -> frozenset[str]:
 def flaw_of(value: Any, rule: InputRule) -> Flaw | None:
     """Return what is wrong with a value that is no link, and what to try; None if it will do."""
     if isinstance(value, list):
-        return f"{shown(value)} is a list that is no link", 'write it {"__value__": [...]}'
+        return lambda: (
+            f"{shown(value)} is a list that is no link",
+            'write it {"__value__": [...]}',
+        )
     value = literal(value)
     if rule.type == "BOOLEAN":
         return _flaw_of_truth(value)
@@ -140,7 +159,7 @@ def flaw_of(value: Any, rule: InputRule) -> Flaw | None:
         try:
             number = convert(value)
         except (TypeError, ValueError, OverflowError):
-            return f"{shown(value)} is not {_NUMBERS[rule.type]}{_range(rule)}", None
+            return lambda: (f"{shown(value)} is not {_NUMBERS[rule.type]}{_range(rule)}", None)
         return _flaw_of_number(value, number, rule)
     return _flaw_of_choice(value, rule) if rule.choices is not None else None
 
@@ -151,17 +170,18 @@ def _of_graph_node(graph: Graph, graph_node: str, rules: InputRules) -> Iterator
     for name, rule in rules.classes[found["class_type"]].inputs.items():
         if name not in inputs:
             if rule.is_required:
-                yield Finding(graph_node, name, "is required, and not there", _near(found, name))
+                yield Finding(graph_node, name, partial(_missing, found, name))
         elif is_link(inputs[name]):
             if flaw := _flaw_of_link(graph, inputs[name], rule, rules):
-                yield Finding(graph_node, name, *flaw)
+                yield Finding(graph_node, name, flaw)
         elif flaw := flaw_of(inputs[name], rule):
-            yield Finding(graph_node, name, *flaw)
+            yield Finding(graph_node, name, flaw)
 
 
-def _near(found: GraphNode, name: str) -> str | None:
-    near = difflib.get_close_matches(name, [short(one) for one in found["inputs"]], n=1)
-    return f"is {printable(near[0])} meant for it?" if near else None
+def _missing(found: GraphNode, name: str) -> tuple[str, str | None]:
+    names = [short(one) for one in islice(found["inputs"], _COMPARED)]
+    near = difflib.get_close_matches(short(name), names, n=1)
+    return "is required, and not there", f"is {printable(near[0])} meant for it?" if near else None
 
 
 def _flaw_of_link(graph: Graph, link: list[Any], rule: InputRule, rules: InputRules) -> Flaw | None:
@@ -171,11 +191,16 @@ def _flaw_of_link(graph: Graph, link: list[Any], rule: InputRule, rules: InputRu
         return None
     if not 0 <= slot < len(known.outputs) or _fits(known.outputs[slot], rule.type):
         return None
-    fitting = [str(n) for n, kind in enumerate(known.outputs) if _fits(kind, rule.type)]
+    return lambda: _misfit(describe(graph, source), slot, known.outputs or (), rule)
+
+
+def _misfit(
+    source: str, slot: int, outputs: Sequence[str], rule: InputRule
+) -> tuple[str, str | None]:
+    fitting = [str(n) for n, kind in enumerate(outputs) if _fits(kind, rule.type)]
     wanted = "a choice, and no link" if rule.type == LIST else printable(rule.type)
-    given = printable(known.outputs[slot])
     return (
-        f"it takes {wanted}; output {slot} of {describe(graph, source)} is {given}",
+        f"it takes {wanted}; output {slot} of {source} is {printable(outputs[slot])}",
         f"its output {' or '.join(fitting[:_SHOWN])} would fit" if fitting else None,
     )
 
@@ -190,14 +215,14 @@ def _fits(given: str, taken: str) -> bool:
 def _flaw_of_truth(value: Any) -> Flaw | None:
     if not isinstance(value, str) or value.strip().lower() not in _SAY_FALSE:
         return None
-    return f"the text {shown(value)} would run as true", "write false, without quotes"
+    return lambda: (f"the text {shown(value)} would run as true", "write false, without quotes")
 
 
 def _flaw_of_number(value: Any, number: float, rule: InputRule) -> Flaw | None:
     if rule.least is not None and number < rule.least:
-        return f"{shown(value)} is too small{_range(rule)}", None
+        return lambda: (f"{shown(value)} is too small{_range(rule)}", None)
     if rule.most is not None and number > rule.most:
-        return f"{shown(value)} is too large{_range(rule)}", None
+        return lambda: (f"{shown(value)} is too large{_range(rule)}", None)
     return None
 
 
@@ -217,17 +242,18 @@ def _flaw_of_choice(value: Any, rule: InputRule) -> Flaw | None:
     wrong = next(((one,) for one in many if one not in choices), None)
     if wrong is None:
         return None
-    texts = {loose(one): one for one in choices if isinstance(one, str)}
-    near = (
-        difflib.get_close_matches(loose(short(wrong[0])), texts, n=1)
-        if isinstance(wrong[0], str)
-        else [str(wrong[0])]
-        if str(wrong[0]) in texts
-        else []
-    )
+    return partial(_no_choice, wrong[0], choices)
+
+
+def _no_choice(value: Any, choices: Sequence[Any]) -> tuple[str, str | None]:
     names = ", ".join(printable(str(one), most=_LONGEST) for one in choices[:_SHOWN])
     more = f" and {len(choices) - _SHOWN} more" if len(choices) > _SHOWN else ""
+    texts = {loose(short(one)): one for one in choices if isinstance(one, str)}
+    if isinstance(value, str):
+        near = difflib.get_close_matches(loose(short(value)), texts, n=1)
+    else:
+        near = [str(value)] if str(value) in texts else []
     return (
-        f"{shown(wrong[0])} is none of its choices: {names}{more}",
+        f"{shown(value)} is none of its choices: {names}{more}",
         f"did you mean {shown(texts[near[0]])}?" if near else None,
     )

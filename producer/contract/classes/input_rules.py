@@ -46,6 +46,8 @@ _COMBO_SINCE: Final = (0, 33, 0)
 _MOST_CHOICES: Final = 300
 #: So long is what one node announces, at most; a plain ComfyUI 0.33 takes about 30 kB.
 MOST_CHARACTERS: Final = 300_000
+#: The same unpacked, bytes; a plain ComfyUI 0.33 takes 160 kB.
+MOST_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ class InputRules:
             ValueError: *text* is something else.
         """
         try:
-            found = json.loads(zlib.decompress(base64.b85decode(text)))
+            packed = base64.b85decode(text[: MOST_CHARACTERS + 1])
+            found = json.loads(zlib.decompressobj().decompress(packed, MOST_BYTES))
             lists = [tuple(choices) for choices in found["lists"]]
             return cls({name: _unpacked(row, lists) for name, row in found["classes"].items()})
         except (ValueError, zlib.error, KeyError, TypeError, IndexError, AttributeError) as exc:
@@ -124,6 +127,8 @@ class InputRules:
 
     def to_text(self) -> str:
         """Write them in ASCII; empty if they are too long to announce."""
+        if len(self._json) > MOST_BYTES:
+            return ""
         text = base64.b85encode(zlib.compress(self._json, 9)).decode()
         return text if len(text) <= MOST_CHARACTERS else ""
 
