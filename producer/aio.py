@@ -27,9 +27,9 @@ from producer.contract.nodes import Node
 from producer.contract.outcomes import Cancelled
 from producer.contract.queues import Tier
 from producer.dead_letters import AsyncDeadLetters
-from producer.events.async_watch import AsyncWatch, LoopFanout, LoopFanouts
+from producer.events.async_event_watch import AsyncEventWatch, LoopFanout, LoopFanouts
 from producer.events.job_stream import JobStream
-from producer.events.methods import LOOK_EVERY, Deadline, job_id_of, succeeded
+from producer.events.methods import RECHECK_EVERY, Deadline, found_of, job_id_of, succeeded
 from producer.intake.input_policy import InputPolicy
 from producer.intake.request import JobOptions
 
@@ -77,33 +77,35 @@ class AsyncProducer(AsyncBatchMethods):
         after: str | None = None,
     ) -> AsyncIterator[JobEvent]:
         """Give the events of some jobs as they happen; all as of `Producer.stream`."""
-        deadline, look = Deadline(timeout), Deadline(LOOK_EVERY)
+        deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
         wanted = [job_id_of(job_id) for job_id in job_ids]
         async with self.watch(*wanted) as watch:
-            story = JobStream(after or watch.since)
-            for event in story.snapshots(await self.get_many(wanted)):
+            stream = JobStream(after or watch.since)
+            for event in stream.snapshots(await self.get_many(wanted)):
                 yield event
             if after:
-                for event in story.changes(await self.events(after=after, until=watch.since)):
+                for event in stream.changes(await self.events(after=after, until=watch.since)):
                     yield event
-            while story.open_jobs and not deadline.is_over:
-                for event in story.told(await watch.take(wait=min(deadline.left, look.left))):
+            while stream.open_jobs and not deadline.is_over:
+                for event in stream.deliveries(
+                    await watch.take(wait=min(deadline.left, recheck.left))
+                ):
                     yield event
-                if story.must_look or look.is_over:
-                    look = Deadline(LOOK_EVERY)
-                    for event in story.looked(await self._look_at(story.doubted)):
+                if stream.must_recheck or recheck.is_over:
+                    recheck = Deadline(RECHECK_EVERY)
+                    for event in stream.rechecked(await self._found(stream.doubted)):
                         yield event
 
-    async def _look_at(self, job_ids: Collection[str]) -> list[Job]:
-        return await asyncio.to_thread(self._sync.look_at, job_ids) if job_ids else []
+    async def _found(self, job_ids: Collection[str]) -> list[Job]:
+        return await asyncio.to_thread(found_of, self._sync, job_ids) if job_ids else []
 
-    def watch(self, *topics: str) -> AsyncWatch:
-        """Return an `async with` block within which the events of some topics are told."""
-        return AsyncWatch(self.fanout, topics)
+    def watch(self, *topics: str) -> AsyncEventWatch:
+        """Return an `async with` block within which the events of some topics are delivered."""
+        return AsyncEventWatch(self.fanout, topics)
 
     @property
     def fanout(self) -> LoopFanout:
-        """Who tells the watchers of the running event loop; `Pipe` takes it."""
+        """What delivers events to the watchers of the running event loop; `Pipe` takes it."""
         return self._fanouts.of_running_loop()
 
     async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:

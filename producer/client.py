@@ -49,7 +49,7 @@ class Producer(WatchMethods, BatchMethods, RetryMethods):
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
         self.settings = settings
         # A request should fail soon when Redis hangs.
-        self._redis = connect(settings, patience_s=2)
+        self._redis = connect(settings, timeout_s=2)
         keep_ended, most = timedelta(seconds=settings.keep_ended_s), settings.max_queued
         self._jobs = JobStore(self._redis, keep_ended=keep_ended, most_waiting=most)
         self._batches = BatchStore(self._redis, keep_ended=keep_ended, most_waiting=most)

@@ -18,7 +18,7 @@ from producer.store.connection import NOT_THERE, advice_on
 _log = logging.getLogger(__name__)
 
 #: How long a Redis that hangs may hold up a request, s; with the one retry it is twice that.
-_PATIENCE_S: Final = 2.0
+_ANSWER_TIMEOUT_S: Final = 2.0
 
 
 class Dispatch:
@@ -106,7 +106,7 @@ class Dispatch:
         from kombu.pools import producers  # noqa: PLC0415
 
         app = celery_app()
-        options = {**app.conf.broker_transport_options, "socket_timeout": _PATIENCE_S}
+        options = {**app.conf.broker_transport_options, "socket_timeout": _ANSWER_TIMEOUT_S}
         connection = app.connection_for_write(broker_url(self._url), transport_options=options)
         return producers[connection]
 

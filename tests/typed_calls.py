@@ -18,8 +18,8 @@ from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node
 from producer.contract.outcomes import BatchCancelled, Cancelled
 from producer.contract.queues import Tier
-from producer.events.async_watch import AsyncWatch, LoopFanout
-from producer.events.watch import Watch
+from producer.events.async_event_watch import AsyncEventWatch, LoopFanout
+from producer.events.event_watch import EventWatch
 from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
 
@@ -57,8 +57,7 @@ def jobs(fleet: Producer) -> Job:
     assert_type(fleet.get_many([job.id]), list[Job])
     assert_type(fleet.stream(job.id, timeout=timedelta(minutes=2), after=None), Iterator[JobEvent])
     assert_type(fleet.events(after="0-0"), Iterator[JobEvent])
-    assert_type(fleet.watch(job.id), Watch)
-    assert_type(fleet.look_at([job.id]), list[Job])
+    assert_type(fleet.watch(job.id), EventWatch)
     assert_type(fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)
     artifact: Artifact = job.artifacts[0]
     assert_type(fleet.url(artifact, expires=timedelta(hours=1)), str)
@@ -100,7 +99,7 @@ def batches(fleet: Producer) -> None:
         writer.add({"3.seed": 3})
     assert_type(fleet.batch(batch.id), Batch)
     assert_type(fleet.batches(limit=5), list[Batch])
-    assert_type(fleet.wait_batch(batch.id, timeout=None, on_look=seen), Batch)
+    assert_type(fleet.wait_batch(batch.id, timeout=None, on_poll=seen), Batch)
     assert_type(fleet.hold_batch(batch.id), Batch)
     assert_type(fleet.release_batch(batch.id), Batch)
     assert_type(fleet.cancel_batch(batch.id), BatchCancelled)
@@ -124,7 +123,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.get_many([job.id]), list[Job])
     assert_type(fleet.stream(job.id), AsyncIterator[JobEvent])
     assert_type(await fleet.events(after="0-0"), list[JobEvent])
-    assert_type(fleet.watch(job.id), AsyncWatch)
+    assert_type(fleet.watch(job.id), AsyncEventWatch)
     assert_type(fleet.fanout, LoopFanout)
     assert_type(await fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)
     assert_type(await fleet.url(job.artifacts[0]), str)
@@ -157,7 +156,7 @@ async def batches_from_a_loop() -> None:
         assert_type(batch, Batch)
         assert_type(await fleet.batch(batch.id), Batch)
         assert_type(await fleet.batches(5), list[Batch])
-        assert_type(await fleet.wait_batch(batch.id, on_look=seen), Batch)
+        assert_type(await fleet.wait_batch(batch.id, on_poll=seen), Batch)
         assert_type(await fleet.hold_batch(batch.id), Batch)
         assert_type(await fleet.release_batch(batch.id), Batch)
         assert_type(await fleet.cancel_batch(batch.id), BatchCancelled)

@@ -130,17 +130,17 @@ def _announce(stack: LocalStack, pool: str) -> None:
     else:
         for what, where in rows.items():
             print(f"{what}: {where}")  # noqa: T201
-    told = ["The stack is up."]
+    lines = ["The stack is up."]
     if stack.nodes:
         config = {"COMFYFLEET_CONFIG": stack.settings_env["COMFYFLEET_CONFIG"]}
         first = first_picture_command(config, own_nodes=stack.has_own_nodes, pool=pool)
-        told += ["A first picture, by one command in another shell:", f"  {first}"]
-    told += [
+        lines += ["A first picture, by one command in another shell:", f"  {first}"]
+    lines += [
         "Another shell knows the stack, and then needs `comfyfleet` alone, after:",
         f"  export COMFYFLEET_CONFIG={settings_file}",
         "Ctrl-C stops it.",
     ]
-    console.print("\n".join(told), highlight=False, markup=False)
+    console.print("\n".join(lines), highlight=False, markup=False)
 
 
 def _echo(service: str, line: str) -> None:

@@ -154,7 +154,7 @@ def _label(job: Job) -> tuple[str, str]:
 
 def _fetched(url: str) -> bytes:
     with requests.Session() as session:
-        session.trust_env = False  # the store is on this machine, whatever proxy is set
+        session.trust_env = False  # the S3 service is on this machine, whatever proxy is set
         response = session.get(url, timeout=30)
         response.raise_for_status()
         return response.content

@@ -1,4 +1,4 @@
-"""The embedded S3 store: SeaweedFS (``weed mini``), on the loopback address alone."""
+"""The embedded S3 service: SeaweedFS (``weed mini``), on the loopback address alone."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Seaweed:
 
     @contextmanager
     def client(self) -> Iterator[Any]:
-        """Yield a boto3 client of the store."""
+        """Yield a boto3 client of the S3 service."""
         client = boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint_url,

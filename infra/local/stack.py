@@ -1,4 +1,4 @@
-"""The embedded stack: Redis, an S3 store, nodes and their workers, on this machine alone.
+"""The embedded stack: Redis, an S3 service, nodes and their workers, on this machine alone.
 
 `comfyfleet up` and `comfyfleet demo` hold one by a ``with`` block.
 """

@@ -17,7 +17,7 @@ from producer.contract.errors import FleetError
 
 #: How long the services of a stack whose supervisor was killed may take to end.
 _LEFTOVERS_GRACE_S: Final = 90.0
-_LOOK_EVERY_S: Final = 0.1
+_POLL_EVERY_S: Final = 0.1
 
 #: `choose_ports` or `choose_twin_ports`.
 Chooser: TypeAlias = Callable[[Sequence[str], Mapping[str, int]], dict[str, int]]
@@ -105,7 +105,7 @@ class StateDir:
                     f" {holder} that started them has ended",
                     advice=f"`fuser {self.path / 'lock'}` lists them",
                 )
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_EVERY_S)
 
 
 def _try_lock(fd: int) -> bool:

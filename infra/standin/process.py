@@ -15,7 +15,7 @@ from infra.standin.options import StandinOptions
 from infra.standin.server import Standin
 
 _READY = "standin ready on "
-_PATIENCE_S = 10.0
+_TIMEOUT_S = 10.0
 
 
 @contextmanager
@@ -26,11 +26,11 @@ def standin_thread(options: StandinOptions) -> Iterator[Standin]:
     thread = threading.Thread(target=loop.run_forever, name="standin", daemon=True)
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(node.start(), loop).result(_PATIENCE_S)
+        asyncio.run_coroutine_threadsafe(node.start(), loop).result(_TIMEOUT_S)
         try:
             yield node
         finally:
-            asyncio.run_coroutine_threadsafe(node.stop(), loop).result(_PATIENCE_S)
+            asyncio.run_coroutine_threadsafe(node.stop(), loop).result(_TIMEOUT_S)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -60,7 +60,7 @@ class StandinProcess:
         """End the process and wait for it."""
         self.process.terminate()
         try:
-            self.process.wait(_PATIENCE_S)
+            self.process.wait(_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

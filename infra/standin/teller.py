@@ -51,8 +51,8 @@ class Teller:
         """Tell what an output node shows; None for a cached one that shows nothing."""
         if ui:
             self.shown[graph_node] = ui
-        told = {"node": graph_node, "display_node": graph_node, "output": ui}
-        self._tell_client("executed", told)
+        data = {"node": graph_node, "display_node": graph_node, "output": ui}
+        self._tell_client("executed", data)
 
     def end(self, graph_node: str) -> None:
         """Tell that a graph node is finished, whatever progress it last reported."""
@@ -80,9 +80,9 @@ class Teller:
 
     def _is_worth_telling(self, graph_node: str, value: float, total: float) -> bool:
         now = time.monotonic()
-        told_at, told = self._told_progress.get(graph_node, (0.0, -1.0))
-        is_edge = told < 0 or value >= total
-        is_news = now - told_at >= _QUIET_S and value - told >= _LEAST_CHANGE * total
+        sent_at, sent = self._told_progress.get(graph_node, (0.0, -1.0))
+        is_edge = sent < 0 or value >= total
+        is_news = now - sent_at >= _QUIET_S and value - sent >= _LEAST_CHANGE * total
         if self._thins_progress and not (is_edge or is_news):
             return False
         self._told_progress[graph_node] = (now, value)

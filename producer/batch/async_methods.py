@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Final, Unpack
 
-from producer.batch.methods import LOOK_AT_BATCH, BatchMethods, BatchOptions, late
+from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, late
 from producer.batch.row_checks import RowLike
 from producer.contract.batches import Batch
 from producer.contract.graph.graph import GraphLike
@@ -44,19 +44,19 @@ class AsyncBatchMethods:
         batch: str,
         *,
         timeout: timedelta | None = None,  # noqa: ASYNC109 - as the sync one
-        on_look: Callable[[Batch], None] | None = None,
+        on_poll: Callable[[Batch], None] | None = None,
     ) -> Batch:
         """Return a batch once all of its jobs have ended; errors as of `Producer.wait_batch`."""
         ends = None if timeout is None else time.monotonic() + timeout.total_seconds()
         while True:
             found = await self.batch(batch)
-            if on_look:
-                on_look(found)
+            if on_poll:
+                on_poll(found)
             if found.done:
                 return found
             if ends is not None and time.monotonic() >= ends:
                 raise late(found, timeout)
-            await asyncio.sleep(LOOK_AT_BATCH.total_seconds())
+            await asyncio.sleep(BATCH_POLL_EVERY.total_seconds())
 
     async def cancel_batch(self, batch: str) -> BatchCancelled:
         """Ask for the end of all jobs of a batch; as of `Producer.cancel_batch`."""

@@ -28,8 +28,8 @@ from producer.intake.request import JobOptions, Request, request_of
 from producer.store.batch_store import BatchStore
 from producer.store.job_store import JobStore
 
-#: How often a waiting batch is looked at: its counts are one record.
-LOOK_AT_BATCH: Final = timedelta(seconds=0.3)
+#: How often `wait_batch` reads the batch: its counts are one record.
+BATCH_POLL_EVERY: Final = timedelta(seconds=0.3)
 #: Rows whose jobs are read in one round trip.
 _AT_ONCE: Final = 500
 
@@ -150,12 +150,12 @@ class BatchMethods:
         batch: str,
         *,
         timeout: timedelta | None = None,
-        on_look: Callable[[Batch], None] | None = None,
+        on_poll: Callable[[Batch], None] | None = None,
     ) -> Batch:
         """Return a batch once all of its jobs have ended, however.
 
         Args:
-            on_look: called with the batch as it is, a few times a second.
+            on_poll: called with the batch as it is, a few times a second.
 
         Raises:
             BatchNotFound: there is none.
@@ -164,13 +164,13 @@ class BatchMethods:
         ends = None if timeout is None else time.monotonic() + timeout.total_seconds()
         while True:
             found = self.batch(batch)
-            if on_look:
-                on_look(found)
+            if on_poll:
+                on_poll(found)
             if found.done:
                 return found
             if ends is not None and time.monotonic() >= ends:
                 raise late(found, timeout)
-            time.sleep(LOOK_AT_BATCH.total_seconds())
+            time.sleep(BATCH_POLL_EVERY.total_seconds())
 
     def cancel_batch(self, batch: str) -> BatchCancelled:
         """Ask for the end of all jobs of a batch, however many wait; return what that met.

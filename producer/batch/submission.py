@@ -20,7 +20,7 @@ from producer.store.batch_store import BatchStore
 
 #: Bad rows that an error names.
 _NAMED: Final = 20
-#: How often it is told how many rows there are so far.
+#: After so many rows each `on_progress` is called.
 _PROGRESS_ROWS: Final = 1_000
 
 #: What begins the field of an error that is the row's; any other is the fault of the whole batch.

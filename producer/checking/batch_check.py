@@ -10,7 +10,7 @@ from producer.store.batch_records import BatchRecord
 
 
 class BatchCheck:
-    """Looks at every sealed batch.
+    """Checks every sealed batch.
 
     Args:
         repair: put right what can be put right safely.
@@ -23,25 +23,25 @@ class BatchCheck:
     def findings(self) -> Iterator[Finding]:
         """Give what is wrong with the rows of batches."""
         for record in self._audit.sealed():
-            yield from self._look_at(record)
+            yield from self._check(record)
         found, recount = self._audit.waiting(mend=self._repair)
         if found != recount:
             yield self._miscounted(
                 "comfyfleet:waiting", f"comfyfleet:waiting says {found}", recount
             )
 
-    def _look_at(self, record: BatchRecord) -> Iterator[Finding]:
+    def _check(self, record: BatchRecord) -> Iterator[Finding]:
         to_feed = self._audit.to_feed(record)
         if to_feed is None:
-            again = self._audit.to_feed(record)  # it may have been fed while we looked
+            again = self._audit.to_feed(record)  # it may have been fed meanwhile
             faults = self._audit.mend(record, 0, mend=False) if again is None else ()
             if any(fault == "waiting" for fault, _, _ in faults):
                 yield _lost(record)
             return
         for fault, found, recount in self._audit.mend(record, to_feed, mend=self._repair):
             if fault == "waiting":
-                told = f"batch {record.id} counts {found} rows waiting"
-                yield self._miscounted(record.id, told, recount)
+                counted = f"batch {record.id} counts {found} rows waiting"
+                yield self._miscounted(record.id, counted, recount)
             elif fault == "end":
                 yield self._wrongly_ended(record.id, found)
             else:
@@ -68,11 +68,11 @@ class BatchCheck:
             mended=self._repair,
         )
 
-    def _miscounted(self, about: str, told: str, recount: int) -> Finding:
+    def _miscounted(self, about: str, counted: str, recount: int) -> Finding:
         return Finding(
             kind=Kind.WRONG_COUNT,
             about=about,
-            found=told,
+            found=counted,
             expected=f"the rows say {recount}",
             mended=self._repair,
         )

@@ -65,12 +65,12 @@ _FAULTS: Final = {
 
 
 class Check:
-    """One look over everything.
+    """One pass over records, indexes, counts, queues and, if asked, the bucket.
 
     Args:
         repair: put right what can be put right safely.
         stuck_after, orphan_age: see the constants.
-        look_again: for how long a node that seems to leave a job lying is watched.
+        recheck_for: for how long a node is observed that seems to leave a job lying.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Check:
         repair: bool = False,
         stuck_after: timedelta = STUCK_AFTER,
         orphan_age: timedelta = ORPHAN_AGE,
-        look_again: timedelta = timedelta(seconds=10),
+        recheck_for: timedelta = timedelta(seconds=10),
         audit: Audit | None = None,
     ) -> None:
         self._settings = settings
@@ -93,7 +93,7 @@ class Check:
             self._audit,
             NodeStore(self._redis, lease=self._lease),
             stuck_after=stuck_after,
-            look_again=look_again,
+            recheck_for=recheck_for,
         )
         self._batch_check = BatchCheck(self._audit.of_batches(), repair=repair)
         self._inventory = Inventory(settings)
@@ -108,7 +108,7 @@ class Check:
         self.census = Census()
 
     def run(self, *, objects: bool = False) -> Iterator[Finding]:
-        """Look at records, indexes, counts and queues, and give what is found as it is found.
+        """Check records, indexes, counts and queues; yield each finding as it is made.
 
         Args:
             objects: compare the bucket with the records, too; it is listed as a whole.
@@ -195,14 +195,14 @@ class Check:
         now = self._audit.now()
         kept = timedelta(seconds=self._settings.keep_ended_s)
         for batch in counts.keys() | self.census.batches.keys():
-            told = counts.get(batch, BatchCounted())
-            if self.census.recount(batch) + told.without_record == told.counts:
+            counted = counts.get(batch, BatchCounted())
+            if self.census.recount(batch) + counted.without_record == counted.counts:
                 continue
-            # Jobs have moved since or have expired, or the counts are wrong: look at one moment.
+            # Jobs have moved since or have expired, or the counts are wrong: compare both at one moment.
             born = _born(batch)
             wrong = self._audit.recount(
                 batch,
-                before=told,
+                before=counted,
                 ended=self.census.ended(batch),
                 others=[*self.census.live(batch), *self.census.unreadable],
                 is_complete=born is not None and now - born < kept,

@@ -24,16 +24,16 @@ class QueueCheck:
 
     Args:
         stuck_after: how long a job may wait while a node that could serve it does nothing.
-        look_again: for how long such a node is watched: it may only be between two jobs.
+        recheck_for: for how long such a node is observed: it may only be between two jobs.
     """
 
     def __init__(
-        self, audit: Audit, nodes: NodeStore, *, stuck_after: timedelta, look_again: timedelta
+        self, audit: Audit, nodes: NodeStore, *, stuck_after: timedelta, recheck_for: timedelta
     ) -> None:
         self._audit = audit
         self._nodes = nodes
         self._stuck_after = stuck_after
-        self._look_again_s = look_again.total_seconds()
+        self._recheck_for_s = recheck_for.total_seconds()
 
     def findings(self, census: Census, queues: Mapping[str, str]) -> Iterator[Finding]:
         """Give what is wrong with the queues.
@@ -100,7 +100,7 @@ class QueueCheck:
     ) -> dict[str, frozenset[str]]:
         """Return the suspects that are left after a while: still waiting, and a node still idle."""
         left = dict(suspects)
-        deadline = time.monotonic() + self._look_again_s
+        deadline = time.monotonic() + self._recheck_for_s
         while left and time.monotonic() < deadline:
             time.sleep(_POLL_S)
             busy = self._audit.busy_nodes()

@@ -28,7 +28,7 @@ from producer.store.readings import in_pages
 _THREADS: Final = 4
 _JOBS_AT_ONCE: Final = 50
 
-#: What says nothing about one object: the store as a whole does not serve us.
+#: What says nothing about one object: the S3 service as a whole does not serve us.
 _STORE_FAULTS: Final = (StorageUnreachable, BucketMissing, BucketForbidden)
 
 
@@ -44,7 +44,7 @@ class Flaw:
 
 @dataclass
 class Totals:
-    """How much was looked at."""
+    """How much was compared."""
 
     jobs: int = 0
     artifacts: int = 0
@@ -75,11 +75,11 @@ class Verifier:
         """Give what is wrong with these jobs' objects, as it is found.
 
         Raises:
-            StorageUnreachable, BucketMissing, BucketForbidden: the store does not serve us.
+            StorageUnreachable, BucketMissing, BucketForbidden: the S3 service does not serve us.
         """
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
             for page in in_pages(jobs, _JOBS_AT_ONCE):
-                for found in pool.map(lambda look: look(), self._looks(page)):
+                for found in pool.map(lambda check: check(), self._checks(page)):
                     yield from found
 
     def close(self) -> None:
@@ -93,19 +93,19 @@ class Verifier:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _looks(self, jobs: Iterable[Job]) -> Iterator[Callable[[], list[Flaw]]]:
+    def _checks(self, jobs: Iterable[Job]) -> Iterator[Callable[[], list[Flaw]]]:
         for job in jobs:
             self.totals.jobs += 1
             if job.status is not JobStatus.SUCCEEDED:
                 yield partial(_not_succeeded, job)
                 continue
-            yield partial(self._look_at_manifest, job)
+            yield partial(self._check_manifest, job)
             for artifact in job.artifacts:
                 self.totals.artifacts += 1
                 self.totals.bytes += artifact.bytes
-                yield partial(self._look_at_artifact, job, artifact)
+                yield partial(self._check_artifact, job, artifact)
 
-    def _look_at_artifact(self, job: Job, artifact: Artifact) -> list[Flaw]:
+    def _check_artifact(self, job: Job, artifact: Artifact) -> list[Flaw]:
         try:
             found = self._inventory.digest(artifact.key)
         except _STORE_FAULTS:
@@ -121,7 +121,7 @@ class Verifier:
             return []
         return [Flaw(job.id, artifact.key, "differs", f"{artifact.key} {' and '.join(differs)}")]
 
-    def _look_at_manifest(self, job: Job) -> list[Flaw]:
+    def _check_manifest(self, job: Job) -> list[Flaw]:
         key = manifest_of(job, self._prefix)
         try:
             manifest = self._inventory.get_json(key)

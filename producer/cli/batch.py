@@ -209,11 +209,11 @@ def results(
 
 def _teller(file: RowFile, *, as_json: bool) -> Callable[[BadRow], None]:
     def tell(row: BadRow) -> None:
-        told = file.in_its_words(row)
+        row = file.in_its_words(row)
         if as_json:
-            print_json({"skipped": {name: value for name, value in asdict(told).items() if value}})
+            print_json({"skipped": {name: value for name, value in asdict(row).items() if value}})
         else:
-            hint(f"left out: {told.sentence}")
+            hint(f"left out: {row.sentence}")
 
     return tell
 
@@ -223,9 +223,9 @@ def _wait(fleet: Producer, batch: str, timeout: float | None, *, as_json: bool) 
     from producer.cli.batch_view import tell_batch
     from producer.cli.options import as_duration
 
-    with watching() as look:
+    with watching() as show:
         limit = as_duration(timeout, option="--timeout")
-        found = fleet.wait_batch(batch, timeout=limit, on_look=look)
+        found = fleet.wait_batch(batch, timeout=limit, on_poll=show)
     tell_batch(found, as_json=as_json)
     if found.counts.succeeded < found.counts.ended:
         raise typer.Exit(Exit.JOBS_FAILED)

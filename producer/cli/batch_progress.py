@@ -78,5 +78,5 @@ class _Lines:
 
 def _phrase(batch: Batch) -> str:
     counts = batch.counts.model_dump()
-    told = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
-    return f"{told} (held back)" if batch.held and not batch.done else told
+    text = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
+    return f"{text} (held back)" if batch.held and not batch.done else text

@@ -81,7 +81,7 @@ def answering(*, as_json: bool) -> Iterator[None]:
 def complain(error: FleetError, *, as_json: bool) -> None:
     """Say what went wrong, and what to try."""
     if as_json:
-        told = {
+        shown = {
             "type": type(error).__name__,
             "message": error.message,
             "field": getattr(error, "field", None),
@@ -89,7 +89,7 @@ def complain(error: FleetError, *, as_json: bool) -> None:
             "advice": error.advice,
             "rows": [asdict(row) for row in error.rows] if isinstance(error, InvalidRows) else None,
         }
-        print_json({"error": {name: value for name, value in told.items() if value}})
+        print_json({"error": {name: value for name, value in shown.items() if value}})
         return
     from rich.text import Text
 

@@ -139,16 +139,16 @@ class RowFile:
         address = self._columns.get(header, header)
         if address.startswith(_METADATA):
             part, address = "metadata", address.removeprefix(_METADATA)
-            told = f"{_METADATA}{address}"
+            column = f"{_METADATA}{address}"
         else:
             part = "inputs" if address.startswith(_INPUT) else "set"
-            address = told = address.removeprefix(_INPUT)
+            address = column = address.removeprefix(_INPUT)
             self._check(header, address, part)
-        if told in self._headers:
+        if column in self._headers:
             raise InvalidJob(
-                f"columns {self._headers[told]!r} and {header!r} set the same", field="rows"
+                f"columns {self._headers[column]!r} and {header!r} set the same", field="rows"
             )
-        self._headers[told] = header
+        self._headers[column] = header
         return part, address
 
     def _check(self, header: str, address: str, part: str) -> None:

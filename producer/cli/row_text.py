@@ -65,9 +65,9 @@ def _encoding(binary: BinaryIO) -> str:
 
 def said_separator(line: str) -> str | None:
     """Return the separator that a first line `sep=;` tells of, if it is one."""
-    told = line.strip("\r\n\ufeff").strip('"')
-    is_one = told.lower().startswith(_SAID) and len(told) == len(_SAID) + 1
-    return told[-1] if is_one else None
+    text = line.strip("\r\n\ufeff").strip('"')
+    is_one = text.lower().startswith(_SAID) and len(text) == len(_SAID) + 1
+    return text[-1] if is_one else None
 
 
 def separator_of(header: str) -> str:

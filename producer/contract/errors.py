@@ -22,11 +22,11 @@
     - StorageUnreachable
     - BucketMissing
     - BucketForbidden       it does not let us in, or lets us do less than we need
-      · CredentialsRefused  the store does not accept who we say we are
+      · CredentialsRefused  the S3 service does not accept who we say we are
     - BucketFull
-    - StoreFault            it answered, but not as S3 does
+    - StorageFault          it answered, but not as S3 does
     - StorageRefused        the same request would be refused again
-      · NotSupported        the store knows no such request
+      · NotSupported        the S3 service knows no such request
     - ForeignBucketFault    trouble with the bucket of an `s3://` input, which is not ours
     - ObjectMissing
     - ObjectConflict        the key holds other bytes
@@ -147,7 +147,7 @@ class InvalidRows(InvalidJob):
     """
 
     def __init__(self, rows: Sequence[BadRow], *, count: int, accepted: str | None = None) -> None:
-        told = "\n".join(f"  {row.sentence}" for row in rows)
+        sentences = "\n".join(f"  {row.sentence}" for row in rows)
         more = f"\n  and {count - len(rows):,} more" if count > len(rows) else ""
         bad = f"{count:,} bad row{'' if count == 1 else 's'}"
         if accepted:
@@ -160,7 +160,7 @@ class InvalidRows(InvalidJob):
             what = f"{bad}, so nothing was submitted"
             advice = "mend them, or leave them out with --skip-invalid (skip_invalid=True)"
         super().__init__(what, field="rows", advice=advice)
-        self.message = f"{what}:\n{told}{more}"  # each row's was made tidy when it was refused
+        self.message = f"{what}:\n{sentences}{more}"  # each row's was made tidy when it was refused
         self.args = (self.message,)
         self.rows = list(rows)
         self.count = count
@@ -276,14 +276,14 @@ class BucketMissing(StorageError):
 
 
 class BucketForbidden(StorageError):
-    """The store does not let us in, or not do this; the message names the operation."""
+    """The S3 service does not let us in, or not do this; the message names the operation."""
 
 
 class CredentialsRefused(BucketForbidden):
-    """The store does not accept our credentials, or there are none.
+    """The S3 service does not accept our credentials, or there are none.
 
     Args:
-        code: the store's own word for it; empty when it was not asked.
+        code: the S3 service's own word for it; empty when it was not asked.
     """
 
     def __init__(self, message: str, *, code: str = "", advice: str | None = None) -> None:
@@ -292,15 +292,15 @@ class CredentialsRefused(BucketForbidden):
 
 
 class BucketFull(StorageError):
-    """The store, or our part of it, takes nothing more."""
+    """The S3 service, or our part of it, takes nothing more."""
 
 
-class StoreFault(StorageError):
-    """The store, or a proxy before it, answered, but not as S3 does."""
+class StorageFault(StorageError):
+    """The S3 service, or a proxy before it, answered, but not as S3 does."""
 
 
 class StorageRefused(StorageError):
-    """The store is well, and will not do this however often it is asked."""
+    """The S3 service is well, and will not do this however often it is asked."""
 
 
 class ForeignBucketFault(StorageError):

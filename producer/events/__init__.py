@@ -1,1 +1,1 @@
-"""One reader of the event stream a process; watchers in threads, on loops, on sockets."""
+"""Following jobs: one reader of the event stream a process, which delivers to every watcher in it."""

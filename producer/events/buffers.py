@@ -1,4 +1,4 @@
-"""What one watcher has yet to see."""
+"""The bounded buffer of one watcher: events that were delivered and not taken yet."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final
 
-from producer.events.notices import LAGGED, Notice, Told
+from producer.events.notices import LAGGED, Notice, WatchItem
 from producer.store.events import order
 
-#: Some seconds of a large fleet; more would only tell a slow watcher old news.
+#: Events of some seconds of a large fleet; a watcher that is further behind reads records instead.
 _SIZE: Final = 1000
 
 
 class Buffer:
-    """Bounded, so that a slow watcher costs neither memory nor anybody's time.
+    """Holds a bounded number of notices, so that a slow watcher costs neither memory nor time of others.
 
-    One that falls behind loses what it has not seen and is told so in its place: by reading the
-    records it learns more than from a backlog. It may be filled and taken from by two threads.
+    On overflow all that is held is replaced by `LAGGED`: the records tell more than a backlog of
+    events. One thread may fill the buffer while another takes from it.
 
     Args:
         wake: called, in the filling thread, whenever there is something to take.
@@ -27,31 +27,33 @@ class Buffer:
         self._wake = wake
         self._size = size
         self._lock = Lock()
-        self._told: list[Told] = []
+        self._items: list[WatchItem] = []
 
     def offer(self, notices: Sequence[Notice]) -> None:
-        """Keep what has happened, or note that it was too much."""
+        """Append notices, or replace everything by `LAGGED` where they do not fit."""
         with self._lock:
-            if len(self._told) + len(notices) > self._size:
-                self._told = [LAGGED]
+            if len(self._items) + len(notices) > self._size:
+                self._items = [LAGGED]
             else:
-                self._told.extend(notices)
+                self._items.extend(notices)
         self._wake()
 
     def lag(self) -> None:
-        """Note that events are missing."""
+        """Replace everything by `LAGGED`: events are missing."""
         with self._lock:
-            self._told = [LAGGED]
+            self._items = [LAGGED]
         self._wake()
 
-    def take(self) -> list[Told]:
-        """Return what has come since the last time."""
+    def take(self) -> list[WatchItem]:
+        """Return what was delivered since the last call, and empty the buffer."""
         with self._lock:
-            told, self._told = self._told, []
-        return told
+            items, self._items = self._items, []
+        return items
 
     def forget_until(self, since: str) -> None:
-        """Leave out what happened up to *since*, the stream's id: it was meant for others."""
+        """Drop notices up to the stream's id *since*: they were delivered for an older subscription."""
         begin = order(since)
         with self._lock:
-            self._told = [one for one in self._told if one is LAGGED or order(one.event.id) > begin]
+            self._items = [
+                item for item in self._items if item is LAGGED or order(item.event.id) > begin
+            ]

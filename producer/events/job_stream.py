@@ -1,4 +1,4 @@
-"""What one who follows some jobs is given: the present state of each, then every change."""
+"""JobStream: from snapshots and events to what `stream` yields, until all of its jobs have ended."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobEvent
-from producer.events.notices import LAGGED, Told
+from producer.events.notices import LAGGED, WatchItem
 
 
 class JobStream:
-    """The jobs that somebody follows until all have ended.
+    """The state of one stream: which of its jobs are open, and of which the records must be read.
+
+    It does no I/O: the twin for threads and the one for event loops feed it alike.
 
     Args:
         position: the stream's id that snapshots carry, to resume after.
@@ -20,26 +22,28 @@ class JobStream:
         self._position = position
         self._missed: set[JobId] = set()
         self._unfed: set[JobId] = set()
-        self.open_jobs: set[JobId] = set()
-        self.must_look = False  #: Whether to look at doubted jobs now, not only now and then.
+        self.open_jobs: set[JobId] = set()  #: Those that have not ended, as far as is known.
+        self.must_recheck = (
+            False  #: Whether `doubted` jobs must be read now, not at the next interval.
+        )
 
     @property
     def doubted(self) -> set[JobId]:
-        """Open jobs of which the events may not tell everything, so that somebody must look.
+        """Open jobs whose events may be incomplete, so that their records must be read.
 
         Those of which events were missed, and rows of batches that have no record yet: a million
-        of them may end at once, without a word of each.
+        rows may end at once, without an event for each.
         """
         return (self._missed | self._unfed) & self.open_jobs
 
     def snapshots(self, jobs: Iterable[Job]) -> Iterator[JobEvent]:
-        """Give the present state of jobs, as read after *position*."""
+        """Yield the present state of *jobs*, as read after the stream's position."""
         for job in jobs:
             self._note(job)
             yield _snapshot(job, self._position)
 
     def changes(self, events: Iterable[JobEvent]) -> Iterator[JobEvent]:
-        """Give those events that are of jobs which have not ended."""
+        """Yield those of *events* whose job is open; a terminal status closes it."""
         for event in events:
             self._position = event.id
             if event.job in self.open_jobs:
@@ -48,18 +52,18 @@ class JobStream:
                     self.open_jobs.discard(event.job)
                 yield event
 
-    def told(self, told: Iterable[Told]) -> Iterator[JobEvent]:
-        """Give the same of what a watcher is told; if it has missed events, somebody must look."""
-        for one in told:
-            if one is LAGGED:
+    def deliveries(self, items: Iterable[WatchItem]) -> Iterator[JobEvent]:
+        """Yield the changes among what a watch has taken; `LAGGED` puts all open jobs in doubt."""
+        for item in items:
+            if item is LAGGED:
                 self._missed |= self.open_jobs
-                self.must_look = True
+                self.must_recheck = True
             else:
-                yield from self.changes([one.event])
+                yield from self.changes([item.event])
 
-    def looked(self, jobs: Iterable[Job]) -> Iterator[JobEvent]:
-        """Give what a look at doubted jobs tells that no event has told."""
-        self.must_look = False
+    def rechecked(self, jobs: Iterable[Job]) -> Iterator[JobEvent]:
+        """Yield snapshots of doubted *jobs*, just read, where they say what no event has said."""
+        self.must_recheck = False
         for job in jobs:
             is_news = job.done or job.id in self._missed
             self._note(job)

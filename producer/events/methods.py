@@ -1,4 +1,4 @@
-"""What a producer can do with jobs that run; `producer.client.Producer` is the whole."""
+"""WatchMethods: the calls of `Producer` that read jobs, follow them and wait for them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from producer.contract.errors import (
 )
 from producer.contract.ids import JobId, parse_job_id
 from producer.contract.jobs import Job, JobEvent, JobStatus
+from producer.events.event_watch import EventWatch
 from producer.events.job_stream import JobStream
 from producer.events.reader import fanout_of
-from producer.events.watch import Watch
 from producer.store.events import EventStream
 from producer.store.job_store import JobStore
 
-#: How often one looks at jobs of which the events may not tell everything.
-LOOK_EVERY: Final = timedelta(seconds=5)
+#: How often the records of jobs are read whose events may be incomplete.
+RECHECK_EVERY: Final = timedelta(seconds=5)
 
 
 class WatchMethods:
@@ -75,48 +75,49 @@ class WatchMethods:
             timeout: stop after that, whatever the jobs do.
             after: the id of the last event seen; what came since is given first.
         """
-        deadline, look = Deadline(timeout), Deadline(LOOK_EVERY)
+        deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
         wanted = [job_id_of(job_id) for job_id in job_ids]
         with self.watch(*wanted) as watch:
-            story = JobStream(after or watch.since)
-            yield from story.snapshots(self.get_many(wanted))
+            stream = JobStream(after or watch.since)
+            yield from stream.snapshots(self.get_many(wanted))
             if after:
-                yield from story.changes(self.events(after=after, until=watch.since))
-            while story.open_jobs and not deadline.is_over:
-                yield from story.told(watch.take(wait=min(deadline.left, look.left)))
-                if story.must_look or look.is_over:
-                    look = Deadline(LOOK_EVERY)
-                    yield from story.looked(self.look_at(story.doubted))
+                yield from stream.changes(self.events(after=after, until=watch.since))
+            while stream.open_jobs and not deadline.is_over:
+                yield from stream.deliveries(watch.take(wait=min(deadline.left, recheck.left)))
+                if stream.must_recheck or recheck.is_over:
+                    recheck = Deadline(RECHECK_EVERY)
+                    yield from stream.rechecked(found_of(self, stream.doubted))
 
-    def watch(self, *topics: str) -> Watch:
-        """Return a `with` block within which the events of some topics are told.
+    def watch(self, *topics: str) -> EventWatch:
+        """Return a `with` block within which the events of some topics are delivered.
 
         Args:
             topics: job ids, batch ids, or `producer.events.subscribers.EVERYTHING`.
         """
-        return Watch(fanout_of(self.settings), topics)
+        return EventWatch(fanout_of(self.settings), topics)
 
     def events(self, *, after: str, until: str = "+") -> Iterator[JobEvent]:
         """Give what the stream still holds of all events after one id, up to another."""
         return self._events.between(after, until)
 
-    def look_at(self, job_ids: Iterable[str]) -> list[Job]:
-        """Do as `get_many`, but give none while Redis is away: who follows jobs looks again."""
-        try:
-            return self.get_many(job_ids)
-        except FleetUnreachable:
-            return []
+
+def found_of(fleet: WatchMethods, job_ids: Iterable[str]) -> list[Job]:
+    """Read jobs as `get_many` does, but none while Redis is away: a stream reads them again later."""
+    try:
+        return fleet.get_many(job_ids)
+    except FleetUnreachable:
+        return []
 
 
 class Deadline:
-    """A time from now on; None is never over."""
+    """A moment *length* from now on; with None it never comes."""
 
     def __init__(self, length: timedelta | None) -> None:
         self._ends = None if length is None else time.monotonic() + length.total_seconds()
 
     @property
     def left(self) -> timedelta:
-        """How long it is until then; for one that is never over, very long."""
+        """How long it is until then; for one that never comes, the longest timedelta."""
         if self._ends is None:
             return timedelta.max
         return max(timedelta(0), timedelta(seconds=self._ends - time.monotonic()))

@@ -1,4 +1,4 @@
-"""What watchers are told: each event decoded once and encoded once, however many watch."""
+"""Notices: events as watchers get them, each decoded once and encoded once, however many watch."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ class Notice:
 
 
 class Lagged(Enum):
-    """What a watcher is told in place of events that it has missed."""
+    """What a watcher gets in place of events that it has missed."""
 
     LAGGED = "lagged"
 
 
-#: Read the records again: what follows is whole from there on.
+#: Events are missing before this point: read the records again. What follows is complete.
 LAGGED: Final = Lagged.LAGGED
 
-#: The same for a browser.
+#: The same as a server-sent event, for a browser.
 LAGGED_SSE: Final = b"event: lagged\ndata: {}\n\n"
 
-Told = Notice | Literal[Lagged.LAGGED]
+#: What a watcher takes from its buffer: a notice, or `LAGGED`.
+WatchItem = Notice | Literal[Lagged.LAGGED]
 
 
-def encoded(told: Sequence[Told]) -> bytes:
-    """Return all of it as one buffer of server-sent events."""
-    return b"".join(LAGGED_SSE if one is LAGGED else one.sse for one in told)
+def encoded(items: Sequence[WatchItem]) -> bytes:
+    """Return all of *items* as one buffer of server-sent events."""
+    return b"".join(LAGGED_SSE if item is LAGGED else item.sse for item in items)

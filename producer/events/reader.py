@@ -1,4 +1,4 @@
-"""The one reader of the event stream in a process."""
+"""Fanout: the one reader of the event stream in a process, which delivers to all watchers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: How long one read waits for news; so long the reader outlives its last watcher.
+#: How long one read blocks for new entries; so long the reader outlives its last watcher.
 _WAIT: Final = timedelta(seconds=2)
-#: How often it is asked whether anything was lost, s.
-_LOOK_EVERY_S: Final = 1.0
+#: How often the stream is checked for entries that were trimmed or lost before they were read, s.
+_GAP_CHECK_EVERY_S: Final = 1.0
 #: Between two tries to reach a Redis that is away, s.
 _AWAY_S: Final = 0.5
 
@@ -34,8 +34,8 @@ _AWAY_S: Final = 0.5
 class Fanout:
     """Reads the stream while anybody watches, for all watchers of the process together.
 
-    It begins with the first watcher and ends soon after the last. While Redis is away it waits,
-    then goes on after the last event it has read. If that is gone, everybody is told.
+    Its thread starts with the first watcher and ends soon after the last. While Redis is away it
+    waits, then goes on after the last entry it has read. If that entry is gone, all watchers lag.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -48,14 +48,14 @@ class Fanout:
 
     @property
     def is_reading(self) -> bool:
-        """Whether it reads."""
+        """Whether its thread reads the stream."""
         return self._is_reading
 
     def add(self, watcher: Watcher, topics: Iterable[str]) -> str:
-        """Tell *watcher* of these topics from now on.
+        """Subscribe *watcher* to these topics.
 
         Returns:
-            The stream's id after which it is told everything.
+            The stream's id after which every event of them is delivered.
 
         Raises:
             FleetUnreachable: nobody watched before, and Redis cannot be read.
@@ -80,42 +80,42 @@ class Fanout:
             return cursor.position
 
     def remove(self, watcher: Watcher, topics: Iterable[str]) -> None:
-        """Tell *watcher* of these topics no more."""
+        """Unsubscribe *watcher* from these topics."""
         with self._lock:
             self._subscribers.remove(watcher, topics)
 
     def _run(self, redis: Redis, cursor: Cursor) -> None:
-        look_at, is_away = 0.0, False
+        check_at, is_away = 0.0, False
         with closing(redis):
-            while self._has_audience():
+            while self._has_watchers():
                 try:
-                    self._pass_on(cursor.read(wait=_WAIT), cursor.position)
-                    if time.monotonic() >= look_at:
-                        self._look(cursor)
-                        look_at = time.monotonic() + _LOOK_EVERY_S
+                    self._deliver(cursor.read(wait=_WAIT), cursor.position)
+                    if time.monotonic() >= check_at:
+                        self._check_for_gaps(cursor)
+                        check_at = time.monotonic() + _GAP_CHECK_EVERY_S
                     is_away = False
                 except FleetUnreachable as exc:
                     if self._subscribers and not is_away:  # else a stack that ends would be news
                         _log.warning("events are not heard for now: %s", exc)
-                    look_at, is_away = 0.0, True
+                    check_at, is_away = 0.0, True
                     time.sleep(_AWAY_S)
                 except Exception:  # noqa: BLE001 - without it all watchers would wait for ever
                     _log.exception("events were not passed on")
                     self._lag_all(cursor.position)
                     time.sleep(_AWAY_S)
 
-    def _has_audience(self) -> bool:
+    def _has_watchers(self) -> bool:
         with self._lock:  # whoever comes now finds it reading, or begins anew
             self._is_reading = bool(self._subscribers)
             return self._is_reading
 
-    def _pass_on(self, entries: Sequence[Entry], position: str) -> None:
+    def _deliver(self, entries: Sequence[Entry], position: str) -> None:
         with self._lock:
             self._position = position
             if notices := list(self._notices(entries)):
-                self._subscribers.tell(notices)
+                self._subscribers.deliver(notices)
 
-    def _look(self, cursor: Cursor) -> None:
+    def _check_for_gaps(self, cursor: Cursor) -> None:
         if not cursor.is_whole():
             _log.warning("events were lost before they were read: watchers read the records")
             self._lag_all(cursor.position)

@@ -1,4 +1,4 @@
-"""Who watches what."""
+"""Watchers by topic: which of them an event is delivered to."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ EVERYTHING: Final = "*"
 
 
 class Watcher(Protocol):
-    """Somebody who is told. Neither call may wait, for all others wait behind it."""
+    """Whom events are delivered to. Neither call may block: all other watchers wait behind it."""
 
     def offer(self, notices: Sequence[Notice]) -> None:
-        """Hear what has happened."""
+        """Take events, in the order of the stream."""
 
     def lag(self) -> None:
-        """Hear that events are missing."""
+        """Note that events are missing, so that the records must be read."""
 
 
 class Subscribers:
@@ -36,16 +36,16 @@ class Subscribers:
 
     @property
     def topics(self) -> list[str]:
-        """What anybody watches."""
+        """Every topic that has a watcher."""
         return list(self._watchers)
 
     def add(self, watcher: Watcher, topics: Iterable[str]) -> None:
-        """Tell *watcher* of these topics too."""
+        """Subscribe *watcher* to these topics too."""
         for topic in topics:
             self._watchers.setdefault(topic, set()).add(watcher)
 
     def remove(self, watcher: Watcher, topics: Iterable[str]) -> list[str]:
-        """Tell it of them no more; return those that nobody watches now."""
+        """Unsubscribe *watcher* from them; return those that nobody watches now."""
         unwatched = []
         for topic in topics:
             watchers = self._watchers.get(topic, set())
@@ -60,28 +60,28 @@ class Subscribers:
         there = self._watchers
         return EVERYTHING in there or job in there or batch in there
 
-    def tell(self, notices: Sequence[Notice]) -> None:
-        """Pass on what has happened, to each watcher once and in order."""
+    def deliver(self, notices: Sequence[Notice]) -> None:
+        """Offer each notice to those who watch its job, its batch or everything: once, in order."""
         everywhere = self._of(EVERYTHING)
         self._each(everywhere, notices)
         if len(self._watchers) > bool(everywhere):
             for notice in notices:
-                told_of_it = self._of(notice.event.job) | self._of(notice.batch)
-                self._each(told_of_it - everywhere, (notice,))
+                watchers = self._of(notice.event.job) | self._of(notice.batch)
+                self._each(watchers - everywhere, (notice,))
 
     def lag(self, job: str, batch: str) -> None:
-        """Tell those who watch this job that an event of it is missing."""
+        """Note for those who watch this job that an event of it is missing."""
         self._each(self._of(EVERYTHING) | self._of(job) | self._of(batch), None)
 
     def lag_all(self) -> None:
-        """Tell everybody that events are missing."""
+        """Note for every watcher that events are missing."""
         self._each(_NOBODY.union(*self._watchers.values()), None)
 
     def _of(self, topic: str) -> AbstractSet[Watcher]:
         return self._watchers.get(topic, _NOBODY)
 
     def _each(self, watchers: AbstractSet[Watcher], notices: Sequence[Notice] | None) -> None:
-        """Offer the notices to each; None: say that it lags."""
+        """Offer the notices to each; None: events are missing."""
         broken = []
         for watcher in watchers:
             try:

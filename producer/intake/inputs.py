@@ -19,7 +19,7 @@ from producer.storage.object_store import ObjectStore
 
 #: S3 allows keys of 1,024 bytes.
 _LONGEST_URL: Final = 1_100
-#: So long nothing is asked of a store that did not let us look, or did not answer.
+#: So long nothing is asked of an S3 service that did not let us look, or did not answer.
 _BLIND_S: Final = 60.0
 
 
@@ -59,7 +59,7 @@ class InputIntake:
         content = value if isinstance(value, bytes) else Path(value)
         size = check_content(content, file, where, limit=self._settings.max_input_bytes)
         if not self._store_is_known:
-            # Some stores make a bucket at the first write, and hide a wrong name so.
+            # Some S3 services make a bucket at the first write, and hide a wrong name so.
             self._objects.probe()
             self._store_is_known = True
         key = self._objects.put_input(content)

@@ -1,4 +1,4 @@
-"""The header by which any store checks what arrives, whatever its age."""
+"""The header by which any S3 service checks what arrives, whatever its age."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Bucket:
             raise
 
     def stat(self, key: str) -> ObjectStat:
-        """Return what the store says of an object.
+        """Return what the S3 service says of an object.
 
         Raises:
             ObjectMissing: nothing is there.
@@ -90,7 +90,7 @@ class Bucket:
         No more than that is needed: that a bucket may not be listed is no reason to stop.
         """
         # A write alone proves too little: SeaweedFS creates the bucket it misses.
-        is_let_in = self._look()
+        is_let_in = self._is_let_in()
         try:
             self._write_probe()
         except StorageError as exc:
@@ -101,8 +101,8 @@ class Bucket:
     def honours_conditions(self) -> bool:
         """Find out whether a write under `If-None-Match: *` leaves a taken key alone, as on AWS.
 
-        Some gateways overwrite, some refuse the header. The answer is kept: on such a store each
-        write looks first, which leaves a gap only to two writers of one key at one time. The key
+        Some gateways overwrite, some refuse the header. The answer is kept: on such an S3 service each
+        write asks for the object first, which leaves a gap only to two writers of one key at one time. The key
         is always the same one, as not everybody may delete.
         """
         self._write_probe()
@@ -124,8 +124,8 @@ class Bucket:
             with self.talking():
                 self._create()
 
-    def _look(self) -> bool:
-        """Raise if the bucket is not there; tell whether the store knows our key and lets us in."""
+    def _is_let_in(self) -> bool:
+        """Raise if the bucket is not there; tell whether the S3 service knows our key and lets us in."""
         try:
             with self.talking():
                 self.s3.head_bucket(Bucket=self.name)
@@ -185,7 +185,7 @@ class Bucket:
 
 
 def _may_be_checksums(error: StorageError, *, is_let_in: bool) -> bool:
-    """Tell whether a store that does not know newer checksums refuses a write so."""
+    """Tell whether an S3 service that does not know newer checksums refuses a write so."""
     if isinstance(error, CredentialsRefused):
         return is_let_in and error.code == "SignatureDoesNotMatch"
     return isinstance(error, StorageRefused) or "ContentSHA256Mismatch" in error.message

@@ -42,7 +42,7 @@ class UnfinishedUpload:
 
 
 class Inventory(ObjectStore):
-    """The object store with a look at every job's objects. Threads may share one.
+    """The object storage, listed job by job. Threads may share one.
 
     Its methods raise the errors of `producer.storage.s3_errors`.
     """

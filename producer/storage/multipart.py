@@ -34,8 +34,8 @@ class MultipartUpload:
     bucket: str
     key: str
     path: Path
-    checksum: str | None  #: The algorithm the store is to check each part with, as `CRC32`.
-    if_free: bool  #: Whether the store knows the condition that the key be free.
+    checksum: str | None  #: The algorithm the S3 service is to check each part with, as `CRC32`.
+    if_free: bool  #: Whether the S3 service knows the condition that the key be free.
 
     def run(self, *, headers: Mapping[str, Any]) -> None:
         """Send the file; on any failure take back what was sent."""

@@ -23,11 +23,11 @@ _PLAIN: Final = "".join(sign for sign in string.punctuation if sign != "%")
 _LONGEST_VALUE: Final = 360
 
 #: S3 allows 2 KB for all names and values of an object's metadata, and refuses the object beyond.
-#: Some stores count the prefix of each name, so we do. The record and the manifest have all of it.
+#: Some S3 services count the prefix of each name, so we do. The record and the manifest have all of it.
 _MOST_BYTES: Final = 2048
 _PREFIX_BYTES: Final = len("x-amz-meta-")
 
-#: A name becomes a part of a header's name. Stores and proxies drop some that HTTP allows, `%` among
+#: A name becomes a part of a header's name. S3 services and proxies drop some that HTTP allows, `%` among
 #: them, so bytes are escaped as `.c3`, and a dot that would look so.
 _ODD_IN_NAMES: Final = re.compile(rb"[^a-z0-9_.-]|\.(?=[0-9a-f]{2})")
 _ESCAPED_IN_NAMES: Final = re.compile(rb"\.([0-9a-f]{2})")
@@ -38,7 +38,7 @@ _NOT_QUOTABLE: Final = re.compile(r'[^ -~]|["\\%]')
 
 @dataclass(frozen=True)
 class ObjectStat:
-    """What the store says of an object; `sha256` is what was noted when we put it, if it was us."""
+    """What the S3 service says of an object; `sha256` is what was noted when we put it, if it was us."""
 
     bytes: int
     sha256: str | None
@@ -60,7 +60,7 @@ class ObjectStat:
 def encode_metadata(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
     """Return metadata as S3 carries it: ASCII, other characters of values percent-encoded as UTF-8.
 
-    Empty values are left out, as not every store keeps them; so is what of *theirs* does not fit
+    Empty values are left out, as not every S3 service keeps them; so is what of *theirs* does not fit
     into the 2 KB that S3 allows, or has a name of ours.
 
     Args:
@@ -79,7 +79,7 @@ def encode_metadata(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[
 
 
 def decode_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return what `encode_metadata` was given, under lower-case names: some stores change them."""
+    """Return what `encode_metadata` was given, under lower-case names: some S3 services change them."""
     return {_text(name): unquote(value) for name, value in metadata.items()}
 
 

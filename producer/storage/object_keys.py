@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from producer.contract.ids import JobId
 
-#: Characters of an escaped graph node id. Stores that keep keys as files allow 255 bytes a part.
+#: Characters of an escaped graph node id. S3 services that keep keys as files allow 255 bytes a part.
 _LONGEST_ID: Final = 160
 
 _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9._-]")
@@ -69,7 +69,7 @@ def input_key(prefix: str, *, sha256: str) -> str:
 
 
 def probe_key(prefix: str, *, name: str) -> str:
-    """Return a key that only checks of the store itself write to."""
+    """Return a key that only checks of the S3 service itself write to."""
     return _under(prefix, f"probes/{name}")
 
 
@@ -101,7 +101,7 @@ def split_s3_url(url: str) -> tuple[str, str]:
 
 
 def _under(prefix: str, rest: str) -> str:
-    # Some stores refuse or hide keys with empty or dotted parts.
+    # Some S3 services refuse or hide keys with empty or dotted parts.
     if not prefix:
         return rest
     if any(part in {"", ".", ".."} for part in prefix.split("/")):

@@ -62,7 +62,7 @@ class ObjectStore:
         self._bucket.probe()
 
     def honours_conditions(self) -> bool:
-        """Find out, at start-up, whether the store refuses to overwrite when asked to."""
+        """Find out, at start-up, whether the S3 service refuses to overwrite when asked to."""
         return self._bucket.honours_conditions()
 
     def create_bucket_if_missing(self) -> None:
@@ -83,7 +83,7 @@ class ObjectStore:
         """Store a file under a key that is free, or that holds these same bytes already.
 
         Args:
-            sha256: of the whole file, hexadecimal; the store checks what arrives.
+            sha256: of the whole file, hexadecimal; the S3 service checks what arrives.
             metadata: any text; `object_headers.encode_metadata` says what of it is carried, and how.
             said: the fleet's own, which goes first.
             download_name: under which a browser saves it.

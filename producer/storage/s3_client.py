@@ -19,7 +19,7 @@ _CONNECTIONS: Final = 32
 
 #: Tries a request. boto3's own retry is used, not a second one around it: it knows which answers
 #: are passing (5xx, SlowDown, resets), rewinds a body that was half sent, and waits with jitter.
-#: Few, because the worker retries storing itself, for far longer, and must see that a store is down.
+#: Few, because the worker retries storing itself, for far longer, and must see that an S3 service is down.
 _TRIES: Final = 3
 
 

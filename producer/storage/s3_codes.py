@@ -1,4 +1,4 @@
-"""What stores answer, by their codes: who has to mend it, and how.
+"""What S3 services answer, by their codes: who has to mend it, and how.
 
 Codes are those of AWS' API reference, and of Ceph RGW, MinIO and SeaweedFS where they differ.
 """
@@ -26,7 +26,7 @@ CREDENTIALS: Final[Mapping[str, str]] = {
     "RequestExpired": _CLOCK,
 }
 
-#: After a good HEAD the key is right: the store reads the body's checksum otherwise than we do.
+#: After a good HEAD the key is right: the S3 service reads the body's checksum otherwise than we do.
 SIGNED_OTHERWISE: Final = (
     f"the secret key is right, for HEAD was let in; a proxy changes requests, {_CHECKSUMS}"
 )
@@ -54,7 +54,7 @@ ELSEWHERE: Final = frozenset(
     }
 )
 
-#: The store, or our part of it, takes nothing more.
+#: The S3 service, or our part of it, takes nothing more.
 FULL: Final = frozenset(
     {
         "QuotaExceeded",

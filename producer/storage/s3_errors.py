@@ -20,9 +20,9 @@ from producer.contract.errors import (
     ObjectConflict,
     ObjectMissing,
     StorageError,
+    StorageFault,
     StorageRefused,
     StorageUnreachable,
-    StoreFault,
 )
 from producer.storage.s3_codes import (
     CREDENTIALS,
@@ -46,7 +46,7 @@ _SURPRISES: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class NotSupported(StorageRefused):
-    """The store does not know how to do this."""
+    """The S3 service does not know how to do this."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def translated(place: Place) -> Iterator[None]:
         BucketMissing, BucketForbidden, BucketFull, ObjectMissing: as their names say.
         ObjectConflict: the condition of a write does not hold.
         StorageRefused: the same request would be refused again.
-        StoreFault: it answered, but not as S3 does.
-        StorageError: the store had trouble; the same request may succeed later.
+        StorageFault: it answered, but not as S3 does.
+        StorageError: the S3 service had trouble; the same request may succeed later.
     """
     try:
         yield
@@ -110,13 +110,13 @@ def _error_for(exc: Exception, place: Place) -> StorageError | None:
     if isinstance(exc, boto.HTTPClientError | boto.ConnectionError | boto.IncompleteReadError):
         return _unreachable(exc, place)
     if isinstance(exc, boto.BotoCoreError):
-        return StoreFault(f"{place}: {_one_line(exc)}")
+        return StorageFault(f"{place}: {_one_line(exc)}")
     return _surprise(exc, place)
 
 
-def _surprise(exc: Exception, place: Place) -> StoreFault | None:
+def _surprise(exc: Exception, place: Place) -> StorageFault | None:
     if isinstance(exc, _SURPRISES):
-        return StoreFault(f"{place} answered not as S3 does ({_one_line(repr(exc))[:80]})")
+        return StorageFault(f"{place} answered not as S3 does ({_one_line(repr(exc))[:80]})")
     return None
 
 
@@ -139,7 +139,7 @@ def _unreachable(exc: Exception, place: Place) -> StorageUnreachable:
 
 @dataclass(frozen=True)
 class _Answer:
-    """An answer of the store other than 2xx."""
+    """An answer of the S3 service other than 2xx."""
 
     response: dict[str, Any]
     operation: str

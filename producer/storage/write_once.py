@@ -47,7 +47,7 @@ class NewObject:
     download_name: str
     said: Mapping[str, str] = field(default_factory=dict)  #: What the fleet says of it.
     metadata: Mapping[str, str] = field(default_factory=dict)  #: What the submitter says.
-    may_be_split: bool = True  #: If not, the store checks the hash of all of it.
+    may_be_split: bool = True  #: If not, the S3 service checks the hash of all of it.
 
     @property
     def size_bytes(self) -> int:
@@ -77,16 +77,16 @@ class NewObject:
 
 
 def write_once(bucket: Bucket, new: NewObject) -> None:
-    """Store *new*, checked by the store as it arrives: by SHA-256, CRC32 a part, or MD5.
+    """Store *new*, checked by the S3 service as it arrives: by SHA-256, CRC32 a part, or MD5.
 
-    A store that knows no conditions is looked into first; whoever writes finds that out.
+    An S3 service that knows no conditions is asked for the object first; the first write finds that out.
 
     Raises:
         ObjectConflict: the key holds other bytes.
     """
-    # Parts meet the condition only when all of them are sent: looking first is cheaper.
-    looks_first = new.path_to_split or not bucket.has_conditions
-    if looks_first and is_there(bucket, new):
+    # Parts meet the condition only when all of them are sent: asking first is cheaper.
+    checks_first = new.path_to_split or not bucket.has_conditions
+    if checks_first and is_there(bucket, new):
         return
     try:
         with _conflict_unless_ours(bucket, new):
@@ -104,11 +104,11 @@ def write_once(bucket: Bucket, new: NewObject) -> None:
 def holds(bucket: Bucket, new: NewObject) -> bool:
     """Tell whether the object is there already, by its size and the hash noted when it was put.
 
-    Where the store has kept no note, what is there is hashed.
+    Where the S3 service has kept no note, what is there is hashed.
 
     Raises:
         ObjectConflict: another one is.
-        BucketForbidden: we may not look.
+        BucketForbidden: we may not read it.
     """
     try:
         found = bucket.stat(new.key)
@@ -126,7 +126,7 @@ def holds(bucket: Bucket, new: NewObject) -> bool:
 
 
 def is_there(bucket: Bucket, new: NewObject) -> bool:
-    """Tell whether to save the write; who may not look has to write."""
+    """Tell whether to save the write; who may not read it has to write."""
     try:
         return holds(bucket, new)
     except CredentialsRefused:
@@ -157,7 +157,7 @@ def _put(bucket: Bucket, new: NewObject, *, if_free: bool) -> None:
 
 
 def _put_whole(bucket: Bucket, new: NewObject, *, if_free: bool) -> bool:
-    """Send it in one request; tell whether the store confirmed its hash."""
+    """Send it in one request; tell whether the S3 service confirmed its hash."""
     digest = base64.b64encode(bytes.fromhex(new.sha256)).decode()
     condition = {"IfNoneMatch": "*"} if if_free else {}
     with new.open() as body:

@@ -87,13 +87,13 @@ class BatchStore:
             BatchNotFound: it was cancelled, or has expired.
             BacklogFull: too many jobs wait already.
         """
-        told = places_json(places)
+        written = places_json(places)
         calls = [
             (
                 [keys.batch(batch), keys.rows(batch)],
                 [
                     *(bucket.number, bucket.rows, bucket.before, bucket.after, bucket.data),
-                    *(told, self._most_waiting, bucket.skipped),
+                    *(written, self._most_waiting, bucket.skipped),
                 ],
             )
             for bucket in buckets
@@ -269,7 +269,6 @@ def _read(record: BatchRecord) -> Batch | None:
 def fingerprint(spec: BatchSpec) -> str:
     """Return what an idempotency key is checked against; the rows have a digest of their own."""
     asked = tuple(name for name in spec.secrets if name not in spec.added_secrets)
-    told = fields_of_batch(replace(spec, secrets=asked, added_secrets=()), name="", key=None)[
-        "spec"
-    ]
-    return hashlib.sha256(f"batch {told}".encode()).hexdigest()[:32]
+    request = replace(spec, secrets=asked, added_secrets=())
+    written = fields_of_batch(request, name="", key=None)["spec"]
+    return hashlib.sha256(f"batch {written}".encode()).hexdigest()[:32]

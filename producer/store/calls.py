@@ -1,4 +1,4 @@
-"""Calls to workers: news that should not wait for the next beat."""
+"""Calls to workers over Redis pub/sub: news that should not wait for the next beat."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Call:
 
 
 def listen(redis: Redis, *, timeout: timedelta) -> Iterator[Call | None]:
-    """Give the calls as they come, and None whenever none came for *patience*.
+    """Yield the calls as they come, and None whenever none came for *timeout*.
 
-    Calls are not kept: who was not connected has missed them. The first thing given is None,
-    said when the subscription stands, so that the listener can look for what it missed.
+    Calls are not kept: whoever was not connected has missed them. The first value is None, as soon
+    as the subscription stands, so that the listener can catch up with what it missed.
 
     Raises:
         FleetUnreachable: the connection broke; listen again.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from redis.exceptions import RedisError, ResponseError
 
 #: How long Redis may take to answer, s: it may be busy with a script, or loading.
-PATIENCE_S: Final = 10.0
+_ANSWER_TIMEOUT_S: Final = 10.0
 
 #: A command is sent again so often, within about 0.2 s: long enough for a dropped connection.
 _RETRIES: Final = 3
@@ -53,11 +53,11 @@ _TLS_ADVICE: Final = {
 }
 
 
-def connect(settings: Settings, *, patience_s: float = PATIENCE_S) -> Redis:
+def connect(settings: Settings, *, timeout_s: float = _ANSWER_TIMEOUT_S) -> Redis:
     """Return a client for the fleet's Redis; it connects at the first command.
 
     Args:
-        patience_s: how long an answer may take; longer than any read that waits.
+        timeout_s: how long an answer may take; longer than any read that waits.
 
     A command that got no answer is sent again a few times, so every script is written to be
     run twice without harm.
@@ -71,7 +71,7 @@ def connect(settings: Settings, *, patience_s: float = PATIENCE_S) -> Redis:
         **RedisAddress.parse(settings.redis_url).client_options,
         retry=retry,
         decode_responses=True,
-        socket_timeout=patience_s,
+        socket_timeout=timeout_s,
         socket_connect_timeout=3,
         socket_keepalive=True,
         health_check_interval=15,

@@ -15,7 +15,7 @@ from producer.contract.jobs import Job, JobStatus
 from producer.contract.outcomes import Cancelled
 from producer.contract.submissions import Submission, secrets_holder
 from producer.store import keys
-from producer.store.attempts import AttemptStore
+from producer.store.attempt_endings import AttemptEndings
 from producer.store.connection import translated
 from producer.store.records import fields_of, flat, job_of, packed
 from producer.store.scripts import Scripts
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _TRIES: Final = BUCKET_ROWS + 1
 
 
-class JobStore(AttemptStore):
+class JobStore(AttemptEndings):
     """The fleet's memory of its jobs: what producers do with it, and what attempts do.
 
     A job may be the row of a batch that has no record yet: it is found by its id all the same.

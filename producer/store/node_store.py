@@ -129,10 +129,10 @@ class NodeStore:
             pipe.publish(keys.CALLS, f"warm {name} {text}")
             pipe.execute()
 
-    def say_pace(self, name: str, story: str) -> None:
+    def say_pace(self, name: str, text: str) -> None:
         """Write how many jobs the node's worker takes ahead, and why."""
         with translated(self._redis):
-            self._redis.hset(keys.node(name), "pace", story)
+            self._redis.hset(keys.node(name), "pace", text)
 
     def retire(self, name: str, *, worker: str) -> None:
         """Say that the worker has left in good order, so that a successor need not wait."""

@@ -139,11 +139,11 @@ def event_of(entry_id: str, entry: Mapping[str, str]) -> JobEvent:
 
 
 def attempt_json(*, number: int, node: str | None, charged: bool, error: JobError) -> str:
-    """Write the story of an attempt that ended without success."""
-    story = Attempt(
+    """Return an `Attempt` that ends now without success, as JSON."""
+    attempt = Attempt(
         number=number, node=node, charged=charged, error=error, ended_at=datetime.now(UTC)
     )
-    return story.model_dump_json()
+    return attempt.model_dump_json()
 
 
 def pairs(flat: Iterable[str]) -> dict[str, str]:
@@ -163,8 +163,8 @@ def packed(content: bytes) -> bytes:
 
 
 def _attempts(record: Mapping[str, str]) -> list[Attempt]:
-    told = (value for name, value in record.items() if name.startswith("attempt:"))
-    return sorted(map(Attempt.model_validate_json, told), key=lambda attempt: attempt.number)
+    ended = (value for name, value in record.items() if name.startswith("attempt:"))
+    return sorted(map(Attempt.model_validate_json, ended), key=lambda attempt: attempt.number)
 
 
 def _timings(record: Mapping[str, str]) -> Timings:

@@ -10,17 +10,17 @@ from producer.contract.errors import FleetError
 
 
 @contextmanager
-def stopping_no_other(log: Logger, told: str, name: str) -> Iterator[None]:
+def stopping_no_other(log: Logger, message: str, name: str) -> Iterator[None]:
     """Log what breaks inside and go on with the next.
 
     A `FleetError` passes: where Redis is away, all must wait.
 
     Args:
-        told: what the log says then, with a place for *name*.
+        message: what is logged then, with `%s` for *name*.
     """
     try:
         yield
     except FleetError:
         raise
     except Exception:
-        log.exception(told, name)
+        log.exception(message, name)

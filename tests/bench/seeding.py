@@ -11,7 +11,7 @@ from redis import Redis
 from producer.contract.batches import BUCKET_ROWS, BatchSpec, PackedRow
 from producer.contract.config.settings import Settings
 from producer.contract.ids import new_batch_id, new_job_id
-from producer.contract.queues import Needs, Tier
+from producer.contract.queues import Message, Needs, Tier
 from producer.contract.submissions import Content, Submission
 from producer.dispatch import Dispatch
 from producer.store import keys
@@ -107,7 +107,7 @@ def _message(settings: Settings, redis: Redis) -> tuple[str, str]:
     Celery would look into.
     """
     sample = new_job_id()
-    Dispatch(settings).send(sample, attempt=1, queue=NEEDS.queue, priority=TIER.priority)
+    Dispatch(settings).send_all([Message(sample, 1, NEEDS.queue, TIER.priority)])
     message = redis.lpop(message_list())
     assert sample in message
     return message, sample

@@ -34,7 +34,7 @@ def register(led, name="gpu-01", *, state="ready"):
     )
 
 
-SOON = {"stuck_after": timedelta(0), "look_again": timedelta(seconds=0.5)}
+SOON = {"stuck_after": timedelta(0), "recheck_for": timedelta(seconds=0.5)}
 
 
 def test_a_job_that_an_idle_node_leaves_lying_is_told(led):
@@ -58,7 +58,7 @@ def test_a_job_that_waits_for_a_busy_sick_or_other_node_is_not_stuck(led):
 def test_a_job_that_has_waited_for_a_moment_is_not_stuck(led):
     register(led)
     led.queued()
-    assert check(led, look_again=timedelta(seconds=0.5)) == []
+    assert check(led, recheck_for=timedelta(seconds=0.5)) == []
 
 
 @pytest.mark.parametrize("what", ["running", "cancelled"])

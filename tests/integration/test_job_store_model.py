@@ -15,7 +15,8 @@ from producer.contract.jobs import JobError, JobStatus
 from producer.contract.outcomes import Cancelled
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
-from producer.store.attempts import Commit, Hold
+from producer.store.attempt_endings import Commit
+from producer.store.attempts import Hold
 from tests.integration.models.known_jobs import LAST_CALL_MS, LEASE_MS, Known, KnownJobs
 
 START_WITHIN_MS = 120_000

@@ -15,6 +15,7 @@ from infra.local import valkey
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import JobId
+from producer.contract.queues import Message
 from producer.dispatch import Dispatch
 from producer.store.connection import connect, translated
 from tests.integration.tls_proxy import tls_context, tls_proxy
@@ -28,7 +29,7 @@ def _speak(url: str) -> None:
     settings = Settings(redis_url=url)
     with closing(connect(settings)) as redis, translated(redis):
         redis.set("record", "here")
-    Dispatch(settings).send(JobId("0" * 32), attempt=1, queue=_QUEUE, priority=3)
+    Dispatch(settings).send_all([Message(JobId("0" * 32), 1, _QUEUE, 3)])
 
 
 def test_a_socket_and_its_database_are_the_same_to_both():
@@ -76,7 +77,7 @@ def test_a_certificate_that_cannot_be_verified_is_refused_by_both(encrypted):
     ):
         redis.ping()
     with pytest.raises(FleetUnreachable) as messages:
-        Dispatch(settings).send(JobId("0" * 32), attempt=1, queue=_QUEUE, priority=3)
+        Dispatch(settings).send_all([Message(JobId("0" * 32), 1, _QUEUE, 3)])
     for refusal in (records.value, messages.value):
         assert "ssl_ca_certs=FILE" in str(refusal)
 

@@ -15,6 +15,7 @@ from infra.local.ports import choose_ports
 from infra.local.valkey import find_binary
 from producer.contract.errors import FleetUnreachable
 from producer.contract.jobs import JobStatus
+from producer.contract.queues import Message
 from producer.dispatch import Dispatch
 from producer.store.connection import translated
 from tests.polling import wait_until
@@ -115,6 +116,6 @@ def test_a_job_is_accepted_although_no_connection_to_the_broker_is_free(led):
             stack.enter_context(busy._producers.acquire(block=True))
         job = led.queued()
         with pytest.raises(FleetUnreachable, match="connections of this process were busy"):
-            busy.send(job.id, attempt=1, queue=job.queue, priority=3)
+            busy.send_all([Message(job.id, 1, job.queue, 3)])
     assert led.fleet.get(job.id).status is JobStatus.QUEUED
-    busy.send(job.id, attempt=1, queue=job.queue, priority=3)
+    busy.send_all([Message(job.id, 1, job.queue, 3)])

@@ -17,9 +17,9 @@ from producer.contract.errors import (
     ForeignBucketFault,
     LeaseLost,
     StorageError,
+    StorageFault,
     StorageRefused,
     StorageUnreachable,
-    StoreFault,
 )
 from producer.contract.ids import new_job_id
 from producer.storage.object_store import ObjectStore
@@ -144,7 +144,7 @@ class Asking:
     [
         (StorageRefused("answered 400"), StorageRefused, 1),
         (BucketForbidden("refuses us PutObject"), StorageRefused, 3),
-        (StoreFault("answered not as S3 does"), StorageRefused, 3),
+        (StorageFault("answered not as S3 does"), StorageRefused, 3),
         (ForeignBucketFault("does not answer"), ForeignBucketFault, 3),
     ],
 )

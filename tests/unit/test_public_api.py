@@ -20,7 +20,6 @@ EXAMPLES = ast.parse(Path(typed_calls.__file__).read_text())
 CALLED = {node.attr for node in ast.walk(EXAMPLES) if isinstance(node, ast.Attribute)}
 #: What only one of the two has, and why.
 ONLY_SYNC = {
-    "look_at",  # the twin waits on the loop, and reads through this one
     "open_batch",  # rows come one by one: a thread of its own is the way to do that from a loop
 }
 ONLY_ASYNC = {"fanout"}  # a loop's watchers; threads have one reader a process

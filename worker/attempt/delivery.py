@@ -18,7 +18,7 @@ from producer.contract.jobs import Artifact, Job, Phase
 from producer.contract.notes import fit_notes
 from producer.storage.object_keys import artifact_key, extension_of, manifest_key
 from producer.storage.object_store import ObjectStore
-from producer.store.attempts import AttemptStore, Commit
+from producer.store.attempt_endings import AttemptEndings, Commit
 from worker.attempt.bounded_call import watched
 from worker.attempt.completeness import notes_on
 from worker.attempt.kept_outputs import KeptOutputs
@@ -50,7 +50,7 @@ class Delivery:
     prefix: str
     comfyui: ComfyUI
     objects: ObjectStore
-    store: AttemptStore
+    store: AttemptEndings
     outages: Outages
     grows_within_s: float = 60.0
     away_s: float | None = None

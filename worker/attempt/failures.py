@@ -12,7 +12,7 @@ from producer.contract.errors import FleetError
 from producer.contract.jobs import Job
 from producer.contract.queues import Message
 from producer.dispatch import Dispatch
-from producer.store.attempts import AttemptStore
+from producer.store.attempt_endings import AttemptEndings
 from worker.attempt.lease import Lease
 from worker.attempt.outages import Outages
 from worker.attempt.rerouting import Rerouter
@@ -35,7 +35,7 @@ class Failures:
         self,
         node: str,
         *,
-        store: AttemptStore,
+        store: AttemptEndings,
         dispatch: Dispatch,
         comfyui: ComfyUI,
         outages: Outages,

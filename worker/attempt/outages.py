@@ -24,8 +24,8 @@ from producer.contract.errors import (
     ObjectConflict,
     ObjectMissing,
     StorageError,
+    StorageFault,
     StorageRefused,
-    StoreFault,
 )
 from producer.contract.jobs import Phase
 from producer.store.attempts import AttemptStore
@@ -46,7 +46,7 @@ _FETCHES: Final = 3
 _SETTLED: Final = (ObjectConflict, ObjectMissing, StorageRefused)
 
 #: What may be said of the bucket, or of one request alone.
-_REFUSALS: Final = (BucketForbidden, BucketMissing, StoreFault)
+_REFUSALS: Final = (BucketForbidden, BucketMissing, StorageFault)
 
 #: Answers of that kind after which the bucket itself is looked at.
 _ANSWERS: Final = 3

@@ -105,7 +105,7 @@ def _save_gif(
 def _write_animation(
     images: Pictures, target: SaveTarget, extension: str, fps: float, fixed: dict[str, Any]
 ) -> None:
-    # Equal neighbours would be merged into one longer frame, and the frame count would lie.
+    # Equal frames in a row would be merged into one longer frame, and the frame count would lie.
     frames = [_numbered(picture, index) for index, picture in enumerate(images)]
     frames[0].save(
         target.folder / target.name(extension),

@@ -1,4 +1,4 @@
-"""Where the store and its bucket are, as people write them."""
+"""Where the S3 service and its bucket are, as people write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from producer.contract.config.addresses import split_address, without_password
 
-#: AWS has had capitals and underscores once, and other stores still do.
+#: AWS has had capitals and underscores once, and other S3 services still do.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 #: Providers whose pages show `https://BUCKET.HOST`; elsewhere a bucket may be called as its host.
@@ -19,7 +19,7 @@ _PROVIDERS: Final = re.compile(
 
 
 def check_endpoint(url: str) -> str:
-    """Return the address of an S3 store without a slash at its end.
+    """Return the address of an S3 service without a slash at its end.
 
     Raises:
         ValueError: it is none, or holds what belongs elsewhere; the message says what to write.
@@ -71,7 +71,7 @@ def check_bucket(name: str) -> str:
 
 
 def check_apart(endpoint: str, bucket: str) -> None:
-    """Check that *endpoint* is the store's address, without the bucket in it.
+    """Check that *endpoint* is the S3 service's address, without the bucket in it.
 
     Raises:
         ValueError: it holds the bucket, as the pages of some providers show it.

@@ -49,18 +49,18 @@ class Settings(BaseSettings):
     #: Redis or Valkey, for records and messages.
     redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
 
-    #: The store's address; none: AWS itself.
+    #: The S3 service's address; none: AWS itself.
     s3_endpoint_url: str | None = None
-    #: The address that presigned links carry, where those who open them reach the store by another
+    #: The address that presigned links carry, where those who open them reach the S3 service by another
     #: one; none: the endpoint above.
     s3_public_endpoint_url: str | None = None
     #: It must exist.
     s3_bucket: str = "comfyfleet"
     #: Goes before every key, as `renders/2026`.
     s3_prefix: str = ""
-    #: The store's region.
+    #: The S3 service's region.
     s3_region: str = "us-east-1"
-    #: `path` for most stores of one's own.
+    #: `path` for most S3 services of one's own.
     s3_addressing_style: Literal["auto", "path", "virtual"] = "auto"
     #: `when_required` for gateways that refuse newer checksums.
     s3_checksums: Literal["when_supported", "when_required"] = "when_supported"

@@ -102,8 +102,9 @@ local function note_finish(batch)
     end
 end
 
--- Upkeep looks at a batch for as long as rows wait, or jobs of its window may have to be moved.
-local function look_after(batch)
+-- Upkeep visits a batch for as long as it stands in `feeding`: while rows wait, or jobs of its window may
+-- have to be moved.
+local function keep_feeding(batch)
     local last = redis.call('ZRANGE', FEEDING, -1, -1, 'WITHSCORES')[2] or 0
     redis.call('ZADD', FEEDING, tonumber(last) + 1, batch)
     local start_by = redis.call('HGET', BATCH .. batch, 'start_by_ms')
@@ -111,7 +112,7 @@ local function look_after(batch)
     keep_index(BATCHES, start_by)
 end
 
-local function stop_looking(batch)
+local function stop_feeding_if_done(batch)
     local waiting, held, moving = unpack(redis.call('HMGET', BATCH .. batch, 'waiting', 'held_ms', 'moving'))
     local has_live = redis.call('EXISTS', LIVE .. batch) == 1
     if tonumber(waiting or 0) == 0 and not moving and not (held and has_live) then

@@ -29,6 +29,6 @@ redis.call('HDEL', batch, 'held_ms')
 -- Live jobs since now: what is made again after this is none of them.
 redis.call('HSET', batch, 'moving', 'cancel', 'cancel_ms', now_ms())
 end_rows(id, 'cancelled', ARGV[2])
-look_after(id)
+keep_feeding(id)
 keep_batch(id)
 return 'cancelled'

@@ -17,7 +17,7 @@ if not sealed or rest then
 end
 if tonumber(start_by) <= now_ms() then
     end_rows(id, 'expired', ARGV[6])
-    stop_looking(id)
+    stop_feeding_if_done(id)
     return false
 end
 if held or fed ~= ARGV[2] or edits ~= ARGV[3] then
@@ -50,6 +50,6 @@ redis.call('HSET', batch, 'fed', ARGV[4])
 if ARGV[5] ~= '' then
     redis.call('HDEL', KEYS[2], ARGV[5])
 end
-look_after(id)
-stop_looking(id)
+keep_feeding(id)
+stop_feeding_if_done(id)
 return made

@@ -27,6 +27,6 @@ else
     redis.call('HDEL', batch, 'held_ms')
     redis.call('HSET', batch, 'moving', 'release')
 end
-look_after(id)
+keep_feeding(id)
 keep_batch(id)
 return 'ok'

@@ -7,5 +7,5 @@ local moving, switches = unpack(redis.call('HMGET', KEYS[1], 'moving', 'switches
 if ARGV[2] ~= '' and moving == ARGV[2] and (switches or '0') == ARGV[3] then
     redis.call('HDEL', KEYS[1], 'moving')
 end
-stop_looking(ARGV[1])
+stop_feeding_if_done(ARGV[1])
 return 'ok'

@@ -24,5 +24,5 @@ set_status(job, 'cancelled')
 redis.call('PEXPIRE', job, ARGV[7])
 emit(job, id, 'cancelled', {'cause', 'cancelled'})
 note_finish(ARGV[1])
-stop_looking(ARGV[1])
+stop_feeding_if_done(ARGV[1])
 return 'cancelled'

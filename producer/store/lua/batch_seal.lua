@@ -43,6 +43,6 @@ add_waiting(id, total - redis.call('HINCRBY', batch, 'skipped', ARGV[10]))
 note_finish(id)
 keep_batch(id)
 redis.call('PEXPIREAT', KEYS[2], start_by + LIVE_MS)
-look_after(id)
-stop_looking(id)
+keep_feeding(id)
+stop_feeding_if_done(id)
 return {'ok', total}

@@ -35,7 +35,7 @@ if not rest and fed == ARGV[4] and edits == ARGV[5] then
     if should > 0 and not redis.call('ZSCORE', FEEDING, id) then
         faults[#faults + 1] = {'feeding', should, 0}
         if mend then
-            look_after(id)
+            keep_feeding(id)
         end
     end
 end

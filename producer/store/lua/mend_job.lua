@@ -21,7 +21,7 @@ local function delay(id, until_ms)
     end
 end
 
-local function look_at_running(id)
+local function check_running(id)
     local deadline = redis.call('ZSCORE', LEASES, id)
     if not deadline then
         faults[#faults + 1] = {id, 'lease', ''}
@@ -33,7 +33,7 @@ local function look_at_running(id)
     end
 end
 
-local function look_at_queued(id, job)
+local function check_queued(id, job)
     local queue, priority, retry_at, start_by =
         unpack(redis.call('HMGET', job, 'queue', 'priority', 'retry_at_ms', 'start_by_ms'))
     local is_listed = redis.call('ZSCORE', queued_key(queue, priority), id)
@@ -52,7 +52,7 @@ local function look_at_queued(id, job)
     end
 end
 
-local function look_at_batch(id, batch)
+local function check_batch(id, batch)
     if batch and not redis.call('ZSCORE', LIVE .. batch, id) then
         faults[#faults + 1] = {id, 'live', batch}
         if mend then
@@ -66,12 +66,12 @@ for i = 4, #ARGV do
     local id, job = ARGV[i], JOB .. ARGV[i]
     local status, batch = unpack(redis.call('HMGET', job, 'status', 'batch'))
     if is_live(status) then
-        look_at_batch(id, batch)
+        check_batch(id, batch)
     end
     if status == 'running' then
-        look_at_running(id)
+        check_running(id)
     elseif status == 'queued' then
-        look_at_queued(id, job)
+        check_queued(id, job)
     end
 end
 return faults

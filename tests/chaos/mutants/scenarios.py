@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from producer.contract.queues import Message
 from producer.dispatch import Dispatch
 from tests.chaos.checker.verdict import summary
 from tests.chaos.fleet import workload
@@ -158,7 +159,7 @@ def stale_message(stage: Stage) -> None:
         within_s=PATIENCE_S,
     )
     queue, priority = client.hmget(record, "queue", "priority")
-    Dispatch(stage.fleet.settings()).send(job, attempt=1, queue=queue, priority=int(priority))
+    Dispatch(stage.fleet.settings()).send_all([Message(job, 1, queue, int(priority))])
     stage.wait_ends()
 
 

@@ -15,7 +15,7 @@ from producer.contract.errors import (
     CredentialsRefused,
     ObjectConflict,
     ObjectMissing,
-    StoreFault,
+    StorageFault,
 )
 from tests.integration.object_store import providers
 from tests.integration.object_store.faulty_store import faulty_store
@@ -173,7 +173,7 @@ def test_where_head_is_refused_an_object_is_looked_at_by_get(store_with, tmp_pat
 
 def test_what_is_no_answer_of_s3_is_told_as_that(store, s3_bucket, tmp_path):
     on(store, "after-call.s3.CreateMultipartUpload", lambda parsed, **_: parsed.pop("UploadId"))
-    with pytest.raises(StoreFault, match=f"{s3_bucket} at .* answered not as S3 does .*UploadId"):
+    with pytest.raises(StorageFault, match=f"{s3_bucket} at .* answered not as S3 does .*UploadId"):
         put(store, file_of(tmp_path, os.urandom(LARGE)))
 
 

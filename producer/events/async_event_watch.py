@@ -1,4 +1,4 @@
-"""Watching from an event loop: a thousand watchers cost the reader one call."""
+"""EventWatch for asyncio: a thousand watchers on one event loop cost the reader one call."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Final, Self
 
 from producer.contract.config.settings import Settings
 from producer.events.buffers import Buffer
-from producer.events.notices import LAGGED, LAGGED_SSE, Notice, Told, encoded
+from producer.events.notices import LAGGED, LAGGED_SSE, Notice, WatchItem, encoded
 from producer.events.reader import Fanout, fanout_of
 from producer.events.subscribers import Subscribers, Watcher
 
-#: Bytes that a client may be behind before it is told to read the record.
+#: Bytes that may wait for a client; beyond them events are dropped and it is told to read the record.
 _BEHIND: Final = 256 * 1024
 
 
 class LoopFanout:
-    """The watchers of one event loop. Only its loop may call it, but for what the reader calls."""
+    """The watchers of one event loop. Only that loop may call it, but for `offer`, `lag` and `close`."""
 
     def __init__(self, fanout: Fanout) -> None:
         self._fanout = fanout
@@ -32,25 +32,25 @@ class LoopFanout:
 
     @property
     def is_over(self) -> bool:
-        """Whether its loop has been closed, so that it can tell nobody any more."""
+        """Whether its loop has been closed, so that it can deliver nothing any more."""
         return self._loop.is_closed()
 
     def close(self) -> None:
-        """Tell nobody any more; any thread may call it once the loop is closed."""
+        """Unsubscribe all topics; any thread may call it once the loop is closed."""
         self._fanout.remove(self, self._subscribers.topics)
 
     def offer(self, notices: Sequence[Notice]) -> None:
-        """Hear from the reader, in its thread."""
+        """Buffer notices and wake the loop; the reader calls it, in its own thread."""
         self._inbox.offer(notices)
 
     def lag(self) -> None:
-        """Hear from the reader, in its thread, that events are missing."""
+        """Note that events are missing, and wake the loop; the reader calls it, in its own thread."""
         self._inbox.lag()
 
     async def add(self, watcher: Watcher, topics: Sequence[str]) -> str:
-        """Tell *watcher* of these topics from now on; see `Fanout.add`.
+        """Subscribe *watcher* to these topics; see `Fanout.add`.
 
-        It may have been told a few events from before the id that is returned; none comes later.
+        A few events from before the id that is returned may have been delivered; none comes later.
         """
         self._subscribers.add(watcher, topics)
         adding = asyncio.ensure_future(asyncio.to_thread(self._fanout.add, self, topics))
@@ -62,7 +62,7 @@ class LoopFanout:
             raise
 
     def remove(self, watcher: Watcher, topics: Sequence[str]) -> None:
-        """Tell *watcher* of these topics no more."""
+        """Unsubscribe *watcher* from these topics."""
         if unwatched := self._subscribers.remove(watcher, topics):
             self._fanout.remove(self, unwatched)
 
@@ -71,18 +71,18 @@ class LoopFanout:
             self._is_woken = True
             # A loop may be closed under its watchers, between any two lines of this thread.
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._tell)
+                self._loop.call_soon_threadsafe(self._deliver)
 
-    def _tell(self) -> None:
+    def _deliver(self) -> None:
         self._is_woken = False  # first: what comes from here on wakes us again
         notices: list[Notice] = []
-        for told in self._inbox.take():
-            if told is LAGGED:
+        for item in self._inbox.take():
+            if item is LAGGED:
                 self._subscribers.lag_all()
             else:
-                notices.append(told)
+                notices.append(item)
         if notices:
-            self._subscribers.tell(notices)
+            self._subscribers.deliver(notices)
 
 
 class LoopFanouts:
@@ -94,7 +94,7 @@ class LoopFanouts:
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopFanout] = {}
 
     def of_running_loop(self) -> LoopFanout:
-        """Return that of the loop which runs in this thread, and let go of those that are over."""
+        """Return the fan-out of the loop that runs in this thread; drop those of closed loops."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._by_loop:
@@ -109,26 +109,26 @@ class LoopFanouts:
                 ended.close()
 
 
-class AsyncWatch:
-    """What is told of some topics, for the length of an `async with` block.
+class AsyncEventWatch:
+    """A subscription to the events of some topics, for the length of an `async with` block.
 
     Args:
         topics: job ids, batch ids, or `EVERYTHING`.
     """
 
-    since: str  #: The stream's id after which everything is told.
+    since: str  #: The id in the event stream after which every event is delivered.
 
     def __init__(self, fanout: LoopFanout, topics: Iterable[str]) -> None:
         self._fanout = fanout
         self._topics = tuple(topics)
-        self._news = asyncio.Event()
-        self._buffer = Buffer(self._news.set)
+        self._filled = asyncio.Event()
+        self._buffer = Buffer(self._filled.set)
 
     async def __aenter__(self) -> Self:
-        """Begin.
+        """Subscribe.
 
         Raises:
-            FleetUnreachable: Redis cannot be read. Later on that is waited for.
+            FleetUnreachable: Redis cannot be read now. Later outages are waited for.
         """
         self.since = await self._fanout.add(self._buffer, self._topics)
         self._buffer.forget_until(self.since)
@@ -140,29 +140,33 @@ class AsyncWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End."""
+        """Unsubscribe."""
         self._fanout.remove(self._buffer, self._topics)
 
-    async def take(self, *, wait: timedelta | None = None) -> list[Told]:
-        """Return what has come since the last time; wait for it, up to *wait* if that is given."""
+    async def take(self, *, wait: timedelta | None = None) -> list[WatchItem]:
+        """Return what was delivered since the last call, in order; wait for it, at most *wait*.
+
+        Returns:
+            Notices, and `LAGGED` in place of those that were dropped or lost: then read the records.
+        """
         if wait is None:
-            await self._news.wait()
+            await self._filled.wait()
         else:
-            alarm = asyncio.get_running_loop().call_later(wait.total_seconds(), self._news.set)
+            alarm = asyncio.get_running_loop().call_later(wait.total_seconds(), self._filled.set)
             try:
-                await self._news.wait()
+                await self._filled.wait()
             finally:
                 alarm.cancel()
-        self._news.clear()
+        self._filled.clear()
         return self._buffer.take()
 
 
 class Pipe:
-    """Writes what is told of some topics to a connection, as server-sent events.
+    """Writes the events of some topics to a connection, as server-sent events.
 
-    What has happened since `open` is kept until `flow`, so that whoever serves can send first
-    what the record says. From then on the one buffer that all watchers share is handed to the
-    transport, with nothing in between: that is what makes a thousand of them cheap.
+    Events since `open` are buffered until `flow`, so that the server can send first what the
+    records say. From then on the bytes that all watchers share are handed to the transport, with
+    nothing in between: that is what makes a thousand of them cheap.
 
     Args:
         topics: job ids, batch ids, or `EVERYTHING`.
@@ -178,29 +182,29 @@ class Pipe:
         self._is_behind = False
 
     async def open(self) -> str:
-        """Begin to listen; return the stream's id after which everything is told."""
+        """Subscribe; return the id in the event stream after which every event is delivered."""
         since = await self._fanout.add(self, self._topics)
         if self._held:
             self._held.forget_until(since)
         return since
 
     def flow(self) -> None:
-        """Write what came since `open`, and from now on whatever comes."""
+        """Write what was buffered since `open`, and from now on each event as it comes."""
         held, self._held = self._held, None
         if held and (missed := held.take()):
             self._transport.write(encoded(missed))
 
     def close(self) -> None:
-        """Write no more; to be called when the connection is lost, and harmless twice."""
+        """Unsubscribe: call it when the connection is lost; a second call does nothing."""
         self._fanout.remove(self, self._topics)
 
     def offer(self, notices: Sequence[Notice]) -> None:
-        """Hear what has happened."""
+        """Write notices, or drop them while the client is more than 256 KiB behind."""
         if self._held:
             self._held.offer(notices)
         elif self._transport.get_write_buffer_size() > _BEHIND:
-            # The word goes behind what the client has yet to read. While that is too much nothing
-            # is written, so whatever is left out happens before the client hears that it must look.
+            # `lagged` goes behind what the client has yet to read. While that is too much nothing is
+            # written, so all that is dropped happened before the client reads that word.
             if not self._is_behind:
                 self.lag()
             self._is_behind = True
@@ -209,7 +213,7 @@ class Pipe:
             self._transport.write(encoded(notices))
 
     def lag(self) -> None:
-        """Hear that events are missing."""
+        """Write that events are missing."""
         if self._held:
             self._held.lag()
         else:
