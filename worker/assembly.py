@@ -38,7 +38,7 @@ from worker.comfyui.inputs import InputCarrier
 from worker.housekeeping import Housekeeping
 from worker.node.agent import NodeAgent
 from worker.node.health import Health, HealthPolicy
-from worker.node.name_lock import own_path
+from worker.node.name_lock import node_path
 from worker.node.peers import Peers
 from worker.node.registration import Identity
 from worker.node.spool import Spool
@@ -49,7 +49,7 @@ from worker.scheduling.gate import GATE
 from worker.scheduling.loaded_models import LOADED_MODELS
 from worker.scheduling.models_announcer import ModelsAnnouncer
 from worker.subscriptions import Subscriptions
-from worker.watchdog import Signs, Threads, Watchdog, since
+from worker.watchdog import JobThreads, LifeSigns, Watchdog, since
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,12 +153,12 @@ class Parts:
         self.housekeeping = Housekeeping(
             self.redis,
             self._make_upkeep(),
-            heed=self.subscriptions.heed,
+            on_call=self.subscriptions.on_call,
             every_s=settings.sweep_s,
         )
-        self.threads = Threads(hooks.threads)
+        self.threads = JobThreads(hooks.threads)
         self.watchdog = Watchdog(
-            Signs(
+            LifeSigns(
                 polled=since(lambda: max(GATE.asked_at, self.threads.free_since)),
                 looped=since(lambda: self.leases.looped_at),
                 answered=lambda: self.leases.answered_s,
@@ -192,7 +192,7 @@ class Parts:
 
     def _make_runner(self) -> Runner:
         node, settings = self._options.name, self._settings
-        outages = Outages(self._breaker, self.shutdown, on_damage=self.agent.doubt)
+        outages = Outages(self._breaker, self.shutdown, on_damage=self.agent.on_damaged_file)
         extra_data = ExtraDataSource(self._store, api_key=settings.nodes_api_key)
         return Runner(
             place=Place(node=node, worker=self._worker, lease=self._lease),
@@ -262,4 +262,4 @@ class Parts:
 def _spool_folder(settings: Settings, name: str, *, fleet: str) -> Path:
     if settings.node_spool_dir:
         return settings.node_spool_dir / name
-    return own_path(name, fleet=fleet, suffix=".spool")
+    return node_path(name, fleet=fleet, suffix=".spool")

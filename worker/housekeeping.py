@@ -25,7 +25,7 @@ class Housekeeping:
     """Two threads, until they are stopped.
 
     Args:
-        heed: called with each call, and with None when it is time to look for oneself.
+        on_call: called with each call, and with None when it is time to look for oneself.
         every_s: seconds between two sweeps.
     """
 
@@ -34,12 +34,12 @@ class Housekeeping:
         redis: Redis,
         upkeep: Upkeep,
         *,
-        heed: Callable[[Call | None], None],
+        on_call: Callable[[Call | None], None],
         every_s: float,
     ) -> None:
         self._redis = redis
         self._upkeep = upkeep
-        self._heed = heed
+        self._on_call = on_call
         self._every_s = every_s
         self._stopped = Event()
 
@@ -58,7 +58,7 @@ class Housekeeping:
                 for call in listen(self._redis, timeout=_SILENCE):
                     if self._stopped.is_set():
                         return
-                    self._heed(call)
+                    self._on_call(call)
             except FleetError as exc:
                 _log.warning("calls are not heard: %s", exc)
             except Exception:  # noqa: BLE001 - without this thread nobody could cancel

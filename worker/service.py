@@ -29,7 +29,7 @@ NAME_TAKEN: Final = 79
 #: How long a stopping worker waits for what it fetches and stores, s; systemd allows 60.
 _GRACE_S: Final = 45.0
 #: How long after that attempts may take to let go, s.
-_LET_GO_S: Final = 5.0
+_ABORT_S: Final = 5.0
 
 
 class NodeWorker:
@@ -44,7 +44,7 @@ class NodeWorker:
         self._lock: NameLock | None = None
         self._taken_back = ThreadPoolExecutor(8, thread_name_prefix="taken-back")
         self._parts = Parts(
-            options, settings, hooks, worker=self._boot_id, on_displaced=self._displaced
+            options, settings, hooks, worker=self._boot_id, on_displaced=self._on_displaced
         )
 
     def join(self) -> None:
@@ -65,14 +65,14 @@ class NodeWorker:
 
     def start(self) -> None:
         """Begin to serve."""
-        LOADED_MODELS.begin(
+        LOADED_MODELS.start(
             self.options.name, self._load_cost, on_load=self._parts.models_announcer
         )
         self._parts.models_announcer.start()
         self._parts.agent.start()
         self._parts.housekeeping.start()
         self._parts.backlog_probe.start()
-        self._try_conditions()
+        self._check_conditional_writes()
         self._parts.watchdog.start()  # last: what this call waits for is not Celery's fault
 
     def stop(self) -> None:
@@ -82,7 +82,7 @@ class NodeWorker:
         self._parts.agent.drain()
         self._wait_for_attempts(_GRACE_S)
         self._parts.shutdown.hurry()
-        self._wait_for_attempts(_LET_GO_S)
+        self._wait_for_attempts(_ABORT_S)
 
     def close(self) -> None:
         """Let go of everything; the node's name last."""
@@ -106,14 +106,14 @@ class NodeWorker:
 
     def run(self, job_id: JobId, attempt: int) -> None:
         """Run one attempt, as a message asks for."""
-        slot = GATE.begin()
+        slot = GATE.take_slot()
         try:
             with self._parts.threads:
                 self._parts.runner.run(job_id, attempt, slot)
         finally:
             slot.release()
 
-    def _try_conditions(self) -> None:
+    def _check_conditional_writes(self) -> None:
         try:
             if not self._parts.objects.honours_conditions():
                 _log.warning("this store overwrites although asked not to; each write looks first")
@@ -126,9 +126,9 @@ class NodeWorker:
         )
         if taken:
             crashpoint("jobs.taken_back")
-            self._parts.agent.learn()
+            self._parts.agent.load_catalog()
         for back in taken:
-            self._taken_back.submit(self._resume, back, GATE.begin())
+            self._taken_back.submit(self._resume, back, GATE.take_slot())
 
     def _resume(self, back: TakenBack, slot: Slot) -> None:
         try:
@@ -138,12 +138,12 @@ class NodeWorker:
         finally:
             slot.release()
 
-    def _wait_for_attempts(self, patience_s: float) -> None:
-        deadline = time.monotonic() + patience_s
+    def _wait_for_attempts(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
         while len(self._parts.leases) and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def _displaced(self, holder: str) -> None:
+    def _on_displaced(self, holder: str) -> None:
         if holder:
             self._hooks.on_taken_over(holder)
         else:

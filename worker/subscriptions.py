@@ -42,13 +42,13 @@ class Subscriptions:
         self._on_queue = on_queue
         self._on_queue_retired = on_queue_retired
         self._known: set[str] = set()
-        self._looking = Lock()  # else the slower of two looks would have the last word
-        agent.set_on_catalog(self.look)
+        self._updating = Lock()  # else the slower of two looks would have the last word
+        agent.set_on_catalog(self.update)
 
-    def heed(self, call: Call | None) -> None:
+    def on_call(self, call: Call | None) -> None:
         """Do what a call asks for; None is the time to look for what was missed."""
         if call is None or call.what == "queue":
-            self.look()
+            self.update()
         elif call.what == "cancel":
             self._leases.cancel(JobId(call.about))
         elif call.what == "rescan" and call.about in {self._node, "*"}:
@@ -59,17 +59,17 @@ class Subscriptions:
                 self._agent.on_contradicted(JobId(job_id), message)
         elif call.what == "warm":
             node, _, models = call.about.partition(" ")
-            self._loaded_models.hear_of(node, read_models(models))
+            self._loaded_models.on_peer_loading(node, read_models(models))
         elif call.what == "outlook":
-            self._hear(Outlook.parse(call.about))
+            self._on_outlook(Outlook.parse(call.about))
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Find the queues that the node can serve, and those that it no longer can."""
         self._on_queue(node_queue(self._node))
-        with self._looking:
+        with self._updating:
             known = readable_needs(self._sweeps.queues())
             served = {q: needs for q, needs in known.items() if self._agent.serves(q, needs)}
-            self._loaded_models.serve(served, never=known.keys() - served.keys())
+            self._loaded_models.set_queues(served, excluded=known.keys() - served.keys())
             retired = self._known - known.keys()
             self._known = set(known)
             # Under the lock: of two looks the later one has the last word.
@@ -78,8 +78,8 @@ class Subscriptions:
             for queue in retired:
                 self._on_queue_retired(queue)
 
-    def _hear(self, outlook: Outlook) -> None:
-        self._loaded_models.hear(outlook)
+    def _on_outlook(self, outlook: Outlook) -> None:
+        self._loaded_models.on_outlook(outlook)
         # Its call was missed, and outlooks come too often for the silence in which one looks.
         if not self._known.issuperset(line.queue for line in outlook.lines):
-            self.look()
+            self.update()

@@ -62,7 +62,7 @@ class CeleryWorker:
         global _serving  # noqa: PLW0603 - Celery calls a module's function, not an object's
         _serving = self
         self.node.join()
-        GATE.on_open(self._loop_waker)
+        GATE.set_on_open(self._loop_waker)
         signals.task_postrun.connect(self._loop_waker)
         signals.worker_ready.connect(self._ready)
         signals.worker_shutting_down.connect(self._shutting_down)

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 #: Exit status that tells a supervisor to start the worker again.
 RESTART_ME: Final = 70
 
-_LOOK_EVERY_S: Final = 1.0
+_CHECK_EVERY_S: Final = 1.0
 #: How long one round of the lease thread may take, s: a beat that Redis does not answer is given
 #: up after 40 s, or 71 s on a connection that had been idle (measured, redis-py 8.1.0).
 _ROUND_S: Final = 180.0
@@ -30,7 +30,7 @@ _RECONNECTS_WITHIN_S: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signs:
+class LifeSigns:
     """Signs of life, in seconds.
 
     Args:
@@ -45,7 +45,7 @@ class Signs:
     answered: Callable[[], float]
 
 
-class Threads:
+class JobThreads:
     """The threads that jobs run in, one for the length of each `with` block.
 
     While all are taken, Celery asks for no messages, however long that is.
@@ -76,19 +76,19 @@ class Watchdog:
     """Looks at the signs every second.
 
     Args:
-        patience_s: how long no messages may be asked for.
+        poll_timeout_s: how long no messages may be asked for.
         die: what to do then; ends the process at once by default.
     """
 
     def __init__(
         self,
-        signs: Signs,
+        signs: LifeSigns,
         *,
-        patience_s: float = 40.0,
+        poll_timeout_s: float = 40.0,
         die: Callable[[], None] = lambda: os._exit(RESTART_ME),
     ) -> None:
         self._signs = signs
-        self._patience_s = patience_s
+        self._poll_timeout_s = poll_timeout_s
         self._die = die
         self._stopped = Event()
 
@@ -102,21 +102,21 @@ class Watchdog:
         self._stopped.set()
         notify("STOPPING=1")
 
-    def complaint(self) -> str | None:
+    def problem(self) -> str | None:
         """Return what is wrong, or None."""
-        signs, patience_s = self._signs, self._patience_s
+        signs, poll_timeout_s = self._signs, self._poll_timeout_s
         if signs.looped() > _ROUND_S:
             return f"leases were not renewed for {signs.looped():.0f} s"
         # While Redis is away nobody can poll, and once it is back kombu may still be pausing.
         reachable_s = signs.answered() - _RECONNECTS_WITHIN_S
-        if min(signs.polled(), reachable_s) > patience_s:
+        if min(signs.polled(), reachable_s) > poll_timeout_s:
             return f"no messages were asked for in {signs.polled():.0f} s"
         return None
 
     def _run(self) -> None:
-        while not self._stopped.wait(_LOOK_EVERY_S):
-            if complaint := self.complaint():
-                _log.critical("this worker is of no use any more: %s", complaint)
+        while not self._stopped.wait(_CHECK_EVERY_S):
+            if problem := self.problem():
+                _log.critical("this worker is of no use any more: %s", problem)
                 self._die()
                 return
             notify("WATCHDOG=1")

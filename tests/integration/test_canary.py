@@ -33,12 +33,10 @@ def busy(tmp_path):
 
 
 def flown_twice(comfyui, watched=()):
-    canary = Canary(
-        comfyui, node="gpu-01", patience_s=0.2, stopped=Event(), watched=lambda: watched
-    )
+    canary = Canary(comfyui, node="gpu-01", timeout_s=0.2, stopped=Event(), watched=lambda: watched)
     catalog = Catalog.from_object_info(comfyui.object_info())
-    assert canary.fly(catalog) is False
-    return canary.fly(catalog)
+    assert canary.run(catalog) is False
+    return canary.run(catalog)
 
 
 def test_a_prompt_of_ours_that_nobody_waits_for_and_never_ends_condemns_its_node(busy):
@@ -64,11 +62,11 @@ def test_it_computes_on_the_card_where_it_can(tmp_path):
     with open_node("0.33.0", tmp_path) as url, ComfyUI(url, node="gpu-01") as comfyui:
         broken = {"on": "run ImageBlur", "do": "raise", "body": "CUDA error: unknown error"}
         requests.post(f"{url}/standin/faults", json=broken, timeout=5).raise_for_status()
-        canary = Canary(comfyui, node="gpu-01", patience_s=5, stopped=Event())
+        canary = Canary(comfyui, node="gpu-01", timeout_s=5, stopped=Event())
         catalog = Catalog.from_object_info(comfyui.object_info())
         with pytest.raises(NodeFault, match="CUDA error"):
-            canary.fly(catalog)
-        assert canary.fly(catalog)
+            canary.run(catalog)
+        assert canary.run(catalog)
 
 
 @pytest.fixture
@@ -81,16 +79,16 @@ def zombie(tmp_path):
 
 
 def test_it_condemns_a_node_that_executes_nothing(zombie):
-    canary = Canary(zombie, node="gpu-01", patience_s=0.3, stopped=Event())
+    canary = Canary(zombie, node="gpu-01", timeout_s=0.3, stopped=Event())
     with pytest.raises(PromptStalled):
-        canary.fly(Catalog.from_object_info(zombie.object_info()))
+        canary.run(Catalog.from_object_info(zombie.object_info()))
 
 
 def test_it_says_nothing_against_a_node_whose_worker_leaves_meanwhile(zombie):
     leaves = Event()
-    canary = Canary(zombie, node="gpu-01", patience_s=30, stopped=leaves)
+    canary = Canary(zombie, node="gpu-01", timeout_s=30, stopped=leaves)
     with ThreadPoolExecutor() as pool:
-        executed = pool.submit(canary.fly, Catalog.from_object_info(zombie.object_info()))
+        executed = pool.submit(canary.run, Catalog.from_object_info(zombie.object_info()))
         wait_until(zombie.is_busy, description="the node has taken it")
         leaves.set()
         assert executed.result(timeout=5) is False

@@ -84,7 +84,7 @@ def test_a_prompt_is_found_from_its_post_until_it_is_forgotten(comfyui):
         lambda: is_in(comfyui, waiting, PromptPlace.FINISHED), description="the second one ends"
     )
     assert comfyui.history(waiting).outcome is Outcome.SUCCEEDED
-    comfyui.forget(waiting)
+    comfyui.delete_history(waiting)
     assert comfyui.find_prompt(waiting) is PromptPlace.UNKNOWN
     assert comfyui.find_prompt(running) is PromptPlace.FINISHED
 
@@ -157,7 +157,7 @@ def test_a_running_prompt_is_interrupted(comfyui):
 
 def test_cancelling_what_is_not_there_is_no_error(comfyui):
     comfyui.cancel(str(uuid.uuid4()))
-    comfyui.forget(str(uuid.uuid4()))
+    comfyui.delete_history(str(uuid.uuid4()))
     comfyui.free_memory()
 
 

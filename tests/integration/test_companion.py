@@ -54,7 +54,7 @@ def test_what_the_fleet_made_is_discarded_and_nothing_else(node):
     [ours] = saved_by(node, f"comfyfleet/{uuid.uuid4()}-1/3")
     [theirs] = saved_by(node, "theirs/p")
 
-    node.companion.discard([ours, theirs])
+    node.companion.delete_outputs([ours, theirs])
 
     assert (is_there(node, ours), is_there(node, theirs)) == (False, True)
 
@@ -68,7 +68,7 @@ def test_a_node_without_a_companion_is_asked_no_more(tmp_path):
             f"{url}/standin/faults", json={"on": "* /comfyfleet/*", "do": "close"}, timeout=5
         )
         assert comfyui.companion.check_executes() is None
-        comfyui.companion.discard([ours])
+        comfyui.companion.delete_outputs([ours])
 
         assert is_there(comfyui, ours)
 
@@ -105,5 +105,5 @@ def test_another_answer_is_a_fault_but_not_of_a_discard(tmp_path, do, kind):
 
         with pytest.raises(kind):
             comfyui.companion.status()
-        comfyui.companion.discard([ours])
+        comfyui.companion.delete_outputs([ours])
         assert is_there(comfyui, ours) is (do == "answer")  # otherwise only the answer suffers

@@ -92,7 +92,7 @@ def test_kombu_reads_lower_tiers_first_when_it_is_their_turn(redis_server):
                     tier, routing_key=queue.name, declare=[queue], priority=tier.priority
                 )
         consumer = Consumer(connection, [queue], no_ack=True)
-        consumer.register_callback(lambda body, _: (taken.append(body), GATE.begin().release()))
+        consumer.register_callback(lambda body, _: (taken.append(body), GATE.take_slot().release()))
         GATE.set_ready(ready=True)
         try:
             with consumer:

@@ -52,8 +52,8 @@ def test_a_node_where_the_job_failed_is_none_for_it(job, peers):
     error = JobError(cause="out_of_memory", message="as asked", node="gpu-02")
     now = datetime.now(UTC)
     attempt = Attempt(number=1, node="gpu-02", charged=True, error=error, ended_at=now)
-    assert peers.able(job, besides=()) == (["gpu-02"], [])
-    assert peers.able(job, besides={"gpu-02"}) == ([], [])
+    assert peers.able_to_run(job, excluding=()) == (["gpu-02"], [])
+    assert peers.able_to_run(job, excluding={"gpu-02"}) == ([], [])
     assert not peers.has_idle_for(job.model_copy(update={"attempts": [attempt]}), may_load=True)
 
 
@@ -61,4 +61,4 @@ def test_a_node_that_lacks_what_the_job_needs_is_none_for_it(led, job, peers):
     led.redis.hset(
         keys.QUEUES, job.queue, Needs.of("default", models=["not-there.safetensors"]).to_json()
     )
-    assert peers.able(job, besides=()) == ([], [])
+    assert peers.able_to_run(job, excluding=()) == ([], [])

@@ -57,10 +57,10 @@ class Rig:
         self.gate = Gate()
 
     def run(self, graph: dict):
-        return self.render.run(self.job, graph, self.lease, self.gate.begin())
+        return self.render.run(self.job, graph, self.lease, self.gate.take_slot())
 
     def resume(self, graph: dict):
-        return self.render.resume(self.job, graph, self.lease, self.gate.begin())
+        return self.render.resume(self.job, graph, self.lease, self.gate.take_slot())
 
     def faulty(self, **rule) -> None:
         """Have the node do something wrong, as `infra/standin/faults.py` lists it."""

@@ -31,10 +31,10 @@ class Agent:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
-        self.relearned = 0
+        self.stale = 0
 
-    def relearn(self) -> None:
-        self.relearned += 1
+    def on_stale_catalog(self) -> None:
+        self.stale += 1
 
 
 class Fleet:
@@ -76,7 +76,7 @@ def test_a_refused_job_waits_in_a_queue_that_names_what_its_node_lacked(led):
     led.store.requeue(job.id, attempt=1, worker=WORKER, error=story, charged=False)
     assert led.fleet.get(job.id).queue == job.queue
     assert led.redis.zcard(f"comfyfleet:queued:{job.queue}:3") == 1
-    assert fleet.agent.relearned == 0
+    assert fleet.agent.stale == 0
 
 
 @pytest.mark.parametrize("others", [{}, {"gpu-02": having("other.safetensors")}])
@@ -97,7 +97,7 @@ def test_a_node_that_lacks_what_it_believed_to_have_looks_again(led):
     job = led.running()
     fleet = Fleet(led, believed=having(LORA), others={})
     fleet.around(job)
-    assert fleet.agent.relearned == 1
+    assert fleet.agent.stale == 1
 
 
 def test_an_overtaken_attempt_moves_nothing(led):

@@ -61,13 +61,13 @@ def test_a_moment_of_trouble_is_nobodys_business(objects):
     with closing(objects()) as store:
         breaker = StorageBreaker(store, clock=clock)
         breaker.set_on_broken(lambda: broken.append(1))
-        breaker.failed(REFUSED)
+        breaker.on_failure(REFUSED)
         clock.now += 2
-        breaker.failed(REFUSED)
+        breaker.on_failure(REFUSED)
         assert (breaker.reason, broken) == (None, [])
-        breaker.worked()
+        breaker.on_success()
         clock.now += 2
-        breaker.failed(REFUSED)
+        breaker.on_failure(REFUSED)
         assert breaker.reason is None
 
 
@@ -77,10 +77,10 @@ def test_trouble_that_lasts_stops_claims_and_a_look_ends_it(objects):
         breaker = StorageBreaker(store, clock=clock)
         breaker.set_on_broken(lambda: broken.append(1))
         for _ in range(3):
-            breaker.failed(REFUSED)
+            breaker.on_failure(REFUSED)
             clock.now += 2
         assert (breaker.reason, broken) == ("nobody answers", [1])
-        breaker.look()
+        breaker.probe()
         assert breaker.reason is None
 
 
@@ -88,7 +88,7 @@ def test_a_look_at_a_missing_bucket_says_so(objects):
     with closing(objects("no-such-bucket")) as store:
         breaker = StorageBreaker(store)
         with pytest.raises(BucketMissing):
-            breaker.look()
+            breaker.probe()
         assert "no-such-bucket" in str(breaker.reason)
 
 
@@ -97,13 +97,13 @@ def test_a_bad_answer_while_the_bucket_is_well_stops_no_claims(objects):
     with closing(objects()) as store:
         breaker = StorageBreaker(store, clock=clock)
         for _ in range(5):
-            breaker.failed(StorageError("answered 500"))
+            breaker.on_failure(StorageError("answered 500"))
             clock.now += 2
         assert breaker.reason is None
     with closing(objects("no-such-bucket")) as store:
         breaker = StorageBreaker(store, clock=clock)
         for _ in range(3):
-            breaker.failed(BucketMissing("no such bucket"))
+            breaker.on_failure(BucketMissing("no such bucket"))
             clock.now += 2
         assert breaker.reason == "no such bucket"
 
@@ -113,13 +113,13 @@ def test_a_full_bucket_stops_claims_although_a_few_bytes_still_fit(objects):
     with closing(objects()) as store:
         breaker = StorageBreaker(store, clock=clock)
         for _ in range(3):
-            breaker.failed(BucketFull("no room"))
+            breaker.on_failure(BucketFull("no room"))
             clock.now += 2
         with pytest.raises(BucketFull, match="no room"):
-            breaker.look()
+            breaker.probe()
         assert breaker.reason == "no room"
         clock.now += 60
-        breaker.look()
+        breaker.probe()
         assert breaker.reason is None
 
 

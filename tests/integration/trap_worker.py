@@ -77,7 +77,7 @@ def trap_worker(broker_url: str, file: Path) -> Iterator[TrapWorker]:
 @app.task(name="trap.nap")
 def nap(name: str, card_s: float, beside_s: float) -> None:
     """Hold the graphics card for *card_s*, then a slot alone for *beside_s*."""
-    slot = GATE.begin()
+    slot = GATE.take_slot()
     began = time.time()
     _write({"name": name, "began": began})
     time.sleep(card_s)
@@ -102,7 +102,7 @@ def _serve(broker_url: str) -> None:
         **app.conf.broker_transport_options,
         "queue_order_strategy": "worker.scheduling.queue_order:QueueOrder",
     }
-    GATE.on_open(loop_waker)
+    GATE.set_on_open(loop_waker)
     GATE.set_ready(ready=True)
     signals.task_postrun.connect(loop_waker)
     signals.worker_ready.connect(lambda sender, **_: loop_waker.attach(sender.hub), weak=False)

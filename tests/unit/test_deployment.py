@@ -17,7 +17,7 @@ from infra.local.seaweed import _FLAGS
 from producer.cli.main import app
 from producer.contract.config.settings import Settings
 from worker.__main__ import app as worker
-from worker.service import _GRACE_S, _LET_GO_S, NAME_TAKEN
+from worker.service import _ABORT_S, _GRACE_S, NAME_TAKEN
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "infra/systemd/comfyfleet-worker@.service"
@@ -67,7 +67,7 @@ def test_the_unit_starts_a_worker_with_options_that_it_has():
 
 
 def test_who_stops_a_worker_waits_until_it_has_let_go():
-    grace = _GRACE_S + _LET_GO_S
+    grace = _GRACE_S + _ABORT_S
     assert grace < float(unit()["TimeoutStopSec"]) <= grace + 15
     services = compose()["services"]
     waits = {name: part["stop_grace_period"] for name, part in services.items() if "worker" in name}

@@ -19,19 +19,19 @@ def ready_gate(render_times=None, **options):
 
 def paced(*, render_s, turnaround_s=0.05):
     render_times = RenderTimes()
-    render_times.rendered(TEMPLATE, render_s)
-    render_times.turned_round(turnaround_s)
+    render_times.on_rendered(TEMPLATE, render_s)
+    render_times.on_turnaround(turnaround_s)
     return render_times
 
 
 def posted(gate):
-    slot = gate.begin()
-    slot.posted(TEMPLATE, on_change=lambda: None)
+    slot = gate.take_slot()
+    slot.on_posted(TEMPLATE, on_change=lambda: None)
     return slot
 
 
 def takes_ahead(gate):
-    gate.message_waits()
+    gate.on_message_seen()
     return gate.is_open()
 
 
@@ -44,9 +44,9 @@ def test_a_gate_is_closed_until_the_node_is_ready():
 
 def test_a_message_that_was_taken_closes_it_before_its_task_begins():
     gate = ready_gate()
-    gate.expect()
+    gate.on_message_taken()
     assert not gate.is_open()
-    slot = gate.begin()
+    slot = gate.take_slot()
     assert not gate.is_open()
     slot.release()
     assert gate.is_open()
@@ -54,7 +54,7 @@ def test_a_message_that_was_taken_closes_it_before_its_task_begins():
 
 def test_a_slot_is_released_once():
     gate = ready_gate()
-    first, second = gate.begin(), gate.begin()
+    first, second = gate.take_slot(), gate.take_slot()
     first.release()
     first.release()
     assert not gate.is_open()
@@ -64,15 +64,15 @@ def test_a_slot_is_released_once():
 
 def test_opening_wakes_whoever_asked_for_it():
     gate, calls = Gate(), []
-    gate.on_open(lambda: calls.append("woken"))
+    gate.set_on_open(lambda: calls.append("woken"))
     gate.set_ready(ready=True)
-    gate.begin().release()
+    gate.take_slot().release()
     assert len(calls) == 2
 
 
 def test_a_message_that_never_became_a_task_does_not_close_it_for_ever():
     gate = ready_gate(arrives_within_s=0.0)
-    gate.expect()
+    gate.on_message_taken()
     assert gate.is_open()
 
 
@@ -87,27 +87,27 @@ def test_nothing_is_taken_behind_a_render_that_has_long_to_go():
     gate = ready_gate(paced(render_s=60))
     posted(gate)
     assert not takes_ahead(gate)
-    assert gate.pause_before_scouting_s() == pytest.approx(58, abs=0.5)
+    assert gate.probe_delay_s() == pytest.approx(58, abs=0.5)
 
 
 def test_nothing_is_taken_behind_a_render_of_which_nobody_knows_how_long_it_takes():
     gate = ready_gate()
     posted(gate)
     assert not takes_ahead(gate)
-    assert gate.pause_before_scouting_s() is None
+    assert gate.probe_delay_s() is None
 
 
 def test_its_own_progress_tells_when_a_render_of_an_unknown_template_ends():
     gate = ready_gate()
     slot = posted(gate)
-    slot.comes_to(0.9)
+    slot.on_progress(0.9)
     assert takes_ahead(gate)
 
 
 def test_nothing_is_taken_while_another_job_is_still_prepared():
     gate = ready_gate(paced(render_s=0.5))
     posted(gate)
-    gate.begin()
+    gate.take_slot()
     assert not takes_ahead(gate)
 
 
@@ -118,8 +118,8 @@ def test_renders_shorter_than_the_way_to_the_next_one_are_taken_further_ahead(tu
     gate = ready_gate(paced(render_s=0.5, turnaround_s=turnaround_s))
     taken = 0
     while taken < 5 and (not taken or takes_ahead(gate)):
-        slot = gate.begin()
-        slot.posted(TEMPLATE, on_change=lambda: None)
+        slot = gate.take_slot()
+        slot.on_posted(TEMPLATE, on_change=lambda: None)
         gate.render_times.turnaround_s = turnaround_s
         taken += 1
     assert taken == 1 + ahead
@@ -127,9 +127,9 @@ def test_renders_shorter_than_the_way_to_the_next_one_are_taken_further_ahead(tu
 
 def test_the_card_passes_from_one_to_the_next_and_each_hears_of_its_turn():
     gate, heard = ready_gate(), []
-    first, second = gate.begin(), gate.begin()
-    first.posted(TEMPLATE, on_change=lambda: heard.append("first"))
-    second.posted(TEMPLATE, on_change=lambda: heard.append("second"))
+    first, second = gate.take_slot(), gate.take_slot()
+    first.on_posted(TEMPLATE, on_change=lambda: heard.append("first"))
+    second.on_posted(TEMPLATE, on_change=lambda: heard.append("second"))
     assert heard == ["first"]
     assert second.turn_at is None
     first.release(rendered=True)
@@ -141,14 +141,14 @@ def test_the_node_has_the_last_word_on_whose_turn_it_is():
     gate = ready_gate()
     posted(gate)
     second = posted(gate)
-    second.begins()
+    second.on_executing()
     assert second.turn_at is not None
 
 
 def test_who_waits_in_the_nodes_queue_hears_that_the_node_became_doubtful():
     gate, heard = ready_gate(), []
     posted(gate)
-    gate.begin().posted(TEMPLATE, on_change=lambda: heard.append("think again"))
+    gate.take_slot().on_posted(TEMPLATE, on_change=lambda: heard.append("think again"))
     gate.set_ready(ready=False)
     assert heard == ["think again"]
 
@@ -161,10 +161,10 @@ def test_an_overdue_render_is_believed_to_take_as_long_again_as_it_is_late():
 
 
 def test_the_pace_says_how_far_the_worker_looks_ahead_and_why():
-    assert paced(render_s=0.5, turnaround_s=0.3).story == (
+    assert paced(render_s=0.5, turnaround_s=0.3).summary == (
         "2 ahead: a render takes 0.5 s, the way to the next prompt 0.3 s"
     )
-    assert RenderTimes().story == ""
+    assert RenderTimes().summary == ""
 
 
 def test_pinned_jobs_go_first_and_a_closed_gate_asks_for_nothing():

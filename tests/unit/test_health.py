@@ -26,30 +26,30 @@ def health(clock):
 
 def quarantined(health):
     for _ in range(3):
-        health.fault("no progress")
+        health.on_fault("no progress")
 
 
 def test_one_fault_needs_one_canary(health):
-    health.fault("no progress")
-    assert (health.may_take, health.wants_canary) == (False, True)
-    health.canary_passed()
+    health.on_fault("no progress")
+    assert (health.may_take, health.needs_canary) == (False, True)
+    health.on_canary_passed()
     assert (health.standing, health.may_take, health.reason) == (Standing.WELL, True, "")
 
 
 def test_the_third_fault_in_ten_minutes_sets_it_aside(health):
     for _ in range(2):
-        health.fault("no progress")
-        health.canary_passed()
-    health.fault("no progress")
+        health.on_fault("no progress")
+        health.on_canary_passed()
+    health.on_fault("no progress")
     assert health.standing is Standing.QUARANTINED
-    assert (health.may_take, health.wants_canary) == (False, False)
+    assert (health.may_take, health.needs_canary) == (False, False)
     assert health.reason == "no progress; set aside for 60 s"
 
 
 def test_old_faults_are_forgotten(health, clock):
     for _ in range(5):
-        health.fault("no progress")
-        health.canary_passed()
+        health.on_fault("no progress")
+        health.on_canary_passed()
         clock.now += 400
     assert health.standing is Standing.WELL
 
@@ -57,12 +57,12 @@ def test_old_faults_are_forgotten(health, clock):
 def test_after_its_time_a_canary_and_one_job_decide(health, clock):
     quarantined(health)
     clock.now += 60
-    assert health.wants_canary
-    health.canary_passed()
+    assert health.needs_canary
+    health.on_canary_passed()
     assert (health.standing, health.may_take) == (Standing.TRIAL, True)
-    health.success()
+    health.on_success()
     assert health.standing is Standing.WELL
-    health.fault("no progress")
+    health.on_fault("no progress")
     assert health.standing is Standing.SUSPECT
 
 
@@ -70,29 +70,29 @@ def test_a_failed_trial_doubles_the_time_up_to_a_bound(health, clock):
     quarantined(health)
     for expected in (60, 120, 200, 200):
         clock.now += expected - 1
-        assert not health.wants_canary
+        assert not health.needs_canary
         clock.now += 1
-        assert health.wants_canary
-        health.canary_passed()
-        health.fault("again")
+        assert health.needs_canary
+        health.on_canary_passed()
+        health.on_fault("again")
 
 
 def test_a_failed_canary_counts_as_a_fault(health, clock):
     quarantined(health)
     clock.now += 60
-    health.fault("the canary did not end")
+    health.on_fault("the canary did not end")
     assert health.standing is Standing.QUARANTINED
-    assert not health.wants_canary
+    assert not health.needs_canary
 
 
 def test_the_last_node_of_its_pool_is_not_set_aside_and_says_so(health):
     for _ in range(4):
-        health.fault("no progress", is_last_of_pool=True)
+        health.on_fault("no progress", is_last_of_pool=True)
     assert health.standing is Standing.SUSPECT
     assert "no other node of the pool was ready" in health.reason
 
 
 def test_success_of_a_suspect_changes_nothing(health):
-    health.fault("no progress")
-    health.success()
+    health.on_fault("no progress")
+    health.on_success()
     assert health.standing is Standing.SUSPECT

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from producer.contract.errors import InvalidSettings, NodeNameTaken
-from worker.node.name_lock import NameLock, own_path
+from worker.node.name_lock import NameLock, node_path
 from worker.node.private_folder import NotPrivate, make_private
 from worker.node.spool import Spool
 
@@ -31,7 +31,7 @@ def test_a_link_in_its_place_is_not_followed(tmp_path):
     with pytest.raises(NotPrivate, match="is a link"):
         make_private(tmp_path / "folder")
     spool = Spool(tmp_path / "folder", node="gpu-01")
-    assert "is a link" in spool.trouble()
+    assert "is a link" in spool.problem()
     assert not list((tmp_path / "victim").iterdir())
 
 
@@ -53,7 +53,7 @@ def test_somebody_elses_folder_is_refused(tmp_path):
 def test_a_lock_file_that_is_a_link_overwrites_nothing(temporary):
     victim = temporary / "victim"
     victim.write_text("precious")
-    lock = own_path("gpu-01", fleet="here", suffix=".lock")
+    lock = node_path("gpu-01", fleet="here", suffix=".lock")
     make_private(lock.parent)
     lock.symlink_to(victim)
     with pytest.raises(InvalidSettings, match="gpu-01"):

@@ -7,7 +7,7 @@ import pytest
 from producer.contract.queues import Needs, Tier
 from producer.store.keys import message_list
 from producer.store.outlook import Line, Outlook, ReadyNode
-from worker.scheduling.load_plan import Demand, allotted
+from worker.scheduling.load_plan import Demand, planned_loads
 from worker.scheduling.loaded_models import LoadedModels
 from worker.scheduling.queue_order import TierTurns
 from worker.scheduling.queue_ranking import LoadCost, QueueRanking
@@ -26,11 +26,11 @@ class Fleet:
         self.announced: list[frozenset[str]] = []
         self.loaded_models = LoadedModels(render_s=lambda: render_s, clock=lambda: self.now)
         cost = LoadCost(bound_s=60, load_s=5)
-        self.loaded_models.begin("a", cost, on_load=self.announced.append)
+        self.loaded_models.start("a", cost, on_load=self.announced.append)
         self.serve(RED, BLUE, GREEN, Needs.of("default"))
 
     def serve(self, *needs: Needs) -> None:
-        self.loaded_models.serve({one.queue: one for one in needs})
+        self.loaded_models.set_queues({one.queue: one for one in needs})
 
     def hear(self, *lines: Line, idle: str = "", **warm: str) -> None:
         """Tell which node has which model; `""` is none."""
@@ -38,7 +38,7 @@ class Fleet:
             ReadyNode(name, "default", "default 1", frozenset({model} - {""}), is_idle=name in idle)
             for name, model in warm.items()
         ]
-        self.loaded_models.hear(Outlook(lines=lines, nodes=tuple(nodes), holds_s=3))
+        self.loaded_models.on_outlook(Outlook(lines=lines, nodes=tuple(nodes), holds_s=3))
 
     def asked(self) -> list[str]:
         return self.loaded_models.order(QUEUES)
@@ -51,7 +51,7 @@ def waits(needs: Needs, jobs: int = 1, *, tier: Tier = Tier.DEFAULT, sent: int =
 @pytest.fixture
 def fleet() -> Fleet:
     fleet = Fleet()
-    fleet.loaded_models.took(RED.queue)
+    fleet.loaded_models.on_taken(RED.queue)
     return fleet
 
 
@@ -62,7 +62,7 @@ def test_pinned_jobs_go_first_then_what_needs_no_load(fleet):
 
 def test_a_queue_that_the_node_can_serve_no_longer_is_not_asked_until_it_can_again(fleet):
     fleet.hear(waits(RED, 9), waits(BLUE, 9), a="red")
-    fleet.loaded_models.serve({}, never=[RED.queue])
+    fleet.loaded_models.set_queues({}, excluded=[RED.queue])
     assert RED.queue not in fleet.asked()
     fleet.serve(RED)
     assert fleet.asked()[:2] == [MINE, RED.queue]
@@ -70,7 +70,7 @@ def test_a_queue_that_the_node_can_serve_no_longer_is_not_asked_until_it_can_aga
 
 def test_a_job_without_models_does_not_disturb_what_is_loaded(fleet):
     fleet.hear(waits(RED, 9), a="red")
-    fleet.loaded_models.took(ANY)
+    fleet.loaded_models.on_taken(ANY)
     assert RED.queue in fleet.asked()[:3]
     assert fleet.announced == [{"red"}]
 
@@ -119,7 +119,7 @@ def test_a_queue_that_was_passed_over_for_the_bound_goes_first_until_it_moves(fl
         if second < 48:
             assert fleet.asked()[1] == RED.queue
     assert fleet.asked()[1] == BLUE.queue
-    fleet.loaded_models.hear_of("b", frozenset({"blue"}))
+    fleet.loaded_models.on_peer_loading("b", frozenset({"blue"}))
     assert fleet.asked()[1] == RED.queue, "another node has come to it"
 
 
@@ -184,22 +184,25 @@ def test_a_job_that_its_nodes_do_not_take_is_everybodys(fleet):
 @pytest.mark.parametrize("nodes", [1, 2, 3, 4, 8, 11])
 def test_nodes_spread_evenly_over_models_that_nobody_has(nodes):
     names = [f"n{number:02}" for number in range(nodes)]
-    demands = {queue: Demand(jobs=50, keepers=0, worth=99.0) for queue in "wxyz"}
-    plans = {name: allotted(name, among=names, demands=demands) for name in names}
+    demands = {queue: Demand(jobs=50, warm_nodes=0, wanted_nodes=99.0) for queue in "wxyz"}
+    plans = {name: planned_loads(name, among=names, demands=demands) for name in names}
     firsts = [next(iter(plan)) for plan in plans.values()]
     assert max(map(firsts.count, "wxyz")) <= -(-nodes // 4)
     assert set("wxyz") == {queue for plan in plans.values() for queue in plan}
 
 
 def test_nobody_loads_models_for_fewer_jobs_than_a_load_is_worth():
-    demands = {"w": Demand(jobs=3, keepers=0, worth=0.5), "x": Demand(jobs=30, keepers=1, worth=2)}
-    plans = [allotted(name, among="abcd", demands=demands) for name in "abcd"]
+    demands = {
+        "w": Demand(jobs=3, warm_nodes=0, wanted_nodes=0.5),
+        "x": Demand(jobs=30, warm_nodes=1, wanted_nodes=2),
+    }
+    plans = [planned_loads(name, among="abcd", demands=demands) for name in "abcd"]
     assert plans == [{"w": 1}, {"x": 2}, {}, {}]
 
 
 def test_every_queue_is_watched_by_one_node():
-    demands = {queue: Demand(jobs=0, keepers=0, worth=0.0) for queue in "vwxyz"}
-    assert [allotted(name, among="ab", demands=demands) for name in "ab"] == [
+    demands = {queue: Demand(jobs=0, warm_nodes=0, wanted_nodes=0.0) for queue in "vwxyz"}
+    assert [planned_loads(name, among="ab", demands=demands) for name in "ab"] == [
         {"v": 1, "x": 1, "z": 1},
         {"w": 1, "y": 1},
     ]
@@ -208,15 +211,15 @@ def test_every_queue_is_watched_by_one_node():
 def test_what_another_node_has_just_turned_to_is_left_to_it(fleet):
     fleet.hear(waits(BLUE), a="red", b="", idle="a")
     assert BLUE.queue in fleet.asked()
-    fleet.loaded_models.hear_of("b", frozenset({"blue"}))
+    fleet.loaded_models.on_peer_loading("b", frozenset({"blue"}))
     assert BLUE.queue not in fleet.asked()
 
 
 def test_what_a_node_of_another_pool_has_loaded_leaves_nothing_to_it(fleet):
     here = ReadyNode("a", "default", "default 1", frozenset({"red"}), is_idle=True)
     elsewhere = ReadyNode("b", "video", "video 1", frozenset({"blue"}), is_idle=True)
-    fleet.loaded_models.hear(Outlook(lines=(), nodes=(here, elsewhere), holds_s=3))
-    fleet.loaded_models.hear_of("b", frozenset({"green"}))
+    fleet.loaded_models.on_outlook(Outlook(lines=(), nodes=(here, elsewhere), holds_s=3))
+    fleet.loaded_models.on_peer_loading("b", frozenset({"green"}))
     assert {BLUE.queue, GREEN.queue} <= set(fleet.asked())
 
 
@@ -224,7 +227,7 @@ def test_lower_tiers_have_their_turn():
     turns, firsts = TierTurns(every=3), []
     for _ in range(12):
         firsts.append((turns.lists(lambda _: ["q"]) or ["q"])[0])
-        turns.took()
+        turns.on_taken()
     assert firsts == [
         *("q", "q", message_list("q", 9)),
         *("q", "q", message_list("q", 6)),
@@ -246,10 +249,10 @@ def test_in_a_tiers_turn_what_was_passed_over_for_the_bound_goes_first_warm_or_n
         if found := [here[name] for name in lists if name in here]:
             taken.append(found[0].queue)
             reds, blues = reds + (found[0] is RED), blues + (found[0] is BLUE)
-            fleet.loaded_models.took(found[0].queue)
+            fleet.loaded_models.on_taken(found[0].queue)
         else:
-            fleet.loaded_models.took(RED.queue)
-        turns.took()
+            fleet.loaded_models.on_taken(RED.queue)
+        turns.on_taken()
         fleet.now += 2
     assert taken.count(BLUE.queue) >= 200 * 2 / 60 - 2
     assert taken.count(RED.queue) > taken.count(BLUE.queue)

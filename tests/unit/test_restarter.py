@@ -32,7 +32,7 @@ def restarts(tmp_path, clock):
         restarter()
         return len(told.read_text())
 
-    ask.came_back = restarter.came_back
+    ask.on_recovered = restarter.on_recovered
     return ask
 
 
@@ -46,7 +46,7 @@ def test_a_slow_start_is_not_cut_off(restarts, clock):
 
 def test_a_node_that_came_back_is_restarted_again_after_a_while(restarts, clock):
     assert restarts() == 1
-    restarts.came_back()
+    restarts.on_recovered()
     clock.now += 60
     assert restarts() == 1
     clock.now += 61

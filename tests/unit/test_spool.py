@@ -14,8 +14,8 @@ HOLD = Hold(new_job_id(), 2, "gpu-01:test")
 
 def test_a_room_is_there_for_its_attempt_alone(tmp_path):
     spool = Spool(tmp_path / "spool", node="gpu-01")
-    assert spool.trouble() == ""
-    with spool.room(HOLD) as room:
+    assert spool.problem() == ""
+    with spool.attempt_folder(HOLD) as room:
         (room / "0").write_bytes(b"x")
     assert not list((tmp_path / "spool").iterdir())
 
@@ -23,6 +23,9 @@ def test_a_room_is_there_for_its_attempt_alone(tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     (tmp_path / "file").touch()
     spool = Spool(tmp_path / "file" / "spool", node="gpu-01")
-    assert spool.trouble() == f"its worker cannot write to {tmp_path}/file/spool: Not a directory"
-    with pytest.raises(NodeFault, match="gpu-01: its worker cannot spool files"), spool.room(HOLD):
+    assert spool.problem() == f"its worker cannot write to {tmp_path}/file/spool: Not a directory"
+    with (
+        pytest.raises(NodeFault, match="gpu-01: its worker cannot spool files"),
+        spool.attempt_folder(HOLD),
+    ):
         pass

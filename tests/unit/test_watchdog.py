@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from worker.watchdog import Signs, Threads, Watchdog, notify
+from worker.watchdog import JobThreads, LifeSigns, Watchdog, notify
 
 
 def watchdog(*, polled=0.0, looped=0.0, answered=1000.0, die=lambda: None):
-    signs = Signs(polled=lambda: polled, looped=lambda: looped, answered=lambda: answered)
-    return Watchdog(signs, patience_s=40, die=die)
+    signs = LifeSigns(polled=lambda: polled, looped=lambda: looped, answered=lambda: answered)
+    return Watchdog(signs, poll_timeout_s=40, die=die)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def watchdog(*, polled=0.0, looped=0.0, answered=1000.0, die=lambda: None):
     ],
 )
 def test_only_what_the_worker_itself_fails_at_speaks_against_it(signs, said):
-    assert watchdog(**signs).complaint() == said
+    assert watchdog(**signs).problem() == said
 
 
 def test_a_worker_of_no_use_is_ended():
@@ -43,7 +43,7 @@ def test_a_worker_of_no_use_is_ended():
 
 
 def test_who_has_no_free_thread_need_not_ask_for_messages():
-    threads = Threads(2)
+    threads = JobThreads(2)
     began = threads.free_since
     with threads:
         assert threads.free_since == began

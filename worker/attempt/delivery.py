@@ -92,7 +92,7 @@ class Delivery:
             at_once=_AT_ONCE,
         )
         self._commit(job, graph, artifacts, entry, lease)
-        self.comfyui.companion.discard(entry.outputs)  # never before: nothing else has them
+        self.comfyui.companion.delete_outputs(entry.outputs)  # never before: nothing else has them
 
     def _fetched(
         self,

@@ -63,7 +63,7 @@ class Failures:
         story = decision.error
         _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
         if decision.blames_node:
-            self._agent.blame(error.detail if isinstance(error, NodeError) else story.message)
+            self._agent.on_fault(error.detail if isinstance(error, NodeError) else story.message)
         if story.cause == Cause.OUT_OF_MEMORY:
             self._free_memory()
         if decision.again:

@@ -86,9 +86,9 @@ class Outages:
             except (*_SETTLED, ForeignBucketFault):
                 raise
             except StorageError as exc:
-                self._breaker.failed(exc)
+                self._breaker.on_failure(exc)
                 raise
-            self._breaker.worked()
+            self._breaker.on_success()
             return answer
 
         try:
@@ -107,7 +107,7 @@ class Outages:
         """Tell whether a bucket that is well has answered so: then asking again is of no use."""
         error = state.outcome.exception() if state.outcome else None
         is_doubtful = isinstance(error, (*_REFUSALS, ForeignBucketFault))
-        return is_doubtful and state.attempt_number >= _ANSWERS and self._breaker.is_well()
+        return is_doubtful and state.attempt_number >= _ANSWERS and self._breaker.probe_succeeds()
 
     def until_recorded(self, write: Callable[[], _Answer], lease: Lease) -> _Answer:
         """Write to Redis until it answers: an hour's render outlasts its restart."""

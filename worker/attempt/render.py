@@ -26,7 +26,7 @@ from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.continuations import is_unfinished, joined
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import HistoryEntry
-from worker.comfyui.watch import Watch
+from worker.comfyui.prompt_watch import PromptWatch
 from worker.errors import HandedBack, NodeTimeout, NodeUnreachable, PromptStalled
 from worker.scheduling.gate import Slot
 
@@ -50,7 +50,7 @@ class _Run:
     prompt: NodePrompt
     lease: Lease
     slot: Slot
-    watch: Watch
+    watch: PromptWatch
 
 
 class Render:
@@ -130,7 +130,7 @@ class Render:
             run = _Run(job, prompt, lease, slot, watch)
             try:
                 look = self._posted(run, graph) if ran_before_s is None else self._attached(run)
-                slot.posted(job.template, on_change=watch.wake)
+                slot.on_posted(job.template, on_change=watch.wake)
                 entry = self._wait(run, look)
                 while is_unfinished(entry) and prompt.go_on():
                     entry = joined(entry, self._later(run, look, graph))
@@ -212,7 +212,7 @@ class Render:
     def _await_turn(self, run: _Run, look: RenderState) -> None:
         """See whether the card is the prompt's by now, or had better be another node's."""
         if run.watch.last_heard:
-            run.slot.begins()
+            run.slot.on_executing()
         if run.slot.turn_at is None:
             if self._hand_back(run.job, look) and run.prompt.withdraw():
                 raise HandedBack(self._node, "another node can begin at once")
@@ -261,7 +261,7 @@ class Render:
     def _note_progress(self, run: _Run, look: RenderState) -> None:
         progress = run.watch.progress
         if look.is_new_progress(progress):
-            run.slot.comes_to((progress.percent or 0) / 100)
+            run.slot.on_progress((progress.percent or 0) / 100)
             self._note(run.lease, progress=progress)
 
     def _note(

@@ -58,7 +58,7 @@ class Rerouter:
         if not lacks:
             return None
         if self._agent.catalog and _has(self._agent.catalog, lacks):
-            self._agent.relearn()
+            self._agent.on_stale_catalog()
         needs = self._wider(job, lacks)
         able = [] if job.pin else self._able(job, needs, lacks)
         if not able:

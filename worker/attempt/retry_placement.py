@@ -42,7 +42,7 @@ class RetryPlacement:
             Whether there is one; if not, the job had better run here again.
         """
         job = self._store.get(job_id)
-        idle, busy = self._peers.able(job, besides=failed_on)
+        idle, busy = self._peers.able_to_run(job, excluding=failed_on)
         if not (idle or busy):
             return False
         node = random.choice(idle or busy)  # noqa: S311 - no secret

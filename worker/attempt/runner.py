@@ -132,7 +132,7 @@ class Runner:
         hold = Hold(job.id, job.attempt, self.place.worker)
 
         def attempt() -> None:
-            with self.spool.room(hold) as spool:
+            with self.spool.attempt_folder(hold) as spool:
                 graph, entry = render(job, lease, slot, spool)
                 crashpoint("render.ended")
                 self._deliver(job, graph, entry, lease, spool)
@@ -216,7 +216,7 @@ class Runner:
         graph = self.outages.until_recorded(lambda: self.templates.graph(job.template), lease)
         graph = set_params(graph, {**job.params, **files})
         graph = cut(graph, output_graph_nodes(graph, self.agent.catalog))
-        self.loaded_models.loads(base_models(graph))
+        self.loaded_models.on_loading(base_models(graph))
         # An identical graph would not be saved again, and names of deleted files come back.
         mark = attempt_mark(job.id, job.attempt)
         catalog = self.agent.catalog
@@ -225,7 +225,7 @@ class Runner:
         return with_save_names(graph, mark, catalog=catalog, is_again=job.attempt > 1)
 
     def _take_leave(self, job: Job, entry: HistoryEntry) -> None:
-        self.agent.praise()
+        self.agent.on_success()
         for node, message in contradicted(job, by=self.place.node):
             try:
                 self.nodes.contradict(node, job.id, message)
@@ -234,6 +234,6 @@ class Runner:
         # A history entry holds a copy of the graph; 10,001 of them fill a node's memory.
         try:
             for prompt_id in (*entry.earlier, entry.prompt_id):
-                self.comfyui.forget(prompt_id)
+                self.comfyui.delete_history(prompt_id)
         except NodeError as exc:
             _log.warning("job %s: its history entry stays: %s", job.id, exc)

@@ -148,10 +148,10 @@ class ComfyUI:
         answer = self._http.object_in(response)
         if (errors := answer.get("node_errors")) and isinstance(errors, dict):
             # The good outputs alone are queued, and would run to a success.
-            self._take_back(prompt_id)
+            self._cancel_unwanted(prompt_id)
             raise self._rejection(answer)
         if answer.get("prompt_id") != prompt_id:
-            self._take_back(answer.get("prompt_id"))
+            self._cancel_unwanted(answer.get("prompt_id"))
             raise self._http.fault(response, "with a prompt id that is not ours")
 
     def _rejection(self, answer: dict[str, Any]) -> PromptRejected:
@@ -160,7 +160,7 @@ class ComfyUI:
         message = f"ComfyUI refused the graph: {refusal.message}"
         return PromptRejected(self._node, message, refusal.node_errors)
 
-    def _take_back(self, prompt_id: Any) -> None:
+    def _cancel_unwanted(self, prompt_id: Any) -> None:
         """Cancel a prompt that should not be there; the reason why goes before how that went."""
         if not isinstance(prompt_id, str):
             return
@@ -243,7 +243,7 @@ class ComfyUI:
         self._http.accepted(response)
         return True
 
-    def forget(self, prompt_id: str) -> None:
+    def delete_history(self, prompt_id: str) -> None:
         """Drop the prompt from the node's history, with the copy of its graph; never a file."""
         self._http.post("/history", {"delete": [prompt_id]})
 

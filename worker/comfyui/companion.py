@@ -98,7 +98,7 @@ class Companion:
             )
         return status
 
-    def discard(self, outputs: Iterable[OutputFile]) -> None:
+    def delete_outputs(self, outputs: Iterable[OutputFile]) -> None:
         """Delete what was delivered from the node's disk, as far as that can be done.
 
         To be called after the commit: then nothing asks for the files any more. What stays behind

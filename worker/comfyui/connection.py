@@ -15,7 +15,7 @@ from requests.exceptions import ChunkedEncodingError
 
 from producer.contract.config.node_address import NodeAddress
 from worker.comfyui.certificates import ca_file
-from worker.comfyui.proxies import Asked, refused_credentials, spoken_by_proxy, web_page
+from worker.comfyui.proxies import Asked, credentials_advice, proxy_error, web_page_error
 from worker.errors import NodeError, NodeFault, NodeTimeout, NodeUnreachable
 from worker.foreign_data import (
     SMALL_BYTES,
@@ -107,7 +107,7 @@ class Connection:
                 self._read(response, limit_bytes, max(WHOLE_S, silence_s or 0))
             if cuts() != before:  # half an answer without a length looks like a whole one
                 raise requests.ConnectionError("nobody waits for the answer any more")
-        if error := spoken_by_proxy(response, self._asked(response)):
+        if error := proxy_error(response, self._asked(response)):
             response.close()
             raise error
         return response
@@ -147,7 +147,7 @@ class Connection:
         except TooMuch as exc:
             raise self.fault(response, str(exc)) from None
         except (ValueError, RecursionError, MemoryError) as exc:
-            page = response.ok and web_page(response, self._asked(response))
+            page = response.ok and web_page_error(response, self._asked(response))
             raise page or self.fault(response, "with something that is not JSON") from exc
         if not isinstance(found, dict):
             raise self.fault(response, "with JSON that is no object")
@@ -158,7 +158,7 @@ class Connection:
         status = response.status_code
         how = how or f"{status} {_beginning(response)}".strip()
         said = self.address.credentials.scrubbed(f"{self._asked(response).what} was answered {how}")
-        return NodeFault(self.node, said, advice=refused_credentials(response))
+        return NodeFault(self.node, said, advice=credentials_advice(response))
 
     def _read(self, response: requests.Response, limit_bytes: int, within_s: float) -> None:
         try:

@@ -26,7 +26,7 @@ from producer.contract.config.node_address import NodeAddress
 from producer.contract.texts import abridged, escaped
 from worker.comfyui.bounded_websocket import BoundedWebSocket
 from worker.comfyui.certificates import ca_file
-from worker.comfyui.watch import Watch
+from worker.comfyui.prompt_watch import PromptWatch
 from worker.errors import NodeFault
 from worker.foreign_data import UNREADABLE, read_as_expected, read_json
 
@@ -62,9 +62,9 @@ class EventSocket:
         self._node = node
         self._silence_s = silence_s
         self._client_id = str(uuid.uuid4())
-        self._watches: set[Watch] = set()
+        self._watches: set[PromptWatch] = set()
         self._watches_lock = threading.Lock()
-        self._line: socket.socket | None = None
+        self._socket: socket.socket | None = None
         self._heard = threading.Event()
         self._closing = threading.Event()
         self._was_connected: bool | None = None
@@ -98,8 +98,8 @@ class EventSocket:
         prompt_id: str,
         *,
         graph_nodes: Collection[str] = (),
-        on_change: Callable[[Watch], None] | None = None,
-    ) -> Watch:
+        on_change: Callable[[PromptWatch], None] | None = None,
+    ) -> PromptWatch:
         """Begin to listen for a prompt. Do it before the post: messages may precede its answer.
 
         Args:
@@ -107,7 +107,7 @@ class EventSocket:
             on_change: called at every change with the watch, on the thread that reads the
                 socket. It must not block: ComfyUI's messages to everybody wait for slow readers.
         """
-        watch = Watch(
+        watch = PromptWatch(
             prompt_id, graph_nodes=graph_nodes, on_change=on_change, on_close=self._forget
         )
         with self._watches_lock:
@@ -122,12 +122,12 @@ class EventSocket:
         self._closing.set()
         deadline = time.monotonic() + _CLOSE_S
         while self._thread.is_alive() and time.monotonic() < deadline:
-            if line := self._line:
+            if line := self._socket:
                 with suppress(OSError):
                     line.shutdown(socket.SHUT_RDWR)  # wakes its reader; close() would not
             self._thread.join(0.05)
 
-    def _forget(self, watch: Watch) -> None:
+    def _forget(self, watch: PromptWatch) -> None:
         with self._watches_lock:
             self._watches.discard(watch)
 
@@ -138,7 +138,7 @@ class EventSocket:
             try:
                 self._listen()
             except (OSError, WebSocketException, *UNREADABLE) as exc:
-                self._note(connected=False, why=_reason(exc))
+                self._log_change(connected=False, why=_reason(exc))
             except Exception:  # noqa: BLE001 - without this thread every prompt would stay silent
                 _log.exception("node %s: reading its events failed", self._node)
             if time.monotonic() - began > _STEADY_S:
@@ -150,18 +150,18 @@ class EventSocket:
     def _listen(self) -> None:
         """Connect, and hand on what comes until the connection ends, which raises."""
         with closing(self._dial()) as line:
-            self._line = line
+            self._socket = line
             connection = self._shake_hands(line)
             try:
                 while not self._closing.is_set():
                     text = self._receive(connection)
                     if not self._heard.is_set():
                         self._heard.set()
-                        self._note(connected=True)
+                        self._log_change(connected=True)
                     if text is not None:
-                        self._hand_on(text)
+                        self._dispatch(text)
             finally:
-                self._line = None
+                self._socket = None
                 self._heard.clear()
 
     def _dial(self) -> socket.socket:
@@ -202,7 +202,7 @@ class EventSocket:
             raise WebSocketException("closed by the node")
         return frame.data if opcode == ABNF.OPCODE_TEXT else None
 
-    def _hand_on(self, text: bytes) -> None:
+    def _dispatch(self, text: bytes) -> None:
         with self._watches_lock:
             watches = tuple(self._watches)
         if not watches:
@@ -215,17 +215,17 @@ class EventSocket:
             return  # about the queue, or about the prompt that runs without saying which
         for watch in watches:
             if watch.prompt_id == prompt_id:
-                self._hear(watch, kind, data)
+                self._deliver(watch, kind, data)
 
-    def _hear(self, watch: Watch, kind: str, data: dict[str, Any]) -> None:
+    def _deliver(self, watch: PromptWatch, kind: str, data: dict[str, Any]) -> None:
         """Hand one message on; an odd one costs no other, and not the connection."""
         try:
             with read_as_expected(self._node, f"its message {kind!a:.40}"):
-                watch.hear(kind, data)
+                watch.on_message(kind, data)
         except NodeFault as exc:
             _log.warning("%s; it is passed over", exc)
 
-    def _note(self, *, connected: bool, why: str = "") -> None:
+    def _log_change(self, *, connected: bool, why: str = "") -> None:
         """Log a change, not every attempt."""
         if connected == self._was_connected or self._closing.is_set():
             return

@@ -47,7 +47,7 @@ class Asked(NamedTuple):
     what: str
 
 
-def spoken_by_proxy(response: requests.Response, asked: Asked) -> NodeError | None:
+def proxy_error(response: requests.Response, asked: Asked) -> NodeError | None:
     """Return what an answer means that no ComfyUI gives; None for any that it may have given."""
     status = response.status_code
     if why := _AWAY.get(status):
@@ -62,7 +62,7 @@ def spoken_by_proxy(response: requests.Response, asked: Asked) -> NodeError | No
     return None
 
 
-def web_page(response: requests.Response, asked: Asked) -> NodeError | None:
+def web_page_error(response: requests.Response, asked: Asked) -> NodeError | None:
     """Return what a web page means that came for JSON; None if *response* is no page."""
     if "html" not in response.headers.get("Content-Type", "").lower():
         return None
@@ -70,7 +70,7 @@ def web_page(response: requests.Response, asked: Asked) -> NodeError | None:
     return NodeUnreachable(asked.node, what, advice=_CREDENTIALS)
 
 
-def refused_credentials(response: requests.Response) -> str | None:
+def credentials_advice(response: requests.Response) -> str | None:
     """Return what to try about a 403, which ComfyUI gives as well."""
     return _CREDENTIALS if response.status_code == HTTPStatus.FORBIDDEN else None
 

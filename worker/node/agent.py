@@ -34,8 +34,8 @@ from worker.scheduling.gate import Gate
 
 _log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S: Final = 5.0
-_LOOK_SICK_EVERY_S: Final = 1.0
+_CHECK_EVERY_S: Final = 5.0
+_CHECK_SICK_EVERY_S: Final = 1.0
 #: A model that was put on the node's disk is known to the fleet after so long, s.
 _CATALOG_FRESH_S: Final = 300.0
 #: At once if somebody asks for it, but no more often, s.
@@ -75,8 +75,8 @@ class NodeAgent:
         self.identity = identity
         self.catalog: Catalog | None = None
         self._comfyui = comfyui
-        self._entry = Registration(identity, nodes)
-        self._restart = Restarter(identity.name, identity.restart_command)
+        self._registration = Registration(identity, nodes)
+        self._restarter = Restarter(identity.name, identity.restart_command)
         self._peers = peers
         self._health = health
         self._breaker = breaker
@@ -86,16 +86,16 @@ class NodeAgent:
         self._contradictions = Contradictions()
         self._catalog_read: float | None = None
         self._stopped = Event()
-        self._news = Event()
+        self._wake = Event()
         self._canary = Canary(
             comfyui,
             node=identity.name,
-            patience_s=canary_s,
+            timeout_s=canary_s,
             stopped=self._stopped,
             watched=watched,
         )
         self._thread = Thread(target=self._run, name="node-agent", daemon=True)
-        breaker.set_on_broken(self.look_soon)
+        breaker.set_on_broken(self.check_soon)
 
     def set_on_catalog(self, on_catalog: Callable[[], None]) -> None:
         """Have *on_catalog* called when what the node can run is known, or has changed."""
@@ -105,17 +105,17 @@ class NodeAgent:
         """Take the node's name in the fleet.
 
         Args:
-            patience: how long to wait for a holder on another host to fall silent.
+            timeout: how long to wait for a holder on another host to fall silent.
 
         Raises:
             NodeNameTaken: a living worker on another host serves under this name.
         """
-        self._entry.join(lock, timeout=timeout, wait=self._stopped.wait)
+        self._registration.join(lock, timeout=timeout, wait=self._stopped.wait)
 
-    def learn(self) -> None:
+    def load_catalog(self) -> None:
         """Find out what the node can run, for jobs that were taken back before all else."""
         try:
-            self.catalog = self._digest(self._comfyui.object_info())
+            self.catalog = self._parsed(self._comfyui.object_info())
         except NodeError as exc:
             _log.warning("node %s does not say what it can run: %s", self.identity.name, exc)
 
@@ -126,46 +126,46 @@ class NodeAgent:
     def drain(self) -> None:
         """Take nothing more."""
         self._stopped.set()
-        self._news.set()
+        self._wake.set()
         self._gate.set_ready(ready=False)
-        self._entry.drain()
+        self._registration.drain()
 
     def leave(self) -> None:
         """Tell the fleet that the worker has left, so that a successor need not wait."""
-        self._entry.leave()
+        self._registration.leave()
 
     def rejoin(self) -> None:
         """Write the node's record anew: Redis has lost it."""
         self._catalog_read = None
-        self._entry.forget()
-        self._news.set()
+        self._registration.on_record_lost()
+        self._wake.set()
 
-    def look_soon(self) -> None:
+    def check_soon(self) -> None:
         """Look now, not at the next turn; take nothing until then if there is trouble."""
         if not self._may_take:
             self._gate.set_ready(ready=False)
-        self._news.set()
+        self._wake.set()
 
-    def blame(self, reason: str) -> None:
+    def on_fault(self, reason: str) -> None:
         """Hear that a job failed and the node is to blame."""
         try:
             is_last = not self._peers.has_ready()
         except FleetError:
             is_last = False
-        self._health.fault(reason, is_last_of_pool=is_last)
+        self._health.on_fault(reason, is_last_of_pool=is_last)
         _log.warning("node %s is %s: %s", self.identity.name, self._health.standing, reason)
-        self.look_soon()
+        self.check_soon()
 
     def on_contradicted(self, job_id: JobId, message: str) -> None:
         """Note that a job failed here and succeeded elsewhere; several alike are the node's fault."""
         if reason := self._contradictions.add(job_id, message):
-            self.blame(reason)
+            self.on_fault(reason)
 
-    def relearn(self) -> None:
+    def on_stale_catalog(self) -> None:
         """Hear that the node lacks what it is said to have; nothing is taken until that is known."""
         self._catalog_read = None
         self._gate.set_ready(ready=False)
-        self._news.set()
+        self._wake.set()
 
     def rescan(self) -> None:
         """Look anew at what the node can run, unless that was done a moment ago.
@@ -175,9 +175,9 @@ class NodeAgent:
         read = self._catalog_read
         if read is not None and time.monotonic() - read > _RESCAN_EVERY_S:
             self._catalog_read = None
-            self._news.set()
+            self._wake.set()
 
-    def doubt(self) -> None:
+    def on_damaged_file(self) -> None:
         """Hear that a file came damaged; it is fetched again, and nothing is taken meanwhile.
 
         Renders shorter than a fetch would else be wasted by the dozen. The verdict on the job, or
@@ -185,13 +185,13 @@ class NodeAgent:
         """
         self._gate.set_ready(ready=False)
 
-    def praise(self) -> None:
+    def on_success(self) -> None:
         """Hear that a job succeeded here."""
-        self._health.success()
+        self._health.on_success()
         self._contradictions.clear()
-        self._restart.came_back()
+        self._restarter.on_recovered()
         if not self._stopped.is_set():
-            is_ready = self._entry.state[0] is NodeState.READY
+            is_ready = self._registration.state[0] is NodeState.READY
             self._gate.set_ready(ready=is_ready and self._may_take)
 
     def serves(self, queue: str, needs: Needs) -> bool:
@@ -201,75 +201,75 @@ class NodeAgent:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._news.clear()
+            self._wake.clear()
             try:
-                self._look_around()
+                self._check()
             except FleetError as exc:
                 _log.warning("node %s: %s", self.identity.name, exc)
             except Exception:  # noqa: BLE001 - without this thread the node is lost to the fleet
                 _log.exception("node %s: the look at ComfyUI failed", self.identity.name)
-            well = self._entry.state[0] is NodeState.READY
-            self._news.wait(_LOOK_EVERY_S if well else _LOOK_SICK_EVERY_S)
+            well = self._registration.state[0] is NodeState.READY
+            self._wake.wait(_CHECK_EVERY_S if well else _CHECK_SICK_EVERY_S)
 
-    def _look_around(self) -> None:
+    def _check(self) -> None:
         try:
-            self._look()
+            self._check_node()
         except StorageError as exc:
-            self._enter(NodeState.BLOCKED, exc.message)
+            self._set_state(NodeState.BLOCKED, exc.message)
         except NodeError as exc:
-            self._enter(NodeState.UNREACHABLE, exc.detail)
+            self._set_state(NodeState.UNREACHABLE, exc.detail)
 
-    def _look(self) -> None:
+    def _check_node(self) -> None:
         # First what is wrong with the worker itself: the node is not to blame, nor to restart.
-        if trouble := self._spool.trouble():
-            self._enter(NodeState.BLOCKED, trouble)
+        if problem := self._spool.problem():
+            self._set_state(NodeState.BLOCKED, problem)
             return
         try:
             status = self._comfyui.companion.check_executes()
             if status is None:
                 self._comfyui.queue_remaining()
         except NodeError:
-            self._restart()
+            self._restarter()
             raise
-        if self._entry.state[0] is NodeState.UNREACHABLE:
-            self._restart.came_back()
+        if self._registration.state[0] is NodeState.UNREACHABLE:
+            self._restarter.on_recovered()
         if self._catalog_read is None or (
             time.monotonic() - self._catalog_read > _CATALOG_FRESH_S
             # A ComfyUI that was away may be another one now: another version, other models.
-            or self._entry.state[0] is NodeState.UNREACHABLE
+            or self._registration.state[0] is NodeState.UNREACHABLE
         ):
             status = self._comfyui.companion.find()
             self._read_catalog()
-        self._entry.tell_memory(status.vram_free if status else None)
+        self._registration.write_vram(status.vram_free if status else None)
         if self._breaker.reason is not None:
-            self._breaker.look()
-        if self._health.wants_canary and self.catalog is not None:
-            self._enter(_STATES[self._health.standing], self._health.reason)
+            self._breaker.probe()
+        if self._health.needs_canary and self.catalog is not None:
+            self._set_state(_STATES[self._health.standing], self._health.reason)
             self._send_canary(self.catalog)
-        self._enter(_STATES[self._health.standing], self._health.reason)
-        self._entry.tell_pace(self._gate.render_times.story)
+        self._set_state(_STATES[self._health.standing], self._health.reason)
+        self._registration.write_lookahead(self._gate.render_times.summary)
 
     def _send_canary(self, catalog: Catalog) -> None:
         try:
-            if self._canary.fly(catalog):
-                self._health.canary_passed()
-                self._restart.came_back()
+            if self._canary.run(catalog):
+                self._health.on_canary_passed()
+                self._restarter.on_recovered()
         except NodeError as exc:
-            self._health.fault(exc.detail, is_last_of_pool=not self._peers.has_ready())
-            self._restart()
+            self._health.on_fault(exc.detail, is_last_of_pool=not self._peers.has_ready())
+            self._restarter()
 
     def _read_catalog(self) -> None:
         info, stats = self._comfyui.object_info(), self._comfyui.system_stats()
-        catalog = self._digest(info)
+        catalog = self._parsed(info)
         with read_as_expected(self.identity.name, "what its classes take"):
             rules = InputRules.from_object_info(info, version=version_of(stats))
-        self._entry.tell_catalog(catalog, rules, stats)
+        self._registration.write_catalog(catalog, rules, stats)
         self._catalog_read = time.monotonic()
         if self.catalog is None or self.catalog.sha != catalog.sha:
             self.catalog = catalog
             self._on_catalog()
 
-    def _digest(self, info: dict[str, Any]) -> Catalog:
+    def _parsed(self, info: dict[str, Any]) -> Catalog:
         with read_as_expected(self.identity.name, "what it can run"):
             catalog = Catalog.from_object_info(info)
             check_catalog(catalog)
@@ -279,8 +279,8 @@ class NodeAgent:
     def _may_take(self) -> bool:
         return self._health.may_take and self._breaker.reason is None
 
-    def _enter(self, state: NodeState, reason: str) -> None:
-        self._entry.enter(state, reason)
+    def _set_state(self, state: NodeState, reason: str) -> None:
+        self._registration.set_state(state, reason)
         # Also without a change: a fault between two looks has closed the gate.
         if not self._stopped.is_set():
             self._gate.set_ready(ready=state is NodeState.READY and self._may_take)

@@ -23,7 +23,7 @@ class Canary:
     """Sends canaries to one node.
 
     Args:
-        patience_s: how long one may take on an idle node.
+        timeout_s: how long one may take on an idle node.
         stopped: ends the wait early.
         watched: returns job and attempt of each prompt that the worker waits for.
     """
@@ -33,18 +33,18 @@ class Canary:
         comfyui: ComfyUI,
         *,
         node: str,
-        patience_s: float,
+        timeout_s: float,
         stopped: Event,
         watched: Callable[[], Collection[tuple[str, int]]] = tuple,
     ) -> None:
         self._comfyui = comfyui
         self._node = node
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._stopped = stopped
         self._watched = watched
         self._abandoned: set[str] = set()  # what ran before the last canary, for nobody
 
-    def fly(self, catalog: Catalog) -> bool:
+    def run(self, catalog: Catalog) -> bool:
         """Return whether the node executed it.
 
         False, which says nothing against the node: others' prompts kept it waiting, or the
@@ -67,13 +67,13 @@ class Canary:
             extra_data={_MARK: True},
         )
         try:
-            return self._has_ended_well(prompt_id)
+            return self._has_succeeded(prompt_id)
         finally:
             self._comfyui.cancel(prompt_id)
-            self._comfyui.forget(prompt_id)
+            self._comfyui.delete_history(prompt_id)
 
-    def _has_ended_well(self, prompt_id: str) -> bool:
-        deadline = time.monotonic() + self._patience_s
+    def _has_succeeded(self, prompt_id: str) -> bool:
+        deadline = time.monotonic() + self._timeout_s
         while time.monotonic() < deadline and not self._stopped.wait(_POLL_S):
             entry = self._comfyui.history(prompt_id)
             if entry is None:
@@ -87,25 +87,25 @@ class Canary:
             return False
         if self._comfyui.find_prompt(prompt_id) is PromptPlace.QUEUED:
             running = self._comfyui.running()
-            self._check_goes_on(running)
+            self._check_not_stuck(running)
             if running:
                 return False
-        raise PromptStalled(self._node, f"a canary prompt did not end in {self._patience_s:g} s")
+        raise PromptStalled(self._node, f"a canary prompt did not end in {self._timeout_s:g} s")
 
-    def _check_goes_on(self, running: Mapping[str, Mapping[str, Any]]) -> None:
+    def _check_not_stuck(self, running: Mapping[str, Mapping[str, Any]]) -> None:
         """Give up if what kept the last canary waiting, and for which nobody waits, still does.
 
         A person's own prompt may take as long as it likes.
         """
         before = self._abandoned
-        self._abandoned = {prompt for prompt, extra in running.items() if self._is_left(extra)}
+        self._abandoned = {prompt for prompt, extra in running.items() if self._is_abandoned(extra)}
         if stuck := before & self._abandoned:
             raise PromptStalled(
                 self._node,
                 f"prompt {min(stuck)} neither ends nor can be stopped; only a restart of ComfyUI helps",
             )
 
-    def _is_left(self, extra_data: Mapping[str, Any]) -> bool:
+    def _is_abandoned(self, extra_data: Mapping[str, Any]) -> bool:
         attempt = (extra_data.get("job_id"), extra_data.get("job_attempt"))
         is_ours = attempt[0] is not None or _MARK in extra_data
         return is_ours and attempt not in self._watched()

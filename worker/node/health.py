@@ -57,14 +57,14 @@ class Health:
         return self.standing in {Standing.WELL, Standing.TRIAL}
 
     @property
-    def wants_canary(self) -> bool:
+    def needs_canary(self) -> bool:
         """Whether it is time to see if the node executes anything."""
         is_up = self._clock() >= self._until
         return self.standing is Standing.SUSPECT or (
             self.standing is Standing.QUARANTINED and is_up
         )
 
-    def fault(self, reason: str, *, is_last_of_pool: bool = False) -> None:
+    def on_fault(self, reason: str, *, is_last_of_pool: bool = False) -> None:
         """Hear of a fault that the node is to blame for.
 
         Args:
@@ -84,7 +84,7 @@ class Health:
         else:
             self._quarantine(now)
 
-    def success(self) -> None:
+    def on_success(self) -> None:
         """Hear that a job succeeded here."""
         if self.standing is Standing.TRIAL:
             self.standing = Standing.WELL
@@ -92,7 +92,7 @@ class Health:
             self._faults.clear()
             self._back_off_s = self._policy.first_s
 
-    def canary_passed(self) -> None:
+    def on_canary_passed(self) -> None:
         """Hear that the node executes prompts."""
         trusted = self.standing is Standing.SUSPECT
         self.standing = Standing.WELL if trusted else Standing.TRIAL

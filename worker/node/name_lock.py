@@ -13,7 +13,7 @@ from producer.contract.errors import InvalidSettings, NodeNameTaken
 from worker.node.private_folder import make_private
 
 
-def own_path(node: str, *, fleet: str, suffix: str) -> Path:
+def node_path(node: str, *, fleet: str, suffix: str) -> Path:
     """Return where this host keeps something of the node's worker; the same after a restart."""
     digest = hashlib.sha256(fleet.encode()).hexdigest()[:12]
     folder = Path(tempfile.gettempdir()) / f"comfyfleet-{os.getuid()}"
@@ -36,7 +36,7 @@ class NameLock:
 
     def __init__(self, node: str, *, fleet: str) -> None:
         self._node = node
-        self.path = own_path(node, fleet=fleet, suffix=".lock")
+        self.path = node_path(node, fleet=fleet, suffix=".lock")
         self._file = self._opened()
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

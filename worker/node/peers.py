@@ -44,8 +44,8 @@ class Peers:
             for node in self._nodes.nodes()
         )
 
-    def able(self, job: Job, *, besides: Collection[str]) -> tuple[list[str], list[str]]:
-        """Return the ready nodes that could run *job*, none of *besides*: idle ones, and busy ones.
+    def able_to_run(self, job: Job, *, excluding: Collection[str]) -> tuple[list[str], list[str]]:
+        """Return the ready nodes that could run *job*, none of *excluding*: idle ones, and busy ones.
 
         Where the job's queue has no readable entry, any ready node of the pool counts.
         """
@@ -53,7 +53,7 @@ class Peers:
         ready = [
             node
             for node in self._nodes.nodes()
-            if node.state is NodeState.READY and node.name not in {self._name, *besides}
+            if node.state is NodeState.READY and node.name not in {self._name, *excluding}
         ]
         catalogs = self._nodes.catalogs(self._pool, among=ready)
         able = [name for name, has in catalogs.items() if needs is None or has.serves(needs)]

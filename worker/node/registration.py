@@ -22,7 +22,7 @@ from worker.node.name_lock import NameLock
 _log = logging.getLogger(__name__)
 
 #: Free VRAM is written down when it has changed by so much, so that an idle node costs nothing.
-_TOLD_BYTES: Final = 256 << 20
+_VRAM_STEP_BYTES: Final = 256 << 20
 #: Characters of what a node says of itself.
 _LONGEST_FACT: Final = 200
 
@@ -49,14 +49,14 @@ class Registration:
         self._identity = identity
         self._nodes = nodes
         self.state: tuple[NodeState, str] = (NodeState.JOINING, "")
-        self._pace = ""
+        self._lookahead = ""
         self._vram_free: int | None = None
 
     def join(self, lock: NameLock, *, timeout: timedelta, wait: Callable[[float], object]) -> None:
         """Take the node's name in the fleet.
 
         Args:
-            patience: how long to wait for a holder on another host to fall silent.
+            timeout: how long to wait for a holder on another host to fall silent.
             wait: waits so many seconds.
 
         Raises:
@@ -78,7 +78,7 @@ class Registration:
             else:
                 return
 
-    def enter(self, state: NodeState, reason: str) -> None:
+    def set_state(self, state: NodeState, reason: str) -> None:
         """Say what state the node is in, and why."""
         if (state, reason) != self.state:
             why = f": {reason}" if reason else ""
@@ -86,7 +86,7 @@ class Registration:
             self._nodes.say(self._identity.name, state=state, reason=reason)
             self.state = (state, reason)
 
-    def tell_catalog(self, catalog: Catalog, rules: InputRules, stats: Mapping[str, Any]) -> None:
+    def write_catalog(self, catalog: Catalog, rules: InputRules, stats: Mapping[str, Any]) -> None:
         """Say what the node can run and takes, and on what: `GET /system_stats` (ComfyUI 0.3.64)."""
         state, reason = self.state
         text = rules.to_text()
@@ -103,22 +103,22 @@ class Registration:
             }
         )
 
-    def tell_pace(self, story: str) -> None:
+    def write_lookahead(self, summary: str) -> None:
         """Say how far the worker looks ahead, and why."""
-        if story != self._pace:
-            self._nodes.say_pace(self._identity.name, story)
-            self._pace = story
+        if summary != self._lookahead:
+            self._nodes.say_pace(self._identity.name, summary)
+            self._lookahead = summary
 
-    def tell_memory(self, free_bytes: int | None) -> None:
+    def write_vram(self, free_bytes: int | None) -> None:
         """Say how much of the node's VRAM is free, if that is known."""
         told = self._vram_free
-        if free_bytes is not None and (told is None or abs(free_bytes - told) >= _TOLD_BYTES):
+        if free_bytes is not None and (told is None or abs(free_bytes - told) >= _VRAM_STEP_BYTES):
             self._nodes.say_vram(self._identity.name, free_bytes=free_bytes)
             self._vram_free = free_bytes
 
-    def forget(self) -> None:
+    def on_record_lost(self) -> None:
         """Hear that Redis has lost the record: all of it has to be said again."""
-        self._pace, self._vram_free = "", None
+        self._lookahead, self._vram_free = "", None
 
     def drain(self) -> None:
         """Say that the worker takes nothing more."""

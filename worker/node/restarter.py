@@ -50,7 +50,7 @@ class Restarter:
         except (OSError, ValueError, subprocess.SubprocessError) as exc:
             _log.error("node %s: the restart command failed: %s", self._node, exc)
 
-    def came_back(self) -> None:
+    def on_recovered(self) -> None:
         """Hear that the node executes, or answers after it was away.
 
         That it answers alone says nothing: one that is told to stop does so for a while.

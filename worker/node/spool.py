@@ -27,7 +27,7 @@ class Spool:
         """Forget what a killed predecessor left: it is fetched again."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def trouble(self) -> str:
+    def problem(self) -> str:
         """Return why no file can be written; empty if one can."""
         probe = self._folder / "probe"
         try:
@@ -39,7 +39,7 @@ class Spool:
         return ""
 
     @contextmanager
-    def room(self, hold: Hold) -> Iterator[Path]:
+    def attempt_folder(self, hold: Hold) -> Iterator[Path]:
         """Yield a folder for an attempt, which goes with the block.
 
         Raises:

@@ -15,7 +15,7 @@ from producer.storage.object_store import ObjectStore
 _log = logging.getLogger(__name__)
 
 #: Failures that pass within so long are nobody's business, s.
-_TROUBLE_S: Final = 3.0
+_OPENS_AFTER_S: Final = 3.0
 
 #: So long the word of a write that found no room is believed, s.
 _FULL_S: Final = 60.0
@@ -42,7 +42,7 @@ class StorageBreaker:
         """Have *on_broken* called once each time the store is found broken."""
         self._on_broken = on_broken
 
-    def failed(self, error: StorageError) -> None:
+    def on_failure(self, error: StorageError) -> None:
         """Hear that a request failed; it will be tried again.
 
         One that is answered badly time and again may be to blame itself: the bucket is looked at.
@@ -50,10 +50,10 @@ class StorageBreaker:
         if isinstance(error, BucketFull):
             self._full_at = self._clock()
         is_plain = isinstance(error, BucketFull | StorageUnreachable)
-        if self._lasts() and (is_plain or not self.is_well()):
-            self._break(error)
+        if self._count_failure() and (is_plain or not self.probe_succeeds()):
+            self._open(error)
 
-    def is_well(self) -> bool:
+    def probe_succeeds(self) -> bool:
         """Look whether the fleet's own bucket is there and takes a write."""
         try:
             self._objects.probe()
@@ -68,23 +68,23 @@ class StorageBreaker:
             raise BucketFull(self.reason)
         self._objects.probe()
 
-    def _lasts(self) -> bool:
+    def _count_failure(self) -> bool:
         """Tell, once in a while, that trouble has lasted, and nobody was told."""
         with self._lock:
             now = self._clock()
             self._failing_since = self._failing_since or now
-            if self.reason is not None or now - self._failing_since < _TROUBLE_S:
+            if self.reason is not None or now - self._failing_since < _OPENS_AFTER_S:
                 return False
             self._failing_since = now
             return True
 
-    def _break(self, error: StorageError) -> None:
+    def _open(self, error: StorageError) -> None:
         with self._lock:
             self.reason = error.message
         _log.error("no job is taken until the store serves again: %s", error)
         self._on_broken()
 
-    def worked(self) -> None:
+    def on_success(self) -> None:
         """Hear that a write succeeded."""
         with self._lock:
             self._failing_since, self._full_at = None, -math.inf
@@ -92,7 +92,7 @@ class StorageBreaker:
         if was_broken:
             _log.info("the store serves again")
 
-    def look(self) -> None:
+    def probe(self) -> None:
         """Try the store if it counts as broken, or if somebody else says so.
 
         Raises:
@@ -105,4 +105,4 @@ class StorageBreaker:
                 self._failing_since = self._failing_since or self._clock()
                 self.reason = exc.message
             raise
-        self.worked()
+        self.on_success()

@@ -24,7 +24,7 @@ _LAST_PAUSE_S: Final = 0.5
 #: A node that has nothing for so long is idle, s; between two jobs of a long queue it never is.
 _IDLE_AFTER_S: Final = 0.1
 #: An idle node says so again, s: its word is forgotten after a lease.
-_SAY_AGAIN_S: Final = 5.0
+_REPORT_EVERY_S: Final = 5.0
 
 
 class BacklogProbe:
@@ -42,12 +42,12 @@ class BacklogProbe:
         self._stopped = Event()
         self._pause_s = _FIRST_PAUSE_S
         self._idle_since: float | None = None
-        self._said_at: float | None = None
+        self._reported_at: float | None = None
 
     def start(self) -> None:
         """Begin to look."""
-        self._gate.on_news(self._news.set)
-        Thread(target=self._run, name="scout", daemon=True).start()
+        self._gate.set_on_change(self._news.set)
+        Thread(target=self._run, name="backlog-probe", daemon=True).start()
 
     def stop(self) -> None:
         """Look no more."""
@@ -57,42 +57,42 @@ class BacklogProbe:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                patience_s = min(self._look(), self._speak())
+                pause_s = min(self._probe(), self._report_idle())
             except FleetError as exc:
                 _log.warning("nobody says whether jobs wait: %s", exc)
-                patience_s = _LAST_PAUSE_S
+                pause_s = _LAST_PAUSE_S
             except Exception:  # noqa: BLE001 - without this thread the card would wait between jobs
-                _log.exception("the scout stumbled")
-                patience_s = _LAST_PAUSE_S
-            if self._news.wait(patience_s):
+                _log.exception("the backlog was not probed")
+                pause_s = _LAST_PAUSE_S
+            if self._news.wait(pause_s):
                 self._news.clear()
                 self._pause_s = _FIRST_PAUSE_S
 
-    def _look(self) -> float:
+    def _probe(self) -> float:
         """Look whether it is time to; return after how many seconds to look again."""
-        pause_s = self._gate.pause_before_scouting_s()
+        pause_s = self._gate.probe_delay_s()
         if pause_s is None:
-            return _SAY_AGAIN_S
+            return _REPORT_EVERY_S
         if pause_s > 0:
             return pause_s
         if self._backlog.waits_in(self._queues()):
-            self._gate.message_waits()
+            self._gate.on_message_seen()
         self._pause_s, pause_s = min(2 * self._pause_s, _LAST_PAUSE_S), self._pause_s
         return pause_s
 
-    def _speak(self) -> float:
+    def _report_idle(self) -> float:
         """Say whether the node is idle, if that is news; return when to think of it again."""
         now = time.monotonic()
         if not self._gate.is_idle:
             self._idle_since = None
-            if self._said_at is not None:
+            if self._reported_at is not None:
                 self._backlog.say_idle(is_idle=False)
-                self._said_at = None
-            return _SAY_AGAIN_S
+                self._reported_at = None
+            return _REPORT_EVERY_S
         self._idle_since = self._idle_since or now
         if now - self._idle_since < _IDLE_AFTER_S:
             return _IDLE_AFTER_S
-        if self._said_at is None or now - self._said_at >= _SAY_AGAIN_S:
+        if self._reported_at is None or now - self._reported_at >= _REPORT_EVERY_S:
             self._backlog.say_idle(is_idle=True)
-            self._said_at = now
-        return _SAY_AGAIN_S
+            self._reported_at = now
+        return _REPORT_EVERY_S

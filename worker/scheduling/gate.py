@@ -18,11 +18,11 @@ from worker.scheduling.render_times import RenderTimes
 #: A message becomes a task within milliseconds. One that has not by then was none of ours, s.
 _ARRIVES_WITHIN_S: Final = 5.0
 #: How long before the end of a render the next job is taken, s, if it is as quick as usual.
-_SOON_S: Final = 2.0
+_LOOKAHEAD_S: Final = 2.0
 #: The same for jobs whose inputs take long to bring: so many turnarounds.
-_SOON_TURNAROUNDS: Final = 3.0
+_LOOKAHEAD_TURNAROUNDS: Final = 3.0
 #: How long the word holds that a message waits, s. kombu pops it at once, or another node has.
-_WORD_HOLDS_S: Final = 0.2
+_SIGHTING_HOLDS_S: Final = 0.2
 
 
 class Slot:
@@ -31,7 +31,7 @@ class Slot:
     def __init__(self, gate: Gate, taken_at: float) -> None:
         self._gate = gate
         self._taken_at = taken_at
-        self.think_again: Callable[[], None] = lambda: None
+        self.on_change: Callable[[], None] = lambda: None
         self.template: str | None = None
         self.done = 0.0  #: Which part of its graph is done, 0 to 1.
         self.turn_at: float | None = None  #: When the card became its own; None before that.
@@ -39,9 +39,9 @@ class Slot:
     @property
     def is_next(self) -> bool:
         """Whether no other prompt of ours would go before this one."""
-        return self._gate.is_line_empty
+        return not self._gate.has_posted
 
-    def posted(self, template: str, *, on_change: Callable[[], None]) -> None:
+    def on_posted(self, template: str, *, on_change: Callable[[], None]) -> None:
         """Hear that the prompt lies in the node's queue.
 
         Args:
@@ -49,17 +49,17 @@ class Slot:
                 whether to wait for it; it must not block.
         """
         self.template = template
-        self.think_again = on_change
-        self._gate.line_up(self, since=self._taken_at)
+        self.on_change = on_change
+        self._gate.on_posted(self, since=self._taken_at)
 
-    def comes_to(self, done: float) -> None:
+    def on_progress(self, done: float) -> None:
         """Hear how far the graph is, 0 to 1."""
         self.done = done
-        self._gate.reconsider()
+        self._gate.on_progress()
 
-    def begins(self) -> None:
+    def on_executing(self) -> None:
         """Hear that the node executes the prompt, whatever its place was thought to be."""
-        self._gate.to_the_front(self)
+        self._gate.on_executing(self)
 
     def release(self, *, rendered: bool = False) -> None:
         """Let the next one have the card: this job needs it no more. Twice is harmless.
@@ -68,13 +68,13 @@ class Slot:
             rendered: whether all of a render was seen, so that its length tells something.
         """
         if rendered and self.template and self.turn_at:
-            self._gate.render_times.rendered(self.template, time.monotonic() - self.turn_at)
+            self._gate.render_times.on_rendered(self.template, time.monotonic() - self.turn_at)
         self._gate.release(self)
 
-    def take_turn(self) -> None:
+    def on_turn(self) -> None:
         """Hear from the gate that the card is its own now."""
         self.turn_at = time.monotonic()
-        self.think_again()
+        self.on_change()
 
 
 class Gate:
@@ -93,68 +93,68 @@ class Gate:
         self._lock = Lock()
         self._arriving: list[float] = []
         self._slots: list[Slot] = []
-        self._line: list[Slot] = []  #: Those in the node's queue; the first one renders.
-        self._waits_until = 0.0
+        self._posted: list[Slot] = []  #: Those in the node's queue; the first one renders.
+        self._seen_until = 0.0
         self._on_open: Callable[[], None] = lambda: None
-        self._on_news: Callable[[], None] = lambda: None
+        self._on_change: Callable[[], None] = lambda: None
 
-    def on_open(self, wake: Callable[[], None]) -> None:
+    def set_on_open(self, wake: Callable[[], None]) -> None:
         """Have *wake* called whenever the gate may have opened: nothing else tells kombu."""
         self._on_open = wake
 
-    def on_news(self, wake: Callable[[], None]) -> None:
+    def set_on_change(self, wake: Callable[[], None]) -> None:
         """Have *wake* called when it may have become worth while to look for a message."""
-        self._on_news = wake
+        self._on_change = wake
 
     def set_ready(self, *, ready: bool) -> None:
         """Say whether the node can take work at all."""
         with self._lock:
             self.is_ready = ready
-            waiting = self._line[1:]
+            waiting = self._posted[1:]
         for slot in waiting:
-            slot.think_again()
+            slot.on_change()
         self._changed()
 
     def is_open(self) -> bool:
         """Tell whether to take another job."""
         self.asked_at = now = time.monotonic()
         with self._lock:
-            if not self.is_ready or self._arrives(now):
+            if not self.is_ready or self._has_arriving(now):
                 return False
-            return not self._slots or (now < self._waits_until and self._looks_ahead(now))
+            return not self._slots or (now < self._seen_until and self._is_end_near(now))
 
     @property
     def is_idle(self) -> bool:
         """Whether the node waits for work."""
         with self._lock:
-            return self.is_ready and not self._slots and not self._arrives(time.monotonic())
+            return self.is_ready and not self._slots and not self._has_arriving(time.monotonic())
 
     @property
-    def is_line_empty(self) -> bool:
-        """Whether no prompt of ours lies in the node's queue."""
-        return not self._line
+    def has_posted(self) -> bool:
+        """Whether a prompt of ours lies in the node's queue."""
+        return bool(self._posted)
 
-    def pause_before_scouting_s(self) -> float | None:
+    def probe_delay_s(self) -> float | None:
         """Return after how long to look whether a message waits; None: not before there is news."""
         now = time.monotonic()
         with self._lock:
-            if not self.is_ready or self._arrives(now) or not self._has_room():
+            if not self.is_ready or self._has_arriving(now) or not self._has_room():
                 return None
             remaining_s = self._remaining_s(now)
-            return None if remaining_s is None else max(0.0, remaining_s - self._soon_s)
+            return None if remaining_s is None else max(0.0, remaining_s - self._lookahead_s)
 
-    def message_waits(self) -> None:
+    def on_message_seen(self) -> None:
         """Hear that a message waits, which thus no idle node has wanted."""
         with self._lock:
-            self._waits_until = time.monotonic() + _WORD_HOLDS_S
+            self._seen_until = time.monotonic() + _SIGHTING_HOLDS_S
         self._on_open()
 
-    def expect(self) -> None:
+    def on_message_taken(self) -> None:
         """Hear that a message was taken; its task will begin in a moment."""
         with self._lock:
             self._arriving.append(time.monotonic())
-            self._waits_until = 0.0
-        self._on_news()
+            self._seen_until = 0.0
+        self._on_change()
 
     def on_message_passed_over(self) -> None:
         """Wait no longer for the task of a message that was none."""
@@ -162,7 +162,7 @@ class Gate:
             del self._arriving[:1]
         self._on_open()
 
-    def begin(self) -> Slot:
+    def take_slot(self) -> Slot:
         """Count a job that begins now, whether it was expected or not."""
         with self._lock:
             taken_at = self._arriving.pop(0) if self._arriving else time.monotonic()
@@ -170,26 +170,26 @@ class Gate:
             self._slots.append(slot)
         return slot
 
-    def line_up(self, slot: Slot, *, since: float) -> None:
+    def on_posted(self, slot: Slot, *, since: float) -> None:
         """Put a job at the end of the line, as its prompt is at the end of the node's queue."""
         with self._lock:
             if slot not in self._slots:  # its job was ended while its post was under way
                 return
-            self._line.append(slot)
-            is_first = self._line[0] is slot
-        self.render_times.turned_round(time.monotonic() - since)
+            self._posted.append(slot)
+            is_first = self._posted[0] is slot
+        self.render_times.on_turnaround(time.monotonic() - since)
         if is_first:
-            slot.take_turn()
+            slot.on_turn()
         self._changed()
 
-    def to_the_front(self, slot: Slot) -> None:
+    def on_executing(self, slot: Slot) -> None:
         """Put a job to the front of the line: the node executes it."""
         with self._lock:
-            if slot not in self._line or self._line[0] is slot:
+            if slot not in self._posted or self._posted[0] is slot:
                 return
-            self._line.remove(slot)
-            self._line.insert(0, slot)
-        slot.take_turn()
+            self._posted.remove(slot)
+            self._posted.insert(0, slot)
+        slot.on_turn()
         self._changed()
 
     def release(self, slot: Slot) -> None:
@@ -198,17 +198,17 @@ class Gate:
             if slot not in self._slots:
                 return
             self._slots.remove(slot)
-            was_first = bool(self._line) and self._line[0] is slot
-            if slot in self._line:
-                self._line.remove(slot)
-            successor = self._line[0] if was_first and self._line else None
+            was_first = bool(self._posted) and self._posted[0] is slot
+            if slot in self._posted:
+                self._posted.remove(slot)
+            successor = self._posted[0] if was_first and self._posted else None
         if successor:
-            successor.take_turn()
+            successor.on_turn()
         self._changed()
 
-    def reconsider(self) -> None:
+    def on_progress(self) -> None:
         """Think again whether the end is near."""
-        self._on_news()
+        self._on_change()
 
     def remaining_s(self) -> float | None:
         """Return how long the prompt that renders has still to go; None if nobody can tell."""
@@ -217,29 +217,32 @@ class Gate:
 
     def _changed(self) -> None:
         self._on_open()
-        self._on_news()
+        self._on_change()
 
-    def _arrives(self, now: float) -> bool:
+    def _has_arriving(self, now: float) -> bool:
         oldest = now - self._arrives_within_s
         self._arriving = [taken for taken in self._arriving if taken > oldest]
         return bool(self._arriving)
 
-    def _looks_ahead(self, now: float) -> bool:
+    def _is_end_near(self, now: float) -> bool:
         remaining_s = self._remaining_s(now) if self._has_room() else None
-        return remaining_s is not None and remaining_s <= self._soon_s
+        return remaining_s is not None and remaining_s <= self._lookahead_s
 
     def _has_room(self) -> bool:
         # One that is still being prepared comes first: there is no telling how long that takes.
-        return len(self._slots) == len(self._line) and 0 < len(self._line) < self.render_times.depth
+        return (
+            len(self._slots) == len(self._posted)
+            and 0 < len(self._posted) < self.render_times.depth
+        )
 
     @property
-    def _soon_s(self) -> float:
-        return max(_SOON_S, _SOON_TURNAROUNDS * (self.render_times.turnaround_s or 0.0))
+    def _lookahead_s(self) -> float:
+        return max(_LOOKAHEAD_S, _LOOKAHEAD_TURNAROUNDS * (self.render_times.turnaround_s or 0.0))
 
     def _remaining_s(self, now: float) -> float | None:
         """Return how long until the card would have nothing to do; None if nobody can tell."""
         total_s = self._first_remaining_s(now)
-        for slot in self._line[1:]:
+        for slot in self._posted[1:]:
             usual_s = self.render_times.expected_s(slot.template)
             if total_s is None or usual_s is None:
                 return None
@@ -247,9 +250,9 @@ class Gate:
         return total_s
 
     def _first_remaining_s(self, now: float) -> float | None:
-        if not self._line:
+        if not self._posted:
             return None
-        first = self._line[0]
+        first = self._posted[0]
         ran_s = now - (first.turn_at or now)
         return self.render_times.remaining_s(first.template, ran_s=ran_s, done=first.done)
 

@@ -1,7 +1,7 @@
 """Which node should load which models next, so that nodes do not all load the same. Pure.
 
 Every worker hears the same outlook and draws up the same plan from it, so that nobody has to be
-asked. A plan that was drawn up from an old outlook costs a load too many, never a job.
+asked. A plan that was drawn up from an old outlook costs a load too many, excluded a job.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ class Demand:
 
     Args:
         jobs: how many wait in it.
-        keepers: how many nodes have its models already.
-        worth: how many nodes its jobs are worth, those included.
+        warm_nodes: how many nodes have its models already.
+        wanted_nodes: how many nodes its jobs are worth, those included.
     """
 
     jobs: int
-    keepers: int
-    worth: float
+    warm_nodes: int
+    wanted_nodes: float
 
 
-def allotted(name: str, *, among: Collection[str], demands: Mapping[str, Demand]) -> dict[str, int]:
+def planned_loads(
+    name: str, *, among: Collection[str], demands: Mapping[str, Demand]
+) -> dict[str, int]:
     """Return the queues that node *name* should turn to, most in need first.
 
     Args:
@@ -43,17 +45,19 @@ def allotted(name: str, *, among: Collection[str], demands: Mapping[str, Demand]
 
 
 def _with_jobs(name: str, nodes: Sequence[str], demands: Mapping[str, Demand]) -> dict[str, int]:
-    keepers = {queue: demand.keepers for queue, demand in demands.items() if demand.jobs}
+    warm_nodes = {queue: demand.warm_nodes for queue, demand in demands.items() if demand.jobs}
     mine = []
-    for turn in range(max(len(nodes), len(keepers))):
-        wanting = [q for q, there in keepers.items() if not there or there < demands[q].worth]
+    for turn in range(max(len(nodes), len(warm_nodes))):
+        wanting = [
+            q for q, there in warm_nodes.items() if not there or there < demands[q].wanted_nodes
+        ]
         if not wanting:
             break
         # First what nobody has loaded, then where most jobs fall to one node.
         chosen = min(
-            wanting, key=lambda q: (keepers[q] > 0, -demands[q].jobs / (keepers[q] + 1), q)
+            wanting, key=lambda q: (warm_nodes[q] > 0, -demands[q].jobs / (warm_nodes[q] + 1), q)
         )
-        keepers[chosen] += 1
+        warm_nodes[chosen] += 1
         if nodes[turn % len(nodes)] == name:
             mine.append(chosen)
-    return {queue: keepers[queue] for queue in mine}
+    return {queue: warm_nodes[queue] for queue in mine}

@@ -15,7 +15,7 @@ from worker.scheduling.queue_ranking import LoadCost, QueueRanking
 
 #: How long a worker that has just started waits for an outlook before it loads anything, s.
 _FIRST_OUTLOOK_S: Final = 3.0
-_NOTHING: Final[frozenset[str]] = frozenset()
+_NO_MODELS: Final[frozenset[str]] = frozenset()
 
 
 class LoadedModels:
@@ -38,14 +38,14 @@ class LoadedModels:
         self._on_load: Callable[[frozenset[str]], None] = lambda _: None
         self._since = clock()
         self._models: dict[str, frozenset[str]] = {}  # of each queue served
-        self._never: frozenset[str] = _NOTHING
-        self._warm = _NOTHING
+        self._excluded: frozenset[str] = _NO_MODELS
+        self._warm = _NO_MODELS
         self._outlook: Outlook | None = None
         self._heard_at = 0.0
-        self._turned: dict[str, frozenset[str]] = {}  # nodes, since the outlook
+        self._switched: dict[str, frozenset[str]] = {}  # nodes, since the outlook
         self._heads: dict[tuple[str, int], tuple[int, float]] = {}  # sent ms; since when there
 
-    def begin(
+    def start(
         self, name: str, cost: LoadCost, *, on_load: Callable[[frozenset[str]], None]
     ) -> None:
         """Begin to serve a node.
@@ -57,22 +57,22 @@ class LoadedModels:
             self._name, self._cost, self._on_load = name, cost, on_load
             self._since = self._clock()
 
-    def serve(self, queues: Mapping[str, Needs], *, never: Iterable[str] = ()) -> None:
+    def set_queues(self, queues: Mapping[str, Needs], *, excluded: Iterable[str] = ()) -> None:
         """Hear which queues the worker takes jobs from.
 
         Args:
-            never: those it must not ask, although Celery consumes the ones that it has served.
+            excluded: those it must not ask, although Celery consumes the ones that it has served.
         """
         with self._lock:
             models = {queue: frozenset(needs.models) for queue, needs in queues.items()}
             self._models = {**self._models, **models}
-            self._never = frozenset(never)
+            self._excluded = frozenset(excluded)
 
-    def took(self, queue: str) -> None:
+    def on_taken(self, queue: str) -> None:
         """Hear that a job of *queue* is the node's next, so it will have its models."""
-        self.loads(self._models.get(queue, _NOTHING))
+        self.on_loading(self._models.get(queue, _NO_MODELS))
 
-    def loads(self, models: Iterable[str]) -> None:
+    def on_loading(self, models: Iterable[str]) -> None:
         """Hear which models the node's next job has it load; none says nothing."""
         wanted = frozenset(models)
         with self._lock:
@@ -82,30 +82,30 @@ class LoadedModels:
             on_load = self._on_load
         on_load(wanted)
 
-    def hear(self, outlook: Outlook) -> None:
+    def on_outlook(self, outlook: Outlook) -> None:
         """Take in the newest outlook."""
         now = self._clock()
         with self._lock:
             if not self._warm:
                 # The worker was started again, its ComfyUI was not: the record knows.
                 own = (node.warm for node in outlook.nodes if node.name == self._name)
-                self._warm = next(own, _NOTHING)
+                self._warm = next(own, _NO_MODELS)
             heads = {}
             for line in outlook.lines:
                 where = (line.queue, line.priority)
                 sent, since = self._heads.get(where, (None, now))
                 heads[where] = (line.oldest_ms, since if sent == line.oldest_ms else now)
             self._heads = heads
-            self._outlook, self._heard_at, self._turned = outlook, now, {}
+            self._outlook, self._heard_at, self._switched = outlook, now, {}
 
-    def hear_of(self, name: str, models: frozenset[str]) -> None:
+    def on_peer_loading(self, name: str, models: frozenset[str]) -> None:
         """Hear what another node loads: the next outlook would say it too late."""
         now = self._clock()
         with self._lock:
             pools = {node.name: node.pool for node in self._outlook.nodes} if self._outlook else {}
             if name not in pools or pools[name] != pools.get(self._name):
                 return  # it takes nothing that waits here
-            self._turned = {**self._turned, name: models}
+            self._switched = {**self._switched, name: models}
             for (queue, priority), (sent, _) in self._heads.items():
                 if name != self._name and self._models.get(queue) == models:
                     self._heads[queue, priority] = (sent, now)
@@ -118,13 +118,13 @@ class LoadedModels:
             turn: the tier whose turn it is, before more urgent ones.
         """
         with self._lock:
-            asked = [queue for queue in queues if queue not in self._never]
+            asked = [queue for queue in queues if queue not in self._excluded]
             pinned = [queue for queue in asked if pinned_node(queue) is not None]
             others = [queue for queue in asked if pinned_node(queue) is None]
-            preference = self._preference()
-        return [*pinned, *preference.order(others, turn=turn.priority if turn else None)]
+            ranking = self._ranking()
+        return [*pinned, *ranking.order(others, turn=turn.priority if turn else None)]
 
-    def _preference(self) -> QueueRanking:
+    def _ranking(self) -> QueueRanking:
         now = self._clock()
         known = QueueRanking(
             name=self._name,
@@ -138,7 +138,7 @@ class LoadedModels:
         if outlook is None or now - self._heard_at > outlook.holds_s:
             return known
         waited_s = {where: now - since for where, (_, since) in self._heads.items()}
-        return replace(known, outlook=outlook, turned=self._turned, waited_s=waited_s)
+        return replace(known, outlook=outlook, switched=self._switched, waited_s=waited_s)
 
 
 #: kombu makes the queue order itself, from its import path, so the two meet here.

@@ -46,7 +46,7 @@ class TierTurns:
         # another tier's list gets that tier read first, and lists that are not there after it.
         return [message_list(queue, tier.priority) for tier in tiers for queue in order(tier)]
 
-    def took(self) -> None:
+    def on_taken(self) -> None:
         """Hear that a message was taken."""
         self._taken += 1
         if self._taken == self._every:
@@ -70,7 +70,7 @@ class QueueOrder(round_robin_cycle):
 
     def rotate(self, last_used: str) -> str:
         """Hear which queue gave a message."""
-        GATE.expect()
-        LOADED_MODELS.took(last_used)
-        _TURNS.took()
+        GATE.on_message_taken()
+        LOADED_MODELS.on_taken(last_used)
+        _TURNS.on_taken()
         return str(super().rotate(last_used))  # type: ignore[no-untyped-call]

@@ -20,13 +20,13 @@ from zlib import crc32
 
 from producer.contract.queues import Tier
 from producer.store.outlook import Line, Outlook, ReadyNode
-from worker.scheduling.load_plan import Demand, allotted
+from worker.scheduling.load_plan import Demand, planned_loads
 
 #: In this last part of the bound nodes come to a queue one after the other: one is enough.
-_LAST_PART: Final = 0.2
+_STAGGERED_PART: Final = 0.2
 #: An idle node takes what is left to it within milliseconds. One that has not by then is not as
 #: well as it seems, s.
-_AT_ONCE_S: Final = 0.5
+_IDLE_TAKES_WITHIN_S: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class QueueRanking:
         render_s: how long a render takes here; None before the first.
         is_new: whether the node may still hope for its first outlook.
         outlook: None when none was heard of late.
-        turned: nodes that have turned to other models since the outlook.
+        switched: nodes that have switched to other models since the outlook.
         waited_s: for how long the oldest job of a queue and priority has been that. In a deep
             backlog every queue's oldest job is old; what tells is whether the queue moves.
     """
@@ -64,7 +64,7 @@ class QueueRanking:
     render_s: float | None
     is_new: bool
     outlook: Outlook | None = None
-    turned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    switched: Mapping[str, frozenset[str]] = field(default_factory=dict)
     waited_s: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
     def order(self, queues: Sequence[str], *, turn: int | None = None) -> list[str]:
@@ -75,7 +75,7 @@ class QueueRanking:
         """
         free = [queue for queue in queues if self.models.get(queue, frozenset()) <= self.warm]
         cold = [queue for queue in queues if queue not in free]
-        if self._myself is None:
+        if self._own is None:
             return free if self.is_new else [*free, *cold]
         lines = {queue: self._lines.get(queue, []) for queue in queues}
         if turn is None:
@@ -89,8 +89,8 @@ class QueueRanking:
                     *overdue,
                     *free,
                     *self._urgent(cold, than=_most_urgent(lines[queue] for queue in free)),
-                    *self._allotted(cold),
-                    *self._forgotten(cold),
+                    *self._planned(cold),
+                    *self._neglected(cold),
                 ]
             )
         )
@@ -102,55 +102,57 @@ class QueueRanking:
 
     def _bound_s(self, queue: str) -> float:
         """Return after how long this node comes to *queue*; another one comes first to others."""
-        names = sorted(node.name for node in self._likes)
+        names = sorted(node.name for node in self._same_kind)
         place = (names.index(self.name) + crc32(queue.encode())) % len(names)
-        return self.cost.bound_s * (1 - _LAST_PART * (1 - place / len(names)))
+        return self.cost.bound_s * (1 - _STAGGERED_PART * (1 - place / len(names)))
 
     def _urgent(self, cold: Sequence[str], *, than: int) -> list[str]:
         waiting = {queue: self._lines[queue][0].priority for queue in cold if queue in self._lines}
         return [queue for queue, priority in waiting.items() if priority < than]
 
-    def _allotted(self, cold: Sequence[str]) -> list[str]:
-        there = {queue: self._keepers(queue) for queue in cold}
+    def _planned(self, cold: Sequence[str]) -> list[str]:
+        there = {queue: self._warm_nodes(queue) for queue in cold}
         demands = {
-            queue: self._demand(queue, keepers)
-            for queue, keepers in there.items()
-            if not keepers or queue in self._lines
+            queue: self._demand(queue, warm_nodes)
+            for queue, warm_nodes in there.items()
+            if not warm_nodes or queue in self._lines
         }
         # Who is idle goes first; the others plan for the moment when they have nothing left.
-        among = [n.name for n in self._likes if self._myself and n.is_idle is self._myself.is_idle]
-        plan = allotted(self.name, among=among, demands=demands)
+        among = [n.name for n in self._same_kind if self._own and n.is_idle is self._own.is_idle]
+        plan = planned_loads(self.name, among=among, demands=demands)
         # Somebody whose plan was another may have been quicker.
-        return [q for q, planned in plan.items() if self._keepers(q, now=True) < planned]
+        return [q for q, planned in plan.items() if self._warm_nodes(q, now=True) < planned]
 
-    def _demand(self, queue: str, keepers: int) -> Demand:
+    def _demand(self, queue: str, warm_nodes: int) -> Demand:
         jobs = sum(line.jobs for line in self._lines.get(queue, []))
-        if keepers and self._stands_still(queue):
-            return Demand(jobs, keepers, worth=keepers + jobs)
+        if warm_nodes and self._is_stalled(queue):
+            return Demand(jobs, warm_nodes, wanted_nodes=warm_nodes + jobs)
         # Before its first render a node takes one to last as long as a load.
         render_s = self.render_s or self.cost.load_s
-        return Demand(jobs, keepers, worth=min(jobs, jobs * render_s / self.cost.load_s))
+        return Demand(jobs, warm_nodes, wanted_nodes=min(jobs, jobs * render_s / self.cost.load_s))
 
-    def _forgotten(self, cold: Sequence[str]) -> list[str]:
-        """Return what the nodes it was allotted to cannot or do not take."""
+    def _neglected(self, cold: Sequence[str]) -> list[str]:
+        """Return what the nodes it was planned for cannot or do not take."""
         return [
             queue
             for queue in cold
-            if self._stands_still(queue) and not self._keepers(queue, now=True)
+            if self._is_stalled(queue) and not self._warm_nodes(queue, now=True)
         ]
 
-    def _stands_still(self, queue: str) -> bool:
+    def _is_stalled(self, queue: str) -> bool:
         """Tell whether those that *queue* is left to have had their time to come to it."""
         models = self.models[queue]
-        others = (node for node in self._likes if node.name != self.name and node.is_idle)
-        is_idle_for_it = any(not self._keepers(queue) or models <= node.warm for node in others)
-        patience_s = min(_AT_ONCE_S, self.cost.load_s) if is_idle_for_it else self.cost.load_s
+        others = (node for node in self._same_kind if node.name != self.name and node.is_idle)
+        is_idle_for_it = any(not self._warm_nodes(queue) or models <= node.warm for node in others)
+        within_s = (
+            min(_IDLE_TAKES_WITHIN_S, self.cost.load_s) if is_idle_for_it else self.cost.load_s
+        )
         return any(
-            self.waited_s.get((queue, line.priority), 0.0) > patience_s
+            self.waited_s.get((queue, line.priority), 0.0) > within_s
             for line in self._lines.get(queue, [])[:1]  # the others wait for their tier's turn
         )
 
-    def _keepers(self, queue: str, *, now: bool = False) -> int:
+    def _warm_nodes(self, queue: str, *, now: bool = False) -> int:
         """Count the other nodes that had the models of *queue* in the outlook, or have them now."""
         models, loaded = self.models[queue], self._loaded_now if now else self._loaded
         return sum(nodes for warm, nodes in loaded.items() if models <= warm)
@@ -158,31 +160,31 @@ class QueueRanking:
     @cached_property
     def _loaded(self) -> Counter[frozenset[str]]:
         """How many other nodes had which models, as every worker has heard it."""
-        return Counter(node.warm for node in self._fellows)
+        return Counter(node.warm for node in self._pool_peers)
 
     @cached_property
     def _loaded_now(self) -> Counter[frozenset[str]]:
-        return Counter(self.turned.get(node.name, node.warm) for node in self._fellows)
+        return Counter(self.switched.get(node.name, node.warm) for node in self._pool_peers)
 
     @cached_property
-    def _fellows(self) -> list[ReadyNode]:
+    def _pool_peers(self) -> list[ReadyNode]:
         """The other nodes of the pool: those of another one take nothing that waits here."""
-        if self.outlook is None or self._myself is None:
+        if self.outlook is None or self._own is None:
             return []
-        pool = self._myself.pool
+        pool = self._own.pool
         return [n for n in self.outlook.nodes if n.pool == pool and n.name != self.name]
 
     @cached_property
-    def _myself(self) -> ReadyNode | None:
+    def _own(self) -> ReadyNode | None:
         nodes = self.outlook.nodes if self.outlook else ()
         return next((node for node in nodes if node.name == self.name), None)
 
     @cached_property
-    def _likes(self) -> list[ReadyNode]:
+    def _same_kind(self) -> list[ReadyNode]:
         """The nodes that can run what this one can, itself included."""
-        if self.outlook is None or self._myself is None:
+        if self.outlook is None or self._own is None:
             return []
-        return [node for node in self.outlook.nodes if node.kind == self._myself.kind]
+        return [node for node in self.outlook.nodes if node.kind == self._own.kind]
 
     @cached_property
     def _lines(self) -> dict[str, list[Line]]:

@@ -23,14 +23,14 @@ class RenderTimes:
         self.render_s: float | None = None  #: Of all templates together.
         self.turnaround_s: float | None = None  #: From a free slot to the next prompt posted.
 
-    def rendered(self, template: str, seconds: float) -> None:
+    def on_rendered(self, template: str, seconds: float) -> None:
         """Hear how long a render has taken."""
         self.render_s = _mean(self.render_s, seconds)
         self._usual[template] = _mean(self._usual.pop(template, None), seconds)
         if len(self._usual) > _TEMPLATES:
             self._usual.popitem(last=False)
 
-    def turned_round(self, seconds: float) -> None:
+    def on_turnaround(self, seconds: float) -> None:
         """Hear how long it took from a free slot to the prompt that fills it."""
         self.turnaround_s = _mean(self.turnaround_s, seconds)
 
@@ -58,7 +58,7 @@ class RenderTimes:
         return 3 if self.render_s < 2 * self.turnaround_s else 2
 
     @property
-    def story(self) -> str:
+    def summary(self) -> str:
         """Say how far the worker looks ahead, and why; empty before the first render."""
         if self.render_s is None or self.turnaround_s is None:
             return ""

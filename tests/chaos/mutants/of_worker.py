@@ -84,7 +84,7 @@ OF_WORKER: Final = (
         "I13",
         (
             "worker/scheduling/gate.py",
-            "return not self._slots or (now < self._waits_until and self._looks_ahead(now))",
+            "return not self._slots or (now < self._seen_until and self._is_end_near(now))",
             "return True",
         ),
     ),

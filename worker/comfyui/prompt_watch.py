@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _ENDS: Final = frozenset({"execution_error", "execution_interrupted"})
 
 
-class Watch:
+class PromptWatch:
     """The messages of one prompt, from before it is posted until it is closed.
 
     All of it is hints. A message may be lost, an error may concern a part of the graph alone;
@@ -31,8 +31,8 @@ class Watch:
         prompt_id: str,
         *,
         graph_nodes: Collection[str],
-        on_change: Callable[[Watch], None] | None,
-        on_close: Callable[[Watch], None],
+        on_change: Callable[[PromptWatch], None] | None,
+        on_close: Callable[[PromptWatch], None],
     ) -> None:
         self.prompt_id = prompt_id
         self._tally = ProgressTally(graph_nodes)
@@ -104,7 +104,7 @@ class Watch:
         self._on_close(self)
         self.wake()
 
-    def hear(self, kind: str, data: dict[str, Any]) -> None:
+    def on_message(self, kind: str, data: dict[str, Any]) -> None:
         """Take a message of this prompt; called by the socket's thread alone."""
         # A blocked part of the graph sends an error too, without a time; the rest goes on.
         ended = (kind in _ENDS and "timestamp" in data) or _is_last(kind, data)
