@@ -102,9 +102,9 @@ def check_names(request: Request, *, name: str = "") -> None:
             raise InvalidJob(f"{part} must be a mapping, not {type(given).__name__}", field=part)
     names = {
         "pool": request.pool,
-        "pin": request.pin or "",
+        "pin": "" if request.pin is None else request.pin,
         "owner": request.owner,
-        "idempotency_key": request.idempotency_key or "",
+        "idempotency_key": "" if request.idempotency_key is None else request.idempotency_key,
         "name": name,
     }
     for what, given in names.items():
