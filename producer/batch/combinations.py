@@ -97,6 +97,7 @@ class Combinations:
                     inputs={**self._request.inputs, **inputs},
                 ),
                 self._graph,
+                self._addresses,
             )
         except InvalidJob as exc:
             if exc.field == "graph":

@@ -11,7 +11,7 @@ from producer.contract.errors import InvalidInput
 from producer.contract.graph.graph import Graph
 from producer.contract.graph.json_values import find_flaw, short
 from producer.contract.params.addresses import Addresses
-from producer.intake.pictures import HEAD_BYTES, missing_bytes, surely_no
+from producer.intake.file_signatures import HEAD_BYTES, missing_bytes, surely_no
 
 #: A path, the file's bytes, `s3://bucket/key`, or `node:NAME` for a file the nodes have already.
 InputLike = str | Path | bytes

@@ -9,9 +9,9 @@ from producer.contract.params.addresses import Addresses
 from producer.contract.params.params import (
     MOST_PARAMS,
     check_count,
+    find_values,
     parse_param,
-    resolve_params,
-    with_resolved,
+    with_values,
 )
 from tests.unit.counting import calls_of
 from tests.unit.graph_samples import step
@@ -60,7 +60,7 @@ def test_the_cost_of_params_grows_with_their_number_and_not_faster():
     def cost(size: int) -> int:
         graph = {str(i): step("A", title=f"T{i}", x=1) for i in range(size)}
         params = {f"T{i}.x": i for i in range(size)}
-        return calls_of(lambda: with_resolved(graph, resolve_params(graph, params)))
+        return calls_of(lambda: with_values(graph, find_values(graph, params)))
 
     assert cost(800) < 5 * cost(200)  # 16 times as much where each looks at the whole graph
 

@@ -80,10 +80,20 @@ def resolve_params(
         InvalidParam: in the field `params.<address>`: an unknown address, a value that does not
             fit, or two addresses of one input.
     """
+    return by_address(find_values(graph, params, addresses))
+
+
+def find_values(
+    graph: Graph, params: Mapping[str, Any], addresses: Addresses | None = None
+) -> dict[tuple[str, str], Any]:
+    """Return the values that *params* set, as the inputs take them, by graph node id and input.
+
+    Arguments and errors as of `resolve_params`.
+    """
     if not params:
         return {}
     addresses = addresses or Addresses(graph)
-    resolved: dict[str, Any] = {}
+    values: dict[tuple[str, str], Any] = {}
     written: dict[str, str] = {}
     for address, value in params.items():
         graph_node, name = addresses.find(address)
@@ -97,8 +107,15 @@ def resolve_params(
                 advice="set it once",
             )
         written[own] = address
-        resolved[own] = _fitted(graph, graph_node, name, value, field=f"params.{address}")
-    return resolved
+        values[graph_node, name] = _fitted(
+            graph, graph_node, name, value, field=f"params.{address}"
+        )
+    return values
+
+
+def by_address(values: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """Return what `find_values` returned by address, as a record keeps it: `{"6.text": value}`."""
+    return {f"{graph_node}.{name}": value for (graph_node, name), value in values.items()}
 
 
 def check_count(params: Mapping[str, Any]) -> None:
@@ -153,16 +170,15 @@ def set_params(graph: Graph, params: Mapping[str, Any]) -> Graph:
     Raises:
         InvalidParam: as `resolve_params`.
     """
-    return with_resolved(graph, resolve_params(graph, params))
+    return with_values(graph, find_values(graph, params))
 
 
-def with_resolved(graph: Graph, params: Mapping[str, Any]) -> Graph:
-    """Return *graph* with what `resolve_params` returned; see `set_params`."""
-    if not params:
+def with_values(graph: Graph, values: Mapping[tuple[str, str], Any]) -> Graph:
+    """Return *graph* with what `find_values` returned; see `set_params`."""
+    if not values:
         return graph
-    filled, addresses = dict(graph), Addresses(graph)
-    for address, value in params.items():
-        graph_node, name = addresses.find(address)
+    filled = dict(graph)
+    for (graph_node, name), value in values.items():
         if filled[graph_node] is graph[graph_node]:
             found = graph[graph_node]
             filled[graph_node] = {**found, "inputs": dict(found["inputs"])}

@@ -1,4 +1,4 @@
-"""Whether a file is surely not what a graph node wants to load, told from its first bytes.
+"""File signatures: whether the first bytes of a file show that a graph node cannot load it.
 
 LoadImage opens whatever Pillow opens (ComfyUI 0.3.64, 0.33.0), some of which begins in no special
 way; so nothing is refused but what is known to be something else.

@@ -1,4 +1,4 @@
-"""Input files on their way to where workers find them."""
+"""Stores input files in S3 where workers find them, and checks those that lie elsewhere."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from producer.storage.object_store import ObjectStore
 
 #: S3 allows keys of 1,024 bytes.
 _LONGEST_URL: Final = 1_100
-#: So long nothing is asked of an S3 service that did not let us look, or did not answer.
+#: After a bucket forbade the question, or did not answer, so long no other is asked, s.
 _BLIND_S: Final = 60.0
 
 
-class InputIntake:
-    """Stores the files of submissions by their content, and looks at those that lie elsewhere."""
+class InputStorage:
+    """Stores the files of submissions under their content's hash; of `s3://` and `node:` it checks the name."""
 
     def __init__(self, settings: Settings, objects: ObjectStore, policy: InputPolicy) -> None:
         self._settings = settings

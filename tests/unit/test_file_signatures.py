@@ -7,7 +7,7 @@ import io
 import pytest
 from PIL import Image
 
-from producer.intake.pictures import HEAD_BYTES, missing_bytes, surely_no
+from producer.intake.file_signatures import HEAD_BYTES, missing_bytes, surely_no
 
 FORMS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "TGA", "PPM", "PCX", "DDS", "SGI", "JPEG2000")
 FORMS += ("ICO", "AVIF", "QOI", "XBM")

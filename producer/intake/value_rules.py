@@ -1,34 +1,12 @@
-"""Judges the values of graphs by what the living nodes have said that their classes take."""
+"""Which values of a graph every node would refuse that could run it, by the rules they announced."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from producer.contract.classes.input_checks import Verdicts, find_refused, judged
 from producer.contract.classes.input_rules import InputRule, InputRules
 from producer.contract.graph.graph import Graph
-from producer.contract.nodes import Node
-from producer.store.node_store import NodeStore
-
-
-class ValueIntake:
-    """Refuses only what every node would refuse that could run the graph."""
-
-    def __init__(self, nodes: NodeStore) -> None:
-        self._nodes = nodes
-
-    def kinds(self, nodes: Iterable[Node]) -> list[InputRules]:
-        """Return the rules of *nodes*, equal ones once; nothing where one has not told of any.
-
-        Rules are read once for each content; as long as they stay the same, nobody is asked.
-        """
-        kinds: dict[str, InputRules] = {}
-        for node in nodes:
-            rules = kinds.get(node.rules_sha) or self._nodes.rules(node)
-            if rules is None:
-                return []
-            kinds[node.rules_sha] = rules
-        return list(kinds.values())
 
 
 def verdicts(graph: Graph, kinds: Sequence[InputRules]) -> Verdicts:

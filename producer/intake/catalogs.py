@@ -1,0 +1,125 @@
+"""What the living nodes can run, as a producer knows it: catalogs and value rules, a few seconds old."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from producer.contract.classes.catalog import Catalog, GraphNodeClass
+from producer.contract.classes.input_rules import InputRules
+from producer.contract.classes.placement import who_can_run
+from producer.contract.graph.graph import Graph
+from producer.contract.nodes import Node
+from producer.intake.request import check_place
+from producer.store.node_store import NodeStore
+
+_FRESH_S: Final = 5.0
+#: How often nodes are asked for models that nobody has, how long their answer is waited for, and how
+#: often it is asked for meanwhile, s.
+_RESCAN_EVERY_S: Final = 10.0
+_RESCAN_WITHIN_S: Final = 2.0
+_RESCAN_POLL_S: Final = 0.25
+
+
+class FleetCatalogs:
+    """Reads the catalogs of the living nodes, and keeps those of each pool for 5 s.
+
+    Args:
+        nodes: the records of nodes in Redis.
+    """
+
+    def __init__(self, nodes: NodeStore) -> None:
+        self._nodes = nodes
+        self._by_pool: dict[str, tuple[float, dict[str, Catalog]]] = {}
+        self._living: dict[str, Node] = {}
+        self._rescanned_at = -_RESCAN_EVERY_S
+
+    def of(self, pool: str, pin: str | None) -> dict[str, Catalog]:
+        """Return the catalogs of the nodes that may take a job, by node; empty while none lives.
+
+        Raises:
+            InvalidJob: the fleet has never heard of the pool, or of the node *pin*.
+            FleetUnreachable: Redis does not serve us.
+        """
+        read_at, catalogs = self._by_pool.get(pool, (0.0, {}))
+        if not catalogs or time.monotonic() - read_at > _FRESH_S:
+            nodes = self._nodes.nodes()
+            check_place(nodes, pool=pool, pin=pin)
+            catalogs = self._nodes.catalogs(pool, among=nodes)
+            self._by_pool[pool] = (time.monotonic(), catalogs)
+            self._living |= {node.name: node for node in nodes}
+        if pin:
+            check_place(self._nodes.nodes(), pool=pool, pin=pin)
+            return {name: found for name, found in catalogs.items() if name == pin}
+        return catalogs
+
+    def rescanned(
+        self, pool: str, pin: str | None, wanted: Graph, catalogs: dict[str, Catalog]
+    ) -> dict[str, Catalog]:
+        """Ask the nodes to read their models anew if *wanted* lacks one; return who can run it then.
+
+        A node tells of a new file by itself after minutes. It is asked now and then only, so that
+        whoever mistypes a name by the thousand is refused at once.
+
+        Args:
+            catalogs: what `of` returned, none of which can run *wanted*; they are returned if
+                nothing has changed within 2 s.
+        """
+        now = time.monotonic()
+        lacks = [catalog.missing(wanted) for catalog in catalogs.values()]
+        may_have_come = any(all(lack.input for lack in missing) for missing in lacks)
+        if not may_have_come or now - self._rescanned_at < _RESCAN_EVERY_S:
+            return catalogs
+        self._rescanned_at = now
+        self._nodes.ask_rescan()
+        while time.monotonic() - now < _RESCAN_WITHIN_S:
+            time.sleep(_RESCAN_POLL_S)
+            self._by_pool.pop(pool, None)
+            found = self.of(pool, pin)
+            if who_can_run(wanted, found):
+                return found
+        return catalogs
+
+    def rules_of(self, names: Iterable[str]) -> list[InputRules]:
+        """Return what the classes of living nodes take, equal rules once.
+
+        Rules are read once for each content; while they stay the same, nobody is asked.
+
+        Returns:
+            Nothing where one of the nodes has announced no rules: it may take anything.
+        """
+        kinds: dict[str, InputRules] = {}
+        for name in names:
+            node = self._living[name]
+            rules = kinds.get(node.rules_sha) or self._nodes.rules(node)
+            if rules is None:
+                return []
+            kinds[node.rules_sha] = rules
+        return list(kinds.values())
+
+
+def merged(catalogs: Mapping[str, Catalog]) -> Catalog | None:
+    """Return one catalog of all that any of the nodes can run; None if no node lives."""
+    if not catalogs:
+        return None
+    classes: dict[str, GraphNodeClass] = {}
+    for catalog in _kinds(catalogs):
+        for name, found in catalog.classes.items():
+            known = classes.setdefault(name, found)
+            # Versions differ in how many outputs a class has; a slot that one node knows is good.
+            if (found.outputs or 0) > (known.outputs or 0):
+                classes[name] = found
+    return Catalog(classes)
+
+
+def rare_classes(graph: Graph, catalogs: Mapping[str, Catalog]) -> set[str]:
+    """Return the classes of *graph* that some living node of the pool lacks: they decide who may serve."""
+    used = {node["class_type"] for node in graph.values()}
+    kinds = _kinds(catalogs)
+    return {name for name in used if not all(name in found.classes for found in kinds)}
+
+
+def _kinds(catalogs: Mapping[str, Catalog]) -> list[Catalog]:
+    """Return each catalog once: a fleet has many nodes and few kinds of them."""
+    return list({catalog.sha: catalog for catalog in catalogs.values()}.values())
