@@ -25,6 +25,7 @@
       · CredentialsRefused  the S3 service does not accept who we say we are
     - BucketFull
     - StorageFault          it answered, but not as S3 does
+      · UnclearRefusal      a 400 without a word of S3's: damaged on its way, or refused for good
     - StorageRefused        the same request would be refused again
       · NotSupported        the S3 service knows no such request
     - ForeignBucketFault    trouble with the bucket of an `s3://` input, which is not ours
@@ -297,6 +298,10 @@ class BucketFull(StorageError):
 
 class StorageFault(StorageError):
     """The S3 service, or a proxy before it, answered, but not as S3 does."""
+
+
+class UnclearRefusal(StorageFault):
+    """A 400 without a code of S3's: a web server's complaint about a request it could not read."""
 
 
 class StorageRefused(StorageError):

@@ -23,6 +23,7 @@ from producer.contract.errors import (
     StorageFault,
     StorageRefused,
     StorageUnreachable,
+    UnclearRefusal,
 )
 from producer.storage.s3_codes import (
     CREDENTIALS,
@@ -152,7 +153,7 @@ class _Answer:
     @property
     def code(self) -> str:
         # An answer to HEAD has no body, so its code is but the status.
-        return str(self.response.get("Error", {}).get("Code", self.status))[:80]
+        return str(self.response.get("Error", {}).get("Code") or self.status)[:80]
 
     @property
     def error(self) -> StorageError:
@@ -192,6 +193,10 @@ class _Answer:
         answered = answered.rstrip(": ")
         if status in {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.METHOD_NOT_ALLOWED}:
             return NotSupported(answered)
+        # SeaweedFS' and others' HTTP servers say so of a request that was cut or mixed up on its way;
+        # an answer to HEAD never has more to say.
+        if code == str(status) == "400" and not self.operation.startswith("Head"):
+            return UnclearRefusal(answered)
         is_final = 400 <= status < 500 and not {code, str(status)} & PASSING  # noqa: PLR2004
         return StorageRefused(answered) if is_final else StorageError(answered)
 

@@ -23,6 +23,7 @@ from producer.contract.errors import (
     ObjectMissing,
     StorageError,
     StorageRefused,
+    UnclearRefusal,
 )
 from producer.storage.body_checks import md5_header
 from producer.storage.bucket import Bucket
@@ -91,14 +92,15 @@ def write_once(bucket: Bucket, new: NewObject) -> None:
     try:
         with _conflict_unless_ours(bucket, new):
             _put(bucket, new, if_free=bucket.has_conditions)
-    except StorageRefused:
+    except (StorageRefused, UnclearRefusal) as exc:
         # 501, 405 or 400: many gateways know no condition, or not for an upload in parts.
         if not bucket.has_conditions or is_there(bucket, new):
             raise
         with _conflict_unless_ours(bucket, new):
             _put(bucket, new, if_free=False)
-        bucket.has_conditions = False
-        _log.warning("this store knows no conditional writes; each write looks first")
+        if isinstance(exc, StorageRefused):
+            bucket.has_conditions = False
+            _log.warning("this store knows no conditional writes; each write looks first")
 
 
 def holds(bucket: Bucket, new: NewObject) -> bool:

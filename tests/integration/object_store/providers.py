@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer with a code, as S3 gives it."""
+    """An answer with a code, as S3 gives it; without one, a web server's."""
 
     status: int
     code: str
@@ -16,6 +16,8 @@ class Refusal:
 
     @property
     def body(self):
+        if not self.code:
+            return b"Bad Request"
         return (
             f"<Error><Code>{self.code}</Code><Message>Said by the rule.</Message>{self.more}</Error>"
         ).encode()

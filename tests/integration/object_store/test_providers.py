@@ -16,6 +16,7 @@ from producer.contract.errors import (
     ObjectConflict,
     ObjectMissing,
     StorageFault,
+    UnclearRefusal,
 )
 from tests.integration.object_store import providers
 from tests.integration.object_store.faulty_store import faulty_store
@@ -72,6 +73,23 @@ def test_whoever_writes_finds_out_that_a_store_knows_no_conditions(
     assert len(refused) == 1
     assert content(s3, s3_bucket, key) == b"an input"
     assert content(s3, s3_bucket, "renders/a.png") == PNG
+
+
+def test_a_bad_request_without_a_word_of_s3s_says_nothing_of_the_request_or_of_conditions(
+    store_with, s3, s3_bucket, tmp_path, caplog
+):
+    garbled = [providers.Refusal(400, "")] * 2
+
+    def once_cut(request):
+        return garbled.pop() if request.command == "PUT" and garbled else None
+
+    with store_with(once_cut) as store:
+        with pytest.raises(UnclearRefusal):
+            put(store, file_of(tmp_path, PNG))
+        put(store, file_of(tmp_path, PNG))
+    assert not garbled
+    assert content(s3, s3_bucket, "renders/a.png") == PNG
+    assert "knows no conditional writes" not in caplog.text
 
 
 def test_an_upload_in_parts_does_without_the_condition_where_only_that_is_refused(
