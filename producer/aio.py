@@ -20,11 +20,11 @@ from typing import Any, Self, Unpack
 
 from producer.batch.async_methods import AsyncBatchMethods
 from producer.client import Producer
+from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node
-from producer.contract.outcomes import Cancelled
 from producer.contract.queues import Tier
 from producer.dead_letters import AsyncDeadLetters
 from producer.events.async_event_watch import AsyncEventWatch, LoopFanout, LoopFanouts

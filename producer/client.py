@@ -19,12 +19,12 @@ from typing import Any, Self
 
 from producer.batch.methods import BatchMethods
 from producer.celery_app import celery_app
+from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings, load_settings
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Artifact, Job, JobStatus
-from producer.contract.outcomes import Cancelled
 from producer.contract.queues import Message, Tier
 from producer.dispatch import Dispatch
 from producer.events.methods import WatchMethods, job_id_of

@@ -13,10 +13,10 @@ from producer.batch.row_checks import Row
 from producer.batch.writer import BatchWriter
 from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
+from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.ids import JobId
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node
-from producer.contract.outcomes import BatchCancelled, Cancelled
 from producer.contract.queues import Tier
 from producer.events.async_event_watch import AsyncEventWatch, LoopFanout
 from producer.events.event_watch import EventWatch

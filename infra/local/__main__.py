@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from infra.local.interrupts import exit_on_signals
+from infra.local.exit_signals import exit_on_signals
 from infra.local.state_dir import StateDirInUse
-from producer.cli.group import group
+from producer.cli.command_group import group
 from producer.contract.errors import FleetError
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Keep services running: started in order, ready before the next, restarted, stopped in reverse.
 
-Each runs under a leash (:mod:`infra.local.leash`), so none outlives its supervisor, and everything is
+Each runs under a guard (:mod:`infra.local.orphan_guard`), so none outlives its supervisor, and everything is
 ended by process id. Synchronous code holds a supervisor through :mod:`infra.local.background`.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.local import logs
-from infra.local.leashed import LeashedProcess
+from infra.local.guarded_process import GuardedProcess
 from producer.contract.errors import FleetError
 
 _log = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ class _Keeper:
 
     async def _run_once(self) -> str:
         """Run the service until it ends or is to stop; return why it ended."""
-        process = LeashedProcess(
+        process = GuardedProcess(
             self._service.argv,
             environment=self._service.environment,
             directory=self._service.directory,

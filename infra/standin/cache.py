@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from infra.standin.catalog import Catalog
-from infra.standin.graph_nodes.declaring import Result
+from infra.standin.graph_nodes.class_declaration import Result
 from infra.standin.storage import Storage
 
 

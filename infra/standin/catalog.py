@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from infra.standin.graph_nodes.contract import CONTRACT
-from infra.standin.graph_nodes.declaring import (
+from infra.standin.graph_nodes.class_declaration import (
     Bench,
     Declared,
     GraphNodeClass,
@@ -16,6 +15,7 @@ from infra.standin.graph_nodes.declaring import (
     ModelFile,
     Result,
 )
+from infra.standin.graph_nodes.contract_tests import CONTRACT
 from infra.standin.graph_nodes.images import IMAGES
 from infra.standin.graph_nodes.loading import LOADERS
 from infra.standin.graph_nodes.odd_savers import MODEL_SAVERS, ODD_SAVERS

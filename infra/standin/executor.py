@@ -9,10 +9,10 @@ from infra.standin.faults import Faults
 from infra.standin.faults_run import Forgotten, RunFaults
 from infra.standin.gpu import Gpu, Stopped
 from infra.standin.journal import Journal
+from infra.standin.prompt_messages import Teller
 from infra.standin.prompt_queue import Item, PromptQueue
 from infra.standin.prompt_run import PromptRun
-from infra.standin.sockets import Sockets
-from infra.standin.teller import Teller
+from infra.standin.websocket import Sockets
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from infra.standin.faults import Fault, FaultRule, Faults
 from infra.standin.gpu import Gpu
-from infra.standin.graph_nodes.declaring import OutOfMemory
+from infra.standin.graph_nodes.class_declaration import OutOfMemory
 from infra.standin.prompt_queue import Item
 
 _TICK_S: Final = 0.02

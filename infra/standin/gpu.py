@@ -1,4 +1,4 @@
-"""What outlives a prompt on a node: the warm model, kept results, and the wish to be interrupted."""
+"""The one GPU of a stand-in: it takes up time, and keeps the warm model and results between prompts."""
 
 from __future__ import annotations
 

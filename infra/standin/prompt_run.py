@@ -13,12 +13,12 @@ from PIL import Image
 from infra.standin.cache import is_link, signatures
 from infra.standin.faults_run import RunFaults
 from infra.standin.gpu import Gpu
-from infra.standin.graph_nodes.declaring import Blocked, OutOfMemory, Result
+from infra.standin.graph_nodes.class_declaration import Blocked, OutOfMemory, Result
 from infra.standin.journal import PromptNote
 from infra.standin.options import StandinOptions
+from infra.standin.prompt_messages import Teller
 from infra.standin.prompt_queue import Item
 from infra.standin.storage import Storage
-from infra.standin.teller import Teller
 
 #: What ComfyUI adds to the message; workers know the kind by the type of the exception.
 _MEMORY_ADVICE = "This error means you ran out of memory on your GPU."

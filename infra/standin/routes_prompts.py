@@ -16,9 +16,9 @@ from infra.standin.gpu import Gpu
 from infra.standin.journal import Journal, now_ms
 from infra.standin.options import StandinOptions
 from infra.standin.prompt_queue import SECRETS, Item, PromptQueue
-from infra.standin.reasons import error
-from infra.standin.sockets import exec_info
+from infra.standin.refusals import error
 from infra.standin.validation import Refused, Validator
+from infra.standin.websocket import exec_info
 
 
 class PromptRoutes:

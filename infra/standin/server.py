@@ -22,9 +22,9 @@ from infra.standin.routes_files import FileRoutes
 from infra.standin.routes_info import InfoRoutes, features
 from infra.standin.routes_jobs import JobRoutes
 from infra.standin.routes_prompts import PromptRoutes
-from infra.standin.sockets import Sockets, exec_info
 from infra.standin.storage import Storage
 from infra.standin.validation import Validator
+from infra.standin.websocket import Sockets, exec_info
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from infra.standin.catalog import Catalog
-from infra.standin.findings import Findings, Graph
-from infra.standin.graph_nodes.declaring import GraphNodeClass
-from infra.standin.reasons import Reason, error
+from infra.standin.graph_errors import Findings, Graph
+from infra.standin.graph_nodes.class_declaration import GraphNodeClass
+from infra.standin.refusals import Reason, error
 from infra.standin.storage import Storage
 
 

@@ -12,9 +12,9 @@ from typing import Final, Unpack
 from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, late
 from producer.batch.row_checks import RowLike
 from producer.contract.batches import Batch
+from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.outcomes import BatchCancelled
 
 #: Rows of a batch that are read in one go of a thread.
 _AT_ONCE: Final = 500

@@ -14,12 +14,12 @@ from producer.batch.row_checks import RowLike
 from producer.batch.submission import open_batch, submit_rows
 from producer.batch.writer import BatchWriter
 from producer.contract.batches import BadRow, Batch
+from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.config.settings import Settings
 from producer.contract.errors import BatchNotFound, InvalidBatch, InvalidJob, WaitTimeout
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.outcomes import BatchCancelled
 from producer.contract.queues import Message, Tier
 from producer.dispatch import Dispatch
 from producer.intake.admission import Intake

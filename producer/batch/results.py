@@ -1,4 +1,4 @@
-"""What the rows of a batch have come to."""
+"""The jobs that a batch's rows have come to: of one made again, the newest."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from producer.storage.inventory import Inventory
 from producer.store.audit import Audit, BatchCounted, Index
 from producer.store.connection import connect
 from producer.store.node_store import NodeStore
-from producer.store.readings import Reading
+from producer.store.record_reader import Reading
 from producer.store.sweeps import Sweeps
 
 #: How long a queued job may wait while a node that could serve it does nothing.

@@ -15,7 +15,7 @@ from producer.contract.jobs import Job, JobStatus
 from producer.storage.inventory import Inventory, JobObject
 from producer.storage.object_keys import manifest_key
 from producer.store.audit import Audit
-from producer.store.readings import in_pages
+from producer.store.record_reader import in_pages
 
 _AT_ONCE: Final = 100  # jobs whose records are read in one round trip
 

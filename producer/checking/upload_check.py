@@ -10,7 +10,7 @@ from producer.contract.errors import BucketForbidden, StorageRefused
 from producer.contract.ids import JobId
 from producer.storage.inventory import Inventory, UnfinishedUpload
 from producer.store.audit import Audit
-from producer.store.readings import in_pages
+from producer.store.record_reader import in_pages
 
 _AT_ONCE = 100  # jobs whose records are read in one round trip
 

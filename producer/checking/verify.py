@@ -22,7 +22,7 @@ from producer.contract.jobs import Artifact, Job, JobStatus
 from producer.storage.inventory import Inventory
 from producer.store.audit import Audit
 from producer.store.connection import connect
-from producer.store.readings import in_pages
+from producer.store.record_reader import in_pages
 
 #: Objects fetched at once: enough to fill a link, few enough for a busy store.
 _THREADS: Final = 4

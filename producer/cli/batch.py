@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from producer.cli.arguments import ApiKeyOption, BatchArgument, JsonOption, UrlsOption
-from producer.cli.fleet import opened
-from producer.cli.group import group
+from producer.cli.command_group import group
+from producer.cli.open_fleet import opened
 from producer.cli.output import Exit, hint, print_json, print_line, print_row
 from producer.cli.row_text import open_rows
 

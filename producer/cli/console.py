@@ -12,7 +12,7 @@ from typing import Any, Final
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from producer.contract.texts import escaped
+from producer.contract.text_cleaning import escaped
 
 #: Columns of a pipe: what reads it wants each line whole.
 _WIDE: Final = 10_000

@@ -11,8 +11,8 @@ import typer
 
 from producer.cli import jobs as jobs_command
 from producer.cli.arguments import ApiKeyOption, JobArgument, JobsArgument, JsonOption, SomeJobs
-from producer.cli.fleet import opened
-from producer.cli.group import group
+from producer.cli.command_group import group
+from producer.cli.open_fleet import opened
 from producer.cli.output import (
     Exit,
     complain,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from producer.cli.arguments import JobArgument, JobsArgument, JsonOption, UrlsOption
-from producer.cli.fleet import opened
-from producer.cli.group import group
+from producer.cli.command_group import group
+from producer.cli.open_fleet import opened
 from producer.cli.output import Exit, complain, print_json, print_line
 from producer.contract.errors import JobNotSucceeded
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from producer.cli import batch, checking, dead_letters, jobs, nodes, processes
-from producer.cli.group import group
+from producer.cli.command_group import group
 from producer.cli.submit import submit
 
 app = group(

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from producer.cli.arguments import JsonOption
-from producer.cli.fleet import opened
-from producer.cli.group import group
+from producer.cli.command_group import group
+from producer.cli.open_fleet import opened
 from producer.cli.output import Exit, hint, print_json, print_line, print_row
 
 app = group("The fleet's nodes.")

@@ -26,7 +26,7 @@ from producer.contract.errors import (
     StorageError,
     WaitTimeout,
 )
-from producer.contract.texts import escaped
+from producer.contract.text_cleaning import escaped
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

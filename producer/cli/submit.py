@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from producer.cli.arguments import ApiKeyOption, JsonOption
-from producer.cli.fleet import opened
+from producer.cli.open_fleet import opened
 from producer.cli.output import hint, print_json, print_line
 
 

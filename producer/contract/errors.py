@@ -66,7 +66,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from producer.contract.texts import abridged, escaped
+from producer.contract.text_cleaning import abridged, escaped
 
 if TYPE_CHECKING:
     from producer.contract.batches import BadRow

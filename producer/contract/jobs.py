@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from producer.contract.graph.json_values import has_depth
 from producer.contract.ids import JobId, PromptId
 from producer.contract.queues import Tier
-from producer.contract.texts import abridged, writable
+from producer.contract.text_cleaning import abridged, writable
 
 #: Levels of a value that a graph node returned; pydantic writes no more than 255.
 _DEEPEST_VALUE: Final = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from producer.contract.texts import escaped
+from producer.contract.text_cleaning import escaped
 
 #: How many notes a record keeps; the last one says how many more there were.
 MAX_NOTES: Final = 20

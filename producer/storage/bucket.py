@@ -16,7 +16,7 @@ from producer.contract.errors import (
     StorageError,
     StorageRefused,
 )
-from producer.storage.body_checks import md5_header
+from producer.storage.content_md5 import md5_header
 from producer.storage.object_headers import ObjectStat
 from producer.storage.object_keys import probe_key
 from producer.storage.s3_client import LazyClient

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from producer.storage.body_checks import md5_header
+from producer.storage.content_md5 import md5_header
 
 PART_BYTES: Final = 8 << 20
 

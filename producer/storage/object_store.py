@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidInput, ObjectConflict, StorageError
-from producer.storage.body_checks import md5_header
 from producer.storage.bucket import Bucket
+from producer.storage.content_md5 import md5_header
 from producer.storage.foreign_inputs import about_input
 from producer.storage.object_headers import ObjectStat, content_disposition
 from producer.storage.object_keys import input_key, promised_sha256, split_s3_url

@@ -25,8 +25,8 @@ from producer.contract.errors import (
     StorageRefused,
     UnclearRefusal,
 )
-from producer.storage.body_checks import md5_header
 from producer.storage.bucket import Bucket
+from producer.storage.content_md5 import md5_header
 from producer.storage.multipart import MultipartUpload
 from producer.storage.object_headers import content_disposition, encode_metadata
 from producer.storage.object_keys import promised_sha256

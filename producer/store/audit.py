@@ -13,7 +13,7 @@ from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.batch_audit import BatchAudit
 from producer.store.connection import translated
-from producer.store.readings import Reading, in_pages, read_jobs
+from producer.store.record_reader import Reading, in_pages, read_jobs
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms, utc
 

@@ -10,7 +10,7 @@ from producer.store import keys
 from producer.store.batch_records import BatchRecord
 from producer.store.batch_rows import bucket_of, unpack
 from producer.store.connection import translated
-from producer.store.readings import in_pages
+from producer.store.record_reader import in_pages
 from producer.store.scripts import Scripts
 from producer.store.unfed_rows import read_buckets
 

@@ -14,16 +14,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.batches import Batch, BatchSpec, Places
+from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.errors import BacklogFull, BatchNotFound, InvalidBatch, KeyReused
 from producer.contract.ids import BatchId, JobId
-from producer.contract.outcomes import BatchCancelled
 from producer.contract.submissions import Content
 from producer.store import keys
 from producer.store.batch_records import BatchRecord, fields_of_batch, places_json
 from producer.store.batch_rows import Bucket
 from producer.store.connection import translated
 from producer.store.job_store import JobStore
-from producer.store.readings import in_pages
+from producer.store.record_reader import in_pages
 from producer.store.records import flat, packed
 from producer.store.scripts import Scripts
 from producer.store.times import to_ms

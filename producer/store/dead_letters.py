@@ -13,7 +13,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.readings import Reading, in_pages, read_jobs
+from producer.store.record_reader import Reading, in_pages, read_jobs
 from producer.store.times import utc
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from producer.contract.batches import BUCKET_ROWS
+from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.errors import BacklogFull, InvalidInput, JobNotFound, KeyReused
 from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.outcomes import Cancelled
 from producer.contract.submissions import Submission, secrets_holder
 from producer.store import keys
 from producer.store.attempt_endings import AttemptEndings

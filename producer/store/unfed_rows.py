@@ -1,4 +1,4 @@
-"""Jobs that have no record yet: rows of sealed batches, found by what their ids say."""
+"""Unfed rows: jobs of sealed batches that have no record yet, found by what their ids say."""
 
 from __future__ import annotations
 

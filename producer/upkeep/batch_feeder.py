@@ -20,7 +20,7 @@ from producer.contract.ids import JobId
 from producer.contract.submissions import Submission
 from producer.store.batch_feeds import BatchFeeds, Place
 from producer.store.batch_records import BatchRecord, queue_of
-from producer.upkeep.isolation import stopping_no_other
+from producer.upkeep.fault_isolation import stopping_no_other
 
 _log = logging.getLogger(__name__)
 

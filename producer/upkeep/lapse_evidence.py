@@ -1,4 +1,4 @@
-"""Whose lease has run out, by evidence that no clock can fake.
+"""Evidence that a lease has lapsed, which no clock that is set anew can fake.
 
 Leases end by Redis' clock. When that is stepped ahead, all of them have run out at once, although
 their workers go on renewing them. So a lease counts as lapsed only once this process, by its own

@@ -22,7 +22,7 @@ from producer.dispatch import Dispatch
 from producer.store.job_store import JobStore
 from producer.store.sweeps import Sweeps
 from producer.upkeep.batch_feeder import Feeder
-from producer.upkeep.isolation import stopping_no_other
+from producer.upkeep.fault_isolation import stopping_no_other
 from producer.upkeep.lapse_evidence import LeaseWatch
 
 _log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from producer.aio import AsyncProducer
+from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.errors import InvalidGraph, JobNotSucceeded, KeyReused, WaitTimeout
 from producer.contract.jobs import JobStatus, Phase
-from producer.contract.outcomes import Cancelled
 from producer.store.connection import connect
 from producer.store.sweeps import Sweeps
 from tests.graphs import journal, picture, raising, sample, sleeping

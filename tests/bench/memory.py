@@ -21,7 +21,7 @@ from producer.contract.queues import Message, Needs
 from producer.contract.submissions import Submission
 from producer.dispatch import Dispatch
 from producer.store.job_store import JobStore
-from producer.store.readings import in_pages
+from producer.store.record_reader import in_pages
 from tests.bench.results import Case, Result
 from tests.bench.rows import empty_redis, graph_of_20_kb, rows
 

@@ -13,6 +13,7 @@ from producer.batch.writer import BatchWriter
 from producer.client import Producer
 from producer.contract import errors
 from producer.contract.batches import BadRow, Batch
+from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.jobs import (
     Artifact,
     Attempt,
@@ -25,7 +26,6 @@ from producer.contract.jobs import (
     Timings,
 )
 from producer.contract.nodes import Node, NodeState
-from producer.contract.outcomes import BatchCancelled, Cancelled
 from producer.contract.queues import Tier
 from producer.dead_letters import DeadLetters
 from producer.intake.input_policy import InputPolicy

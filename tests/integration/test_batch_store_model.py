@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, initialize, multiple, rule, run_state_machine_as_test
 
 from producer.contract.batches import BatchSpec, BatchState
+from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.errors import BatchNotFound, InvalidBatch, JobNotFound, KeyReused
 from producer.contract.ids import new_batch_id, row_id
 from producer.contract.jobs import JobStatus
-from producer.contract.outcomes import Cancelled
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Content
 from producer.store import batch_rows, keys

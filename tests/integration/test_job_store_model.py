@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, rule, run_state_machine_as_test
 
+from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.errors import KeyReused, LeaseLost
 from producer.contract.ids import new_job_id, prompt_id
 from producer.contract.jobs import JobError, JobStatus
-from producer.contract.outcomes import Cancelled
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
 from producer.store.attempt_endings import Commit

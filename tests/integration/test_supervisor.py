@@ -187,7 +187,7 @@ def test_an_interrupt_while_a_service_starts_ends_it(tmp_path):
 from pathlib import Path
 from tests.integration.test_supervisor import says, service
 from infra.local.background import BackgroundSupervisor
-from infra.local.interrupts import exit_on_signals
+from infra.local.exit_signals import exit_on_signals
 from infra.local.supervisor import Supervisor
 here = Path({str(tmp_path)!r})
 with exit_on_signals(), BackgroundSupervisor(Supervisor(here / "logs")) as background:

@@ -16,7 +16,7 @@ from producer.contract.errors import FleetError
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Job, JobError, JobStatus
 from producer.contract.queues import Tier
-from producer.contract.texts import escaped
+from producer.contract.text_cleaning import escaped
 
 ODD = (
     "[/]x",

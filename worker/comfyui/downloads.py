@@ -11,7 +11,7 @@ from typing import Final
 import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
-from producer.contract.texts import is_whole
+from producer.contract.text_cleaning import is_whole
 from worker.comfyui.connection import Connection, network_cause
 from worker.comfyui.history import OutputFile
 from worker.errors import NodeError, OutputDamaged

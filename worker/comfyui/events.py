@@ -23,7 +23,7 @@ from websocket import (
 )
 
 from producer.contract.config.node_address import NodeAddress
-from producer.contract.texts import abridged, escaped
+from producer.contract.text_cleaning import abridged, escaped
 from worker.comfyui.bounded_websocket import BoundedWebSocket
 from worker.comfyui.certificates import ca_file
 from worker.comfyui.prompt_watch import PromptWatch

@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, Self
 
-from producer.contract.texts import writable
+from producer.contract.text_cleaning import writable
 from worker.comfyui.values import Values, fit_values
 from worker.errors import NodeFault
 

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any, Final
 
-from producer.contract.texts import writable
+from producer.contract.text_cleaning import writable
 
 #: Bytes of JSON that the values of one prompt may take in its job's record. A long text fits;
 #: a picture that a custom node returns as base64 does not.

@@ -14,7 +14,7 @@ from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import FleetError, NodeNameTaken
 from producer.contract.nodes import NodeState
-from producer.contract.texts import escaped
+from producer.contract.text_cleaning import escaped
 from producer.store.node_store import NodeStore
 from worker.comfyui.companion import known_bytes
 from worker.node.name_lock import NameLock

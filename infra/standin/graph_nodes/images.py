@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image, ImageFilter, ImageOps
 
-from infra.standin.graph_nodes.declaring import (
+from infra.standin.graph_nodes.class_declaration import (
     Bench,
     GraphNodeClass,
     Input,

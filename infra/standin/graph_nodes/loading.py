@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.standin.graph_nodes.declaring import (
+from infra.standin.graph_nodes.class_declaration import (
     Bench,
     GraphNodeClass,
     Input,

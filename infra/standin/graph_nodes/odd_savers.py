@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from infra.standin.graph_nodes.declaring import (
+from infra.standin.graph_nodes.class_declaration import (
     Bench,
     Blocked,
     GraphNodeClass,

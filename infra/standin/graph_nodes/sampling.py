@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from infra.standin.graph_nodes.declaring import (
+from infra.standin.graph_nodes.class_declaration import (
     Bench,
     Declared,
     GraphNodeClass,

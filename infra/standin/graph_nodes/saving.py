@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from infra.standin.graph_nodes.declaring import (
+from infra.standin.graph_nodes.class_declaration import (
     Bench,
     GraphNodeClass,
     Input,

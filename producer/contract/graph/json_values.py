@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any, Final
 
-from producer.contract.texts import escaped, is_whole
+from producer.contract.text_cleaning import escaped, is_whole
 
 #: Levels below one input. Real graphs use two or three; Python's own limit is near a thousand.
 _MAX_DEPTH: Final = 50

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.local import leash
+from infra.local import orphan_guard
 
 #: systemd would wait as long for a unit with RestartSec=0.2; scaled like the fleet's other times.
 _PAUSE_S: Final = 0.2
@@ -132,7 +132,7 @@ class KeptProcess:
             with theirs, self._log.open("ab") as output:
                 held = subprocess.Popen(
                     (
-                        *(sys.executable, "-I", "-S", leash.__file__),
+                        *(sys.executable, "-I", "-S", orphan_guard.__file__),
                         *(str(theirs.fileno()), str(self._grace_s)),
                         *self._argv,
                     ),

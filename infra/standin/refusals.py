@@ -1,4 +1,4 @@
-"""Why ComfyUI refuses something: one error object each, in its types, keys and order."""
+"""The error objects with which ComfyUI refuses something, in its types, keys and order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import traceback
 from typing import Any
 
 from infra.standin.catalog import spec
-from infra.standin.graph_nodes.declaring import Input
+from infra.standin.graph_nodes.class_declaration import Input
 
 Reason = dict[str, Any]
 

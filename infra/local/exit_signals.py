@@ -1,4 +1,4 @@
-"""Leave in good order when told to by a signal."""
+"""Signals that end the process: TERM and the like leave through its `finally` blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told about one prompt: to its client, to everybody, and to history."""
+"""The websocket messages about one prompt: to its client, to everybody, and for history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from infra.standin.journal import now_ms
-from infra.standin.sockets import Sockets
+from infra.standin.websocket import Sockets
 
 #: Seconds, and share of the total, below which 0.33 does not report progress again.
 _QUIET_S = 0.1

@@ -1,4 +1,4 @@
-"""The header by which any S3 service checks what arrives, whatever its age."""
+"""Content-MD5: the header by which any S3 service, old ones too, checks what arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with one record stops no other."""
+"""Fault isolation: what breaks over one record is logged, and the others are handled."""
 
 from __future__ import annotations
 

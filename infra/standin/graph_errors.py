@@ -1,14 +1,14 @@
-"""What is wrong with one graph: every output and what is upstream of it, graph node by graph node."""
+"""The errors of one graph: every output and what is upstream of it, graph node by graph node."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.standin import reasons
+from infra.standin import refusals
 from infra.standin.catalog import Catalog
-from infra.standin.graph_nodes.declaring import Input
-from infra.standin.reasons import Reason, error
+from infra.standin.graph_nodes.class_declaration import Input
+from infra.standin.refusals import Reason, error
 from infra.standin.storage import Storage
 
 Graph = dict[str, Any]
@@ -41,7 +41,7 @@ class Findings:
         except _UnnamedCycle:
             valid = False
         except Exception as exc:  # noqa: BLE001 - ComfyUI turns whatever is raised into an error object
-            self._set(output, [reasons.exception("exception_during_validation", exc)], valid=False)
+            self._set(output, [refusals.exception("exception_during_validation", exc)], valid=False)
             valid = False
         if not valid:
             self._blame(output)
@@ -106,31 +106,31 @@ class Findings:
         ancestors_valid = True
         for name, declared in self.catalog.inputs(known).items():
             if name not in given:
-                found += [reasons.missing(name)] if name in known.required else []
+                found += [refusals.missing(name)] if name in known.required else []
             elif isinstance(given[name], list):
                 wrong, valid = self._check_link(name, declared, given[name])
                 found += wrong
                 ancestors_valid = ancestors_valid and valid
             else:
-                found += reasons.check_value(name, declared, given, listed=known.check is None)
+                found += refusals.check_value(name, declared, given, listed=known.check is None)
         if known.check and not found:
-            found += [reasons.custom(*wrong) for wrong in known.check(self.storage, given).items()]
+            found += [refusals.custom(*wrong) for wrong in known.check(self.storage, given).items()]
         return found, ancestors_valid
 
     def _check_link(self, name: str, declared: Input, link: list[Any]) -> tuple[list[Reason], bool]:
         if len(link) != _LINK_LENGTH:
-            return [reasons.bad_link(name, declared, link)], True
+            return [refusals.bad_link(name, declared, link)], True
         source, slot = link
         linked = self.catalog.find(self.graph[source]["class_type"])
         received = self.catalog.outputs(linked)[slot] if linked else "*"
         if not _fits(received, declared.type):
-            return [reasons.mismatch(name, declared, received, link)], True
+            return [refusals.mismatch(name, declared, received, link)], True
         try:
             return [], self._check(source)
         except _UnnamedCycle:
             raise
         except Exception as exc:  # noqa: BLE001 - as in judge
-            reason = reasons.exception("exception_during_inner_validation", exc, input_name=name)
+            reason = refusals.exception("exception_during_inner_validation", exc, input_name=name)
             reason["extra_info"]["linked_node"] = link
             self._set(source, [reason], valid=False)
             return [], False

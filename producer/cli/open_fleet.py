@@ -1,4 +1,4 @@
-"""The fleet that a command works on: the one door to the library, opened when a command runs."""
+"""Opens the fleet that a command works on, when it runs: the one door from commands to the library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many records, read with care: one that makes no sense is told of, and the others are read on."""
+"""Reads many records in one round trip; one that makes no sense is reported, and the others are read."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Run one service on a leash: when its supervisor ends, however it ends, the service ends too.
+"""Orphan guard: runs one service, and ends it when its supervisor ends, however that ends.
 
-``python -I -S leash.py LINE GRACE_S ARGV...`` is started by :mod:`infra.local.leashed`, by its path and
+``python -I -S orphan_guard.py LINE GRACE_S ARGV...`` is started by :mod:`infra.local.guarded_process`, by its path and
 never by import, so it needs the standard library alone and little memory. LINE is a file
 descriptor, one end of a socket pair. The service's pid is written to it; the end of file on it
 says that the supervisor is gone, which also a ``kill -9`` cannot keep quiet.

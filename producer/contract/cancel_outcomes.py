@@ -1,4 +1,4 @@
-"""What a request to end something met."""
+"""What a request to cancel a job or a batch met."""
 
 from __future__ import annotations
 

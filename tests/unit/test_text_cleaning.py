@@ -9,7 +9,7 @@ import pytest
 from producer.contract.graph.json_values import printable
 from producer.contract.jobs import JobError, Progress
 from producer.contract.notes import fit_notes
-from producer.contract.texts import abridged, escaped, is_whole, writable
+from producer.contract.text_cleaning import abridged, escaped, is_whole, writable
 from tests.mutations import ODD_TEXTS
 from worker.comfyui.history import HistoryEntry
 from worker.errors import NodeFault

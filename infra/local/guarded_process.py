@@ -1,4 +1,4 @@
-"""A service's process as its supervisor holds it: the other end of :mod:`infra.local.leash`."""
+"""A service's process as its supervisor holds it: the other end of :mod:`infra.local.orphan_guard`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-_LEASH: Final = Path(__file__).with_name("leash.py")
+_LEASH: Final = Path(__file__).with_name("orphan_guard.py")
 
 #: What the leash may take, beyond the service's own grace, to end leftovers and itself.
 _LEASH_GRACE: Final = timedelta(seconds=6)
 
 
-class LeashedProcess:
+class GuardedProcess:
     """One run of a service, to be made inside a running event loop.
 
     A program that cannot be started is no error here: the process ends at once with exit code
