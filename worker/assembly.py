@@ -24,17 +24,17 @@ from worker.attempt.delivery import Delivery
 from worker.attempt.extra_data import ExtraDataSource
 from worker.attempt.failures import Failures
 from worker.attempt.hand_back import HandBack
+from worker.attempt.input_files import InputFiles
 from worker.attempt.lease import LeaseKeeper
 from worker.attempt.outages import Outages
 from worker.attempt.render import Render
 from worker.attempt.rerouting import Rerouter
 from worker.attempt.retry_placement import RetryPlacement
-from worker.attempt.runner import Place, Runner
-from worker.attempt.shutdown import Leaving, Shutdown
+from worker.attempt.runner import Claimant, Runner
+from worker.attempt.shutdown import Shutdown, ShutdownMode
 from worker.attempt.templates import Templates
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
-from worker.comfyui.inputs import InputCarrier
 from worker.housekeeping import Housekeeping
 from worker.node.agent import NodeAgent
 from worker.node.health import Health, HealthPolicy
@@ -129,7 +129,7 @@ class Parts:
             _spool_folder(settings, options.name, fleet=self.fleet), node=options.name
         )
         self.shutdown = Shutdown(
-            options.name, how=Leaving.HANDOVER if options.handover else Leaving.SUCCESSOR
+            options.name, mode=ShutdownMode.HANDOVER if options.handover else ShutdownMode.SUCCESSOR
         )
         self._breaker = StorageBreaker(self.objects)
         self.leases = LeaseKeeper(
@@ -195,7 +195,7 @@ class Parts:
         outages = Outages(self._breaker, self.shutdown, on_damage=self.agent.on_damaged_file)
         extra_data = ExtraDataSource(self._store, api_key=settings.nodes_api_key)
         return Runner(
-            place=Place(node=node, worker=self._worker, lease=self._lease),
+            claimant=Claimant(node=node, worker=self._worker, lease=self._lease),
             spool=self.spool,
             store=self._store,
             nodes=self.nodes,
@@ -204,7 +204,7 @@ class Parts:
             comfyui=self.comfyui,
             leases=self.leases,
             outages=outages,
-            carrier=InputCarrier(self.objects, self.comfyui),
+            input_files=InputFiles(self.objects, self.comfyui),
             render=Render(
                 self.comfyui,
                 self.events,
@@ -241,7 +241,7 @@ class Parts:
                 peers=self._peers,
             ),
             agent=self.agent,
-            elsewhere=RetryPlacement(self._store, self._dispatch, self._peers),
+            retry_placement=RetryPlacement(self._store, self._dispatch, self._peers),
             extra_data=extra_data,
         )
 
@@ -254,8 +254,8 @@ class Parts:
             lease=self._lease,
             renew=timedelta(seconds=self._settings.renew_s),
             every=timedelta(seconds=self._settings.sweep_s),
-            interrupt=expired_leases.Interrupter(self.nodes, own=self._address),
-            judge=expired_leases.judge,
+            interrupt=expired_leases.PromptInterrupter(self.nodes, own=self._address),
+            judge=expired_leases.decide_expired,
         )
 
 

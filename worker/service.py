@@ -15,7 +15,7 @@ from producer.contract.errors import FleetError, StorageError
 from producer.contract.ids import JobId
 from producer.store.sweeps import TakenBack
 from worker.assembly import Hooks, Options, Parts
-from worker.attempt.bounded_call import is_out
+from worker.attempt.bounded_call import has_open_calls
 from worker.node.name_lock import NameLock
 from worker.scheduling.gate import GATE, Slot
 from worker.scheduling.loaded_models import LOADED_MODELS
@@ -78,10 +78,10 @@ class NodeWorker:
     def stop(self) -> None:
         """Take nothing more; leave or hand over what renders, finish what is stored."""
         self._parts.watchdog.stop()
-        self._parts.shutdown.announce()
+        self._parts.shutdown.begin()
         self._parts.agent.drain()
         self._wait_for_attempts(_GRACE_S)
-        self._parts.shutdown.hurry()
+        self._parts.shutdown.end_grace()
         self._wait_for_attempts(_ABORT_S)
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class NodeWorker:
     @property
     def is_busy(self) -> bool:
         """Whether attempts are under way, or calls that attempts have left behind."""
-        return len(self._parts.leases) > 0 or is_out()
+        return len(self._parts.leases) > 0 or has_open_calls()
 
     def run(self, job_id: JobId, attempt: int) -> None:
         """Run one attempt, as a message asks for."""

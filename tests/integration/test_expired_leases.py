@@ -10,7 +10,7 @@ from producer.contract.nodes import NodeState
 from producer.store.node_store import NodeStore
 from tests.integration.hand_led import LEASE
 from tests.integration.scripted_node import scripted_node
-from worker.attempt.expired_leases import Interrupter
+from worker.attempt.expired_leases import PromptInterrupter
 
 #: The node of the worker that interrupts others'.
 OWN = NodeAddress.parse("http://me:secret@127.0.0.1:1")
@@ -45,7 +45,7 @@ def there(led):
 def test_a_host_that_was_silent_is_left_alone_for_a_while(led, there):
     gone, left = led.running(node="gone"), led.running(node="there")
     clock = Clock(step_s=2)
-    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=clock)
+    interrupt = PromptInterrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=clock)
     interrupt(gone)
     interrupt(left)
     assert there.asked == []
@@ -55,7 +55,7 @@ def test_a_host_that_was_silent_is_left_alone_for_a_while(led, there):
 
 
 def test_a_node_that_refuses_at_once_says_nothing_of_its_host(led, there):
-    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=Clock(step_s=0))
+    interrupt = PromptInterrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=Clock(step_s=0))
     interrupt(led.running(node="gone"))
     interrupt(led.running(node="there"))
     assert "POST /interrupt" in there.asked
@@ -65,7 +65,7 @@ def test_a_node_that_refuses_at_once_says_nothing_of_its_host(led, there):
 def test_credentials_go_along_to_ones_own_host_alone(led, there, host):
     fields = {"pool": "default", "url": there.url.replace("127.0.0.1", host), "state": "ready"}
     NodeStore(led.redis, lease=LEASE).register("there", worker="there:1", fields=fields)
-    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=Clock(step_s=0))
+    interrupt = PromptInterrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=Clock(step_s=0))
     interrupt(led.running(node="there"))
     assert "POST /interrupt" in there.asked
     assert ("Authorization" in there.headers[-1]) is (host == OWN.host)
@@ -74,6 +74,6 @@ def test_credentials_go_along_to_ones_own_host_alone(led, there, host):
 def test_a_node_whose_record_holds_no_address_is_left_alone(led, there):
     fields = {"pool": "default", "url": "http://[", "state": "ready"}
     NodeStore(led.redis, lease=LEASE).register("there", worker="there:1", fields=fields)
-    interrupt = Interrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=Clock(step_s=9))
+    interrupt = PromptInterrupter(NodeStore(led.redis, lease=LEASE), own=OWN, clock=Clock(step_s=9))
     interrupt(led.running(node="there"))
     assert there.asked == []

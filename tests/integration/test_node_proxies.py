@@ -15,9 +15,9 @@ from producer.contract.config.node_credentials import NodeCredentials
 from producer.contract.jobs import InputFile
 from tests.integration.scripted_node import raw, scripted_client, scripted_node
 from tests.polling import wait_until
+from worker.attempt.input_files import InputFiles
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
-from worker.comfyui.inputs import InputCarrier
 from worker.errors import NodeError, NodeFault, NodeTimeout, NodeUnreachable, RequestTooLarge
 
 SECRETS = NodeCredentials.read("Authorization: Bearer sesame-1\n?token=sesame-2", where="X")
@@ -138,7 +138,7 @@ def test_a_file_that_is_too_large_is_named_as_its_owner_knows_it(tmp_path):
     file = InputFile(source="k", name="me.png", sha256="0" * 64, bytes=3)
     routes = {"HEAD /view": page("", status=405), "POST /upload/image": page("", status=413)}
     with scripted_client(routes) as (client, _), pytest.raises(RequestTooLarge) as exc:
-        InputCarrier(Objects(), client).bring({"12.image": file}, tmp_path)
+        InputFiles(Objects(), client).transfer({"12.image": file}, tmp_path)
     assert exc.value.graph_node == "12"
     assert "me.png (3 bytes) for 12.image is larger than it takes, or than a proxy" in str(
         exc.value

@@ -85,7 +85,7 @@ def serving(settings: Settings, node: Standin, name: str) -> Iterator[NodeWorker
 
 def held() -> tuple[int, int]:
     """Return how many calls of workers are out, and how many descriptors this process has."""
-    calls = [thread for thread in threading.enumerate() if thread.name == "watched-call"]
+    calls = [thread for thread in threading.enumerate() if thread.name == "bounded-call"]
     return len(calls), len(list(Path("/proc/self/fd").iterdir()))
 
 

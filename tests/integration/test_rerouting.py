@@ -56,18 +56,18 @@ class Fleet:
             agent=self.agent,
         )
 
-    def around(self, job, *, value=LORA, holder=WORKER):
+    def reroute(self, job, *, value=LORA, holder=WORKER):
         info = {"input_name": "lora_name", "received_value": value}
         error = {"type": "value_not_in_list", "extra_info": info}
         refused = {"7": {"class_type": "LoraLoader", "errors": [error]}}
         rejection = PromptRejected("gpu-01", "it is not in the list", refused)
-        return self.rerouter.around(job, Hold(job.id, job.attempt, holder), rejection)
+        return self.rerouter.reroute(job, Hold(job.id, job.attempt, holder), rejection)
 
 
 def test_a_refused_job_waits_in_a_queue_that_names_what_its_node_lacked(led):
     refused = led.running()
     fleet = Fleet(led, believed=having(), others={"gpu-02": having(), "gpu-03": having(LORA)})
-    job, error = fleet.around(refused)
+    job, error = fleet.reroute(refused)
     needs = Needs.of("default", models=[LORA])
     assert job.queue == needs.queue
     assert Needs.from_json(fleet.sweeps.queues()[job.queue]) == needs
@@ -83,20 +83,20 @@ def test_a_refused_job_waits_in_a_queue_that_names_what_its_node_lacked(led):
 def test_what_no_living_node_has_leads_nowhere(led, others):
     job = led.running()
     fleet = Fleet(led, believed=having(), others=others)
-    assert fleet.around(job) is None
+    assert fleet.reroute(job) is None
     assert led.fleet.get(job.id).queue == job.queue
 
 
 def test_a_pinned_job_is_led_nowhere(led):
     job = led.running(led.queued(pin="gpu-01"))
     fleet = Fleet(led, believed=having(), others={"gpu-02": having(LORA)})
-    assert fleet.around(job) is None
+    assert fleet.reroute(job) is None
 
 
 def test_a_node_that_lacks_what_it_believed_to_have_looks_again(led):
     job = led.running()
     fleet = Fleet(led, believed=having(LORA), others={})
-    fleet.around(job)
+    fleet.reroute(job)
     assert fleet.agent.stale == 1
 
 
@@ -104,5 +104,5 @@ def test_an_overtaken_attempt_moves_nothing(led):
     job = led.running()
     fleet = Fleet(led, believed=having(), others={"gpu-02": having(LORA)})
     with pytest.raises(LeaseLost):
-        fleet.around(job, holder="gpu-01:another")
+        fleet.reroute(job, holder="gpu-01:another")
     assert led.fleet.get(job.id).queue == job.queue

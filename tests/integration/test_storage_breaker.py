@@ -132,7 +132,7 @@ class Asking:
         self.outages = Outages(self.breaker, Shutdown("gpu-01"), on_damage=lambda: None)
 
     def __call__(self):
-        self.outages.until_served(self._ask, Lease(Hold(new_job_id(), 1, "worker")))
+        self.outages.until_storage_answers(self._ask, Lease(Hold(new_job_id(), 1, "worker")))
 
     def _ask(self):
         self.times += 1
@@ -169,7 +169,7 @@ def test_the_end_of_the_lease_ends_the_wait_for_a_bucket_that_is_away(objects):
             asking._ask()
 
         with pytest.raises(LeaseLost):
-            asking.outages.until_served(ask, lease)
+            asking.outages.until_storage_answers(ask, lease)
 
 
 def test_a_store_that_never_ends_its_answer_holds_no_cancelled_job(objects):
@@ -189,6 +189,6 @@ def test_a_store_that_never_ends_its_answer_holds_no_cancelled_job(objects):
             other.submit(cancel)
             began = time.monotonic()
             with pytest.raises(JobCancelled):
-                asking.outages.until_served(ask, lease)
+                asking.outages.until_storage_answers(ask, lease)
             assert time.monotonic() - began < 10
         over.set()

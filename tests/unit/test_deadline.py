@@ -25,7 +25,7 @@ def clock():
 
 def test_what_ran_before_a_worker_came_back_counts(clock):
     deadline = Deadline(60, clock=clock)
-    deadline.ran_before(50)
+    deadline.add_earlier_run(50)
     clock.now += 10
     deadline.check()
     clock.now += 1
@@ -36,13 +36,13 @@ def test_what_ran_before_a_worker_came_back_counts(clock):
 def test_the_wait_behind_another_prompt_is_not_its_own_time_and_has_an_end(clock):
     deadline = Deadline(60, clock=clock)
     clock.now += 20
-    deadline.wait_begins()
+    deadline.on_queued()
     clock.now += 60
     deadline.check()
-    deadline.wait_ends()
+    deadline.on_turn()
     clock.now += 40
     deadline.check()
-    deadline.wait_begins()
+    deadline.on_queued()
     clock.now += 61
     with pytest.raises(RunDeadlinePassed):
         deadline.check()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker.attempt.kept_outputs import KeptOutputs, kept_for
+from worker.attempt.kept_outputs import KeptOutputs, wait_limit_s
 from worker.attempt.render_state import RenderState
 from worker.comfyui.client import PromptPlace
 from worker.comfyui.history import OutputFile
@@ -41,53 +41,58 @@ class Node:
     def pause(self, _) -> None:
         self.pauses += 1
 
-    def is_back(self, error, output=OURS, *, within_s=60) -> bool:
+    def wait_until_back(self, error, output=OURS, *, within_s=60) -> bool:
         entry = SimpleNamespace(prompt_id="p", duration_s=None)
         kept = KeptOutputs(self, entry, node="gpu-01", mark="job-1", within_s=within_s)
-        return kept.is_back(error, output, pause=self.pause)
+        return kept.wait_until_back(error, output, pause=self.pause)
 
 
 @pytest.mark.parametrize("error", [AWAY, NodeTimeout("gpu-01", "silent")])
 def test_a_node_is_waited_for_until_it_answers_again(error):
     node = Node(AWAY, NodeFault("gpu-01", "answered 500, as it starts"), PromptPlace.FINISHED)
-    assert node.is_back(error)
+    assert node.wait_until_back(error)
     assert node.pauses == 2
 
 
 def test_one_that_stays_away_is_given_up():
-    assert not Node(AWAY).is_back(AWAY, within_s=0)
+    assert not Node(AWAY).wait_until_back(AWAY, within_s=0)
 
 
 @pytest.mark.parametrize("error", [AWAY, OutputDamaged("gpu-01", "short"), NodeFault("gpu-01", "")])
 def test_what_a_node_that_is_there_does_not_give_counts(error):
-    assert not Node(PromptPlace.FINISHED).is_back(error)
+    assert not Node(PromptPlace.FINISHED).wait_until_back(error)
 
 
 @pytest.mark.parametrize("output", [TEMPORARY, PLAIN])
 def test_what_a_restarted_node_may_have_lost_is_lost(output):
     with pytest.raises(PromptLost, match="restarted"):
-        Node(AWAY, PromptPlace.UNKNOWN).is_back(AWAY, output)
+        Node(AWAY, PromptPlace.UNKNOWN).wait_until_back(AWAY, output)
 
 
 def test_a_file_of_this_attempt_alone_outlives_a_restart_of_its_node():
-    assert Node(AWAY, PromptPlace.UNKNOWN).is_back(AWAY)
+    assert Node(AWAY, PromptPlace.UNKNOWN).wait_until_back(AWAY)
 
 
 def test_the_workers_own_full_disk_is_waited_for():
-    assert Node(PromptPlace.FINISHED).is_back(SpoolFault("gpu-01", "No space left on device"))
-    assert not Node(PromptPlace.FINISHED).is_back(SpoolFault("gpu-01", "no space"), within_s=0)
+    assert Node(PromptPlace.FINISHED).wait_until_back(
+        SpoolFault("gpu-01", "No space left on device")
+    )
+    assert not Node(PromptPlace.FINISHED).wait_until_back(
+        SpoolFault("gpu-01", "no space"), within_s=0
+    )
 
 
 def test_a_long_render_is_waited_for_longer_and_none_for_ever():
-    assert [kept_for(seconds) for seconds in (3, 200, 3600)] == [120, 400, 900]
+    assert [wait_limit_s(seconds) for seconds in (3, 200, 3600)] == [120, 400, 900]
 
 
 @pytest.mark.parametrize(("is_rendered", "given_up"), [(False, True), (True, False)])
 def test_a_worker_that_comes_back_waits_longer_for_what_has_rendered(
     is_rendered, given_up, monkeypatch
 ):
-    look = RenderState(client_id=None, is_rendered=is_rendered)
-    assert not look.is_away_too_long()
-    now = look.began + 60
+    state = RenderState(client_id=None, is_rendered=is_rendered)
+    state.on_no_answer()
+    assert not state.is_away_too_long
+    now = state.began + 60
     monkeypatch.setattr("time.monotonic", lambda: now)
-    assert look.is_away_too_long() is given_up
+    assert state.is_away_too_long is given_up

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from worker.attempt.parallel import Countdown, side_by_side
+from worker.attempt.parallel import Countdown, run_parallel
 
 
 def waiting_for(event: threading.Event, value: int):
@@ -29,7 +29,7 @@ def test_what_is_returned_comes_in_the_order_of_the_work():
         second_ended.set()
         return 2
 
-    assert side_by_side([waiting_for(second_ended, 1), second], at_once=2) == [1, 2]
+    assert run_parallel([waiting_for(second_ended, 1), second], at_once=2) == [1, 2]
 
 
 def test_no_more_is_under_way_than_allowed():
@@ -45,7 +45,7 @@ def test_no_more_is_under_way_than_allowed():
         with lock:
             now -= 1
 
-    side_by_side([work] * 6, at_once=2)
+    run_parallel([work] * 6, at_once=2)
     assert most == 2
 
 
@@ -57,20 +57,20 @@ def test_the_first_failure_ends_what_is_beside_it_and_begins_nothing_more():
         waiting_for(never, 3)(check)
 
     with pytest.raises(ValueError, match="the third"):
-        side_by_side([waiting_for(never, 1), failing, late, late], at_once=2)
+        run_parallel([waiting_for(never, 1), failing, late, late], at_once=2)
     # A thread that became free may have begun with one before it heard.
     assert len(begun) < 2
     assert not [one for one in threading.enumerate() if one.name.startswith("side-by-side")]
 
 
 def test_a_single_piece_of_work_needs_no_thread():
-    assert side_by_side([lambda _check: threading.current_thread()], at_once=2) == [
+    assert run_parallel([lambda _check: threading.current_thread()], at_once=2) == [
         threading.current_thread()
     ]
 
 
 def test_no_work_is_done_at_once():
-    assert side_by_side([], at_once=2) == []
+    assert run_parallel([], at_once=2) == []
 
 
 def test_the_last_to_be_counted_is_told():

@@ -17,19 +17,19 @@ from worker.open_connections import OpenConnections
 
 _Answer = TypeVar("_Answer")
 
-_LOOK_EVERY_S: Final = 0.25
-_NAME: Final = "watched-call"
+_CHECK_EVERY_S: Final = 0.25
+_NAME: Final = "bounded-call"
 
 
-def watched(
-    call: Callable[[], _Answer], *, check: Callable[[], None], let_go_s: float = 0.0
+def bounded_call(
+    call: Callable[[], _Answer], *, check: Callable[[], None], abort_s: float = 0.0
 ) -> _Answer:
     """Return what *call* returns, or raise what it raises.
 
     Args:
         check: asked all along. When it raises, so does this, unless the call succeeds meanwhile.
             What the call has open is ended; what it has stored is an orphan of its attempt.
-        let_go_s: how long the call may then take to end by itself, which it may hear of as well.
+        abort_s: how long the call may then take to end by itself, which it may hear of as well.
             Half-way through, the request on which it waits is ended.
     """
     outcome: Future[_Answer] = Future()
@@ -43,11 +43,11 @@ def watched(
             outcome.set_exception(exc)
 
     Thread(target=copy_context().run, args=(run,), name=_NAME, daemon=True).start()
-    while not wait([outcome], timeout=_LOOK_EVERY_S).done:
+    while not wait([outcome], timeout=_CHECK_EVERY_S).done:
         try:
             check()
         except BaseException:
-            if not _lets_go(outcome, opened, let_go_s):
+            if not _has_succeeded(outcome, opened, abort_s):
                 raise
             return outcome.result()
     if opened.cuts:
@@ -55,7 +55,7 @@ def watched(
     return outcome.result()
 
 
-def _lets_go(outcome: Future[_Answer], opened: OpenConnections, within_s: float) -> bool:
+def _has_succeeded(outcome: Future[_Answer], opened: OpenConnections, within_s: float) -> bool:
     """Tell whether a call that is to end has succeeded; if it does not end, end what it waits for."""
     for _ in range(2):
         if wait([outcome], timeout=within_s / 2).done:
@@ -65,6 +65,6 @@ def _lets_go(outcome: Future[_Answer], opened: OpenConnections, within_s: float)
     return False
 
 
-def is_out() -> bool:
+def has_open_calls() -> bool:
     """Tell whether any call has not come back; waiting for it at the exit could take for ever."""
     return any(thread.name == _NAME for thread in all_threads())

@@ -25,16 +25,16 @@ class Deadline:
         self._since = clock()
         self._waits = False
 
-    def ran_before(self, seconds: float) -> None:
+    def add_earlier_run(self, seconds: float) -> None:
         """Count what the attempt ran before this worker had it, by its record."""
         self._used_s += seconds
 
-    def wait_begins(self) -> None:
+    def on_queued(self) -> None:
         """Hear that the prompt waits behind another one."""
         self._used_s += self._clock() - self._since
         self._since, self._waits = self._clock(), True
 
-    def wait_ends(self) -> None:
+    def on_turn(self) -> None:
         """Hear that the card is its own; nothing happens if it was before."""
         if self._waits:
             self._since, self._waits = self._clock(), False

@@ -19,15 +19,15 @@ from producer.contract.notes import fit_notes
 from producer.storage.object_keys import artifact_key, extension_of, manifest_key
 from producer.storage.object_store import ObjectStore
 from producer.store.attempt_endings import AttemptEndings, Commit
-from worker.attempt.bounded_call import watched
+from worker.attempt.bounded_call import bounded_call
 from worker.attempt.completeness import notes_on
 from worker.attempt.kept_outputs import KeptOutputs
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.outages import Outages
-from worker.attempt.parallel import Countdown, side_by_side
+from worker.attempt.output_files import Spooled, fetch_output
+from worker.attempt.parallel import Countdown, run_parallel
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, OutputFile
-from worker.comfyui.outputs import Spooled, fetch_output
 from worker.errors import NodeTimeout
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Delivery:
             NodeError, StorageError: a file cannot be had whole, or its key holds another.
             LeaseLost, JobCancelled, Stopping: as they say; nothing was committed.
         """
-        self.outages.until_entered(Phase.FETCHING, lease, self.store)
+        self.outages.enter_phase(Phase.FETCHING, lease, self.store)
         to_fetch = Countdown(len(entry.outputs))
         kept = KeptOutputs(
             self.comfyui,
@@ -81,10 +81,10 @@ class Delivery:
             file = self._fetched(output, kept, path, lease, still_wanted)
             if to_fetch.is_last():
                 # From here on the node is needed no more.
-                self.outages.until_entered(Phase.STORING, lease, self.store)
+                self.outages.enter_phase(Phase.STORING, lease, self.store)
             return self._stored(job, graph, file, lease)
 
-        artifacts = side_by_side(
+        artifacts = run_parallel(
             [
                 partial(bring, output, spool / str(number))
                 for number, output in enumerate(entry.outputs)
@@ -114,7 +114,7 @@ class Delivery:
                 check()
                 growth.check()
 
-            return watched(
+            return bounded_call(
                 lambda: fetch_output(self.comfyui, output, path, node=self.node, check=check),
                 check=check_growth,
             )
@@ -124,7 +124,7 @@ class Delivery:
             still_wanted()
 
         spooled = self.outages.until_fetched(
-            fetch, lease, is_back=lambda error: kept.is_back(error, output, pause=pause)
+            fetch, lease, is_back=lambda error: kept.wait_until_back(error, output, pause=pause)
         )
         crashpoint("output.fetched")
         return spooled
@@ -144,7 +144,7 @@ class Delivery:
             "graph-node": output.graph_node,
             **_seed(graph, output.graph_node),
         }
-        self.outages.until_served(
+        self.outages.until_storage_answers(
             lambda: self.objects.put_file(
                 file.path,
                 key=key,
@@ -184,10 +184,10 @@ class Delivery:
         key = manifest_key(self.prefix, job_id=job.id, attempt=job.attempt)
         notes = fit_notes(notes_on(entry, graph))
         manifest = _manifest(job, artifacts, entry, notes)
-        self.outages.until_served(lambda: self.objects.put_json(key, manifest), lease)
+        self.outages.until_storage_answers(lambda: self.objects.put_json(key, manifest), lease)
         crashpoint("manifest.stored")
         lease.check()
-        outcome = self.outages.until_recorded(
+        outcome = self.outages.until_redis_answers(
             lambda: self.store.commit(
                 lease.hold, artifacts=artifacts, values=entry.values, notes=notes
             ),

@@ -26,7 +26,7 @@ _SILENCE_S: Final = 1.0
 _LEFT_ALONE_S: Final = 15.0
 
 
-class Interrupter:
+class PromptInterrupter:
     """Stops prompts of lapsed attempts on their nodes, as far as those still answer.
 
     One that is silent costs its timeout once in a while, not once an attempt: the whole fleet
@@ -71,7 +71,7 @@ class Interrupter:
         return self._clock() - since < _LEFT_ALONE_S
 
 
-def judge(job: Job) -> Decision:
+def decide_expired(job: Job) -> Decision:
     """Decide what becomes of a job whose lease has run out."""
     error = LeaseLapsed(str(job.node), "its worker fell silent for longer than a lease")
     return decide(error, job, node=job.node)

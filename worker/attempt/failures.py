@@ -52,45 +52,49 @@ class Failures:
         self._rerouter = rerouter
         self._peers = peers
 
-    def settle(self, job: Job, lease: Lease, error: FleetError) -> None:
+    def record(self, job: Job, lease: Lease, error: FleetError) -> None:
         """Decide by the kind of *error* whether the job is tried again, and see to it."""
         try:
-            job, error = self._led_around(job, lease, error)
+            job, error = self._rerouted(job, lease, error)
         except (FleetError, Stopping) as exc:
             _log.warning("job %s attempt %d: not led elsewhere: %s", job.id, job.attempt, exc)
             return
         decision = decide(error, job, node=self._node, pool_nodes=self._peers.count())
-        story = decision.error
-        _log.warning("job %s attempt %d: %s: %s", job.id, job.attempt, story.cause, story.message)
+        job_error = decision.error
+        _log.warning(
+            "job %s attempt %d: %s: %s", job.id, job.attempt, job_error.cause, job_error.message
+        )
         if decision.blames_node:
-            self._agent.on_fault(error.detail if isinstance(error, NodeError) else story.message)
-        if story.cause == Cause.OUT_OF_MEMORY:
+            self._agent.on_fault(
+                error.detail if isinstance(error, NodeError) else job_error.message
+            )
+        if job_error.cause == Cause.OUT_OF_MEMORY:
             self._free_memory()
         if decision.again:
             self._requeue(job, lease, decision)
         else:
             fail = self._store.fail
-            self._record(
+            self._write(
                 "failed",
                 lease,
-                lambda: fail(lease.hold, story, charged=decision.charged, dead=decision.dead),
+                lambda: fail(lease.hold, job_error, charged=decision.charged, dead=decision.dead),
             )
 
-    def cancelled(self, lease: Lease) -> None:
+    def record_cancelled(self, lease: Lease) -> None:
         """End the job as somebody asked for."""
-        self._record("cancelled", lease, lambda: self._store.end_cancelled(lease.hold))
+        self._write("cancelled", lease, lambda: self._store.end_cancelled(lease.hold))
 
-    def _led_around(self, job: Job, lease: Lease, error: FleetError) -> tuple[Job, FleetError]:
+    def _rerouted(self, job: Job, lease: Lease, error: FleetError) -> tuple[Job, FleetError]:
         # Killed after this, the job runs on in its record; upkeep sends it to the new queue.
         if not isinstance(error, PromptRejected):
             return job, error
-        led = self._outages.until_recorded(
-            lambda: self._rerouter.around(job, lease.hold, error), lease
+        led = self._outages.until_redis_answers(
+            lambda: self._rerouter.reroute(job, lease.hold, error), lease
         )
         return led or (job, error)
 
     def _requeue(self, job: Job, lease: Lease, decision: Decision) -> None:
-        attempt = self._record(
+        attempt = self._write(
             "to be tried again",
             lease,
             lambda: self._store.requeue(
@@ -108,10 +112,10 @@ class Failures:
         if attempt is not None:
             self._dispatch.try_send_all([Message(job.id, attempt, job.queue, job.tier.priority)])
 
-    def _record(self, what: str, lease: Lease, write: Callable[[], _Answer]) -> _Answer | None:
+    def _write(self, what: str, lease: Lease, write: Callable[[], _Answer]) -> _Answer | None:
         job_id, attempt = lease.hold.job_id, lease.hold.attempt
         try:
-            answer = self._outages.until_recorded(write, lease)
+            answer = self._outages.until_redis_answers(write, lease)
         except (FleetError, Stopping) as exc:
             _log.warning("job %s attempt %d: not written as %s: %s", job_id, attempt, what, exc)
             return None

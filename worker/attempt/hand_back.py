@@ -15,11 +15,11 @@ from worker.scheduling.gate import Gate
 _log = logging.getLogger(__name__)
 
 #: How often to think about it, s.
-_EVERY_S: Final = 0.5
+_CHECK_EVERY_S: Final = 0.5
 #: The turn comes so soon that nobody else would be quicker, s.
-_VERY_SOON_S: Final = 0.5
+_TURN_IS_NEAR_S: Final = 0.5
 #: A job that was handed back so often stays where it is: something else is wrong then.
-_OFTEN: Final = 3
+_MAX_HAND_BACKS: Final = 3
 
 
 class HandBack:
@@ -34,22 +34,22 @@ class HandBack:
         self._peers = peers
         self._load_s = load_s
 
-    def __call__(self, job: Job, look: RenderState) -> bool:
+    def is_better_elsewhere(self, job: Job, state: RenderState) -> bool:
         """Tell it of *job*, now and then.
 
         It is handed back when its node has become doubtful and another one is ready; or when
         the render before it takes long after all and another node is idle.
         """
-        if job.pin is not None or _times_handed_back(job) >= _OFTEN:
+        if job.pin is not None or _times_handed_back(job) >= _MAX_HAND_BACKS:
             return False
         doubtful = not self._gate.is_ready
-        if not (doubtful or look.is_due("neighbours", _EVERY_S)):
+        if not (doubtful or state.start_if_due("peers", _CHECK_EVERY_S)):
             return False
         try:
             if doubtful:
                 return self._peers.has_ready()
             remaining_s = self._gate.remaining_s()
-            if remaining_s is not None and remaining_s <= _VERY_SOON_S:
+            if remaining_s is not None and remaining_s <= _TURN_IS_NEAR_S:
                 return False
             may_load = remaining_s is None or remaining_s > self._load_s
             return self._peers.has_idle_for(job, may_load=may_load)

@@ -26,10 +26,10 @@ _log = logging.getLogger(__name__)
 _AT_LEAST_S: Final = 120.0
 #: Whoever is away for longer may not come back at all, s.
 _AT_MOST_S: Final = 900.0
-_LOOK_EVERY_S: Final = 1.0
+_POLL_EVERY_S: Final = 1.0
 
 
-def kept_for(rendered_s: float) -> float:
+def wait_limit_s(rendered_s: float) -> float:
     """Return how long to wait for a node that holds what took so long to render, s.
 
     What renders within seconds is had sooner from another node than from one that is away for long.
@@ -58,10 +58,10 @@ class KeptOutputs:
         self._prompt_id = entry.prompt_id
         self._node = node
         self._mark = mark
-        self._within_s = kept_for(entry.duration_s or 0) if within_s is None else within_s
-        self._gives_up: float | None = None
+        self._within_s = wait_limit_s(entry.duration_s or 0) if within_s is None else within_s
+        self._deadline: float | None = None
 
-    def is_back(
+    def wait_until_back(
         self, error: NodeError, output: OutputFile, *, pause: Callable[[float], None]
     ) -> bool:
         """Tell whether *error* came of an absence that is over, so that *output* can be had now.
@@ -73,7 +73,7 @@ class KeptOutputs:
             PromptLost: the node was restarted, and may have lost it.
         """
         if isinstance(error, SpoolFault):  # ours is the disk that is full
-            pause(_LOOK_EVERY_S)
+            pause(_POLL_EVERY_S)
             return self._has_time()
         if not isinstance(error, NodeUnreachable | NodeTimeout):
             return False
@@ -84,7 +84,7 @@ class KeptOutputs:
             was_away = True
             if not self._has_time():
                 return False
-            pause(_LOOK_EVERY_S)
+            pause(_POLL_EVERY_S)
         if place is PromptPlace.UNKNOWN and not self._is_of_this_attempt_alone(output):
             raise PromptLost(self._node, f"it was restarted, and {output} may be another by now")
         return was_away
@@ -97,9 +97,9 @@ class KeptOutputs:
 
     def _has_time(self) -> bool:
         now = time.monotonic()
-        if self._gives_up is None:
-            self._gives_up = now + self._within_s
-        return now < self._gives_up
+        if self._deadline is None:
+            self._deadline = now + self._within_s
+        return now < self._deadline
 
     def _is_of_this_attempt_alone(self, output: OutputFile) -> bool:
         # Temporary files go with a restart, and their names begin anew.

@@ -29,7 +29,7 @@ from producer.contract.errors import (
 )
 from producer.contract.jobs import Phase
 from producer.store.attempts import AttemptStore
-from worker.attempt.bounded_call import watched
+from worker.attempt.bounded_call import bounded_call
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.shutdown import Shutdown
 from worker.errors import NodeError
@@ -43,13 +43,13 @@ _Answer = TypeVar("_Answer")
 _FETCHES: Final = 3
 
 #: What no further try will change.
-_SETTLED: Final = (ObjectConflict, ObjectMissing, StorageRefused)
+_FINAL: Final = (ObjectConflict, ObjectMissing, StorageRefused)
 
 #: What may be said of the bucket, or of one request alone.
 _REFUSALS: Final = (BucketForbidden, BucketMissing, StorageFault)
 
 #: Answers of that kind after which the bucket itself is looked at.
-_ANSWERS: Final = 3
+_REFUSALS_BEFORE_PROBE: Final = 3
 
 
 class Outages:
@@ -70,7 +70,7 @@ class Outages:
         self._shutdown = shutdown
         self._on_damage = on_damage
 
-    def until_served(self, ask: Callable[[], _Answer], lease: Lease) -> _Answer:
+    def until_storage_answers(self, ask: Callable[[], _Answer], lease: Lease) -> _Answer:
         """Ask S3 until it serves: the fleet's own bucket for as long as the attempt may take.
 
         Raises:
@@ -82,8 +82,8 @@ class Outages:
         def tried() -> _Answer:
             self._check(lease)
             try:
-                answer = watched(ask, check=lambda: self._check(lease))
-            except (*_SETTLED, ForeignBucketFault):
+                answer = bounded_call(ask, check=lambda: self._check(lease))
+            except (*_FINAL, ForeignBucketFault):
                 raise
             except StorageError as exc:
                 self._breaker.on_failure(exc)
@@ -93,10 +93,10 @@ class Outages:
 
         try:
             return Retrying(
-                retry=retry_if_exception_type(StorageError) & retry_if_not_exception_type(_SETTLED),
+                retry=retry_if_exception_type(StorageError) & retry_if_not_exception_type(_FINAL),
                 stop=self._is_about_one_request,
                 wait=wait_exponential_jitter(multiplier=0.2, max=15),
-                before_sleep=_say,
+                before_sleep=_log_retry,
                 sleep=lambda seconds: self.pause(seconds, lease),
                 reraise=True,
             )(tried)
@@ -107,9 +107,13 @@ class Outages:
         """Tell whether a bucket that is well has answered so: then asking again is of no use."""
         error = state.outcome.exception() if state.outcome else None
         is_doubtful = isinstance(error, (*_REFUSALS, ForeignBucketFault))
-        return is_doubtful and state.attempt_number >= _ANSWERS and self._breaker.probe_succeeds()
+        return (
+            is_doubtful
+            and state.attempt_number >= _REFUSALS_BEFORE_PROBE
+            and self._breaker.probe_succeeds()
+        )
 
-    def until_recorded(self, write: Callable[[], _Answer], lease: Lease) -> _Answer:
+    def until_redis_answers(self, write: Callable[[], _Answer], lease: Lease) -> _Answer:
         """Write to Redis until it answers: an hour's render outlasts its restart."""
 
         def tried() -> _Answer:
@@ -119,15 +123,15 @@ class Outages:
         return Retrying(
             retry=retry_if_exception_type(FleetUnreachable),
             wait=wait_exponential_jitter(multiplier=0.1, max=2),
-            before_sleep=_say,
+            before_sleep=_log_retry,
             # Not checked: whether the lease still holds is Redis' to say, once it answers.
             sleep=lambda seconds: _wait(seconds, lease),
         )(tried)
 
-    def until_entered(self, phase: Phase, lease: Lease, store: AttemptStore) -> None:
+    def enter_phase(self, phase: Phase, lease: Lease, store: AttemptStore) -> None:
         """Write into the record that the attempt has come to *phase*."""
         lease.check()
-        if self.until_recorded(lambda: store.note(lease.hold, phase=phase), lease):
+        if self.until_redis_answers(lambda: store.note(lease.hold, phase=phase), lease):
             raise JobCancelled
 
     def until_fetched(
@@ -157,7 +161,7 @@ class Outages:
             retry=retry_if_exception_type(NodeError),
             stop=stop_after_attempt(_FETCHES),
             wait=wait_exponential_jitter(multiplier=0.5, max=5),
-            before_sleep=_say,
+            before_sleep=_log_retry,
             sleep=lambda seconds: self.pause(seconds, lease),
             reraise=True,
         )(tried)
@@ -177,6 +181,6 @@ def _wait(seconds: float, lease: Lease) -> None:
     lease.lost.wait(seconds)
 
 
-def _say(state: RetryCallState) -> None:
+def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     _log.warning("trying again: %s", error)

@@ -14,11 +14,11 @@ _Done = TypeVar("_Done")
 Work = Callable[[Callable[[], None]], _Done]
 
 
-class _InVain(Exception):
+class _SiblingFailed(Exception):
     """Another piece of the same work has failed."""
 
 
-def side_by_side(works: Sequence[Work[_Done]], *, at_once: int) -> list[_Done]:
+def run_parallel(works: Sequence[Work[_Done]], *, at_once: int) -> list[_Done]:
     """Return what *works* returned, in their order; none of them is under way any more.
 
     Raises:
@@ -30,9 +30,9 @@ def side_by_side(works: Sequence[Work[_Done]], *, at_once: int) -> list[_Done]:
 
     def check() -> None:
         if failed.is_set():
-            raise _InVain
+            raise _SiblingFailed
 
-    with ThreadPoolExecutor(at_once, thread_name_prefix="side-by-side") as threads:
+    with ThreadPoolExecutor(at_once, thread_name_prefix="parallel") as threads:
         begun = [threads.submit(copy_context().run, work, check) for work in works]
         done, left = wait(begun, return_when=FIRST_EXCEPTION)
         if left:

@@ -22,11 +22,11 @@ from worker.errors import (
 _log = logging.getLogger(__name__)
 
 #: How long a prompt whose post got no answer may take to turn up, s.
-_TURNS_UP_S: Final = 5.0
+_APPEARS_WITHIN_S: Final = 5.0
 #: How long a node may not answer that has to say which prompt goes on, s.
 _AWAY_S: Final = 20.0
 #: How often it is looked for until then, s.
-_LOOK_EVERY_S: Final = 0.5
+_POLL_EVERY_S: Final = 0.5
 
 
 class NodePrompt:
@@ -62,7 +62,7 @@ class NodePrompt:
             )
         except (NodeUnreachable, NodeTimeout, NodeFault):
             # Without an answer it may be queued all the same; only the node knows.
-            if not self._turns_up():
+            if not self._is_queued():
                 raise
 
     def place(self) -> PromptPlace:
@@ -76,9 +76,9 @@ class NodePrompt:
             raise PromptLost(self._node, f"prompt {self.id} is gone; did ComfyUI restart?")
         return place
 
-    def entry(self, *, patience_s: float) -> HistoryEntry | None:
+    def entry(self, *, timeout_s: float) -> HistoryEntry | None:
         """Return its history entry, for which to wait so long, or None."""
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + timeout_s
         while True:
             entry = self._comfyui.history(self.id)
             if entry or time.monotonic() > deadline:
@@ -102,7 +102,7 @@ class NodePrompt:
         """Take it out of the node's queue; tell whether it had not begun."""
         return self._comfyui.withdraw(self.id)
 
-    def go_on(self) -> bool:
+    def switch_to_continuation(self) -> bool:
         """Become the prompt that goes on with the work of this one; return whether there is one.
 
         Raises:
@@ -110,10 +110,10 @@ class NodePrompt:
         """
         began = time.monotonic()
         while not (found := self._next(gives_up=time.monotonic() - began > _AWAY_S)):
-            if time.monotonic() - began > _TURNS_UP_S:
+            if time.monotonic() - began > _APPEARS_WITHIN_S:
                 self.place()
                 return False
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_EVERY_S)
         self._before.append(self.id)
         self.id = found
         return True
@@ -137,18 +137,18 @@ class NodePrompt:
 
     def _cancel_next(self) -> None:
         """Cancel what goes on with the work: a graph node may queue it before it hears of the end."""
-        deadline = time.monotonic() + _TURNS_UP_S
+        deadline = time.monotonic() + _APPEARS_WITHIN_S
         known = set(self._before) or {self.id}
         while self._marks and time.monotonic() < deadline:
             found = self._comfyui.find_next(self._marks, known=known, only_live=True)
             if found is None:
                 return
             self._comfyui.cancel(found)
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_EVERY_S)
 
-    def _turns_up(self) -> bool:
+    def _is_queued(self) -> bool:
         """Tell whether a prompt got through; validation may take the node a moment."""
-        deadline = time.monotonic() + _TURNS_UP_S
+        deadline = time.monotonic() + _APPEARS_WITHIN_S
         while True:
             try:
                 if self._comfyui.find_prompt(self.id) is not PromptPlace.UNKNOWN:
@@ -157,4 +157,4 @@ class NodePrompt:
                 pass
             if time.monotonic() > deadline:
                 return False
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_EVERY_S)

@@ -109,9 +109,9 @@ class Render:
         A prompt that the node does not know is lost, even if it was never posted: nobody can
         tell, and a second render needs a new attempt.
         """
-        ran_for = self._outages.until_recorded(lambda: self._store.running_for(job.id), lease)
+        ran_for = self._outages.until_redis_answers(lambda: self._store.running_for(job.id), lease)
         ran_s = ran_for.total_seconds()
-        lease.deadline.ran_before(ran_s)
+        lease.deadline.add_earlier_run(ran_s)
         return self._watched(job, graph, lease, slot, catalog, ran_before_s=ran_s)
 
     def _watched(
@@ -129,11 +129,11 @@ class Render:
         with self._events.watch(prompt.id, graph_nodes=graph) as watch:
             run = _Run(job, prompt, lease, slot, watch)
             try:
-                look = self._posted(run, graph) if ran_before_s is None else self._attached(run)
+                state = self._posted(run, graph) if ran_before_s is None else self._reattached(run)
                 slot.on_posted(job.template, on_change=watch.wake)
-                entry = self._wait(run, look)
-                while is_unfinished(entry) and prompt.go_on():
-                    entry = joined(entry, self._later(run, look, graph))
+                entry = self._wait(run, state)
+                while is_unfinished(entry) and prompt.switch_to_continuation():
+                    entry = joined(entry, self._wait_for_continuation(run, state, graph))
                 slot.release(rendered=ran_before_s is None)
             except (Stopping, HandedBack):
                 raise
@@ -149,118 +149,122 @@ class Render:
         check_complete(entry, graph, listed=watch.listed, catalog=catalog, node=self._node)
         return entry
 
-    def _later(self, run: _Run, look: RenderState, graph: Graph) -> HistoryEntry:
+    def _wait_for_continuation(self, run: _Run, state: RenderState, graph: Graph) -> HistoryEntry:
         """Wait for the prompt that goes on with the work of an earlier one, as for that."""
-        look.goes_on()
+        state.on_continued()
         with self._events.watch(run.prompt.id, graph_nodes=graph) as watch:
-            return self._wait(replace(run, watch=watch), look)
+            return self._wait(replace(run, watch=watch), state)
 
     def _posted(self, run: _Run, graph: Graph) -> RenderState:
         phase = Phase.RENDERING if run.slot.is_next else Phase.AHEAD
-        self._outages.until_entered(phase, run.lease, self._store)
+        self._outages.enter_phase(phase, run.lease, self._store)
         client_id = self._events.client_id
-        extra_data = self._outages.until_recorded(lambda: self._extra_data.of(run.job), run.lease)
+        extra_data = self._outages.until_redis_answers(
+            lambda: self._extra_data.of(run.job), run.lease
+        )
         run.prompt.post(graph, client_id=client_id, extra_data=extra_data)
         crashpoint("prompt.posted")
         run.lease.check()  # the post may have taken longer than anybody waited for it
         if phase is Phase.AHEAD:
-            run.lease.deadline.wait_begins()
-        return RenderState(client_id=client_id, said_ahead=phase is Phase.AHEAD)
+            run.lease.deadline.on_queued()
+        return RenderState(client_id=client_id, recorded_ahead=phase is Phase.AHEAD)
 
-    def _attached(self, run: _Run) -> RenderState:
+    def _reattached(self, run: _Run) -> RenderState:
         is_rendered = run.job.phase in (Phase.FETCHING, Phase.STORING)
-        look = RenderState(client_id=None, is_rendered=is_rendered)
-        place = self._found(run, look)
-        look.ended = place is PromptPlace.FINISHED
-        look.said_ahead = place is PromptPlace.QUEUED and run.job.phase is Phase.AHEAD
-        phase = Phase.AHEAD if look.said_ahead else Phase.RENDERING
-        if look.said_ahead:
-            run.lease.deadline.wait_begins()
-        self._outages.until_entered(phase, run.lease, self._store)
-        return look
+        state = RenderState(client_id=None, is_rendered=is_rendered)
+        place = self._locate(run, state)
+        state.ended = place is PromptPlace.FINISHED
+        state.recorded_ahead = place is PromptPlace.QUEUED and run.job.phase is Phase.AHEAD
+        phase = Phase.AHEAD if state.recorded_ahead else Phase.RENDERING
+        if state.recorded_ahead:
+            run.lease.deadline.on_queued()
+        self._outages.enter_phase(phase, run.lease, self._store)
+        return state
 
-    def _found(self, run: _Run, look: RenderState) -> PromptPlace:
+    def _locate(self, run: _Run, state: RenderState) -> PromptPlace:
         """Return where the node has the prompt; a moment's silence is no answer."""
         while True:
             try:
                 return run.prompt.place()
             except (NodeUnreachable, NodeTimeout):
-                if look.is_away_too_long():
+                state.on_no_answer()
+                if state.is_away_too_long:
                     raise
             run.watch.wait(_NOTE_EVERY_S)
             run.lease.check()
             self._shutdown.check_render()
 
-    def _wait(self, run: _Run, look: RenderState) -> HistoryEntry:
+    def _wait(self, run: _Run, state: RenderState) -> HistoryEntry:
         while True:
-            look.ended |= run.watch.wait(_NOTE_EVERY_S, or_progress=not look.has_begun)
+            state.ended |= run.watch.wait(_NOTE_EVERY_S, or_progress=not state.has_begun)
             run.lease.check()
             self._shutdown.check_render()
             try:
-                if not look.has_begun:
-                    self._await_turn(run, look)
-                entry = self._look(run, look)
+                if not state.has_begun:
+                    self._check_turn(run, state)
+                entry = self._poll(run, state)
             except (NodeUnreachable, NodeTimeout):
                 # An hour's render is not given up for a moment's silence.
-                if look.is_away_too_long():
+                state.on_no_answer()
+                if state.is_away_too_long:
                     raise
             else:
                 if entry:
                     return entry
-            self._note_progress(run, look)
+            self._note_progress(run, state)
 
-    def _await_turn(self, run: _Run, look: RenderState) -> None:
+    def _check_turn(self, run: _Run, state: RenderState) -> None:
         """See whether the card is the prompt's by now, or had better be another node's."""
         if run.watch.last_heard:
             run.slot.on_executing()
         if run.slot.turn_at is None:
-            if self._hand_back(run.job, look) and run.prompt.withdraw():
+            if self._hand_back.is_better_elsewhere(run.job, state) and run.prompt.withdraw():
                 raise HandedBack(self._node, "another node can begin at once")
             return
-        look.begin()
-        run.lease.deadline.wait_ends()
-        if look.said_ahead:
+        state.on_turn()
+        run.lease.deadline.on_turn()
+        if state.recorded_ahead:
             self._note(run.lease, phase=Phase.RENDERING)
 
-    def _look(self, run: _Run, look: RenderState) -> HistoryEntry | None:
+    def _poll(self, run: _Run, state: RenderState) -> HistoryEntry | None:
         """Ask the node itself, when the socket says so or it is time to."""
-        if look.ended or look.is_due("history", _POLL_EVERY_S):
-            entry = run.prompt.entry(patience_s=_ENTRY_LAGS_S if look.ended else 0)
-            look.answered()
+        if state.ended or state.start_if_due("history", _POLL_EVERY_S):
+            entry = run.prompt.entry(timeout_s=_ENTRY_LAGS_S if state.ended else 0)
+            state.on_answer()
             if entry:
                 return entry
-            look.ended = False
+            state.ended = False
             run.prompt.check_executes()
         # A new connection may mean a new ComfyUI, which knows nothing of our prompt.
-        reconnected = self._events.connected and look.is_new_connection(self._events.client_id)
-        if reconnected or look.is_due("queue", min(_FIND_EVERY_S, self._stall_s / 2)):
-            self._check_alive(run, look)
+        reconnected = self._events.connected and state.note_connection(self._events.client_id)
+        if reconnected or state.start_if_due("queue", min(_FIND_EVERY_S, self._stall_s / 2)):
+            self._check_alive(run, state)
         return None
 
-    def _check_alive(self, run: _Run, look: RenderState) -> None:
+    def _check_alive(self, run: _Run, state: RenderState) -> None:
         """Make sure that the node still has the prompt and gets on with it."""
         place = run.prompt.place()
-        look.answered()
+        state.on_answer()
         if place is PromptPlace.QUEUED:
-            look.waits()
+            state.on_queued()
             # Behind others' prompts it waits as long as it takes; they are never interrupted.
-            if look.is_still_idle(is_idle=not self._comfyui.is_busy()):
+            if state.note_idle(is_idle=not self._comfyui.is_busy()):
                 raise PromptStalled(self._node, "it takes prompts, but executes none")
             return
-        silent_s = time.monotonic() - max(run.watch.last_heard or look.began, look.waited_until)
-        if silent_s > self._patience_s(run.job, look):
+        silent_s = time.monotonic() - max(run.watch.last_heard or state.began, state.queued_until)
+        if silent_s > self._silence_limit_s(run.job, state):
             raise PromptStalled(self._node, f"no progress for {silent_s:.0f} s")
 
-    def _patience_s(self, job: Job, look: RenderState) -> float:
+    def _silence_limit_s(self, job: Job, state: RenderState) -> float:
         """Return how long a running prompt may say nothing."""
-        if look.hears(self._events):
+        if state.is_subscribed(self._events):
             return self._stall_s
         # What was posted under another connection's id is never heard, however well it renders.
         return max(self._stall_s, job.run_within_s / 2)
 
-    def _note_progress(self, run: _Run, look: RenderState) -> None:
+    def _note_progress(self, run: _Run, state: RenderState) -> None:
         progress = run.watch.progress
-        if look.is_new_progress(progress):
+        if state.note_progress(progress):
             run.slot.on_progress((progress.percent or 0) / 100)
             self._note(run.lease, progress=progress)
 

@@ -42,7 +42,7 @@ class Rerouter:
         self._rerouting = rerouting
         self._agent = agent
 
-    def around(
+    def reroute(
         self, job: Job, hold: Hold, rejection: PromptRejected
     ) -> tuple[Job, NodeLacks] | None:
         """Move a job to the queue of those that can run it, and say why.
@@ -59,8 +59,8 @@ class Rerouter:
             return None
         if self._agent.catalog and _has(self._agent.catalog, lacks):
             self._agent.on_stale_catalog()
-        needs = self._wider(job, lacks)
-        able = [] if job.pin else self._able(job, needs, lacks)
+        needs = self._wider_needs(job, lacks)
+        able = [] if job.pin else self._able_nodes(job, needs, lacks)
         if not able:
             return None
         self._rerouting.reroute(hold, needs)
@@ -68,7 +68,7 @@ class Rerouter:
         error = NodeLacks(self._node, f"{rejection.detail}; {able[0]} has what is missing here")
         return job.model_copy(update={"queue": needs.queue}), error
 
-    def _wider(self, job: Job, lacks: Sequence[Missing]) -> Needs:
+    def _wider_needs(self, job: Job, lacks: Sequence[Missing]) -> Needs:
         known = readable_needs(self._sweeps.queues()).get(job.queue)
         needs = known or Needs.of(job.pool)
         models = [plain_name(lack.name) for lack in lacks if lack.input is not None]
@@ -77,7 +77,7 @@ class Rerouter:
             job.pool, models=[*needs.models, *models], classes=[*needs.classes, *classes]
         )
 
-    def _able(self, job: Job, needs: Needs, lacks: Sequence[Missing]) -> list[str]:
+    def _able_nodes(self, job: Job, needs: Needs, lacks: Sequence[Missing]) -> list[str]:
         others = [node for node in self._nodes.nodes() if node.name != self._node]
         catalogs = self._nodes.catalogs(job.pool, among=others)
         return [

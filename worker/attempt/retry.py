@@ -65,7 +65,9 @@ _FINAL: Final = frozenset(
     }
 )
 #: Of those, the ones after which a render is there that could not be stored.
-_LISTED: Final = frozenset({Cause.OUTPUT_CONFLICT, Cause.STORAGE_REFUSED, Cause.DELIVERY_FAILED})
+_DEAD_LETTERS: Final = frozenset(
+    {Cause.OUTPUT_CONFLICT, Cause.STORAGE_REFUSED, Cause.DELIVERY_FAILED}
+)
 #: Causes that speak against the job.
 _CHARGED: Final = frozenset({Cause.EXECUTION_ERROR, Cause.OUT_OF_MEMORY, Cause.INCOMPLETE_OUTPUT})
 #: Causes that speak against the node.
@@ -128,7 +130,7 @@ _ADVICE: Final[Mapping[str, str]] = {
     Cause.STALL: "look at the graph node that ran last; a longer COMFYFLEET_NODE_PROGRESS_S waits longer",
     Cause.INTERRUPTED: "ask who interrupts prompts at the node by hand",
 }
-_LOOK_AT_ATTEMPTS: Final = (
+_CHECK_ATTEMPTS: Final = (
     "look at the attempts in `comfyfleet job show`; does this graph kill its node?"
 )
 
@@ -164,7 +166,7 @@ def decide(
         pool_nodes: how many nodes the job's pool has.
     """
     cause = cause_of(error)
-    story = JobError(
+    job_error = JobError(
         cause=cause,
         message=error.message,
         graph_node=getattr(error, "graph_node", None),
@@ -173,20 +175,20 @@ def decide(
     )
     if cause == Cause.NODE_LACKS and _times(cause, job) + 1 >= LACKING_LIMIT:
         cause = Cause.INVALID_GRAPH
-        story = story.model_copy(update={"cause": cause})
-    if last := _last(story, job):
+        job_error = job_error.model_copy(update={"cause": cause})
+    if last := _final(job_error, job):
         return last
     if cause in _CHARGED:
         again = job.charged_attempts + 1 < CHARGED_LIMIT
         delay = _delay(job.charged_attempts)
-        return Decision(story, again=again, charged=True, delay=delay, dead=not again)
+        return Decision(job_error, again=again, charged=True, delay=delay, dead=not again)
     if cause == Cause.HANDED_BACK:
-        return Decision(story, again=True, charged=False, counts=False)
+        return Decision(job_error, again=True, charged=False, counts=False)
     blames_node = cause in _NODE_FAULTS
-    if poison := _poison(story, job, pool_nodes):
+    if poison := _poison(job_error, job, pool_nodes):
         return Decision(poison, again=False, charged=False, dead=True, blames_node=blames_node)
     delay = timedelta(0) if cause in _AT_ONCE else _delay(job.free_attempts)
-    return Decision(story, again=True, charged=False, delay=delay, blames_node=blames_node)
+    return Decision(job_error, again=True, charged=False, delay=delay, blames_node=blames_node)
 
 
 def cause_of(error: FleetError) -> str:
@@ -196,37 +198,39 @@ def cause_of(error: FleetError) -> str:
     return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.FLEET_FAULT)
 
 
-def _last(story: JobError, job: Job) -> Decision | None:
+def _final(job_error: JobError, job: Job) -> Decision | None:
     """Return how the job ends, if no retry can mend what ended the attempt."""
-    if story.cause == Cause.TOO_LARGE and _times(story.cause, job) + 1 >= TOO_LARGE_LIMIT:
-        return Decision(story, again=False, charged=False)
-    if story.cause in _FINAL:
-        return Decision(story, again=False, charged=False, dead=story.cause in _LISTED)
-    own = _of_the_job(story, job)
+    if job_error.cause == Cause.TOO_LARGE and _times(job_error.cause, job) + 1 >= TOO_LARGE_LIMIT:
+        return Decision(job_error, again=False, charged=False)
+    if job_error.cause in _FINAL:
+        return Decision(
+            job_error, again=False, charged=False, dead=job_error.cause in _DEAD_LETTERS
+        )
+    own = _own_fault(job_error, job)
     return Decision(own, again=False, charged=True, dead=True) if own else None
 
 
-def _of_the_job(story: JobError, job: Job) -> JobError | None:
+def _own_fault(job_error: JobError, job: Job) -> JobError | None:
     """Return what to fail the job with, if another node ended it alike, or one did too often."""
-    limit = _SAME_ELSEWHERE.get(story.cause)
+    limit = _SAME_ELSEWHERE.get(job_error.cause)
     if limit is None:
         return None
-    nodes = {attempt.node for attempt in job.attempts if attempt.error.cause == story.cause}
-    others = sorted(str(node) for node in nodes - {story.node, None})
+    nodes = {attempt.node for attempt in job.attempts if attempt.error.cause == job_error.cause}
+    others = sorted(str(node) for node in nodes - {job_error.node, None})
     if others:
-        what = f"it ended alike on {', '.join([*others, str(story.node)])}, so it is the job"
-    elif _times(story.cause, job) + 1 >= limit:
+        what = f"it ended alike on {', '.join([*others, str(job_error.node)])}, so it is the job"
+    elif _times(job_error.cause, job) + 1 >= limit:
         what = f"it ended so {limit} times"
     else:
         return None
-    return story.model_copy(update={"message": f"{what}: {story.message}"})
+    return job_error.model_copy(update={"message": f"{what}: {job_error.message}"})
 
 
-def _poison(story: JobError, job: Job, pool_nodes: int) -> JobError | None:
+def _poison(job_error: JobError, job: Job, pool_nodes: int) -> JobError | None:
     """Return what to fail the job with, if its attempts end through no fault too often."""
     felled = [str(attempt.node) for attempt in job.attempts if attempt.error.cause in _FELLING]
-    if story.cause in _FELLING and story.node:
-        felled.append(story.node)
+    if job_error.cause in _FELLING and job_error.node:
+        felled.append(job_error.node)
     names = sorted({*felled} - {"None"})
     # A pool of two has no third node to fell, and one that stands alone goes down by itself now and then.
     is_whole_pool = len(names) >= pool_nodes and len(felled) >= FELLED_LIMIT
@@ -236,9 +240,9 @@ def _poison(story: JobError, job: Job, pool_nodes: int) -> JobError | None:
         what = f"{FREE_LIMIT} attempts ended through no fault of the job's own"
     else:
         return None
-    message = f"{what}; the last one so: {story.message}"
-    return story.model_copy(
-        update={"cause": Cause.POISON, "message": message, "advice": _LOOK_AT_ATTEMPTS}
+    message = f"{what}; the last one so: {job_error.message}"
+    return job_error.model_copy(
+        update={"cause": Cause.POISON, "message": message, "advice": _CHECK_ATTEMPTS}
     )
 
 

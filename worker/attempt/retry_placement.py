@@ -35,7 +35,7 @@ class RetryPlacement:
         self._dispatch = dispatch
         self._peers = peers
 
-    def leads(self, job_id: JobId, attempt: int, *, failed_on: Collection[str]) -> bool:
+    def move(self, job_id: JobId, attempt: int, *, failed_on: Collection[str]) -> bool:
         """Leave a queued job to a node that can run it, none of *failed_on*; idle ones come first.
 
         Returns:

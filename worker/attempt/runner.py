@@ -23,11 +23,12 @@ from producer.store.attempts import Hold, Shunned
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.sweeps import TakenBack
-from worker.attempt.bounded_call import watched
+from worker.attempt.bounded_call import bounded_call
 from worker.attempt.deadline import Deadline
 from worker.attempt.delivery import Delivery
 from worker.attempt.extra_data import ExtraDataSource
 from worker.attempt.failures import Failures
+from worker.attempt.input_files import InputFiles
 from worker.attempt.lease import JobCancelled, Lease, LeaseKeeper
 from worker.attempt.outages import Outages
 from worker.attempt.render import Render
@@ -36,7 +37,6 @@ from worker.attempt.shutdown import Stopping
 from worker.attempt.templates import Templates
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry
-from worker.comfyui.inputs import InputCarrier
 from worker.errors import DeliveryFailed, NodeError, WorkerDied
 from worker.node.agent import NodeAgent
 from worker.node.contradictions import contradicted
@@ -47,17 +47,17 @@ from worker.scheduling.loaded_models import LoadedModels
 _log = logging.getLogger(__name__)
 
 #: So long a job that failed here is left to other nodes that are ready and can run it.
-_COURTESY: Final = timedelta(minutes=10)
+_AVOIDED_FOR: Final = timedelta(minutes=10)
 #: What surprises us while a render is fetched and stored is tried so often.
-_DELIVERIES: Final = 3
+_DELIVERY_TRIES: Final = 3
 #: So long an attempt that was cancelled, or is out of time, may take to stop its prompt, s.
-_LETS_GO_S: Final = 5.0
+_ABORT_WITHIN_S: Final = 5.0
 #: An attempt of which workers died so often is not taken up once more.
-_DEATHS: Final = 3
+_MAX_DEATHS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Claimant:
     """Where and for whom attempts run."""
 
     node: str
@@ -69,7 +69,7 @@ class Place:
 class Runner:
     """Runs attempts. It may be called from many threads, one attempt each."""
 
-    place: Place
+    claimant: Claimant
     spool: Spool
     store: JobStore
     nodes: NodeStore
@@ -78,12 +78,12 @@ class Runner:
     comfyui: ComfyUI
     leases: LeaseKeeper
     outages: Outages
-    carrier: InputCarrier
+    input_files: InputFiles
     render: Render
     delivery: Delivery
     failures: Failures
     agent: NodeAgent
-    elsewhere: RetryPlacement
+    retry_placement: RetryPlacement
     extra_data: ExtraDataSource
 
     def run(self, job_id: JobId, attempt: int, slot: Slot) -> None:
@@ -92,67 +92,67 @@ class Runner:
         Args:
             slot: released as soon as the graphics card is free for the next job.
         """
-        job = self._claimed(job_id, attempt)
+        job = self._claim(job_id, attempt)
         if job:
             crashpoint("claim.done")
             _log.info("job %s attempt %d: claimed", job.id, job.attempt)
-            self._see_through(job, slot, self._run)
+            self._attempt(job, slot, self._run)
 
     def resume(self, back: TakenBack, slot: Slot) -> None:
         """Go on with a job that this worker's predecessor held and this one has taken back."""
         job = self.store.get(back.job_id)
         _log.info("job %s attempt %d: taken back", job.id, job.attempt)
-        if back.deaths < _DEATHS:
-            self._see_through(job, slot, self._resume)
+        if back.deaths < _MAX_DEATHS:
+            self._attempt(job, slot, self._resume)
         else:
-            self._see_through(job, slot, partial(self._give_up, deaths=back.deaths))
+            self._attempt(job, slot, partial(self._give_up, deaths=back.deaths))
 
-    def _claimed(self, job_id: JobId, attempt: int) -> Job | None:
+    def _claim(self, job_id: JobId, attempt: int) -> Job | None:
         claim = partial(
             self.store.claim,
             job_id,
             attempt=attempt,
-            node=self.place.node,
-            worker=self.place.worker,
-            lease=self.place.lease,
+            node=self.claimant.node,
+            worker=self.claimant.worker,
+            lease=self.claimant.lease,
             prompt_id=prompt_id(job_id, attempt),
         )
         try:
-            return claim(courtesy=_COURTESY)
+            return claim(courtesy=_AVOIDED_FOR)
         except Shunned as exc:
-            is_led = self.elsewhere.leads(job_id, attempt, failed_on=exc.nodes)
-            return None if is_led else claim()
+            is_moved = self.retry_placement.move(job_id, attempt, failed_on=exc.nodes)
+            return None if is_moved else claim()
 
-    def _see_through(
+    def _attempt(
         self,
         job: Job,
         slot: Slot,
         render: Callable[[Job, Lease, Slot, Path], tuple[Graph, HistoryEntry]],
     ) -> None:
-        hold = Hold(job.id, job.attempt, self.place.worker)
+        hold = Hold(job.id, job.attempt, self.claimant.worker)
 
         def attempt() -> None:
             with self.spool.attempt_folder(hold) as spool:
                 graph, entry = render(job, lease, slot, spool)
                 crashpoint("render.ended")
                 self._deliver(job, graph, entry, lease, spool)
-            self._take_leave(job, entry)
+            self._finish(job, entry)
 
         with self.leases.keep(hold, Deadline(job.run_within_s)) as lease:
             try:
                 # A disk, a name server or a node may hold a thread without end, but no job.
-                watched(attempt, check=lease.check, let_go_s=_LETS_GO_S)
+                bounded_call(attempt, check=lease.check, abort_s=_ABORT_WITHIN_S)
             except Stopping:
-                self._leave(hold)
+                self._leave_to_successor(hold)
             except LeaseLost as exc:
                 _log.warning("job %s: %s", job.id, exc)
             except JobCancelled:
-                self.failures.cancelled(lease)
+                self.failures.record_cancelled(lease)
             except FleetError as exc:
-                self.failures.settle(job, lease, self.extra_data.without_secrets(job, exc))
+                self.failures.record(job, lease, self.extra_data.without_secrets(job, exc))
             except Exception as exc:  # noqa: BLE001 - a job must end, whatever we did wrong
                 _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
-                self.failures.settle(job, lease, FleetError(f"the worker failed: {exc!r}"))
+                self.failures.record(job, lease, FleetError(f"the worker failed: {exc!r}"))
 
     def _deliver(
         self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
@@ -162,20 +162,20 @@ class Runner:
         Raises:
             DeliveryFailed: something that nobody thought of went wrong, time and again.
         """
-        for number in range(1, _DELIVERIES + 1):
+        for number in range(1, _DELIVERY_TRIES + 1):
             try:
                 return self.delivery.deliver(job, graph, entry, lease, spool)
             except (FleetError, JobCancelled, Stopping):
                 raise
             except Exception as exc:
                 _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
-                if number == _DELIVERIES:
+                if number == _DELIVERY_TRIES:
                     raise DeliveryFailed(repr(exc)) from exc
             lease.check()
             lease.lost.wait(number)
         return None
 
-    def _leave(self, hold: Hold) -> None:
+    def _leave_to_successor(self, hold: Hold) -> None:
         """Leave the job to the next worker, and say so: nobody died of it."""
         _log.info("job %s attempt %d: left to the next worker", hold.job_id, hold.attempt)
         try:
@@ -184,7 +184,7 @@ class Runner:
             _log.warning("job %s: not written that it was left: %s", hold.job_id, exc)
 
     def _run(self, job: Job, lease: Lease, slot: Slot, spool: Path) -> tuple[Graph, HistoryEntry]:
-        files = self.outages.until_served(lambda: self._brought(job, spool), lease)
+        files = self.outages.until_storage_answers(lambda: self._input_files(job, spool), lease)
         graph = self._graph(job, lease, files)
         crashpoint("inputs.brought")
         return graph, self.render.run(job, graph, lease, slot, catalog=self.agent.catalog)
@@ -203,17 +203,17 @@ class Runner:
             self.comfyui.cancel(str(job.prompt_id))
         except NodeError as exc:
             _log.warning("job %s: its prompt was not cancelled: %s", job.id, exc)
-        raise WorkerDied(self.place.node, deaths)
+        raise WorkerDied(self.claimant.node, deaths)
 
-    def _brought(self, job: Job, spool: Path) -> dict[str, str]:
+    def _input_files(self, job: Job, spool: Path) -> dict[str, str]:
         try:
-            return self.carrier.bring(job.inputs, spool)
+            return self.input_files.transfer(job.inputs, spool)
         except OSError as exc:
             raise self.spool.fault(exc) from exc
 
     def _graph(self, job: Job, lease: Lease, files: Mapping[str, str]) -> Graph:
         """Return the job's graph as it goes to this node, where its input files are."""
-        graph = self.outages.until_recorded(lambda: self.templates.graph(job.template), lease)
+        graph = self.outages.until_redis_answers(lambda: self.templates.graph(job.template), lease)
         graph = set_params(graph, {**job.params, **files})
         graph = cut(graph, output_graph_nodes(graph, self.agent.catalog))
         self.loaded_models.on_loading(base_models(graph))
@@ -224,9 +224,9 @@ class Runner:
             graph = catalog.with_own_spelling(graph)
         return with_save_names(graph, mark, catalog=catalog, is_again=job.attempt > 1)
 
-    def _take_leave(self, job: Job, entry: HistoryEntry) -> None:
+    def _finish(self, job: Job, entry: HistoryEntry) -> None:
         self.agent.on_success()
-        for node, message in contradicted(job, by=self.place.node):
+        for node, message in contradicted(job, by=self.claimant.node):
             try:
                 self.nodes.contradict(node, job.id, message)
             except FleetError as exc:

@@ -12,7 +12,7 @@ class Stopping(Exception):
     """The worker leaves; the job stays as it is for its successor on the node."""
 
 
-class Leaving(Enum):
+class ShutdownMode(Enum):
     """How a worker leaves."""
 
     SUCCESSOR = auto()  #: Another worker comes for the node and takes back what runs.
@@ -23,20 +23,20 @@ class Shutdown:
     """Tells attempts that the worker leaves; asked all along by whatever waits.
 
     Args:
-        how: what becomes of a prompt that renders.
+        mode: what becomes of a prompt that renders.
     """
 
-    def __init__(self, node: str, *, how: Leaving = Leaving.SUCCESSOR) -> None:
+    def __init__(self, node: str, *, mode: ShutdownMode = ShutdownMode.SUCCESSOR) -> None:
         self._node = node
-        self._how = how
-        self._announced = Event()
+        self._mode = mode
+        self._begun = Event()
         self._grace_over = Event()
 
-    def announce(self) -> None:
+    def begin(self) -> None:
         """Say that the worker leaves: what renders is left or handed over."""
-        self._announced.set()
+        self._begun.set()
 
-    def hurry(self) -> None:
+    def end_grace(self) -> None:
         """Say that the grace is over: what fetches and stores is left, too."""
         self._grace_over.set()
 
@@ -47,9 +47,9 @@ class Shutdown:
             Stopping: leave the prompt where it is.
             NodeLeaves: stop it and let the job go elsewhere.
         """
-        if not self._announced.is_set():
+        if not self._begun.is_set():
             return
-        if self._how is Leaving.HANDOVER:
+        if self._mode is ShutdownMode.HANDOVER:
             raise NodeLeaves(self._node, "the node leaves the fleet")
         raise Stopping
 

@@ -6,9 +6,7 @@ from typing import Final
 
 from tests.chaos.mutants.mutation import mutant
 
-_MANIFEST: Final = (
-    "        self.outages.until_served(lambda: self.objects.put_json(key, manifest), lease)\n"
-)
+_MANIFEST: Final = "        self.outages.until_storage_answers(lambda: self.objects.put_json(key, manifest), lease)\n"
 
 OF_WORKER: Final = (
     mutant(
@@ -28,8 +26,8 @@ OF_WORKER: Final = (
         "I2",
         (
             "worker/attempt/render.py",
-            'if look.ended or look.is_due("history", _POLL_EVERY_S):',
-            "if look.ended:",
+            'if state.ended or state.start_if_due("history", _POLL_EVERY_S):',
+            "if state.ended:",
         ),
     ),
     mutant(
@@ -49,7 +47,7 @@ OF_WORKER: Final = (
         ("worker/media/formats/png.py", "    pixels.finish()\n", ""),
     ),
     mutant(
-        "post again without a look at the history",
+        "post again without asking the history",
         "dies_at_the_fetch",
         "I10",
         (

@@ -17,14 +17,14 @@ from worker.errors import RequestTooLarge
 FOLDER: Final = "comfyfleet"
 
 
-class InputCarrier:
+class InputFiles:
     """Copies input files from S3 to one node, each content once."""
 
     def __init__(self, objects: ObjectStore, comfyui: ComfyUI) -> None:
         self._objects = objects
         self._comfyui = comfyui
 
-    def bring(self, inputs: Mapping[str, InputFile], spool: Path) -> dict[str, str]:
+    def transfer(self, inputs: Mapping[str, InputFile], spool: Path) -> dict[str, str]:
         """Have every input file at the node; return the value for each address.
 
         Args:
@@ -37,9 +37,11 @@ class InputCarrier:
                 submitter's file.
             NodeError: the node does not answer, or not as a ComfyUI does.
         """
-        return {address: self._bring(address, file, spool) for address, file in inputs.items()}
+        return {
+            address: self._transferred(address, file, spool) for address, file in inputs.items()
+        }
 
-    def _bring(self, address: str, file: InputFile, spool: Path) -> str:
+    def _transferred(self, address: str, file: InputFile, spool: Path) -> str:
         if file.source.startswith("node:"):
             return file.source.removeprefix("node:")
         if file.sha256 and file.bytes is not None:
