@@ -26,6 +26,12 @@ _STANDIN_GRACE: Final = timedelta(seconds=5)
 #: A worker stores what it holds in this time.
 _WORKER_GRACE: Final = timedelta(seconds=60)
 
+#: What a state means where the node's record gives no reason for it.
+_REASONS: Final = {NodeState.JOINING: "its worker asks ComfyUI what it has"}
+
+#: A worker starts and registers in this time, were its node to answer at once.
+_REGISTERED_WITHIN: Final = timedelta(seconds=30)
+
 
 class Node(NamedTuple):
     """One ComfyUI of the stack.
@@ -78,6 +84,8 @@ def worker_service(
     probe: Callable[[], None],
     directory: Path,
     environment: Mapping[str, str],
+    *,
+    ready_within: timedelta = _REGISTERED_WITHIN,
 ) -> Service:
     """Return what to run for the worker that serves *node*."""
     return Service(
@@ -86,8 +94,17 @@ def worker_service(
         environment={**environment, "COMFYFLEET_NODE_URL": node.url},
         directory=directory,
         probe=probe,
+        ready_within=ready_within,
         stop_within=_WORKER_GRACE,
     )
+
+
+def own_node_ready_within() -> timedelta:
+    """Return how long a ComfyUI of the user's may take until it takes jobs.
+
+    With many custom nodes it takes a minute and more to say what it has (`/object_info`).
+    """
+    return _REGISTERED_WITHIN + timedelta(seconds=load_settings().node_info_s)
 
 
 def probe_worker(node: Node, settings: Mapping[str, str]) -> None:
@@ -109,7 +126,8 @@ def probe_worker(node: Node, settings: Mapping[str, str]) -> None:
     if found is None or not found.is_living:
         raise NotReady("its worker has not registered the node")
     if found.state is not NodeState.READY:
-        raise NotReady(f"the node is {found.state}: {found.reason}")
+        reason = found.reason or _REASONS.get(found.state)
+        raise NotReady(f"the node is {found.state}" + (f": {reason}" if reason else ""))
 
 
 def _probe_comfyui(url: str) -> None:

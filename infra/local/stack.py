@@ -19,7 +19,14 @@ from typing import Final, NoReturn, Self
 from infra.local import own_servers, seaweed
 from infra.local.background import BackgroundSupervisor
 from infra.local.environment import for_python, without_proxy
-from infra.local.nodes import Node, nodes_at, probe_worker, standin_service, worker_service
+from infra.local.nodes import (
+    Node,
+    nodes_at,
+    own_node_ready_within,
+    probe_worker,
+    standin_service,
+    worker_service,
+)
 from infra.local.ports import choose_twin_ports
 from infra.local.seaweed import Seaweed
 from infra.local.state_dir import StateDir
@@ -202,6 +209,7 @@ class LocalStack:
         # What the file says may not be overruled by the environment of whoever starts us.
         overruling = [f"COMFYFLEET_{name.upper()}" for name in self.settings]
         environment = for_python(self.settings_env, without=overruling)
+        patience = {"ready_within": own_node_ready_within()} if self.has_own_nodes else {}
         return [
             worker_service(
                 node,
@@ -209,6 +217,7 @@ class LocalStack:
                 partial(self._options.worker_probe, node, self.settings),
                 self._state.path,
                 environment,
+                **patience,
             )
             for node in self.nodes
         ]

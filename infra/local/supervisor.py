@@ -27,6 +27,8 @@ _LONGEST_BACK_OFF_S: Final = 10.0
 
 _PROBE_EVERY_S: Final = 0.05
 _LOG_LINES_IN_ERRORS: Final = 8
+#: Who waits at a terminal for longer than this is told for what.
+_TOLD_AFTER_S: Final = 10.0
 
 
 class NotReady(Exception):
@@ -194,6 +196,7 @@ class _Keeper:
     ) -> str | None:
         """Return None once the probe succeeds, otherwise what went wrong."""
         deadline = time.monotonic() + self._service.ready_within.total_seconds()
+        told_at = time.monotonic() + _TOLD_AFTER_S
         while True:
             problem = await asyncio.to_thread(self._probe)
             if problem is None and not ended.done():
@@ -206,6 +209,9 @@ class _Keeper:
             if time.monotonic() > deadline:
                 seconds = self._service.ready_within.total_seconds()
                 return f"it was not ready within {seconds:g} s: {problem}"
+            if time.monotonic() > told_at:
+                _log.info("%s is not ready yet: %s", self.name, problem)
+                told_at = time.monotonic() + _TOLD_AFTER_S
 
     def _probe(self) -> str | None:
         if self._service.probe is None:

@@ -211,7 +211,10 @@ class KeyReused(FleetError):
     """An idempotency key was used before, for another job."""
 
     def __init__(self, key: str, job_id: str) -> None:
-        super().__init__(f"idempotency key {key!r} already made job {job_id} from another request")
+        super().__init__(
+            f"idempotency key {key!r} already made job {job_id} from another request",
+            advice="take another key, or hand in the same request",
+        )
         self.key = key
         self.job_id = job_id
 

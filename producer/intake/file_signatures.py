@@ -34,6 +34,8 @@ _OTHER_MAGIC: Final = (
     (b"ID3", "sound"),
     (b"\x7fELF", "a program"),
 )
+#: Pictures in which LoadAudio (0.3.64, 0.33.0) finds no sound; films may have some.
+_NO_SOUND: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe1", b"GIF8")
 
 
 def surely_no(input_: str, head: bytes) -> str:
@@ -46,7 +48,11 @@ def surely_no(input_: str, head: bytes) -> str:
     wanted = {"image": "picture", "mask": "picture", "audio": "sound", "video": "film"}.get(input_)
     if wanted is None:
         return ""
-    what = _text(head) or (_no_picture(head) if wanted == "picture" else "")
+    what = _text(head)
+    if not what and wanted == "picture":
+        what = _no_picture(head)
+    if not what and wanted == "sound":
+        what = "a picture" if head.startswith(_NO_SOUND) or head[8:12] == b"WEBP" else ""
     return f"{what}, no {wanted}" if what else ""
 
 

@@ -84,7 +84,7 @@ def check_content(content: Path | bytes, file: FileInput, where: str, *, limit: 
     """
 
     def refused(why: str) -> InvalidInput:
-        name = f"{str(content)!r}" if isinstance(content, Path) else "the bytes"
+        name = f"{short(str(content))!r}" if isinstance(content, Path) else "the bytes"
         return InvalidInput(
             f"{name} for graph node {file.graph_node} {why}",
             field=where,

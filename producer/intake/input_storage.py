@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,14 @@ from producer.storage.object_store import ObjectStore
 _LONGEST_URL: Final = 1_100
 #: After a bucket forbade the question, or did not answer, so long no other is asked, s.
 _BLIND_S: Final = 60.0
+#: Addresses that other wrappers take, and what to do with them here.
+_SCHEME: Final = re.compile(r"(?P<scheme>https?|data):", re.IGNORECASE)
+_FETCHED: Final = "download it and hand in the file, or put it into a bucket: s3://BUCKET/KEY"
+_INSTEAD: Final = {
+    "http": _FETCHED,
+    "https": _FETCHED,
+    "data": "decode it and hand in the bytes, or a file that holds them",
+}
 
 
 class InputStorage:
@@ -56,6 +65,14 @@ class InputStorage:
         if isinstance(value, str) and value.startswith("s3://"):
             self._check_object(value, file, where)
             return InputFile(source=value, name=value.rpartition("/")[2])
+        if isinstance(value, str) and (found := _SCHEME.match(value)):
+            raise InvalidInput(
+                f"{short(value)!r} for graph node {printable(file.graph_node)} is a "
+                f"{found['scheme'].lower()}: address, which is not fetched",
+                field=where,
+                graph_node=file.graph_node,
+                advice=_INSTEAD[found["scheme"].lower()],
+            )
         content = value if isinstance(value, bytes) else Path(value)
         size = check_content(content, file, where, limit=self._settings.max_input_bytes)
         if not self._store_is_known:

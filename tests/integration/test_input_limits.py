@@ -1,4 +1,4 @@
-"""A server's producer reads no file, bucket or node for strangers, however a job is handed in."""
+"""What is no file that a producer may read is refused: on a server, and where nobody could fetch it."""
 
 from __future__ import annotations
 
@@ -35,3 +35,19 @@ def test_what_a_policy_does_not_list_makes_no_job_one_by_one_or_in_rows(led, val
 async def _submitted(led, inputs):
     async with AsyncProducer(led.settings, input_policy=InputPolicy.bytes_only()) as fleet:
         await fleet.submit(GRAPH, inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("https://h/a.png", "'https://h/a.png' .* https: address, which is not fetched .*s3://"),
+        (
+            "data:image/png;base64," + "A" * 5_000,
+            "data: address, .*decode it and hand in the bytes",
+        ),
+    ],
+)
+def test_an_address_that_nobody_fetches_is_refused_with_what_to_do_instead(led, value, message):
+    with Producer(led.settings) as fleet, pytest.raises(InvalidInput, match=message) as caught:
+        fleet.submit(GRAPH, inputs={"1.image": value})
+    assert len(str(caught.value)) < 300

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from infra.local.nodes import Node, nodes_at, probe_worker
+from infra.local.nodes import Node, nodes_at, own_node_ready_within, probe_worker
 from infra.local.stack import LocalStack, Options
 from infra.local.supervisor import NotReady
 from producer.contract.errors import InvalidSettings
@@ -70,3 +70,15 @@ def test_a_worker_is_ready_when_its_node_takes_jobs(settings, node_store):
         probe_worker(GPU, settings)
     node_store.say(GPU.name, state=NodeState.READY)
     probe_worker(GPU, settings)
+
+
+def test_a_joining_node_says_what_is_waited_for(settings, node_store):
+    fields = {"pool": "default", "url": GPU.url, "state": NodeState.JOINING}
+    node_store.register(GPU.name, worker="boot-1", fields=fields)
+    with pytest.raises(NotReady, match="the node is joining: its worker asks ComfyUI what it has"):
+        probe_worker(GPU, settings)
+
+
+def test_a_comfyui_of_ones_own_may_take_its_time_to_say_what_it_has(monkeypatch):
+    monkeypatch.setenv("COMFYFLEET_NODE_INFO_S", "300")
+    assert own_node_ready_within() > timedelta(seconds=300)

@@ -43,10 +43,11 @@ def test_what_is_surely_something_else_is_named(head, what):
     assert surely_no("image", head) == f"{what}, no picture"
 
 
-def test_sound_and_films_may_be_anything_but_a_page():
+def test_sound_and_films_may_be_anything_but_a_page_and_sound_no_picture():
     assert surely_no("video", b"\x00\x00\x00\x20ftypisom") == ""
     assert surely_no("audio", b"ID3") == ""
     assert surely_no("audio", b"<!doctype html>") == "a web page, no sound"
+    assert surely_no("audio", b"\x89PNG\r\n\x1a\n") == "a picture, no sound"
     assert surely_no("latent", b'{"any": 1}') == ""
 
 

@@ -59,7 +59,12 @@ def test_a_size_at_the_limit_is_taken_and_one_byte_more_is_not():
 @pytest.mark.parametrize(
     ("data", "graph_node", "message"),
     [
-        (b"", None, "not JSON: Expecting value at line 1, column 1"),
+        (b"", None, r"not JSON: Expecting value at line 1, column 1 \(it is empty"),
+        (b"<html>", None, "not JSON: .*a page of a web site"),
+        (b'{\0"\x009\0"\0', None, "not JSON: .*UTF-16 without its mark"),
+        (b"```json\n{}\n```", None, "not JSON: .*take the lines with ``` out"),
+        (b"{'9': {}}", None, "not JSON: .*what Python prints; write it by json.dumps"),
+        (b'{"9": {}}\n{"9": {}}', None, "not JSON: .*submit them one by one"),
         (b'{\n  "9": {,}\n}', None, "not JSON: Expecting property name.* at line 2, column 9"),
         (b'{"9": "\xff"}', None, r"not UTF-8 text: byte 0xff at offset 7 \(submit .*as UTF-8"),
         (b"GIF89a...", None, "this is a GIF, in which no graph is looked for .of pictures, PNG"),

@@ -115,6 +115,11 @@ def test_a_required_input_that_is_missing_is_named_with_what_is_like_it():
     assert found == {"kind": ("is required, and not there", "is kinds meant for it?")}
 
 
+def test_a_required_input_that_the_editor_left_out_says_so():
+    found = refused(seed=1, cfg=1.0)
+    assert found["kind"][1].startswith("the editor exports no input whose source is muted")
+
+
 def test_a_link_must_carry_what_the_input_takes():
     graph = {
         "1": step("Make", **GOOD),

@@ -11,6 +11,7 @@ from producer.contract.params.params import (
     check_count,
     find_values,
     parse_param,
+    set_params,
     with_values,
 )
 from tests.unit.counting import calls_of
@@ -89,3 +90,33 @@ def test_a_long_circle_makes_no_long_message():
 def test_more_params_than_the_limit_are_refused_with_it():
     with pytest.raises(InvalidGraph, match=r"5,001 params are set; the limit is 5,000"):
         check_count({f"6.{i}": 1 for i in range(MOST_PARAMS + 1)})
+
+
+TWINS = {
+    "1": step("EmptyImage", title="Größe", width=8),
+    "2": step("SaveImage", title="Größe", images=["1", 0], filename_prefix="a"),
+}
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("Größe.width", ("1", "width")),
+        ("Größe.filename_prefix", ("2", "filename_prefix")),
+        ("Gro\u0308ße.width", ("1", "width")),
+    ],
+)
+def test_of_twins_the_one_that_has_the_input_is_meant_in_either_spelling(address, found):
+    assert Addresses(TWINS).find(address) == found
+
+
+def test_an_input_that_no_twin_has_is_told_by_the_first():
+    with pytest.raises(InvalidGraph, match=r"graph node 1 \(EmptyImage.* has no input 'widht'"):
+        Addresses(TWINS).find("Größe.widht")
+
+
+def test_what_a_link_holds_is_to_be_set_at_its_source():
+    graph = {"1": step("PrimitiveFloat", value=2.0), "2": step("Scale", by=["1", 0])}
+    with pytest.raises(InvalidGraph) as caught:
+        set_params(graph, {"2.by": 1.5})
+    assert caught.value.advice == "set 1.value"

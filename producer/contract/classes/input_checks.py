@@ -170,7 +170,7 @@ def _of_graph_node(graph: Graph, graph_node: str, rules: InputRules) -> Iterator
     for name, rule in rules.classes[found["class_type"]].inputs.items():
         if name not in inputs:
             if rule.is_required:
-                yield Finding(graph_node, name, partial(_missing, found, name))
+                yield Finding(graph_node, name, partial(_missing, found, graph_node, name))
         elif is_link(inputs[name]):
             if flaw := _flaw_of_link(graph, inputs[name], rule, rules):
                 yield Finding(graph_node, name, flaw)
@@ -178,10 +178,18 @@ def _of_graph_node(graph: Graph, graph_node: str, rules: InputRules) -> Iterator
             yield Finding(graph_node, name, flaw)
 
 
-def _missing(found: GraphNode, name: str) -> tuple[str, str | None]:
+def _missing(found: GraphNode, graph_node: str, name: str) -> tuple[str, str | None]:
     names = [short(one) for one in islice(found["inputs"], _COMPARED)]
     near = difflib.get_close_matches(short(name), names, n=1)
-    return "is required, and not there", f"is {printable(near[0])} meant for it?" if near else None
+    advice = f"is {printable(near[0])} meant for it?" if near else _left_out(graph_node)
+    return "is required, and not there", advice
+
+
+def _left_out(graph_node: str) -> str:
+    return (
+        "the editor exports no input whose source is muted or not connected: connect it and "
+        f"export again, or take graph node {printable(graph_node, most=_LONGEST)} out"
+    )
 
 
 def _flaw_of_link(graph: Graph, link: list[Any], rule: InputRule, rules: InputRules) -> Flaw | None:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
 from producer.contract.errors import InvalidGraph
 from producer.contract.graph.embedded_graphs import embedded_graph, is_picture, media_kind
-from producer.contract.graph.envelopes import unwrap
+from producer.contract.graph.envelopes import EXPORT, unwrap
 from producer.contract.graph.json_values import canonical, find_flaw, kind_of, printable, shown
 
 _FIELD: Final = "graph"
@@ -24,6 +24,15 @@ _READ_PICTURES: Final = "of pictures, PNG, WEBP and JPEG that ComfyUI saved are 
 #: What ComfyUI's executor adds to graph nodes before a graph gets into a picture: what `IS_CHANGED`
 #: returned, NaN where it raised (0.3.64 and 0.33.0). Posted again it would keep old results alive.
 _EXECUTORS_OWN: Final = "is_changed"
+
+#: How files begin that people hand in for JSON, and the mend.
+_PRINTED: Final = "it is what Python prints; write it by json.dumps"
+_NO_JSON: Final = {
+    "<": f"it is a page of a web site, or XML: {EXPORT}",
+    "```": "take the lines with ``` out",
+    "{'": _PRINTED,
+    "[{'": _PRINTED,
+}
 
 
 class GraphNode(TypedDict):
@@ -190,11 +199,24 @@ def _load(text: str) -> Any:
         raise InvalidGraph(
             f"the graph is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}",
             field=_FIELD,
+            advice=_what_it_is(text, exc),
         ) from exc
     except RecursionError as exc:
         raise _too_deep() from exc
     except ValueError as exc:  # a number of more than 4,300 digits
         raise InvalidGraph(f"the graph is not JSON we can read: {exc}", field=_FIELD) from exc
+
+
+def _what_it_is(text: str, error: json.JSONDecodeError) -> str | None:
+    """Name what people hand in for JSON, and the mend."""
+    begin = text.lstrip()[:100]
+    if not begin:
+        return f"it is empty: {EXPORT}"
+    if error.msg == "Extra data" and text[error.pos : error.pos + 1] in {"{", "["}:
+        return "it holds several documents; submit them one by one"
+    if "\0" in begin:
+        return "save it as UTF-8; it seems to be UTF-16 without its mark"
+    return next((mend for begins, mend in _NO_JSON.items() if begin.startswith(begins)), None)
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

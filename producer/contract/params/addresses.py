@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final
@@ -20,6 +21,8 @@ _NAMES_COMPARED: Final = 2_000
 _LONGEST_COMPARED: Final = 120
 #: So often it is done for one graph: ten thousand bad rows need no advice each.
 _SEARCHES: Final = 50
+#: Twins whose inputs are compared: an address costs so much for each of them.
+_TWINS_COMPARED: Final = 100
 #: Names in one message.
 _SHOWN: Final = 6
 
@@ -35,7 +38,7 @@ class Addresses:
         for graph_node, found in graph.items():
             classes.setdefault(found["class_type"], []).append(graph_node)
             if title := title_of(found):
-                titles.setdefault(title, []).append(graph_node)
+                titles.setdefault(_composed(title), []).append(graph_node)
         self._by_name: tuple[Mapping[str, list[str]], ...] = (
             {graph_node: [graph_node] for graph_node in graph},
             titles,
@@ -46,7 +49,8 @@ class Addresses:
         """Return the graph node id and the input that *address* names.
 
         Ids go before titles (`_meta.title`), titles before classes. All three, and inputs too, may
-        contain dots: the longest name that has the rest as an input is meant.
+        contain dots: the longest name that has the rest as an input is meant. Of several graph nodes
+        of one name it is the only one that has such an input.
 
         Args:
             among: the argument of the submission that the address is in; errors carry the field
@@ -65,6 +69,7 @@ class Addresses:
         if not named:
             raise self._unknown(address, field)
         ids, name = next((one for one in named if self._has(*one)), named[0])
+        ids = self._with_input(ids, name)
         if len(ids) > 1:
             raise InvalidParam(
                 f"{printable(address)} is ambiguous: "
@@ -82,10 +87,20 @@ class Addresses:
         return len(address) <= _LONGEST and any(self._has(*one) for one in self._readings(address))
 
     def _has(self, ids: list[str], name: str) -> bool:
-        return name in self._graph[ids[0]]["inputs"]
+        return any(name in self._graph[one]["inputs"] for one in ids[:_TWINS_COMPARED])
+
+    def _with_input(self, ids: list[str], name: str) -> list[str]:
+        if len(ids) > _TWINS_COMPARED:
+            return ids
+        return [one for one in ids if name in self._graph[one]["inputs"]] or ids[:1]
 
     def _readings(self, address: str) -> Iterator[tuple[list[str], str]]:
         """Yield what *address* can mean, the likeliest first, as graph node ids and an input."""
+        yield from self._read(address)
+        if (composed := _composed(address)) != address:
+            yield from self._read(composed)
+
+    def _read(self, address: str) -> Iterator[tuple[list[str], str]]:
         ends = [end for end in range(len(address) - 1, 0, -1) if address[end] == "."]
         for by_name in self._by_name:
             for end in ends:
@@ -125,6 +140,11 @@ class Addresses:
         comparable = (one for one in known if len(one) <= _LONGEST_COMPARED)
         first = dict.fromkeys(islice(comparable, _NAMES_COMPARED))
         return difflib.get_close_matches(name, first, n=count)
+
+
+def _composed(text: str) -> str:
+    """Return *text* in one spelling: macOS and some editors write an umlaut as two characters."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def find_input(graph: Graph, address: str, *, among: str = "params") -> tuple[str, str]:

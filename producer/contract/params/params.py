@@ -187,11 +187,12 @@ def with_values(graph: Graph, values: Mapping[tuple[str, str], Any]) -> Graph:
 
 
 def _fitted(graph: Graph, graph_node: str, name: str, value: Any, *, field: str) -> Any:
-    def refuse(complaint: str) -> NoReturn:
+    def refuse(complaint: str, advice: str | None = None) -> NoReturn:
         raise InvalidParam(
             f"{describe(graph, graph_node)}, input {printable(name)}: {complaint}",
             field=field,
             graph_node=graph_node,
+            advice=advice,
         )
 
     present = graph[graph_node]["inputs"][name]
@@ -200,7 +201,7 @@ def _fitted(graph: Graph, graph_node: str, name: str, value: Any, *, field: str)
     if is_link(value):
         return value
     if is_link(present):
-        refuse(_linked(graph, present))
+        refuse(_linked(graph, present), _where_it_is_set(graph, present))
     if literal(value) is not value:
         return value
     try:
@@ -215,3 +216,11 @@ def _linked(graph: Graph, link: list[Any]) -> str:
     source, slot = link
     there = describe(graph, source) if source in graph else f"graph node {printable(source)}"
     return f"it is linked to output {slot} of {there}; only another link [id, slot] may replace it"
+
+
+def _where_it_is_set(graph: Graph, link: list[Any]) -> str | None:
+    """Name what may be set instead where the link's source holds values of its own."""
+    source = link[0]
+    inputs = graph[source]["inputs"] if source in graph else {}
+    own = [name for name, value in inputs.items() if name and not is_link(value)]
+    return f"set {' or '.join(f'{source}.{short(name)}' for name in own[:3])}" if own else None

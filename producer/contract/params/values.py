@@ -61,7 +61,7 @@ def _truth(value: Any) -> bool:
     decoded = _json(value.strip().lower()) if isinstance(value, str) else value
     if isinstance(decoded, bool):
         return decoded
-    raise ValueError("true or false")
+    raise ValueError("true or false, as TRUE and FALSE, too")
 
 
 def _number(value: Any, *, whole: bool) -> int | float:
