@@ -1,1 +1,1 @@
-"""One process, one node: takes a job, has ComfyUI render it, stores what it made."""
+"""The worker process: takes jobs for one node, has its ComfyUI render them, stores the outputs in S3."""

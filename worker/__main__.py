@@ -1,4 +1,4 @@
-"""`python -m worker`, which `comfyfleet worker` starts: serve one node until told to stop."""
+"""Command line of the worker: `python -m worker`, which `comfyfleet worker` starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from producer.contract.errors import (
 
 _UNREACHABLE: Final = 3
 _USAGE: Final = 2
-#: A supervisor must not start us again.
+#: Exit status after which a supervisor must not restart the worker.
 _NAME_TAKEN: Final = 79
 
 
@@ -70,7 +70,7 @@ def main(
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    # Our own lines tell of each job already; urllib3's hold tokens that are sent in a query.
+    # The worker logs each job itself; urllib3's lines show tokens that are sent in a query.
     for chatty in ("celery", "botocore", "kombu", "urllib3", "websocket"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
@@ -88,13 +88,13 @@ def main(
 
 
 def _serve(*, name: str, pool: str, **more: Any) -> int:
-    # Here and not above: `--help` needs none of it.
+    # Imported late: `--help` needs none of it.
     from producer.contract.config.settings import check_name, load_settings  # noqa: PLC0415
 
     check_name(name, field="--name")
     check_name(pool, field="--pool")
     settings = load_settings()
-    # Celery takes its transport options when the app is first used: settings come before it.
+    # Celery reads its transport options when the app is first used, so settings are loaded first.
     from worker.assembly import Options  # noqa: PLC0415
     from worker.tasks import CeleryWorker  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The worker's parts, put together; `worker.service` has them begin and end."""
+"""Constructs the worker's parts and connects them; `worker.service` starts and stops them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from worker.node.peers import Peers
 from worker.node.registration import Identity
 from worker.node.spool import Spool
 from worker.node.storage_breaker import StorageBreaker
-from worker.open_connections import cut_those_of_boto3
+from worker.open_connections import make_boto3_cuttable
 from worker.scheduling.backlog_probe import BacklogProbe
 from worker.scheduling.gate import GATE
 from worker.scheduling.loaded_models import LOADED_MODELS
@@ -58,7 +58,7 @@ class Options:
 
     Args:
         comfyui_url: its ComfyUI's address, which may hold a password.
-        handover: when it stops, the node leaves too: what renders is handed over.
+        handover: the node leaves the fleet when the worker stops; running jobs go to other nodes.
         restart_command: restarts the node's ComfyUI; run when that hangs.
     """
 
@@ -71,14 +71,14 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """What the worker asks and tells its Celery side.
+    """Callbacks into the Celery side of the worker.
 
     Args:
-        threads: how many jobs it runs at once.
-        queues: returns those that the worker consumes.
-        on_queue: called with each queue that the node should be served from.
-        on_queue_retired: called with each queue that nobody uses any more.
-        on_taken_over: called when another worker has the node's name, with that one.
+        threads: how many attempts run at once.
+        queues: returns the queues that the worker consumes.
+        on_queue: called with each queue that the worker should consume.
+        on_queue_retired: called with each queue that was retired.
+        on_taken_over: called with the other worker's id when it has the node's name.
     """
 
     threads: int
@@ -89,11 +89,11 @@ class Hooks:
 
 
 class Parts:
-    """All parts of one worker; none has begun.
+    """All parts of one worker, connected and not yet started.
 
     Args:
-        worker: tells this process from others that have served the node.
-        on_displaced: called when the node's record names another worker, or none.
+        worker: id of this process, unlike that of any other that served the node.
+        on_displaced: called with the worker that the node's record names instead; "" for none.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Parts:
         self.fleet = address(self.redis)
         self.nodes = NodeStore(self.redis, lease=self._lease)
         self.sweeps = Sweeps(self.redis, keep_ended=keep_ended)
-        cut_those_of_boto3()
+        make_boto3_cuttable()
         self.objects = ObjectStore(settings)
         self._address = NodeAddress.parse(options.comfyui_url, credentials_of(settings))
         self.comfyui = ComfyUI(self._address, node=options.name, info_s=settings.node_info_s)

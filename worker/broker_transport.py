@@ -1,7 +1,7 @@
-"""Takes messages off the broker, whatever stands in its lists.
+"""kombu's Redis transport, changed to skip list entries that are no message of ours.
 
-kombu 5.7.0 hands an entry of a list to Celery as it comes. One that is torn, or no message at all,
-raises where it is read, and that ends the worker's event loop; the next worker takes the next one.
+kombu 5.7.0 hands every entry of a list to Celery unchecked. A torn one, or one that is no message,
+raises while it is read, and that ends the worker's event loop; then the next worker pops the next one.
 """
 
 from __future__ import annotations
@@ -18,53 +18,53 @@ from producer.celery_app import celery_app
 
 _log = logging.getLogger(__name__)
 
-#: What kombu 5.7.0 raises over an entry that is no message. Errors of a connection are others.
+#: What kombu 5.7.0 raises for an entry that is no message; connection errors are other types.
 _NO_MESSAGE: Final = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class Channel(redis.Channel):
-    """Passes over what is no JSON; the job that it may have been is sent again by upkeep."""
+    """Skips entries that are no JSON; if one was a job's message, upkeep sends it again."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
         except _NO_MESSAGE as exc:
-            pass_over(repr(exc))
+            skip(repr(exc))
             return True
 
 
 class Transport(redis.Transport):
-    """kombu's Redis transport, which delivers nothing but messages for a task that we have."""
+    """kombu's Redis transport, which delivers only messages for tasks of this worker."""
 
     Channel = Channel
 
     def _deliver(self, message: Any, queue: str) -> None:
         if flaw := flaw_of(message):
-            pass_over(f"in {queue}: {flaw}")
+            skip(f"in {queue}: {flaw}")
         else:
             super()._deliver(message, queue)  # type: ignore[no-untyped-call]
 
 
-def use(*, on_passed_over: Callable[[], None]) -> None:
-    """Have the worker's connections to Redis made by this transport.
+def use(*, on_message_skipped: Callable[[], None]) -> None:
+    """Register this transport for `redis://` and `rediss://` in kombu.
 
     Args:
-        on_passed_over: called for each message that was taken and begins no task.
+        on_message_skipped: called for each entry that was popped and starts no task.
     """
-    global _on_passed_over  # noqa: PLW0603 - kombu makes transports by itself, from a class
-    _on_passed_over = on_passed_over
+    global _on_message_skipped  # noqa: PLW0603 - kombu makes transports by itself, from a class
+    _on_message_skipped = on_message_skipped
     for scheme in ("redis", "rediss"):
         kombu.transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
 
 
-def pass_over(why: str) -> None:
-    """Tell of an entry that is gone from its list and begins nothing."""
-    _log.error("an entry of the broker that is no message of ours is passed over: %.200s", why)
-    _on_passed_over()
+def skip(why: str) -> None:
+    """Log an entry that was popped and starts no task, and report it."""
+    _log.error("skipped an entry of a broker list that is no message of ours: %.200s", why)
+    _on_message_skipped()
 
 
 def flaw_of(message: Any) -> str:
-    """Say why a list's entry is no message for a task of ours; empty if it is one."""
+    """Return why a list's entry is no message for a task of ours; "" if it is one."""
     match message:
         case {
             "headers": {"task": str(task), "id": str()},
@@ -90,7 +90,7 @@ def _is_base64(body: str) -> bool:
 
 
 def _ignore() -> None:
-    """Nobody has asked to be told."""
+    """Default callback: do nothing."""
 
 
-_on_passed_over: Callable[[], None] = _ignore
+_on_message_skipped: Callable[[], None] = _ignore

@@ -1,4 +1,4 @@
-"""What can go wrong with a node, and with an attempt on it: drawn in `producer.contract.errors`."""
+"""Errors of nodes and of attempts on them; the tree is drawn in `producer.contract.errors`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from producer.contract.errors import FleetError, tidied
 
-#: Characters of what a node says, which may be all that is known of a fault.
+#: Most characters of a node's own message, which may be all that is known of a fault.
 _LONGEST: Final = 2_000
 
 
@@ -21,7 +21,7 @@ class RunDeadlinePassed(FleetError):
 
 
 class DeliveryFailed(FleetError):
-    """It was rendered, and the worker failed to fetch or store it in a way that nobody foresaw."""
+    """The prompt rendered, and the worker failed to fetch or store it by a bug of its own."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
@@ -31,13 +31,13 @@ class DeliveryFailed(FleetError):
 
 
 class NodeError(FleetError):
-    """Something is wrong with a node, or with what it made of our prompt.
+    """Something is wrong with a node, or with how it ran our prompt.
 
-    `detail` is the message without the node's name, for where that stands already.
+    `detail` is the message without the node's name.
     """
 
     def __init__(self, node: str, message: str, *, advice: str | None = None) -> None:
-        # On one line, so that no node writes lines of its own into a log.
+        # On one line, so that a node cannot forge log lines.
         message = tidied(" ".join(message.splitlines()), longest=_LONGEST)
         super().__init__(f"node {node}: {message}", advice=advice)
         self.node = node
@@ -57,13 +57,13 @@ class NodeFault(NodeError):
 
 
 class SpoolFault(NodeFault):
-    """The disk of the node's worker takes no file."""
+    """The disk of the node's worker cannot be written to."""
 
 
 class RequestTooLarge(NodeError):
-    """An input file or a graph is larger than the node, or a proxy before it, takes.
+    """An input file or a graph is larger than the node, or a proxy before it, accepts.
 
-    Another node may take it: each has a limit of its own.
+    Another node may accept it: each has a limit of its own.
 
     Args:
         graph_node: the id of the one that reads the file; None for a whole graph.
@@ -92,7 +92,7 @@ class PromptRejected(NodeError):
 
 
 class NodeLacks(NodeError):
-    """ComfyUI refused the graph for a class or model that it lacks, and another node has it."""
+    """ComfyUI refused the graph for a class or model that it lacks and another node has."""
 
 
 class PromptFailed(NodeError):
@@ -140,7 +140,7 @@ class PromptStalled(NodeError):
 
 
 class HandedBack(NodeError):
-    """The prompt waited at the node while another one could have begun; it was taken out again."""
+    """The prompt waited in its node's queue while another node was free; it was withdrawn."""
 
 
 class NodeLeaves(NodeError):

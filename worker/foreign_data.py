@@ -1,4 +1,4 @@
-"""What a node says is read within bounds: of bytes, of time, and of the shape that is expected."""
+"""Reads a node's answers within bounds: of bytes, of time, and of the expected shape."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from worker.errors import NodeFault
 
-#: Bytes of an answer once it is unpacked. ComfyUI 0.33.0 answers small questions in some kB.
+#: Most bytes of a small answer, unpacked. ComfyUI 0.33.0 answers small requests in some kB.
 SMALL_BYTES: Final = 16 << 20
-#: The same where whole graphs, catalogs or texts come: `/queue`, `/history`, `/object_info`.
+#: The same for answers that hold whole graphs, catalogs or texts: `/queue`, `/history`, `/object_info`.
 LARGE_BYTES: Final = 128 << 20
-#: Seconds for the whole of an answer: one that comes a byte a second is none.
+#: Most seconds for a whole answer: one that comes a byte a second never ends.
 WHOLE_S: Final = 120.0
 
-#: Values in the JSON of one answer; each takes about a hundred bytes. The queue of a node with a
+#: Most values in the JSON of one answer; each takes about a hundred bytes. The queue of a node with a
 #: thousand prompts of a hundred graph nodes each has two million.
 MOST_PARTS: Final = 6_000_000
 
 _PIECE_BYTES: Final = 64 << 10
 
-#: What reading an answer or a file of another shape than expected may raise.
+#: What may be raised while an answer or file of an unexpected shape is read.
 UNREADABLE: Final = (
     *(AttributeError, LookupError, TypeError, ValueError, ArithmeticError, struct.error),
     *(RecursionError, MemoryError),
@@ -36,14 +36,14 @@ UNREADABLE: Final = (
 
 
 class TooMuch(ValueError):
-    """An answer was given up: it is too long, takes too long, or has too many parts."""
+    """An answer exceeds a limit: its bytes, its time, or its number of values."""
 
 
 def read_json(text: bytes) -> Any:
-    """Read JSON that holds no more memory than its bytes make one expect.
+    """Parse JSON whose memory is bounded: a text of many tiny values is refused.
 
     Raises:
-        TooMuch: it has more than some million parts: 128 MiB of `[],` would take 3 GB once read.
+        TooMuch: it has more than `MOST_PARTS` values: 128 MiB of `[],` would take 3 GB once parsed.
         ValueError, RecursionError, MemoryError: it is no JSON, or cannot be read.
     """
     parts = sum(map(text.count, (b",", b"[", b"{")))
@@ -53,9 +53,9 @@ def read_json(text: bytes) -> Any:
 
 
 def read_whole(response: requests.Response, *, limit_bytes: int, within_s: float) -> None:
-    """Read the body of a streaming *response* and keep it there, as requests does.
+    """Read the body of a streaming *response* into it, as requests does, but within bounds.
 
-    requests itself reads whatever comes, unpacks all of it, and waits as long as bytes drip.
+    requests itself reads any length, unpacks all of it, and waits as long as bytes drip.
 
     Raises:
         TooMuch: it has more bytes than *limit_bytes*, or takes longer than *within_s*.
@@ -86,17 +86,17 @@ def _pieces(raw: Any, *, limit_bytes: int, within_s: float) -> Iterator[bytes]:
             raise TooMuch(f"with more than {limit_bytes:,} bytes")
         if time.monotonic() > deadline:
             raise TooMuch(f"with {size:,} bytes in {within_s:g} s, and more to come")
-    # http.client notices an end only when it reads past it, and then the connection is free.
+    # http.client notices the end only when it reads past it; only then is the connection free.
     raw.drain_conn()
     raw.release_conn()
 
 
 @contextmanager
 def read_as_expected(node: str, what: str) -> Iterator[None]:
-    """Turn whatever breaks while *what* is read into the node's fault.
+    """Turn every error of reading *what* into a NodeFault.
 
     Raises:
-        NodeFault: it has another shape than ComfyUI's.
+        NodeFault: the answer has another shape than ComfyUI's.
     """
     try:
         yield

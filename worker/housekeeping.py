@@ -1,4 +1,4 @@
-"""What a worker does beside its jobs: hears calls, and keeps the fleet up."""
+"""Two background threads of a worker: one reads the fleet's calls, one runs upkeep's sweeps."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Who heard no call for so long looks for what it may have missed.
+#: After so long without a call, `on_call(None)` has missed ones read from Redis.
 _SILENCE: Final = timedelta(seconds=5)
 
 
 class Housekeeping:
-    """Two threads, until they are stopped.
+    """Runs the two threads until `stop`.
 
     Args:
-        on_call: called with each call, and with None when it is time to look for oneself.
+        on_call: called with each call, and with None after five seconds without one.
         every_s: seconds between two sweeps.
     """
 
@@ -44,12 +44,12 @@ class Housekeeping:
         self._stopped = Event()
 
     def start(self) -> None:
-        """Begin."""
+        """Start both threads."""
         Thread(target=self._listen, name="calls", daemon=True).start()
         Thread(target=self._keep_up, name="upkeep", daemon=True).start()
 
     def stop(self) -> None:
-        """End both threads, each when it has done what it is at."""
+        """End both threads, each after its present call or sweep."""
         self._stopped.set()
 
     def _listen(self) -> None:
@@ -60,11 +60,11 @@ class Housekeeping:
                         return
                     self._on_call(call)
             except FleetError as exc:
-                _log.warning("calls are not heard: %s", exc)
+                _log.warning("calls are not received: %s", exc)
             except Exception:  # noqa: BLE001 - without this thread nobody could cancel
                 if self._stopped.is_set():
                     return  # the connection was closed under it
-                _log.exception("a call was not heeded")
+                _log.exception("a call was not acted on")
             self._stopped.wait(1)
 
     def _keep_up(self) -> None:

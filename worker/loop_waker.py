@@ -1,6 +1,6 @@
-"""Wakes kombu's event loop when a slot or the gate opens.
+"""Wakes kombu's event loop when a slot is released or the gate opens.
 
-With early acks and worker_disable_prefetch nothing else does: the loop would see a free slot at
+With early acks and worker_disable_prefetch nothing else wakes it: the loop would see a free slot at
 its next timer, 0.8 s later on average (celery 5.7.0, kombu 5.7.0).
 """
 
@@ -15,7 +15,7 @@ _AFTER_S: Final = 0.002
 
 
 class LoopWaker:
-    """Runs an empty callback on the loop, soon after each call."""
+    """Called from any thread; soon after, it runs an empty callback on the loop."""
 
     def __init__(self) -> None:
         self._asked = Event()
@@ -23,11 +23,11 @@ class LoopWaker:
         Thread(target=self._run, name="waker", daemon=True).start()
 
     def attach(self, hub: Any) -> None:
-        """Give it the worker's event loop, once there is one."""
+        """Set the worker's event loop, once Celery has made it."""
         self._hub = hub
 
     def __call__(self, **_: Any) -> None:
-        """Wake the loop; takes the arguments of any signal."""
+        """Wake the loop; accepts the arguments of any Celery signal."""
         self._asked.set()
 
     def _run(self) -> None:
@@ -39,4 +39,4 @@ class LoopWaker:
 
 
 def _nothing() -> None:
-    """Do nothing: that the loop runs it is the point."""
+    """Do nothing: running it wakes the loop."""

@@ -1,7 +1,7 @@
-"""The HTTP connections on which a call waits, so that another thread can end them.
+"""Registers the HTTP connections that a call has open, so that another thread can shut them down.
 
-A socket from which nothing comes, or a byte a second, wakes nobody, and closing it does not either.
-One that is shut down wakes its reader and its writer (shutdown(2) on Linux and macOS).
+A thread that reads a silent socket, or one that gives a byte a second, does not wake; closing the
+socket does not wake it either. shutdown(2) wakes reader and writer (Linux and macOS).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-#: What was idle for longer is not used again, s: proxies and ComfyUI close such connections, from
-#: 60 s on, and a request that meets the close on its way is lost without an answer.
+#: A connection that was idle for longer is not reused, s: proxies and ComfyUI close idle ones from
+#: 60 s on, and a request that crosses the close is lost without an answer.
 _IDLE_S: Final = 20.0
 
 _lock = Lock()
 
 
 class Cut(OSError):
-    """Nobody waits for the answer any more."""
+    """The request was ended from another thread: its answer is not wanted any more."""
 
 
 class OpenConnections:
-    """What one call has open, and what the calls within it have."""
+    """The connections of one call and of the calls nested in it."""
 
     def __init__(self) -> None:
         self.outer = _current.get()
@@ -41,17 +41,17 @@ class OpenConnections:
 
     @property
     def cuts(self) -> int:
-        """How often its requests were ended, by whomever."""
+        """How often requests of this call, or of one around it, were ended."""
         return self._cuts + (self.outer.cuts if self.outer else 0)
 
     @property
     def is_over(self) -> bool:
-        """Whether it may ask for nothing more."""
+        """Whether the call may begin no further request."""
         return self._is_over or (self.outer is not None and self.outer.is_over)
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Note what this thread opens in the block, and threads that it starts with its context."""
+    def registering(self) -> Iterator[None]:
+        """Register what this thread, and threads with a copy of its context, open in the block."""
         before = _current.set(self)
         try:
             yield
@@ -59,7 +59,7 @@ class OpenConnections:
             _current.reset(before)
 
     def cut(self) -> None:
-        """End the requests that are under way; what begins later is not touched."""
+        """End the requests in progress; later ones are not affected."""
         with _lock:
             self._cuts += 1
             for connection in self.connections:
@@ -67,15 +67,15 @@ class OpenConnections:
                     connection.cut()
 
     def end(self) -> None:
-        """End the requests that are under way, and let no other begin."""
+        """End the requests in progress and refuse further ones."""
         self._is_over = True
         self.cut()
 
-    def note(self, connection: Any) -> None:
-        """Hear that a request begins on *connection*.
+    def register(self, connection: Any) -> None:
+        """Register *connection*, on which a request begins.
 
         Raises:
-            Cut: it may not.
+            Cut: the call has been ended.
         """
         if self.is_over:
             raise Cut("nobody waits for the answer any more")
@@ -85,7 +85,7 @@ class OpenConnections:
             holder = holder.outer
 
     def _is_within(self, holder: OpenConnections | None) -> bool:
-        """Tell whether *holder* is this one, or of a call within; others may use the connection now."""
+        """Return whether *holder* is this call or nested in it: pooled connections change hands."""
         while holder is not None and holder is not self:
             holder = holder.outer
         return holder is self
@@ -95,46 +95,46 @@ _current: ContextVar[OpenConnections | None] = ContextVar("open_connections", de
 
 
 def cuts() -> int:
-    """Return how often requests of the present call were ended: an answer may be half of one."""
+    """Return how often requests of the present call were ended: then an answer may be cut off."""
     holder = _current.get()
     return holder.cuts if holder else 0
 
 
 class Cuttable:
-    """A urllib3 connection that can be ended from outside; goes before its class."""
+    """Mix-in for urllib3 connections that another thread can end; goes first among the bases."""
 
     used_by: OpenConnections | None = None
     _line: socket.socket | None = None
     _used_at: float = 0.0
 
     def connect(self) -> None:
-        """Connect, and remember the socket: the reader of a last answer takes it along."""
+        """Connect, and keep the socket: urllib3 hands it to the reader of a last answer."""
         super().connect()  # type: ignore[misc] # it goes before a class that has it
         self._line = self.sock  # type: ignore[attr-defined]
 
     def request(self, *args: Any, **kwargs: Any) -> Any:
-        """Send a request, in the name of the present call."""
+        """Send a request, registered with the present call."""
         with _lock:
             self.used_by = _current.get()
             if self.used_by is not None:
-                self.used_by.note(self)
+                self.used_by.register(self)
         self._used_at = time.monotonic()
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
-        """Wait for the answer's head."""
+        """Wait for status and headers."""
         response = super().getresponse()  # type: ignore[misc]
         self._used_at = time.monotonic()
         return response
 
     @property
     def is_connected(self) -> bool:
-        """Whether it may be used again."""
+        """Whether it may be reused: connected, and not idle for too long."""
         is_fresh = time.monotonic() - self._used_at < _IDLE_S
         return is_fresh and bool(super().is_connected)  # type: ignore[misc]
 
     def cut(self) -> None:
-        """Wake whoever reads from it or writes to it."""
+        """Shut the socket down, which wakes its reader and its writer."""
         if self._line is not None:
             with suppress(OSError):
                 # Not SSLSocket's own, which changes what its reader uses at this moment.
@@ -142,11 +142,11 @@ class Cuttable:
 
 
 class _HTTP(Cuttable, HTTPConnection):
-    """Of `http://`."""
+    """For `http://`."""
 
 
 class _HTTPS(Cuttable, HTTPSConnection):
-    """Of `https://`."""
+    """For `https://`."""
 
 
 class _HTTPPool(HTTPConnectionPool):
@@ -158,16 +158,16 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class CuttableAdapter(HTTPAdapter):
-    """Has a session of requests use connections that can be ended."""
+    """Adapter for a requests session: its connections can be ended from another thread."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make its pools, as requests asks for."""
+        """Make the connection pools; called by requests."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
-def cut_those_of_boto3() -> None:
-    """Have all of this process' boto3 clients use connections that can be ended."""
+def make_boto3_cuttable() -> None:
+    """Make the connections of all boto3 clients of this process endable from another thread."""
     from botocore import awsrequest  # noqa: PLC0415 - it takes 0.3 s to import
 
     for pool in (awsrequest.AWSHTTPConnectionPool, awsrequest.AWSHTTPSConnectionPool):

@@ -1,4 +1,4 @@
-"""One worker's life: it joins the fleet, serves its node, stops and lets go."""
+"""A worker's life cycle: join the fleet, serve its node, stop within the grace, release everything."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from worker.scheduling.queue_ranking import LoadCost
 
 _log = logging.getLogger(__name__)
 
-#: Exit status when another worker has the node's name: a supervisor must not start us again.
+#: Exit status when another worker has the node's name: a supervisor must not restart this one.
 NAME_TAKEN: Final = 79
 
-#: How long a stopping worker waits for what it fetches and stores, s; systemd allows 60.
+#: Grace: how long a stopping worker waits for attempts that fetch and store, s; systemd allows 60.
 _GRACE_S: Final = 45.0
-#: How long after that attempts may take to let go, s.
+#: How long attempts may take after the grace to abort, s.
 _ABORT_S: Final = 5.0
 
 
 class NodeWorker:
-    """One worker without its Celery side."""
+    """The worker without Celery: joins, starts, runs attempts, stops."""
 
     def __init__(self, options: Options, settings: Settings, hooks: Hooks) -> None:
         self.options = options
@@ -48,9 +48,10 @@ class NodeWorker:
         )
 
     def join(self) -> None:
-        """Check what the worker depends on, take the node's name and what a predecessor held.
+        """Probe Redis and S3, claim the node's name, take back the jobs that a predecessor held.
 
-        All of it before Celery starts: a render that waits for its worker waits no longer.
+        All of it happens before Celery starts, so that prompts of a predecessor that still render
+        are watched again as early as possible.
 
         Raises:
             FleetUnreachable, StorageError: Redis or S3 is not as it should be.
@@ -64,7 +65,7 @@ class NodeWorker:
         self._take_back()
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start all threads; the watchdog last."""
         LOADED_MODELS.start(
             self.options.name, self._load_cost, on_load=self._parts.models_announcer
         )
@@ -73,10 +74,10 @@ class NodeWorker:
         self._parts.housekeeping.start()
         self._parts.backlog_probe.start()
         self._check_conditional_writes()
-        self._parts.watchdog.start()  # last: what this call waits for is not Celery's fault
+        self._parts.watchdog.start()  # last: it must not count the time that this method takes
 
     def stop(self) -> None:
-        """Take nothing more; leave or hand over what renders, finish what is stored."""
+        """Take no more jobs; leave or hand over running prompts, finish what is being stored."""
         self._parts.watchdog.stop()
         self._parts.shutdown.begin()
         self._parts.agent.drain()
@@ -85,7 +86,7 @@ class NodeWorker:
         self._wait_for_attempts(_ABORT_S)
 
     def close(self) -> None:
-        """Let go of everything; the node's name last."""
+        """Stop all threads and close all connections; release the node's name last."""
         self._parts.models_announcer.stop()
         self._parts.backlog_probe.stop()
         self._parts.housekeeping.stop()
@@ -101,11 +102,11 @@ class NodeWorker:
 
     @property
     def is_busy(self) -> bool:
-        """Whether attempts are under way, or calls that attempts have left behind."""
+        """Whether attempts are running, or calls that ended attempts have left behind."""
         return len(self._parts.leases) > 0 or has_open_calls()
 
     def run(self, job_id: JobId, attempt: int) -> None:
-        """Run one attempt, as a message asks for."""
+        """Run one attempt, for a message that Celery delivered."""
         slot = GATE.take_slot()
         try:
             with self._parts.threads:
@@ -116,9 +117,11 @@ class NodeWorker:
     def _check_conditional_writes(self) -> None:
         try:
             if not self._parts.objects.honours_conditions():
-                _log.warning("this store overwrites although asked not to; each write looks first")
-        except StorageError as exc:  # the first write will find out
-            _log.warning("whether the store knows conditional writes is not known yet: %s", exc)
+                _log.warning(
+                    "this S3 storage ignores If-None-Match; each write checks for the object first"
+                )
+        except StorageError as exc:  # the first write will tell
+            _log.warning("not known yet whether the storage supports conditional writes: %s", exc)
 
     def _take_back(self) -> None:
         taken = self._parts.sweeps.take_back(
@@ -134,7 +137,7 @@ class NodeWorker:
         try:
             self._parts.runner.resume(back, slot)
         except FleetError as exc:
-            _log.warning("job %s: not taken back, upkeep will see to it: %s", back.job_id, exc)
+            _log.warning("job %s: not taken back, left to upkeep: %s", back.job_id, exc)
         finally:
             slot.release()
 

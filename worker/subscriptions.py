@@ -1,4 +1,4 @@
-"""Which queues the worker consumes, and what it hears of the fleet meanwhile."""
+"""Keeps the set of queues that the worker consumes, and acts on the fleet's calls (pub/sub)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from worker.scheduling.loaded_models import LoadedModels
 
 
 class Subscriptions:
-    """Hears the fleet's calls.
+    """Which queues the node consumes; updated by calls and whenever its catalog changes.
 
     Args:
-        on_queue: called with each queue that the node should be served from; twice is harmless.
-        on_queue_retired: called with each queue that nobody uses any more; twice is harmless.
+        on_queue: called with each queue that the worker should consume; twice is harmless.
+        on_queue_retired: called with each queue that was retired; twice is harmless.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Subscriptions:
         self._on_queue = on_queue
         self._on_queue_retired = on_queue_retired
         self._known: set[str] = set()
-        self._updating = Lock()  # else the slower of two looks would have the last word
+        self._updating = Lock()  # else the slower of two updates would have the last word
         agent.set_on_catalog(self.update)
 
     def on_call(self, call: Call | None) -> None:
-        """Do what a call asks for; None is the time to look for what was missed."""
+        """Act on a call; None: none came for a while, so read what calls may have been missed."""
         if call is None or call.what == "queue":
             self.update()
         elif call.what == "cancel":
@@ -64,7 +64,7 @@ class Subscriptions:
             self._on_outlook(Outlook.parse(call.about))
 
     def update(self) -> None:
-        """Find the queues that the node can serve, and those that it no longer can."""
+        """Read all queues from Redis; consume those that the node can serve, drop retired ones."""
         self._on_queue(node_queue(self._node))
         with self._updating:
             known = readable_needs(self._sweeps.queues())
@@ -72,7 +72,7 @@ class Subscriptions:
             self._loaded_models.set_queues(served, excluded=known.keys() - served.keys())
             retired = self._known - known.keys()
             self._known = set(known)
-            # Under the lock: of two looks the later one has the last word.
+            # Under the lock, so that of two updates the later one has the last word.
             for queue in served:
                 self._on_queue(queue)
             for queue in retired:
@@ -80,6 +80,6 @@ class Subscriptions:
 
     def _on_outlook(self, outlook: Outlook) -> None:
         self._loaded_models.on_outlook(outlook)
-        # Its call was missed, and outlooks come too often for the silence in which one looks.
+        # The queue's call was missed; outlooks come so often that the None call does not happen.
         if not self._known.issuperset(line.queue for line in outlook.lines):
             self.update()

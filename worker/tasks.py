@@ -1,4 +1,4 @@
-"""The Celery edge: parse, call, return. The one place where a worker meets Celery."""
+"""The Celery worker and its one task: parse the message, run the attempt, return."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _AT_ONCE: Final = 143
 
 
 class CeleryWorker:
-    """A Celery worker pinned to one node."""
+    """A Celery worker that serves one node."""
 
     def __init__(self, options: Options, settings: Settings) -> None:
         self._settings = settings
@@ -57,7 +57,7 @@ class CeleryWorker:
         """Run until told to stop; return the exit status.
 
         Raises:
-            FleetError: Redis, S3 or the node's name is not to be had; nothing was started.
+            FleetError: Redis or S3 is not available, or the node's name is taken; nothing was started.
         """
         global _serving  # noqa: PLW0603 - Celery calls a module's function, not an object's
         _serving = self
@@ -71,7 +71,7 @@ class CeleryWorker:
             worker.start()
         finally:
             if self._asked_to_stop:
-                # Celery knows nothing of attempts that were taken back: they have their grace, too.
+                # Celery does not know of attempts that were taken back: they get the grace as well.
                 self._stopper.join()
             else:
                 self.node.stop()
@@ -85,7 +85,7 @@ class CeleryWorker:
         _log.info("node %s is served", self.node.options.name)
 
     def _shutting_down(self, **_: Any) -> None:
-        # Runs inside the signal handler, where no lock may be waited for: a thread does the rest.
+        # Runs inside the signal handler, which must not wait for a lock: a thread does the rest.
         self._asked_to_stop += 1
         if self._asked_to_stop == 1:
             self._stopper.start()
@@ -93,10 +93,10 @@ class CeleryWorker:
             os._exit(_AT_ONCE)
 
     def _stop(self) -> None:
-        """Leave within the grace, although Celery would wait for its tasks without end."""
+        """End the process within the grace; Celery itself would wait for its tasks without limit."""
         self.node.stop()
         if self.node.is_busy:
-            _log.warning("what is under way is left to the next worker")
+            _log.warning("attempts in progress are left to the next worker")
             self.node.close()
             os._exit(0)
 
@@ -113,7 +113,7 @@ class CeleryWorker:
         if queue not in self._wanted or queue == node_queue(self.node.options.name):
             return
         self._wanted.remove(queue)
-        # A pop that is under way may still bring a message of it: kombu puts that back.
+        # A pop in progress may still return a message of that queue: kombu puts it back.
         self._consumer.hub.call_soon(self._consumer.cancel_task_queue, queue)
 
     def _leave(self, holder: str) -> None:
@@ -134,16 +134,16 @@ def run_job(job_id: str, attempt: int) -> None:
 
 @signals.setup_logging.connect
 def _leave_logging_alone(**_: Any) -> None:
-    """Have Celery not configure logging: a connected handler is how it is told."""
+    """Keep Celery from configuring logging: it does not once this signal has a handler."""
 
 
 def _celery_worker(name: str, settings: Settings) -> Any:
-    # It warns root of pickled messages; we take none but JSON, and containers often run as root.
+    # Celery warns root about pickled messages; only JSON is accepted here, and containers often run as root.
     warnings.simplefilter("ignore", SecurityWarning)
-    # Celery obeys these before its settings; they are of some other app.
+    # Celery prefers these variables to its settings; if set, they belong to another app.
     for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
         os.environ.pop(variable, None)
-    broker_transport.use(on_passed_over=GATE.on_message_passed_over)
+    broker_transport.use(on_message_skipped=GATE.on_message_skipped)
     app.conf.broker_url = broker_url(settings.redis_url)
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,

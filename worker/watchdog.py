@@ -1,8 +1,8 @@
-"""Ends a worker that lives but does no work any more; its supervisor starts another.
+"""Ends a worker process that no longer polls the broker or renews leases; its supervisor restarts it.
 
-A process that is up proves nothing: Celery workers have stopped consuming after reconnects in
-several versions (celery#8030 to #10205). What counts is that messages are asked for, and that
-leases are renewed. systemd's watchdog is fed by the same.
+A running process proves nothing: Celery workers have stopped consuming after reconnects in several
+versions (celery#8030 to #10205). What counts is that the broker is polled and leases are renewed.
+systemd's watchdog is notified by the same check.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 
 _log = logging.getLogger(__name__)
 
-#: Exit status that tells a supervisor to start the worker again.
+#: Exit status that tells a supervisor to restart the worker.
 RESTART_ME: Final = 70
 
 _CHECK_EVERY_S: Final = 1.0
@@ -31,11 +31,11 @@ _RECONNECTS_WITHIN_S: Final = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class LifeSigns:
-    """Signs of life, in seconds.
+    """Signs of life; each callable returns seconds.
 
     Args:
-        polled: since the broker was asked for messages, or could not be for a good reason: the
-            gate was shut, or no thread free.
+        polled: since the broker was last polled, or polling was rightly off: the gate was closed,
+            or no thread was free.
         looped: since the lease thread began a round.
         answered: for how long Redis has answered every beat; 0 while it does not.
     """
@@ -46,9 +46,9 @@ class LifeSigns:
 
 
 class JobThreads:
-    """The threads that jobs run in, one for the length of each `with` block.
+    """Counts the threads that attempts run in, one per `with` block.
 
-    While all are taken, Celery asks for no messages, however long that is.
+    While all are in use, Celery does not poll, however long that is.
     """
 
     def __init__(self, count: int) -> None:
@@ -58,7 +58,7 @@ class JobThreads:
 
     @property
     def free_since(self) -> float:
-        """Since when one is free, by `time.monotonic()`; now, while none is."""
+        """Since when a thread is free, by `time.monotonic()`; the present time while none is."""
         return self._freed_at if self._free > 0 else time.monotonic()
 
     def __enter__(self) -> None:
@@ -73,11 +73,11 @@ class JobThreads:
 
 
 class Watchdog:
-    """Looks at the signs every second.
+    """Checks the signs of life every second.
 
     Args:
-        poll_timeout_s: how long no messages may be asked for.
-        die: what to do then; ends the process at once by default.
+        poll_timeout_s: how long the broker may go without a poll.
+        die: called then; ends the process at once by default.
     """
 
     def __init__(
@@ -93,21 +93,21 @@ class Watchdog:
         self._stopped = Event()
 
     def start(self) -> None:
-        """Begin to look; say to systemd that the worker is ready."""
+        """Start the checks; notify systemd that the worker is ready."""
         notify("READY=1")
         Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop looking: the worker leaves."""
+        """Stop the checks: the worker shuts down."""
         self._stopped.set()
         notify("STOPPING=1")
 
     def problem(self) -> str | None:
-        """Return what is wrong, or None."""
+        """Return what is wrong with this process, or None."""
         signs, poll_timeout_s = self._signs, self._poll_timeout_s
         if signs.looped() > _ROUND_S:
             return f"leases were not renewed for {signs.looped():.0f} s"
-        # While Redis is away nobody can poll, and once it is back kombu may still be pausing.
+        # While Redis is away polling is impossible, and once it is back kombu may still be pausing.
         reachable_s = signs.answered() - _RECONNECTS_WITHIN_S
         if min(signs.polled(), reachable_s) > poll_timeout_s:
             return f"no messages were asked for in {signs.polled():.0f} s"
@@ -116,19 +116,19 @@ class Watchdog:
     def _run(self) -> None:
         while not self._stopped.wait(_CHECK_EVERY_S):
             if problem := self.problem():
-                _log.critical("this worker is of no use any more: %s", problem)
+                _log.critical("this worker does no work any more, it ends: %s", problem)
                 self._die()
                 return
             notify("WATCHDOG=1")
 
 
 def since(stamp: Callable[[], float]) -> Callable[[], float]:
-    """Make a sign of something that tells when it last happened, by `time.monotonic()`."""
+    """Turn a time stamp by `time.monotonic()` into the seconds since."""
     return lambda: time.monotonic() - stamp()
 
 
 def notify(state: str) -> None:
-    """Tell systemd, if it started us (sd_notify(3))."""
+    """Send *state* to systemd, if it started this process (sd_notify(3))."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -137,4 +137,4 @@ def notify(state: str) -> None:
             line.connect("\0" + address[1:] if address.startswith("@") else address)
             line.sendall(state.encode())
     except OSError as exc:
-        _log.debug("systemd was not told %s: %s", state, exc)
+        _log.debug("systemd was not notified of %s: %s", state, exc)

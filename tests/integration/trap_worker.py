@@ -96,7 +96,7 @@ def _serve(broker_url: str) -> None:
     # As worker.tasks does it; there is no node here, and Redis may go away under a task.
     warnings.simplefilter("ignore", SecurityWarning)
     loop_waker = LoopWaker()
-    broker_transport.use(on_passed_over=GATE.on_message_passed_over)
+    broker_transport.use(on_message_skipped=GATE.on_message_skipped)
     app.conf.broker_url = broker_url
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,

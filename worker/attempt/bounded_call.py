@@ -1,4 +1,4 @@
-"""Waits for a call that may never come back, only while somebody wants its answer.
+"""Runs a call that may never return, only for as long as its attempt may go on.
 
 A store that takes or gives one byte a minute is never silent, so no timeout of a socket ends it:
 what the call has open is shut down, which ends the call.
@@ -37,7 +37,7 @@ def bounded_call(
 
     def run() -> None:
         try:
-            with opened.noted():
+            with opened.registering():
                 outcome.set_result(call())
         except BaseException as exc:  # noqa: BLE001 - raised where it is waited for
             outcome.set_exception(exc)

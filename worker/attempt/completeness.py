@@ -1,4 +1,4 @@
-"""Whether a prompt succeeded and shows all that it made, and what to note where it does not. Pure."""
+"""Checks that a prompt succeeded and listed all its files; notes what a reader should know else. Pure."""
 
 from __future__ import annotations
 

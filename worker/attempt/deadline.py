@@ -1,4 +1,4 @@
-"""How long an attempt may take, from its claim to its commit, whoever is slow."""
+"""The deadline of an attempt: the job's run_within, from claim to commit."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Deadline:
         self._used_s += seconds
 
     def on_queued(self) -> None:
-        """Hear that the prompt waits behind another one."""
+        """Stop the attempt's own clock: the prompt waits behind another one."""
         self._used_s += self._clock() - self._since
         self._since, self._waits = self._clock(), True
 
     def on_turn(self) -> None:
-        """Hear that the card is its own; nothing happens if it was before."""
+        """Restart the clock: the card is the prompt's; no effect if it was before."""
         if self._waits:
             self._since, self._waits = self._clock(), False
 

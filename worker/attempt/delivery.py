@@ -1,4 +1,4 @@
-"""From a prompt that succeeded to a job that has: fetch, check, store, list, commit."""
+"""From a prompt that succeeded to a job that has: fetch, check and store its outputs, manifest, commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an execution error really is, by its type and text. Pure.
+"""Classifies an execution error by its type and text: out of memory, device fault and others. Pure.
 
 ComfyUI 0.3.64 and 0.33.0 hand on what a graph node raised: Python's type and message. The words are
 those of PyTorch (c10/cuda, ATen, MPS, XPU back ends), the drivers of NVIDIA and AMD, safetensors,

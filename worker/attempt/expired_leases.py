@@ -1,4 +1,4 @@
-"""What a worker does about attempts of others whose lease has run out; upkeep asks."""
+"""What upkeep does about other workers' attempts whose lease expired: interrupt the prompt, decide the job."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class PromptInterrupter:
         except (NodeError, InvalidSettings) as exc:
             _log.info("job %s: its old prompt was not interrupted: %s", job.id, exc)
             if self._clock() - began > _SILENCE_S:
-                # One that takes connections and is silent then says nothing of its neighbours.
+                # One that takes connections and is silent then says nothing of other ComfyUIs on its host.
                 away = _host(node.url) if isinstance(exc, NodeUnreachable) else node.url
                 self._silent[away] = self._clock()
 

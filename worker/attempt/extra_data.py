@@ -1,4 +1,4 @@
-"""What goes to the node beside a job's graph: the job's own, and this node's key for partner nodes."""
+"""The `extra_data` that is posted with a prompt, keys for partner nodes included; strips them from errors."""
 
 from __future__ import annotations
 

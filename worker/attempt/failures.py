@@ -1,4 +1,4 @@
-"""Writes down how an attempt ended that did not succeed, and sends the next one."""
+"""Records how an attempt failed, and dispatches the next one if there is to be one."""
 
 from __future__ import annotations
 

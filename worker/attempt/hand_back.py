@@ -1,4 +1,4 @@
-"""When a prompt that waits in its node's queue had better be another node's."""
+"""Decides whether a job whose prompt still waits in its node's queue is handed back for another node."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class HandBack:
         self._load_s = load_s
 
     def is_better_elsewhere(self, job: Job, state: RenderState) -> bool:
-        """Tell it of *job*, now and then.
+        """Return whether *job* would better run on another node; asked now and then.
 
         It is handed back when its node has become doubtful and another one is ready; or when
         the render before it takes long after all and another node is idle.

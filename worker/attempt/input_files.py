@@ -1,4 +1,4 @@
-"""Brings a job's input files to its node."""
+"""Transfers a job's input files from S3 to its node."""
 
 from __future__ import annotations
 

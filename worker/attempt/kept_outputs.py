@@ -1,4 +1,4 @@
-"""What a node holds of a prompt that succeeded is waited for while the node is away.
+"""Waits for a node that is away while it holds outputs: rendering them again would cost more.
 
 To render it again costs as much as the first time, and takes a card from another job.
 """

@@ -1,4 +1,4 @@
-"""What is tried again within an attempt: never the render, for the picture is there."""
+"""Retries calls to S3, Redis and the node within an attempt: an outage never costs the render."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Outages:
     LeaseLost or JobCancelled when there is nothing to ask for any more, or with Stopping.
 
     Args:
-        breaker: hears of every failure and success of the store.
+        breaker: counts every failure and success of the storage.
         on_damage: called whenever a file has come damaged, or not at all.
     """
 

@@ -1,4 +1,4 @@
-"""Fetches what a prompt made: every file is spooled to disk, hashed on the way and checked."""
+"""Fetches output files from the node: spooled to disk, hashed and checked on the way."""
 
 from __future__ import annotations
 

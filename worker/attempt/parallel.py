@@ -1,4 +1,4 @@
-"""Does a few things at a time; after the first that fails, nothing more is begun."""
+"""Runs a few pieces of work in parallel; after the first failure none is begun."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TypeVar
 
 _Done = TypeVar("_Done")
 
-#: A piece of work; it calls what it is given now and then, and ends when that raises.
+#: A piece of work: receives `check_cancelled`, which raises once a sibling has failed.
 Work = Callable[[Callable[[], None]], _Done]
 
 
 class _SiblingFailed(Exception):
-    """Another piece of the same work has failed."""
+    """A sibling failed, so this piece of work ends."""
 
 
 def run_parallel(works: Sequence[Work[_Done]], *, at_once: int) -> list[_Done]:

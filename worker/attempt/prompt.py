@@ -1,4 +1,4 @@
-"""One prompt at one node: posted, found again, asked after, cancelled."""
+"""One prompt at one node: post it, locate it, read its history, withdraw or cancel it."""
 
 from __future__ import annotations
 

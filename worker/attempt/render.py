@@ -1,4 +1,4 @@
-"""One prompt on one node: from the graph to its history entry."""
+"""Has the node render one prompt: from the graph to its history entry."""
 
 from __future__ import annotations
 

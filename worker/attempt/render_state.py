@@ -1,4 +1,4 @@
-"""What a wait for a prompt remembers between its looks at the node."""
+"""What the wait for a prompt remembers between two polls of its node."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AWAY_S: Final = 20.0
 
 
 class RenderState:
-    """What a wait remembers of how it looked at its node.
+    """State of one wait for a prompt.
 
     Args:
         client_id: the connection that hears of the prompt; None if an earlier one would.
@@ -39,12 +39,12 @@ class RenderState:
         self._was_idle = False
 
     def on_turn(self) -> None:
-        """Count the run from now on, and not the wait for the card."""
+        """Start the run's clock: the card is this prompt's, the wait for it does not count."""
         self.has_begun = True
         self.began = time.monotonic()
 
     def start_if_due(self, what: str, every_s: float) -> bool:
-        """Tell, once every so often, that it is time for *what*."""
+        """Return whether *what* is due, at most once every *every_s*; true counts as done."""
         now = time.monotonic()
         if now - self._done.get(what, self.began) < every_s:
             return False
@@ -52,16 +52,16 @@ class RenderState:
         return True
 
     def is_subscribed(self, events: EventSocket) -> bool:
-        """Tell whether the node's messages about the prompt come to us."""
+        """Return whether the node sends its messages about the prompt to this connection."""
         return events.connected and events.client_id == self._posted_as
 
     def note_connection(self, client_id: str) -> bool:
-        """Tell whether the socket was connected anew since the last look."""
+        """Remember the connection; return whether it is another than at the last poll."""
         old, self._connected_as = self._connected_as, client_id
         return old is not None and client_id != old
 
     def note_progress(self, progress: Progress) -> bool:
-        """Tell whether the prompt came further since the last look."""
+        """Remember the progress; return whether it has changed since the last poll."""
         old, self._progress = self._progress, progress
         return progress != old
 
@@ -74,27 +74,27 @@ class RenderState:
         """Whether the node has not answered for so long that its prompt is given up."""
         if self._away_since is None:
             return False
-        # What has rendered lies there, and is worth more patience than what may have been lost.
+        # What has rendered lies there, and is waited for longer than what may have been lost.
         is_kept = self._is_rendered or self.ended
         within_s = wait_limit_s(self._away_since - self.began) if is_kept else _AWAY_S
         return time.monotonic() - self._away_since > within_s
 
     def on_queued(self) -> None:
-        """Hear that the prompt waits in the node's queue."""
+        """Restart the clock of silence: the prompt waits in the node's queue."""
         self.queued_until = time.monotonic()
 
     def on_continued(self) -> None:
-        """Hear that another prompt goes on with the work; whether it is heard nobody knows."""
+        """Follow another prompt that continues the work; its messages may go elsewhere."""
         self.ended = False
         self.on_queued()
         self._done["history"] = 0.0  # it may have ended before anybody listened
         self._posted_as = None
 
     def on_answer(self) -> None:
-        """Hear that the node answers."""
+        """End the node's absence: it answers."""
         self._away_since = None
 
     def note_idle(self, *, is_idle: bool) -> bool:
-        """Whether the node was idle at the last look, too: once may be between two prompts."""
+        """Return whether the node was idle at two polls in a row: once may be between prompts."""
         old, self._was_idle = self._was_idle, is_idle
         return old and is_idle

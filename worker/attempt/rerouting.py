@@ -1,4 +1,4 @@
-"""Where a job goes that its node refused for what only others have."""
+"""Moves a job that its node refused for a class or model to the queue of nodes that have it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether and when to try again. Pure: what went wrong and how often decide, nothing else."""
+"""The retry policy: whether and when a job is tried again, by what went wrong and how often. Pure."""
 
 from __future__ import annotations
 

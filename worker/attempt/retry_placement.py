@@ -1,4 +1,4 @@
-"""Sends a retry to a node where it has not failed."""
+"""Sends a retry to a node on which the job has not failed."""
 
 from __future__ import annotations
 

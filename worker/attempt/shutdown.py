@@ -1,4 +1,4 @@
-"""Whether the worker is about to leave, and what becomes of what it runs."""
+"""Tells attempts that the worker shuts down: whether to leave a prompt to the successor or hand the job over."""
 
 from __future__ import annotations
 

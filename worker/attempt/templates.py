@@ -1,4 +1,4 @@
-"""The graphs that the node's jobs are made from, read and parsed once."""
+"""Cache of the parsed graphs (templates) that the node's jobs are made from."""
 
 from __future__ import annotations
 

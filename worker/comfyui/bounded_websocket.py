@@ -1,4 +1,4 @@
-"""A websocket that holds no message of any length in memory."""
+"""A websocket with a bound on the length of a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a node may say that it can run: every worker and producer of the fleet reads it. Pure."""
+"""Limits on the catalog that a node may announce, as every worker and producer reads it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""By which certificates nodes behind https are judged."""
+"""The CA certificates that nodes behind https are verified with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kept-alive HTTP to one node; whatever goes wrong comes out as a NodeError."""
+"""HTTP connections to one node, kept alive; every failure is raised as a NodeError."""
 
 from __future__ import annotations
 

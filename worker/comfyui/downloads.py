@@ -1,4 +1,4 @@
-"""Output files on their way from a node."""
+"""Streams an output file from a node (`GET /view`)."""
 
 from __future__ import annotations
 

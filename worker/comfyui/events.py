@@ -1,4 +1,4 @@
-"""ComfyUI's websocket: one connection a process, read by one thread."""
+"""ComfyUI's websocket: one connection a process, read by one thread, messages dispatched to prompt watches."""
 
 from __future__ import annotations
 

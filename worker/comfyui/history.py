@@ -1,4 +1,4 @@
-"""What a node remembers of an ended prompt: the verdict, its files and its values. Pure."""
+"""The history entry of an ended prompt, parsed: its outcome, error, files and values. Pure."""
 
 from __future__ import annotations
 

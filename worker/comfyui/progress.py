@@ -1,4 +1,4 @@
-"""How far a prompt is, counted from the node's messages. Pure."""
+"""Counts how far a prompt is from the node's websocket messages. Pure."""
 
 from __future__ import annotations
 

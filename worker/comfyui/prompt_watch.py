@@ -1,4 +1,4 @@
-"""What one prompt is heard to do."""
+"""What the websocket said about one prompt: its progress, its listed files, hints that it ended."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class PromptWatch:
         self.wake()
 
     def on_message(self, kind: str, data: dict[str, Any]) -> None:
-        """Take a message of this prompt; called by the socket's thread alone."""
+        """Update progress, files and hints by a message of this prompt; socket thread only."""
         # A blocked part of the graph sends an error too, without a time; the rest goes on.
         ended = (kind in _ENDS and "timestamp" in data) or _is_last(kind, data)
         progress = self._tally.add(kind, data)

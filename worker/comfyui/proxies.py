@@ -1,4 +1,4 @@
-"""What a proxy says in the stead of the node behind it.
+"""Recognises the answers of a proxy in front of a node, and what they mean.
 
 Statuses are those of nginx, Traefik, Caddy and, above 519, Cloudflare. ComfyUI (0.3.64 to 0.33.0)
 answers with none of them.

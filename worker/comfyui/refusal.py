@@ -1,4 +1,4 @@
-"""What ComfyUI says when it refuses a graph, made readable."""
+"""ComfyUI's refusal of a graph, parsed: sentences for a person, and the classes or models it lacks."""
 
 from __future__ import annotations
 

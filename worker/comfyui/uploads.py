@@ -1,4 +1,4 @@
-"""Input files on their way to a node."""
+"""Uploads an input file to a node (`POST /upload/image`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text, numbers and whatever else graph nodes return beside files. Pure."""
+"""The values that graph nodes return beside files (text, numbers), bounded in size. Pure."""
 
 from __future__ import annotations
 

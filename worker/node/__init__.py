@@ -1,1 +1,1 @@
-"""The worker's node: who it is, whether it is well, what is tried when it is not."""
+"""The worker's node: its record, its health, its peers, and what the worker keeps on its host for it."""

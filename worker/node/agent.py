@@ -1,4 +1,4 @@
-"""The worker's node: who it is, whether it is well, what it can run."""
+"""The node's agent: registers the node, checks its health, reads its catalog, opens and closes the gate."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _STATES: Final = {
 
 
 class NodeAgent:
-    """Registers the node, looks after its ComfyUI, and says when it may take work.
+    """Registers the node, checks its ComfyUI, and says when it may take jobs.
 
     Args:
         watched: returns job and attempt of each prompt that the worker waits for.
@@ -120,11 +120,11 @@ class NodeAgent:
             _log.warning("node %s does not say what it can run: %s", self.identity.name, exc)
 
     def start(self) -> None:
-        """Begin to look after the node."""
+        """Start the checks."""
         self._thread.start()
 
     def drain(self) -> None:
-        """Take nothing more."""
+        """Close the gate for good: the worker shuts down."""
         self._stopped.set()
         self._wake.set()
         self._gate.set_ready(ready=False)
@@ -141,13 +141,13 @@ class NodeAgent:
         self._wake.set()
 
     def check_soon(self) -> None:
-        """Look now, not at the next turn; take nothing until then if there is trouble."""
+        """Check the node now; take nothing until then if node or storage is in doubt."""
         if not self._may_take:
             self._gate.set_ready(ready=False)
         self._wake.set()
 
     def on_fault(self, reason: str) -> None:
-        """Hear that a job failed and the node is to blame."""
+        """Count a fault of the node; take nothing until a canary has succeeded."""
         try:
             is_last = not self._peers.has_ready()
         except FleetError:
@@ -162,7 +162,7 @@ class NodeAgent:
             self.on_fault(reason)
 
     def on_stale_catalog(self) -> None:
-        """Hear that the node lacks what it is said to have; nothing is taken until that is known."""
+        """Read the catalog anew, as the node lacks what it lists; take nothing until then."""
         self._catalog_read = None
         self._gate.set_ready(ready=False)
         self._wake.set()
@@ -178,15 +178,15 @@ class NodeAgent:
             self._wake.set()
 
     def on_damaged_file(self) -> None:
-        """Hear that a file came damaged; it is fetched again, and nothing is taken meanwhile.
+        """Close the gate while a file that came damaged is fetched again.
 
         Renders shorter than a fetch would else be wasted by the dozen. The verdict on the job, or
-        the next look, opens the gate again.
+        the next check, opens the gate again.
         """
         self._gate.set_ready(ready=False)
 
     def on_success(self) -> None:
-        """Hear that a job succeeded here."""
+        """Count a success: it ends a trial and opens the gate."""
         self._health.on_success()
         self._contradictions.clear()
         self._restarter.on_recovered()
@@ -207,7 +207,7 @@ class NodeAgent:
             except FleetError as exc:
                 _log.warning("node %s: %s", self.identity.name, exc)
             except Exception:  # noqa: BLE001 - without this thread the node is lost to the fleet
-                _log.exception("node %s: the look at ComfyUI failed", self.identity.name)
+                _log.exception("node %s: the check of ComfyUI failed", self.identity.name)
             well = self._registration.state[0] is NodeState.READY
             self._wake.wait(_CHECK_EVERY_S if well else _CHECK_SICK_EVERY_S)
 
@@ -281,6 +281,6 @@ class NodeAgent:
 
     def _set_state(self, state: NodeState, reason: str) -> None:
         self._registration.set_state(state, reason)
-        # Also without a change: a fault between two looks has closed the gate.
+        # Also without a change: a fault between two checks has closed the gate.
         if not self._stopped.is_set():
             self._gate.set_ready(ready=state is NodeState.READY and self._may_take)

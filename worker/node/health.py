@@ -1,4 +1,4 @@
-"""Whether a node may be trusted with the next job. Pure: faults, canaries and times decide.
+"""The health of a node as a state machine: may it be given the next job? Pure: faults, canaries and times decide.
 
     well ──fault──▶ suspect ──canary──▶ well
                       │ third fault within ten minutes
@@ -65,7 +65,7 @@ class Health:
         )
 
     def on_fault(self, reason: str, *, is_last_of_pool: bool = False) -> None:
-        """Hear of a fault that the node is to blame for.
+        """Count a fault of the node: suspect, or quarantined after several.
 
         Args:
             is_last_of_pool: no other node of the pool is ready. Then it is not set aside, as
@@ -85,7 +85,7 @@ class Health:
             self._quarantine(now)
 
     def on_success(self) -> None:
-        """Hear that a job succeeded here."""
+        """End a trial: a job succeeded here."""
         if self.standing is Standing.TRIAL:
             self.standing = Standing.WELL
             self.reason = ""
@@ -93,7 +93,7 @@ class Health:
             self._back_off_s = self._policy.first_s
 
     def on_canary_passed(self) -> None:
-        """Hear that the node executes prompts."""
+        """Leave suspicion, or begin the trial after quarantine: the node executes prompts."""
         trusted = self.standing is Standing.SUSPECT
         self.standing = Standing.WELL if trusted else Standing.TRIAL
         self.reason = "" if trusted else "on trial: its next job decides"

@@ -1,4 +1,4 @@
-"""One worker a node name, fleet and host: a file lock that the kernel drops with the process."""
+"""File lock: one worker a node name, fleet and host; the kernel releases it when the process ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether another node could have a job that this one holds or is offered."""
+"""The other nodes of the pool: whether one of them could run a job in place of this node."""
 
 from __future__ import annotations
 

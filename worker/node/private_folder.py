@@ -1,4 +1,4 @@
-"""Folders in places where every user of the host may write, such as the temporary directory."""
+"""Makes folders that only this user can write to, where every user of the host may write (`/tmp`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fleet is told of the worker's node: its entry in the job store."""
+"""The node's record in Redis: its state, its catalog, its free VRAM, written when they change."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Registration:
             self._vram_free = free_bytes
 
     def on_record_lost(self) -> None:
-        """Hear that Redis has lost the record: all of it has to be said again."""
+        """Forget what was written: Redis has lost the record, and all is written again."""
         self._lookahead, self._vram_free = "", None
 
     def drain(self) -> None:

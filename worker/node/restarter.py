@@ -1,4 +1,4 @@
-"""Runs the operator's command on a node that hangs or is away."""
+"""Runs the operator's restart command for a ComfyUI that hangs or is away."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Restarter:
             _log.error("node %s: the restart command failed: %s", self._node, exc)
 
     def on_recovered(self) -> None:
-        """Hear that the node executes, or answers after it was away.
+        """End the wait for a restart: the node executes, or answers after it was away.
 
         That it answers alone says nothing: one that is told to stop does so for a while.
         """

@@ -1,4 +1,4 @@
-"""Where a worker keeps files on their way between node and S3."""
+"""The spool folder of a worker: files on their way between node and S3."""
 
 from __future__ import annotations
 

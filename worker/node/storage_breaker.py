@@ -1,4 +1,4 @@
-"""Stops claims while S3 does not serve: what is rendered then could only wait."""
+"""Circuit breaker for S3: no job is claimed while the bucket takes no writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FULL_S: Final = 60.0
 
 
 class StorageBreaker:
-    """Whether this worker believes in its store."""
+    """Open while the storage counts as broken; `reason` says why."""
 
     def __init__(
         self,
@@ -36,14 +36,14 @@ class StorageBreaker:
         self._lock = Lock()
         self._failing_since: float | None = None
         self._full_at = -math.inf
-        self.reason: str | None = None  #: Why the store counts as broken; None while it does not.
+        self.reason: str | None = None  #: Why the storage counts as broken; None while it does not.
 
     def set_on_broken(self, on_broken: Callable[[], None]) -> None:
-        """Have *on_broken* called once each time the store is found broken."""
+        """Have *on_broken* called each time the breaker opens."""
         self._on_broken = on_broken
 
     def on_failure(self, error: StorageError) -> None:
-        """Hear that a request failed; it will be tried again.
+        """Count a failed request; open the breaker if failures have lasted.
 
         One that is answered badly time and again may be to blame itself: the bucket is looked at.
         """
@@ -54,7 +54,7 @@ class StorageBreaker:
             self._open(error)
 
     def probe_succeeds(self) -> bool:
-        """Look whether the fleet's own bucket is there and takes a write."""
+        """Return whether the fleet's own bucket is there and takes a write."""
         try:
             self._objects.probe()
         except StorageError as exc:
@@ -81,19 +81,19 @@ class StorageBreaker:
     def _open(self, error: StorageError) -> None:
         with self._lock:
             self.reason = error.message
-        _log.error("no job is taken until the store serves again: %s", error)
+        _log.error("no job is taken until the storage works again: %s", error)
         self._on_broken()
 
     def on_success(self) -> None:
-        """Hear that a write succeeded."""
+        """Close the breaker: a request succeeded."""
         with self._lock:
             self._failing_since, self._full_at = None, -math.inf
             was_broken, self.reason = self.reason is not None, None
         if was_broken:
-            _log.info("the store serves again")
+            _log.info("the storage works again")
 
     def probe(self) -> None:
-        """Try the store if it counts as broken, or if somebody else says so.
+        """Write to the bucket; close or open the breaker by the result.
 
         Raises:
             StorageError: it is broken still.

@@ -1,1 +1,1 @@
-"""Which job a worker takes next, and when."""
+"""Which queue a worker asks next, and when it takes a job."""

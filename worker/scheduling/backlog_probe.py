@@ -1,4 +1,4 @@
-"""Looks whether a message waits before a busy worker takes one, and says when the node is idle.
+"""Probes whether a message waits before a busy worker takes one; announces when its node is idle.
 
 A blocking pop would get the next message even when an idle node stands beside: Redis serves the
 longest waiting first. So a busy worker asks first, and pops only what nobody else has wanted.
@@ -18,12 +18,12 @@ from worker.scheduling.gate import Gate
 
 _log = logging.getLogger(__name__)
 
-#: Between two looks while nothing waits, s: at first, and at last.
+#: Pause between two probes while nothing waits, s: the first, and the longest.
 _FIRST_PAUSE_S: Final = 0.02
 _LAST_PAUSE_S: Final = 0.5
 #: A node that has nothing for so long is idle, s; between two jobs of a long queue it never is.
 _IDLE_AFTER_S: Final = 0.1
-#: An idle node says so again, s: its word is forgotten after a lease.
+#: How often an idle node announces it again, s: the announcement expires after a lease.
 _REPORT_EVERY_S: Final = 5.0
 
 
@@ -45,12 +45,12 @@ class BacklogProbe:
         self._reported_at: float | None = None
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._gate.set_on_change(self._news.set)
         Thread(target=self._run, name="backlog-probe", daemon=True).start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """End the thread."""
         self._stopped.set()
         self._news.set()
 
@@ -69,7 +69,7 @@ class BacklogProbe:
                 self._pause_s = _FIRST_PAUSE_S
 
     def _probe(self) -> float:
-        """Look whether it is time to; return after how many seconds to look again."""
+        """Probe the backlog if that is due; return the seconds until the next probe."""
         pause_s = self._gate.probe_delay_s()
         if pause_s is None:
             return _REPORT_EVERY_S

@@ -1,4 +1,4 @@
-"""How much a worker takes: one job that renders, and one more when that is about to end.
+"""The gate: open while the worker should take a job. One renders; the next is taken shortly before its end.
 
 The next prompt should lie in the node's own queue before the present one ends, so that the
 graphics card never waits for the network. But a job that lies there early is hidden from nodes
@@ -15,13 +15,13 @@ from typing import Final
 
 from worker.scheduling.render_times import RenderTimes
 
-#: A message becomes a task within milliseconds. One that has not by then was none of ours, s.
+#: A popped message becomes a task within milliseconds; one that has not by then is not counted, s.
 _ARRIVES_WITHIN_S: Final = 5.0
 #: How long before the end of a render the next job is taken, s, if it is as quick as usual.
 _LOOKAHEAD_S: Final = 2.0
 #: The same for jobs whose inputs take long to bring: so many turnarounds.
 _LOOKAHEAD_TURNAROUNDS: Final = 3.0
-#: How long the word holds that a message waits, s. kombu pops it at once, or another node has.
+#: How long an observed message stays valid, s: kombu pops it at once, or another node has.
 _SIGHTING_HOLDS_S: Final = 0.2
 
 
@@ -42,27 +42,27 @@ class Slot:
         return not self._gate.has_posted
 
     def on_posted(self, template: str, *, on_change: Callable[[], None]) -> None:
-        """Hear that the prompt lies in the node's queue.
+        """Record that the prompt is in the node's queue.
 
         Args:
-            on_change: called when the card is its own, and when it is time to think again
-                whether to wait for it; it must not block.
+            on_change: called when the card is this job's, and when the node's readiness changed
+                while it waits; it must not block.
         """
         self.template = template
         self.on_change = on_change
         self._gate.on_posted(self, since=self._taken_at)
 
     def on_progress(self, done: float) -> None:
-        """Hear how far the graph is, 0 to 1."""
+        """Record how far the graph is, 0 to 1."""
         self.done = done
         self._gate.on_progress()
 
     def on_executing(self) -> None:
-        """Hear that the node executes the prompt, whatever its place was thought to be."""
+        """Move the job to the front: the node executes its prompt, whatever order was assumed."""
         self._gate.on_executing(self)
 
     def release(self, *, rendered: bool = False) -> None:
-        """Let the next one have the card: this job needs it no more. Twice is harmless.
+        """Pass the card to the next job; twice is harmless.
 
         Args:
             rendered: whether all of a render was seen, so that its length tells something.
@@ -72,7 +72,7 @@ class Slot:
         self._gate.release(self)
 
     def on_turn(self) -> None:
-        """Hear from the gate that the card is its own now."""
+        """Record that the card is this job's from now on."""
         self.turn_at = time.monotonic()
         self.on_change()
 
@@ -103,7 +103,7 @@ class Gate:
         self._on_open = wake
 
     def set_on_change(self, wake: Callable[[], None]) -> None:
-        """Have *wake* called when it may have become worth while to look for a message."""
+        """Have *wake* called when a probe of the backlog may have become due."""
         self._on_change = wake
 
     def set_ready(self, *, ready: bool) -> None:
@@ -135,7 +135,7 @@ class Gate:
         return bool(self._posted)
 
     def probe_delay_s(self) -> float | None:
-        """Return after how long to look whether a message waits; None: not before there is news."""
+        """Return after how long to probe the backlog; None: not before something changes."""
         now = time.monotonic()
         with self._lock:
             if not self.is_ready or self._has_arriving(now) or not self._has_room():
@@ -144,26 +144,26 @@ class Gate:
             return None if remaining_s is None else max(0.0, remaining_s - self._lookahead_s)
 
     def on_message_seen(self) -> None:
-        """Hear that a message waits, which thus no idle node has wanted."""
+        """Record that a message waits, which therefore no idle node has taken."""
         with self._lock:
             self._seen_until = time.monotonic() + _SIGHTING_HOLDS_S
         self._on_open()
 
     def on_message_taken(self) -> None:
-        """Hear that a message was taken; its task will begin in a moment."""
+        """Close the gate: a message was taken, whose task begins in a moment."""
         with self._lock:
             self._arriving.append(time.monotonic())
             self._seen_until = 0.0
         self._on_change()
 
-    def on_message_passed_over(self) -> None:
+    def on_message_skipped(self) -> None:
         """Wait no longer for the task of a message that was none."""
         with self._lock:
             del self._arriving[:1]
         self._on_open()
 
     def take_slot(self) -> Slot:
-        """Count a job that begins now, whether it was expected or not."""
+        """Return a slot for a job that begins now, whether its message was counted or not."""
         with self._lock:
             taken_at = self._arriving.pop(0) if self._arriving else time.monotonic()
             slot = Slot(self, taken_at)
@@ -171,7 +171,7 @@ class Gate:
         return slot
 
     def on_posted(self, slot: Slot, *, since: float) -> None:
-        """Put a job at the end of the line, as its prompt is at the end of the node's queue."""
+        """Append a job, as its prompt is the last in the node's queue."""
         with self._lock:
             if slot not in self._slots:  # its job was ended while its post was under way
                 return
@@ -183,7 +183,7 @@ class Gate:
         self._changed()
 
     def on_executing(self, slot: Slot) -> None:
-        """Put a job to the front of the line: the node executes it."""
+        """Move a job to the front: the node executes its prompt."""
         with self._lock:
             if slot not in self._posted or self._posted[0] is slot:
                 return
@@ -207,7 +207,7 @@ class Gate:
         self._changed()
 
     def on_progress(self) -> None:
-        """Think again whether the end is near."""
+        """Wake the probe: a render has come further."""
         self._on_change()
 
     def remaining_s(self) -> float | None:

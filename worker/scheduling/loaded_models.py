@@ -1,4 +1,4 @@
-"""What the node has loaded, and what it was told of the fleet: from it, which queues to ask."""
+"""What this node has loaded and what is known of the other nodes; ranks the queues by it (model affinity)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LoadedModels:
             self._since = self._clock()
 
     def set_queues(self, queues: Mapping[str, Needs], *, excluded: Iterable[str] = ()) -> None:
-        """Hear which queues the worker takes jobs from.
+        """Add queues that the worker consumes, and replace the excluded ones.
 
         Args:
             excluded: those it must not ask, although Celery consumes the ones that it has served.
@@ -69,11 +69,11 @@ class LoadedModels:
             self._excluded = frozenset(excluded)
 
     def on_taken(self, queue: str) -> None:
-        """Hear that a job of *queue* is the node's next, so it will have its models."""
+        """Count the models of *queue* as loaded: a job of it is the node's next."""
         self.on_loading(self._models.get(queue, _NO_MODELS))
 
     def on_loading(self, models: Iterable[str]) -> None:
-        """Hear which models the node's next job has it load; none says nothing."""
+        """Count *models* as loaded, as the next job needs them; an empty set changes nothing."""
         wanted = frozenset(models)
         with self._lock:
             if wanted <= self._warm:
@@ -83,7 +83,7 @@ class LoadedModels:
         on_load(wanted)
 
     def on_outlook(self, outlook: Outlook) -> None:
-        """Take in the newest outlook."""
+        """Replace the outlook; restart the clock of each queue whose oldest job has changed."""
         now = self._clock()
         with self._lock:
             if not self._warm:
@@ -99,7 +99,7 @@ class LoadedModels:
             self._outlook, self._heard_at, self._switched = outlook, now, {}
 
     def on_peer_loading(self, name: str, models: frozenset[str]) -> None:
-        """Hear what another node loads: the next outlook would say it too late."""
+        """Record what another node loads: the next outlook would say it too late."""
         now = self._clock()
         with self._lock:
             pools = {node.name: node.pool for node in self._outlook.nodes} if self._outlook else {}

@@ -1,4 +1,4 @@
-"""Tells the fleet which models the node turns to, the moment it does."""
+"""Publishes which models the node loads next, on a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 class ModelsAnnouncer:
-    """One thread, because kombu's loop, where a job is taken, must not wait for Redis."""
+    """Publishes on its own thread: kombu's loop, where a job is taken, must not wait for Redis."""
 
     def __init__(self, nodes: NodeStore, *, node: str) -> None:
         self._nodes = nodes
@@ -22,16 +22,16 @@ class ModelsAnnouncer:
         self._stopped = False
 
     def __call__(self, models: frozenset[str]) -> None:
-        """Tell of *models*, soon; only the newest count."""
+        """Publish *models* soon; only the newest are sent."""
         self._models = models
         self._news.set()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         Thread(target=self._run, name="announcer", daemon=True).start()
 
     def stop(self) -> None:
-        """End."""
+        """End the thread."""
         self._stopped = True
         self._news.set()
 
@@ -42,6 +42,6 @@ class ModelsAnnouncer:
                 self._nodes.say_warm(self._node, self._models)
             except FleetError as exc:
                 # Others may load the same models meanwhile: slower, and no more than that.
-                _log.warning("node %s loads models, which nobody heard: %s", self._node, exc)
+                _log.warning("node %s loads models, which was not published: %s", self._node, exc)
             except Exception:  # noqa: BLE001 - without this thread nobody hears of any more
-                _log.exception("node %s loads models, which nobody heard", self._node)
+                _log.exception("node %s loads models, which was not published", self._node)

@@ -1,8 +1,8 @@
-"""Which queues to take the next job from, and whether to take one at all.
+"""The queue order that kombu asks for: which queues to pop from, and none while the gate is closed.
 
 kombu asks `QueueOrder.consume` before every blocking pop and calls `rotate` with the queue that
 gave a message. An empty answer sends no pop at all, so the gate is the only limit on how much a
-worker takes. kombu makes one instance a channel; they share gate, warmth and turns.
+worker takes. kombu makes one instance a channel; they share gate, loaded models and turns.
 
 A pop goes through the tiers, and within a tier through the queues in the order given here.
 """
@@ -42,12 +42,12 @@ class TierTurns:
             return []
         first = self._turns % len(_LOWER_TIERS)
         tiers = (*_LOWER_TIERS[first:], *_LOWER_TIERS[:first])
-        # kombu reads the urgent tier from the list that has a queue's bare name. So the name of
-        # another tier's list gets that tier read first, and lists that are not there after it.
+        # kombu reads the urgent tier from the list that has a queue's bare name. Passing a full list
+        # key as a queue makes BRPOP read that tier first; kombu's suffixed variants do not exist.
         return [message_list(queue, tier.priority) for tier in tiers for queue in order(tier)]
 
     def on_taken(self) -> None:
-        """Hear that a message was taken."""
+        """Count a message that was taken."""
         self._taken += 1
         if self._taken == self._every:
             self._taken = 0
@@ -58,7 +58,7 @@ _TURNS: Final = TierTurns()
 
 
 class QueueOrder(round_robin_cycle):
-    """Pinned jobs first, then as the node's warmth has it; none while the gate is closed."""
+    """Pinned jobs first, then by model affinity; no queue while the gate is closed."""
 
     def consume(self, n: int) -> list[str]:
         """Return the queues to pop from; within a tier the first that has a message wins."""
@@ -69,7 +69,7 @@ class QueueOrder(round_robin_cycle):
         return [*lists, *LOADED_MODELS.order(consumed)]
 
     def rotate(self, last_used: str) -> str:
-        """Hear which queue gave a message."""
+        """Record which queue gave a message."""
         GATE.on_message_taken()
         LOADED_MODELS.on_taken(last_used)
         _TURNS.on_taken()

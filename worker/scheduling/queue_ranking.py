@@ -1,4 +1,4 @@
-"""In which order to ask queues, when a model takes as long to load as some renders. Pure.
+"""Ranks queues by model affinity, where a model takes as long to load as some renders. Pure.
 
 A node goes on with the models it has, turns to others in a way that spreads nodes over them, and
 leaves a queue to the nodes that have its models. Three things limit that:
@@ -6,7 +6,7 @@ leaves a queue to the nodes that have its models. Three things limit that:
 * a queue that was passed over for longer than the bound comes first, whatever it costs: with its
   jobs of the most urgent tier that waits, and with those of another when that has its turn;
 * a job of a more urgent tier than the node would else take is left to nobody;
-* nor are jobs that the others would not come to within the time of a load.
+* nor are jobs that warm nodes would not get to within the time of one load.
 """
 
 from __future__ import annotations

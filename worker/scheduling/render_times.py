@@ -1,4 +1,4 @@
-"""How long renders and turnarounds take on this node, from what was seen of late. Pure."""
+"""Running means of render and turnaround times on this node; the look-ahead depth follows. Pure."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class RenderTimes:
         self.turnaround_s: float | None = None  #: From a free slot to the next prompt posted.
 
     def on_rendered(self, template: str, seconds: float) -> None:
-        """Hear how long a render has taken."""
+        """Add how long a render took."""
         self.render_s = _mean(self.render_s, seconds)
         self._usual[template] = _mean(self._usual.pop(template, None), seconds)
         if len(self._usual) > _TEMPLATES:
             self._usual.popitem(last=False)
 
     def on_turnaround(self, seconds: float) -> None:
-        """Hear how long it took from a free slot to the prompt that fills it."""
+        """Add how long it took from a free slot to the prompt that fills it."""
         self.turnaround_s = _mean(self.turnaround_s, seconds)
 
     def expected_s(self, template: str | None) -> float | None:
