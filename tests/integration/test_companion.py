@@ -45,9 +45,8 @@ def is_there(comfyui, output):
 
 def test_a_node_tells_how_it_is(node):
     status = node.companion.check_executes()
-    assert (status.executes, status.running_s, status.pending) == (True, None, 0)
+    assert status.executes is True
     assert status.vram_free > 0
-    assert status.ram_free > 0
 
 
 def test_what_the_fleet_made_is_discarded_and_nothing_else(node):
@@ -86,7 +85,6 @@ def test_a_dead_executor_is_a_stall(tmp_path):
 
         with pytest.raises(PromptStalled, match="only a restart of ComfyUI helps"):
             comfyui.companion.check_executes()
-        assert comfyui.companion.status().running_s > 0
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_headers_and_tokens_go_with_every_request_and_the_websocket():
     with scripted_node(routes) as node:
         address = NodeAddress.parse(node.url, SECRETS)
         with EventSocket(address, node="x") as events, ComfyUI(address, node="x") as client:
-            assert events.wait_connected(10)
+            wait_until(lambda: events.connected, description="it is connected")
             client.system_stats()
             client.has_input("a b", "c", size_bytes=1)
     assert {query["token"] for query in asked} == {"sesame-2"}

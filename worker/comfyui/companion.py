@@ -32,16 +32,11 @@ class CompanionStatus:
 
     Args:
         executes: whether the thread lives that executes prompts; if not, only a restart helps.
-        running_s: for how many seconds the present prompt has run; None as well if none runs.
-        pending: how many prompts wait, anybody's.
-        vram_free, ram_free: bytes.
+        vram_free: bytes.
     """
 
     executes: bool | None
-    running_s: float | None
-    pending: int | None
     vram_free: int | None
-    ram_free: int | None
 
     @classmethod
     def parse(cls, answer: dict[str, Any]) -> Self:
@@ -49,10 +44,7 @@ class CompanionStatus:
         executor, memory = _object(answer.get("executor")), _object(answer.get("memory"))
         return cls(
             executes=_known(executor.get("alive"), bool),
-            running_s=_known(executor.get("running_s"), float),
-            pending=_known(executor.get("pending"), int),
             vram_free=known_bytes(memory.get("vram_free")),
-            ram_free=known_bytes(memory.get("ram_free")),
         )
 
 

@@ -17,7 +17,6 @@ from worker.comfyui.history import OutputFile
 from worker.errors import NodeError, OutputDamaged
 
 _CHUNK_BYTES: Final = 256 << 10
-_LENGTH_DIGITS: Final = 18  #: Of a file's length; Python refuses to read thousands of them.
 
 #: Why `/view` will not hand out a name, as in ComfyUI 0.3.64 and 0.33.
 _REFUSALS: Final[dict[int, str]] = {
@@ -32,12 +31,10 @@ class Download:
     """An open answer of `/view`.
 
     Args:
-        declared_bytes: how long the file is by the node's word; None when it gave none.
         media_type: as the node guesses by the file's extension, on its own table.
         chunks: the file's bytes, to be read once and within the `with`.
     """
 
-    declared_bytes: int | None
     media_type: str
     chunks: Iterator[bytes]
 
@@ -59,7 +56,6 @@ def open_download(connection: Connection, output: OutputFile) -> Iterator[Downlo
         if response.status_code != HTTPStatus.OK:
             raise _refusal(connection, output, response)
         yield Download(
-            declared_bytes=_declared_bytes(response),
             media_type=_media_type(response),
             chunks=_chunks(connection, output, response),
         )
@@ -85,12 +81,6 @@ def _refusal(connection: Connection, output: OutputFile, response: requests.Resp
         return OutputDamaged(connection.node, f"{output} cannot be fetched: {why} ({status})")
     # Its body may be long, and reading it may fail: the status must do.
     return connection.fault(response, f"{status} {response.reason}")
-
-
-def _declared_bytes(response: requests.Response) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    is_length = text.isascii() and text.isdecimal() and len(text) <= _LENGTH_DIGITS
-    return int(text) if is_length and "Content-Encoding" not in response.headers else None
 
 
 def _media_type(response: requests.Response) -> str:

@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import closing, suppress
 from typing import Any, Final, Self
 
@@ -89,27 +89,18 @@ class EventSocket:
         """Whether this connection has brought a message: only then ComfyUI has registered it."""
         return self._heard.is_set()
 
-    def wait_connected(self, timeout: float) -> bool:
-        """Wait up to *timeout* seconds for a connection; return whether there is one."""
-        return self._heard.wait(timeout)
-
     def watch(
         self,
         prompt_id: str,
         *,
         graph_nodes: Collection[str] = (),
-        on_change: Callable[[PromptWatch], None] | None = None,
     ) -> PromptWatch:
         """Begin to listen for a prompt. Do it before the post: messages may precede its answer.
 
         Args:
             graph_nodes: the ids in the graph, the total that progress counts up to.
-            on_change: called at every change with the watch, on the thread that reads the
-                socket. It must not block: ComfyUI's messages to everybody wait for slow readers.
         """
-        watch = PromptWatch(
-            prompt_id, graph_nodes=graph_nodes, on_change=on_change, on_close=self._forget
-        )
+        watch = PromptWatch(prompt_id, graph_nodes=graph_nodes, on_close=self._forget)
         with self._watches_lock:
             self._watches.add(watch)
         return watch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -11,8 +10,6 @@ from typing import Any, Final, Self
 from producer.contract.jobs import Progress
 from worker.comfyui.history import count_files
 from worker.comfyui.progress import ProgressTally
-
-_log = logging.getLogger(__name__)
 
 #: After these it is worth looking into the history. `execution_success` is not among them: in
 #: one of nine cases the entry is made only after it (measured on ComfyUI 0.3.64).
@@ -31,7 +28,6 @@ class PromptWatch:
         prompt_id: str,
         *,
         graph_nodes: Collection[str],
-        on_change: Callable[[PromptWatch], None] | None,
         on_close: Callable[[PromptWatch], None],
     ) -> None:
         self.prompt_id = prompt_id
@@ -39,7 +35,6 @@ class PromptWatch:
         self._progress = Progress(graph_nodes=len(graph_nodes))
         self._last_heard: float | None = None
         self._listed: dict[str, int] = {}
-        self._on_change = on_change
         self._on_close = on_close
         self._changed = threading.Condition()
         self._hint = False  # an end was heard, and no wait has returned it yet
@@ -119,11 +114,6 @@ class PromptWatch:
             self._news |= news
             if ended or news:
                 self._changed.notify_all()
-        if (ended or news) and self._on_change is not None:
-            try:
-                self._on_change(self)
-            except Exception:  # noqa: BLE001 - the socket serves other prompts too
-                _log.exception("prompt %s: its progress could not be passed on", self.prompt_id)
 
 
 def _is_last(kind: str, data: dict[str, Any]) -> bool:
