@@ -27,6 +27,7 @@ from producer.cli.row_text import Lines, reader_of, said_separator, separator_of
 from producer.contract.batches import BadRow
 from producer.contract.errors import InvalidGraph, InvalidJob, InvalidRows
 from producer.contract.graph.graph import Graph
+from producer.contract.graph.json_values import printable, short
 from producer.contract.params.addresses import Addresses
 
 _INPUT: Final = "input:"
@@ -129,7 +130,8 @@ class RowFile:
             raise InvalidJob(f"the header is no CSV: {exc}", field="rows") from exc
         if unused := [name for name in self._columns if name not in header]:
             raise InvalidJob(
-                f"there is no column {unused[0]!r}; columns are: {', '.join(header)}",
+                f"there is no column {short(unused[0])!r}; columns are: "
+                f"{', '.join(map(printable, header))}",
                 field="--map",
             )
         return header
@@ -155,10 +157,11 @@ class RowFile:
         try:
             self._addresses.find(address, among=part)
         except InvalidGraph as exc:
+            advice = f"{exc.advice}; " if exc.advice else ""
             raise InvalidJob(
-                f"column {header!r}: {exc.message}",
+                f"column {short(header)!r}: {exc.message}",
                 field="rows",
-                advice=f"{exc.advice or ''} --map '{header}=ADDRESS' says what it sets".lstrip(),
+                advice=f"{advice}--map '{printable(header)}=ADDRESS' says what it sets",
             ) from exc
 
     def _json(self, lines: Iterable[str]) -> Iterator[Row | Mapping[str, Any] | InvalidJob]:

@@ -46,7 +46,7 @@ def test_errors_name_columns_by_their_headers():
     ("text", "columns", "said"),
     [
         ("7.text\na\n", {}, "column '7.text': nothing in the graph has the address"),
-        ("text\na\n", {}, r"did you mean 6\.text\? --map 'text=ADDRESS' says what"),
+        ("text\na\n", {}, r"did you mean 6\.text\?; --map 'text=ADDRESS' says what"),
         ("6.text\na\n", {"promt": "6.text"}, "there is no column 'promt'; columns are: 6.text"),
         ("6.text,Prompt.x\na,b\n", {}, r"has no input 'x'"),
         ("6.text,t\na,b\n", {"t": "6.text"}, "columns '6.text' and 't' set the same"),
@@ -147,3 +147,12 @@ def test_a_list_of_json_is_told_from_lines_of_it():
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InvalidJob, match=r"rows\.csv cannot be read: No such file"):
         open_rows(str(tmp_path / "rows.csv"))
+
+
+def test_a_header_that_is_no_text_is_named_in_a_short_line():
+    with pytest.raises(InvalidJob) as caught:
+        list(file_of("PK\x03\x04" + "\0" * 5_000 + "\n").rows())
+    assert len(str(caught.value)) < 1_500
+    with pytest.raises(InvalidJob, match=r"columns are: 6\.text") as caught:
+        list(file_of("6.text\n", **{"x" * 5_000: "6.text"}).rows())
+    assert len(str(caught.value)) < 200
