@@ -114,7 +114,7 @@ orphan that `check --objects --repair` removes.
 | fetching | the node's files | run_within; 256 KiB a minute, three tries | `run_deadline`, or `node_fault` | test_a_node_that_gives_a_byte_a_second_holds_no_job |
 | storing | S3, disk | run_within | `run_deadline` | test_a_store_that_never_ends_its_answer_holds_no_cancelled_job |
 | storing | an error nobody foresaw | three tries in place | `delivery_failed`, a dead letter; no second render | test_a_surprise_that_stays_ends_the_job_and_names_itself |
-| any | a worker that dies of it | three deaths | `worker_died`, another node | test_a_worker_that_left_in_order_or_rendered_for_long_has_not_died_of_its_job |
+| any | a worker that dies of it | three deaths | `worker_died`, another node | test_what_ends_its_worker_three_times_is_not_taken_up_by_a_fourth |
 | any | a worker that falls silent | a lease, by Redis' clock and by that of who sweeps | `lease_lost`, another node | test_a_clock_that_is_stepped_ahead_ends_no_lease_that_is_renewed |
 """
 

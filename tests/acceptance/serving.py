@@ -30,6 +30,15 @@ class Serving:
         self, name: str, pool: str, *options: str, **environment: str
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Have a worker from when it is ready until the block's end, when it is killed."""
+        with self.begun(name, pool, *options, **environment) as process:
+            wait_until(lambda: is_ready(self.fleet, name), description=f"{name} is ready")
+            yield process
+
+    @contextmanager
+    def begun(
+        self, name: str, pool: str, *options: str, **environment: str
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Have a worker from when its process begins until the block's end, when it is killed."""
         command = ("-m", "worker", "--comfyui", self.comfyui, "--name", name, "--pool", pool)
         with (
             self.log(name).open("a") as log,
@@ -41,7 +50,6 @@ class Serving:
             ) as process,
         ):
             try:
-                wait_until(lambda: is_ready(self.fleet, name), description=f"{name} is ready")
                 yield process
             finally:
                 process.kill()

@@ -12,10 +12,12 @@ from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.connection import connect
 from tests.acceptance.test_jobs import runs_of
-from tests.graphs import sleeping
+from tests.graphs import journal, sleeping
 from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=40)
+#: What a shell reports of a process that a signal 9 has ended.
+KILLED = 137
 
 
 def test_a_lost_message_is_sent_again(fleet, stack):
@@ -54,3 +56,19 @@ def test_a_killed_node_costs_its_job_nothing_but_time(fleet, stack):
     assert done.status is JobStatus.SUCCEEDED
     assert done.charged_attempts == 0
     assert done.free_attempts >= 1
+
+
+def test_what_ends_its_worker_three_times_is_not_taken_up_by_a_fourth(fleet, node, serve):
+    with serve("mortal", "mortal", COMFYFLEET_CRASHPOINT="output.fetched") as worker:
+        job = fleet.submit(sleeping(), pool="mortal")
+        assert worker.wait(timeout=20) == KILLED
+    for _ in range(2):
+        with serve.begun("mortal", "mortal", COMFYFLEET_CRASHPOINT="output.fetched") as worker:
+            assert worker.wait(timeout=20) == KILLED
+    assert fleet.get(job.id).attempt == 1
+    with serve.begun("mortal", "mortal"):
+        done = fleet.wait(job.id, timeout=PATIENCE)
+    died = done.attempts[0]
+    assert (died.error.cause, died.node) == ("worker_died", "mortal")
+    assert (done.attempt, done.charged_attempts, done.free_attempts) == (2, 0, 1)
+    assert len(journal(node)) == 2

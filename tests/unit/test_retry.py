@@ -32,6 +32,7 @@ from worker.errors import (
     PromptStalled,
     RequestTooLarge,
     RunDeadlinePassed,
+    WorkerDied,
 )
 
 RAISED = PromptFailed("gpu-1", "it raised", graph_node="3", exception_type="RuntimeError")
@@ -141,6 +142,13 @@ def test_what_two_nodes_find_too_large_fails_with_their_reason():
     assert (last.again, last.charged, last.dead, last.blames_node) == (False, False, False, False)
     assert (last.error.cause, last.error.graph_node) == ("too_large", "12")
     assert "client_max_body_size" in last.error.advice
+
+
+def test_a_job_that_ends_three_workers_is_poison_and_not_charged():
+    felled = ["gpu-1", "gpu-2"]
+    job = running(free=2, felled=felled, cause="worker_died")
+    last = decide_for(WorkerDied("gpu-3", 3), job, node="gpu-3")
+    assert (last.error.cause, last.again, last.charged, last.dead) == ("poison", False, False, True)
 
 
 def test_three_nodes_felled_are_poison():
