@@ -26,6 +26,7 @@ from worker.comfyui.connection import READ_S, SMALL_READ_S, Connection
 from worker.comfyui.continuations import find_next
 from worker.comfyui.downloads import Download, open_download
 from worker.comfyui.history import HistoryEntry, OutputFile
+from worker.comfyui.model_lists import digest_of_models
 from worker.comfyui.refusal import Refusal
 from worker.comfyui.uploads import is_stored, upload_file
 from worker.errors import NodeError, PromptRejected, RequestTooLarge
@@ -103,6 +104,10 @@ class ComfyUI:
         return self._http.object_in(
             self._http.send("GET", "/object_info", silence_s=self._info_s, limit_bytes=LARGE_BYTES)
         )
+
+    def digest_of_models(self) -> str | None:
+        """Return what changes when `object_info` might; see `model_lists.digest_of_models`."""
+        return digest_of_models(self._http)
 
     def queue_remaining(self) -> int:
         """Return how many prompts wait or run, anybody's; the cheapest sign of life."""

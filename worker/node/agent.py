@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from threading import Event, Thread
@@ -22,6 +21,7 @@ from worker.comfyui.client import ComfyUI
 from worker.errors import NodeError
 from worker.foreign_data import read_as_expected
 from worker.node.canary import Canary
+from worker.node.catalog_age import CatalogAge
 from worker.node.contradictions import Contradictions
 from worker.node.health import Health, Standing
 from worker.node.name_lock import NameLock
@@ -36,9 +36,7 @@ _log = logging.getLogger(__name__)
 
 _CHECK_EVERY_S: Final = 5.0
 _CHECK_SICK_EVERY_S: Final = 1.0
-#: A model that was put on the node's disk is known to the fleet after so long, s.
-_CATALOG_FRESH_S: Final = 300.0
-#: At once if somebody asks for it, but no more often, s.
+#: A new model is looked for at once if somebody asks for it, but no more often, s.
 _RESCAN_EVERY_S: Final = 5.0
 
 
@@ -84,7 +82,7 @@ class NodeAgent:
         self._gate = gate
         self._on_catalog: Callable[[], None] = lambda: None
         self._contradictions = Contradictions()
-        self._catalog_read: float | None = None
+        self._catalog_age = CatalogAge(comfyui)
         self._stopped = Event()
         self._wake = Event()
         self._canary = Canary(
@@ -136,7 +134,7 @@ class NodeAgent:
 
     def rejoin(self) -> None:
         """Write the node's record anew: Redis has lost it."""
-        self._catalog_read = None
+        self._catalog_age.forget()
         self._registration.on_record_lost()
         self._wake.set()
 
@@ -163,7 +161,7 @@ class NodeAgent:
 
     def on_stale_catalog(self) -> None:
         """Read the catalog anew, as the node lacks what it lists; take nothing until then."""
-        self._catalog_read = None
+        self._catalog_age.forget()
         self._gate.set_ready(ready=False)
         self._wake.set()
 
@@ -172,9 +170,9 @@ class NodeAgent:
 
         `/object_info` of a node with many extensions has megabytes, and lists every model folder.
         """
-        read = self._catalog_read
-        if read is not None and time.monotonic() - read > _RESCAN_EVERY_S:
-            self._catalog_read = None
+        age_s = self._catalog_age.seconds
+        if age_s is not None and age_s > _RESCAN_EVERY_S:
+            self._catalog_age.forget()
             self._wake.set()
 
     def on_damaged_file(self) -> None:
@@ -233,11 +231,8 @@ class NodeAgent:
             raise
         if self._registration.state[0] is NodeState.UNREACHABLE:
             self._restarter.on_recovered()
-        if self._catalog_read is None or (
-            time.monotonic() - self._catalog_read > _CATALOG_FRESH_S
-            # A ComfyUI that was away may be another one now: another version, other models.
-            or self._registration.state[0] is NodeState.UNREACHABLE
-        ):
+        # A ComfyUI that was away may be another one now: another version, other models.
+        if self._registration.state[0] is NodeState.UNREACHABLE or self._catalog_age.is_over():
             status = self._comfyui.companion.find()
             self._read_catalog()
         self._registration.write_vram(status.vram_free if status else None)
@@ -259,12 +254,13 @@ class NodeAgent:
             self._restarter()
 
     def _read_catalog(self) -> None:
+        self._catalog_age.begins()
         info, stats = self._comfyui.object_info(), self._comfyui.system_stats()
         catalog = self._parsed(info)
         with read_as_expected(self.identity.name, "what its classes take"):
             rules = InputRules.from_object_info(info, version=version_of(stats))
         self._registration.write_catalog(catalog, rules, stats)
-        self._catalog_read = time.monotonic()
+        self._catalog_age.asked()
         if self.catalog is None or self.catalog.sha != catalog.sha:
             self.catalog = catalog
             self._on_catalog()
