@@ -6,6 +6,7 @@ socket does not wake it either. shutdown(2) wakes reader and writer (Linux and m
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-#: A connection that was idle for longer is not reused, s: proxies and ComfyUI close idle ones from
-#: 60 s on, and a request that crosses the close is lost without an answer.
-_IDLE_S: Final = 20.0
+#: A connection that was idle for longer is not reused, s: proxies close such connections, the first of them
+#: after 5 s, and a request that meets the close on its way is lost without an answer.
+_IDLE_S: Final = 4.0
 
 _lock = Lock()
 
@@ -103,6 +104,7 @@ def cuts() -> int:
 class Cuttable:
     """Mix-in for urllib3 connections that another thread can end; goes first among the bases."""
 
+    idle_s = math.inf  #: boto3 sends again what a closed connection has lost.
     used_by: OpenConnections | None = None
     _line: socket.socket | None = None
     _used_at: float = 0.0
@@ -130,7 +132,7 @@ class Cuttable:
     @property
     def is_connected(self) -> bool:
         """Whether it may be reused: connected, and not idle for too long."""
-        is_fresh = time.monotonic() - self._used_at < _IDLE_S
+        is_fresh = time.monotonic() - self._used_at < self.idle_s
         return is_fresh and bool(super().is_connected)  # type: ignore[misc]
 
     def cut(self) -> None:
@@ -144,9 +146,13 @@ class Cuttable:
 class _HTTP(Cuttable, HTTPConnection):
     """For `http://`."""
 
+    idle_s = _IDLE_S
+
 
 class _HTTPS(Cuttable, HTTPSConnection):
     """For `https://`."""
+
+    idle_s = _IDLE_S
 
 
 class _HTTPPool(HTTPConnectionPool):

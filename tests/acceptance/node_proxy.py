@@ -20,6 +20,7 @@ class NodeProxy:
     Args:
         headers: what a request must have, else it is led to a login.
         query: likewise parameters.
+        idle_s: what is silent for so long is closed: websockets, and connections that are kept.
         notices: the statuses under which it answers the next polls itself, with a web page.
     """
 
@@ -31,6 +32,8 @@ class NodeProxy:
     takes_head: bool = True
     notices: list[int] = field(default_factory=list)
     info_takes_s: float = 0
+    idle_s: float = 60
+    closed: int = 0
     refused: int = 0
 
     def own_answer(self, request: web.Request) -> web.Response | None:
@@ -81,12 +84,15 @@ async def _start(proxy: NodeProxy, upstream: str) -> web.AppRunner:
             return own
         if request.path == "/object_info":
             await asyncio.sleep(proxy.info_takes_s)
-        passed = _ws if request.path == "/ws" else _http
-        return await passed(request, session)
+        if request.path == "/ws":
+            return await _ws(request, session, proxy)
+        return await _http(request, session)
 
     app.on_cleanup.append(close)
     app.router.add_route("*", "/{path:.*}", serve)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=0.1, keepalive_timeout=proxy.idle_s
+    )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
@@ -103,15 +109,23 @@ async def _http(request: web.Request, session: ClientSession) -> web.StreamRespo
         return web.Response(status=answer.status, body=await answer.read(), headers=headers)
 
 
-async def _ws(request: web.Request, session: ClientSession) -> web.StreamResponse:
+async def _ws(request: web.Request, session: ClientSession, proxy: NodeProxy) -> web.StreamResponse:
     outer = web.WebSocketResponse()
     await outer.prepare(request)
     async with session.ws_connect(request.rel_url) as inner:
 
         async def answers() -> None:
-            async for message in inner:
+            while True:
+                try:
+                    message = await asyncio.wait_for(inner.receive(), proxy.idle_s)
+                except TimeoutError:
+                    proxy.closed += 1
+                    request.transport.abort()
+                    return
                 if message.type is WSMsgType.TEXT:
                     await outer.send_str(message.data)
+                elif message.type is not WSMsgType.BINARY:
+                    return
 
         pump = asyncio.ensure_future(answers())
         async for _ in outer:

@@ -19,7 +19,7 @@ from producer.contract.jobs import JobStatus
 from producer.contract.nodes import NodeState
 from tests.acceptance.node_proxy import node_proxy
 from tests.acceptance.serving import is_ready
-from tests.graphs import picture
+from tests.graphs import picture, sleeping
 from tests.polling import wait_until
 from tests.processes import command_line
 
@@ -106,3 +106,16 @@ def test_a_proxy_that_leads_to_a_login_is_told_as_that(stack, fleet, node, tmp_p
             description="the node says why",
         )
         assert {n.state for n in fleet.nodes() if n.name == "locked"} == {NodeState.UNREACHABLE}
+
+
+def test_a_proxy_that_closes_what_is_idle_costs_no_attempt(stack, fleet, node, tmp_path):
+    with (
+        node_proxy(node.url, idle_s=0.3) as proxy,
+        worker(stack, tmp_path, "hasty", proxy.url),
+    ):
+        wait_until(lambda: is_ready(fleet, "hasty"), description="it is ready", within_s=30)
+        jobs = [fleet.submit(sleeping(seconds), pool="hasty") for seconds in (4.5, 0.1, 0.1, 1)]
+        done = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+        assert {(job.status, job.attempt) for job in done} == {(JobStatus.SUCCEEDED, 1)}
+        assert proxy.closed >= 5
+        assert is_ready(fleet, "hasty")
