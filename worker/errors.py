@@ -139,6 +139,10 @@ class PromptStalled(NodeError):
     """The prompt is at the node, but has shown no progress for too long."""
 
 
+class ExecutorEnded(PromptStalled):
+    """The thread of ComfyUI that executes has ended while the prompt ran, as the companion says."""
+
+
 class HandedBack(NodeError):
     """The prompt waited in its node's queue while another node was free; it was withdrawn."""
 

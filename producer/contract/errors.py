@@ -49,6 +49,7 @@ Of a worker (`worker.errors`); a caller meets them as the causes of failed jobs:
     - PromptInterrupted     somebody interrupted our prompt
     - PromptLost            neither in the node's queue nor in its history
     - PromptStalled         it runs, but makes no progress
+      · ExecutorEnded       it ended the thread that executes
     - HandedBack            another node could begin it sooner
     - NodeLeaves            the node is taken out of the fleet, its jobs go elsewhere
     - LeaseLapsed           its worker fell silent for longer than a lease

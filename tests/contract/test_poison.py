@@ -22,6 +22,7 @@ POISON = {
         "2": graph_node("SaveImage", images=["1", 0], filename_prefix="x"),
     },
     "a graph node that exits": raising("exit"),
+    "an error whose text raises": raising("without text"),
 }
 
 

@@ -19,6 +19,7 @@ from producer.contract.queues import Tier
 from worker.attempt.retry import CHARGED_LIMIT, FREE_LIMIT, LACKING_LIMIT
 from worker.attempt.retry import decide as decide_for
 from worker.errors import (
+    ExecutorEnded,
     LeaseLapsed,
     NodeFault,
     NodeLacks,
@@ -149,6 +150,14 @@ def test_a_job_that_ends_three_workers_is_poison_and_not_charged():
     job = running(free=2, felled=felled, cause="worker_died")
     last = decide_for(WorkerDied("gpu-3", 3), job, node="gpu-3")
     assert (last.error.cause, last.again, last.charged, last.dead) == ("poison", False, False, True)
+
+
+def test_a_job_that_ends_the_executing_thread_twice_is_to_blame():
+    error = ExecutorEnded("gpu-1", "its executing thread has ended")
+    assert decide_for(error, running(), node="gpu-1").again
+    last = decide_for(error, running(free=1, felled=["gpu-1"], cause="stall"), node="gpu-1")
+    assert (last.error.cause, last.again, last.charged) == ("stall", False, True)
+    assert "it ended so 2 times" in last.error.message
 
 
 def test_three_nodes_felled_are_poison():

@@ -11,12 +11,12 @@ from producer.contract.graph.graph import Graph
 from worker.comfyui.client import ComfyUI, PromptPlace
 from worker.comfyui.history import HistoryEntry
 from worker.errors import (
+    ExecutorEnded,
     NodeError,
     NodeFault,
     NodeTimeout,
     NodeUnreachable,
     PromptLost,
-    PromptStalled,
 )
 
 _log = logging.getLogger(__name__)
@@ -89,11 +89,11 @@ class NodePrompt:
         """Give up at once if the node's companion says that it executes nothing any more.
 
         Raises:
-            PromptStalled: it says so, and the prompt has not ended.
+            ExecutorEnded: it says so, and the prompt has not ended.
         """
         try:
             self._comfyui.companion.check_executes()
-        except PromptStalled:
+        except ExecutorEnded:
             # The prompt may have ended before the executing thread did.
             if self._comfyui.find_prompt(self.id) is not PromptPlace.FINISHED:
                 raise

@@ -21,6 +21,7 @@ from producer.contract.jobs import Job, JobError
 from worker.attempt.error_signs import cause_of_text
 from worker.errors import (
     DeliveryFailed,
+    ExecutorEnded,
     HandedBack,
     LeaseLapsed,
     NodeError,
@@ -75,6 +76,8 @@ _NODE_FAULTS: Final = frozenset(
     {Cause.STALL, Cause.PROMPT_LOST, Cause.NODE_FAULT, Cause.OUTPUT_DAMAGED, Cause.DISK_FULL}
     | {Cause.DEVICE_FAULT, Cause.MODEL_DAMAGED, Cause.IO_FAULT}
 )
+#: It is seen that the prompt has ended the executing thread: by chance once, not twice.
+_PLAIN_LIMIT: Final = 2
 #: Causes of which the same on another node is the job's own doing, and how often in all is too often.
 _SAME_ELSEWHERE: Final[Mapping[str, int]] = {
     Cause.DEVICE_FAULT: 4,  # an index out of range asserts on every card
@@ -176,7 +179,7 @@ def decide(
     if cause == Cause.NODE_LACKS and _times(cause, job) + 1 >= LACKING_LIMIT:
         cause = Cause.INVALID_GRAPH
         job_error = job_error.model_copy(update={"cause": cause})
-    if last := _final(job_error, job):
+    if last := _final(job_error, job, is_plain=isinstance(error, ExecutorEnded)):
         return last
     if cause in _CHARGED:
         again = job.charged_attempts + 1 < CHARGED_LIMIT
@@ -198,7 +201,7 @@ def cause_of(error: FleetError) -> str:
     return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.FLEET_FAULT)
 
 
-def _final(job_error: JobError, job: Job) -> Decision | None:
+def _final(job_error: JobError, job: Job, *, is_plain: bool) -> Decision | None:
     """Return how the job ends, if no retry can mend what ended the attempt."""
     if job_error.cause == Cause.TOO_LARGE and _times(job_error.cause, job) + 1 >= TOO_LARGE_LIMIT:
         return Decision(job_error, again=False, charged=False)
@@ -206,13 +209,15 @@ def _final(job_error: JobError, job: Job) -> Decision | None:
         return Decision(
             job_error, again=False, charged=False, dead=job_error.cause in _DEAD_LETTERS
         )
-    own = _own_fault(job_error, job)
+    own = _own_fault(job_error, job, is_plain=is_plain)
     return Decision(own, again=False, charged=True, dead=True) if own else None
 
 
-def _own_fault(job_error: JobError, job: Job) -> JobError | None:
+def _own_fault(job_error: JobError, job: Job, *, is_plain: bool) -> JobError | None:
     """Return what to fail the job with, if another node ended it alike, or one did too often."""
     limit = _SAME_ELSEWHERE.get(job_error.cause)
+    if limit and is_plain:
+        limit = _PLAIN_LIMIT
     if limit is None:
         return None
     nodes = {attempt.node for attempt in job.attempts if attempt.error.cause == job_error.cause}

@@ -12,7 +12,7 @@ import requests
 
 from worker.comfyui.connection import SMALL_READ_S, Connection
 from worker.comfyui.history import OutputFile
-from worker.errors import NodeError, PromptStalled
+from worker.errors import ExecutorEnded, NodeError
 
 _STATUS: Final = "/comfyfleet/v1/status"
 _DELETE: Final = "/comfyfleet/v1/delete"
@@ -80,12 +80,12 @@ class Companion:
         """Return as `status` does, if nothing speaks against the node's executing prompts.
 
         Raises:
-            PromptStalled: it answers, but the thread has ended that executes.
+            ExecutorEnded: it answers, but the thread has ended that executes.
             NodeError: it does not answer.
         """
         status = self.status()
         if status is not None and status.executes is False:
-            raise PromptStalled(
+            raise ExecutorEnded(
                 self._http.node, "its executing thread has ended; only a restart of ComfyUI helps"
             )
         return status

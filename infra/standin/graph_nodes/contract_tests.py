@@ -49,6 +49,8 @@ def _raise(_bench: Bench, *, image: Pictures, kind: str, text: str, nonce: int) 
         raise OutOfMemory(text)
     if kind == "exit":
         raise SystemExit(text)
+    if kind == "without text":
+        raise SystemExit("what makes the message of an error raises, outside of what catches it")
     raise RuntimeError(text)
 
 
@@ -90,7 +92,7 @@ CONTRACT = (
         run=_raise,
         required={
             "image": Input("IMAGE"),
-            "kind": choice("runtime", "oom", "exit"),
+            "kind": choice("runtime", "oom", "exit", "without text"),
             "text": words(),
             "nonce": _NONCE,
         },

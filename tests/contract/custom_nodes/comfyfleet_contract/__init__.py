@@ -67,6 +67,13 @@ class ComfyFleetDeafSleep:
         return (image,)
 
 
+class WithoutText(Exception):
+    """An error whose own text raises, as when it is made of what has gone."""
+
+    def __str__(self):
+        raise RuntimeError("there is no text")
+
+
 class ComfyFleetRaise:
     """Raises: an ordinary error, out of memory, or what ends ComfyUI's executing thread."""
 
@@ -79,7 +86,7 @@ class ComfyFleetRaise:
         return {
             "required": {
                 "image": ("IMAGE",),
-                "kind": (["runtime", "oom", "exit"],),
+                "kind": (["runtime", "oom", "exit", "without text"],),
                 "text": ("STRING", {"default": ""}),
                 "nonce": _NONCE,
             }
@@ -90,6 +97,8 @@ class ComfyFleetRaise:
             raise torch.cuda.OutOfMemoryError(text)
         if kind == "exit":
             raise SystemExit(text)
+        if kind == "without text":
+            raise WithoutText
         raise RuntimeError(text)
 
 
