@@ -84,6 +84,8 @@ def _charges(history: History, record: Record) -> Iterator[Violation]:
         yield Violation("I11", record.job, f"charged {record.charged} times for others' faults")
     if is_good and record.status == "failed" and record.cause != "poison":
         yield Violation("I11", record.job, f"failed as {record.cause} for others' faults")
+    if history.expected_of(record).get("end") == "failed" and record.status == "succeeded":
+        yield Violation("I11", record.job, "succeeded, although nobody could make it so")
     felled = [told["node"] for told in record.stories if told["error"]["cause"] in _FELLING]
     is_felled = len({*felled}) >= FELLED_LIMIT or len(felled) >= FELLED_TIMES
     if record.cause == "poison" and record.free < FREE_LIMIT - 1 and not is_felled:

@@ -119,6 +119,31 @@ OF_PRODUCER: Final = (
         ),
     ),
     mutant(
+        "write down a node's words as they come",
+        "odd_words",
+        "I11",
+        (
+            "producer/contract/texts.py",
+            'return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()',
+            "return text",
+        ),
+        (
+            "producer/contract/texts.py",
+            "    if text.isprintable():\n        return text\n",
+            "    return text\n",
+        ),
+    ),
+    mutant(
+        "let a parser's own error reach the caller",
+        "too_deep",
+        "P9",
+        (
+            "producer/contract/graph/graph.py",
+            'is no JSON document: {exc}", field=_FIELD) from exc\n    except RecursionError as exc:',
+            'is no JSON document: {exc}", field=_FIELD) from exc\n    except ZeroDivisionError as exc:',
+        ),
+    ),
+    mutant(
         "an event without its number",
         "plain",
         "I8",

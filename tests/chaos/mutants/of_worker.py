@@ -107,6 +107,36 @@ OF_WORKER: Final = (
         ),
     ),
     mutant(
+        "wait for a call whatever was asked",
+        "drips",
+        "I2",
+        (
+            "worker/attempt/bounded_call.py",
+            "        try:\n            check()\n        except BaseException:",
+            "        try:\n            pass\n        except BaseException:",
+        ),
+    ),
+    mutant(
+        "charge a job for a broken card",
+        "broken_card",
+        "I11",
+        (
+            "worker/attempt/error_signs.py",
+            '            r"CUDA error:|CUDA driver error:|CUDA_ERROR_",\n',
+            "",
+        ),
+    ),
+    mutant(
+        "ask a store again that refuses for good",
+        "refused",
+        "I2",
+        (
+            "worker/attempt/outages.py",
+            "_SETTLED: Final = (ObjectConflict, ObjectMissing, StorageRefused)",
+            "_SETTLED: Final = (ObjectConflict, ObjectMissing)",
+        ),
+    ),
+    mutant(
         "leave what was spooled",
         "plain",
         "I18",

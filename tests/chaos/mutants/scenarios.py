@@ -14,6 +14,7 @@ from tests.chaos.checker.verdict import summary
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.mutants.odd_scenarios import ODD
 from tests.chaos.mutants.stage import PATIENCE_S, Stage
 from tests.chaos.proxy.rules import Fault, Rule
 from tests.polling import wait_until
@@ -174,7 +175,7 @@ SCENARIOS: Final = {
     for story in (
         *(plain, one_by_one, many_at_once, twins, asked_twice, late_commit, late_cancel),
         *(dies_at_the_manifest, dies_at_the_fetch, worker_gone, node_gone, deaf, flipped),
-        *(lost_message, stale_message, skewed, gated),
+        *(lost_message, stale_message, skewed, gated, *ODD),
     )
 }
 
