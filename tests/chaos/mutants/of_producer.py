@@ -123,12 +123,12 @@ OF_PRODUCER: Final = (
         "odd_words",
         "I11",
         (
-            "producer/contract/texts.py",
+            "producer/contract/text_cleaning.py",
             'return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()',
             "return text",
         ),
         (
-            "producer/contract/texts.py",
+            "producer/contract/text_cleaning.py",
             "    if text.isprintable():\n        return text\n",
             "    return text\n",
         ),
