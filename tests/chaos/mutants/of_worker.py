@@ -132,8 +132,8 @@ OF_WORKER: Final = (
         "I2",
         (
             "worker/attempt/outages.py",
-            "_SETTLED: Final = (ObjectConflict, ObjectMissing, StorageRefused)",
-            "_SETTLED: Final = (ObjectConflict, ObjectMissing)",
+            "_FINAL: Final = (ObjectConflict, ObjectMissing, StorageRefused)",
+            "_FINAL: Final = (ObjectConflict, ObjectMissing)",
         ),
     ),
     mutant(
