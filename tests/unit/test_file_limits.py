@@ -11,7 +11,7 @@ import pytest
 from tests import media_samples as samples
 from tests.unit.checked_files import check
 from worker.media.file_check import Damaged
-from worker.media.formats import flac_frames, ogg, steps
+from worker.media.formats import flac_frames, ogg, walker
 from worker.media.formats.sniff import find_walk
 
 MANY = 2_000
@@ -45,7 +45,7 @@ MANY_PARTS = {
 
 @pytest.mark.parametrize("name", MANY_PARTS)
 def test_very_many_parts_are_refused_in_every_format(name, monkeypatch):
-    monkeypatch.setattr(steps, "_PARTS", 500)
+    monkeypatch.setattr(walker, "_PARTS", 500)
     monkeypatch.setattr(flac_frames, "_LOOKS", 500)
     monkeypatch.setattr(ogg, "_MOST_STREAMS", MANY)
     with pytest.raises(Damaged, match=r"parts in its first|look like \d+ frames"):
@@ -68,12 +68,12 @@ def test_long_sound_of_small_frames_is_whole():
 
 def test_a_long_list_of_tensors_is_not_copied_with_each_chunk():
     listed = b'{"a": {"data_offsets": [0, 4]}' + b" " * (4 << 20) + b"}"
-    walker = steps.Walker(find_walk(len(listed).to_bytes(8, "little") + b"{"))
+    checked = walker.Walker(find_walk(len(listed).to_bytes(8, "little") + b"{"))
     content = len(listed).to_bytes(8, "little") + listed + bytes(4)
     began = time.process_time()
     for at in range(0, len(content), 1024):
-        walker.feed(content[at : at + 1024])
-    assert walker.finish()
+        checked.feed(content[at : at + 1024])
+    assert checked.finish()
     assert time.process_time() - began < 2  # copied each time it would be 8 GB
 
 
@@ -97,6 +97,6 @@ def test_whatever_breaks_while_a_file_is_read_is_its_damage(monkeypatch):
         def feed(_self, _chunk, surprise=surprise):
             raise surprise
 
-        monkeypatch.setattr(steps.Walker, "feed", feed)
+        monkeypatch.setattr(walker.Walker, "feed", feed)
         with pytest.raises(Damaged, match=r"a\.png is damaged: it makes no sense"):
             check("a.png", samples.png(1, 1))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.comfyui.history import HistoryEntry, Outcome
-from worker.comfyui.values import KEPT_BYTES
+from worker.comfyui.returned_values import KEPT_BYTES
 from worker.errors import NodeFault
 
 START = ["execution_start", {"prompt_id": "p", "timestamp": 10_000}]

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final, Self
 
 from producer.contract.text_cleaning import writable
-from worker.comfyui.values import Values, fit_values
+from worker.comfyui.returned_values import Values, fit_values
 from worker.errors import NodeFault
 
 _MESSAGE_CHARACTERS: Final = 2_000

@@ -19,7 +19,7 @@ from typing import Final
 from worker.foreign_data import UNREADABLE
 from worker.media import media_types
 from worker.media.formats import sniff
-from worker.media.formats.steps import Damaged, Walker
+from worker.media.formats.walker import Damaged, Walker
 
 __all__ = ["Damaged", "FileCheck", "FileFacts"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from worker.media.formats.flac_frames import Frames
-from worker.media.formats.steps import Found, Pass, Read, Walk, beginning
+from worker.media.formats.walker import Found, Pass, Read, Walk, beginning
 
 SIGNATURE: Final = b"fLaC"
 

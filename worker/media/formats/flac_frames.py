@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from worker.media.formats.steps import Damaged
+from worker.media.formats.walker import Damaged
 
 #: The longest head: 4 bytes, a number of 7, two more of 2 each, a checksum.
 _MOST_HEAD_BYTES: Final = 16

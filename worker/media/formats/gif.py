@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from worker.media.formats.steps import Damaged, Found, Pass, Read, Scan, Walk
+from worker.media.formats.walker import Damaged, Found, Pass, Read, Scan, Walk
 
 _IMAGE: Final = 0x2C
 _EXTENSION: Final = 0x21

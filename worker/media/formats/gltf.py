@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from worker.media.formats.steps import Damaged, Found, Pass, Read, Walk, end_of_file
+from worker.media.formats.walker import Damaged, Found, Pass, Read, Walk, end_of_file
 
 SIGNATURE: Final = b"glTF"
 

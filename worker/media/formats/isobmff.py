@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from worker.media.formats.steps import Damaged, Found, PartOfWalk, Pass, Read, Walk, beginning
+from worker.media.formats.walker import Damaged, Found, PartOfWalk, Pass, Read, Walk, beginning
 
 _FILE: Final = b""  #: In the place of a box's kind.
 

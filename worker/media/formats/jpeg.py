@@ -6,7 +6,7 @@ import re
 import struct
 from typing import Final
 
-from worker.media.formats.steps import (
+from worker.media.formats.walker import (
     Damaged,
     Found,
     PartOfWalk,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from worker.media.formats.steps import Damaged, Found, PartOfWalk, Pass, Read, Walk, beginning
+from worker.media.formats.walker import Damaged, Found, PartOfWalk, Pass, Read, Walk, beginning
 
 SIGNATURE: Final = b"\x1a\x45\xdf\xa3"
 

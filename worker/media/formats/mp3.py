@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from worker.media.formats.steps import Damaged, Found, PartOfWalk, Pass, Read, Walk
+from worker.media.formats.walker import Damaged, Found, PartOfWalk, Pass, Read, Walk
 
 TAG: Final = b"ID3"
 

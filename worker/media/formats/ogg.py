@@ -6,7 +6,7 @@ import struct
 import zlib
 from typing import Final
 
-from worker.media.formats.steps import Damaged, Found, Read, Walk
+from worker.media.formats.walker import Damaged, Found, Read, Walk
 
 SIGNATURE: Final = b"OggS"
 

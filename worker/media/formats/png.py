@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
 
-from worker.media.formats.steps import (
+from worker.media.formats.walker import (
     Damaged,
     Found,
     PartOfWalk,

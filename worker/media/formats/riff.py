@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from worker.media.formats.steps import (
+from worker.media.formats.walker import (
     Damaged,
     Found,
     PartOfWalk,

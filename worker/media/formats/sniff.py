@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from worker.media.formats import flac, gltf, matroska, mp3, ogg, png, tensors
+from worker.media.formats import flac, gltf, matroska, mp3, ogg, png, safetensors
 from worker.media.formats.gif import walk_gif
 from worker.media.formats.isobmff import walk_isobmff
 from worker.media.formats.jpeg import walk_jpeg
 from worker.media.formats.riff import walk_avi, walk_wav, walk_webp
-from worker.media.formats.steps import Walk
+from worker.media.formats.walker import Walk
 
 #: So many bytes tell every format we know.
 HEAD_BYTES: Final = 16
@@ -51,8 +51,8 @@ def find_walk(head: bytes) -> Walk | None:
         return _BY_FORM[head[8:12]]()
     if head[4:8] in _FIRST_BOXES:
         return walk_isobmff()
-    if tensors.is_tensors(head):
-        return tensors.walk_tensors()
+    if safetensors.is_safetensors(head):
+        return safetensors.walk_safetensors()
     return mp3.walk_mp3() if mp3.is_frame(head) else None
 
 

@@ -1,4 +1,4 @@
-"""How a format is checked while its bytes stream by, in memory that does not grow with the file.
+"""Drives a format's check while its bytes stream by, in memory that does not grow with the file.
 
 A format is a generator, a *walk*: it yields what it wants done with the next bytes, and returns
 what it found. So it reads like the format's own specification, while `Walker` cuts and joins

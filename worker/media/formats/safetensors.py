@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from worker.foreign_data import read_json
-from worker.media.formats.steps import Damaged, Found, Pass, Read, Walk
+from worker.media.formats.walker import Damaged, Found, Pass, Read, Walk
 
 _LENGTH_BYTES: Final = 8
 
@@ -13,12 +13,12 @@ _LENGTH_BYTES: Final = 8
 _MOST_LIST_BYTES: Final = 8 << 20
 
 
-def is_tensors(head: bytes) -> bool:
+def is_safetensors(head: bytes) -> bool:
     """Tell whether nine bytes may begin such a file: a length that makes sense, then JSON."""
     return head[_LENGTH_BYTES : _LENGTH_BYTES + 1] == b"{" and head[4:_LENGTH_BYTES] == bytes(4)
 
 
-def walk_tensors() -> Walk:
+def walk_safetensors() -> Walk:
     """Read the list of tensors; the last one has to end where the file does."""
     length = int.from_bytes((yield Read(_LENGTH_BYTES, "its head")), "little")
     if length > _MOST_LIST_BYTES:
