@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import NodeNameTaken
+from producer.contract.graph.json_values import printable
 from producer.contract.ids import JobId
 from producer.contract.nodes import Node, NodeState
+from producer.contract.text_cleaning import abridged, escaped
 from producer.store import keys
 from producer.store.attempts import Hold
 from producer.store.connection import translated
@@ -22,6 +25,8 @@ from producer.store.times import now_ms, to_ms
 
 if TYPE_CHECKING:
     from redis import Redis
+
+_log = logging.getLogger(__name__)
 
 #: What `nodes` reads; not the catalog, which is large.
 _FIELDS: Final = ("beat_ms", *(set(Node.model_fields) - {"name", "silent_s"}))
@@ -52,6 +57,7 @@ class NodeStore:
         self._lease_ms = to_ms(lease)
         self._catalogs: dict[str, Catalog] = {}  # by their hash; they change with models only
         self._rules: dict[str, InputRules] = {}  # by their hash; they change with versions only
+        self._passed_over: set[str] = set()
 
     def register(
         self,
@@ -151,20 +157,20 @@ class NodeStore:
             with self._redis.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.hmget(keys.node(name), _FIELDS)
-                records = pipe.execute()
+                records = pipe.execute(raise_on_error=False)
         there = []
         for name, values in zip(names, records, strict=True):
-            record = {
-                f: value for f, value in zip(_FIELDS, values, strict=True) if value is not None
-            }
-            if "state" in record:
-                there.append(self._read(name, record, now))
+            if isinstance(values, list) and (node := self._readable(name, values, now)):
+                there.append(node)
+            elif not isinstance(values, list):
+                self._pass_over(name, values)
         return sorted(there, key=lambda node: node.name)
 
     def catalogs(self, pool: str, *, among: Iterable[Node]) -> dict[str, Catalog]:
         """Return what each living node of *pool*, *among* these, can run."""
         living = [node for node in among if node.pool == pool and node.is_living]
-        return {node.name: self._catalog(node) for node in living if node.catalog_sha}
+        known = {node.name: self._catalog(node) for node in living if node.catalog_sha}
+        return {name: catalog for name, catalog in known.items() if catalog is not None}
 
     def rules(self, node: Node) -> InputRules | None:
         """Return what the classes of a node take; None if its worker has not said so."""
@@ -182,12 +188,33 @@ class NodeStore:
             self._rules[node.rules_sha] = found
         return self._rules[node.rules_sha]
 
-    def _catalog(self, node: Node) -> Catalog:
+    def _catalog(self, node: Node) -> Catalog | None:
         if node.catalog_sha not in self._catalogs:
             with translated(self._redis):
                 text: Any = self._redis.hget(keys.node(node.name), "catalog")
-            self._catalogs[node.catalog_sha] = Catalog.from_text(text)
+            try:
+                self._catalogs[node.catalog_sha] = Catalog.from_text(text or "")
+            except ValueError as exc:
+                self._pass_over(node.name, exc)
+                return None
         return self._catalogs[node.catalog_sha]
+
+    def _readable(self, name: str, values: list[Any], now: int) -> Node | None:
+        """Read one record; nothing for one that is none, which must not hide the other nodes."""
+        record = {f: value for f, value in zip(_FIELDS, values, strict=True) if value is not None}
+        if "state" not in record:
+            return None
+        try:
+            return self._read(name, record, now)
+        except (ValueError, LookupError, TypeError) as exc:
+            self._pass_over(name, exc)
+            return None
+
+    def _pass_over(self, name: str, why: Exception) -> None:
+        if name not in self._passed_over:  # nodes are read all along
+            self._passed_over.add(name)
+            said = abridged(escaped(str(why)), most=200)
+            _log.warning("the record of node %s cannot be read: %s", printable(name), said)
 
     def _read(self, name: str, record: Mapping[str, str], now: int) -> Node:
         silent_ms = now - int(record["beat_ms"])

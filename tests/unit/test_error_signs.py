@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from worker.attempt.error_signs import cause_of_text
@@ -91,3 +93,17 @@ SAID = {
 )
 def test_a_text_says_whose_fault_it_is(cause, kind, text):
     assert cause_of_text(kind, text) == cause
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("X", "MPS kernel " * 1_000),
+        ("MPS kernel " * 100_000, "no more"),
+        ("Metal " * 100_000, "unable to allocate " * 100_000),
+    ],
+)
+def test_whatever_a_node_writes_is_judged_at_once(kind, text):
+    began = time.process_time()
+    assert cause_of_text(kind, text) == "execution_error"
+    assert time.process_time() - began < 0.5

@@ -12,6 +12,10 @@ from typing import Final
 
 from producer.contract.causes import Cause
 
+#: Characters of a type and a text that are looked at: both are a node's word.
+_LONGEST_TYPE: Final = 200
+_LONGEST_MESSAGE: Final = 4_000
+
 
 def _signs(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
@@ -28,7 +32,7 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
             r"not enough (\w+ ){0,2}memory",  # ATen's CPU allocator on Windows
             r"can't allocate memory",  # the same on Linux: [enforce fail at alloc_cpu.cpp]
             r"cannot allocate memory",  # ENOMEM
-            r"unable to allocate .*(bytes|[kmgt]i?b)\b",  # numpy
+            r"unable to allocate .{0,200}(bytes|[kmgt]i?b)\b",  # numpy
             r"\bMemoryError\b",
             r"(CUBLAS|CUDNN|CUSOLVER|CUSPARSE|HIPBLAS|ROCBLAS|MIOPEN)_STATUS_(ALLOC_FAILED|MEMORY_ERROR)",
             r"out of (device|host|resource|video|gpu) memory",  # Vulkan, level zero (XPU)
@@ -62,10 +66,10 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
             r"(GPU|device) (has fallen off the bus|is lost|was lost|hung|has been removed|reset)",
             r"DXGI_ERROR_DEVICE_(REMOVED|HUNG|RESET)|0x887A00(05|06|07)",
             r"GPU device instance has been suspended",  # DirectML
-            r"(MPS|Metal).*(command buffer|kernel).*(fail|error|abort|exited)",
+            r"(MPS|Metal).{0,200}(command buffer|kernel).{0,200}(fail|error|abort|exited)",
             r"command buffer exited with error|IOGPU|kIOGPUCommandBufferCallbackError",
             r"UR_RESULT_ERROR_|PI_ERROR_|ZE_RESULT_ERROR_|Native API failed",  # XPU
-            r"vk::?Device.*lost|VK_ERROR_DEVICE_LOST",
+            r"vk::?Device.{0,200}lost|VK_ERROR_DEVICE_LOST",
         ),
     ),
     (
@@ -76,7 +80,7 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
             r"incomplete metadata, file not fully covered",
             r"PytorchStreamReader failed|failed finding central directory",
             r"invalid load key|pickle data was truncated|UnpicklingError",
-            r"unexpected EOF.*(corrupt|expected)",
+            r"unexpected EOF.{0,200}(corrupt|expected)",
             r"not a gguf file|GGUF magic invalid|tensor data is not within the file bounds",
         ),
     ),
@@ -101,5 +105,5 @@ _SIGNS: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
 
 def cause_of_text(exception_type: str, message: str) -> str:
     """Return the cause of an execution error: `execution_error` where no sign says more."""
-    text = f"{exception_type} {message}"
+    text = f"{exception_type[:_LONGEST_TYPE]} {message[:_LONGEST_MESSAGE]}"
     return next((cause for cause, sign in _SIGNS if sign.search(text)), Cause.EXECUTION_ERROR)

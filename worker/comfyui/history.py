@@ -14,6 +14,7 @@ from worker.comfyui.returned_values import Values, fit_values
 from worker.errors import NodeFault
 
 _MESSAGE_CHARACTERS: Final = 2_000
+_NAME_CHARACTERS: Final = 500
 #: Each becomes an artifact in its job's record. A film of a quarter of an hour has as many frames.
 _MOST_FILES: Final = 20_000
 _LONG_ID: Final = 20  #: Digits; Python refuses to read thousands of them.
@@ -170,9 +171,9 @@ def _error(messages: _Messages) -> ExecutionError | None:
     data = raised[-1]
     text = _TRACEBACK.sub("", str(data.get("exception_message") or "")).strip()
     return ExecutionError(
-        graph_node=_text(data.get("node_id")),
-        class_type=_text(data.get("node_type")),
-        exception_type=_text(data.get("exception_type")) or "Exception",
+        graph_node=_name(data.get("node_id")),
+        class_type=_name(data.get("node_type")),
+        exception_type=_name(data.get("exception_type")) or "Exception",
         message=text[:_MESSAGE_CHARACTERS],
     )
 
@@ -265,3 +266,8 @@ def _object(found: Any) -> dict[str, Any]:
 
 def _text(found: Any) -> str | None:
     return found if isinstance(found, str) else None
+
+
+def _name(found: Any) -> str | None:
+    """Return the name of a class, an exception or a graph node, no longer than one is."""
+    return found[:_NAME_CHARACTERS] if isinstance(found, str) else None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Self
 
 from producer.contract.classes.model_names import loose, own_spelling, plain_name
 from producer.contract.graph.graph import Graph, GraphNode, literal
+from producer.contract.near_names import near_names
 from producer.contract.queues import Needs
 
 _MODEL_SUFFIXES: Final = (
@@ -59,13 +59,22 @@ class GraphNodeClass:
 
 @dataclass(frozen=True)
 class Missing:
-    """A class or model that a graph asks for and a node lacks; *input* is None for a class."""
+    """A class or model that a graph asks for and a node lacks; *input* is None for a class.
+
+    Args:
+        choices: what the node has instead.
+    """
 
     graph_node: str
     class_type: str
     input: str | None
     name: str
-    nearest: list[str] = field(default_factory=list, compare=False)
+    choices: Iterable[str] = field(default=(), compare=False, repr=False)
+
+    @cached_property
+    def nearest(self) -> list[str]:
+        """The names nearest to it that the node has; looked for when a message wants them."""
+        return _nearest(self.name, self.choices)
 
     @property
     def need(self) -> str:
@@ -183,23 +192,20 @@ class Catalog:
         return own_spelling(lack.name, known.models.get(lack.input, ())) is not None
 
     def missing(self, graph: Graph) -> list[Missing]:
-        """Return what the node lacks for *graph*, with the nearest names it has instead."""
-        return [
-            replace(lack, nearest=_nearest(lack.name, choices))
-            for lack, choices in self._lacks(graph)
-        ]
+        """Return what the node lacks for *graph*."""
+        return list(self._lacks(graph))
 
-    def _lacks(self, graph: Graph) -> Iterator[tuple[Missing, Iterable[str]]]:
+    def _lacks(self, graph: Graph) -> Iterator[Missing]:
         for graph_node, found in graph.items():
             class_type = found["class_type"]
             known = self.classes.get(class_type)
             if known is None:
-                yield Missing(graph_node, class_type, None, class_type), self.classes
+                yield Missing(graph_node, class_type, None, class_type, self.classes)
                 continue
             for name, choices in known.models.items():
                 value = literal(found["inputs"].get(name))
                 if isinstance(value, str) and own_spelling(value, choices) is None:
-                    yield Missing(graph_node, class_type, name, value), choices
+                    yield Missing(graph_node, class_type, name, value, choices)
 
     @cached_property
     def _json(self) -> bytes:
@@ -267,7 +273,7 @@ def _nearest(name: str, choices: Iterable[str]) -> list[str]:
     # Another case or separator is no distance: a model from Windows often differs in these alone.
     spellings = {choice: loose(choice) for choice in choices}
     # difflib's own 0.6 finds every model near: they all end in .safetensors.
-    near = difflib.get_close_matches(loose(name), {*spellings.values()}, n=3, cutoff=0.7)
+    near = near_names(loose(name), spellings.values(), count=3, cutoff=0.7)
     return [choice for spelling in near for choice in spellings if spellings[choice] == spelling]
 
 
