@@ -32,7 +32,7 @@ def test_the_executor_dies_and_http_goes_on(doomed, poison):
     doomed.started(prompt_id)
     ears = doomed.listen()
     healthy = doomed.queue_prompt(picture(), client_id=ears.sid)
-    ears.until(lambda one: one["type"] == "status")
+    ears.until(lambda one: remaining(one) == 2)
 
     doomed.post("/interrupt")
 
@@ -40,6 +40,12 @@ def test_the_executor_dies_and_http_goes_on(doomed, poison):
     assert doomed.running() == [prompt_id]
     assert doomed.pending() == [healthy]
     assert doomed.entry(healthy) is None
+
+
+def remaining(message) -> int | None:
+    """Return how many prompts wait or run, if the message says it."""
+    status = message["data"].get("status") or {}
+    return status.get("exec_info", {}).get("queue_remaining")
 
 
 def test_extra_data_of_null_killed_the_old_version_and_is_a_500_today(doomed):

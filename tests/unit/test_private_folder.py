@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,6 +24,13 @@ def test_a_folder_is_made_for_this_user_alone(tmp_path):
     for _ in range(2):
         make_private(tmp_path / "deep" / "down")
     assert (tmp_path / "deep" / "down").stat().st_mode & 0o777 == 0o700
+
+
+def test_attempts_that_make_it_at_one_time_are_not_in_each_others_way(tmp_path):
+    folders = [tmp_path / str(number) / "spool" for number in range(50)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(make_private, [folder for folder in folders for _ in range(4)]))
+    assert all(folder.is_dir() for folder in folders)
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path):

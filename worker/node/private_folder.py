@@ -22,11 +22,9 @@ def make_private(folder: Path) -> None:
         NotPrivate: it is there, and a link, somebody else's, or open to others.
         OSError: it cannot be made.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(mode=0o700)
-    except FileNotFoundError:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700)  # another attempt of ours may be quicker
     except FileExistsError:
         if flaw := _flaw(folder.lstat()):
             raise NotPrivate(errno.EPERM, f"{folder} {flaw}") from None
