@@ -22,7 +22,8 @@ def make_private(folder: Path) -> None:
         NotPrivate: it is there, and a link, somebody else's, or open to others.
         OSError: it cannot be made.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.parent.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         folder.mkdir(mode=0o700)  # another attempt of ours may be quicker
     except FileExistsError:
