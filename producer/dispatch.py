@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from functools import cached_property
 from typing import Any, Final
 
 from producer.celery_app import celery_app
@@ -36,6 +36,7 @@ class Dispatch:
     ) -> None:
         self._url = settings.redis_url
         self._free_within_s = free_within.total_seconds()
+        self._pools: dict[int, Any] = {}  # by process
 
     def send_all(self, messages: Iterable[Message]) -> None:
         """Wake workers for many jobs, in one round trip.
@@ -100,9 +101,18 @@ class Dispatch:
             for message in messages:
                 send(message)
 
-    @cached_property
+    @property
     def _producers(self) -> Any:
-        """A pool of broker connections of our own, so that the app's settings stay untouched."""
+        """A pool of broker connections of our own, so that the app's settings stay untouched.
+
+        A forked process has its own: Celery closes the pools that it got from its parent.
+        """
+        pool = self._pools.get(os.getpid())
+        if pool is None:
+            pool = self._pools[os.getpid()] = self._pool()
+        return pool
+
+    def _pool(self) -> Any:
         from kombu.pools import producers  # noqa: PLC0415
 
         app = celery_app()
