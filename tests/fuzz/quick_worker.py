@@ -13,8 +13,8 @@ from worker.node import agent
 
 def main() -> None:
     """Serve with pauses that would make thousands of odd answers take an hour."""
-    _set(agent, _LOOK_EVERY_S=0.5, _LOOK_SICK_EVERY_S=0.1)
-    _set(prompt, _TURNS_UP_S=0.4, _LOOK_EVERY_S=0.1)
+    _set(agent, _CHECK_EVERY_S=0.5, _CHECK_SICK_EVERY_S=0.1)
+    _set(prompt, _APPEARS_WITHIN_S=0.4, _POLL_EVERY_S=0.1)
     _set(render_state, _AWAY_S=3.0)
     _set(render, _POLL_EVERY_S=0.3, _NOTE_EVERY_S=0.2)
     _set(retry, _delay=lambda before: timedelta(seconds=0.1 * (before + 1)))
