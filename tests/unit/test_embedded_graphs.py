@@ -94,3 +94,24 @@ def test_what_the_editor_saved_beside_it_goes_with_the_job():
 def test_a_picture_without_a_graph_says_what_it_holds(picture, message):
     with pytest.raises(InvalidGraph, match=message):
         read(picture)
+
+
+def test_only_what_is_looked_for_is_unpacked_and_once():
+    damaged = b"\0" + b"no zlib"
+    first = (b"zTXt", PROMPT + b"\0" + zlib.compress(TEXT.encode()))
+    picture = png((b"zTXt", b"other" + damaged), first, (b"zTXt", PROMPT + damaged))
+    assert read(picture) == (GRAPH, {})
+
+
+@pytest.mark.parametrize("before", [19, 20])
+def test_blocks_beyond_what_cameras_write_are_not_read(before):
+    block = exif(b"prompt:" + TEXT.encode())
+    empty = b"\xff\xe1" + struct.pack(">H", 8) + b"Exif\0\0"
+    picture = jpeg(block)
+    at = picture.index(b"\xff\xe1")
+    crowded = picture[:at] + empty * before + picture[at:]
+    if before < 20:
+        assert read(crowded) == (GRAPH, {})
+    else:
+        with pytest.raises(InvalidGraph, match="holds no graph"):
+            read(crowded)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from producer.contract.errors import InvalidGraph
@@ -32,6 +33,8 @@ _KINDS: Final = ("prompt", "workflow")
 #: EXIF tags of type ASCII, of which ComfyUI uses some: their texts begin with what they are.
 _ASCII: Final = 2
 _MOST_TAGS: Final = 1_000
+#: Blocks of EXIF in one picture; a camera writes one.
+_MOST_BLOCKS: Final = 20
 _ANOTHER: Final = "submit the graph's own file: in ComfyUI choose Workflow → Export (API)"
 
 
@@ -89,20 +92,24 @@ def _texts(data: bytes, max_bytes: int) -> Iterator[tuple[str, str]]:
     if data.startswith(_PNG):
         return _png_texts(data, max_bytes)
     blocks = _jpeg_exif(data) if data.startswith(_JPEG) else _webp_exif(data)
-    return (pair for block in blocks for pair in _exif_texts(block, max_bytes))
+    some = islice(blocks, _MOST_BLOCKS)
+    return (pair for block in some for pair in _exif_texts(block, max_bytes))
 
 
 def _png_texts(data: bytes, max_bytes: int) -> Iterator[tuple[str, str]]:
-    at = len(_PNG)
+    """Give each text by its name; what is not looked for stays packed, and is given empty."""
+    at, wanted = len(_PNG), set(_KINDS)
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         is_whole = at + 8 + length <= len(data)
         body = data[at + 8 : at + 8 + length] if is_whole and kind in _READERS else b""
         if body and (reader := _READERS.get(kind)):
-            name, zero, rest = body.partition(b"\0")
-            text = reader(rest, max_bytes) if zero else None
+            packed_name, zero, rest = body.partition(b"\0")
+            name = packed_name.decode("latin-1")
+            text = (reader(rest, max_bytes) if name in wanted else "") if zero else None
             if text is not None:
-                yield name.decode("latin-1"), text
+                wanted.discard(name)
+                yield name, text
         at += 12 + length
 
 
