@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import JobNotFound, LeaseLost
-from producer.contract.ids import JobId
+from producer.contract.ids import JobId, parse_job_id
 from producer.contract.jobs import Job, JobError, JobStatus
 from producer.contract.queues import Message
 from producer.contract.submissions import Submission
@@ -129,6 +129,10 @@ class Upkeep:
                     self._take_over(job_id)
 
     def _take_over(self, job_id: JobId) -> None:
+        if not _is_id(job_id):
+            _log.warning("a lease of %r is forgotten: no job has such an id", job_id[:80])
+            self._sweeps.forget_lease(job_id)
+            return
         try:
             job = self._store.get(job_id)
         except JobNotFound:
@@ -172,3 +176,10 @@ class Upkeep:
         self._dispatch.try_send_all(
             [Message(row.id, 1, row.queue, row.tier.priority) for row in fed]
         )
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return parse_job_id(text) == text
+    except ValueError:
+        return False

@@ -18,6 +18,7 @@ from producer.upkeep.sweeper import Upkeep
 from tests.graphs import sleeping
 from tests.integration.default_queue import ANY
 from tests.integration.hand_led import LEASE, WORKER, hold
+from tests.polling import wait_until
 
 KEEP = timedelta(days=7)
 FAULT = JobError(cause="node_fault", message="the node went away", node="gpu-01")
@@ -25,19 +26,23 @@ MESSAGES = keys.message_list(ANY, 3)
 QUEUED = keys.queued(ANY, 3)
 
 
-def sweep_twice(led) -> None:
-    """Do what finds a lost message: it takes two sightings."""
-    sweeping = Upkeep(
+def upkeep(led, *, lease=LEASE, renew=timedelta(seconds=5)) -> Upkeep:
+    return Upkeep(
         store=led.store,
         sweeps=Sweeps(led.redis, keep_ended=KEEP),
         dispatch=led.fleet._dispatch,
         who="test",
-        lease=LEASE,
-        renew=timedelta(seconds=5),
+        lease=lease,
+        renew=renew,
         every=timedelta(seconds=1),
         interrupt=lambda _: None,
         judge=lambda _: None,
     )
+
+
+def sweep_twice(led) -> None:
+    """Do what finds a lost message: it takes two sightings."""
+    sweeping = upkeep(led)
     for _ in range(2):
         led.redis.delete(keys.lock("upkeep"))
         sweeping.sweep()
@@ -178,6 +183,20 @@ def test_a_lease_is_forgotten_unless_its_job_was_claimed_just_now(led):
     led.running(job)
     sweeps.forget_lease(job.id)
     assert led.redis.zscore(keys.LEASES, job.id) is not None
+
+
+def test_a_lease_of_what_is_no_job_is_forgotten_and_told_once(led, caplog):
+    led.redis.zadd(keys.LEASES, {"not-a-job\x1b[2J": 1})
+    sweeping = upkeep(led, lease=timedelta(seconds=0.1), renew=timedelta(seconds=0.05))
+
+    def is_forgotten():
+        led.redis.delete(keys.lock("upkeep"))
+        sweeping.sweep()
+        return not led.redis.zcard(keys.LEASES)
+
+    wait_until(is_forgotten, description="it is forgotten")
+    told = [record.getMessage() for record in caplog.records if "not-a-job" in record.getMessage()]
+    assert told == ["a lease of 'not-a-job\\x1b[2J' is forgotten: no job has such an id"]
 
 
 def test_a_job_that_began_once_and_finds_no_node_any_more_ends_as_a_dead_letter(led):
