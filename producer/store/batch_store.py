@@ -236,10 +236,10 @@ class BatchStore:
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for batch in batches:
                 pipe.hgetall(keys.batch(batch))
-            found = pipe.execute()
+            found = pipe.execute(raise_on_error=False)  # a key of another type is no batch
         return [
             # Jobs may name a batch that was never opened; that has counts, and nothing else.
-            BatchRecord(batch, fields) if "spec" in fields else None
+            BatchRecord(batch, fields) if isinstance(fields, dict) and "spec" in fields else None
             for batch, fields in zip(batches, found, strict=True)
         ]
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: What stands for the cause when there is no record to name it.
 RECORD_EXPIRED: Final = "record expired"
 
+#: The same where there is one, and no sense in it.
+_UNREADABLE: Final = "record unreadable"
+
 _AT_ONCE: Final = 500
 
 
@@ -76,7 +79,8 @@ class DeadLetterIndex:
             with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in page:
                     pipe.hget(keys.job(job_id), "cause")
-                counts.update(cause or RECORD_EXPIRED for cause in pipe.execute())
+                causes = pipe.execute(raise_on_error=False)
+            counts.update(_cause(found) for found in causes)
         return counts
 
     def prune(self) -> int:
@@ -108,8 +112,12 @@ class DeadLetterIndex:
         return [_letter(reading, ended[reading.job_id]) for reading in readings]
 
 
+def _cause(found: str | Exception | None) -> str:
+    return _UNREADABLE if isinstance(found, Exception) else found or RECORD_EXPIRED
+
+
 def _letter(reading: Reading, ended_at: datetime) -> DeadLetter:
-    cause = RECORD_EXPIRED if reading.is_gone else "record unreadable"
+    cause = RECORD_EXPIRED if reading.is_gone else _UNREADABLE
     if reading.job:
         cause = reading.job.cause or "unknown"
     return DeadLetter(id=reading.job_id, ended_at=ended_at, cause=cause, job=reading.job)

@@ -250,3 +250,12 @@ def test_the_same_for_asyncio(led):
             assert [found.name for found in await fleet.batches()] == ["night"]
 
     asyncio.run(story())
+
+
+def test_a_batch_whose_key_is_of_another_type_does_not_hide_the_others(led):
+    broken, kept = (led.fleet.submit_many(GRAPH, seeds(1)).id for _ in range(2))
+    led.redis.delete(keys.batch(broken))
+    led.redis.set(keys.batch(broken), "no record")
+    assert [batch.id for batch in led.fleet.batches()] == [kept]
+    with pytest.raises(BatchNotFound):
+        led.fleet.batch(broken)

@@ -169,6 +169,14 @@ def test_a_dead_letter_that_cannot_be_read_does_not_hide_the_others(led, fleet):
     assert len(fleet.dead_letters.list()) == 2
 
 
+def test_a_dead_letter_whose_key_is_of_another_type_does_not_hide_the_others(led, fleet):
+    broken, kept = led.failed(), led.failed()
+    led.redis.delete(keys.job(broken.id))
+    led.redis.set(keys.job(broken.id), "no record")
+    assert {letter.id for letter in fleet.dead_letters.list()} == {kept.id, broken.id}
+    assert fleet.dead_letters.causes() == {"execution_error": 1, "record unreadable": 1}
+
+
 def test_a_redriven_letter_is_none_any_more(led, fleet):
     job = led.failed()
     new = fleet.dead_letters.redrive(job.id)
