@@ -15,7 +15,7 @@ from infra.local.nodes import Node
 from infra.local.seaweed import Seaweed
 from infra.local.supervisor import Supervisor
 from infra.local.valkey import Valkey
-from tests import servers
+from tests import key_lives, servers
 
 # The same examples in every run: a red test is then about the change it is red on. Look further
 # with `pytest --hypothesis-profile=search`. Without a deadline: on a shared machine the 200 ms that
@@ -49,11 +49,17 @@ def redis_server(services, tmp_path_factory) -> Valkey:
 
 
 @pytest.fixture
-def redis_client(redis_server) -> Iterator[redis.Redis]:
-    """A client that reads text, on a server that holds nothing."""
+def redis_client(request, redis_server) -> Iterator[redis.Redis]:
+    """A client that reads text, on a server that holds nothing.
+
+    What the test leaves there has a life (`tests/key_lives.py`), unless it is marked
+    `writes_keys`: such a test puts keys there with its own hands.
+    """
     with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
         client.flushall()
         yield client
+        if not request.node.get_closest_marker("writes_keys"):
+            assert key_lives.without_life(client) == [], "keys that would stay for ever"
 
 
 @pytest.fixture(scope="session")

@@ -252,6 +252,7 @@ def test_the_same_for_asyncio(led):
     asyncio.run(story())
 
 
+@pytest.mark.writes_keys
 def test_a_batch_whose_key_is_of_another_type_does_not_hide_the_others(led):
     broken, kept = (led.fleet.submit_many(GRAPH, seeds(1)).id for _ in range(2))
     led.redis.delete(keys.batch(broken))

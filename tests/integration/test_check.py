@@ -76,6 +76,7 @@ def test_a_record_of_a_newer_version_is_read(led):
         (lambda redis, key: redis.set(key, "text"), "no hash there"),
     ],
 )
+@pytest.mark.writes_keys
 def test_an_unreadable_record_is_told_and_left_alone(led, break_it, said):
     job, other = led.queued(), led.queued()
     led.redis.zrem(QUEUED, other.id)

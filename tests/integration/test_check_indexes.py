@@ -101,6 +101,7 @@ def test_a_job_in_the_index_of_another_queue_is_taken_out_of_that_one_only(led):
     assert led.redis.zscore(QUEUED, job.id)
 
 
+@pytest.mark.writes_keys
 def test_a_held_job_may_have_a_start_deadline(led):
     job = led.of_batch(None, status=JobStatus.HELD)
     led.redis.zadd(keys.DELAYED, {job.id: job.start_deadline.timestamp() * 1000})

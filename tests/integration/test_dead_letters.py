@@ -169,6 +169,7 @@ def test_a_dead_letter_that_cannot_be_read_does_not_hide_the_others(led, fleet):
     assert len(fleet.dead_letters.list()) == 2
 
 
+@pytest.mark.writes_keys
 def test_a_dead_letter_whose_key_is_of_another_type_does_not_hide_the_others(led, fleet):
     broken, kept = led.failed(), led.failed()
     led.redis.delete(keys.job(broken.id))

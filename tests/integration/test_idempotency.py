@@ -126,6 +126,7 @@ def test_rows_are_the_same_whatever_their_files_are_called(led_with_s3, tmp_path
     assert submit("a.png") == submit("b.png")
 
 
+@pytest.mark.writes_keys
 def test_what_an_older_version_stored_is_known_again(led):
     first = submission(metadata={"a": "b"})
     led.store.add(first, graph=b"{}")

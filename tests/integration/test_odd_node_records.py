@@ -27,6 +27,7 @@ FAR = 1 << 45  # the beat of a clock that went wrong counts as living
         None,
     ],
 )
+@pytest.mark.writes_keys
 def test_a_node_whose_record_is_none_hides_no_other(led, caplog, record):
     nodes = NodeStore(led.redis, lease=timedelta(seconds=15))
     nodes.register("good", worker="w", fields=WHOLE)

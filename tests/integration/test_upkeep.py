@@ -80,6 +80,7 @@ def test_a_record_that_only_a_newer_version_can_read_keeps_no_other_from_its_mes
     assert told == {f"{job.id}.1" for job in lost}
 
 
+@pytest.mark.writes_keys
 def test_a_step_of_upkeep_that_fails_keeps_it_from_no_other(led, lost):
     led.redis.set(keys.job("no-hash"), "what is due cannot be read")
     led.redis.zadd(keys.DELAYED, {"no-hash": 1})
