@@ -1,7 +1,7 @@
 """Runs a call that may never return, only for as long as its attempt may go on.
 
-A store that takes or gives one byte a minute is never silent, so no timeout of a socket ends it:
-what the call has open is shut down, which ends the call.
+A peer that takes or gives one byte a minute is never silent, so no socket timeout ends the call:
+its open connections are shut down instead.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def bounded_call(
     """Return what *call* returns, or raise what it raises.
 
     Args:
-        check: asked all along. When it raises, so does this, unless the call succeeds meanwhile.
-            What the call has open is ended; what it has stored is an orphan of its attempt.
-        abort_s: how long the call may then take to end by itself, which it may hear of as well.
-            Half-way through, the request on which it waits is ended.
+        check: called every quarter of a second. When it raises, so does this, unless the call succeeds
+            meanwhile. The call's connections are ended; what it stored is an orphan of its attempt.
+        abort_s: how long the call may then take to end by itself. Half-way through, the request on
+            which it waits is ended.
     """
     outcome: Future[_Answer] = Future()
     opened = OpenConnections()
@@ -56,7 +56,7 @@ def bounded_call(
 
 
 def _has_succeeded(outcome: Future[_Answer], opened: OpenConnections, within_s: float) -> bool:
-    """Tell whether a call that is to end has succeeded; if it does not end, end what it waits for."""
+    """Return whether a call that is to end has succeeded; if it does not end, end its requests."""
     for _ in range(2):
         if wait([outcome], timeout=within_s / 2).done:
             return outcome.exception() is None
@@ -66,5 +66,5 @@ def _has_succeeded(outcome: Future[_Answer], opened: OpenConnections, within_s: 
 
 
 def has_open_calls() -> bool:
-    """Tell whether any call has not come back; waiting for it at the exit could take for ever."""
+    """Return whether any call has not returned; waiting for it at the exit could take for ever."""
     return any(thread.name == _NAME for thread in all_threads())

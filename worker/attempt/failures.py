@@ -29,7 +29,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Failures:
-    """Ends attempts. What it cannot write, upkeep finds by the lease that runs out."""
+    """Writes the end of attempts. What cannot be written, upkeep finds when the lease expires."""
 
     def __init__(
         self,
@@ -53,11 +53,11 @@ class Failures:
         self._peers = peers
 
     def record(self, job: Job, lease: Lease, error: FleetError) -> None:
-        """Decide by the kind of *error* whether the job is tried again, and see to it."""
+        """Write the end of the attempt: by the kind of *error* the job is requeued or failed."""
         try:
             job, error = self._rerouted(job, lease, error)
         except (FleetError, Stopping) as exc:
-            _log.warning("job %s attempt %d: not led elsewhere: %s", job.id, job.attempt, exc)
+            _log.warning("job %s attempt %d: not rerouted: %s", job.id, job.attempt, exc)
             return
         decision = decide(error, job, node=self._node, pool_nodes=self._peers.count())
         job_error = decision.error
@@ -81,7 +81,7 @@ class Failures:
             )
 
     def record_cancelled(self, lease: Lease) -> None:
-        """End the job as somebody asked for."""
+        """Write that the job was cancelled, as was asked for."""
         self._write("cancelled", lease, lambda: self._store.end_cancelled(lease.hold))
 
     def _rerouted(self, job: Job, lease: Lease, error: FleetError) -> tuple[Job, FleetError]:

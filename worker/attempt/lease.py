@@ -1,7 +1,7 @@
-"""The worker's leases: one thread beats for the node and renews all of them in one call.
+"""The worker's leases: one thread renews all of them, together with the node's beat, in one call.
 
-It shares no lock with HTTP or S3: a slow upload must never cost a lease. While Redis is away
-nothing is given up. Whether an attempt still holds its job is decided by Redis at its next
+It shares no lock with HTTP or S3, so that a slow upload costs no lease. While Redis is away no
+attempt is given up. Whether an attempt still holds its job is decided by Redis at its next
 write, so a worker that was cut off may render to the end, and is refused if it came too late.
 """
 
@@ -24,7 +24,7 @@ from worker.attempt.deadline import Deadline
 
 _log = logging.getLogger(__name__)
 
-#: So many turns after its last answer, Redis counts as away: one beat was missed.
+#: Rounds without an answer after which Redis counts as away: one beat was missed.
 _AWAY_AFTER: Final = 2
 
 
@@ -33,7 +33,7 @@ class JobCancelled(Exception):
 
 
 class Lease:
-    """What one attempt is told while it runs.
+    """Signals to one attempt: its lease was lost, or a person asked to cancel it.
 
     Args:
         deadline: when it must have ended; none if there is no hurry.
@@ -44,7 +44,7 @@ class Lease:
         self.deadline = deadline or Deadline(math.inf)
         self.lost = Event()
         self.cancel = Event()
-        self.over = Event()  #: The attempt has been settled, although a call of it is still out.
+        self.over = Event()  #: The attempt has ended, although a call of it has not returned yet.
 
     def check(self) -> None:
         """Return if the attempt may go on.
@@ -62,7 +62,7 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Beats for one node and keeps the leases of all its jobs.
+    """Writes the beat of one node and renews the leases of all its jobs.
 
     Args:
         on_displaced: called when the node's record names another worker, or none.
@@ -90,19 +90,19 @@ class LeaseKeeper:
         self._thread = Thread(target=self._run, name="lease-keeper", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; leases that are held run out by themselves."""
+        """End the thread; leases that are held expire by themselves."""
         self._stopped.set()
 
     @contextmanager
     def keep(self, hold: Hold, deadline: Deadline | None = None) -> Iterator[Lease]:
-        """Keep the lease of *hold* for the length of the block."""
+        """Renew the lease of *hold* for the length of the block."""
         lease = Lease(hold, deadline)
         with self._lock:
-            # A job that came back to us: its former attempt may still be on its way out.
+            # The job came back to this worker: a former attempt may still be aborting.
             if former := self._leases.get(hold.job_id):
                 former.lost.set()
             self._leases[hold.job_id] = lease
@@ -115,13 +115,13 @@ class LeaseKeeper:
                     del self._leases[hold.job_id]
 
     def attempts(self) -> set[tuple[str, int]]:
-        """Return job and attempt of all that it keeps."""
+        """Return job and attempt of each lease that it renews."""
         with self._lock:
             holds = [lease.hold for lease in self._leases.values()]
         return {(hold.job_id, hold.attempt) for hold in holds}
 
     def cancel(self, job_id: JobId) -> None:
-        """Tell the attempt that runs *job_id*, if it is ours, that somebody wants its end."""
+        """Signal the cancel to the attempt at *job_id*, if this worker runs it."""
         with self._lock:
             lease = self._leases.get(job_id)
         if lease:
@@ -129,7 +129,7 @@ class LeaseKeeper:
 
     @property
     def answered_s(self) -> float:
-        """For how long Redis has answered every beat, in time; 0 while it does not."""
+        """For how many seconds Redis has answered every beat in time; 0 while it does not."""
         now = time.monotonic()
         return 0.0 if self._is_away(now) else now - self._answers_since
 
@@ -149,7 +149,7 @@ class LeaseKeeper:
 
     def _heard(self) -> None:
         now = time.monotonic()
-        # In this order: the watchdog may look in between.
+        # In this order: the watchdog may read in between.
         if self._is_away(now):
             self._answers_since = now
         self._heard_at = now

@@ -39,24 +39,24 @@ _log = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 
-#: A file that came damaged so often is damaged on its node.
+#: Fetches of a file; if all are damaged, the file is damaged on its node.
 _FETCHES: Final = 3
 
-#: What no further try will change.
+#: Errors that no further try changes.
 _FINAL: Final = (ObjectConflict, ObjectMissing, StorageRefused)
 
-#: What may be said of the bucket, or of one request alone.
+#: Errors that may concern the whole bucket, or one request alone.
 _REFUSALS: Final = (BucketForbidden, BucketMissing, StorageFault)
 
-#: Answers of that kind after which the bucket itself is looked at.
+#: Answers of that kind after which the bucket itself is probed.
 _REFUSALS_BEFORE_PROBE: Final = 3
 
 
 class Outages:
-    """Asks S3, Redis and the node again, as long as it makes sense.
+    """Repeats calls to S3, Redis and the node, as long as a further try may help.
 
-    Each method ends with what it calls, with an error that no further try would mend, with
-    LeaseLost or JobCancelled when there is nothing to ask for any more, or with Stopping.
+    Each method returns what its call returns, or raises: an error that no further try would mend,
+    LeaseLost or JobCancelled when the attempt is over, Stopping when the worker shuts down.
 
     Args:
         breaker: counts every failure and success of the storage.
@@ -71,12 +71,12 @@ class Outages:
         self._on_damage = on_damage
 
     def until_storage_answers(self, ask: Callable[[], _Answer], lease: Lease) -> _Answer:
-        """Ask S3 until it serves: the fleet's own bucket for as long as the attempt may take.
+        """Repeat *ask* until S3 answers: the fleet's own bucket for as long as the attempt may take.
 
         Raises:
             ObjectConflict, ObjectMissing: the object is not as it should be.
-            StorageRefused: the bucket is well, and will not do this.
-            ForeignBucketFault: a bucket that is not the fleet's does not serve, and ours does.
+            StorageRefused: the bucket works, and refuses this request.
+            ForeignBucketFault: a bucket that is not the fleet's does not work, and the fleet's does.
         """
 
         def tried() -> _Answer:
@@ -104,7 +104,7 @@ class Outages:
             raise StorageRefused(exc.message, advice=exc.advice) from exc
 
     def _is_about_one_request(self, state: RetryCallState) -> bool:
-        """Tell whether a bucket that is well has answered so: then asking again is of no use."""
+        """Return whether the bucket itself works: then repeating the request is of no use."""
         error = state.outcome.exception() if state.outcome else None
         is_doubtful = isinstance(error, (*_REFUSALS, ForeignBucketFault))
         return (
@@ -114,7 +114,7 @@ class Outages:
         )
 
     def until_redis_answers(self, write: Callable[[], _Answer], lease: Lease) -> _Answer:
-        """Write to Redis until it answers: an hour's render outlasts its restart."""
+        """Repeat *write* until Redis answers: an hour's render outlasts a restart of Redis."""
 
         def tried() -> _Answer:
             self._shutdown.check_storing()
@@ -124,7 +124,7 @@ class Outages:
             retry=retry_if_exception_type(FleetUnreachable),
             wait=wait_exponential_jitter(multiplier=0.1, max=2),
             before_sleep=_log_retry,
-            # Not checked: whether the lease still holds is Redis' to say, once it answers.
+            # The lease is not checked: whether it still holds Redis decides, once it answers.
             sleep=lambda seconds: _wait(seconds, lease),
         )(tried)
 
@@ -137,10 +137,10 @@ class Outages:
     def until_fetched(
         self, fetch: Callable[[], _Answer], lease: Lease, *, is_back: Callable[[NodeError], bool]
     ) -> _Answer:
-        """Fetch a file from the node until it comes whole, a few times.
+        """Repeat *fetch* until the file comes whole, a few times.
 
         Args:
-            is_back: tells whether an error came of an absence of the node, and that it is over:
+            is_back: returns whether an error came from an absence of the node that is now over:
                 then the try does not count. It may take its time.
 
         Raises:
@@ -171,7 +171,7 @@ class Outages:
         self._shutdown.check_storing()
 
     def pause(self, seconds: float, lease: Lease) -> None:
-        """Wait, but not past the end of the lease, nor of the worker."""
+        """Wait, but not past the end of the lease or of the worker's grace."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not lease.lost.wait(min(0.5, seconds)):
             self._check(lease)

@@ -21,16 +21,16 @@ from worker.errors import (
 
 _log = logging.getLogger(__name__)
 
-#: How long a prompt whose post got no answer may take to turn up, s.
+#: How long a prompt whose post got no answer may take to appear in the node's queue, s.
 _APPEARS_WITHIN_S: Final = 5.0
-#: How long a node may not answer that has to say which prompt goes on, s.
+#: How long a node may not answer when asked which prompt continues the work, s.
 _AWAY_S: Final = 20.0
-#: How often it is looked for until then, s.
+#: How often the node is polled until then, s.
 _POLL_EVERY_S: Final = 0.5
 
 
 class NodePrompt:
-    """What a render asks its node about its prompt.
+    """One attempt's prompt at its node.
 
     Every method raises NodeUnreachable or NodeTimeout, unless it says otherwise, when the node
     does not answer.
@@ -86,7 +86,7 @@ class NodePrompt:
             time.sleep(0.02)
 
     def check_executes(self) -> None:
-        """Give up at once if the node's companion says that it executes nothing any more.
+        """Raise at once if the node's companion says that it executes nothing any more.
 
         Raises:
             ExecutorEnded: it says so, and the prompt has not ended.
@@ -103,7 +103,7 @@ class NodePrompt:
         return self._comfyui.withdraw(self.id)
 
     def switch_to_continuation(self) -> bool:
-        """Become the prompt that goes on with the work of this one; return whether there is one.
+        """Switch to the prompt that continues the work of this one; return whether there is one.
 
         Raises:
             PromptLost: the node knows neither any more.
@@ -119,7 +119,7 @@ class NodePrompt:
         return True
 
     def cancel(self) -> None:
-        """Leave nothing behind that nobody waits for; raise nothing if that fails."""
+        """Cancel it and what continues it; log, and do not raise, if that fails."""
         try:
             self._comfyui.cancel(self.id)
             self._cancel_next()
@@ -147,7 +147,7 @@ class NodePrompt:
             time.sleep(_POLL_EVERY_S)
 
     def _is_queued(self) -> bool:
-        """Tell whether a prompt got through; validation may take the node a moment."""
+        """Return whether the post got through; validation may take the node a moment."""
         deadline = time.monotonic() + _APPEARS_WITHIN_S
         while True:
             try:

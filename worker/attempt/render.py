@@ -34,11 +34,11 @@ _log = logging.getLogger(__name__)
 
 #: How often a running prompt's progress is written to its record, s.
 _NOTE_EVERY_S: Final = 0.5
-#: How often /history is asked although the socket says nothing: silence proves nothing, s.
+#: How often /history is polled although the socket says nothing: silence proves nothing, s.
 _POLL_EVERY_S: Final = 2.0
-#: How often /queue is asked, which answers with whole graphs, s.
+#: How often /queue is polled, which answers with whole graphs, s.
 _FIND_EVERY_S: Final = 10.0
-#: How long the entry may lag behind the socket's word, s; measured: 355 ms, once.
+#: How long the history entry may lag behind the socket's message, s; measured: 355 ms, once.
 _ENTRY_LAGS_S: Final = 5.0
 
 
@@ -150,7 +150,7 @@ class Render:
         return entry
 
     def _wait_for_continuation(self, run: _Run, state: RenderState, graph: Graph) -> HistoryEntry:
-        """Wait for the prompt that goes on with the work of an earlier one, as for that."""
+        """Wait for the prompt that continues the work of an earlier one."""
         state.on_continued()
         with self._events.watch(run.prompt.id, graph_nodes=graph) as watch:
             return self._wait(replace(run, watch=watch), state)
@@ -214,7 +214,7 @@ class Render:
             self._note_progress(run, state)
 
     def _check_turn(self, run: _Run, state: RenderState) -> None:
-        """See whether the card is the prompt's by now, or had better be another node's."""
+        """Check whether the card is the prompt's by now, or another node should have the job."""
         if run.watch.last_heard:
             run.slot.on_executing()
         if run.slot.turn_at is None:
@@ -227,7 +227,7 @@ class Render:
             self._note(run.lease, phase=Phase.RENDERING)
 
     def _poll(self, run: _Run, state: RenderState) -> HistoryEntry | None:
-        """Ask the node itself, when the socket says so or it is time to."""
+        """Poll the node itself, when the socket hints at the end or a poll is due."""
         if state.ended or state.start_if_due("history", _POLL_EVERY_S):
             entry = run.prompt.entry(timeout_s=_ENTRY_LAGS_S if state.ended else 0)
             state.on_answer()
@@ -242,7 +242,7 @@ class Render:
         return None
 
     def _check_alive(self, run: _Run, state: RenderState) -> None:
-        """Make sure that the node still has the prompt and gets on with it."""
+        """Check that the node still has the prompt and makes progress."""
         place = run.prompt.place()
         state.on_answer()
         if place is PromptPlace.QUEUED:

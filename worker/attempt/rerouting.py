@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Rerouter:
-    """Leads jobs around a node that lacks a class or model.
+    """Moves jobs away from a node that lacks a class or model.
 
     A queue names base models and rare classes only, and a node may lose a file. So a job may come
     to a node that cannot run it; from then on its queue names what that node lacked.
@@ -45,11 +45,11 @@ class Rerouter:
     def reroute(
         self, job: Job, hold: Hold, rejection: PromptRejected
     ) -> tuple[Job, NodeLacks] | None:
-        """Move a job to the queue of those that can run it, and say why.
+        """Move a job to a queue that names what this node lacked.
 
         Returns:
-            The job as it is now; None if no other living node has what this one lacks, or the
-            graph is wrong in itself.
+            The job as it is now, and why; None if no other living node has what this one lacks,
+            or the graph itself is wrong.
 
         Raises:
             LeaseLost: the attempt no longer holds the job.

@@ -24,7 +24,7 @@ _BUSY_TAKES: Final = timedelta(seconds=10)
 
 
 class RetryPlacement:
-    """Leads a job that failed on this node to another one.
+    """Sends a job that failed on this node to another one.
 
     A warm node would else always be quicker than a cold one, and a retry of what ran out of memory
     or met a damaged file would meet it again. So its message goes to the other node's own queue.
@@ -36,7 +36,7 @@ class RetryPlacement:
         self._peers = peers
 
     def move(self, job_id: JobId, attempt: int, *, failed_on: Collection[str]) -> bool:
-        """Leave a queued job to a node that can run it, none of *failed_on*; idle ones come first.
+        """Send a queued job to a node that can run it, none of *failed_on*; idle ones come first.
 
         Returns:
             Whether there is one; if not, the job had better run here again.

@@ -46,19 +46,19 @@ from worker.scheduling.loaded_models import LoadedModels
 
 _log = logging.getLogger(__name__)
 
-#: So long a job that failed here is left to other nodes that are ready and can run it.
+#: How long a job that failed here is left to other nodes that are ready and can run it.
 _AVOIDED_FOR: Final = timedelta(minutes=10)
-#: What surprises us while a render is fetched and stored is tried so often.
+#: How often delivery is tried when it fails by an error that nobody foresaw.
 _DELIVERY_TRIES: Final = 3
-#: So long an attempt that was cancelled, or is out of time, may take to stop its prompt, s.
+#: How long an attempt that was cancelled, or is out of time, may take to stop its prompt, s.
 _ABORT_WITHIN_S: Final = 5.0
-#: An attempt of which workers died so often is not taken up once more.
+#: Deaths of workers in one attempt after which it is given up.
 _MAX_DEATHS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claimant:
-    """Where and for whom attempts run."""
+    """In whose name jobs are claimed, and for how long a lease."""
 
     node: str
     worker: str
@@ -87,7 +87,7 @@ class Runner:
     extra_data: ExtraDataSource
 
     def run(self, job_id: JobId, attempt: int, slot: Slot) -> None:
-        """Claim a job and see it through; return at once if its message was stale.
+        """Claim a job and run the attempt to its end; return at once if its message was stale.
 
         Args:
             slot: released as soon as the graphics card is free for the next job.
@@ -99,7 +99,7 @@ class Runner:
             self._attempt(job, slot, self._run)
 
     def resume(self, back: TakenBack, slot: Slot) -> None:
-        """Go on with a job that this worker's predecessor held and this one has taken back."""
+        """Continue an attempt that a predecessor began and this worker has taken back."""
         job = self.store.get(back.job_id)
         _log.info("job %s attempt %d: taken back", job.id, job.attempt)
         if back.deaths < _MAX_DEATHS:
@@ -140,7 +140,7 @@ class Runner:
 
         with self.leases.keep(hold, Deadline(job.run_within_s)) as lease:
             try:
-                # A disk, a name server or a node may hold a thread without end, but no job.
+                # A disk, a name server or a node may block a thread for ever, but never the job.
                 bounded_call(attempt, check=lease.check, abort_s=_ABORT_WITHIN_S)
             except Stopping:
                 self._leave_to_successor(hold)
@@ -157,10 +157,10 @@ class Runner:
     def _deliver(
         self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
     ) -> None:
-        """Deliver what was rendered; whatever we do wrong here, it is not rendered again.
+        """Deliver what was rendered; a bug here never costs a second render.
 
         Raises:
-            DeliveryFailed: something that nobody thought of went wrong, time and again.
+            DeliveryFailed: it failed by an unforeseen error, as often as it was tried.
         """
         for number in range(1, _DELIVERY_TRIES + 1):
             try:
@@ -176,7 +176,7 @@ class Runner:
         return None
 
     def _leave_to_successor(self, hold: Hold) -> None:
-        """Leave the job to the next worker, and say so: nobody died of it."""
+        """Leave the job to the next worker and record that: it does not count as a death."""
         _log.info("job %s attempt %d: left to the next worker", hold.job_id, hold.attempt)
         try:
             self.store.leave(hold)
@@ -192,7 +192,7 @@ class Runner:
     def _resume(
         self, job: Job, lease: Lease, slot: Slot, _spool: Path
     ) -> tuple[Graph, HistoryEntry]:
-        # Nothing is posted again, so nobody needs the input files.
+        # A resumed attempt posts nothing, so it needs no input files.
         graph = self._graph(job, lease, files={})
         return graph, self.render.resume(job, graph, lease, slot, catalog=self.agent.catalog)
 

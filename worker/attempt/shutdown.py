@@ -13,14 +13,14 @@ class Stopping(Exception):
 
 
 class ShutdownMode(Enum):
-    """How a worker leaves."""
+    """What becomes of running prompts when the worker shuts down."""
 
     SUCCESSOR = auto()  #: Another worker comes for the node and takes back what runs.
     HANDOVER = auto()  #: The node leaves with it, so what runs goes elsewhere.
 
 
 class Shutdown:
-    """Tells attempts that the worker leaves; asked all along by whatever waits.
+    """Signals the shutdown to attempts: whatever waits calls its checks.
 
     Args:
         mode: what becomes of a prompt that renders.
@@ -33,11 +33,11 @@ class Shutdown:
         self._grace_over = Event()
 
     def begin(self) -> None:
-        """Say that the worker leaves: what renders is left or handed over."""
+        """Begin: running prompts are left to the successor, or their jobs handed over."""
         self._begun.set()
 
     def end_grace(self) -> None:
-        """Say that the grace is over: what fetches and stores is left, too."""
+        """End the grace: attempts that fetch and store are left, too."""
         self._grace_over.set()
 
     def check_render(self) -> None:

@@ -40,7 +40,7 @@ class CompanionStatus:
 
     @classmethod
     def parse(cls, answer: dict[str, Any]) -> Self:
-        """Read the answer of its route; what a newer one says beside is not looked at."""
+        """Parse the answer of its route; fields that a newer companion adds are ignored."""
         executor, memory = _object(answer.get("executor")), _object(answer.get("memory"))
         return cls(
             executes=_known(executor.get("alive"), bool),
@@ -56,7 +56,7 @@ class Companion:
         self._is_there = False  # until `find` has found it
 
     def find(self) -> CompanionStatus | None:
-        """Return as `status` does, having looked anew whether the node has a companion.
+        """Return as `status` does, after checking anew whether the node has a companion.
 
         To be called whenever the node may be another ComfyUI than before.
         """

@@ -16,7 +16,7 @@ from worker.comfyui.history import HistoryEntry, Outcome, OutputFile, in_reading
 from worker.foreign_data import LARGE_BYTES
 
 _UNFINISHED: Final = "unfinished_batch"
-#: So many entries of the history are looked through: each holds a copy of its graph.
+#: How many entries of the history are searched: each holds a copy of its graph.
 _NEWEST: Final = 32
 
 

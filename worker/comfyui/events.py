@@ -45,7 +45,7 @@ _CLOSE_S: Final = 1.0
 
 
 class EventSocket:
-    """Hears what a node does, reconnects by itself, and hands each message to its prompt's watch.
+    """Receives a node's messages, reconnects by itself, and dispatches each to its prompt's watch.
 
     Messages are lost while it is away, and for prompts that were posted under the id of an
     earlier connection they stay away. ComfyUI unregisters an id when any of its sockets closes,
@@ -157,7 +157,7 @@ class EventSocket:
 
     def _dial(self) -> socket.socket:
         # With a socket of its own making, the library would follow $http_proxy; its option
-        # against that is not looked at unless a proxy is given as well (1.9).
+        # against that is ignored unless a proxy is given as well (1.9).
         line = socket.create_connection((self._address.host, self._address.port), _CONNECT_S)
         if not self._address.is_encrypted:
             return line

@@ -45,7 +45,7 @@ class StorageBreaker:
     def on_failure(self, error: StorageError) -> None:
         """Count a failed request; open the breaker if failures have lasted.
 
-        One that is answered badly time and again may be to blame itself: the bucket is looked at.
+        A request that fails time and again may itself be wrong, so the bucket is probed first.
         """
         if isinstance(error, BucketFull):
             self._full_at = self._clock()
