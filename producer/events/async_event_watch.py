@@ -35,6 +35,10 @@ class LoopFanout:
         """Whether its loop has been closed, so that it can deliver nothing any more."""
         return self._loop.is_closed()
 
+    def watchers(self, topic: str) -> int:
+        """Return how many of this loop watch a topic."""
+        return self._subscribers.count(topic)
+
     def close(self) -> None:
         """Unsubscribe all topics; any thread may call it once the loop is closed."""
         self._fanout.remove(self, self._subscribers.topics)

@@ -51,6 +51,11 @@ class Fanout:
         """Whether its thread reads the stream."""
         return self._is_reading
 
+    def watchers(self, topic: str) -> int:
+        """Return how many watch a topic; all of an event loop count as one."""
+        with self._lock:
+            return self._subscribers.count(topic)
+
     def add(self, watcher: Watcher, topics: Iterable[str]) -> str:
         """Subscribe *watcher* to these topics.
 

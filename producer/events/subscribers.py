@@ -55,6 +55,10 @@ class Subscribers:
                 unwatched.append(topic)
         return unwatched
 
+    def count(self, topic: str) -> int:
+        """Return how many watch a topic."""
+        return len(self._of(topic))
+
     def watches(self, job: str, batch: str) -> bool:
         """Tell whether an event of this job has a watcher at all."""
         there = self._watchers

@@ -56,6 +56,7 @@ class Upkeep:
         who: names this process in the lock.
         renew: how often a living worker renews its leases.
         judge: decides what becomes of a job whose lease has run out.
+        sightings_apart: how long a job must have been seen without a message to get one.
         interrupt: tries to stop a job's old prompt on its node, so that two nodes do not
             render the same; it must not raise.
     """
@@ -72,6 +73,7 @@ class Upkeep:
         every: timedelta,
         interrupt: Callable[[Job], None],
         judge: Callable[[Job], Verdict],
+        sightings_apart: timedelta = SIGHTINGS_APART,
     ) -> None:
         self._store = store
         self._sweeps = sweeps
@@ -81,6 +83,7 @@ class Upkeep:
         self._every = every
         self._interrupt = interrupt
         self._judge = judge
+        self._sightings_apart = sightings_apart
         # One renewal less than a lease: who has watched all along loses no time by it.
         self._watch = LeaseWatch(unrenewed=max(renew, lease - renew))
         self._lapsed: list[JobId] = []
@@ -109,7 +112,8 @@ class Upkeep:
 
     def _send_what_is_unsent(self) -> None:
         """Send again what is queued and has no message."""
-        self._send_all(self._sweeps.unsent(self._sweeps.queues(), sightings_apart=SIGHTINGS_APART))
+        queues = self._sweeps.queues()
+        self._send_all(self._sweeps.unsent(queues, sightings_apart=self._sightings_apart))
 
     def _tell_outlook(self) -> None:
         self._sweeps.tell_outlook(every=self._every, lease=self._lease)

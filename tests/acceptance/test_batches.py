@@ -22,32 +22,26 @@ from tests.polling import wait_until
 PATIENCE = timedelta(seconds=60)
 KILLED = 137
 
-#: Feeds what was just submitted before any worker does, and dies before it sends a message.
+#: Submits rows and feeds them, and dies before it sends a message. It leads meanwhile, so that no
+#: worker is quicker to feed them; and a while longer, as its lock outlives it.
 FEEDER = """
 import json, sys
 from datetime import timedelta
 from producer.client import Producer
-from producer.dispatch import Dispatch
+from producer.contract.crashpoints import crashpoint
+from producer.store.connection import connect
 from producer.store.sweeps import Sweeps
-from producer.upkeep.sweeper import Upkeep
+from producer.upkeep.batch_feeder import Feeder
 
-graph, key = json.loads(sys.argv[1]), sys.argv[2]
 with Producer.from_env() as fleet:
-    keep = timedelta(days=7)
-    upkeep = Upkeep(
-        store=fleet._jobs,
-        sweeps=Sweeps(fleet._redis, keep_ended=keep),
-        dispatch=Dispatch(fleet.settings),
-        who="feeder",
-        lease=timedelta(seconds=10),
-        renew=timedelta(seconds=5),
-        every=timedelta(seconds=1),
-        interrupt=lambda job: None,
-        judge=lambda job: None,
-    )
+    sweeps = Sweeps(connect(fleet.settings), keep_ended=timedelta(days=7))
+    while not sweeps.lead("feeder", length=timedelta(seconds=5)):
+        pass
     rows = ({"2.nonce": nonce} for nonce in range(20))
-    fleet.submit_many(graph, rows, idempotency_key=key)
-    upkeep._feeder.feed()
+    batch = fleet.submit_many(json.loads(sys.argv[1]), rows)
+    print(batch.id, flush=True)
+    feeds = sweeps.feeds(lease=timedelta(seconds=10))
+    Feeder(feeds, wake=lambda _: crashpoint("batch.fed"), resend=lambda _: None).feed()
 """
 
 
@@ -146,15 +140,12 @@ def test_rows_whose_feeder_dies_before_it_sends_are_rendered_once(fleet, stack):
         **stack.settings_env,
         "COMFYFLEET_CRASHPOINT": "batch.fed",
     }
-    for attempt in range(5):  # a worker may be quicker to feed it
-        key = f"feeder-{attempt}"
-        ended = subprocess.run(
-            [sys.executable, "-c", FEEDER, json.dumps(graph), key], env=environment, check=False
-        )
-        if ended.returncode == KILLED:
-            break
-    assert ended.returncode == KILLED
-    batch = fleet.wait_batch(fleet.batches(1)[0].id, timeout=PATIENCE)
+    command = [sys.executable, "-c", FEEDER, json.dumps(graph)]
+    ended = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert ended.returncode == KILLED, ended.stderr
+    batch_id = ended.stdout.strip()
+    assert fleet.batch(batch_id).counts.waiting == 0
+    batch = fleet.wait_batch(batch_id, timeout=PATIENCE)
     assert batch.counts.succeeded == 20
     assert all(job.attempt == 1 for _, job in fleet.batch_jobs(batch.id))
 

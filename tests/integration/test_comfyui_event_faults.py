@@ -126,7 +126,9 @@ def test_an_end_that_precedes_the_posts_answer_is_heard():
 
     async def answer_late(request):
         posted.set()
-        await asyncio.sleep(0.3)
+        await asyncio.to_thread(
+            wait_until, lambda: watch.last_heard, description="the end is heard"
+        )
         body = {"prompt_id": (await request.json())["prompt_id"], "node_errors": {}}
         return web.json_response(body)
 
@@ -205,7 +207,8 @@ def test_a_user_in_the_address_is_shown_to_the_proxy_before_comfyui():
 def ends_quickly(events):
     began = time.monotonic()
     events.close()
-    return time.monotonic() - began < 1 and not events._thread.is_alive()
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("events-")]
+    return time.monotonic() - began < 1 and not left
 
 
 def test_close_ends_a_living_connection():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from datetime import timedelta
@@ -21,25 +23,36 @@ from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable, JobNotFound, JobNotSucceeded
 from producer.contract.ids import new_batch_id, new_job_id, row_id
 from producer.contract.jobs import JobStatus
-from producer.events import methods, reader
+from producer.events import methods
 from producer.events.async_event_watch import Pipe
 from producer.events.notices import LAGGED, LAGGED_SSE
+from producer.events.reader import fanout_of
 from producer.events.subscribers import EVERYTHING
 from producer.store import keys
 from producer.store.attempts import Hold
-from tests import servers
+from tests import key_lives, servers
 from tests.bench.seeding import seed_rows
 from tests.integration.hand_led import WORKER, HandLed
 from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=20)
+_databases = itertools.cycle(range(1, 16))
 ENTRY = {"n": 9, "type": "phase", "status": "running", "attempt": 1, "node": "gpu-01", "at": 1}
 
 
-@pytest.fixture(autouse=True)
-def own_reader():
-    """The last test's reader may be about to notice that its Redis was flushed."""
-    reader._FANOUTS.clear()
+@pytest.fixture
+def led(redis_server) -> Iterator[HandLed]:
+    """Jobs in an empty database of their own: a process has one reader for each.
+
+    The last test's may not have ended yet, and would hear that its Redis was emptied.
+    """
+    url = f"{redis_server.url.rpartition('/')[0]}/{next(_databases)}"
+    with Redis.from_url(url, decode_responses=True) as redis:
+        redis.flushall()
+        led = HandLed(Settings(redis_url=url), redis)
+        with led.fleet:
+            yield led
+        assert key_lives.without_life(redis) == [], "keys that would stay for ever"
 
 
 def succeed(led, job) -> None:
@@ -51,18 +64,17 @@ def reads(redis) -> int:
 
 
 def watches(led, *job_ids) -> bool:
-    there = reader.fanout_of(led.settings)._subscribers._watchers
-    return all(job_id in there for job_id in job_ids)
+    return all(fanout_of(led.settings).watchers(job_id) for job_id in job_ids)
 
 
 def test_a_thousand_waits_cost_one_read(led):
     async def story():
         async with AsyncProducer(led.settings) as producer:
-            subscribers = producer.fanout._subscribers
+            fanout = producer.fanout
             waits = [asyncio.create_task(producer.wait(jobs[i % 4].id)) for i in range(1000)]
             await asyncio.to_thread(
                 wait_until,
-                lambda: sum(map(len, list(subscribers._watchers.values()))) == 1000,
+                lambda: sum(fanout.watchers(job.id) for job in jobs) == 1000,
                 description="all wait",
             )
             for job in jobs:
@@ -77,7 +89,7 @@ def test_a_thousand_waits_cost_one_read(led):
 
 
 def test_the_reader_comes_with_the_first_watcher_and_goes_with_the_last(led):
-    fanout = reader.fanout_of(led.settings)
+    fanout = fanout_of(led.settings)
     with led.fleet.watch(EVERYTHING), led.fleet.watch(EVERYTHING):
         assert fanout.is_reading
     wait_until(lambda: not fanout.is_reading, description="it has ended")
@@ -146,7 +158,7 @@ def test_a_loop_that_was_closed_under_its_watcher_silences_no_other(led):
     succeed(led, late := led.running())
     assert asyncio.run(producer.wait(late.id, timeout=PATIENCE)).done
     wait_until(
-        lambda: not reader.fanout_of(led.settings).is_reading,
+        lambda: not fanout_of(led.settings).is_reading,
         description="the closed loop is not kept",
     )
 

@@ -50,37 +50,39 @@ def without_wheels(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(sysconfig, "get_path", lambda _: os.fspath(empty))
 
 
-def test_a_redis_that_is_not_there(closed_port):
+def test_a_redis_that_is_not_there_is_refused_by_its_address_alone(closed_port):
     with pytest.raises(FleetUnreachable, match=f"Redis at 127.0.0.1:{closed_port}.*refused") as exc:
         check_redis(f"redis://:sesame@127.0.0.1:{closed_port}/0")
     assert "sesame" not in str(exc.value)
 
 
-def test_a_redis_that_knows_another_password(redis_server):
+def test_a_redis_that_knows_another_password_asks_for_user_and_password(redis_server):
     with pytest.raises(FleetUnreachable, match="check user and password") as exc:
         check_redis(f"redis://:sesame@127.0.0.1:{redis_server.port}/0")
     assert "sesame" not in str(exc.value)
 
 
-def test_a_redis_url_that_is_none():
+def test_a_redis_url_that_is_none_is_told_what_one_looks_like():
     with pytest.raises(InvalidSettings, match="expected redis://") as exc:
         check_redis("http://:sesame@127.0.0.1")
     assert "sesame" not in str(exc.value)
 
 
 @pytest.mark.usefixtures("as_owner")
-def test_a_store_that_is_not_there(closed_port):
+def test_an_object_store_that_is_not_there_is_refused_by_its_address(closed_port):
     with pytest.raises(StorageUnreachable, match=f"127.0.0.1:{closed_port}"):
         check_s3(f"http://127.0.0.1:{closed_port}", "comfyfleet")
 
 
 @pytest.mark.usefixtures("as_owner")
-def test_a_bucket_that_is_not_there(s3_server):
+def test_a_bucket_that_is_not_there_is_named(s3_server):
     with pytest.raises(BucketMissing, match="nowhere"):
         check_s3(s3_server.endpoint_url, "nowhere")
 
 
-def test_a_store_that_knows_other_credentials(s3_server, s3_bucket, monkeypatch):
+def test_credentials_that_the_object_store_does_not_know_are_refused_unshown(
+    s3_server, s3_bucket, monkeypatch
+):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sesame")
     with pytest.raises(BucketForbidden, match=s3_bucket) as exc:
@@ -88,17 +90,24 @@ def test_a_store_that_knows_other_credentials(s3_server, s3_bucket, monkeypatch)
     assert "sesame" not in str(exc.value)
 
 
-def test_a_comfyui_that_is_not_there(closed_port):
+def test_a_comfyui_that_does_not_answer_is_refused_by_its_address(closed_port):
     with pytest.raises(ComfyUnusable, match=f"127.0.0.1:{closed_port} does not answer"):
         check_comfyui(f"http://127.0.0.1:{closed_port}")
 
 
-def test_a_comfyui_that_is_there(standin):
-    check_comfyui(standin.url)
+def test_a_comfyui_is_asked_for_its_system_stats_and_nothing_else():
+    async def stats(_request):
+        return web.json_response({"system": {"comfyui_version": "0.33.0"}, "devices": []})
+
+    with scripted_node({"GET /system_stats": stats}) as node:
+        check_comfyui(node.url)
+    assert node.asked == ["GET /system_stats"]
 
 
 @pytest.mark.parametrize("end", ["", "/", "/#/"])
-def test_a_comfyui_is_looked_at_as_its_worker_does(standin, authority, monkeypatch, end):
+def test_a_comfyui_is_checked_through_tls_as_its_worker_speaks_to_it(
+    standin, authority, monkeypatch, end
+):
     port = urlsplit(standin.url).port
     with tls_proxy(tls_context(authority), to=("127.0.0.1", port)) as encrypted:
         url = f"https://localhost:{encrypted}{end}"
@@ -123,12 +132,12 @@ def test_a_comfyui_behind_a_login_gets_its_headers(monkeypatch):
         check_comfyui(node.url)
 
 
-def test_a_comfyui_that_is_something_else(s3_server):
+def test_a_server_that_is_no_comfyui_is_refused_as_something_else(s3_server):
     with pytest.raises(ComfyUnusable, match="is something else"):
         check_comfyui(s3_server.endpoint_url)
 
 
-def test_up_ends_with_the_reason_alone(tmp_path, closed_port):
+def test_up_ends_with_one_line_that_names_the_reason_and_no_password(tmp_path, closed_port):
     url = f"redis://:sesame@127.0.0.1:{closed_port}/0"
     ended = subprocess.run(
         [sys.executable, "-m", "infra.local", "up", "--state", str(tmp_path), "--redis-url", url],

@@ -17,7 +17,6 @@ from producer.storage.object_store import ObjectStore
 from tests.graphs import journal, sleeping
 from tests.integration.hand_led import HandLed, hold
 from tests.polling import wait_until
-from worker.attempt import render_state
 from worker.attempt.lease import Lease
 from worker.attempt.outages import Outages
 from worker.attempt.render import Render
@@ -35,7 +34,9 @@ NODE = "gpu-01"
 class Rig:
     """A node, and what a worker has to render a job of its own on it."""
 
-    def __init__(self, led: HandLed, node: StandinProcess, *, stall_s: float) -> None:
+    def __init__(
+        self, led: HandLed, node: StandinProcess, *, stall_s: float, away_s: float | None
+    ) -> None:
         self.node, self.store = node, led.store
         self.shutdown = Shutdown(NODE)
         breaker = StorageBreaker(ObjectStore(led.settings))
@@ -49,6 +50,7 @@ class Rig:
             shutdown=self.shutdown,
             outages=Outages(breaker, self.shutdown, on_damage=lambda: None),
             hand_back=lambda *_: False,
+            away=None if away_s is None else timedelta(seconds=away_s),
         )
         self.job = led.running(
             led.fleet.submit(sleeping(), run_within=timedelta(seconds=30)), node=NODE
@@ -77,18 +79,17 @@ def rig(led_with_s3, tmp_path) -> Iterator[Callable[..., Rig]]:
     """Return what makes a rig."""
     with ExitStack() as stack:
 
-        def make(*, stall_s: float = 30) -> Rig:
+        def make(*, stall_s: float = 30, away_s: float | None = None) -> Rig:
             node = stack.enter_context(StandinProcess(tmp_path / "node"))
-            rig = Rig(led_with_s3, node, stall_s=stall_s)
+            rig = Rig(led_with_s3, node, stall_s=stall_s, away_s=away_s)
             stack.callback(rig.events.close)
             return rig
 
         yield make
 
 
-def test_a_running_prompt_is_given_up_when_its_node_refuses_connections(rig, monkeypatch):
-    monkeypatch.setattr(render_state, "_AWAY_S", 1.5)
-    rig = rig()
+def test_a_running_prompt_is_given_up_when_its_node_refuses_connections(rig):
+    rig = rig(away_s=1.5)
 
     def kill() -> None:
         wait_until(

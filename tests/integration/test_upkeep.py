@@ -13,8 +13,7 @@ from producer.store import keys
 from producer.store.attempts import Hold
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
-from producer.upkeep import sweeper
-from producer.upkeep.sweeper import Upkeep
+from producer.upkeep.sweeper import QUEUE_IDLE, Upkeep
 from tests.graphs import sleeping
 from tests.integration.default_queue import ANY
 from tests.integration.hand_led import LEASE, WORKER, hold
@@ -37,11 +36,12 @@ def upkeep(led, *, lease=LEASE, renew=timedelta(seconds=5)) -> Upkeep:
         every=timedelta(seconds=1),
         interrupt=lambda _: None,
         judge=lambda _: None,
+        sightings_apart=timedelta(0),
     )
 
 
 def sweep_twice(led) -> None:
-    """Do what finds a lost message: it takes two sightings."""
+    """Do what finds a lost message: it takes two sightings, here one right after the other."""
     sweeping = upkeep(led)
     for _ in range(2):
         led.redis.delete(keys.lock("upkeep"))
@@ -63,9 +63,8 @@ def requeued(led, job):
 
 
 @pytest.fixture
-def lost(led, monkeypatch):
-    """Jobs whose messages are lost, on a fleet that needs no time to be sure of it."""
-    monkeypatch.setattr(sweeper, "SIGHTINGS_APART", timedelta(0))
+def lost(led):
+    """Jobs whose messages are lost."""
     jobs = [led.queued() for _ in range(3)]
     led.redis.delete(MESSAGES)
     return jobs
@@ -116,7 +115,7 @@ def retire_after(led, days=0.0):
         led.redis.delete(MESSAGES)
     clock = f"local t = redis.call('TIME') return t[1] * 1000 + math.floor({days} * 86400000)"
     sweeps = Sweeps(led.redis, keep_ended=KEEP, scripts=Scripts(led.redis, clock_lua=clock))
-    return sweeps.retire_queues(idle=sweeper.QUEUE_IDLE)
+    return sweeps.retire_queues(idle=QUEUE_IDLE)
 
 
 def test_a_queue_that_nobody_uses_is_retired_and_opens_with_its_next_job(led):

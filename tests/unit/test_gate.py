@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.scheduling.gate import GATE, Gate
+from worker.scheduling.gate import Gate
 from worker.scheduling.queue_order import QueueOrder
 from worker.scheduling.render_times import RenderTimes
 
@@ -168,10 +168,17 @@ def test_the_pace_says_how_far_the_worker_looks_ahead_and_why():
 
 
 def test_pinned_jobs_go_first_and_a_closed_gate_asks_for_nothing():
-    order = QueueOrder(["comfyfleet.pool.a.any", "comfyfleet.node.gpu-1"])
+    gate = Gate()
+    order = QueueOrder(["comfyfleet.pool.a.any", "comfyfleet.node.gpu-1"], gate=gate)
     assert order.consume(2) == []
-    GATE.set_ready(ready=True)
-    try:
-        assert order.consume(2) == ["comfyfleet.node.gpu-1", "comfyfleet.pool.a.any"]
-    finally:
-        GATE.set_ready(ready=False)
+    gate.set_ready(ready=True)
+    assert order.consume(2) == ["comfyfleet.node.gpu-1", "comfyfleet.pool.a.any"]
+
+
+def test_the_queue_that_gave_a_message_closes_the_gate_until_its_task_begins():
+    gate = ready_gate()
+    order = QueueOrder(["comfyfleet.pool.a.any"], gate=gate)
+    order.rotate("comfyfleet.pool.a.any")
+    assert order.consume(1) == []
+    gate.take_slot().release()
+    assert order.consume(1) == ["comfyfleet.pool.a.any"]

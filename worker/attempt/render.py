@@ -58,6 +58,7 @@ class Render:
 
     Args:
         stall: silence of a running prompt that means it is stuck.
+        away: how long the node may not answer while it has the prompt; None: as usual.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class Render:
         outages: Outages,
         hand_back: HandBack,
         extra_data: ExtraDataSource | None = None,
+        away: timedelta | None = None,
     ) -> None:
         self._comfyui = comfyui
         self._events = events
         self._store = store
         self._node = node
         self._stall_s = stall.total_seconds()
+        self._away_s = None if away is None else away.total_seconds()
         self._shutdown = shutdown
         self._outages = outages
         self._hand_back = hand_back
@@ -167,11 +170,13 @@ class Render:
         run.lease.check()  # the post may have taken longer than anybody waited for it
         if phase is Phase.AHEAD:
             run.lease.deadline.on_queued()
-        return RenderState(client_id=client_id, recorded_ahead=phase is Phase.AHEAD)
+        return RenderState(
+            client_id=client_id, recorded_ahead=phase is Phase.AHEAD, away_s=self._away_s
+        )
 
     def _reattached(self, run: _Run) -> RenderState:
         is_rendered = run.job.phase in (Phase.FETCHING, Phase.STORING)
-        state = RenderState(client_id=None, is_rendered=is_rendered)
+        state = RenderState(client_id=None, is_rendered=is_rendered, away_s=self._away_s)
         place = self._locate(run, state)
         state.ended = place is PromptPlace.FINISHED
         state.recorded_ahead = place is PromptPlace.QUEUED and run.job.phase is Phase.AHEAD

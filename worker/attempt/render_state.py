@@ -20,11 +20,18 @@ class RenderState:
         client_id: the connection that hears of the prompt; None if an earlier one would.
         recorded_ahead: whether the record says that it waits for the card.
         is_rendered: whether the record says that it has rendered.
+        away_s: how long the node may not answer while it has our prompt; None: as usual.
     """
 
     def __init__(
-        self, *, client_id: str | None, recorded_ahead: bool = False, is_rendered: bool = False
+        self,
+        *,
+        client_id: str | None,
+        recorded_ahead: bool = False,
+        is_rendered: bool = False,
+        away_s: float | None = None,
     ) -> None:
+        self._away_s = _AWAY_S if away_s is None else away_s
         self._is_rendered = is_rendered
         self.ended = False  #: The socket says so; the history has the last word.
         self.recorded_ahead = recorded_ahead
@@ -76,7 +83,7 @@ class RenderState:
             return False
         # What has rendered lies there, and is waited for longer than what may have been lost.
         is_kept = self._is_rendered or self.ended
-        within_s = wait_limit_s(self._away_since - self.began) if is_kept else _AWAY_S
+        within_s = wait_limit_s(self._away_since - self.began) if is_kept else self._away_s
         return time.monotonic() - self._away_since > within_s
 
     def on_queued(self) -> None:

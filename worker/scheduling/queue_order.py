@@ -16,7 +16,7 @@ from kombu.utils.scheduling import round_robin_cycle
 
 from producer.contract.queues import Tier
 from producer.store.keys import message_list
-from worker.scheduling.gate import GATE
+from worker.scheduling.gate import GATE, Gate
 from worker.scheduling.loaded_models import LOADED_MODELS
 
 #: One job in so many is one of a lower tier, if one waits: else a busy fleet would starve them.
@@ -58,11 +58,18 @@ _TURNS: Final = TierTurns()
 
 
 class QueueOrder(round_robin_cycle):
-    """Pinned jobs first, then by model affinity; no queue while the gate is closed."""
+    """Pinned jobs first, then by model affinity; no queue while the gate is closed.
+
+    kombu makes it from its import path and knows of no gate, hence the one of the process.
+    """
+
+    def __init__(self, it: list[str] | None = None, *, gate: Gate = GATE) -> None:
+        super().__init__(it)  # type: ignore[no-untyped-call]
+        self._gate = gate
 
     def consume(self, n: int) -> list[str]:
         """Return the queues to pop from; within a tier the first that has a message wins."""
-        if not GATE.is_open():
+        if not self._gate.is_open():
             return []
         consumed = self.items[:n]
         lists = _TURNS.lists(lambda tier: LOADED_MODELS.order(consumed, turn=tier))
@@ -70,7 +77,7 @@ class QueueOrder(round_robin_cycle):
 
     def rotate(self, last_used: str) -> str:
         """Record which queue gave a message."""
-        GATE.on_message_taken()
+        self._gate.on_message_taken()
         LOADED_MODELS.on_taken(last_used)
         _TURNS.on_taken()
         return str(super().rotate(last_used))  # type: ignore[no-untyped-call]

@@ -83,7 +83,7 @@ OF_PRODUCER: Final = (
             "producer/upkeep/sweeper.py",
             (
                 "        self._send_all(self._sweeps.unsent("
-                "self._sweeps.queues(), sightings_apart=SIGHTINGS_APART))\n"
+                "queues, sightings_apart=self._sightings_apart))\n"
             ),
             "",
         ),
