@@ -22,7 +22,7 @@ up: $(VENV)/.run ## the same stack, and it stays: submit to it from another shel
 	$(BIN)/comfyfleet up $(ARGS)
 
 test: $(VENV)/.dev ## all tests, two files at once, on real servers that they start and end themselves
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, ruff format, mypy strict, import-linter
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from infra.local.nodes import Node
 from infra.local.seaweed import Seaweed
 from infra.local.supervisor import Supervisor
 from infra.local.valkey import Valkey
-from tests import key_lives, servers
+from tests import file_order, key_lives, servers
 
 # The same examples in every run: a red test is then about the change it is red on. Look further
 # with `pytest --hypothesis-profile=search`. Without a deadline: on a shared machine the 200 ms that
@@ -28,6 +28,11 @@ settings.load_profile("same")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _bucket_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Have the longest files begin first; what is in one file keeps its order."""
+    items.sort(key=lambda item: file_order.weight(item.path), reverse=True)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -119,18 +119,21 @@ def test_a_retry_goes_to_another_node(fleet, stack, first):
 
 
 @pytest.mark.parametrize(
-    ("rule", "cause"),
+    ("rule", "cause", "charged"),
     [
-        ({"do": "oom"}, "out_of_memory"),
+        ({"do": "oom"}, "out_of_memory", 1),
         (
             {"do": "raise", "body": "Error while deserializing header: HeaderTooLarge"},
             "model_damaged",
+            0,
         ),
-        ({"do": "raise", "body": "CUDA error: an illegal memory access"}, "device_fault"),
+        ({"do": "raise", "body": "CUDA error: an illegal memory access"}, "device_fault", 0),
     ],
     ids=["less VRAM", "damaged model", "broken card"],
 )
-def test_a_cold_node_gets_the_retry_of_what_failed_on_a_warm_one(fleet, stack, first, rule, cause):
+def test_a_cold_node_gets_the_retry_of_what_failed_on_a_warm_one(
+    fleet, stack, first, *, rule, cause, charged
+):
     node, script = first
     # Two models of which one is warm on either node, so that this one is always the other's.
     for model, where in ((MODELS[0], node), (MODELS[1], stack.nodes[1])):
@@ -142,7 +145,7 @@ def test_a_cold_node_gets_the_retry_of_what_failed_on_a_warm_one(fleet, stack, f
     assert [(attempt.node, attempt.error.cause) for attempt in done.attempts] == [
         (node.name, cause)
     ]
-    assert done.node == stack.nodes[1].name
+    assert (done.node, done.charged_attempts) == (stack.nodes[1].name, charged)
     assert done.ended_at - done.created_at < timedelta(seconds=8)
 
 
