@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from threading import Lock
+from threading import Event, Lock, Timer
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -23,6 +23,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 #: A connection that was idle for longer is not reused, s: proxies close such connections, the first of them
 #: after 5 s, and a request that meets the close on its way is lost without an answer.
 _IDLE_S: Final = 4.0
+#: How much longer than its peer may be silent the head of an answer may take, s: a peer that goes on
+#: with `100 Continue`, or with a byte now and then, is never silent.
+_HEAD_S: Final = 10.0
 
 _lock = Lock()
 
@@ -101,10 +104,56 @@ def cuts() -> int:
     return holder.cuts if holder else 0
 
 
+def shut_down(line: socket.socket) -> None:
+    """Shut a socket down, which wakes its reader and its writer; closing it would not."""
+    with suppress(OSError):
+        # Not SSLSocket's own, which changes what its reader uses at this moment.
+        socket.socket.shutdown(line, socket.SHUT_RDWR)
+
+
+class NotInTime(TimeoutError):
+    """What was under way was ended at its time limit; its text says how long that was."""
+
+
+@contextmanager
+def time_limit(seconds: float | None, end: Callable[[], None]) -> Iterator[None]:
+    """Call *end* from another thread once the block has taken *seconds*; None is no limit.
+
+    Raises:
+        NotInTime: it has, in place of what the block then raised.
+    """
+    if seconds is None:
+        yield
+        return
+    is_over = Event()
+
+    def on_time() -> None:
+        is_over.set()
+        end()
+
+    timer = Timer(seconds, on_time)
+    timer.daemon = True
+    timer.start()
+    error: Exception | None = None
+    try:
+        yield
+    except Exception as exc:
+        if not is_over.is_set():
+            raise
+        error = exc
+    finally:
+        timer.cancel()
+    if (
+        is_over.is_set()
+    ):  # also without an error: the end of a connection may pass for that of a head
+        raise NotInTime(f"not done within {seconds:g} s") from error
+
+
 class Cuttable:
     """Mix-in for urllib3 connections that another thread can end; goes first among the bases."""
 
     idle_s = math.inf  #: boto3 sends again what a closed connection has lost.
+    head_s: float | None = None  #: boto3's calls are bounded by whoever waits for them.
     used_by: OpenConnections | None = None
     _line: socket.socket | None = None
     _used_at: float = 0.0
@@ -124,8 +173,17 @@ class Cuttable:
         return super().request(*args, **kwargs)  # type: ignore[misc]
 
     def getresponse(self) -> Any:
-        """Wait for status and headers."""
-        response = super().getresponse()  # type: ignore[misc]
+        """Wait for status and headers.
+
+        Raises:
+            NotInTime: they began to come and did not end; the connection is ended.
+        """
+        limit_s = None if self.head_s is None else self.head_s + (self.timeout or 0)  # type: ignore[attr-defined]
+        with ExitStack() as if_late:
+            with time_limit(limit_s, self.cut):
+                response = super().getresponse()  # type: ignore[misc]
+                if_late.callback(response.close)
+            if_late.pop_all()
         self._used_at = time.monotonic()
         return response
 
@@ -138,21 +196,19 @@ class Cuttable:
     def cut(self) -> None:
         """Shut the socket down, which wakes its reader and its writer."""
         if self._line is not None:
-            with suppress(OSError):
-                # Not SSLSocket's own, which changes what its reader uses at this moment.
-                socket.socket.shutdown(self._line, socket.SHUT_RDWR)
+            shut_down(self._line)
 
 
 class _HTTP(Cuttable, HTTPConnection):
     """For `http://`."""
 
-    idle_s = _IDLE_S
+    idle_s, head_s = _IDLE_S, _HEAD_S
 
 
 class _HTTPS(Cuttable, HTTPSConnection):
     """For `https://`."""
 
-    idle_s = _IDLE_S
+    idle_s, head_s = _IDLE_S, _HEAD_S
 
 
 class _HTTPPool(HTTPConnectionPool):

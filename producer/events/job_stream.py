@@ -23,9 +23,8 @@ class JobStream:
         self._missed: set[JobId] = set()
         self._unfed: set[JobId] = set()
         self.open_jobs: set[JobId] = set()  #: Those that have not ended, as far as is known.
-        self.must_recheck = (
-            False  #: Whether `doubted` jobs must be read now, not at the next interval.
-        )
+        #: Whether `doubted` jobs must be read now, not at the next interval.
+        self.must_recheck = False
 
     @property
     def doubted(self) -> set[JobId]:

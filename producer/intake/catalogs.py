@@ -47,8 +47,9 @@ class FleetCatalogs:
             nodes = self._nodes.nodes()
             check_place(nodes, pool=pool, pin=pin)
             catalogs = self._nodes.catalogs(pool, among=nodes)
+            # In this order: another thread may read the pool's entry at once.
+            self._living = {node.name: node for node in nodes}
             self._by_pool[pool] = (time.monotonic(), catalogs)
-            self._living |= {node.name: node for node in nodes}
         if pin:
             check_place(self._nodes.nodes(), pool=pool, pin=pin)
             return {name: found for name, found in catalogs.items() if name == pin}
@@ -91,9 +92,9 @@ class FleetCatalogs:
         """
         kinds: dict[str, InputRules] = {}
         for name in names:
-            node = self._living[name]
-            rules = kinds.get(node.rules_sha) or self._nodes.rules(node)
-            if rules is None:
+            node = self._living.get(name)  # it may have left since the pool's catalogs were read
+            rules = kinds.get(node.rules_sha) or self._nodes.rules(node) if node else None
+            if node is None or rules is None:
                 return []
             kinds[node.rules_sha] = rules
         return list(kinds.values())

@@ -141,7 +141,9 @@ def test_rows_whose_feeder_dies_before_it_sends_are_rendered_once(fleet, stack):
         "COMFYFLEET_CRASHPOINT": "batch.fed",
     }
     command = [sys.executable, "-c", FEEDER, json.dumps(graph)]
-    ended = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, env=environment, check=False, capture_output=True, text=True, timeout=60
+    )
     assert ended.returncode == KILLED, ended.stderr
     batch_id = ended.stdout.strip()
     assert fleet.batch(batch_id).counts.waiting == 0

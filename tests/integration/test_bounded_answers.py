@@ -13,11 +13,11 @@ from aiohttp import WSMsgType, web
 
 from tests.integration.scripted_node import answer, raw, scripted_client, scripted_node
 from tests.polling import wait_until
-from worker import foreign_data
+from worker import foreign_data, open_connections
 from worker.comfyui import bounded_websocket
 from worker.comfyui.events import EventSocket
 from worker.comfyui.history import OutputFile
-from worker.errors import NodeError, NodeFault
+from worker.errors import NodeError, NodeFault, NodeTimeout
 
 MIB = 1 << 20
 
@@ -119,6 +119,56 @@ def test_a_message_of_any_length_ends_the_connection_and_is_not_held(frames, mon
         events.watch("p"),
     ):
         wait_until(lambda: len(opened) > 1, description="it has connected anew")
+
+
+@pytest.mark.parametrize(
+    "line", [b"X: " + b"a" * MIB, b"X: a\r\n" * (MIB // 6)], ids=["long", "many"]
+)
+def test_a_handshake_of_any_length_is_given_up(line):
+    with (
+        scripted_node(
+            {"GET /ws": raw(b"HTTP/1.1 101 Switching Protocols\r\n", line, then="hang")}
+        ) as node,
+        within(20),
+        EventSocket(node.url, node="gpu-1"),
+    ):
+        wait_until(lambda: len(node.ports) > 1, description="it has connected anew")
+
+
+def test_a_handshake_that_drips_is_given_up(monkeypatch):
+    monkeypatch.setattr("worker.comfyui.events._HANDSHAKE_S", 0.3)
+    head = raw(b"HTTP/1.1 101 Switching Protocols\r\nX: ", *[b"a"] * 400)
+    with scripted_node({"GET /ws": head}) as node, EventSocket(node.url, node="gpu-1"):
+        wait_until(lambda: len(node.ports) > 1, description="it has connected anew")
+
+
+@pytest.mark.parametrize(
+    "part", [b"HTTP/1.1 100 Continue\r\n\r\n", b"a"], ids=["100 Continue", "a byte"]
+)
+def test_the_head_of_an_answer_that_never_ends_is_given_up(part, monkeypatch):
+    monkeypatch.setattr(open_connections._HTTP, "head_s", 0.2)
+    begin = b"" if part.endswith(b"\n") else b"HTTP/1.1 200 OK\r\nX: "
+    head = raw(begin, *[part] * 400)
+    with scripted_client({"GET /prompt": head}, read_s=0.2) as (client, _):
+        began = time.monotonic()
+        with pytest.raises(NodeTimeout, match=r"the head of its answer was not done within 0\.4 s"):
+            client.queue_remaining()
+        assert time.monotonic() - began < 5
+
+
+def test_cookies_do_not_add_up():
+    said = iter(range(1_000_000))
+
+    async def bake(_request):
+        response = web.json_response({"exec_info": {"queue_remaining": 0}})
+        for _ in range(15):
+            response.set_cookie(f"c{next(said)}", "v")
+        return response
+
+    with scripted_client({"GET /prompt": bake}) as (client, node):
+        for _ in range(6):
+            client.queue_remaining()
+        assert max(len(head.get("Cookie", "").split()) for head in node.headers) == 15
 
 
 def test_the_limits_leave_room_for_what_real_nodes_say():

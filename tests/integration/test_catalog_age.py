@@ -31,19 +31,19 @@ def age(models, tmp_path):
     """The age of a node's catalog that has just been read, by a clock of its own."""
     with standin_thread(StandinOptions(directory=tmp_path, models=models)) as node:
         age = CatalogAge(ComfyUI(node.url, node="gpu-01"), clock=Clock())
-        assert age.is_over()
+        assert age.must_read()
         read(age)
         yield age
 
 
 def read(age: CatalogAge) -> None:
-    age.begins()
-    age.asked()
+    age.on_reading()
+    age.on_read()
 
 
 def later(age: CatalogAge, seconds: float) -> bool:
     age._clock.now += seconds
-    return age.is_over()
+    return age.must_read()
 
 
 def test_a_node_that_has_what_it_had_is_asked_once_an_hour(age):
@@ -62,7 +62,7 @@ def test_a_new_model_is_seen(age, models):
 def test_it_is_asked_when_somebody_wants_it(age):
     age.forget()
     assert age.seconds is None
-    assert age.is_over()
+    assert age.must_read()
 
 
 def test_a_node_that_lists_no_models_is_asked_every_time():

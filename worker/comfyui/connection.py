@@ -25,7 +25,7 @@ from worker.foreign_data import (
     read_json,
     read_whole,
 )
-from worker.open_connections import CuttableAdapter, cuts
+from worker.open_connections import CuttableAdapter, NotInTime, cuts
 
 #: Seconds. A node in the same network that has not taken a connection by then is gone.
 CONNECT_S: Final = 3.0
@@ -37,6 +37,8 @@ SMALL_READ_S: Final = 20.0
 
 #: Eight attempts, two files of each at once, and whatever else is asked.
 _POOL_SIZE: Final = 24
+#: Cookies that are kept: balancers keep a client at one server by one. They go back with each request.
+_MOST_COOKIES: Final = 20
 _SHOWN_BYTES: Final = 200
 _NOT_THERE: Final = "is ComfyUI running there, and started with --listen if it is not local?"
 _TOO_MANY_FILES: Final = "the worker has as many files open as it may; raise its limit (ulimit -n)"
@@ -103,6 +105,8 @@ class Connection:
                 stream=True,
                 **request,
             )
+            if len(self._session.cookies) > _MOST_COOKIES:
+                self._session.cookies.clear()
             if not stream:
                 self._read(response, limit_bytes, max(WHOLE_S, silence_s or 0))
             if cuts() != before:  # half an answer without a length looks like a whole one
@@ -187,9 +191,11 @@ class Connection:
         if isinstance(exc, requests.ConnectTimeout):  # also a Timeout, but nobody was there
             why = f"{where}: nobody took the connection"
             return NodeUnreachable(self.node, why, advice=_NOT_THERE)
+        cause = network_cause(exc)
+        if isinstance(cause, NotInTime):
+            return NodeTimeout(self.node, f"{where}: the head of its answer was {cause}")
         if isinstance(exc, requests.Timeout):
             return NodeTimeout(self.node, f"{where}: connected, then silent for too long")
-        cause = network_cause(exc)
         if not isinstance(exc, requests.ConnectionError | ChunkedEncodingError):
             said = self.address.credentials.scrubbed(str(exc))
             return NodeFault(self.node, f"{where}: {said}")

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Collection
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, Final, Self
 
 import websocket
@@ -24,15 +24,18 @@ from websocket import (
 
 from producer.contract.config.node_address import NodeAddress
 from producer.contract.text_cleaning import abridged, escaped
-from worker.comfyui.bounded_websocket import BoundedWebSocket
+from worker.comfyui.bounded_websocket import BoundedWebSocket, HandshakeSocket
 from worker.comfyui.certificates import ca_file
 from worker.comfyui.prompt_watch import PromptWatch
 from worker.errors import NodeFault
 from worker.foreign_data import UNREADABLE, read_as_expected, read_json
+from worker.open_connections import shut_down, time_limit
 
 _log = logging.getLogger(__name__)
 
 _CONNECT_S: Final = 3.0
+#: Seconds for the whole handshake, which may come a byte now and then.
+_HANDSHAKE_S: Final = 5.0
 #: Seconds of silence before a ping, and again before the peer counts as dead. ComfyUI never
 #: pings by itself (an idle socket was silent for 420 s), but answers.
 _SILENCE_S: Final = 9.0
@@ -114,8 +117,7 @@ class EventSocket:
         deadline = time.monotonic() + _CLOSE_S
         while self._thread.is_alive() and time.monotonic() < deadline:
             if line := self._socket:
-                with suppress(OSError):
-                    line.shutdown(socket.SHUT_RDWR)  # wakes its reader; close() would not
+                shut_down(line)
             self._thread.join(0.05)
 
     def _forget(self, watch: PromptWatch) -> None:
@@ -165,16 +167,18 @@ class EventSocket:
         return context.wrap_socket(line, server_hostname=self._address.host)
 
     def _shake_hands(self, line: socket.socket) -> WebSocket:
-        connection = websocket.create_connection(
-            self._address.websocket(self._client_id),
-            socket=line,
-            class_=BoundedWebSocket,
-            suppress_origin=True,  # ComfyUI answers 403 to an Origin that is not its own
-            redirect_limit=0,
-            header=dict(self._address.credentials.headers),
-            # It would go byte by byte in Python; large graphs send megabytes, and JSON checks too.
-            skip_utf8_validation=True,
-        )
+        with time_limit(_HANDSHAKE_S, lambda: shut_down(line)):
+            connection = websocket.create_connection(
+                self._address.websocket(self._client_id),
+                socket=HandshakeSocket(line),
+                class_=BoundedWebSocket,
+                suppress_origin=True,  # ComfyUI answers 403 to an Origin that is not its own
+                redirect_limit=0,
+                header=dict(self._address.credentials.headers),
+                # It would go byte by byte in Python; large graphs send megabytes, and JSON checks too.
+                skip_utf8_validation=True,
+            )
+        connection.sock = line
         line.settimeout(self._silence_s)
         return connection
 

@@ -166,7 +166,7 @@ class NodeAgent:
         self._wake.set()
 
     def rescan(self) -> None:
-        """Look anew at what the node can run, unless that was done a moment ago.
+        """Read the catalog anew, unless that was done a moment ago.
 
         `/object_info` of a node with many extensions has megabytes, and lists every model folder.
         """
@@ -232,7 +232,7 @@ class NodeAgent:
         if self._registration.state[0] is NodeState.UNREACHABLE:
             self._restarter.on_recovered()
         # A ComfyUI that was away may be another one now: another version, other models.
-        if self._registration.state[0] is NodeState.UNREACHABLE or self._catalog_age.is_over():
+        if self._registration.state[0] is NodeState.UNREACHABLE or self._catalog_age.must_read():
             status = self._comfyui.companion.find()
             self._read_catalog()
         self._registration.write_vram(status.vram_free if status else None)
@@ -254,13 +254,13 @@ class NodeAgent:
             self._restarter()
 
     def _read_catalog(self) -> None:
-        self._catalog_age.begins()
+        self._catalog_age.on_reading()
         info, stats = self._comfyui.object_info(), self._comfyui.system_stats()
         catalog = self._parsed(info)
         with read_as_expected(self.identity.name, "what its classes take"):
             rules = InputRules.from_object_info(info, version=version_of(stats))
         self._registration.write_catalog(catalog, rules, stats)
-        self._catalog_age.asked()
+        self._catalog_age.on_read()
         if self.catalog is None or self.catalog.sha != catalog.sha:
             self.catalog = catalog
             self._on_catalog()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Final
 
 from producer.contract.causes import Cause
@@ -31,26 +32,31 @@ def contradicted(job: Job, *, by: str) -> Iterator[tuple[str, str]]:
 
 
 class Contradictions:
-    """What this node failed and others rendered, since a job last succeeded here."""
+    """What this node failed and others rendered, since a job last succeeded here.
+
+    Calls add to it in one thread, attempts that succeed clear it in others.
+    """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._lock = Lock()
         self._seen: dict[tuple[str, JobId], float] = {}
 
     def add(self, job_id: JobId, message: str) -> str | None:
         """Note one; return what to blame the node for once several jobs have failed alike."""
-        now = self._clock()
-        alike = _likeness(message)
-        self._seen[alike, job_id] = now
-        self._seen = {key: at for key, at in self._seen.items() if now - at < _WINDOW_S}
-        if sum(likeness == alike for likeness, _ in self._seen) < _ENOUGH:
-            return None
-        self._seen.clear()  # each fault needs evidence of its own
+        now, alike = self._clock(), _likeness(message)
+        with self._lock:
+            self._seen[alike, job_id] = now
+            self._seen = {key: at for key, at in self._seen.items() if now - at < _WINDOW_S}
+            if sum(likeness == alike for likeness, _ in self._seen) < _ENOUGH:
+                return None
+            self._seen.clear()  # each fault needs evidence of its own
         return f"{_ENOUGH} jobs failed alike here and were rendered elsewhere: {message}"
 
     def clear(self) -> None:
         """Forget all: a job has succeeded here."""
-        self._seen.clear()
+        with self._lock:
+            self._seen.clear()
 
 
 def _likeness(message: str) -> str:

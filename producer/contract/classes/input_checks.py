@@ -7,11 +7,9 @@ run as true without a word.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, Final
 
 from producer.contract.classes.input_rules import LIST, InputRule, InputRules
@@ -19,7 +17,8 @@ from producer.contract.classes.links import is_link
 from producer.contract.classes.model_names import loose
 from producer.contract.errors import InvalidGraph
 from producer.contract.graph.graph import Graph, GraphNode, describe, literal
-from producer.contract.graph.json_values import printable, short, shown
+from producer.contract.graph.json_values import printable, shown
+from producer.contract.near_names import near_names
 
 #: Choices that a message names, and characters of each.
 _SHOWN: Final = 5
@@ -30,11 +29,22 @@ _CONVERSIONS: Final[dict[str, Callable[[Any], Any]]] = {"INT": int, "FLOAT": flo
 _NUMBERS: Final = {"INT": "a whole number", "FLOAT": "a number"}
 _WILD: Final = frozenset({"*", "COMFY_MATCHTYPE_V3"})
 
-#: Names that one is compared with for what is like it.
-_COMPARED: Final = 1_000
 
-#: Tells what is wrong, and what to try. Of many flaws one is told, and to see one is far cheaper.
-Flaw = Callable[[], tuple[str, str | None]]
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """What is wrong with a value, put into words where it is told: to see it is far cheaper.
+
+    Args:
+        complaint: gives what is wrong.
+        advice: gives what to try, where something is known; it may search through all names.
+    """
+
+    complaint: Callable[[], str]
+    advice: Callable[[], str | None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -53,12 +63,12 @@ class Finding:
     @property
     def complaint(self) -> str:
         """What is wrong with it."""
-        return self.flaw()[0]
+        return self.flaw.complaint()
 
     @property
     def advice(self) -> str | None:
         """What to try, where something is known."""
-        return self.flaw()[1]
+        return self.flaw.advice()
 
     def error(
         self, graph: Graph, *, field: str, more: int = 0, advises: bool = True
@@ -148,9 +158,9 @@ def judged(graph: Graph, rules: InputRules) -> frozenset[str]:
 def flaw_of(value: Any, rule: InputRule) -> Flaw | None:
     """Return what is wrong with a value that is no link, and what to try; None if it will do."""
     if isinstance(value, list):
-        return lambda: (
-            f"{shown(value)} is a list that is no link",
-            'write it {"__value__": [...]}',
+        return Flaw(
+            lambda: f"{shown(value)} is a list that is no link",
+            lambda: 'write it {"__value__": [...]}',
         )
     value = literal(value)
     if rule.type == "BOOLEAN":
@@ -159,7 +169,7 @@ def flaw_of(value: Any, rule: InputRule) -> Flaw | None:
         try:
             number = convert(value)
         except (TypeError, ValueError, OverflowError):
-            return lambda: (f"{shown(value)} is not {_NUMBERS[rule.type]}{_range(rule)}", None)
+            return Flaw(lambda: f"{shown(value)} is not {_NUMBERS[rule.type]}{_range(rule)}")
         return _flaw_of_number(value, number, rule)
     return _flaw_of_choice(value, rule) if rule.choices is not None else None
 
@@ -170,7 +180,8 @@ def _of_graph_node(graph: Graph, graph_node: str, rules: InputRules) -> Iterator
     for name, rule in rules.classes[found["class_type"]].inputs.items():
         if name not in inputs:
             if rule.is_required:
-                yield Finding(graph_node, name, partial(_missing, found, graph_node, name))
+                advice = partial(_near_input, found, graph_node, name)
+                yield Finding(graph_node, name, Flaw(lambda: "is required, and not there", advice))
         elif is_link(inputs[name]):
             if flaw := _flaw_of_link(graph, inputs[name], rule, rules):
                 yield Finding(graph_node, name, flaw)
@@ -178,11 +189,11 @@ def _of_graph_node(graph: Graph, graph_node: str, rules: InputRules) -> Iterator
             yield Finding(graph_node, name, flaw)
 
 
-def _missing(found: GraphNode, graph_node: str, name: str) -> tuple[str, str | None]:
-    names = [short(one) for one in islice(found["inputs"], _COMPARED)]
-    near = difflib.get_close_matches(short(name), names, n=1)
-    advice = f"is {printable(near[0])} meant for it?" if near else _left_out(graph_node)
-    return "is required, and not there", advice
+def _near_input(found: GraphNode, graph_node: str, name: str) -> str:
+    near = near_names(name, found["inputs"])
+    return (
+        f"is {printable(near[0], most=_LONGEST)} meant for it?" if near else _left_out(graph_node)
+    )
 
 
 def _left_out(graph_node: str) -> str:
@@ -199,18 +210,23 @@ def _flaw_of_link(graph: Graph, link: list[Any], rule: InputRule, rules: InputRu
         return None
     if not 0 <= slot < len(known.outputs) or _fits(known.outputs[slot], rule.type):
         return None
-    return lambda: _misfit(describe(graph, source), slot, known.outputs or (), rule)
-
-
-def _misfit(
-    source: str, slot: int, outputs: Sequence[str], rule: InputRule
-) -> tuple[str, str | None]:
-    fitting = [str(n) for n, kind in enumerate(outputs) if _fits(kind, rule.type)]
-    wanted = "a choice, and no link" if rule.type == LIST else printable(rule.type)
-    return (
-        f"it takes {wanted}; output {slot} of {source} is {printable(outputs[slot])}",
-        f"its output {' or '.join(fitting[:_SHOWN])} would fit" if fitting else None,
+    outputs = known.outputs
+    return Flaw(
+        lambda: (
+            f"it takes {_wanted(rule)}; output {slot} of {describe(graph, source)} is "
+            f"{printable(outputs[slot])}"
+        ),
+        lambda: _fitting(outputs, rule),
     )
+
+
+def _wanted(rule: InputRule) -> str:
+    return "a choice, and no link" if rule.type == LIST else printable(rule.type)
+
+
+def _fitting(outputs: Sequence[str], rule: InputRule) -> str | None:
+    fitting = [str(n) for n, kind in enumerate(outputs) if _fits(kind, rule.type)]
+    return f"its output {' or '.join(fitting[:_SHOWN])} would fit" if fitting else None
 
 
 def _fits(given: str, taken: str) -> bool:
@@ -223,14 +239,16 @@ def _fits(given: str, taken: str) -> bool:
 def _flaw_of_truth(value: Any) -> Flaw | None:
     if not isinstance(value, str) or value.strip().lower() not in _SAY_FALSE:
         return None
-    return lambda: (f"the text {shown(value)} would run as true", "write false, without quotes")
+    return Flaw(
+        lambda: f"the text {shown(value)} would run as true", lambda: "write false, without quotes"
+    )
 
 
 def _flaw_of_number(value: Any, number: float, rule: InputRule) -> Flaw | None:
     if rule.least is not None and number < rule.least:
-        return lambda: (f"{shown(value)} is too small{_range(rule)}", None)
+        return Flaw(lambda: f"{shown(value)} is too small{_range(rule)}")
     if rule.most is not None and number > rule.most:
-        return lambda: (f"{shown(value)} is too large{_range(rule)}", None)
+        return Flaw(lambda: f"{shown(value)} is too large{_range(rule)}")
     return None
 
 
@@ -250,18 +268,19 @@ def _flaw_of_choice(value: Any, rule: InputRule) -> Flaw | None:
     wrong = next(((one,) for one in many if one not in choices), None)
     if wrong is None:
         return None
-    return partial(_no_choice, wrong[0], choices)
+    return Flaw(partial(_no_choice, wrong[0], choices), partial(_near_choice, wrong[0], choices))
 
 
-def _no_choice(value: Any, choices: Sequence[Any]) -> tuple[str, str | None]:
+def _no_choice(value: Any, choices: Sequence[Any]) -> str:
     names = ", ".join(printable(str(one), most=_LONGEST) for one in choices[:_SHOWN])
     more = f" and {len(choices) - _SHOWN} more" if len(choices) > _SHOWN else ""
-    texts = {loose(short(one)): one for one in choices if isinstance(one, str)}
+    return f"{shown(value)} is none of its choices: {names}{more}"
+
+
+def _near_choice(value: Any, choices: Sequence[Any]) -> str | None:
+    texts = {loose(one): one for one in choices if isinstance(one, str)}
     if isinstance(value, str):
-        near = difflib.get_close_matches(loose(short(value)), texts, n=1)
+        near = near_names(loose(value), texts)
     else:
         near = [str(value)] if str(value) in texts else []
-    return (
-        f"{shown(value)} is none of its choices: {names}{more}",
-        f"did you mean {shown(texts[near[0]])}?" if near else None,
-    )
+    return f"did you mean {shown(texts[near[0]])}?" if near else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
 from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
@@ -24,10 +25,14 @@ def comfy(standin):
 
 @pytest.fixture
 def fault(comfy):
-    """Set one rule, as a test in another process would."""
+    """Set one rule, as a test in another process would.
+
+    By a connection of its own: the last fault may have left a kept one about to be closed.
+    """
 
     def set_(on, do, **how):
-        answer = comfy.post("/standin/faults", json=[{"on": on, "do": do, **how}])
+        rule = {"on": on, "do": do, **how}
+        answer = requests.post(f"{comfy.url}/standin/faults", json=[rule], timeout=20)
         assert answer.status_code == 200, answer.text
         return answer.json()[0]
 
