@@ -1,1 +1,1 @@
-"""Batches: rows checked and handed in, then fed to the queue."""
+"""Batch submission: rows are checked, packed and stored; upkeep then feeds them to the queue."""

@@ -1,4 +1,4 @@
-"""What a producer can do with batches, for asyncio; `producer.aio.AsyncProducer` is the whole."""
+"""Async batch methods, for asyncio; `producer.aio.AsyncProducer` inherits them."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job, JobStatus
 
-#: Rows of a batch that are read in one go of a thread.
+#: Rows of a batch that one call in a thread reads.
 _AT_ONCE: Final = 500
 
 
 class AsyncBatchMethods:
-    """The calls of `BatchMethods`; what takes long waits on the event loop, or runs in a thread."""
+    """The methods of `BatchMethods` as coroutines: waits sleep on the event loop, I/O runs in threads."""
 
-    _calls: BatchMethods  #: The same calls for threads.
+    _calls: BatchMethods  #: The blocking methods.
 
     async def submit_many(
         self, graph: GraphLike, rows: Iterable[RowLike], **options: Unpack[BatchOptions]
     ) -> Batch:
-        """Hand in many jobs that share a graph; *rows* are read in a thread; as of `Producer`."""
+        """Submit many jobs that share a graph; *rows* are read in a thread. See `Producer.submit_many`."""
         return await asyncio.to_thread(self._calls.submit_many, graph, rows, **options)
 
     async def batch(self, batch: str) -> Batch:
-        """Read one batch; raise BatchNotFound when there is none."""
+        """Return one batch; raises BatchNotFound."""
         return await asyncio.to_thread(self._calls.batch, batch)
 
     async def batches(self, limit: int = 50) -> list[Batch]:
@@ -59,21 +59,21 @@ class AsyncBatchMethods:
             await asyncio.sleep(BATCH_POLL_EVERY.total_seconds())
 
     async def cancel_batch(self, batch: str) -> BatchCancelled:
-        """Ask for the end of all jobs of a batch; as of `Producer.cancel_batch`."""
+        """Request that all jobs of a batch be cancelled; see `Producer.cancel_batch`."""
         return await asyncio.to_thread(self._calls.cancel_batch, batch)
 
     async def hold_batch(self, batch: str) -> Batch:
-        """Keep back all jobs of a batch that do not run yet; errors as of `Producer.hold_batch`."""
+        """Hold all jobs of a batch that do not run yet; errors as of `Producer.hold_batch`."""
         return await asyncio.to_thread(self._calls.hold_batch, batch)
 
     async def release_batch(self, batch: str) -> Batch:
-        """Let a batch that was held go on; errors as of `Producer.hold_batch`."""
+        """Release a held batch; errors as of `Producer.hold_batch`."""
         return await asyncio.to_thread(self._calls.release_batch, batch)
 
     async def batch_jobs(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> AsyncIterator[tuple[int, Job]]:
-        """Give the jobs of a batch with their row numbers; as of `Producer.batch_jobs`."""
+        """Yield the jobs of a batch with their row numbers; see `Producer.batch_jobs`."""
         jobs = self._calls.batch_jobs(batch, statuses=statuses)
         while page := await asyncio.to_thread(lambda: list(islice(jobs, _AT_ONCE))):
             for found in page:

@@ -1,4 +1,4 @@
-"""What a producer can do with batches; `producer.client.Producer` is the whole."""
+"""Methods for batches: submit, read, wait, cancel, hold; `producer.client.Producer` inherits them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from producer.intake.request import JobOptions, Request, request_of
 from producer.store.batch_store import BatchStore
 from producer.store.job_store import JobStore
 
-#: How often `wait_batch` reads the batch: its counts are one record.
+#: How often `wait_batch` reads the batch: one record, whatever the number of rows.
 BATCH_POLL_EVERY: Final = timedelta(seconds=0.3)
 #: Rows whose jobs are read in one round trip.
 _AT_ONCE: Final = 500
 
 
 class BatchOptions(JobOptions, total=False):
-    """The options of `submit_many`, for those who hand them on."""
+    """The keyword arguments of `submit_many`, typed for code that passes them on."""
 
     name: str
     skip_invalid: bool
@@ -44,7 +44,7 @@ class BatchOptions(JobOptions, total=False):
 
 
 class BatchMethods:
-    """Hand batches in, look at them, wait for them, end them, keep them back."""
+    """The batch methods of `Producer`."""
 
     settings: Settings
     _jobs: JobStore
@@ -73,29 +73,30 @@ class BatchMethods:
         on_skipped: Callable[[BadRow], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> Batch:
-        """Hand in many jobs that share a graph, and return their batch once all are accepted.
+        """Submit many jobs that share a graph, and return their batch once all are accepted.
 
         All rows are checked before any is accepted. They may come from a generator: memory does
-        not grow with them. Interrupted under an idempotency key, the same call goes on where it was.
+        not grow with their number. With an idempotency key, an interrupted call is resumed by
+        calling again with the same arguments.
 
         Args:
             rows: params by address, or `Row` where a job has inputs or metadata of its own. The
                 job of the n-th row, from 1, keeps the number n.
-            params, inputs, extra_data, metadata: what all rows share; a row's own go first.
-            idempotency_key: the same key again, for the same owner, gives the same batch.
-            name: for people.
+            params, inputs, extra_data, metadata: shared by all rows; a row's own values override.
+            idempotency_key: the same key again, for the same owner, returns the same batch.
+            name: shown to people.
             start_within: counts from the moment when all rows are accepted.
             skip_invalid: leave out bad rows instead of refusing all.
             on_skipped: called with each row that is left out.
-            on_progress: called now and then with the number of rows so far.
-            pool, tier, pin, owner, run_within: as of `submit`.
+            on_progress: called with the number of rows read, every 1,000 rows.
+            pool, tier, pin, owner, run_within: see `submit`.
 
         Raises:
             InvalidRows: bad rows, each with number and column; nothing was accepted.
-            InvalidJob: what all rows share cannot work, or there are no rows.
+            InvalidJob: what all rows share is invalid, or there are no rows.
             KeyReused, InvalidBatch: the idempotency key belongs to another request.
-            BacklogFull: more jobs would wait than may.
-            FleetUnreachable, StorageError: Redis, or S3 for input files, does not serve us.
+            BacklogFull: the number of waiting jobs would exceed its limit.
+            FleetUnreachable, StorageError: Redis, or S3 for input files, failed.
         """
         request = Request(
             graph=graph,
@@ -128,13 +129,13 @@ class BatchMethods:
     ) -> BatchWriter:
         """Open a batch to which rows are added one by one; options and errors as of `submit_many`.
 
-        With the idempotency key of an open batch it goes on with that; see `BatchWriter`.
+        With the idempotency key of an open batch, that batch is continued; see `BatchWriter`.
         """
         request = request_of(graph, {"tier": Tier.BATCH, **options})
         return self._open(request, name=name, replays=False)
 
     def batch(self, batch: str) -> Batch:
-        """Read one batch.
+        """Return one batch.
 
         Raises:
             BatchNotFound: there is none, or its record has expired.
@@ -152,14 +153,14 @@ class BatchMethods:
         timeout: timedelta | None = None,
         on_poll: Callable[[Batch], None] | None = None,
     ) -> Batch:
-        """Return a batch once all of its jobs have ended, however.
+        """Return a batch once all of its jobs have ended, in whatever status.
 
         Args:
-            on_poll: called with the batch as it is, a few times a second.
+            on_poll: called with the batch after each read, about three times a second.
 
         Raises:
             BatchNotFound: there is none.
-            WaitTimeout: it is not over yet, and goes on.
+            WaitTimeout: some jobs have not ended within *timeout*; the batch is unaffected.
         """
         ends = None if timeout is None else time.monotonic() + timeout.total_seconds()
         while True:
@@ -173,7 +174,7 @@ class BatchMethods:
             time.sleep(BATCH_POLL_EVERY.total_seconds())
 
     def cancel_batch(self, batch: str) -> BatchCancelled:
-        """Ask for the end of all jobs of a batch, however many wait; return what that met.
+        """Request that all jobs of a batch be cancelled; return the outcome, with counts.
 
         Raises:
             BatchNotFound: there is none.
@@ -181,7 +182,7 @@ class BatchMethods:
         return self._batches.cancel(batch_id_of(batch))
 
     def hold_batch(self, batch: str) -> Batch:
-        """Keep back all jobs of a batch that do not run yet.
+        """Hold all jobs of a batch that do not run yet, and return the batch.
 
         Raises:
             BatchNotFound: there is none.
@@ -191,24 +192,24 @@ class BatchMethods:
         return self.batch(batch)
 
     def release_batch(self, batch: str) -> Batch:
-        """Let a batch that was held go on; errors as of `hold_batch`."""
+        """Release a held batch and return it; errors as of `hold_batch`."""
         self._wake_all(self._batches.release(batch_id_of(batch)))
         return self.batch(batch)
 
     def batch_jobs(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> Iterator[tuple[int, Job]]:
-        """Give the jobs of a batch with their row numbers, in order; of one made again, the newest.
+        """Yield (row number, job) in row order; where a job was retried, its newest retry.
 
         Left out are rows that were skipped, and jobs whose record has expired.
 
         Args:
-            statuses: only jobs of these.
+            statuses: only jobs in one of these; all if empty.
 
         Raises:
             BatchNotFound: there is none.
             InvalidBatch: it is still open.
-            InvalidJob: there is no such status.
+            InvalidJob: *statuses* holds an unknown one.
         """
         wanted = {_as_status(status) for status in statuses} or set(JobStatus)
         found = self.batch(batch)
@@ -234,10 +235,10 @@ class BatchMethods:
 
 
 def batch_id_of(text: str) -> BatchId:
-    """Return *text* as a batch's id in its one spelling.
+    """Return *text* as a batch id: a UUID in lower case with hyphens.
 
     Raises:
-        BatchNotFound: no batch can have it.
+        BatchNotFound: it is no UUID.
     """
     try:
         return BatchId(str(uuid.UUID(text.strip())))
@@ -255,7 +256,7 @@ def _as_status(value: JobStatus | str) -> JobStatus:
 
 
 def late(batch: Batch, timeout: timedelta | None) -> WaitTimeout:
-    """Return the error of who has waited for a batch in vain."""
+    """Return the error that `wait_batch` raises when *timeout* is over."""
     seconds = timeout.total_seconds() if timeout else 0
     counts = batch.counts
     left = counts.waiting + counts.held + counts.queued + counts.running

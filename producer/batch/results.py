@@ -1,4 +1,4 @@
-"""The jobs that a batch's rows have come to: of one made again, the newest."""
+"""Results of a batch: the job of each row, or its newest retry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from producer.store.job_store import JobStore
 
 
 def newest(store: JobStore, job_ids: Sequence[JobId]) -> list[Job | None]:
-    """Return each job, or the newest one that was made of it; None for one that is not there."""
+    """Return each job, or its newest retry whose record exists, in the order of *job_ids*; None without a record."""
     jobs = store.find(job_ids)
     stands_for = {job_id: job_id for job_id in job_ids}
     while made := {
@@ -19,7 +19,7 @@ def newest(store: JobStore, job_ids: Sequence[JobId]) -> list[Job | None]:
         if (job := jobs.get(now)) and job.retried_as
     }:
         found = store.find(list(made.values()))
-        if not found:  # their records have expired; the old ones say what is known
+        if not found:  # their records have expired: the older ones are returned
             break
         jobs |= found
         stands_for |= {job_id: now for job_id, now in made.items() if now in found}

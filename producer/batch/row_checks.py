@@ -1,8 +1,8 @@
-"""From a row to what its job sets: checked as a single job would be, at a hundredth of the price.
+"""Row checks: each row is checked as a single job would be, in about a hundredth of the time.
 
-Most columns only fill in a value: a seed, a text. Such a value is fitted to what the graph holds, and
-no more. Those that decide what the graph needs (a model, a file, a link) go through the whole
-intake, once for each combination of them that occurs.
+Most columns only set a value, as a seed or a text: it is converted to the type that the graph holds
+and checked by the classes' rules. Values that decide what the graph needs (a model, a file, a link)
+go through the whole intake, once for each combination of them that occurs (`plan_cache`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final
 
-from producer.batch.combinations import Combination, Combinations
+from producer.batch.plan_cache import CachedPlan, PlanCache
 from producer.contract.batches import PackedRow, Places
 from producer.contract.classes.files import FileInput
 from producer.contract.classes.input_checks import Finding, Flaw, check_verdicts, flaw_of
@@ -33,20 +33,20 @@ from producer.intake.request import Request
 
 #: Values that a link cannot be.
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
-#: Files that are remembered; beyond that we begin anew.
+#: Input files in the cache; beyond that it is emptied.
 _REMEMBERED: Final = 10_000
-#: Bad values for which something is looked for that is like them: more are never shown.
+#: Bad values whose error suggests similar names: that is slow, and a report never shows more.
 _ADVISED: Final = 100
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one job of a batch has for itself; a bare mapping stands for its params.
+    """What one job of a batch sets for itself; a mapping alone stands for its params.
 
     Args:
-        params: values by address, as of `Producer.submit`; they go before those that all rows share.
+        params: values by address, as of `Producer.submit`; they override those that all rows share.
         inputs: files by address.
-        metadata: text that stays with the job.
+        metadata: texts by name, kept in the job's record.
     """
 
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -54,12 +54,12 @@ class Row:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-#: A row, its params alone, or why it could not be read.
+#: A row, its params alone, or the error with which it could not be read.
 RowLike = Row | Mapping[str, Any] | InvalidJob
 
 
 def as_row(given: object) -> Row:
-    """Return a row in full; a bare mapping is its params.
+    """Return *given* as a `Row`; a mapping is taken as its params.
 
     Raises:
         InvalidJob: it is neither.
@@ -80,14 +80,14 @@ def _no_row(why: str) -> InvalidJob:
 
 @dataclass(frozen=True)
 class _Input:
-    """An input that rows set.
+    """A graph node's input that rows set.
 
     Args:
-        own: its address by the graph node's id.
-        present: what the graph holds there.
-        is_plain: whether its value decides nothing but itself.
-        names_file: whether its value must be good for the name of a file.
-        rules: what each kind of node takes there; empty where one takes anything.
+        own: its address with the graph node's id.
+        present: the graph's own value.
+        is_plain: whether its value cannot change who can run the graph, or which files it reads.
+        names_file: whether its value must be a valid part of a file name.
+        rules: the rule of each kind of node for it; empty where one kind accepts any value.
     """
 
     own: str
@@ -103,9 +103,9 @@ class RowChecks:
     """Checks the rows of one batch.
 
     Args:
-        request: what all rows share; its params by id, as the inputs take them.
-        places: those that the batch has already.
-        max_bytes: so much may the params of a row come to.
+        request: what all rows share, as `resolved` returns it.
+        places: the needs of the rows that the batch has already.
+        max_bytes: the limit on a row's params as JSON.
     """
 
     def __init__(
@@ -118,22 +118,22 @@ class RowChecks:
         self._addresses = Addresses(graph)
         self._inputs: dict[str, _Input] = {}
         self._advised = 0
-        self._combinations = Combinations(intake, request, graph, self._addresses)
+        self._plans = PlanCache(intake, request, graph, self._addresses)
         self._files: dict[str, tuple[str, str]] = {}
         self._taken: dict[tuple[str, InputLike], InputFile] = {}
         self._places: dict[Needs, int] = {needs: number for number, needs in enumerate(places)}
 
     @property
     def places(self) -> Places:
-        """What the rows need of a node, so far."""
+        """The different needs of the rows checked so far; `PackedRow.place` is an index in it."""
         return tuple(self._places)
 
     def check(self, row: Row) -> PackedRow:
         """Return the row as it is stored.
 
         Raises:
-            InvalidJob: it cannot become a job; the field names its column.
-            FleetUnreachable, StorageError: Redis, or S3 when there are input files.
+            InvalidJob: it is no valid job; the field names its column.
+            FleetUnreachable, StorageError: Redis, or S3 for input files, failed.
         """
         check_count(row.params)
         plain: dict[str, Any] = {}
@@ -146,16 +146,16 @@ class RowChecks:
                 if found.rules and (flaw := _flaw(found, fitted)):
                     flaws[address] = found, flaw
             elif find_flaw(value):
-                resolve_params(self._graph, {address: value}, self._addresses)  # says it in words
+                resolve_params(self._graph, {address: value}, self._addresses)  # raises the error
             else:
                 deciding[address] = value
-        plan = self._combinations.plan(deciding, row.inputs)
+        plan = self._plans.plan(deciding, row.inputs)
         if flaws or plan.refused:
             self._check_values(row, plain, plan, flaws)
         if len(plain) + len(plan.params) < len(row.params):
             resolve_params(
                 self._graph, row.params, self._addresses
-            )  # names the two addresses of one input
+            )  # raises: two addresses name one input
         if row.metadata:
             check_metadata({**self._request.metadata, **row.metadata})
         params = {**plain, **plan.params} if deciding else plain
@@ -191,7 +191,7 @@ class RowChecks:
             fitted = None if find_flaw(value) else fit(found.present, value)
         except ValueError:
             fitted = None
-        if fitted is None:  # null, or something wrong, which this says in words
+        if fitted is None:  # null, or a bad value, for which this raises
             fitted = resolve_params(self._graph, {address: value}, self._addresses)[found.own]
         if found.names_file:
             _check_name(found, address, fitted)
@@ -201,10 +201,10 @@ class RowChecks:
         self,
         row: Row,
         plain: Mapping[str, Any],
-        plan: Combination,
+        plan: CachedPlan,
         flaws: Mapping[str, tuple[_Input, Flaw]],
     ) -> None:
-        """Refuse what every node would refuse that could run the row's job."""
+        """Raise for a value that every node which could run the row's job would refuse."""
         for address, (found, flaw) in flaws.items():
             graph_node = found.own.removesuffix(f".{found.name}")
             if graph_node in plan.judged:
@@ -213,7 +213,7 @@ class RowChecks:
                 raise finding.error(
                     self._graph, field=f"params.{address}", advises=self._advised <= _ADVISED
                 )
-        # What other rows replace is this row's own fault, as a whole: a field of no column.
+        # A bad value of the graph that only other rows replace is an error of the row, without a column.
         columns = {found.own: "" for found in self._inputs.values()}
         columns |= {self._inputs[address].own: address for address in row.params}
         check_verdicts(plan.refused, self._graph, columns, replaced=plain)
@@ -222,7 +222,7 @@ class RowChecks:
         if not files:
             return {}
         given: dict[tuple[str, str], InputLike] = {}
-        for inputs in (self._request.inputs, row.inputs):  # a row's own go first
+        for inputs in (self._request.inputs, row.inputs):  # a row's own override
             given |= {self._place(address): value for address, value in inputs.items()}
         return {
             file.address: self._take(file, given[file.graph_node, file.input]) for file in files
@@ -230,7 +230,7 @@ class RowChecks:
 
     def _take(self, file: FileInput, value: InputLike) -> InputFile:
         check_given(value, file, f"inputs.{file.address}")
-        # A picture is remembered by its hash, not with all of its bytes.
+        # The cache's key is a picture's hash, not its bytes.
         key = (file.address, sha256(value).digest() if isinstance(value, bytes) else value)
         if key not in self._taken:
             if len(self._taken) >= _REMEMBERED:
@@ -245,23 +245,23 @@ class RowChecks:
 
 
 def _flaw(found: _Input, value: Any) -> Flaw | None:
-    """Return what every kind of node has against a value, in the words of the first."""
+    """Return the first kind of node's flaw if every kind of node refuses the value, else None."""
     flaws = [flaw_of(value, rule) for rule in found.rules]
     return flaws[0] if all(flaws) else None
 
 
 def resolved(request: Request, graph: Graph) -> Request:
-    """Return a request whose params are by id.
+    """Return *request* with its params addressed by graph node id, converted to the inputs' types.
 
     Raises:
-        InvalidGraph: the graph, or a param that all rows share, makes no sense.
+        InvalidJob: a param that all rows share names no input, or its value does not fit there.
     """
     check_count(request.params)
     return replace(request, graph=graph, params=resolve_params(graph, request.params))
 
 
 def _names_file(graph_node: GraphNode, name: str) -> bool:
-    """Tell whether a value there must be good for the name of a file: one is tried that is not."""
+    """Tell whether an input's value must be a valid part of a file name, by trying an invalid one."""
     try:
         check_kept_prefixes({"1": {**graph_node, "inputs": {name: "../up"}}})
     except InvalidInput:

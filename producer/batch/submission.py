@@ -1,4 +1,4 @@
-"""Many jobs in one call: all rows are checked before any is accepted."""
+"""Submission of a batch in one call: all rows are checked, then all are accepted, or none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMED: Final = 20
 #: After so many rows each `on_progress` is called.
 _PROGRESS_ROWS: Final = 1_000
 
-#: What begins the field of an error that is the row's; any other is the fault of the whole batch.
+#: Prefixes of an error's field that blame one row; any other field blames the whole batch.
 _OF_ROW: Final = ("params.", "inputs.", "metadata.")
 
 
@@ -36,10 +36,13 @@ def open_batch(
     name: str,
     replays: bool,
 ) -> BatchWriter:
-    """Open a batch, or go on with the one of the same idempotency key.
+    """Open a batch, or continue the one with the same idempotency key.
+
+    Args:
+        replays: see `BatchWriter`.
 
     Raises:
-        InvalidJob: the graph, the tier, or what all rows share makes no sense.
+        InvalidJob: the graph, the tier, or what all rows share is invalid.
         KeyReused: the idempotency key belongs to another request.
     """
     check_names(request, name=name)
@@ -80,11 +83,11 @@ def submit_rows(
     on_skipped: Callable[[BadRow], None] | None,
     on_progress: Callable[[int], None] | None,
 ) -> Batch:
-    """Hand in all rows and seal the batch.
+    """Store all rows and seal the batch.
 
     Args:
-        is_resumable: leave the batch open when we are interrupted.
-        on_skipped: leave out bad rows, and tell of each; without it a bad row is the end of all.
+        is_resumable: leave the batch open when interrupted, instead of discarding it.
+        on_skipped: called with each bad row, which is left out; without it, a bad row refuses all.
 
     Raises:
         InvalidRows: some are bad; none was accepted.
@@ -96,7 +99,7 @@ def submit_rows(
     except InvalidJob as exc:
         if _forget(writer):
             raise
-        # Who has the same key was quicker, perhaps we ourselves: that batch is not ours to end.
+        # A call with the same key, perhaps an earlier one of ours, has sealed the batch: it stays.
         raise _accepted_before(writer, exc) from exc
     except BaseException:
         if not is_resumable:
@@ -134,7 +137,7 @@ def _checked(
     """Return a row as it is stored, or what is wrong with it.
 
     Raises:
-        InvalidJob: it is no row's fault.
+        InvalidJob: the error concerns the whole batch, not this row.
     """
     if isinstance(row, InvalidJob):
         return None, bad_row(number, row)
@@ -145,12 +148,12 @@ def _checked(
             raise
         hands_files_in = isinstance(row, Row) and bool(row.inputs)
         if number == 1 and str(exc.field).startswith("inputs.") and not hands_files_in:
-            raise  # the first row hands no file in, so none will
+            raise  # the first row has no inputs, so presumably none has: the shared ones are at fault
         return None, bad_row(number, exc)
 
 
 def bad_row(number: int, error: InvalidJob) -> BadRow:
-    """Return what is wrong with a row, by the column that it was handed in under."""
+    """Return an error as that of a row, naming the column as the caller did."""
     column = error.field
     for prefix in _OF_ROW[:2]:
         column = column.removeprefix(prefix) if column else None
@@ -158,15 +161,15 @@ def bad_row(number: int, error: InvalidJob) -> BadRow:
 
 
 def _forget(writer: BatchWriter) -> bool:
-    """Leave nothing of a batch that nobody can go on with; return False if it was accepted after all."""
+    """Discard the open batch; return False if it was sealed, and so stays."""
     try:
         return writer.discard()
     except FleetError:
-        return True  # it forgets itself in a week; what went wrong before this matters more
+        return True  # it expires in a week; the error that led here is the one to raise
 
 
 def _accepted_before(writer: BatchWriter, error: InvalidJob) -> InvalidJob:
-    """Return the error of who hands in again, and not as it was, what has been accepted."""
+    """Return the error for rows that differ from those accepted under the same idempotency key."""
     if isinstance(error, InvalidBatch):
         return error
     if isinstance(error, InvalidRows):

@@ -1,4 +1,4 @@
-"""Hands the rows of a batch in: checked, packed by the hundred, sent some thousands at a time."""
+"""Writer of a batch's rows: checks them, packs a hundred into a bucket, sends some thousands at once."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from producer.store.batch_records import DIGESTS_VERSION, BatchRecord
 from producer.store.batch_rows import Bucket, chain, pack, row_identity, row_text
 from producer.store.batch_store import BatchStore
 
-#: Buckets a round trip: 2,000 rows, or fewer when they come to so many bytes, packed.
+#: Buckets a round trip: 20 with 2,000 rows, or fewer once they come to 2 MiB, packed.
 _AT_ONCE: Final = 20
 _AT_ONCE_BYTES: Final = 2 << 20
 
 
 class BatchWriter:
-    """An open batch that takes rows.
+    """An open batch to which rows are added.
 
-    Rows are accepted all at once, when the batch is sealed; until then nothing of it runs. One that
-    was left open takes more rows later, from `received` on: hand in those after it.
+    Rows are accepted all at once, when the batch is sealed; until then none of them runs. An open
+    batch is continued later after the `received` rows that it has:
 
         with fleet.open_batch(graph, idempotency_key="night-0412") as batch:
             for row in rows[batch.received :]:
                 batch.add(row)
 
-    Leaving the block seals the batch; an exception leaves it open. It forgets itself a week after
-    its last row. For use by one thread.
+    Leaving the block seals the batch; an exception leaves it open. An open batch expires a week after
+    its last row. Not thread-safe.
 
     Args:
         content: what is stored with the batch when it is sealed.
-        replays: all rows come once more, from the first on: those that the batch has already are
-            compared, not sent.
+        replays: rows are added again from the first: those that the batch has already are compared
+            by their digest, not sent.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class BatchWriter:
         self._there = (record.number("buckets"), record.fields["digest"])
         self._rows = 0 if replays else record.received
         self._number, self._digest = (0, "") if replays else self._there
-        # A batch that an older version opened goes on as it began.
+        # A batch that an older version opened keeps its way of computing digests.
         self._compares_files = record.number("digests") >= DIGESTS_VERSION
         self._texts: list[str] = []
         self._identities: list[str] = []
@@ -69,23 +69,24 @@ class BatchWriter:
         """Return a row as it would be stored.
 
         Raises:
-            InvalidJob: it cannot become a job; the field names its column.
+            InvalidJob: it is no valid job; the field names its column.
+            FleetUnreachable, StorageError: Redis, or S3 for input files, failed.
         """
         return self._checks.check(as_row(row))
 
     def add(self, row: Row | Mapping[str, Any]) -> None:
-        """Check one row and hand it in.
+        """Check one row and add it.
 
         Raises:
-            InvalidJob: it cannot become a job; the batch is as it was before.
-            InvalidBatch, BatchNotFound: the batch takes no more rows, or no such ones.
-            BacklogFull, FleetUnreachable: rows could not be sent now. All that were handed in, this
-                one too, are kept and sent with the next ones, or when the batch is sealed.
+            InvalidJob: it is no valid job; the batch is unchanged.
+            InvalidBatch, BatchNotFound: the batch is sealed or gone, or its rows differ from these.
+            BacklogFull, FleetUnreachable: rows could not be sent. All that were added, this one
+                too, are kept and sent with the next ones, or when the batch is sealed.
         """
         self.put(self.check(row))
 
     def put(self, row: PackedRow | None) -> None:
-        """Hand in a row that was checked; None leaves a number without a job. Errors as of `add`."""
+        """Add a row that was checked; None skips its number. Errors as of `add`."""
         if self._rows >= MOST_ROWS:
             raise InvalidJob(f"a batch has at most {MOST_ROWS:,} rows", field="rows")
         self._texts.append(row_text(row))
@@ -99,14 +100,14 @@ class BatchWriter:
                 self._send()
 
     def seal(self) -> Batch:
-        """Accept all rows that were handed in, and return the batch.
+        """Send what is left, accept all rows at once, and return the batch.
 
         It may be called again after an error.
 
         Raises:
-            InvalidJob: there are none.
-            InvalidBatch, BatchNotFound, BacklogFull: nothing was accepted.
-            FleetUnreachable: perhaps all was.
+            InvalidJob: there are no rows.
+            InvalidBatch, BatchNotFound, BacklogFull: no row was accepted.
+            FleetUnreachable: whether all or none were accepted is unknown.
         """
         if not self._rows:
             raise InvalidJob("there are no rows", field="rows")
@@ -122,7 +123,7 @@ class BatchWriter:
         return self._store.get(self.id)
 
     def discard(self) -> bool:
-        """Forget the batch and its rows; return False if it was sealed, and so stays."""
+        """Delete the batch and its rows; return False if it was sealed, and so stays."""
         return self._store.discard(self.id)
 
     def __enter__(self) -> Self:
@@ -135,7 +136,7 @@ class BatchWriter:
             self.seal()
 
     def _bucket(self) -> Bucket:
-        """Return the rows at hand as the next bucket; there may be none at the end."""
+        """Return the buffered rows as the next bucket; at the end it may have none."""
         texts, number = self._texts, self._number
         return Bucket(
             number=number,
@@ -154,7 +155,7 @@ class BatchWriter:
         self._compare()
 
     def _compare(self) -> None:
-        """Refuse rows that differ from those that the batch has."""
+        """Raise InvalidBatch if the rows added so far differ from those that the batch has."""
         buckets, digest = self._there
         if self._number == buckets and self._digest != digest:
             raise InvalidBatch(
@@ -168,4 +169,4 @@ class BatchWriter:
         if new:
             self._store.add(self.id, new, self._checks.places)
             crashpoint("batch.added")
-        self._ahead = []  # not before they are there: who is refused now may be let in later
+        self._ahead = []  # only once they are stored: after a refusal they are sent again

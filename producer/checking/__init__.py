@@ -1,1 +1,1 @@
-"""Does the fleet's memory agree with itself, with the bucket, and with what is stored there?"""
+"""Checks of what is stored: records and indexes in Redis, objects in S3, and whether they agree."""

@@ -1,4 +1,4 @@
-"""Finds batches that nobody feeds, or whose rows and counts disagree."""
+"""Batch check: sealed batches that upkeep does not feed, or whose rows, counts and end disagree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class BatchCheck:
     """Checks every sealed batch.
 
     Args:
-        repair: put right what can be put right safely.
+        repair: repair what can be repaired safely.
     """
 
     def __init__(self, audit: BatchAudit, *, repair: bool) -> None:
@@ -21,7 +21,7 @@ class BatchCheck:
         self._repair = repair
 
     def findings(self) -> Iterator[Finding]:
-        """Give what is wrong with the rows of batches."""
+        """Yield the findings about batches and about the count of all waiting rows."""
         for record in self._audit.sealed():
             yield from self._check(record)
         found, recount = self._audit.waiting(mend=self._repair)

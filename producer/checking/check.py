@@ -1,8 +1,8 @@
-"""`comfyfleet check`: does the fleet's memory agree with itself, and with the bucket?
+"""Check (`comfyfleet check`): do indexes, counts and objects agree with the job records?
 
-The record is the truth. An index, a count or an object that says otherwise is wrong, and most can
-be put right. Each is judged by a script that reads both sides in one step, so a check may run
-beside a busy fleet, and mends nothing that merely moved.
+The record is the truth: an index entry, a count or an object that contradicts it is a finding, and
+most findings can be repaired. One Lua script reads both sides and repairs them in one step, so a
+check may run beside a busy fleet, and reports nothing that merely changed between two reads.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from producer.checking.batch_check import BatchCheck
-from producer.checking.census import Census
 from producer.checking.findings import Finding, Kind
 from producer.checking.object_check import ObjectCheck
 from producer.checking.queue_check import QueueCheck
+from producer.checking.record_summary import RecordSummary
 from producer.checking.upload_check import UploadCheck
 from producer.contract.config.settings import Settings
 from producer.contract.ids import JobId
@@ -27,9 +27,10 @@ from producer.store.node_store import NodeStore
 from producer.store.record_reader import Reading
 from producer.store.sweeps import Sweeps
 
-#: How long a queued job may wait while a node that could serve it does nothing.
+#: How long a queued job may wait while a node that could run it is idle.
 STUCK_AFTER: Final = timedelta(minutes=1)
-#: How old an orphan, or parts of one, must be before it is removed: an overtaken attempt may still be storing.
+#: How old an orphaned object or unfinished upload must be before it is removed: an overtaken
+#: attempt may still be storing.
 ORPHAN_AGE: Final = timedelta(days=1)
 
 _TIMED_UUID: Final = 7  # the version of UUID that begins with Unix ms
@@ -68,9 +69,9 @@ class Check:
     """One pass over records, indexes, counts, queues and, if asked, the bucket.
 
     Args:
-        repair: put right what can be put right safely.
-        stuck_after, orphan_age: see the constants.
-        recheck_for: for how long a node is observed that seems to leave a job lying.
+        repair: repair the kinds of findings that can be repaired safely.
+        stuck_after, orphan_age: see `STUCK_AFTER` and `ORPHAN_AGE`.
+        recheck_for: how long an idle node is observed before a job counts as not started.
     """
 
     def __init__(
@@ -105,27 +106,27 @@ class Check:
             repair=repair,
         )
         self._uploads = UploadCheck(self._inventory, self._audit, age=orphan_age, repair=repair)
-        self.census = Census()
+        self.summary = RecordSummary()
 
     def run(self, *, objects: bool = False) -> Iterator[Finding]:
         """Check records, indexes, counts and queues; yield each finding as it is made.
 
         Args:
-            objects: compare the bucket with the records, too; it is listed as a whole.
+            objects: also compare the bucket with the records; lists the whole bucket.
 
         Raises:
-            FleetUnreachable, StorageError: Redis or S3 does not serve us; what was given stands.
+            FleetUnreachable, StorageError: Redis or S3 failed; findings yielded before stay valid.
         """
-        self.census = Census()
-        # Before the records are read: a batch that grows meanwhile is then known by its sum.
+        self.summary = RecordSummary()
+        # Before the records are read: the sum of its counts then shows a batch that grew meanwhile.
         counts = self._audit.batches()
         yield from self._records()
         yield from self._indexes()
         yield from self._batches(counts)
         yield from self._batch_check.findings()
-        yield from self._queues.findings(self.census, self._sweeps.queues())
+        yield from self._queues.findings(self.summary, self._sweeps.queues())
         if objects:
-            yield from self._objects.findings(self.census.succeeded)
+            yield from self._objects.findings(self.summary.succeeded)
             yield from self._uploads.findings()
 
     def close(self) -> None:
@@ -145,10 +146,10 @@ class Check:
             readable = []
             for reading in page:
                 if reading.job:
-                    self.census.add(reading.job)
+                    self.summary.add(reading.job)
                     readable.append(reading.job_id)
-                elif reading.flaw and reading.job_id not in self.census.unreadable:
-                    self.census.unreadable.add(reading.job_id)
+                elif reading.flaw and reading.job_id not in self.summary.unreadable:
+                    self.summary.unreadable.add(reading.job_id)
                     yield _unreadable(reading)
             faults = self._audit.mend_jobs(
                 readable, lease=self._lease, overdue=overdue, mend=self._repair
@@ -171,8 +172,8 @@ class Check:
     def _indexes(self) -> Iterator[Finding]:
         for index in self._audit.indexes():
             for page in self._audit.entries(index):
-                # What makes no sense belongs nowhere, but is evidence: it stays as it is.
-                known = [job_id for job_id in page if job_id not in self.census.unreadable]
+                # An unreadable record fits no index; its entries are left as evidence.
+                known = [job_id for job_id in page if job_id not in self.summary.unreadable]
                 for job_id, status in self._audit.mend_index(index, known, mend=self._repair):
                     yield self._stray(index, job_id, status)
 
@@ -194,17 +195,17 @@ class Check:
     def _batches(self, counts: dict[str, BatchCounted]) -> Iterator[Finding]:
         now = self._audit.now()
         kept = timedelta(seconds=self._settings.keep_ended_s)
-        for batch in counts.keys() | self.census.batches.keys():
+        for batch in counts.keys() | self.summary.batches.keys():
             counted = counts.get(batch, BatchCounted())
-            if self.census.recount(batch) + counted.without_record == counted.counts:
+            if self.summary.recount(batch) + counted.without_record == counted.counts:
                 continue
-            # Jobs have moved since or have expired, or the counts are wrong: compare both at one moment.
+            # Jobs changed or expired since, or the counts are wrong: a script compares both at once.
             born = _born(batch)
             wrong = self._audit.recount(
                 batch,
                 before=counted,
-                ended=self.census.ended(batch),
-                others=[*self.census.live(batch), *self.census.unreadable],
+                ended=self.summary.ended(batch),
+                others=[*self.summary.live(batch), *self.summary.unreadable],
                 is_complete=born is not None and now - born < kept,
                 mend=self._repair,
             )
@@ -228,7 +229,7 @@ def _unreadable(reading: Reading) -> Finding:
 
 
 def _born(batch: str) -> datetime | None:
-    """Return when a batch was made, from its UUIDv7; None if its id carries no time."""
+    """Return the time in a batch's UUIDv7, UTC; None if the id is of another version."""
     try:
         found = uuid.UUID(batch)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a check of the fleet's memory may find, and how it says so."""
+"""Findings of a check: their kinds, which of them can be repaired, and the sentence for each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 
 class Kind(StrEnum):
-    """What is wrong. The value is what `comfyfleet check --json` prints; never rename one."""
+    """The kind of a finding. `comfyfleet check --json` prints the value; never rename one."""
 
     UNREADABLE_RECORD = "unreadable_record"
     MISSING_LEASE = "missing_lease"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
     UPLOADS_UNSEEN = "uploads_unseen"
 
 
-#: What time or upkeep brings about by itself; nobody has to act.
+#: Kinds that need no action: they arise in normal operation, or only limit what the check can see.
 _NOTES: Final = frozenset({Kind.EXPIRED_DEAD_LETTER, Kind.UNUSED_QUEUE, Kind.UPLOADS_UNSEEN})
 
 _MENDABLE: Final = frozenset(
@@ -56,14 +56,14 @@ _MENDABLE: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One inconsistency.
 
     Args:
-        about: the job, batch, queue, index or object.
-        found: what is, as a sentence without its full stop.
-        expected: what should be, as the sentence's second half.
-        mended: the check has put it right.
-        is_young: too young to be judged; a later check may mend it.
+        about: id of the job or batch, name of the queue or index, or key of the object.
+        found: the observed state, as a sentence without its full stop.
+        expected: the expected state, as the sentence's second half.
+        mended: whether this check has repaired it.
+        is_young: whether it is too young to be repaired now; a later check may.
     """
 
     kind: Kind
@@ -75,26 +75,26 @@ class Finding:
 
     @property
     def is_note(self) -> bool:
-        """Whether it is told only so that it is known."""
+        """Whether it is for information only, and needs no action."""
         return self.kind in _NOTES or self.is_young
 
     @property
     def is_left(self) -> bool:
-        """Whether somebody has to act on it."""
+        """Whether it still needs a repair or a person's action."""
         return not (self.mended or self.is_note)
 
     @property
     def can_be_mended(self) -> bool:
-        """Whether a check that was asked to repair would put it right."""
+        """Whether a check with `repair` would repair it."""
         return self.kind in _MENDABLE and not (self.mended or self.is_young)
 
     @property
     def sentence(self) -> str:
-        """The whole of it, for a person."""
+        """`found` and `expected` as one sentence, with a mark if it was repaired."""
         return f"{self.found}; {self.expected}" + (" (mended)" if self.mended else "")
 
     def to_json(self) -> dict[str, Any]:
-        """Return it for `print_json`."""
+        """Return the object that `comfyfleet check --json` prints for it."""
         return {
             "kind": self.kind,
             "about": self.about,

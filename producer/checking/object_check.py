@@ -1,4 +1,4 @@
-"""Compares the bucket with the records: what is missing, what has another size, what is nobody's."""
+"""Object check: artifacts missing from the bucket or of another size, and orphaned objects."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _AT_ONCE: Final = 100  # jobs whose records are read in one round trip
 
 
 class ObjectCheck:
-    """Lists the bucket once, job by job, beside the records.
+    """Lists the bucket once and compares it with the records, job by job.
 
     An object is an orphan when its job has ended and the record does not name it: an attempt
-    that was overtaken, failed or cancelled left it. Of a job without a record nothing is said;
-    its manifest may be all that is left to rebuild one from.
+    that was overtaken, failed or cancelled left it. Objects of jobs without a record are not
+    reported: from the manifest among them the record may be rebuilt.
 
     Args:
+        prefix: of the object keys, as the settings have it.
         orphan_age: how old an orphan must be before it is removed.
         repair: remove old orphans.
     """
@@ -48,10 +49,13 @@ class ObjectCheck:
         self._repair = repair
 
     def findings(self, succeeded: Iterable[JobId]) -> Iterator[Finding]:
-        """Give what is wrong with the objects.
+        """Yield the findings about objects.
 
         Args:
-            succeeded: the jobs whose objects should be there.
+            succeeded: the jobs whose artifacts and manifests must exist.
+
+        Raises:
+            FleetUnreachable, StorageError: Redis or S3 failed.
         """
         unlisted = set(succeeded)
         listing = groupby(self._inventory.job_objects(), key=attrgetter("job_id"))
@@ -89,7 +93,7 @@ class ObjectCheck:
                 )
 
     def _size(self, key: str) -> int | None:
-        """Ask for one object: the listing is older than the record, and of one prefix only."""
+        """Return one object's bytes by HEAD: the listing is older than the record, and of one prefix only."""
         try:
             return self._inventory.stat(key).bytes
         except ObjectMissing:
@@ -118,7 +122,7 @@ class ObjectCheck:
 def manifest_of(job: Job, prefix: str) -> str:
     """Return the key of a succeeded job's manifest.
 
-    It lies beside the artifacts, wherever the prefix pointed when they were stored.
+    It lies beside the artifacts, under the prefix that was set when they were stored.
     """
     if job.artifacts:
         return f"{job.artifacts[0].key.rpartition('/')[0]}/manifest.json"
@@ -126,7 +130,7 @@ def manifest_of(job: Job, prefix: str) -> str:
 
 
 def _named_by(job: Job, prefix: str) -> dict[str, int | None]:
-    """Return the objects that a job's record stands for, with their bytes if it says."""
+    """Return the keys that a succeeded job must have, each with its recorded bytes; None if not recorded."""
     if job.status is not JobStatus.SUCCEEDED:
         return {}
     sizes: dict[str, int | None] = {artifact.key: artifact.bytes for artifact in job.artifacts}

@@ -1,4 +1,4 @@
-"""Finds queued jobs that nobody starts although somebody could, and queues nobody uses."""
+"""Queue check: jobs that wait though an idle node could run them; unknown and unused queues."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
-from producer.checking.census import Census, Waiting
 from producer.checking.findings import Finding, Kind
+from producer.checking.record_summary import RecordSummary, Waiting
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.placement import serves
 from producer.contract.nodes import Node, NodeState
@@ -20,11 +20,11 @@ _POLL_S: Final = 0.2
 
 
 class QueueCheck:
-    """Compares who waits with who is free.
+    """Compares the queues of waiting jobs with the nodes that serve them.
 
     Args:
-        stuck_after: how long a job may wait while a node that could serve it does nothing.
-        recheck_for: for how long such a node is observed: it may only be between two jobs.
+        stuck_after: how long a job may wait while a node that serves its queue is idle.
+        recheck_for: how long such a node is observed: it may only be between two jobs.
     """
 
     def __init__(
@@ -35,27 +35,27 @@ class QueueCheck:
         self._stuck_after = stuck_after
         self._recheck_for_s = recheck_for.total_seconds()
 
-    def findings(self, census: Census, queues: Mapping[str, str]) -> Iterator[Finding]:
-        """Give what is wrong with the queues.
+    def findings(self, summary: RecordSummary, queues: Mapping[str, str]) -> Iterator[Finding]:
+        """Yield the findings about queues.
 
         Args:
-            queues: every queue the fleet knows, and what it needs as JSON.
+            queues: the needs of every known queue, as JSON, by its name.
         """
         needs = readable_needs(queues)
         nodes = self._nodes.nodes()
-        for queue, waiting in census.waiting.items():
+        for queue, waiting in summary.waiting.items():
             if queue not in needs:
                 yield _unknown_queue(waiting)
-        yield from self._not_started(census.waiting, self._servers(needs, nodes))
+        yield from self._not_started(summary.waiting, self._servers(needs, nodes))
         if nodes:  # a fleet that has lost all of them will use its queues again
-            for queue in needs.keys() - census.queues:
+            for queue in needs.keys() - summary.queues:
                 if not any(_is_meant_for(node, queue, needs[queue]) for node in nodes):
                     yield _unused_queue(queue)
 
     def _servers(
         self, needs: Mapping[str, Needs], nodes: Collection[Node]
     ) -> dict[str, frozenset[str]]:
-        """Return the nodes that take work from each queue at this moment."""
+        """Return the names of the ready nodes that serve each queue."""
         ready = [node for node in nodes if node.state is NodeState.READY]
         catalogs: dict[str, Catalog] = {}
         for pool in {node.pool for node in ready}:
@@ -98,7 +98,7 @@ class QueueCheck:
     def _watched(
         self, waiting: Mapping[str, Waiting], suspects: Mapping[str, frozenset[str]]
     ) -> dict[str, frozenset[str]]:
-        """Return the suspects that are left after a while: still waiting, and a node still idle."""
+        """Observe for `recheck_for`; return queues whose first job still waits, with the nodes idle throughout."""
         left = dict(suspects)
         deadline = time.monotonic() + self._recheck_for_s
         while left and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Looks for the parts of large files whose worker was killed: no listing shows them, all cost room."""
+"""Upload check: unfinished multipart uploads, whose parts take space and are in no object listing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _AT_ONCE = 100  # jobs whose records are read in one round trip
 
 
 class UploadCheck:
-    """Lists unfinished uploads under the keys of attempts.
+    """Lists unfinished multipart uploads under the keys of attempts.
 
-    One is under way while its attempt runs; else it is nobody's, with a record or without.
+    One is in use while its attempt runs; any other was abandoned, whether its job has a record or not.
 
     Args:
-        age: how old one must be before it is dropped; an overtaken attempt may still be sending.
-        repair: drop old ones.
+        age: how old one must be before it is aborted; an overtaken attempt may still be sending.
+        repair: abort abandoned uploads of that age.
     """
 
     def __init__(self, inventory: Inventory, audit: Audit, *, age: timedelta, repair: bool) -> None:
@@ -32,7 +32,7 @@ class UploadCheck:
         self._repair = repair
 
     def findings(self) -> Iterator[Finding]:
-        """Give those that are nobody's, or why they cannot be listed."""
+        """Yield a finding for each abandoned upload, or one that says why they cannot be listed."""
         try:
             uploads = list(self._inventory.unfinished_uploads())
         except (BucketForbidden, StorageRefused) as exc:
@@ -50,7 +50,7 @@ class UploadCheck:
                     yield self._left(upload)
 
     def _running(self, job_ids: set[JobId]) -> dict[JobId, int]:
-        """Return the attempts of the jobs that have not ended."""
+        """Return the current attempt of each job that has not ended."""
         readings = self._audit.read(list(job_ids))
         return {
             found.job_id: found.job.attempt

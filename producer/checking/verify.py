@@ -1,4 +1,4 @@
-"""`comfyfleet verify`: fetch every artifact again, and compare it with what the record promised."""
+"""Verify (`comfyfleet verify`): reads every artifact, compares size and SHA-256 with its record."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from producer.store.audit import Audit
 from producer.store.connection import connect
 from producer.store.record_reader import in_pages
 
-#: Objects fetched at once: enough to fill a link, few enough for a busy store.
+#: Objects fetched in parallel: enough to fill a link, few enough for a busy S3 service.
 _THREADS: Final = 4
 _JOBS_AT_ONCE: Final = 50
 
-#: What says nothing about one object: the S3 service as a whole does not serve us.
+#: Errors of the S3 service as a whole: they are raised, and say nothing about one object.
 _STORE_FAULTS: Final = (StorageUnreachable, BucketMissing, BucketForbidden)
 
 
 @dataclass(frozen=True)
 class Flaw:
-    """Something that is not as a record or a manifest says; *message* is a whole sentence."""
+    """A difference between an object and its record or manifest; *message* is a whole sentence."""
 
     job: JobId
     key: str | None  #: None: it is about the job itself.
@@ -44,7 +44,7 @@ class Flaw:
 
 @dataclass
 class Totals:
-    """How much was compared."""
+    """What was compared so far: numbers of jobs and artifacts, and the artifacts' recorded bytes."""
 
     jobs: int = 0
     artifacts: int = 0
@@ -52,7 +52,7 @@ class Totals:
 
 
 class Verifier:
-    """Reads artifacts to their end, several at once, none of them whole in memory."""
+    """Streams artifacts from S3 in parallel and compares them; none is held in memory as a whole."""
 
     def __init__(self, settings: Settings) -> None:
         self._prefix = settings.s3_prefix
@@ -62,7 +62,7 @@ class Verifier:
         self.totals = Totals()
 
     def succeeded(self) -> Iterator[Job]:
-        """Give every job that has succeeded and still has a record, each once."""
+        """Yield every succeeded job that still has a record, each once."""
         seen: set[JobId] = set()
         for page in self._audit.records():
             for reading in page:
@@ -72,10 +72,10 @@ class Verifier:
                     yield job
 
     def flaws(self, jobs: Iterable[Job]) -> Iterator[Flaw]:
-        """Give what is wrong with these jobs' objects, as it is found.
+        """Compare the artifacts and manifests of *jobs*; yield each flaw as it is found.
 
         Raises:
-            StorageUnreachable, BucketMissing, BucketForbidden: the S3 service does not serve us.
+            StorageUnreachable, BucketMissing, BucketForbidden: the S3 service as a whole failed.
         """
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
             for page in in_pages(jobs, _JOBS_AT_ONCE):
@@ -141,7 +141,7 @@ class Verifier:
 
 
 def _listed(manifest: Any) -> dict[str, tuple[Any, Any]] | None:
-    """Return bytes and SHA-256 by key, as a manifest has them; None if it is no manifest."""
+    """Return a manifest's artifacts as `{key: (bytes, sha256)}`; None if it is no manifest."""
     try:
         return {
             str(entry["key"]): (entry["bytes"], entry["sha256"]) for entry in manifest["artifacts"]

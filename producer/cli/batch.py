@@ -11,9 +11,9 @@ import typer
 
 from producer.cli.arguments import ApiKeyOption, BatchArgument, JsonOption, UrlsOption
 from producer.cli.command_group import group
+from producer.cli.csv_dialect import open_rows
 from producer.cli.open_fleet import opened
 from producer.cli.output import Exit, hint, print_json, print_line, print_row
-from producer.cli.row_text import open_rows
 
 if TYPE_CHECKING:
     from producer.cli.row_files import RowFile

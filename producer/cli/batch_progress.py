@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from producer.cli.console import ERR
+from producer.cli.escaping_console import ERR
 from producer.contract.batches import Batch
 
 #: A log stays readable with a line every so often, s.

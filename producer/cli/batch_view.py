@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
-from producer.cli.console import OUT
+from producer.cli.escaping_console import OUT
 from producer.cli.output import hint, print_json, print_row
 from producer.contract.batches import Batch
 from producer.contract.jobs import Job

@@ -44,9 +44,9 @@ def check(
                 _tell(finding, as_json=as_json)
             left = sum(finding.is_left for finding in findings)
             if as_json:
-                print_json({"jobs": checking.census.jobs, "findings": len(findings), "left": left})
+                print_json({"jobs": checking.summary.jobs, "findings": len(findings), "left": left})
             else:
-                hint(_summary(checking.census.jobs, findings, left=left))
+                hint(_summary(checking.summary.jobs, findings, left=left))
             if left:
                 raise typer.Exit(Exit.JOBS_FAILED)
 
@@ -102,7 +102,7 @@ def _tell(finding: Finding, *, as_json: bool) -> None:
         return
     from rich.text import Text
 
-    from producer.cli.console import OUT
+    from producer.cli.escaping_console import OUT
 
     colour = "green" if finding.mended else "dim" if finding.is_note else "red"
     OUT.print(Text(finding.kind, colour), finding.sentence)

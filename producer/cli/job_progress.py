@@ -16,7 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from producer.cli.console import ERR
+from producer.cli.escaping_console import ERR
 from producer.client import Producer
 from producer.contract.jobs import Job, JobEvent
 from producer.events.methods import succeeded

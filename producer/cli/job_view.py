@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from producer.cli.console import OUT
+from producer.cli.escaping_console import OUT
 from producer.cli.output import size
 from producer.contract.graph.json_values import shown
 from producer.contract.jobs import Artifact, Job

@@ -8,7 +8,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from producer.cli.console import OUT
+from producer.cli.escaping_console import OUT
 from producer.cli.output import size
 from producer.contract.nodes import Node, NodeState
 

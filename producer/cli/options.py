@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from producer.contract.config.secret_keys import read_key
+from producer.contract.config.api_keys import read_key
 from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidGraph, InvalidJob
 from producer.contract.graph.extra_data import API_KEY

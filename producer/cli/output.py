@@ -72,7 +72,7 @@ def answering(*, as_json: bool) -> Iterator[None]:
         complain(exc, as_json=as_json)
         raise typer.Exit(exit_status(exc)) from exc
     except KeyboardInterrupt:
-        from producer.cli.console import ERR
+        from producer.cli.escaping_console import ERR
 
         ERR.print("interrupted; nothing was cancelled")
         raise typer.Exit(Exit.INTERRUPTED) from None
@@ -93,7 +93,7 @@ def complain(error: FleetError, *, as_json: bool) -> None:
         return
     from rich.text import Text
 
-    from producer.cli.console import ERR
+    from producer.cli.escaping_console import ERR
 
     ERR.print(Text("error:", "bold red"), error.message)
     if error.advice:
@@ -125,7 +125,7 @@ def hint(text: str) -> None:
     """Say something that is no data."""
     from rich.text import Text
 
-    from producer.cli.console import ERR
+    from producer.cli.escaping_console import ERR
 
     ERR.print(Text(text, "dim"))
 

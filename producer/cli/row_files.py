@@ -23,7 +23,7 @@ from itertools import chain
 from typing import Any, Final
 
 from producer.batch.row_checks import Row
-from producer.cli.row_text import Lines, reader_of, said_separator, separator_of
+from producer.cli.csv_dialect import Lines, reader_of, said_separator, separator_of
 from producer.contract.batches import BadRow
 from producer.contract.errors import InvalidGraph, InvalidJob, InvalidRows
 from producer.contract.graph.graph import Graph

@@ -10,7 +10,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from producer.cli.console import OUT
+from producer.cli.escaping_console import OUT
 from producer.cli.job_view import show_job
 from producer.client import Producer
 from producer.contract.errors import JobNotSucceeded, WaitTimeout

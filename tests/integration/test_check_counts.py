@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from producer.checking.census import Census
 from producer.checking.findings import Kind
+from producer.checking.record_summary import RecordSummary
 from producer.contract.ids import new_job_id
 from producer.store import keys
 from producer.store.audit import Audit
@@ -60,41 +60,41 @@ def test_ended_jobs_whose_records_expired_still_count(led):
     assert led.redis.hget(f"{keys.BATCH}{long_ago}", "failed") == "1"
 
 
-def recount(audit, batch, census, before):
+def recount(audit, batch, summary, before):
     """Do what a check does after it has read the records."""
     return audit.recount(
         batch,
         before=before,
-        ended=census.ended(batch),
-        others=census.live(batch),
+        ended=summary.ended(batch),
+        others=summary.live(batch),
         is_complete=True,
         mend=True,
     )
 
 
 def test_jobs_that_move_meanwhile_are_counted_as_they_are(led):
-    batch, audit, census = new_job_id(), Audit(led.redis), Census()
+    batch, audit, summary = new_job_id(), Audit(led.redis), RecordSummary()
     led.failed(led.of_batch(batch))
     jobs = [led.of_batch(batch) for _ in range(3)]
     [before] = audit.batches().values()
     for reading in (reading for page in audit.records() for reading in page):
-        census.add(reading.job)
+        summary.add(reading.job)
     led.running(jobs[0])
     led.failed(jobs[1])
-    assert recount(audit, batch, census, before) == []
+    assert recount(audit, batch, summary, before) == []
     led.redis.hincrby(f"{keys.BATCH}{batch}", "running", 1)
     led.redis.hincrby(f"{keys.BATCH}{batch}", "failed", -1)
-    wrong = {count.status: count.recounted for count in recount(audit, batch, census, before)}
+    wrong = {count.status: count.recounted for count in recount(audit, batch, summary, before)}
     assert wrong == {"running": 1, "failed": 2}
 
 
 def test_a_batch_of_which_a_job_is_made_again_meanwhile_is_not_judged(led):
-    batch, audit, census = new_job_id(), Audit(led.redis), Census()
+    batch, audit, summary = new_job_id(), Audit(led.redis), RecordSummary()
     job = led.failed(led.of_batch(batch))
     [before] = audit.batches().values()
-    census.add(job)
+    summary.add(job)
     led.cancelled(led.fleet.retry(job.id))
-    assert recount(audit, batch, census, before) == []
+    assert recount(audit, batch, summary, before) == []
     assert check(led) == []
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.contract.config.secret_keys import check_key, read_key
+from producer.contract.config.api_keys import check_key, read_key
 from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidJob, InvalidSettings
 from producer.contract.graph.extra_data import API_KEY, split_extra_data

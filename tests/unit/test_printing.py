@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from producer.cli import console as consoles
+from producer.cli import escaping_console as consoles
 from producer.cli import job_view
-from producer.cli.console import PlainConsole
+from producer.cli.escaping_console import EscapingConsole
 from producer.cli.output import complain, print_json, print_row
 from producer.contract.errors import FleetError
 from producer.contract.ids import new_job_id
@@ -40,7 +40,7 @@ def odd(request) -> str:
 def console(monkeypatch):
     """A terminal, and what it was sent."""
     sent = io.StringIO()
-    terminal = PlainConsole(file=sent, force_terminal=True, color_system=None, width=400)
+    terminal = EscapingConsole(file=sent, force_terminal=True, color_system=None, width=400)
     for module in (consoles, job_view):
         monkeypatch.setattr(module, "OUT", terminal)
     monkeypatch.setattr(consoles, "ERR", terminal)

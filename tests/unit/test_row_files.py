@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from producer.batch.row_checks import Row
+from producer.cli.csv_dialect import open_rows
 from producer.cli.row_files import RowFile
-from producer.cli.row_text import open_rows
 from producer.contract.batches import BadRow
 from producer.contract.errors import InvalidJob, InvalidRows
 

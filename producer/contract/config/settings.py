@@ -16,9 +16,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from producer.contract.config.addresses import without_password as without_password  # noqa: PLC0414
+from producer.contract.config.api_keys import check_key, read_key
 from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.s3_address import check_apart, check_bucket, check_endpoint
-from producer.contract.config.secret_keys import check_key, read_key
 from producer.contract.config.setting_sources import Environment, TomlFile, line_of
 from producer.contract.errors import InvalidSettings
 from producer.contract.queues import is_name

@@ -1,7 +1,7 @@
-"""The text of a file of rows: its encoding, and how its cells are separated.
+"""CSV dialect of a file of rows: its encoding (also of JSON lines), and its cell separator.
 
-Spreadsheets save by the customs of their country: semicolons or tabs between cells, `sep=;` on the
-first line, UTF-16 for "Unicode text".
+Spreadsheets write by the locale's custom: semicolons or tabs between cells, `sep=;` on the first
+line, UTF-16 for "Unicode text".
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _SAID: Final = "sep="
 
 
 class Lines(Iterator[str]):
-    """The lines of a file, counted."""
+    """Iterates over the lines of a file and counts them; raises InvalidJob for bytes of another encoding."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
-        self.read = 0
+        self.read = 0  #: Lines given so far.
 
     def __next__(self) -> str:
         try:
             line = next(self._lines)
         except UnicodeDecodeError as exc:
-            # It is read ahead: the lines of what was read so far come before the one at fault.
+            # The file is decoded in blocks: count the lines of this block that precede the bad byte.
             at = self.read + 1 + exc.object.count(b"\n", 0, exc.start)
             raise InvalidJob(
                 f"line {at:,} is no {exc.encoding.upper()}: "
@@ -45,10 +45,10 @@ class Lines(Iterator[str]):
 
 
 def open_rows(name: str) -> io.TextIOBase:
-    """Open a file of rows; `-` is standard input. UTF-8, or UTF-16 with its mark at the beginning.
+    """Open a file of rows as text: UTF-8, or UTF-16 with a byte order mark; `-` is standard input.
 
     Raises:
-        InvalidJob: it cannot be read.
+        InvalidJob: the file cannot be opened.
     """
     try:
         binary = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 - the caller closes it
@@ -64,18 +64,18 @@ def _encoding(binary: BinaryIO) -> str:
 
 
 def said_separator(line: str) -> str | None:
-    """Return the separator that a first line `sep=;` tells of, if it is one."""
+    """Return the separator that a first line as `sep=;` declares; None if it is no such line."""
     text = line.strip("\r\n\ufeff").strip('"')
     is_one = text.lower().startswith(_SAID) and len(text) == len(_SAID) + 1
     return text[-1] if is_one else None
 
 
 def separator_of(header: str) -> str:
-    """Return what separates the cells of a header: what stands most often outside its quotes."""
+    """Return the separator of a header's cells: of `,`, `;` and tab the most frequent outside quotes."""
     outside = "".join(header.split('"')[::2])
     return max(_SEPARATORS, key=outside.count)
 
 
 def reader_of(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
-    """Return the rows of CSV as lists of cells; raises `csv.Error`."""
+    """Yield each CSV row as a list of cells; raises `csv.Error`."""
     return csv.reader(lines, strict=True, delimiter=separator)

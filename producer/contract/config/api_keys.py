@@ -1,19 +1,19 @@
-"""Keys that are handed in as a secret text or in a file, and never on a command line."""
+"""API keys, read from a secret setting or from a file; a command line would show them to others."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Final
 
-#: A key is one line; a file that is longer is another one.
+#: Characters of a key at most; a longer file is not read to its end.
 _LONGEST: Final = 4_096
 
 
 def read_key(file: Path) -> str:
-    """Return the key in *file*, without the line's end.
+    """Return the key in *file*, without white space around it.
 
     Raises:
-        ValueError: it cannot be read, or holds no key; the message never shows what it holds.
+        ValueError: the file cannot be read or holds no key; the message never shows its content.
     """
     try:
         with file.open("rb") as opened:
@@ -29,10 +29,10 @@ def read_key(file: Path) -> str:
 
 
 def check_key(text: str) -> str:
-    """Return *text* without blanks around it, if it can be a key.
+    """Return *text* without white space around it: 1 to 4,096 printable ASCII characters, no blank.
 
     Raises:
-        ValueError: it cannot; the message does not show it.
+        ValueError: it is none; the message does not show it.
     """
     key = text.strip()
     if not key:

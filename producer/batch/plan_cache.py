@@ -1,8 +1,8 @@
-"""What rows decide about their graph, each combination of it planned once.
+"""Plan cache: rows that set the same models, files and links in their graph are planned once.
 
-Rows by the thousand choose among a few models, or the same link. What such a choice comes to is
-remembered: not the whole plan, whose files may be pictures, nor an error with its traceback, which
-would keep the row that met it.
+Thousands of rows may choose among a few models. A cached plan holds needs, files and verdicts only:
+not the whole plan, whose files may be pictures, nor an error's traceback, which would keep the row
+that caused it in memory.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.request import Request
 
-#: What is remembered at most, as a number of combinations and as characters of what they set;
-#: beyond either we begin anew.
+#: Bounds of the cache: entries, and characters of their keys. Beyond either it is emptied.
 _REMEMBERED: Final = 10_000
 _REMEMBERED_CHARS: Final = 4 << 20
 
 
 @dataclass(frozen=True)
-class Combination:
-    """What a combination of deciding values comes to.
+class CachedPlan:
+    """The plan for one combination of deciding values: those that decide who can run the graph.
 
     Args:
-        params: these values by id, as the inputs take them.
-        files: what the graph reads.
-        refused, judged: as of `Plan`, with the graph's own values where rows set others.
+        params: these values by address with the graph node's id, converted to the inputs' types.
+        files: the inputs of the graph that name files.
+        refused, judged: as of `Plan`, computed with the graph's own values where rows set others.
     """
 
     params: Mapping[str, Any]
@@ -45,11 +44,11 @@ class Combination:
     judged: frozenset[str] = frozenset()
 
 
-class Combinations:
-    """Plans the combinations that occur in the rows of one batch.
+class PlanCache:
+    """Plans each combination of deciding values that occurs in the rows of one batch.
 
     Args:
-        request: what all rows share; its params by id, as the inputs take them.
+        request: what all rows share, as `resolved` returns it.
     """
 
     def __init__(
@@ -59,14 +58,14 @@ class Combinations:
         self._request = request
         self._graph = graph
         self._addresses = addresses
-        self._known: dict[str, Combination | InvalidJob] = {}
+        self._known: dict[str, CachedPlan | InvalidJob] = {}
         self._chars = 0
 
-    def plan(self, deciding: Mapping[str, Any], inputs: Mapping[str, InputLike]) -> Combination:
-        """Return what *deciding*, by address, comes to with files at the addresses of *inputs*.
+    def plan(self, deciding: Mapping[str, Any], inputs: Mapping[str, InputLike]) -> CachedPlan:
+        """Return the plan for the values *deciding*, by address, with files at the addresses of *inputs*.
 
         Raises:
-            InvalidJob: no job can have it; the field names a column where one is at fault.
+            InvalidJob: no node can run it; the field names the column at fault, if there is one.
         """
         key = repr((deciding, *inputs)) if deciding or inputs else ""
         known = self._known.get(key)
@@ -77,7 +76,7 @@ class Combinations:
             raise copy.copy(known)
         return known
 
-    def _remember(self, key: str, found: Combination | InvalidJob) -> None:
+    def _remember(self, key: str, found: CachedPlan | InvalidJob) -> None:
         if len(self._known) >= _REMEMBERED or self._chars + len(key) > _REMEMBERED_CHARS:
             self._known.clear()
             self._chars = 0
@@ -86,7 +85,7 @@ class Combinations:
 
     def _planned(
         self, deciding: Mapping[str, Any], inputs: Mapping[str, InputLike]
-    ) -> Combination | InvalidJob:
+    ) -> CachedPlan | InvalidJob:
         own = dict.fromkeys(".".join(self._addresses.find(address)) for address in deciding)
         shared = {name: value for name, value in self._request.params.items() if name not in own}
         try:
@@ -103,7 +102,7 @@ class Combinations:
             if exc.field == "graph":
                 self._blame(exc, deciding)
             return copy.copy(exc)
-        return Combination(
+        return CachedPlan(
             params={address: plan.params[address] for address in own},
             needs=plan.needs,
             files=tuple(file for file, _ in plan.files),
@@ -112,7 +111,7 @@ class Combinations:
         )
 
     def _blame(self, error: InvalidJob, deciding: Mapping[str, Any]) -> None:
-        """Name the row's column where the graph is at fault only with what the row sets."""
+        """Set the error's field to the row's column if the row sets a value in the graph node at fault."""
         for address in deciding:
             graph_node, _ = self._addresses.find(address)
             if graph_node == error.graph_node:

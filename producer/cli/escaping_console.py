@@ -1,6 +1,6 @@
-"""The two consoles of the command, which obey nothing that stands in a text.
+"""Escaping consoles for stdout and stderr: they print control characters and markup as plain text.
 
-Loaded when something is printed: `--help` does without.
+Imported only when something is printed: `rich` would slow down `--help`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from rich.segment import Segment
 
 from producer.contract.text_cleaning import escaped
 
-#: Columns of a pipe: what reads it wants each line whole.
+#: Columns when stdout is no terminal, so that no line is wrapped.
 _WIDE: Final = 10_000
 
 
-class PlainConsole(Console):
-    """Shows every text as it is: no markup in it, and no command to the terminal.
+class EscapingConsole(Console):
+    """A rich console that interprets no markup and sends no control characters from texts.
 
-    Names, errors and metadata come from whoever hands in jobs, and from nodes.
+    Names, errors and metadata come from producers and from nodes, and are not trusted.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -30,12 +30,12 @@ class PlainConsole(Console):
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Give the segments of *renderable* with signs shown that are not to be printed."""
+        """Yield the segments of *renderable* with unprintable characters escaped."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else escaped(text, keep="\n"), style, control)
 
 
-#: For tables and tales.
-OUT: Final = PlainConsole(width=None if sys.stdout.isatty() else _WIDE)
-#: For progress, hints and errors.
-ERR: Final = PlainConsole(stderr=True)
+#: Stdout: tables and other results.
+OUT: Final = EscapingConsole(width=None if sys.stdout.isatty() else _WIDE)
+#: Stderr: progress, hints and errors.
+ERR: Final = EscapingConsole(stderr=True)

@@ -1,4 +1,4 @@
-"""What a walk over all records adds up to."""
+"""Summary of the job records that a check has read: statuses by batch, queues in use, waiting jobs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from producer.contract.jobs import Job, JobStatus
 
 @dataclass
 class Waiting:
-    """The jobs that wait in one queue for a node to be free."""
+    """The jobs in one queue whose `waiting_for` is `capacity`: they wait for a free node."""
 
     first: Job  #: The one that has waited longest.
-    since: datetime
+    since: datetime  #: When `first` was queued, UTC.
     jobs: set[JobId] = field(default_factory=set)
 
     @property
     def phrase(self) -> str:
-        """Who waits, as the subject of a sentence."""
+        """The waiting jobs and their queue, as subject and verb of a sentence."""
         others = len(self.jobs) - 1
         more = f" and {others:,} more" if others else ""
         wait = "wait" if others else "waits"
@@ -28,21 +28,21 @@ class Waiting:
 
 
 @dataclass
-class Census:
-    """Who is where. Records that were seen twice count once."""
+class RecordSummary:
+    """Where each job is. A scan may return a record twice; only `jobs` counts it twice then."""
 
-    jobs: int = 0
+    jobs: int = 0  #: Records read.
     unreadable: set[JobId] = field(default_factory=set)
     succeeded: set[JobId] = field(default_factory=set)
     batches: defaultdict[str, dict[JobId, JobStatus]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    made_again: set[JobId] = field(default_factory=set)  #: Their retries count in their place.
-    queues: set[str] = field(default_factory=set)  #: Of jobs that have not ended.
+    made_again: set[JobId] = field(default_factory=set)  #: Not counted: the retry counts instead.
+    queues: set[str] = field(default_factory=set)  #: Queues of jobs that have not ended.
     waiting: dict[str, Waiting] = field(default_factory=dict)
 
     def add(self, job: Job) -> None:
-        """Count one record."""
+        """Add one record."""
         self.jobs += 1
         if job.batch:
             self.batches[job.batch][job.id] = job.status
@@ -58,14 +58,14 @@ class Census:
             self._add_waiting(job)
 
     def recount(self, batch: str) -> Counter[str]:
-        """Return how many jobs of a batch have which status, as far as the walk saw."""
+        """Return the number of a batch's jobs by status, as they were when read."""
         jobs = self.batches.get(batch, {})
         return Counter(
             str(status) for job_id, status in jobs.items() if job_id not in self.made_again
         )
 
     def ended(self, batch: str) -> Counter[str]:
-        """Return the part of `recount` that stays as it is, but for jobs that are made again."""
+        """Return `recount` for terminal statuses only: it changes no more, unless a job is retried."""
         return Counter(
             {
                 status: n
@@ -75,7 +75,7 @@ class Census:
         )
 
     def live(self, batch: str) -> list[JobId]:
-        """Return the jobs of a batch that had not ended when the walk came by."""
+        """Return the jobs of a batch that had not ended when they were read."""
         jobs = self.batches.get(batch, {})
         return [job_id for job_id, status in jobs.items() if not status.is_terminal]
 
