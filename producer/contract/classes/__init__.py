@@ -1,1 +1,1 @@
-"""Graph node classes: what nodes have of them, what they read, save, link and load."""
+"""Classes of graph nodes: which a node has, and their inputs, outputs, files, models and links."""

@@ -1,4 +1,4 @@
-"""What one node can run: its graph node classes and its models, digested from /object_info."""
+"""Catalog of one node: its graph node classes and its models, extracted from `/object_info`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MODEL_SUFFIXES: Final = (
     *(".gguf", ".onnx", ".engine", ".trt"),  # those of widespread extensions
 )
 
-#: Core inputs that choose a model: a node that has none of a kind offers no choice to tell by.
+#: Core inputs that name a model: a node without models of a kind lists no file to recognise them by.
 _MODEL_INPUTS: Final = frozenset(
     {
         *("ckpt_name", "unet_name", "vae_name", "lora_name", "control_net_name"),
@@ -32,20 +32,20 @@ _MODEL_INPUTS: Final = frozenset(
 )
 
 
-#: Where ComfyUI's own classes are; `python_module` of an extension's begins with custom_nodes.
+#: First part of `python_module` of ComfyUI's own classes; that of extensions is `custom_nodes`.
 _CORE_MODULES: Final = ("nodes", "comfy_extras", "comfy_api_nodes")
-_OLD_ROW: Final = 4  #: Columns of a class, as the first version wrote them.
+_OLD_ROW: Final = 4  #: Values of a class in `to_text` of the first version.
 
 
 @dataclass(frozen=True)
 class GraphNodeClass:
-    """What the contract needs to know of a class.
+    """The part of a class's `/object_info` entry that placement and checks need.
 
     Args:
-        outputs: how many it has; None if /object_info does not say.
-        is_output: whether ComfyUI runs a graph for its sake.
+        outputs: the number of outputs; None if /object_info does not say.
+        is_output: whether it is an output node, for whose sake ComfyUI runs a graph.
         files: inputs that name an uploaded file.
-        models: input → the model names it may take there, as the node lists them: on Windows
+        models: input → the model names that it accepts, as the node lists them: on Windows
             with a backslash, and ComfyUI compares letter for letter.
         is_core: whether it comes with ComfyUI itself, and no extension has replaced it.
     """
@@ -59,10 +59,10 @@ class GraphNodeClass:
 
 @dataclass(frozen=True)
 class Missing:
-    """A class or model that a graph asks for and a node lacks; *input* is None for a class.
+    """A class or model that a graph needs and a node lacks; *input* is None for a class.
 
     Args:
-        choices: what the node has instead.
+        choices: the names that the node has: its classes, or the models for that input.
     """
 
     graph_node: str
@@ -73,12 +73,12 @@ class Missing:
 
     @cached_property
     def nearest(self) -> list[str]:
-        """The names nearest to it that the node has; looked for when a message wants them."""
+        """The most similar names that the node has; searched on first use, since that is slow."""
         return _nearest(self.name, self.choices)
 
     @property
     def need(self) -> str:
-        """What is asked for and by whom, as the subject of a message."""
+        """The class or model and the graph node that needs it, as the subject of a message."""
         if self.input is None:
             return f"class {self.name} (graph node {self.graph_node})"
         where = f"graph node {self.graph_node}, {self.class_type}.{self.input}"
@@ -86,22 +86,22 @@ class Missing:
 
     @property
     def message(self) -> str:
-        """A whole sentence about one node."""
+        """That one node lacks it, as a whole sentence."""
         nearest = f"; the nearest it has: {', '.join(self.nearest)}" if self.nearest else ""
         return f"the node has no {self.need}{nearest}"
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """The classes of one node by name. Two nodes with equal catalogs can run the same graphs."""
+    """The classes of one node by name. Nodes with equal catalogs can run the same graphs."""
 
     classes: Mapping[str, GraphNodeClass]
 
     @classmethod
     def from_object_info(cls, info: Mapping[str, Any]) -> Self:
-        """Digest the answer of `GET /object_info` (ComfyUI 0.3.64 to 0.33.0).
+        """Extract the catalog from the answer of `GET /object_info` (ComfyUI 0.3.64 to 0.33.0).
 
-        Custom classes say odd things about themselves; what makes no sense is passed over.
+        Custom classes may declare anything; what has another shape than expected is ignored.
         """
         return cls(
             {name: _digest(found) for name, found in info.items() if isinstance(found, Mapping)}
@@ -109,10 +109,10 @@ class Catalog:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read what `to_text` wrote, of this version or a newer one.
+        """Read what `to_text` of this, an older or a newer version wrote.
 
         Raises:
-            ValueError: *text* is something else.
+            ValueError: *text* is no such text.
         """
         try:
             found = json.loads(zlib.decompress(base64.b85decode(text)))
@@ -122,16 +122,16 @@ class Catalog:
             raise ValueError(f"this is no catalog: {exc}") from exc
 
     def to_text(self) -> str:
-        """Write it in ASCII: about 6 kB for the 633 classes of a plain ComfyUI 0.33."""
+        """Return it as base85 of zlib of JSON: about 6 kB for the 633 classes of a plain ComfyUI 0.33."""
         return base64.b85encode(zlib.compress(self._json, 9)).decode()
 
     @cached_property
     def sha(self) -> str:
-        """sha256 of the content in hex; equal on every platform and for every order."""
+        """SHA-256 of the content in hex; independent of platform and of the classes' order."""
         return hashlib.sha256(self._json).hexdigest()
 
     def serves(self, needs: Needs) -> bool:
-        """Tell whether the node has what every job of a queue needs; the pool is not looked at."""
+        """Tell whether the node has the models and classes that a queue's jobs need; ignores the pool."""
         return self._model_paths.issuperset(map(plain_name, needs.models)) and all(
             name in self.classes for name in needs.classes
         )
@@ -141,10 +141,10 @@ class Catalog:
         return frozenset(map(plain_name, self.models))
 
     def with_own_spelling(self, graph: Graph) -> Graph:
-        """Return *graph* with the names of models as this node lists them.
+        """Return *graph* with the names of models as this node lists them; unknown names stay.
 
-        A graph is drawn on one system and runs on another: a node on Windows lists `sub\\x.pt`, any
-        other `sub/x.pt`, and ComfyUI compares letter for letter.
+        A graph may be made on one system and run on another: a node on Windows lists `sub\\x.pt`,
+        any other `sub/x.pt`, and ComfyUI compares letter for letter.
         """
         return {node_id: self._spelled(found) for node_id, found in graph.items()}
 
@@ -185,7 +185,7 @@ class Catalog:
         return next(self._lacks(graph), None) is None
 
     def has(self, lack: Missing) -> bool:
-        """Tell whether this node has what another one lacks, and offers it for the same input."""
+        """Tell whether this node has a class, or lists a model for the same input, that another lacks."""
         known = self.classes.get(lack.class_type)
         if known is None or lack.input is None:
             return known is not None
@@ -209,7 +209,7 @@ class Catalog:
 
     @cached_property
     def _json(self) -> bytes:
-        # Many classes offer the same files: each list is written once, in an order of its own.
+        # Many classes list the same files: each list is written once and referred to by its index.
         lists = sorted({names for one in self.classes.values() for names in one.models.values()})
         index = {names: number for number, names in enumerate(lists)}
         classes = {
@@ -256,7 +256,7 @@ def _inputs(info: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]
 
 
 def _choices(kind: Any, options: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return a combo's choices, written `[[...], {}]` or `["COMBO", {"options": [...]}]`."""
+    """Return a combo's texts, declared `[[...], {}]` or `["COMBO", {"options": [...]}]`; else None."""
     choices = options.get("options") if kind == "COMBO" else kind
     if not isinstance(choices, list):
         return None
@@ -270,9 +270,9 @@ def _are_models(name: str, choices: tuple[str, ...]) -> bool:
 
 
 def _nearest(name: str, choices: Iterable[str]) -> list[str]:
-    # Another case or separator is no distance: a model from Windows often differs in these alone.
+    # Case and separator are ignored: a model name from Windows often differs in these alone.
     spellings = {choice: loose(choice) for choice in choices}
-    # difflib's own 0.6 finds every model near: they all end in .safetensors.
+    # difflib's default of 0.6 matches every model: they all end in .safetensors.
     near = near_names(loose(name), spellings.values(), count=3, cutoff=0.7)
     return [choice for spelling in near for choice in spellings if spellings[choice] == spelling]
 

@@ -1,4 +1,4 @@
-"""File names in a graph: the files it reads, and whether names stay in their folders."""
+"""Files that a graph names: which it reads, and whether a name stays inside ComfyUI's folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from producer.contract.graph.json_values import short
 
 Folder = Literal["input", "output", "temp"]
 
-#: Inputs that name a file and are known without a catalog. /object_info flags most of them, but
-#: not LoadLatent's, nor those of the VideoHelperSuite extension.
+#: Inputs that name a file, by class; they count also without a catalog. /object_info flags most
+#: of them, but not LoadLatent's, nor those of the VideoHelperSuite extension.
 _FILE_INPUTS: Final[dict[str, tuple[str, ...]]] = {
     "Load3D": ("model_file",),
     "Load3DAdvanced": ("model_file",),
@@ -43,17 +43,17 @@ _NO_FILE: Final = {
 _ANNOTATED: Final = re.compile(r"(?P<name>.*) \[(?P<folder>input|output|temp)\]", re.DOTALL)
 _GLUED: Final = re.compile(r".*[^ ]\[(input|output|temp)\]", re.DOTALL)
 
-#: File systems take 255 bytes; ComfyUI adds a counter and an ending.
+#: UTF-8 bytes of one part of a path: file systems allow 255; ComfyUI adds a counter and a suffix.
 _MAX_PART_BYTES: Final = 200
-#: Characters of a name that a person gave; a longer one is no name.
+#: Characters of a file name kept by `base_name`; a longer value is replaced.
 _LONGEST_NAME: Final = 120
 
 
 @dataclass(frozen=True)
 class FileInput:
-    """An input that names a file: it must be at the node before the graph is.
+    """An input that names a file, which must be uploaded to the node before the graph is posted.
 
-    `value` is as the graph has it, `clipspace/mask.png [input]` for instance.
+    `value` is as in the graph, `clipspace/mask.png [input]` for instance.
     """
 
     graph_node: str
@@ -62,24 +62,24 @@ class FileInput:
 
     @property
     def address(self) -> str:
-        """Its address among params and inputs, as in `34.image`."""
+        """Its address with the graph node's id, as `34.image`."""
         return f"{self.graph_node}.{self.input}"
 
 
 def input_files(graph: Graph, catalog: Catalog | None = None) -> list[FileInput]:
-    """Return the files that *graph* reads, in its order; of a cut graph, those it needs.
+    """Return the inputs of *graph* that name a file, in the graph's order.
 
-    Inputs count that the catalog knows as uploads (the `..._upload` flags of /object_info) or
-    that are well known. One that is linked gets its name only while the graph runs.
+    These are inputs that the catalog marks as uploads (the `..._upload` flags of /object_info) and
+    well-known ones. A linked input is left out: its name is known only while the graph runs.
     """
     return list(_input_files(graph, catalog))
 
 
 def split_annotation(value: str) -> tuple[str, Folder]:
-    """Split `x.png [temp]` into the name and the folder of ComfyUI that it lies in.
+    """Split `x.png [temp]` into file name and ComfyUI folder.
 
-    Without an annotation the folder is `input`. The blank matters: ComfyUI (0.3.64,
-    `folder_paths.annotated_filepath`) cuts one character off before the bracket, whatever it is.
+    Without an annotation the folder is `input`. The blank is required: ComfyUI (0.3.64,
+    `folder_paths.annotated_filepath`) drops the character before the bracket, whatever it is.
     """
     if found := _ANNOTATED.fullmatch(value):
         return found["name"], cast("Folder", found["folder"])
@@ -87,13 +87,13 @@ def split_annotation(value: str) -> tuple[str, Folder]:
 
 
 def check_file_name(name: str, *, field: str) -> str:
-    """Return *name* if it stays inside the folder that it is meant for.
+    """Return *name* if it is a relative path that stays inside its folder.
 
-    ComfyUI 0.3.64 loads `../x.png` and `/etc/x.png` for whoever asks. A name is checked as
-    every system reads it, since a node may run on Windows.
+    ComfyUI 0.3.64 loads `../x.png` and `/etc/x.png` if asked to. Names are checked by the rules of
+    Linux and of Windows, since a node may run on either.
 
     Raises:
-        InvalidInput: it may lead elsewhere, or no file can have it.
+        InvalidInput: it may lead out of the folder, or is no valid file name.
     """
     if complaint := _complaint(name):
         raise InvalidInput(
@@ -105,7 +105,7 @@ def check_file_name(name: str, *, field: str) -> str:
 
 
 def check_name_in_graph(graph: Graph, graph_node: str, input_: str, name: str) -> None:
-    """Check a file name that goes to nodes as *graph* has it; errors as of `check_file_name`."""
+    """Check a file name in a graph; as `check_file_name`, but the error names the graph node."""
     try:
         check_file_name(name, field=f"{graph_node}.{input_}")
     except InvalidInput as exc:
@@ -118,9 +118,9 @@ def check_name_in_graph(graph: Graph, graph_node: str, input_: str, name: str) -
 
 
 def base_name(value: str) -> str:
-    """Return what a file may be called that takes the place of *value*: its last part, or `input`.
+    """Return a safe file name for the file that replaces *value*: its last part, else `input`.
 
-    A graph may hold anything there: a path of the machine it was drawn on, a picture in base64.
+    A graph may hold anything there: a path of the author's machine, or a picture in base64.
     """
     name = re.split(r"[/\\]", split_annotation(value)[0])[-1]
     return "input" if len(name) > _LONGEST_NAME or _complaint(name) else name

@@ -1,9 +1,9 @@
-"""What classes accept in their inputs, digested from /object_info: enough to refuse as ComfyUI would.
+"""Input rules: which values each class's inputs accept, extracted from `/object_info`.
 
-ComfyUI judges a graph by its classes, not by /object_info, and a class may judge an input itself
-(`VALIDATE_INPUTS`), which /object_info does not tell. So a rule is kept only where it holds whatever
-the class does, or where the class is known to leave the judging to ComfyUI (`execution.validate_inputs`
-of 0.3.64 and 0.33.0).
+ComfyUI validates a graph by its classes, not by /object_info, and a class may validate an input
+itself (`VALIDATE_INPUTS`), which /object_info does not show. So a rule is kept only where it holds
+whatever the class does, or where the class is known to leave validation to ComfyUI
+(`execution.validate_inputs` of 0.3.64 and 0.33.0).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Self
 
-#: Where classes are that ComfyUI itself brings and does not change from week to week, as it does
-#: those of its partners.
+#: First part of `python_module` of ComfyUI's own classes. Those of its partners change weekly: only
+#: the types of their outputs are used.
 _KNOWN_MODULES: Final = ("nodes", "comfy_extras")
 _PARTNERS: Final = "comfy_api_nodes"
-#: Classes there that judge inputs themselves, and all whose choices are files of the node.
+#: Core classes with `VALIDATE_INPUTS` of their own, or whose choices depend on the node's files or devices.
 _JUDGE_THEMSELVES: Final = frozenset(
     {
         *("ComfySoftSwitchNode", "CustomCombo", "ModelAttentionBackend"),
@@ -30,21 +30,21 @@ _JUDGE_THEMSELVES: Final = frozenset(
     }
 )
 _LOADERS: Final = "Load"
-#: LoadImageMask judges its image alone.
+#: Inputs of loaders that ComfyUI validates all the same: LoadImageMask validates only its image.
 _OF_LOADERS: Final = frozenset({("LoadImageMask", "channel")})
-#: Inputs whose choices are files or folders, which come and go while the node runs.
+#: Inputs whose choices are files, folders or devices, which change while the node runs.
 _OF_FILES: Final = frozenset({"config_name", "existing_lora", "folder", "folder_name", "device"})
-#: The type of a choice written `[[...], {}]`: an output that is not `*` never fits it.
+#: The type of a combo declared `[[...], {}]`: of all outputs only one of type `*` may be linked to it.
 LIST: Final = "[]"
-#: ComfyUI converts values of these, whatever the class; in BOOLEAN a text runs as true.
+#: Types whose values ComfyUI converts for every class; a text in BOOLEAN becomes true.
 _CONVERTED: Final = frozenset({"INT", "FLOAT", "BOOLEAN"})
 _RANGED: Final = ("INT", "FLOAT")
-#: From here on a choice written `["COMBO", {"options": [...]}]` is compared with its options;
-#: 0.3.64 does so for `[[...], {}]` only.
+#: The version from which on ComfyUI compares a combo declared `["COMBO", {"options": [...]}]` with
+#: its options; 0.3.64 does so for `[[...], {}]` only.
 _COMBO_SINCE: Final = (0, 33, 0)
-#: More choices than these are a list of files, whatever the input is called.
+#: A combo with more choices is taken for a list of files.
 _MOST_CHOICES: Final = 300
-#: So long is what one node announces, at most; a plain ComfyUI 0.33 takes about 30 kB.
+#: Limit of `to_text`, characters; a plain ComfyUI 0.33 takes about 30,000.
 MOST_CHARACTERS: Final = 300_000
 #: The same unpacked, bytes; a plain ComfyUI 0.33 takes 160 kB.
 MOST_BYTES: Final = 8 << 20
@@ -52,13 +52,13 @@ MOST_BYTES: Final = 8 << 20
 
 @dataclass(frozen=True)
 class InputRule:
-    """What one input takes.
+    """Which values one input accepts.
 
     Args:
-        type: ComfyUI's word for it; "" if links may not be judged by it.
-        least, most: of numbers; None where there is no limit.
-        choices: of a combo; None where they are not judged.
-        takes_many: whether a wrapped list of choices is a value.
+        type: ComfyUI's type name; "" where the types of links to it are not checked.
+        least, most: bounds of a number, inclusive; None where there is none.
+        choices: of a combo; None where the value is not compared with them.
+        takes_many: whether a wrapped list of choices is accepted (`multiselect`).
     """
 
     type: str = ""
@@ -70,17 +70,18 @@ class InputRule:
 
     @property
     def restricts(self) -> bool:
-        """Whether there is a value that it does not take."""
+        """Whether it refuses any value."""
         return self.choices is not None or self.type in _CONVERTED
 
 
 @dataclass(frozen=True)
 class ClassRules:
-    """What one class takes and gives.
+    """The rules of one class.
 
     Args:
-        inputs: all that it declares, but for those that are made up while it is judged.
-        outputs: the types of its outputs; None where links from them are not judged.
+        inputs: all declared inputs, except dynamic ones, which depend on the graph.
+        outputs: the types of its outputs; None where links from them are not checked.
+        is_output: whether it is an output node.
     """
 
     inputs: Mapping[str, InputRule] = field(default_factory=dict)
@@ -96,10 +97,10 @@ class InputRules:
 
     @classmethod
     def from_object_info(cls, info: Mapping[str, Any], *, version: str) -> Self:
-        """Digest the answer of `GET /object_info`.
+        """Extract the rules from the answer of `GET /object_info`.
 
         Args:
-            version: `comfyui_version` of `GET /system_stats`; what it judges depends on it.
+            version: `comfyui_version` of `GET /system_stats`; what ComfyUI validates depends on it.
         """
         compares_combos = _parsed(version) >= _COMBO_SINCE
         return cls(
@@ -112,10 +113,10 @@ class InputRules:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read what `to_text` wrote, of this version or a newer one.
+        """Read what `to_text` of this or a newer version wrote.
 
         Raises:
-            ValueError: *text* is something else.
+            ValueError: *text* is no such text, or longer than the limits.
         """
         try:
             packed = base64.b85decode(text[: MOST_CHARACTERS + 1])
@@ -126,7 +127,7 @@ class InputRules:
             raise ValueError(f"these are no rules: {exc}") from exc
 
     def to_text(self) -> str:
-        """Write them in ASCII; empty if they are too long to announce."""
+        """Return them as base85 of zlib of JSON; "" if that exceeds `MOST_CHARACTERS` or `MOST_BYTES`."""
         if len(self._json) > MOST_BYTES:
             return ""
         text = base64.b85encode(zlib.compress(self._json, 9)).decode()
@@ -134,7 +135,7 @@ class InputRules:
 
     @cached_property
     def sha(self) -> str:
-        """sha256 of the content in hex; equal on every platform and for every order."""
+        """SHA-256 of the content in hex; independent of platform and of the classes' order."""
         return hashlib.sha256(self._json).hexdigest()
 
     @cached_property
@@ -196,7 +197,7 @@ def _declared(info: Mapping[str, Any]) -> Iterator[tuple[str, Any, Mapping[str, 
                 continue
             seen.add(name)
             if isinstance(spec[0], str) and _is_dynamic(spec[0]):
-                continue  # ComfyUI puts others in its place, which depend on the graph
+                continue  # ComfyUI replaces it by other inputs, which depend on the graph
             options = spec[1] if len(spec) > 1 and isinstance(spec[1], Mapping) else {}
             yield name, spec[0], options, group == "required"
 
@@ -211,7 +212,7 @@ def _limit(options: Mapping[str, Any], name: str) -> float | None:
 
 
 def _choices(name: str, choices: Any, options: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """Return the choices that are worth judging; models are `Catalog`'s business."""
+    """Return the choices to compare values with; None for lists of files, and of models (see `Catalog`)."""
     is_of_files = (
         name in _OF_FILES
         or (name.endswith("_name") and name != "sampler_name")

@@ -1,4 +1,4 @@
-"""Links: which graph node takes what from which other one."""
+"""Links between graph nodes: `[source id, output slot]` as an input's value; checks that they are sound."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from producer.contract.errors import InvalidGraph
 from producer.contract.graph.graph import Graph, GraphNode, describe
 from producer.contract.graph.json_values import printable, shown
 
-#: Graph nodes of a circle that a message names.
+#: Graph nodes of a cycle that a message names.
 _SHOWN: Final = 8
-#: Slots and ids that people write have fewer digits.
+#: Slots written as text are recognised below so many digits, ids written as numbers below `_LARGE`.
 _DIGITS: Final = 10
 _LARGE: Final = 10**18
-#: Inputs that no core class of 0.3.64 and 0.33.0 has a value in, but for those that load a file.
+#: Inputs that take links only in all core classes of 0.3.64 and 0.33.0, except file loaders.
 _LINKED: Final = frozenset(
     {
         *("images", "image", "mask", "pixels", "samples", "latent_image", "model", "clip", "vae"),
@@ -30,7 +30,7 @@ _LITERAL: Final = 'a list that is no link is written {"__value__": [...]}'
 
 
 class Link(NamedTuple):
-    """One input that takes the output *slot* of the graph node *source*."""
+    """The link of one input to output *slot* (from 0) of the graph node *source*."""
 
     input: str
     source: str
@@ -38,10 +38,10 @@ class Link(NamedTuple):
 
 
 def is_link(value: Any) -> bool:
-    """Tell whether ComfyUI follows *value*: a list of a text and a number.
+    """Tell whether ComfyUI takes *value* for a link: a list of a text and a number.
 
-    As in ComfyUI 0.3.64 and 0.33.0, `comfy_execution.graph_utils`; the number may be anything
-    there, so what is followed is more than what is sound.
+    As in ComfyUI 0.3.64 and 0.33.0, `comfy_execution.graph_utils`. The number may be negative, a
+    float or a bool, so not every link is valid; see `check_links`.
     """
     return (
         isinstance(value, list)
@@ -59,7 +59,7 @@ def links_of(graph_node: GraphNode) -> Iterator[Link]:
 
 
 def ancestors(graph: Graph, ids: Iterable[str]) -> set[str]:
-    """Return *ids* and everything they take from, directly or not."""
+    """Return *ids* and all graph nodes that they link to, directly or through others."""
     found: set[str] = set()
     ahead = list(ids)
     while ahead:
@@ -71,16 +71,16 @@ def ancestors(graph: Graph, ids: Iterable[str]) -> set[str]:
 
 
 def check_links(graph: Graph, catalog: Catalog | None = None) -> None:
-    """Check that each link points at an output that exists, and that no path is a circle.
+    """Check that each link refers to an existing output, and that the links form no cycle.
 
     Undeclared inputs and branches that no output needs are checked, too: a dangling link there
     passes ComfyUI's validation and then ends its executing thread for good (0.3.64, 0.33.0).
 
     Args:
-        catalog: tells how many outputs a class has; without it any slot from 0 on is taken.
+        catalog: has each class's number of outputs; without it any slot from 0 on is accepted.
 
     Raises:
-        InvalidGraph: naming the graph node and the input.
+        InvalidGraph: a link is invalid; the message names the graph node and the input.
     """
     for graph_node, found in graph.items():
         for name, value in found["inputs"].items():
@@ -96,7 +96,7 @@ def check_links(graph: Graph, catalog: Catalog | None = None) -> None:
 
 
 def _may_be_literal(graph: Graph, value: Any) -> bool:
-    """Tell whether a list that is followed as a link may have been meant as a plain value."""
+    """Tell whether a list that ComfyUI takes for a link may have been meant as a plain value."""
     return is_link(value) and value[0] not in graph
 
 
@@ -124,10 +124,10 @@ def _complaint(graph: Graph, value: Any, catalog: Catalog | None) -> str | None:
 
 
 def _spelling(graph: Graph, value: Any) -> str | None:
-    """Say what is wrong with a pair that was meant for a link and is none to ComfyUI.
+    """Return what is wrong with a pair that was meant as a link, but is none to ComfyUI; else None.
 
-    An id as a number it looks up as it is, finds nothing and answers with a traceback; a slot as
-    text it takes for a plain list, and a graph node then raises whatever comes of it.
+    With an id as a number, ComfyUI finds no such graph node and answers with a traceback; a pair
+    with a slot as text is a plain list to it, on which the graph node then raises some error.
     """
     if not isinstance(value, list) or len(value) != 2:  # noqa: PLR2004 - a link is a pair
         return None
@@ -144,7 +144,7 @@ def _spelling(graph: Graph, value: Any) -> str | None:
 
 
 def _bare_id(graph: Graph, found: GraphNode, name: str, value: Any) -> str | None:
-    """Say that a text is the id of a graph node, where a class of ComfyUI's own takes links only."""
+    """Return the complaint about a graph node's id as text in an input that takes links only; else None."""
     if not isinstance(value, str) or name not in _LINKED or value not in graph:
         return None
     if found["class_type"].startswith(_LOADERS):  # LoadImage.image is the name of a file
@@ -153,7 +153,7 @@ def _bare_id(graph: Graph, found: GraphNode, name: str, value: Any) -> str | Non
 
 
 def _id_of(source: str | int) -> str:
-    # Python writes no whole number of more than 4,300 digits.
+    # Python's str() raises for an int of more than 4,300 digits.
     return source if isinstance(source, str) else str(source) if abs(source) < _LARGE else ""
 
 

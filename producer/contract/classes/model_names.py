@@ -1,7 +1,7 @@
-r"""Names of models: a node on Windows lists `sub\x.safetensors`, one on Linux `sub/x.safetensors`.
+r"""Model names: a node on Windows lists `sub\x.safetensors`, one on Linux `sub/x.safetensors`.
 
 ComfyUI (0.3.64, 0.33.0; `execution.validate_inputs`) compares a value with its list letter for
-letter, so a graph from one system is refused by the other. To the fleet both are one name.
+letter, so each system refuses the other's spelling. The fleet treats both as one name.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Iterable
 
 
 def plain_name(name: str) -> str:
-    """Return *name* with its parts joined by `/`, as it is written in what nodes share."""
+    """Return *name* with `/` as separator, as queue names and records have it."""
     return name.replace("\\", "/")
 
 
 def own_spelling(name: str, choices: Iterable[str]) -> str | None:
-    """Return how a node that offers *choices* writes *name*; None if it does not offer it."""
+    """Return *name* as it stands in a node's list *choices*; None if it is not there."""
     offered = tuple(choices)
     if name in offered:
         return name
@@ -26,5 +26,5 @@ def own_spelling(name: str, choices: Iterable[str]) -> str | None:
 
 
 def loose(name: str) -> str:
-    """Return *name* for a search of what is near it: another case or separator is no distance."""
+    """Return *name* with `/` and casefolded, for a search of similar names."""
     return plain_name(name).casefold()

@@ -1,4 +1,4 @@
-"""Base models: what a node must have in its memory to render a graph without loading first."""
+"""Models that a graph loads: its base models, by which jobs are queued and models stay loaded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 from producer.contract.classes.model_names import plain_name
 from producer.contract.graph.graph import Graph, GraphNode, literal
 
-#: Inputs that name a base model in whatever class they are: core's loaders, and the extensions
-#: that copy them (UnetLoaderGGUF, Efficient Loader, ...). Only what takes tens of seconds and
-#: most of the memory counts. A LoRA, VAE, CLIP or ControlNet is small, or changes with every
-#: job; to count them would scatter jobs that share their base model over many queues.
+#: Inputs that name a base model in any class: core's loaders, and the extensions that copy them
+#: (UnetLoaderGGUF, Efficient Loader, ...). Only models count that take tens of seconds to load
+#: and most of the memory. A LoRA, VAE, CLIP or ControlNet is small, or changes with every job;
+#: to count them would spread jobs that share their base model over many queues.
 _BASE_INPUTS: Final = frozenset({"ckpt_name", "base_ckpt_name", "refiner_ckpt_name", "unet_name"})
 
-#: Loaders of diffusion models that call their input otherwise.
+#: Loaders of diffusion models whose input has another name.
 _BASE_INPUT_OF_CLASS: Final = {
     "DiffusersLoader": "model_path",
     "DiffusionModelLoaderKJ": "model_name",
@@ -32,10 +32,10 @@ _NO_MODEL: Final = frozenset({"", "None", "none"})
 
 
 def base_models(graph: Graph) -> tuple[str, ...]:
-    """Return the base models that *graph* names, sorted, without doubles, parts joined by `/`.
+    """Return the base models that *graph* names, sorted, without duplicates, parts joined by `/`.
 
-    Give it a cut graph: a loader that no output needs is never run. A name that comes over a
-    link is not known before the graph runs, so it does not count.
+    Pass a cut graph: a loader that no output needs never runs. A linked name is left out: it is
+    known only while the graph runs.
     """
     return tuple(sorted({name for found in graph.values() for name in _base_models(found)}))
 

@@ -1,4 +1,4 @@
-"""Output graph nodes: what a graph is rendered for, and all that they need."""
+"""Outputs of a graph: the graph nodes that save or show something, and the part of the graph they need."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _OUTPUT_CLASSES: Final = frozenset(
     }
 )
 
-#: Core classes that a forgotten SaveImage leaves last. The list need not be complete: a class
-#: taken for an output by mistake is left out by ComfyUI, and refused when it is the only one.
+#: Core classes that end a graph whose SaveImage was forgotten. The list need not be complete: ComfyUI
+#: ignores a class that was taken for an output by mistake, and refuses a graph with no other output.
 _INNER_CLASSES: Final = frozenset(
     {
         "CLIPTextEncode",
@@ -60,12 +60,12 @@ _INNER_CLASSES: Final = frozenset(
 def output_graph_nodes(graph: Graph, catalog: Catalog | None = None) -> list[str]:
     """Return the ids of the graph nodes that save or show something, in the graph's order.
 
-    The catalog decides for the classes it knows. For others: well-known names and those that
-    begin with Save or Preview; and a class that nobody knows, if it takes from others and none
-    takes from it, because to lose a result is worse than to ask ComfyUI for one too many.
+    The catalog decides for the classes it has. Of others, output nodes are: well-known names,
+    names that begin with Save or Preview, and unknown classes that have links to others and none
+    to themselves: to lose a result is worse than to ask ComfyUI for one too many.
 
     Raises:
-        InvalidGraph: there is none, so ComfyUI would refuse the graph.
+        InvalidGraph: there is none, or all of them send pictures over the websocket only.
     """
     outputs = find_output_graph_nodes(graph, catalog)
     if not outputs:
@@ -86,7 +86,7 @@ def output_graph_nodes(graph: Graph, catalog: Catalog | None = None) -> list[str
 
 
 def find_output_graph_nodes(graph: Graph, catalog: Catalog | None = None) -> list[str]:
-    """Return the same as `output_graph_nodes`, which may be nothing here."""
+    """Return the same ids as `output_graph_nodes`, without its checks; perhaps none."""
     sources = {link.source for found in graph.values() for link in links_of(found)}
 
     def is_output(graph_node: str) -> bool:
@@ -102,9 +102,9 @@ def find_output_graph_nodes(graph: Graph, catalog: Catalog | None = None) -> lis
 
 
 def cut(graph: Graph, outputs: Iterable[str]) -> Graph:
-    """Return the part of *graph* that *outputs* need: they and all they take from.
+    """Return the part of *graph* that *outputs* need: they and all graph nodes that they link to.
 
-    Its graph nodes are those of *graph*, not copies.
+    The graph nodes are shared with *graph*, not copied.
     """
     needed = ancestors(graph, outputs)
     return {graph_node: found for graph_node, found in graph.items() if graph_node in needed}

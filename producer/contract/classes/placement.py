@@ -12,8 +12,8 @@ from producer.contract.queues import Needs, node_queue
 
 _SHOWN: Final = 4  # names in one message
 
-#: What is there in the editor only: it writes their values and links straight to those that take
-#: them when it exports, so a graph that holds one was converted by something else.
+#: Classes that exist in the editor only: its export replaces them by their values and links, so a
+#: graph that has one was converted by another tool.
 _EDITOR_ONLY: Final = frozenset(
     {"Reroute", "PrimitiveNode", "Note", "MarkdownNote", "SetNode", "GetNode"}
 )
@@ -22,7 +22,7 @@ _EDITOR_ONLY: Final = frozenset(
 def who_can_run(graph: Graph, catalogs: Mapping[str, Catalog]) -> list[str]:
     """Return the names of the nodes that have every class and model of *graph*.
 
-    Equal catalogs are looked at once: a fleet has many nodes and few kinds of them.
+    Each distinct catalog is checked once: a fleet has many nodes, but few kinds of them.
     """
     fit: dict[str, bool] = {}
     for catalog in catalogs.values():
@@ -32,11 +32,11 @@ def who_can_run(graph: Graph, catalogs: Mapping[str, Catalog]) -> list[str]:
 
 
 def serves(queue: str, needs: Needs, *, node: str, pool: str, catalog: Catalog | None) -> bool:
-    """Tell whether a node takes work from *queue*: its own, or one of its pool whose needs it meets.
+    """Tell whether a node serves *queue*: its own queue, or one of its pool whose needs it meets.
 
     Args:
-        needs: what the fleet has written down for the queue.
-        catalog: what the node can run; None while nobody knows.
+        needs: the recorded needs of the queue.
+        catalog: the node's catalog; None while it is not known.
     """
     if queue == node_queue(node):
         return True
@@ -46,9 +46,9 @@ def serves(queue: str, needs: Needs, *, node: str, pool: str, catalog: Catalog |
 
 
 def explain_nobody(graph: Graph, catalogs: Mapping[str, Catalog]) -> NoNodeCanRun:
-    """Return the error to raise when `who_can_run` found nobody.
+    """Return the error to raise when `who_can_run` found no node.
 
-    It names what every node lacks; where each could be helped by another one, what each lacks.
+    It names what all nodes lack; where each class and model is on some node, what each node lacks.
     """
     lacks = _lacks(graph, catalogs)
     if not lacks:
@@ -79,7 +79,7 @@ def _lacks(graph: Graph, catalogs: Mapping[str, Catalog]) -> dict[str, list[Miss
 
 
 def _without_doubles(lacks: Iterable[Missing]) -> list[Missing]:
-    # Thirty graph nodes may ask for one class; the first of them stands for all.
+    # Many graph nodes may need one class; only the first of them is named.
     first: dict[tuple[str | None, str], Missing] = {}
     for lack in lacks:
         first.setdefault((lack.input, lack.name), lack)

@@ -1,4 +1,4 @@
-"""The names that a graph saves under, at a node."""
+"""Save names: makes each attempt's graph save under file names of its own at the node."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from producer.contract.classes.outputs import find_output_graph_nodes
 from producer.contract.classes.savers import FOLDER_MAKING, LISTING, PREFIX, reads_by_prefix
 from producer.contract.graph.graph import Graph, GraphNode, literal
 
-#: All that the fleet has saved lies below a folder of this name, or in files that begin so.
+#: The folder below which the fleet's files are saved at a node, or the prefix of their names.
 OURS: Final = "comfyfleet"
 
-#: An input that no class declares. ComfyUI (0.3.64, 0.33.0) hands it to no class, and counts it
-#: into the key of its cache.
+#: An input that no class declares. ComfyUI (0.3.64, 0.33.0) passes it to no class, but includes it
+#: in the key of its cache.
 _UNDECLARED: Final = "comfyfleet_attempt"
 
-#: How the plain names of an earlier attempt begin.
+#: The prefix of an earlier attempt's plain names.
 _OF_EARLIER: Final = re.compile(rf"{OURS}-[0-9a-f-]{{36}}-\d+-")
 
-#: A folder's name that stays as it is; neither `..` nor a drive or a token is among them.
+#: A folder's name that is kept unchanged; matches neither `..` nor a drive nor a `%token%`.
 _PLAIN: Final = re.compile(r"[\w()-][\w .()-]*")
 
-#: File systems take 255 bytes; ComfyUI adds a counter and an ending, custom classes a date.
+#: UTF-8 bytes: file systems allow 255; ComfyUI adds a counter and a suffix, custom classes a date.
 _MAX_ID_BYTES: Final = 24
 _MAX_KEPT_BYTES: Final = 60
 
 
 def attempt_mark(job_id: str, attempt: int) -> str:
-    """Return what the names of an attempt's files contain, and no other's."""
+    """Return the mark in the names of an attempt's files; unique to the attempt."""
     return f"{job_id}-{attempt}"
 
 
 def with_save_names(
     graph: Graph, mark: str, *, catalog: Catalog | None = None, is_again: bool = False
 ) -> Graph:
-    """Return *graph* with every graph node that saves made to differ from those of other attempts.
+    """Return *graph* with every saving graph node changed, so that ComfyUI does not answer from its cache.
 
-    ComfyUI does not save an identical graph again: it names the files of last time, which may be
-    gone. A text `filename_prefix` of a class that makes folders becomes
+    ComfyUI does not execute an identical graph node again: its history lists the files of last
+    time, which may be gone. A text `filename_prefix` of a class that makes folders becomes
     `comfyfleet/{mark}/{graph node}-{old}`, so that ComfyUI's own folder stays quick to list; of
-    any other class `comfyfleet-{mark}-{graph node}-{old}`, as it may take it for a plain name,
-    in the folder that was asked for. The old name gives only its last part, without tokens: a
-    name should not depend on the clock of a node, and `%date:...%` is no name on Windows. What a
-    class reads by stays. An output without such an input gets one that nobody reads.
+    any other class, which may not make folders, `{old folder}/comfyfleet-{mark}-{graph node}-{old}`.
+    `{old}` is the last part of the old prefix, without tokens: a name should not depend on the
+    node's clock, and `%date:...%` is no name on Windows. The prefix of a class that reads files by
+    it stays. An output without a prefix gets an undeclared input, which only changes the cache key.
 
     Args:
         mark: of the attempt: letters, digits, `.`, `_` and `-`.
-        is_again: whether what core classes show anew each time is to differ as well, because an
-            attempt before this one ended badly.
+        is_again: change also core classes that only show a file, since an earlier attempt ended
+            without success.
     """
     outputs = set(find_output_graph_nodes(graph, catalog))
     renamed = dict(graph)
@@ -64,10 +64,10 @@ def with_save_names(
 
 
 def check_kept_prefixes(graph: Graph, *, catalog: Catalog | None = None) -> None:
-    """Check the prefixes that go to nodes as they are: of classes that find files by them.
+    """Check the prefixes that `with_save_names` leaves unchanged: of classes that read files by them.
 
     Raises:
-        InvalidInput: one leads out of ComfyUI's folders; graph node and input are named.
+        InvalidInput: one leads out of ComfyUI's folders; names graph node and input.
     """
     outputs = set(find_output_graph_nodes(graph, catalog))
     for graph_node, found in graph.items():
@@ -82,7 +82,7 @@ def _saves(class_type: str, *, is_output: bool) -> bool:
 
 
 def _only_shows(found: GraphNode, catalog: Catalog | None) -> bool:
-    """Tell whether it is a core class without a prefix: its file stays while its result is cached."""
+    """Tell whether it is a core class without a prefix: its file exists as long as its cached result."""
     class_type = found["class_type"]
     if PREFIX in found["inputs"] and class_type in FOLDER_MAKING:
         return False
@@ -92,7 +92,7 @@ def _only_shows(found: GraphNode, catalog: Catalog | None) -> bool:
 def _name(found: GraphNode, graph_node: str, old: str, mark: str) -> str:
     *folders, last = re.split(r"[/\\]", old)
     id_ = _cleaned(graph_node, _MAX_ID_BYTES)
-    if folders[:1] == [OURS] or _OF_EARLIER.match(last):  # the graph is from a picture of ours
+    if folders[:1] == [OURS] or _OF_EARLIER.match(last):  # from a file of an earlier job
         last = _OF_EARLIER.sub("", last).removeprefix(f"{id_}-")
     own = "-".join(filter(None, (id_, _cleaned(last))))
     if found["class_type"] in FOLDER_MAKING:

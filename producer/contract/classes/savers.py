@@ -1,4 +1,4 @@
-"""What well-known classes do when they save: where, and whether they list it.
+"""Savers: well-known classes that save files; whether they make folders and list files in history.
 
 From the sources of ComfyUI 0.3.64 and 0.33.0 (`nodes.py`, `comfy_extras`, `custom_nodes`), and
 ComfyUI-VideoHelperSuite (`videohelpersuite/nodes.py`).
@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-#: The input that names what is saved.
+#: The input with the beginning of a saved file's name.
 PREFIX: Final = "filename_prefix"
 
-#: Classes that list a file whenever they are executed, unless there is nothing to save.
+#: Classes whose history entry lists a file whenever they are executed, unless there is nothing to save.
 LISTING: Final = frozenset(
     {
         "ImageCompare",
@@ -38,7 +38,7 @@ LISTING: Final = frozenset(
     }
 )
 
-#: Classes that save a file at the node and list none.
+#: Classes that save a file at the node, and list none in history.
 SILENT: Final = frozenset(
     {
         "CLIPSave",
@@ -54,8 +54,8 @@ SILENT: Final = frozenset(
     }
 )
 
-#: Classes that make the folder which `filename_prefix` begins with
-#: (`folder_paths.get_save_image_path`); of the listing ones above, all that have the input but one.
+#: Classes that make the folders in `filename_prefix` (`folder_paths.get_save_image_path`): of those
+#: in `LISTING` the ones that begin with Save.
 FOLDER_MAKING: Final = (
     frozenset(name for name in LISTING if name.startswith("Save"))
     | frozenset(
@@ -74,24 +74,24 @@ FOLDER_MAKING: Final = (
     | {"VHS_VideoCombine"}
 )
 
-#: Classes whose pictures go over the websocket alone, to whoever hears it at that moment.
+#: Classes that send pictures over the websocket only, to the clients connected at that moment.
 WEBSOCKET_ONLY: Final = frozenset(
     {"ETN_SendImageWebSocket", "SaveImageWebsocket", "SendImageWebSocket"}
 )
 
 _SAVES: Final = re.compile(r"save|export|write|combine", re.IGNORECASE)
 _READS: Final = re.compile(r"load|latest|select|read|find|search", re.IGNORECASE)
-#: ConditioningCombine saves nothing, nor does what has to do with something saved.
+#: ConditioningCombine saves nothing, nor does a class with `Saved` in its name.
 _IS_CALLED_SAVER: Final = re.compile(r"\bsave\b|Save(?!d)")
 
 
 def reads_by_prefix(class_type: str) -> bool:
-    """Tell whether a class seems to find files by their prefix, as VHS_SelectLatest does."""
+    """Tell by its name whether a class reads files by their prefix, as VHS_SelectLatest does."""
     return bool(_READS.search(class_type)) and not _SAVES.search(class_type)
 
 
 def seems_to_save(class_type: str, inputs: Mapping[str, Any]) -> bool:
-    """Tell whether whoever looks at a graph node of that class expects a file of it."""
+    """Tell whether a graph node of that class should save a file, by its name and inputs."""
     if class_type in LISTING | SILENT | WEBSOCKET_ONLY or _IS_CALLED_SAVER.search(class_type):
         return True
     return PREFIX in inputs and not reads_by_prefix(class_type)

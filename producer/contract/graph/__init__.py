@@ -1,1 +1,1 @@
-"""Graphs in ComfyUI's API format: read, checked, hashed; what people wrap around them."""
+"""Graphs in ComfyUI's API format: reading, shape checks, hashing, and the envelopes around them."""

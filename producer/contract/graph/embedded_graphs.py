@@ -1,4 +1,4 @@
-"""The graph that ComfyUI writes into a picture it saves, read from PNG, WEBP and JPEG.
+"""Embedded graphs: read from the metadata of a PNG, WEBP or JPEG that ComfyUI saved.
 
 As in ComfyUI 0.3.64 and 0.33.0: `SaveImage` writes text chunks `prompt` (the graph) and `workflow`
 (what the editor saves); `SaveAnimatedPNG` the same in chunks `comf`; `SaveAnimatedWEBP` and most
@@ -30,34 +30,34 @@ _MEDIA: Final = {
     b"\x1f\x8b": "a gzip archive",
 }
 _KINDS: Final = ("prompt", "workflow")
-#: EXIF tags of type ASCII, of which ComfyUI uses some: their texts begin with what they are.
+#: The EXIF type ASCII. ComfyUI uses several tags of it; each text begins with its name and a colon.
 _ASCII: Final = 2
 _MOST_TAGS: Final = 1_000
-#: Blocks of EXIF in one picture; a camera writes one.
+#: EXIF blocks read of one picture; a camera writes one.
 _MOST_BLOCKS: Final = 20
 _ANOTHER: Final = "submit the graph's own file: in ComfyUI choose Workflow → Export (API)"
 
 
 def is_picture(data: bytes) -> bool:
-    """Tell whether *data* is a picture that may hold a graph."""
+    """Tell whether *data* begins as a PNG, JPEG or WEBP, which may hold a graph."""
     return data.startswith((_PNG, _JPEG)) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
 
 
 def media_kind(data: bytes) -> str | None:
-    """Name what *data* is if it is a file that a graph may have made, and none that is read here."""
+    """Name the kind of a media file or archive in which no graph is looked for; None if it is none."""
     if data[4:8] == b"ftyp":
         return "a film or picture of the MP4 family"
     return next((kind for magic, kind in _MEDIA.items() if data.startswith(magic)), None)
 
 
 def embedded_graph(data: bytes, *, max_bytes: int) -> dict[str, str]:
-    """Return the JSON texts `prompt`, and `workflow` where there is one, of a picture.
+    """Return a picture's JSON texts `prompt` (the graph) and, if present, `workflow`.
 
     Args:
-        max_bytes: no text may be longer, unpacked.
+        max_bytes: the limit of one text, decompressed.
 
     Raises:
-        InvalidGraph: the picture holds no graph, only what the editor saves, or more than it may.
+        InvalidGraph: the picture has no graph, or only a workflow; or a text is damaged or too long.
     """
     found: dict[str, str] = {}
     others: dict[str, None] = {}
@@ -97,7 +97,7 @@ def _texts(data: bytes, max_bytes: int) -> Iterator[tuple[str, str]]:
 
 
 def _png_texts(data: bytes, max_bytes: int) -> Iterator[tuple[str, str]]:
-    """Give each text by its name; what is not looked for stays packed, and is given empty."""
+    """Yield (name, text); texts of other names, or already found, are not decompressed: "" is yielded."""
     at, wanted = len(_PNG), set(_KINDS)
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -114,7 +114,7 @@ def _png_texts(data: bytes, max_bytes: int) -> Iterator[tuple[str, str]]:
 
 
 def _plain(rest: bytes, max_bytes: int) -> str:
-    # ComfyUI's own JSON is ASCII; other writers leave UTF-8 where the standard wants Latin-1.
+    # ComfyUI's own JSON is ASCII; other writers put UTF-8 where the standard wants Latin-1.
     _check_size(len(rest), max_bytes)
     try:
         return rest.decode("utf-8")
@@ -127,7 +127,7 @@ def _packed(rest: bytes, max_bytes: int) -> str:
 
 
 def _international(rest: bytes, max_bytes: int) -> str | None:
-    # Two flags, then language and translated name, each with a zero at its end.
+    # Two flags, then language and translated name, each zero-terminated, then the text.
     parts = rest[2:].split(b"\0", 2)
     if len(parts) < 3:  # noqa: PLR2004 - as said
         return None
@@ -135,7 +135,7 @@ def _international(rest: bytes, max_bytes: int) -> str | None:
 
 
 def _unpacked(data: bytes, max_bytes: int) -> bytes:
-    """Inflate at most so many bytes: a kilobyte can hold a gigabyte of zeros."""
+    """Decompress at most *max_bytes*: a megabyte can hold a gigabyte of zeros."""
     try:
         text = zlib.decompressobj().decompress(data, max_bytes + 1)
     except zlib.error as exc:

@@ -1,4 +1,4 @@
-"""Where in a document the graph is: bare, or in what a wrapper or ComfyUI puts around it.
+"""Envelopes: documents that hold a graph and other keys; finds the graph and what is kept beside it.
 
 | from | shape |
 | --- | --- |
@@ -8,8 +8,8 @@
 | SaladTechnologies' comfyui-api | `{"prompt": GRAPH, "webhook": ..., "convert_output": ...}` |
 | ViewComfy, ComfyDeploy and others | a key of their own: `workflowApiJSON`, `workflow_api`, `[GRAPH]` |
 
-No list of such shapes is ever complete, so the graph is looked for: one graph anywhere, and all that
-stands beside it is either kept, or known to change nothing, or refused by name.
+No list of such shapes is complete, so the graph is searched for: it may be anywhere, but only once,
+and each key beside it is either kept, or known to change nothing, or refused by name.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ EXPORT: Final = (
     "the dev mode options in the settings, then use Save (API Format)"
 )
 
-#: Objects around the graph that are looked into.
+#: Levels of objects and lists that are searched.
 _MAX_DEPTH: Final = 5
-#: Parts of one object or list that are looked into: wrappers have few, and what has more is data.
+#: Members of one object or list that are searched: envelopes have few; what has more is data.
 _MOST_PARTS: Final = 1_000
 
-#: What stands beside a graph and changes nothing of what is rendered: who asked, in which order,
-#: and what it is called.
+#: Keys beside a graph that do not change what is rendered: ids, order, names, versions.
 _HARMLESS: Final = frozenset(
     {
         *("client_id", "prompt_id", "number", "front", "id", "name", "title", "description"),
@@ -42,14 +41,14 @@ _HARMLESS: Final = frozenset(
     }
 )
 
-#: RunPod's worker-comfyui takes the key for partner nodes beside the graph.
+#: Keys of credentials for partner nodes, as envelopes spell them → as `extra_data` does.
 _KEYS: Final = {
     "comfy_org_api_key": "api_key_comfy_org",
     "api_key_comfy_org": "api_key_comfy_org",
     "auth_token_comfy_org": "auth_token_comfy_org",
 }
 
-#: What to do instead, for parts of envelopes that would change the outcome.
+#: Advice for keys of envelopes that would change what is rendered, and are refused.
 _INSTEAD: Final = {
     "images": "hand pictures in as input files: --input NODE.INPUT=FILE",
     "inputs": "set values with --set ADDRESS=VALUE and hand files in with --input",
@@ -63,13 +62,13 @@ _INSTEAD: Final = {
 }
 _TAKE_OUT: Final = "take it out if the job does not need it"
 
-#: Where wrappers keep the graph, at the top or in `input`; not deeper, where a graph node has a text
-#: `prompt` of its own.
+#: Keys of envelopes for the graph, at the top level or in `input`. Not deeper: there a graph node may
+#: have an input `prompt`.
 _GRAPH_KEYS: Final = ("prompt", "workflow", "output", "workflow_api", "workflowApiJSON")
 
 
 class Unwrapped(NamedTuple):
-    """A graph as it came, and the `extra_data` of its envelope; neither is checked."""
+    """A graph as it was submitted, and the `extra_data` of its envelope; neither is checked."""
 
     graph: dict[str, Any]
     extra_data: dict[str, Any]
@@ -81,14 +80,14 @@ class _Found(NamedTuple):
 
 
 def unwrap(document: Any) -> Unwrapped:
-    """Find the graph in *document*.
+    """Find the graph in *document*, parsed JSON.
 
-    What the editor saves (`workflow`) beside the graph becomes `extra_pnginfo.workflow`, where the
-    editor itself puts it when it posts the two.
+    An editor's `workflow` beside the graph becomes `extra_pnginfo.workflow`, where the editor itself
+    puts it when it posts both.
 
     Raises:
-        InvalidGraph: there is none, or more than one, or something beside it would get lost; the
-            message says where in the document it is.
+        InvalidGraph: there is none, or more than one, or a key beside it would be lost; the message
+            gives the place in the document.
     """
     if _is_graph(document):
         return Unwrapped(document, {})
@@ -112,7 +111,7 @@ def is_workflow(value: Any) -> bool:
 
 
 def is_graph_node(value: Any) -> bool:
-    """Tell whether *value* looks like a graph node."""
+    """Tell whether *value* is an object with a text `class_type`."""
     return isinstance(value, dict) and isinstance(value.get("class_type"), str)
 
 
@@ -121,12 +120,12 @@ def _is_graph(value: Any) -> bool:
 
 
 def _says_again(found: _Found, first: _Found) -> bool:
-    """Tell whether a key repeats the graph of another one; two in a list are meant for two jobs."""
+    """Tell whether another key holds the same graph again; equal graphs in a list are separate jobs."""
     return found.value == first.value and all(isinstance(step, str) for step in found.path)
 
 
 def _inside(document: Any) -> Iterator[_Found]:
-    """Yield all that *document* holds, down to graphs and to what the editor saves."""
+    """Yield every object and list inside *document*, not descending into graphs and workflows."""
     ahead = [_Found(document, ())]
     while ahead:
         found = ahead.pop()
@@ -150,14 +149,14 @@ def _parts(value: Any) -> Iterator[tuple[str | int, Any]]:
 
 
 def _beside(document: Any, path: tuple[str | int, ...]) -> dict[str, Any]:
-    """Return the `extra_data` that an envelope comes to, but for its graph at *path*."""
+    """Return the `extra_data` made of the keys beside the graph at *path*; raises for keys that would be lost."""
     extra: dict[str, Any] = {}
     parts: list[_Found] = []
     level: Any = document
     for depth, step in enumerate(path):
         parts += [_Found(part, (*path[:depth], key)) for key, part in _parts(level) if key != step]
         level = level[step]
-    # What the document calls extra_data goes before what only amounts to it.
+    # The document's own extra_data takes precedence over keys that become part of it.
     for part in sorted(parts, key=lambda part: part.path[-1] != "extra_data"):
         _keep(extra, part.path, part.value, graph=level, graph_at=path)
     return extra
@@ -193,7 +192,7 @@ def _keep(
 
 
 def _without_graph_nodes(document: Any) -> dict[str, Any]:
-    """Return a document that holds no graph node, to be refused by its parts, or refuse it here."""
+    """Return the object in which a graph was expected, or raise InvalidGraph with what is there instead."""
     graph = _where_a_graph_belongs(document)
     if place := _workflow_at(document):
         raise InvalidGraph(
@@ -257,7 +256,7 @@ def _is_graph_text(value: Any) -> bool:
 
 
 def _place(path: tuple[str | int, ...]) -> str:
-    """Write a place as in `input.workflow` or `workflows[0].workflowApiJSON`."""
+    """Write a path as `input.workflow` or `workflows[0].workflowApiJSON`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{printable(step, most=40)}"

@@ -1,4 +1,4 @@
-"""What a job has beside its graph: the `extra_data` of ComfyUI's `POST /prompt`, in two parts.
+"""Extra data: the `extra_data` that ComfyUI's `POST /prompt` takes beside a graph; shared and secret parts.
 
 `extra_pnginfo` goes into saved pictures, and some classes read the editor's workflow there; other
 keys belong to extensions. Keys and tokens among them are secrets: ComfyUI takes `api_key_comfy_org`
@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.json_values import canonical, find_flaw, printable
 
-#: The key that partner nodes need; see `ExtraData`.
+#: The API key for partner nodes; see `ExtraData.with_key`.
 API_KEY: Final = "api_key_comfy_org"
 _COMFY_ORG: Final = frozenset({API_KEY, "auth_token_comfy_org"})
 _PNGINFO: Final = "extra_pnginfo"
-#: What ComfyUI sets itself at every post (0.3.64 and 0.33.0, `server.py`).
+#: Keys that ComfyUI sets itself at every post (0.3.64 and 0.33.0, `server.py`).
 _COMFYUIS_OWN: Final = frozenset({"client_id", "create_time"})
 _OURS: Final = ("job_id", "job_attempt")
 
@@ -28,17 +28,17 @@ _CREDENTIAL: Final = re.compile(
     r"|auth|authorization|bearer|cookie|credentials?)(?:$|_)"
 )
 _MAX_DEPTH: Final = 200
-#: A key or token is short; what is longer is something else, and would be kept once a job.
+#: Limit of the secrets, bytes: unlike shared parts, they are stored once per job.
 _LONGEST_SECRETS: Final = 32 << 10
 
 
 class ExtraData(NamedTuple):
-    """The two parts, each by key.
+    """The two parts of `extra_data`, each by key.
 
     Args:
-        shared: may be seen, and is kept once for all jobs that have the same.
-        secrets: kept apart, for as long as the job lives.
-        added: those of them that a setting gave, and not the submitter.
+        shared: not secret; stored once for all jobs with the same content.
+        secrets: stored apart from the record; deleted when the job ends.
+        added: keys of those secrets that come from a setting, not from the submitter.
     """
 
     shared: dict[str, Any]
@@ -46,34 +46,34 @@ class ExtraData(NamedTuple):
     added: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Show which keys there are: what is logged by mistake shows no secret."""
+        """Show the keys only, so that logging it by mistake shows no secret."""
         return f"ExtraData(shared={sorted(self.shared)}, secrets={sorted(self.secrets)})"
 
     def with_key(self, api_key: str | None) -> ExtraData:
-        """Return the same with a key for partner nodes, unless it has one, or a token."""
+        """Return a copy with *api_key* for partner nodes, unless it has a key or token for them."""
         if api_key is None or self.secrets.keys() & _COMFY_ORG:
             return self
         return self._replace(secrets={**self.secrets, API_KEY: api_key}, added=(API_KEY,))
 
     @property
     def shared_json(self) -> bytes:
-        """The shared part as it is stored; empty where there is none."""
+        """The shared part as canonical JSON, as it is stored; b"" if there is none."""
         return canonical(self.shared).encode() if self.shared else b""
 
     @property
     def secrets_json(self) -> bytes:
-        """The secrets as they are stored; empty where there are none."""
+        """The secrets as canonical JSON, as they are stored; b"" if there are none."""
         return canonical(self.secrets).encode() if self.secrets else b""
 
 
 def split_extra_data(given: Mapping[str, Any], *, max_bytes: int) -> ExtraData:
-    """Check `extra_data` and tell what of it is secret.
+    """Check `extra_data` and separate its secrets.
 
-    What ComfyUI sets itself at every post, its `client_id` for one, is left out: a worker listens
-    under its own.
+    Keys that ComfyUI sets itself at every post are dropped, as `client_id`: a worker posts with its own.
 
     Raises:
-        InvalidJob: it is no JSON object, too large, or has a key that is not the submitter's.
+        InvalidJob: it is no JSON object, too large, has a key that the fleet sets itself, or a
+            credential in `extra_pnginfo`, which ComfyUI would write into every picture.
     """
     _check(as_extra_data(given))
     parts = {key: value for key, value in given.items() if key not in _COMFYUIS_OWN}
@@ -86,10 +86,10 @@ def split_extra_data(given: Mapping[str, Any], *, max_bytes: int) -> ExtraData:
 
 
 def as_extra_data(given: object) -> Mapping[str, Any]:
-    """Return *given* if it is an object.
+    """Return *given* if it is a mapping.
 
     Raises:
-        InvalidJob: it is something else.
+        InvalidJob: it is none.
     """
     if not isinstance(given, Mapping):
         raise _refused(f"must be an object, not {type(given).__name__}")

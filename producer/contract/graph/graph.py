@@ -1,4 +1,4 @@
-"""A ComfyUI graph in API format: read it, check its shape, name its parts, hash it."""
+"""Graph in ComfyUI's API format: reads it, checks its shape, describes graph nodes, hashes it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from producer.contract.graph.json_values import canonical, find_flaw, kind_of, p
 
 _FIELD: Final = "graph"
 
-#: Graph nodes of one graph. The largest that people share have some hundreds.
+#: Limit of graph nodes in one graph. The largest published ones have some hundreds.
 MOST_GRAPH_NODES: Final = 20_000
 _LONGEST_ID: Final = 500
-#: What the file of a graph may be larger than the graph itself, for blanks and line ends.
+#: How many times larger than its canonical JSON a graph's file may be: indentation and line ends.
 _BLANKS: Final = 4
 _READ_PICTURES: Final = "of pictures, PNG, WEBP and JPEG that ComfyUI saved are read"
-#: What ComfyUI's executor adds to graph nodes before a graph gets into a picture: what `IS_CHANGED`
-#: returned, NaN where it raised (0.3.64 and 0.33.0). Posted again it would keep old results alive.
+#: The key that ComfyUI's executor adds to graph nodes in a picture: the result of `IS_CHANGED`, NaN
+#: where it raised (0.3.64 and 0.33.0). Posted again, it would make ComfyUI reuse cached results.
 _EXECUTORS_OWN: Final = "is_changed"
 
-#: How files begin that people hand in for JSON, and the mend.
+#: Beginnings of files that are no JSON → the advice.
 _PRINTED: Final = "it is what Python prints; write it by json.dumps"
 _NO_JSON: Final = {
     "<": f"it is a page of a web site, or XML: {EXPORT}",
@@ -48,30 +48,30 @@ class GraphNode(TypedDict):
 
 Graph = dict[str, GraphNode]
 
-#: What a graph may be handed in as: bytes or text of a file, or the parsed document.
+#: How a graph may be passed: bytes or text of a file, or the parsed document.
 GraphLike = bytes | str | Mapping[str, Any] | list[Any]
 
 
 class GraphDocument(NamedTuple):
-    """A graph, and the `extra_data` that its file has beside it, as it came."""
+    """A graph, and the `extra_data` of its file or envelope, unchecked."""
 
     graph: Graph
     extra_data: dict[str, Any]
 
 
 def read_graph(data: GraphLike, *, max_bytes: int, max_extra_bytes: int = 0) -> GraphDocument:
-    """Read a graph: bare, in one of the envelopes of `envelopes`, or from a picture ComfyUI saved.
+    """Read a graph: bare, in an envelope (see `envelopes`), or from a picture that ComfyUI saved.
 
-    Whatever the graph nodes hold is kept as it came, but for what ComfyUI's executor adds. The
-    shape is checked for every graph node, wanted by an output or not: ComfyUI (0.3.64 and 0.33.0,
-    `POST /prompt`) takes one without inputs and then never executes anything again.
+    Graph nodes are kept unchanged, except for what ComfyUI's executor adds. The shape of every
+    graph node is checked, also of those that no output needs: ComfyUI (0.3.64 and 0.33.0,
+    `POST /prompt`) accepts one without inputs and then never executes anything again.
 
     Args:
-        max_bytes: of the graph as canonical JSON.
-        max_extra_bytes: so much may stand beside it.
+        max_bytes: limit of the graph as canonical JSON.
+        max_extra_bytes: limit of what else the document may hold.
 
     Raises:
-        InvalidGraph: it is no such thing; the message says what it is instead, and where.
+        InvalidGraph: it holds no valid graph, or exceeds a limit; the message says what is there instead.
     """
     most = _BLANKS * max_bytes + max_extra_bytes
     if isinstance(data, bytes) and is_picture(data):
@@ -92,25 +92,21 @@ def read_graph(data: GraphLike, *, max_bytes: int, max_extra_bytes: int = 0) -> 
 
 
 def parse_graph(data: GraphLike, *, max_bytes: int) -> Graph:
-    """Read the graph alone; see `read_graph`."""
+    """Read only the graph; see `read_graph`."""
     return read_graph(data, max_bytes=max_bytes).graph
 
 
 def stored_graph(data: bytes) -> Graph:
-    """Read what `to_bytes` wrote; it was checked against the limits that held then.
+    """Read what `to_bytes` wrote, without a size limit: it was checked when it was stored.
 
     Raises:
-        InvalidGraph: it is something else.
+        InvalidGraph: it is no such document.
     """
     return _checked(unwrap(_load(_decoded(data))).graph)
 
 
 def check_size(size: int, max_bytes: int) -> None:
-    """Refuse a graph of *size* bytes of canonical JSON if that is too much.
-
-    Raises:
-        InvalidGraph: naming the limit.
-    """
+    """Raise InvalidGraph, naming the limit, if a graph has more than *max_bytes*."""
     if size > max_bytes:
         raise InvalidGraph(
             f"the graph has {size:,} bytes; the limit is {max_bytes:,} bytes "
@@ -121,12 +117,12 @@ def check_size(size: int, max_bytes: int) -> None:
 
 
 def to_bytes(graph: Graph) -> bytes:
-    """Write *graph* as canonical JSON: sorted keys, no blanks, UTF-8."""
+    """Return *graph* as canonical JSON: sorted keys, no blanks, UTF-8."""
     return canonical(graph).encode()
 
 
 def template_id(graph: Graph) -> str:
-    """Return the sha256 of the canonical JSON, as 64 hex digits: a template's name."""
+    """Return the id of *graph* as a template: SHA-256 of its canonical JSON, 64 hex digits."""
     return hashlib.sha256(to_bytes(graph)).hexdigest()
 
 
@@ -170,7 +166,7 @@ def _decoded(data: bytes) -> str:
         raise InvalidGraph(
             f"this is {kind}, in which no graph is looked for", field=_FIELD, advice=_READ_PICTURES
         )
-    # Editors on Windows begin a file with a mark, and its old shells write UTF-16.
+    # Editors on Windows write a byte order mark, and its old shells UTF-16.
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         return data.decode(encoding)
@@ -208,7 +204,7 @@ def _load(text: str) -> Any:
 
 
 def _what_it_is(text: str, error: json.JSONDecodeError) -> str | None:
-    """Name what people hand in for JSON, and the mend."""
+    """Return advice for common documents that are no JSON; None for others."""
     begin = text.lstrip()[:100]
     if not begin:
         return f"it is empty: {EXPORT}"

@@ -1,4 +1,4 @@
-"""What may stand in a graph: the values that JSON, UTF-8 and a ComfyUI all carry."""
+"""JSON values that a graph may hold: those that JSON, UTF-8 and ComfyUI all represent; how messages show them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from producer.contract.text_cleaning import escaped, is_whole
 
-#: Levels below one input. Real graphs use two or three; Python's own limit is near a thousand.
+#: Nesting levels of one input's value. Real graphs use two or three; Python's limit is near 1,000.
 _MAX_DEPTH: Final = 50
-#: Python neither reads nor writes longer whole numbers (`sys.int_info.default_max_str_digits`).
+#: Python neither parses nor prints longer integers (`sys.int_info.default_max_str_digits`).
 _MAX_DIGITS: Final = 4_300
 _TOO_LARGE: Final = 10**_MAX_DIGITS
 #: Characters of a value or name that a message shows.
@@ -18,7 +18,12 @@ SHOWN: Final = 80
 
 
 def find_flaw(value: Any, *, depth: int = 0, most_depth: int = _MAX_DEPTH) -> str | None:
-    """Say why *value* cannot stand in a graph, as in `NaN is no JSON number`; None if it can."""
+    """Return why a graph cannot hold *value*, as `NaN is no JSON number`; None if it can.
+
+    Args:
+        depth: the level of *value*, from 0.
+        most_depth: the deepest level allowed.
+    """
     if depth > most_depth:
         return f"it is nested deeper than {most_depth} levels"
     if isinstance(value, list | dict):
@@ -34,7 +39,7 @@ def find_flaw(value: Any, *, depth: int = 0, most_depth: int = _MAX_DEPTH) -> st
 
 
 def has_depth(value: Any, *, most: int) -> bool:
-    """Tell whether *value* has at most so many levels of lists and objects."""
+    """Tell whether *value* has at most *most* levels of lists and objects inside it."""
     level = [value]
     for _ in range(most + 1):
         parts = [part for part in level if isinstance(part, list | dict) and part]
@@ -47,14 +52,14 @@ def has_depth(value: Any, *, most: int) -> bool:
 
 
 def text_flaw(value: object) -> str | None:
-    """Say why *value* cannot be kept as text, as in `must be text, not int`; None if it can."""
+    """Return why *value* cannot be stored as text, as `must be text, not int`; None if it can."""
     if not isinstance(value, str):
         return f"must be text, not {type(value).__name__}"
     return None if is_whole(value) else "holds half a character (a lone surrogate)"
 
 
 def kind_of(value: Any) -> str:
-    """Name the JSON kind of *value* for a message, as in `a number`."""
+    """Name the JSON type of *value* for a message, as `a number`."""
     if value is None:
         return "null"
     names = ((bool, "true or false"), ((int, float), "a number"), (str, "text"), (list, "a list"))
@@ -62,25 +67,25 @@ def kind_of(value: Any) -> str:
 
 
 def short(text: str, *, most: int = SHOWN) -> str:
-    """Return *text*, or as much of its begin as a message may show."""
+    """Return *text*, cut to *most* characters with `…` at its end."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def printable(text: str, *, most: int = SHOWN) -> str:
-    """Return *text* as a message may show it: short, and without what a terminal would obey."""
+    """Return *text* for a message: cut to *most* characters, control characters escaped."""
     begin = short(text, most=most)
     return begin if begin and begin.isprintable() else f"'{escaped(begin)}'"
 
 
 def shown(value: Any, *, most: int = SHOWN) -> str:
-    """Return a JSON value as a message may show it."""
-    # A long text is cut before it is written: a picture in base64 has megabytes.
+    """Return a value as JSON for a message: cut to *most* characters, control characters escaped."""
+    # A long text is cut before it is encoded: a picture in base64 has megabytes.
     text = json.dumps(value[: 2 * most] if isinstance(value, str) else value, ensure_ascii=False)
     return printable(text, most=most)
 
 
 def canonical(value: Any) -> str:
-    """Write *value* as canonical JSON: sorted keys, no blanks."""
+    """Return *value* as canonical JSON: sorted keys, no blanks."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""Addresses: what `6.text`, `Positive Prompt.text` and `KSampler.seed` mean in a graph."""
+"""Addresses of inputs in a graph: finds what `6.text`, `Positive Prompt.text` or `KSampler.seed` names."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from producer.contract.graph.graph import Graph, describe, title_of
 from producer.contract.graph.json_values import printable, short
 
 _FORMS: Final = "an address is ID.INPUT, TITLE.INPUT or CLASS.INPUT, as in 6.text"
-#: Longer than any title and input; what is read at every dot costs its length each time.
+#: Characters of an address, more than any title and input have: the time to read one is its length
+#: times its dots.
 _LONGEST: Final = 1_000
-#: Names among which the nearest is looked for, and how long these are: difflib takes 10 µs and more
-#: for one, and the square of its length.
+#: Names compared to find similar ones, and characters of each: difflib takes 10 µs or more for one,
+#: growing with the square of its length.
 _NAMES_COMPARED: Final = 2_000
 _LONGEST_COMPARED: Final = 120
-#: So often it is done for one graph: ten thousand bad rows need no advice each.
+#: Such searches for one graph: of ten thousand bad rows not each needs advice.
 _SEARCHES: Final = 50
-#: Twins whose inputs are compared: an address costs so much for each of them.
+#: Graph nodes of one name whose inputs are compared: each adds to the time of an address.
 _TWINS_COMPARED: Final = 100
 #: Names in one message.
 _SHOWN: Final = 6
 
 
 class Addresses:
-    """Finds inputs of one graph by address; made in one pass, then each address costs its length."""
+    """Index of one graph's inputs by address: built in one pass; a lookup takes time by the address's length."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -48,16 +49,16 @@ class Addresses:
     def find(self, address: str, *, among: str = "params") -> tuple[str, str]:
         """Return the graph node id and the input that *address* names.
 
-        Ids go before titles (`_meta.title`), titles before classes. All three, and inputs too, may
-        contain dots: the longest name that has the rest as an input is meant. Of several graph nodes
-        of one name it is the only one that has such an input.
+        Ids take precedence over titles (`_meta.title`), titles over classes. All three, and inputs
+        too, may contain dots: the longest name that has the rest as an input is taken. Of several
+        graph nodes with one name, only those that have the input count.
 
         Args:
-            among: the argument of the submission that the address is in; errors carry the field
+            among: the argument of the submission that holds the address; errors have the field
                 `<among>.<address>`.
 
         Raises:
-            InvalidParam: nothing or more than one thing has the name, or it has no such input.
+            InvalidParam: the address names nothing, several graph nodes, or an input that is not there.
         """
         if not isinstance(address, str):
             raise InvalidParam(
@@ -83,7 +84,7 @@ class Addresses:
         return graph_node, name
 
     def knows(self, address: str) -> bool:
-        """Tell whether *address* names an input, or several."""
+        """Tell whether *address* names at least one input."""
         return len(address) <= _LONGEST and any(self._has(*one) for one in self._readings(address))
 
     def _has(self, ids: list[str], name: str) -> bool:
@@ -95,7 +96,7 @@ class Addresses:
         return [one for one in ids if name in self._graph[one]["inputs"]] or ids[:1]
 
     def _readings(self, address: str) -> Iterator[tuple[list[str], str]]:
-        """Yield what *address* can mean, the likeliest first, as graph node ids and an input."""
+        """Yield the interpretations of *address* as (graph node ids, input), in order of precedence."""
         yield from self._read(address)
         if (composed := _composed(address)) != address:
             yield from self._read(composed)
@@ -143,12 +144,12 @@ class Addresses:
 
 
 def _composed(text: str) -> str:
-    """Return *text* in one spelling: macOS and some editors write an umlaut as two characters."""
+    """Return *text* in Unicode form NFC: macOS and some editors write an umlaut as two characters."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def find_input(graph: Graph, address: str, *, among: str = "params") -> tuple[str, str]:
-    """Find one address; see `Addresses.find`, which is the cheaper for many."""
+    """Find one address, as `Addresses.find`; for many, make `Addresses` once."""
     return Addresses(graph).find(address, among=among)
 
 

@@ -23,22 +23,22 @@ from producer.contract.params.values import decode_typed, fit
 
 #: `=` that an address may hold, in a title.
 _MOST_EQUALS: Final = 50
-#: A control character is written as `\\u0000`; a number takes about so many characters.
+#: Bytes that JSON writes for one character at most (`\\u0000`), and characters of a number.
 _BYTES_A_CHARACTER: Final = 6
 _NUMBER: Final = 24
-#: Inputs that one job sets.
+#: Limit of params of one job.
 MOST_PARAMS: Final = 5_000
 
 
 def parse_param(text: str, addresses: Addresses | None = None) -> tuple[str, Any]:
-    """Read `ADDRESS=VALUE` as typed.
+    """Parse `ADDRESS=VALUE` as typed on a command line; return address and value.
 
-    VALUE is decoded where it is JSON in its shortest spelling, and where it is a quoted string;
+    VALUE is decoded as JSON if encoding would give the same text back, or if it is a quoted string;
     anything else is text.
 
     Args:
-        addresses: those of the graph. A title may hold `=`: the address ends at the first `=` up
-            to which it names an input there, else at the first of all.
+        addresses: of the graph. A title may contain `=`: the address ends at the first `=` before
+            which it names an input of the graph, else at the first `=`.
 
     Raises:
         InvalidParam: there is no address.
@@ -56,7 +56,7 @@ def split_address(text: str, addresses: Addresses | None = None) -> tuple[str, s
     """Split `ADDRESS=VALUE` as `parse_param` does; the address is empty where there is none."""
     address, equals, value = text.partition("=")
     at = len(address)
-    # No address is so long that more `=` than these can belong to it.
+    # Bounded: an address contains only so many `=`, but a value may contain thousands.
     for _ in range(_MOST_EQUALS) if addresses and equals else ():
         if addresses and addresses.knows(text[:at].strip()):
             return text[:at].strip(), text[at + 1 :]
@@ -69,15 +69,15 @@ def split_address(text: str, addresses: Addresses | None = None) -> tuple[str, s
 def resolve_params(
     graph: Graph, params: Mapping[str, Any], addresses: Addresses | None = None
 ) -> dict[str, Any]:
-    """Return *params* with addresses by id, and values as the inputs take them.
+    """Return *params* with addresses by graph node id, and values converted to the inputs' types.
 
-    What it returns gives itself when resolved again, so a record may keep it.
+    Idempotent: resolving the result again returns it unchanged, so a record stores it.
 
     Args:
-        addresses: those of *graph*, where they are at hand.
+        addresses: of *graph*, if already made.
 
     Raises:
-        InvalidParam: in the field `params.<address>`: an unknown address, a value that does not
+        InvalidParam: with field `params.<address>`: an unknown address, a value that does not
             fit, or two addresses of one input.
     """
     return by_address(find_values(graph, params, addresses))
@@ -86,7 +86,7 @@ def resolve_params(
 def find_values(
     graph: Graph, params: Mapping[str, Any], addresses: Addresses | None = None
 ) -> dict[tuple[str, str], Any]:
-    """Return the values that *params* set, as the inputs take them, by graph node id and input.
+    """Return the same values as `resolve_params`, as `{(graph node id, input): value}`.
 
     Arguments and errors as of `resolve_params`.
     """
@@ -114,16 +114,12 @@ def find_values(
 
 
 def by_address(values: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
-    """Return what `find_values` returned by address, as a record keeps it: `{"6.text": value}`."""
+    """Return the result of `find_values` as a record stores it: `{"6.text": value}`."""
     return {f"{graph_node}.{name}": value for (graph_node, name), value in values.items()}
 
 
 def check_count(params: Mapping[str, Any]) -> None:
-    """Refuse more params than a job may set.
-
-    Raises:
-        InvalidParam: naming the limit.
-    """
+    """Raise InvalidParam, naming the limit, for more than `MOST_PARAMS` params."""
     if len(params) > MOST_PARAMS:
         raise InvalidParam(
             f"{len(params):,} params are set; the limit is {MOST_PARAMS:,}",
@@ -133,12 +129,12 @@ def check_count(params: Mapping[str, Any]) -> None:
 
 
 def check_size(params: Mapping[str, Any], max_bytes: int) -> None:
-    """Refuse params, by id, that have more bytes in all than a job may set.
+    """Check that resolved params have at most *max_bytes* in all, as canonical JSON.
 
     Raises:
-        InvalidParam: naming the limit, and the largest.
+        InvalidParam: they have more; names the limit and the largest param.
     """
-    # Roughly first: most jobs set a seed and a text, and JSON writes no character in more bytes.
+    # An upper bound first: most jobs set a seed and a text, which need no exact count.
     if sum(map(_rough_length, params.values())) * _BYTES_A_CHARACTER <= max_bytes:
         return
     sizes = {address: len(canonical(value).encode()) for address, value in params.items()}
@@ -165,16 +161,16 @@ def _rough_length(value: Any) -> float:
 
 
 def set_params(graph: Graph, params: Mapping[str, Any]) -> Graph:
-    """Return *graph* with *params* in its inputs; the graph nodes that they change are copies.
+    """Return *graph* with *params* set in its inputs; changed graph nodes are copies.
 
     Raises:
-        InvalidParam: as `resolve_params`.
+        InvalidParam: as of `resolve_params`.
     """
     return with_values(graph, find_values(graph, params))
 
 
 def with_values(graph: Graph, values: Mapping[tuple[str, str], Any]) -> Graph:
-    """Return *graph* with what `find_values` returned; see `set_params`."""
+    """Return *graph* with the values of `find_values` set in its inputs; see `set_params`."""
     if not values:
         return graph
     filled = dict(graph)
@@ -208,7 +204,7 @@ def _fitted(graph: Graph, graph_node: str, name: str, value: Any, *, field: str)
         fitted = fit(literal(present), value)
     except ValueError as exc:
         refuse(f"it holds {kind_of(literal(present))}, so it takes {exc}; got {shown(value)}")
-    # A list that was wrapped must be so again, or ComfyUI takes it for a broken link.
+    # The value for a wrapped list is wrapped, too, or ComfyUI takes it for a broken link.
     return fitted if literal(present) is present else {"__value__": fitted}
 
 
@@ -219,7 +215,7 @@ def _linked(graph: Graph, link: list[Any]) -> str:
 
 
 def _where_it_is_set(graph: Graph, link: list[Any]) -> str | None:
-    """Name what may be set instead where the link's source holds values of its own."""
+    """Return the advice to set values at the link's source; None if it has none."""
     source = link[0]
     inputs = graph[source]["inputs"] if source in graph else {}
     own = [name for name, value in inputs.items() if name and not is_link(value)]

@@ -1,10 +1,10 @@
-"""Param values: what a typed value means, and how it fits where it is set.
+"""Values of params: decodes what was typed, and converts it to the type of the input it is set in.
 
 A value typed on a command line has no type, and a graph has no schema; but the input that a
-param replaces holds a value already. So `decode_typed` decodes only what it could write back
-letter for letter (`007` and `1.50` stay text), and `fit` lets the present value decide:
+param replaces holds a value already. So `decode_typed` decodes only what encodes to the same text
+again (`007` and `1.50` stay text), and `fit` converts to the type of the present value:
 
-| the input holds | it takes |
+| the input holds | it accepts |
 | --- | --- |
 | a number | a number, or text that is one in JSON; a fraction, too: the editor writes 5.0 as 5 |
 | text | text; a number, true or false becomes the text it was typed as |
@@ -12,7 +12,7 @@ letter for letter (`007` and `1.50` stay text), and `fit` lets the present value
 | a list or object | the like, also as JSON text |
 | null | anything, as it is |
 
-Links and wrapped literals are the business of `params`.
+Links and wrapped literals are handled by `params`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from producer.contract.graph.json_values import find_flaw
 
-#: Below it a spreadsheet shows a whole number with all its digits.
+#: Below it a spreadsheet shows an integer with all its digits.
 _EXACT: Final = 1e11
 _WITH_COMMA: Final = re.compile(r"[+-]?\d+,\d+")
 _DIGITS_LOST: Final = (
@@ -33,17 +33,17 @@ _DIGITS_LOST: Final = (
 
 
 def decode_typed(text: str) -> Any:
-    """Return what was typed: decoded if nothing of it gets lost, or if it is a quoted string."""
+    """Return *text* decoded as JSON if it encodes to *text* again, or is a quoted string; else *text*."""
     value = _json(text)
     is_quoted = isinstance(value, str)
     return value if is_quoted or _dumps(value) == text else text
 
 
 def fit(present: Any, value: Any) -> Any:
-    """Return *value* in the kind of *present*.
+    """Return *value* converted to the JSON type of *present*.
 
     Raises:
-        ValueError: it has none; the message names what it takes, as in `a number`.
+        ValueError: it cannot be converted; the message is what is accepted, as `a number`.
     """
     if isinstance(present, bool):
         return _truth(value)
@@ -82,7 +82,7 @@ def _number_wanted(value: Any) -> str:
 
 
 def _has_all(value: Any) -> bool:
-    """Tell whether a fraction or a number in E-notation is as exact as it was meant to be."""
+    """Tell whether a float stands for all digits as typed: text, not in E-notation, below 2^53."""
     return isinstance(value, str) and "e" not in value.lower() and abs(float(value)) < 1 << 53
 
 
@@ -102,7 +102,7 @@ def _structure(value: Any) -> Any:
 
 
 def _json(text: str) -> Any:
-    """Return what *text* is in JSON, or *text* itself when it is none."""
+    """Return *text* decoded as JSON, or *text* itself if it is no JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
