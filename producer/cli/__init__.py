@@ -1,1 +1,1 @@
-"""The `comfyfleet` command."""
+"""CLI: the `comfyfleet` command."""

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options that several commands share, as annotated types for typer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`comfyfleet batch`: many jobs of one graph, handed in, watched and ended as one."""
+"""Batch commands (`comfyfleet batch`): submit, show, list, wait, cancel, hold, release, results."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def submit(
     timeout: TimeoutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hand in a job for each row, and print the batch's id; all rows are checked before any is accepted."""
+    """Submit a job for each row and print the batch's id; all rows are checked before any is accepted."""
     with opened(as_json=as_json) as fleet, open_rows(rows) as lines:
         from producer.cli.batch_progress import counting
         from producer.cli.options import (
@@ -128,7 +128,7 @@ def submit(
 
 @app.command()
 def show(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
-    """Show how far a batch is."""
+    """Show a batch: its state, and its jobs by status."""
     with opened(as_json=as_json) as fleet:
         from producer.cli.batch_view import tell_batch
 
@@ -141,7 +141,7 @@ def list_batches(
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Show batches, the newest first."""
+    """List batches, the newest first."""
     with opened(as_json=as_json) as fleet:
         from producer.cli.batch_view import state_of
 
@@ -157,21 +157,21 @@ def list_batches(
 def wait(
     batch: BatchArgument, *, timeout: TimeoutOption = None, as_json: JsonOption = False
 ) -> None:
-    """Stay until all jobs of a batch have ended; status 1 if not all have succeeded."""
+    """Wait until all jobs of a batch have ended; status 1 if not all have succeeded."""
     with opened(as_json=as_json) as fleet:
         _wait(fleet, batch, timeout, as_json=as_json)
 
 
 @app.command()
 def cancel(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
-    """Ask for the end of all jobs of a batch; running ones are stopped at their nodes."""
+    """Cancel all jobs of a batch; running ones are interrupted at their nodes."""
     with opened(as_json=as_json) as fleet:
         _answer(batch, fleet.cancel_batch(batch), as_json=as_json)
 
 
 @app.command()
 def hold(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
-    """Keep back all jobs of a batch that do not run yet."""
+    """Hold all jobs of a batch that do not run yet."""
     with opened(as_json=as_json) as fleet:
         fleet.hold_batch(batch)
         _answer(batch, "held", as_json=as_json)
@@ -179,7 +179,7 @@ def hold(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
 
 @app.command()
 def release(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
-    """Let a batch that was held go on."""
+    """Release a held batch."""
     with opened(as_json=as_json) as fleet:
         fleet.release_batch(batch)
         _answer(batch, "released", as_json=as_json)
@@ -195,7 +195,7 @@ def results(
     urls: UrlsOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Print what each row has come to: row, job, status, then the artifact or the cause."""
+    """Print the result of each row: row, job, status, then its artifacts or why it has none."""
     with opened(as_json=as_json) as fleet:
         from producer.cli.batch_view import tell_result
 

@@ -1,4 +1,4 @@
-"""Shows how far a batch is: bars on a terminal, plain lines now and then on a pipe."""
+"""Batch progress on stderr: a bar on a terminal, else a line every 10 s."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from rich.progress import (
 from producer.cli.escaping_console import ERR
 from producer.contract.batches import Batch
 
-#: A log stays readable with a line every so often, s.
+#: Between two lines where stderr is no terminal, s.
 _LINE_EVERY_S: Final = 10.0
 
 
 @contextmanager
 def counting() -> Iterator[Callable[[int], None]]:
-    """Give what shows how many rows were handed in."""
+    """Yield a function that shows the number of rows submitted so far; nothing where stderr is no terminal."""
     if not ERR.is_terminal:
         yield lambda _: None
         return
@@ -38,7 +38,7 @@ def counting() -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def watching() -> Iterator[Callable[[Batch], None]]:
-    """Give what shows a batch that is waited for."""
+    """Yield a function that shows a batch's progress, for `wait_batch`'s `on_poll`."""
     if not ERR.is_terminal:
         yield _Lines().show
         return

@@ -1,4 +1,4 @@
-"""Batches and their results, as a person reads them."""
+"""Batch view: prints a batch and its results for a person, or as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from producer.contract.jobs import Job
 
 
 def tell_batch(batch: Batch, *, as_json: bool) -> None:
-    """Print how far a batch is."""
+    """Print a batch: its state, its jobs by status, and how it was submitted."""
     if as_json:
         print_json(batch)
         return
@@ -36,12 +36,12 @@ def tell_batch(batch: Batch, *, as_json: bool) -> None:
 
 
 def state_of(batch: Batch) -> str:
-    """Return the state of a batch, and whether it is kept back."""
+    """Return a batch's state, with `held` if it is held."""
     return f"{batch.state}, held" if batch.held and not batch.done else str(batch.state)
 
 
 def tell_result(row: int, job: Job) -> None:
-    """Print a line for each artifact, or one that says why there is none; notes are talk."""
+    """Print a line for each artifact, or one that says why there is none; notes go to stderr."""
     why = job.error.message if job.error else job.cause or "; ".join(job.notes)
     made = [artifact.url or artifact.key for artifact in job.artifacts]
     for what in made or [why]:

@@ -1,4 +1,4 @@
-"""`comfyfleet check` and `comfyfleet verify`: is all as the records say?"""
+"""Checking commands (`comfyfleet check`, `comfyfleet verify`): compare indexes and objects with records."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check(
     ] = 60,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for what disagrees in records, indexes and counts; status 1 if anything is left."""
+    """Find disagreements of records, indexes and counts; status 1 if any is left unrepaired."""
     with answering(as_json=as_json):
         from producer.checking.check import Check
         from producer.contract.config.settings import load_settings
@@ -59,7 +59,7 @@ def verify(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch artifacts again and compare length, SHA-256 and manifest; status 1 if any differs."""
+    """Read artifacts from S3 and compare length, SHA-256 and manifest; status 1 if any differs."""
     if every == bool(jobs):
         raise typer.BadParameter("name the jobs, or say --all", param_hint="JOB...")
     with answering(as_json=as_json):

@@ -1,4 +1,4 @@
-"""Puts the companion node into a ComfyUI on this machine."""
+"""Companion node: copies it into the `custom_nodes` of a ComfyUI on this machine."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Final
 
 from producer.own_modules import HOME
 
-#: In the same wheel. By its place: `infra` may be something else where we are imported.
+#: In the same wheel. By path, not by import: in a backend, `infra` may be another package.
 _SOURCE: Final = HOME / "infra" / "companion_node"
 _FOLDER: Final = "comfyfleet_companion"
 
 
 class NoComfyUI(Exception):
-    """The folder holds no ComfyUI, or cannot be written; the text says why."""
+    """The folder is no ComfyUI, or cannot be written; the message says why."""
 
 
 def install_companion(comfyui_dir: Path) -> Path:
-    """Copy the companion into *comfyui_dir*, in place of an older one, and return where it is.
+    """Copy the companion into *comfyui_dir*, replacing an older one; return its folder.
 
     ComfyUI loads it at its next start.
 
     Raises:
-        NoComfyUI: as it says.
+        NoComfyUI: there is no folder `custom_nodes`, or it cannot be written.
     """
     custom_nodes = comfyui_dir / "custom_nodes"
     if not custom_nodes.is_dir():
         raise NoComfyUI(f"{comfyui_dir} is no ComfyUI: it has no folder custom_nodes")
     target = custom_nodes / _FOLDER
-    # ComfyUI passes over folders that end so, should it start in between.
+    # ComfyUI ignores folders that end in .disabled, should it start in between.
     fresh = custom_nodes / f"{_FOLDER}.new.disabled"
     try:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""`comfyfleet dead` and `comfyfleet job retry`: what to do about jobs that have ended."""
+"""Dead letter commands (`comfyfleet dead`: list, show, redrive, drop), and `comfyfleet job retry`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def retry(
     api_key_file: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make ended jobs again as new ones; print the new ids."""
+    """Submit ended jobs again as new jobs; print the new ids."""
     with opened(as_json=as_json) as fleet:
         from producer.cli.options import as_secrets
 
@@ -57,7 +57,7 @@ def list_dead(
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """Show dead letters, the newest first; below them how many there are of each cause."""
+    """List dead letters, the newest first, and how many there are of each cause."""
     with opened(as_json=as_json) as fleet:
         causes = fleet.dead_letters.causes()
         letters = fleet.dead_letters.list(limit)
@@ -89,7 +89,7 @@ def redrive(
     api_key_file: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make dead letters again as new jobs; print the new ids."""
+    """Submit dead letters again as new jobs; print the new ids."""
     with opened(as_json=as_json) as fleet:
         from producer.cli.options import as_secrets
 
@@ -109,7 +109,7 @@ def drop(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take jobs off the list of dead letters; their records stay until they expire."""
+    """Remove jobs from the list of dead letters; their records stay until they expire."""
     with opened(as_json=as_json) as fleet:
         for job in _chosen(fleet, jobs, every=every, yes=yes, verb="drop"):
             if not fleet.dead_letters.drop(job) and not every:
@@ -123,7 +123,7 @@ def drop(
 def _chosen(
     fleet: Producer, jobs: list[str] | None, *, every: bool, yes: bool, verb: str
 ) -> list[str]:
-    """Return the jobs that are meant, or end with what to say instead."""
+    """Return the ids given or, with --all, those of every dead letter; without --yes, end with status 2."""
     if every == bool(jobs):
         raise typer.BadParameter("name the jobs, or say --all", param_hint="JOB...")
     if not every:
@@ -139,7 +139,7 @@ def _chosen(
 
 
 def _make_again(jobs: Iterable[str], make: Callable[[str], Job], *, as_json: bool) -> None:
-    """Print the new id of each job; those that cannot be made again do not stop the others."""
+    """Retry each job by *make* and print the new ids; a job that is refused does not stop the others."""
     status = Exit.GOOD
     for job in jobs:
         try:

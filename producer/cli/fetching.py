@@ -1,4 +1,4 @@
-"""Copies a job's artifacts from S3 to this machine's disk."""
+"""Fetching of a job's artifacts from S3 into a local folder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from producer.contract.jobs import Artifact, Job
 
 
 def fetch_all(fleet: Producer, job: Job, folder: Path) -> list[Path]:
-    """Copy every artifact of a job into *folder*, each checked against its sha256.
+    """Copy every artifact of a job into *folder*, each checked against its SHA-256.
 
     Returns:
-        The paths, named `<job>-<graph node>-<index>.<ending>` as their keys are.
+        The paths: `<job>-<graph node>-<index><suffix>`, as in the object keys.
+
+    Raises:
+        FleetError: the folder cannot be made, or an artifact not be fetched (see `Producer.fetch`).
     """
     if not job.artifacts:
         hint(f"job {job.id} has no file to copy: {_why(job)}")

@@ -1,4 +1,4 @@
-"""Shows jobs while they run: bars on a terminal, plain lines on a pipe."""
+"""Job progress on stderr: bars on a terminal, else a line for each change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Screen(Protocol):
 
 @contextmanager
 def screen() -> Iterator[Screen]:
-    """Give the screen that fits where stderr goes."""
+    """Yield bars if stderr is a terminal, else lines."""
     if not ERR.is_terminal:
         yield _Lines()
         return
@@ -47,17 +47,17 @@ def screen() -> Iterator[Screen]:
 
 
 def watch(fleet: Producer, job_ids: Sequence[str], *, timeout: timedelta | None) -> None:
-    """Show jobs until all have ended or the time is up."""
+    """Show the events of jobs until all have ended or *timeout* is over."""
     with screen() as shown:
         for event in fleet.stream(*job_ids, timeout=timeout):
             shown.show(event)
 
 
 def outcome(fleet: Producer, job_id: str, *, waited: timedelta | None) -> Job:
-    """Return a job that was watched, if it succeeded; errors as of `Producer.wait`.
+    """Return a watched job if it succeeded; errors as of `Producer.wait`.
 
     Args:
-        waited: for how long; None: until its end.
+        waited: how long it was watched; None if until its end.
     """
     return fleet.wait(job_id) if waited is None else succeeded(fleet.get(job_id), waited)
 
@@ -77,7 +77,7 @@ class _Bars:
 
 
 class _Lines:
-    """One line a change; progress every tenth, so that a log stays readable."""
+    """Prints a line for each change of status or phase, and for each tenth of the progress."""
 
     def __init__(self) -> None:
         self._said: dict[str, tuple[str, int]] = {}
@@ -93,12 +93,12 @@ class _Lines:
 
 
 def short(job_id: str) -> str:
-    """Return the end of a job's id, which tells jobs of one moment apart."""
+    """Return the last 8 characters of a job's id: ids of one time begin alike."""
     return "…" + job_id[-8:]
 
 
 def all_artifacts(jobs: Sequence[Job]) -> Iterable[str]:
-    """Return a line of data for each artifact: key, size in pixels, media type, bytes."""
+    """Yield a tab-separated line for each artifact: key, width x height in pixels, media type, bytes."""
     for job in jobs:
         for artifact in job.artifacts:
             pixels = f"{artifact.width}x{artifact.height}" if artifact.width else "-"

@@ -1,4 +1,4 @@
-"""All that is known of a job, as a person reads it."""
+"""Job view: prints a job's record for a person."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from producer.contract.jobs import Artifact, Job
 
 
 def show_job(job: Job, *, waits_for: str | None) -> None:
-    """Print a job: where it is and why, what was tried, what it made."""
+    """Print a job: status, error, attempts, times, request and artifacts.
+
+    Args:
+        waits_for: why it waits, in words; None if it does not.
+    """
     table = Table.grid(padding=(0, 2))
     for name, value in (*_state(job, waits_for), *_story(job), *_request(job)):
         table.add_row(Text(name, "dim"), value)

@@ -1,4 +1,4 @@
-"""`comfyfleet job`: look at jobs, wait for them, end them, fetch what they made."""
+"""Jobs commands (`comfyfleet job`): show, wait, cancel, hold, release, fetch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def show(
     urls: UrlsOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show all that is known of a job: where it is, why, and what it made."""
+    """Show a job: status, why it waits or failed, attempts, times, and artifacts."""
     with opened(as_json=as_json) as fleet:
         from producer.cli.job_view import show_job
         from producer.waiting_reasons import explain
@@ -51,7 +51,7 @@ def wait(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Stay until the jobs have ended; print what they made."""
+    """Wait until the jobs have ended; print their artifacts."""
     failed = 0
     with opened(as_json=as_json) as fleet:
         from producer.cli.job_progress import all_artifacts, outcome, watch
@@ -79,7 +79,7 @@ def wait(
 def cancel(
     jobs: Annotated[list[str], typer.Argument(metavar="JOB...")], *, as_json: JsonOption = False
 ) -> None:
-    """Ask for the end of jobs; a running one is stopped at its node."""
+    """Cancel jobs; a running one is interrupted at its node."""
     with opened(as_json=as_json) as fleet:
         for job_id in jobs:
             outcome = fleet.cancel(job_id)
@@ -91,14 +91,14 @@ def cancel(
 
 @app.command()
 def hold(jobs: JobsArgument, *, as_json: JsonOption = False) -> None:
-    """Keep back jobs that wait for a node."""
+    """Hold jobs that wait for a node."""
     with opened(as_json=as_json) as fleet:
         _tell_statuses(map(fleet.hold, jobs), as_json=as_json)
 
 
 @app.command()
 def release(jobs: JobsArgument, *, as_json: JsonOption = False) -> None:
-    """Let held jobs wait for a node again."""
+    """Release held jobs: they wait for a node again."""
     with opened(as_json=as_json) as fleet:
         _tell_statuses(map(fleet.release, jobs), as_json=as_json)
 
@@ -108,7 +108,7 @@ def fetch(
     job: JobArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it is not there.")],
 ) -> None:
-    """Copy what a job made into a folder, each file checked against its sha256."""
+    """Copy a job's artifacts into a folder, each checked against its SHA-256."""
     with opened(as_json=False) as fleet:
         from producer.cli.fetching import fetch_all
 

@@ -1,4 +1,4 @@
-"""The `comfyfleet` command and its parts."""
+"""Main command `comfyfleet`: adds all commands and groups, `--version`, and the exit statuses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _options(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and end."),
     ] = False,
 ) -> None:
-    """Take the options that stand before the command."""
+    """Read the options before the command."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The fleet's nodes, as a person reads them."""
+"""Node table: prints the fleet's nodes for a person."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOURS: Final = {
 
 
 def show_nodes(nodes: Sequence[Node]) -> None:
-    """Print a line for each node: whether it takes jobs, why not, and what it has."""
+    """Print a row for each node: state and reason, device and VRAM, loaded models, version, last beat."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("node", "pool", "state", "why", "device", "warm", "ComfyUI", "heard"):
         table.add_column(column)

@@ -1,4 +1,4 @@
-"""`comfyfleet node`: the fleet's nodes."""
+"""Nodes commands (`comfyfleet node`): list, check, rescan, install-companion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ app = group("The fleet's nodes.")
 
 @app.command("list")
 def list_nodes(*, as_json: JsonOption = False) -> None:
-    """Show every node the fleet has heard of in the last week."""
+    """List every node that sent a beat within the last week."""
     with opened(as_json=as_json) as fleet:
         nodes = fleet.nodes()
         if as_json:
@@ -43,9 +43,10 @@ def check(
         bool, typer.Option("--ready", help="It must take jobs, too: its ComfyUI answers.")
     ] = False,
 ) -> None:
-    """Look whether nodes have a living worker; status 1 if one has none.
+    """Check that nodes have a living worker; status 1 if one has none.
 
-    For a container's or a monitor's health check. A ComfyUI that is away is no fault of its worker.
+    For the health check of a container or a monitor. Without --ready, a worker whose ComfyUI is
+    away counts as well.
     """
     with opened(as_json=False) as fleet:
         from producer.contract.nodes import NodeState
@@ -68,7 +69,7 @@ def rescan(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Have nodes look anew at their models and classes, after files were put there."""
+    """Have nodes read their models and classes again, after files were added."""
     with opened(as_json=as_json) as fleet:
         for name in names:
             fleet.rescan(name)
@@ -81,10 +82,10 @@ def install(
         Path, typer.Argument(help="Where ComfyUI is: the folder that holds custom_nodes.")
     ],
 ) -> None:
-    """Copy the companion node into a ComfyUI on this machine; it works from its next start on.
+    """Copy the companion node into a ComfyUI on this machine, which loads it at its next start.
 
-    It keeps the garbage collector from pausing renders, deletes what was delivered, and tells at
-    once when ComfyUI executes nothing any more. Workers do without where it is not.
+    It keeps Python's garbage collector from pausing renders, deletes files that were delivered, and
+    reports when ComfyUI executes nothing any more. Workers need no companion.
     """
     from producer.cli.companion import NoComfyUI, install_companion
 

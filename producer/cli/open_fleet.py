@@ -1,4 +1,4 @@
-"""Opens the fleet that a command works on, when it runs: the one door from commands to the library."""
+"""Opens the fleet for a command: the only place where commands construct a `Producer` from the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(*, as_json: bool) -> Iterator[Producer]:
-    """Give the fleet of this process' settings; whatever fails ends the command as `answering` says."""
+    """Yield a `Producer` made from this process' settings; errors end the command, see `answering`."""
     with answering(as_json=as_json):
         from producer.client import Producer
         from producer.contract.config.settings import load_settings

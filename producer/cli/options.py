@@ -1,4 +1,4 @@
-"""What commands read from their arguments and options alike."""
+"""Options as commands use them: parses the values of `--set`, `--input` and others, and reads the graph."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from producer.intake.files import InputLike
 
 
 def read_document(name: str, settings: Settings) -> tuple[bytes, Graph]:
-    """Return the file of a graph, or a picture that holds one, and the graph; `-` is standard input.
+    """Read the file of a graph, or a picture with one in it; return its bytes and the graph.
+
+    Args:
+        name: the path; `-` is standard input.
 
     Raises:
-        InvalidGraph: it cannot be read, or holds no graph.
+        InvalidGraph: it cannot be read, is too large, or holds no valid graph.
     """
     most = max(settings.max_input_bytes, 4 * settings.max_graph_bytes)
     try:
@@ -49,7 +52,7 @@ def read_document(name: str, settings: Settings) -> tuple[bytes, Graph]:
 
 
 def as_params(texts: Sequence[str], graph: Graph) -> dict[str, Any]:
-    """Read what `--set` was given for *graph*; a title in an address may hold `=`.
+    """Parse the values of `--set` for *graph*; a title in an address may contain `=`.
 
     Raises:
         InvalidJob: one has no `=`, or two have the same address.
@@ -59,17 +62,17 @@ def as_params(texts: Sequence[str], graph: Graph) -> dict[str, Any]:
 
 
 def as_inputs(texts: Sequence[str], graph: Graph) -> dict[str, InputLike]:
-    """Read what `--input` was given for *graph*; errors as of `as_params`."""
+    """Parse the values of `--input` for *graph*; errors as of `as_params`."""
     addresses = Addresses(graph)
     pairs = (_pair(*split_address(text, addresses), text, "--input") for text in texts)
     return _as_dict(pairs, option="--input")
 
 
 def as_secrets(file: Path | None) -> dict[str, str]:
-    """Read what `--api-key-file` was given: the key as a part of `extra_data`.
+    """Read the file of `--api-key-file`; return its key as `extra_data`, which is empty without a file.
 
     Raises:
-        InvalidJob: the file holds no key.
+        InvalidJob: the file cannot be read, or holds no key.
     """
     try:
         return {API_KEY: read_key(file)} if file else {}
@@ -78,7 +81,7 @@ def as_secrets(file: Path | None) -> dict[str, str]:
 
 
 def as_pairs(texts: Sequence[str], *, option: str) -> dict[str, Any]:
-    """Read what an option of the form NAME=VALUE was given.
+    """Parse the values of an option of the form NAME=VALUE.
 
     Raises:
         InvalidJob: one of them has no `=`, or two have the same name.
@@ -109,10 +112,10 @@ def _as_dict(pairs: Iterable[tuple[str, Any]], *, option: str) -> dict[str, Any]
 
 
 def as_duration(seconds: float | None, *, option: str) -> timedelta | None:
-    """Read an option that counts seconds.
+    """Return the seconds of an option as a timedelta; None if it was not given.
 
     Raises:
-        InvalidJob: it is no number that a time can have, as in nan, inf or 1e14.
+        InvalidJob: they are out of a timedelta's range, as nan, inf or 1e14.
     """
     try:
         return None if seconds is None else timedelta(seconds=seconds)

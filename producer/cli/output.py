@@ -1,4 +1,4 @@
-"""How the command speaks: data on stdout, talk on stderr, JSON when asked, codes at the end."""
+"""Output of the command: data on stdout, messages on stderr, JSON with `--json`, and exit statuses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Exit(IntEnum):
-    """What the command's exit status means."""
+    """The exit statuses of the command."""
 
     GOOD = 0
     JOBS_FAILED = 1
@@ -59,13 +59,13 @@ _STATUS: Final[tuple[tuple[type[FleetError], Exit], ...]] = (
 
 
 def exit_status(error: FleetError) -> Exit:
-    """Return the exit status that tells of *error*."""
+    """Return the exit status for *error*; `JOBS_FAILED` for kinds without one of their own."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), Exit.JOBS_FAILED)
 
 
 @contextmanager
 def answering(*, as_json: bool) -> Iterator[None]:
-    """End the command well or with a clear word; never with a traceback of ours."""
+    """Print a `FleetError` or an interrupt as a message, and end the command with its exit status."""
     try:
         yield
     except FleetError as exc:
@@ -79,7 +79,7 @@ def answering(*, as_json: bool) -> Iterator[None]:
 
 
 def complain(error: FleetError, *, as_json: bool) -> None:
-    """Say what went wrong, and what to try."""
+    """Print an error and its advice: on stderr, or with *as_json* as an object on stdout."""
     if as_json:
         shown = {
             "type": type(error).__name__,
@@ -101,28 +101,28 @@ def complain(error: FleetError, *, as_json: bool) -> None:
 
 
 def print_json(value: BaseModel | dict[str, Any]) -> None:
-    """Print one JSON object on a line of its own."""
+    """Print one JSON object as one line; fields of a model that are None are left out."""
     if isinstance(value, dict):
         text = json.dumps(value, separators=(",", ":"))
     else:
         text = value.model_dump_json(exclude_none=True)
-    # JSON escapes the old control characters alone; terminals obey some of the later ones, too.
+    # json.dumps escapes only ASCII's control characters; terminals interpret some of Unicode's, too.
     print_line(text if text.isprintable() else "".join(map(_in_json, text)))
 
 
 def print_line(text: str) -> None:
-    """Print a line of data, as it is but for what is not to be printed."""
+    """Print a line on stdout, with unprintable characters except tabs escaped."""
     sys.stdout.write(escaped(text, keep="\t") + "\n")
     sys.stdout.flush()
 
 
 def print_row(*cells: object) -> None:
-    """Print a line of cells with tabs between them; whatever a cell says, it stays one cell."""
+    """Print cells as one line, joined by tabs; white space inside a cell becomes one blank."""
     print_line("\t".join(" ".join(str(cell).split()) for cell in cells).rstrip())
 
 
 def hint(text: str) -> None:
-    """Say something that is no data."""
+    """Print a message on stderr."""
     from rich.text import Text
 
     from producer.cli.escaping_console import ERR
@@ -131,7 +131,7 @@ def hint(text: str) -> None:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes as people read it."""
+    """Return a number of bytes for a person, as `1.5 MB` (powers of 1,000)."""
     number = float(count)
     for unit in ("B", "kB", "MB"):
         if number < 1000:  # noqa: PLR2004 - the step of the units

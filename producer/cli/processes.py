@@ -1,7 +1,7 @@
-"""Commands that become another process: a worker, the embedded stack, the demo.
+"""Processes that commands start in their place: worker, embedded stack (`up`), demo.
 
-They are started as processes and never imported, so that neither a GPU node's nor a web
-backend's installation has to carry the other's libraries.
+They are executed, never imported, so that neither a GPU node's nor a web backend's installation
+needs the other's libraries.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from producer.contract.config.addresses import without_password
 from producer.contract.errors import FleetError
 from producer.own_modules import started
 
-#: Options belong to the process that is started; it also answers --help.
+#: All options, `--help` too, are passed on to the process that is started.
 PASS_ON: Final = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
@@ -27,8 +27,8 @@ PASS_ON: Final = {
 }
 
 
-#: Options whose value may hold a password, and the variable that the process reads instead:
-#: anybody on the machine sees a command line for as long as the process lives.
+#: Options whose value may hold a password → the variable in which it is passed on instead: every
+#: user of the machine can read a process's command line.
 _HIDDEN: Final = {
     "worker": {"--comfyui": "COMFYFLEET_NODE_URL"},
     "infra.local": {
@@ -44,7 +44,7 @@ def worker(context: typer.Context) -> None:
 
 
 def up(context: typer.Context) -> None:
-    """Start a whole fleet here and keep it: Redis, S3, nodes, workers."""
+    """Start a whole fleet on this machine: Redis, S3, nodes, workers."""
     _need_local()
     _become("infra.local", "up", *context.args)
 
@@ -65,7 +65,7 @@ def _need_local() -> None:
 
 
 def _become(module: str, *args: str) -> NoReturn:
-    """Replace this process, so that signals and the exit status are the other's own."""
+    """Replace this process by *module* (execve), so that signals and exit status are that process's own."""
     sys.stdout.flush()
     shown, hidden = _split(args, _HIDDEN[module])
     environment = {**os.environ, **hidden}
@@ -73,7 +73,7 @@ def _become(module: str, *args: str) -> NoReturn:
 
 
 def _split(args: Iterable[str], hidden: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return the arguments that anybody may see, and the rest by the names of variables."""
+    """Return the arguments for the command line, and those with a password by environment variable."""
     shown: list[str] = []
     environment: dict[str, str] = {}
     left = iter(args)

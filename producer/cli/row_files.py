@@ -1,15 +1,15 @@
-"""Reads the rows of a batch from a file: CSV with a header, or one JSON object a line.
+"""Row files: read the rows of a batch from CSV with a header, or from one JSON object a line.
 
-Cells may be separated by commas, semicolons or tabs. A column without a name, and a row of nothing
-but empty cells, is passed over where it is empty, as spreadsheets leave them behind.
+Cells are separated by commas, semicolons or tabs. Rows of empty cells, and empty columns without a
+name, are ignored: spreadsheets often leave them.
 
 | column | is |
 | --- | --- |
 | `6.text`, `KSampler.seed`, ... | the param of that address |
 | `input:34.image` | a file the graph reads: a path, `s3://BUCKET/KEY`, or `node:NAME` |
-| `metadata.order` | text that stays with the job |
+| `metadata.order` | text kept in the job's record |
 
-A line of JSON holds params by address, or `{"set": {...}, "inputs": {...}, "metadata": {...}}`.
+A JSON object holds params by address, or `{"set": {...}, "inputs": {...}, "metadata": {...}}`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from producer.contract.params.addresses import Addresses
 _INPUT: Final = "input:"
 _METADATA: Final = "metadata."
 _PARTS: Final = frozenset({"set", "inputs", "metadata"})
-#: A cell may hold a long prompt; Python's own limit is 128 kB.
+#: Characters of a cell, which may hold a long prompt; Python's default limit is 131,072.
 _LONGEST_CELL: Final = 4 << 20
 
 
@@ -42,24 +42,26 @@ _Meaning = tuple[str, str]
 
 
 class RowFile:
-    """The rows of one file, read as they are asked for.
+    """The rows of one file, read lazily.
 
     Args:
         lines: of the file, as text.
-        columns: what CSV columns stand for, where their header does not say it.
+        graph: in which addresses are looked up.
+        columns: addresses by CSV header, for headers that are none themselves.
     """
 
     def __init__(self, lines: Iterable[str], *, graph: Graph, columns: Mapping[str, str]) -> None:
         self._lines = Lines(lines)
         self._addresses = Addresses(graph)
         self._columns = columns
-        self._headers: dict[str, str] = {}  # by what errors call the column
+        self._headers: dict[str, str] = {}  # by the column's name in errors
 
     def rows(self) -> Iterator[Row | Mapping[str, Any] | InvalidJob]:
-        """Give the rows in order; what could not be read is given as the error that it is.
+        """Yield the rows in order; for a row that cannot be read, its error.
 
         Raises:
-            InvalidJob: the header of a CSV file makes no sense.
+            InvalidJob: the header of a CSV file is invalid, the file is no text in its encoding, or
+                a quotation mark is not closed, so that later rows cannot be told apart.
         """
         first = next((line for line in self._lines if line.strip()), "")
         if separator := said_separator(first):
@@ -80,7 +82,7 @@ class RowFile:
 
     @contextmanager
     def speaking(self) -> Iterator[None]:
-        """Let errors name columns by their headers."""
+        """Replace addresses by headers in the `InvalidRows` raised within."""
         try:
             yield
         except InvalidRows as exc:
@@ -108,10 +110,10 @@ class RowFile:
                 yield _row(meanings, cells)
 
     def _bad_row(self, first: int, why: str, *, is_cut: bool = False) -> InvalidJob:
-        """Return what is wrong with the row that began at line *first*, if it is the row alone.
+        """Return the error of the row that began at line *first*, if it has one line only.
 
         Raises:
-            InvalidJob: it may well be made of many rows, by a quotation mark that is never closed.
+            InvalidJob: it has several lines: an unclosed quotation mark may have joined many rows.
         """
         last = self._lines.read
         if last == first and not is_cut:
@@ -171,7 +173,7 @@ class RowFile:
 
 
 def _flaw(cells: list[str], meanings: Sequence[_Meaning | None]) -> str | None:
-    """Say why cells make no row of these columns, and cut off what is empty beyond the last one."""
+    """Return why *cells* do not fit the columns, else None; removes empty cells beyond the last column."""
     while len(cells) > len(meanings) and not cells[-1].strip():
         cells.pop()
     if len(cells) != len(meanings):
@@ -206,7 +208,7 @@ def _row_of_json(line: str) -> Row | Mapping[str, Any] | InvalidJob:
 
 
 def _is_cut(error: csv.Error) -> bool:
-    """Tell whether a cell goes on to the end of the file, or without any end in sight."""
+    """Tell whether a quoted cell was not closed before the end of the file or the length limit."""
     return str(error).startswith(("unexpected end of data", "field larger than field limit"))
 
 

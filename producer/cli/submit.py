@@ -1,4 +1,4 @@
-"""`comfyfleet submit`: hand in one job."""
+"""Submit command (`comfyfleet submit`): submits one job."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def submit(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hand in one job and print its id; with --wait, print what it made."""
+    """Submit one job and print its id; with --wait, print its artifacts."""
     with opened(as_json=as_json) as fleet:
         from producer.cli.fetching import fetch_all
         from producer.cli.job_progress import all_artifacts, outcome, watch
