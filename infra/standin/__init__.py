@@ -1,1 +1,1 @@
-"""A node that speaks ComfyUI's protocol and needs no GPU, for demos, tests and benchmarks."""
+"""Stand-in for a node: a server with ComfyUI's protocol and no GPU, for demos, tests and benchmarks."""

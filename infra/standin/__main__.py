@@ -1,6 +1,6 @@
 """``python -m infra.standin --port P --dir D``: one stand-in node until SIGTERM or Ctrl-C.
 
-Prints ``standin ready on http://HOST:PORT`` when it listens. ``--port 0`` takes a free port.
+Prints ``standin ready on http://HOST:PORT`` once it listens. ``--port 0`` binds a free port.
 """
 
 from __future__ import annotations

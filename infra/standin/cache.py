@@ -1,4 +1,4 @@
-"""What a stand-in keeps of the previous prompt, so that an identical graph node does not run again."""
+"""Cache of the previous prompt's results: a graph node that is identical is not executed again."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from infra.standin.storage import Storage
 
 
 class ResultCache:
-    """Results of the previous prompt, by signature: class, constants and the whole ancestry.
+    """Results of the previous prompt by signature: a hash of class, constants and all ancestors.
 
-    Ids of graph nodes do not matter, so a renumbered graph is still found (ComfyUI 0.3.64, 0.33.0).
+    Ids of graph nodes are not part of it, so a renumbered graph hits the cache (ComfyUI 0.3.64, 0.33.0).
     """
 
     def __init__(self) -> None:
         self._results: dict[str, Result] = {}
 
     def keep_only(self, signatures: Mapping[str, str]) -> None:
-        """Forget what the graph with these *signatures* has no use for."""
+        """Drop results that the graph with these *signatures* does not use."""
         wanted = set(signatures.values())
         self._results = {key: one for key, one in self._results.items() if key in wanted}
 
     def find(self, signature: str) -> Result | None:
-        """Return the kept result of a graph node with that signature, or None."""
+        """Return the cached result of a graph node with that signature, or None."""
         return self._results.get(signature)
 
     def keep(self, signature: str, result: Result) -> None:
-        """Keep the result for the next prompt."""
+        """Store the result for the next prompt."""
         self._results[signature] = result
 
     def clear(self) -> None:
-        """Forget everything, as `POST /free {"free_memory": true}` does."""
+        """Drop all results, as `POST /free {"free_memory": true}` does."""
         self._results.clear()
 
 
 def signatures(graph: Mapping[str, Any], catalog: Catalog, storage: Storage) -> dict[str, str]:
-    """Return the signature of every graph node, used by an output or not.
+    """Return the signature of every graph node by its id, also of those that no output needs.
 
     Raises:
-        KeyError: a graph node has no ``inputs``. ComfyUI's executing thread does not survive that.
+        KeyError: a graph node has no ``inputs``; ComfyUI's executing thread ends by it, too.
     """
     found: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Which graph node classes a stand-in has, and what `/object_info` says of them."""
+"""Catalog of a stand-in: its graph node classes, and the answer of `/object_info`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXTRA_SIDE = 512
 
 
 class Catalog:
-    """The classes of one stand-in node, their combos filled with the files it has now."""
+    """The classes of one stand-in node; combos list the model and input files that it has now."""
 
     def __init__(self, options: StandinOptions, storage: Storage) -> None:
         self._options = options
@@ -44,11 +44,11 @@ class Catalog:
         return self._classes.get(name) if isinstance(name, str) else None
 
     def outputs(self, known: GraphNodeClass) -> tuple[str, ...]:
-        """Return the types of the class's output slots in this version."""
+        """Return the types of the class's output slots in the ComfyUI version that is imitated."""
         return known.outputs or (known.current_outputs if self._options.is_current else ())
 
     def inputs(self, known: GraphNodeClass) -> dict[str, Input]:
-        """Return the declared inputs, required ones first, with their combos filled."""
+        """Return the declared inputs, required ones first, with the choices of their combos."""
         return {name: self._filled(one, known) for name, one in known.inputs.items()}
 
     def object_info(self, names: Iterable[str] | None = None) -> dict[str, Any]:

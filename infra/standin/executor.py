@@ -1,4 +1,4 @@
-"""The one thread that executes prompts, one after the other, as ComfyUI's does."""
+"""Executor: the one thread that executes prompts, one after the other, as ComfyUI's does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Executor:
-    """Runs what the queue hands out, until it is stopped or something escapes from a prompt."""
+    """Executes queued prompts until it is stopped, or until an unhandled exception ends its thread."""
 
     def __init__(
         self,
@@ -38,22 +38,22 @@ class Executor:
         self._thread = threading.Thread(target=self._run, name="standin-executor", daemon=True)
 
     def start(self) -> None:
-        """Begin to execute."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a running graph node is cut short where it takes up time."""
+        """End the thread; a graph node in `Gpu.work` ends at once."""
         self._gpu.stopped.set()
         self._queue.close()
         self._thread.join()
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still executes what is queued."""
+        """Whether its thread still runs."""
         return self._thread.is_alive()
 
     def current_graph_node(self, client_id: str) -> str | None:
-        """Return the graph node that runs for *client_id*; a socket that comes back is told it."""
+        """Return the graph node that runs for *client_id*, which a reconnecting socket is sent; else None."""
         whose, run = self._current or (None, None)
         return run.graph_node if run and whose == client_id else None
 
@@ -63,7 +63,7 @@ class Executor:
                 self._execute(item)
         except Stopped:
             return
-        except BaseException:  # noqa: BLE001 - whatever escapes ends ComfyUI's thread and nothing else
+        except BaseException:  # noqa: BLE001 - an unhandled exception ends only the thread, as in ComfyUI
             _log.exception("the executing thread ended; only a restart helps")
 
     def _execute(self, item: Item) -> None:

@@ -1,23 +1,23 @@
-"""What a stand-in does wrong when it is told to: the rules, and who asks for them.
+"""Faults that a stand-in injects: rules that tests set, and the places where they are applied.
 
-A rule names a place, what goes wrong there, and how often. Places and what may go wrong:
+A rule names a place, the fault there, and how often it occurs. Places and their faults:
 
 =====================  ==========================================================================
 ``on``                 ``do``
 =====================  ==========================================================================
 ``GET /history``       *a request* of that method, path and all below it; ``* /*`` is any, and
-                       ``GET /ws`` a websocket's handshake: ``answer``, ``hang``, ``close``,
+                       ``GET /ws`` is a websocket's handshake: ``answer``, ``hang``, ``close``,
                        ``vanish``, ``delay``, ``slow``, ``truncate``, ``miscount``, ``flip``,
                        ``empty``, ``html``, ``swap``
 ``ws``, ``ws executed``  *a message* on a websocket, any or of one type (a picture's is
                        ``preview``): ``drop``, ``swallow``
 ``accept``             *a valid prompt* about to be queued: ``forget``, ``foreign``
-``prompt``             *a prompt* taken from the queue, nothing told yet: ``hang`` (the zombie),
-                       ``forget``, ``exit``
+``prompt``             *a prompt* taken from the queue, before any message about it: ``hang`` (no
+                       prompt is executed any more), ``forget``, ``exit``
 ``run KSampler``       *a graph node* of that class, or of any, about to run: ``hang``, ``raise``,
                        ``oom``, ``disk_full``, ``interrupt``, ``forget``, ``exit``
 ``step KSampler``      *a step* of it, as it reports progress: the same
-``end``                *a prompt* that has ended and told so: ``lose``, ``late``, ``short``
+``end``                *a prompt* that ended, after its last message: ``lose``, ``late``, ``short``
 =====================  ==========================================================================
 """
 
@@ -35,36 +35,36 @@ from infra.standin.journal import Journal
 
 
 class Fault(StrEnum):
-    """What goes wrong."""
+    """The kind of a fault."""
 
-    # Of a request; with ``handled`` it takes effect first and only its answer suffers.
+    # Of a request; with ``handled`` it is handled first, and only its answer is affected.
     ANSWER = "answer"  #: ``status`` and ``body`` are the answer.
-    HANG = "hang"  #: No answer for ``seconds`` (0: until cleared), then the connection ends.
-    CLOSE = "close"  #: The connection ends without an answer.
-    VANISH = "vanish"  #: The same, and every websocket's too, as when the process is gone.
-    DELAY = "delay"  #: It arrives, or with ``handled`` is answered, ``seconds`` later.
+    HANG = "hang"  #: No answer for ``seconds`` (0: until cleared), then the connection is closed.
+    CLOSE = "close"  #: The connection is closed without an answer.
+    VANISH = "vanish"  #: The same, and every websocket is cut, as when the process has ended.
+    DELAY = "delay"  #: It is handled, or with ``handled`` answered, ``seconds`` later.
     # Of an answer's body.
-    SLOW = "slow"  #: It comes at ``bytes_per_s``.
-    TRUNCATE = "truncate"  #: ``keep`` of it comes, in the ``form`` length, chunked or close.
-    MISCOUNT = "miscount"  #: Content-Length is off by ``size``; what is lacking never comes.
-    FLIP = "flip"  #: The bit in the middle is another one.
-    EMPTY = "empty"  #: 200, and no byte of it.
-    HTML = "html"  #: 200, and a page as a proxy in between shows it.
-    SWAP = "swap"  #: Another picture of the same size, or other bytes where it is none.
+    SLOW = "slow"  #: It is sent at ``bytes_per_s``.
+    TRUNCATE = "truncate"  #: Only the share ``keep`` is sent, framed by ``form``.
+    MISCOUNT = "miscount"  #: Content-Length is off by ``size``; missing bytes are never sent.
+    FLIP = "flip"  #: One bit in the middle is inverted.
+    EMPTY = "empty"  #: 200 with an empty body.
+    HTML = "html"  #: 200 with an HTML error page, as from a proxy.
+    SWAP = "swap"  #: Another picture of the same size; other bytes if it is no picture.
     # Of a message on a websocket.
-    DROP = "drop"  #: The connection ends in its place.
-    SWALLOW = "swallow"  #: It is not sent, and nothing tells so.
+    DROP = "drop"  #: The connection is cut instead of sending it.
+    SWALLOW = "swallow"  #: It is not sent.
     # Of a prompt.
-    FORGET = "forget"  #: From here on it is in neither queue nor history.
-    FOREIGN = "foreign"  #: Somebody else's prompt, ``seconds`` long, runs before it.
+    FORGET = "forget"  #: It is removed from the queue, and never in history.
+    FOREIGN = "foreign"  #: Another client's prompt, ``seconds`` long, runs before it.
     RAISE = "raise"  #: The graph node raises RuntimeError with ``body``.
-    OOM = "oom"  #: It raises for want of video memory.
-    DISK_FULL = "disk_full"  #: It raises as if the disk were full.
-    INTERRUPT = "interrupt"  #: Somebody interrupts the prompt.
+    OOM = "oom"  #: It raises `OutOfMemory`.
+    DISK_FULL = "disk_full"  #: It raises OSError (ENOSPC).
+    INTERRUPT = "interrupt"  #: The prompt is interrupted.
     EXIT = "exit"  #: The process ends at once.
-    LOSE = "lose"  #: It does not enter history.
-    LATE = "late"  #: It enters history ``seconds`` after its last message.
-    SHORT = "short"  #: Its history lacks the last output.
+    LOSE = "lose"  #: It gets no history entry.
+    LATE = "late"  #: Its history entry is written ``seconds`` after its last message.
+    SHORT = "short"  #: Its history entry lacks the last output.
 
 
 _OF_A_REQUEST = frozenset(
@@ -86,24 +86,28 @@ _POSSIBLE: Mapping[str, Collection[Fault]] = {
 
 
 class InvalidRule(ValueError):
-    """A rule that cannot be; the message says why."""
+    """A rule is invalid; the message says why."""
 
 
 @dataclass(kw_only=True, eq=False)
 class FaultRule:
-    """One thing that goes wrong in one place; what ``do`` does not use is without meaning.
+    """One fault in one place; fields that ``do`` does not use are ignored.
 
     Args:
-        on, do: as the module's table has them.
-        count: how many times; 0 means until it is cleared.
-        after: how many fitting ones are spared first.
-        about: only those whose URL, prompt id or job id contains this text.
-        from_s, for_s, every_s: in force only from so many seconds after it was set, for so long,
-            and again and again; 0 means at once, without end, once.
-        handled: whether a request takes effect before its answer suffers.
-        deaf: whether a hanging graph node ignores an interrupt, too.
-        keep: the share of the body that comes, from 0 to 1.
-        size: how much more Content-Length says than is sent, in bytes; may be negative.
+        on, do: place and fault, see the module's table.
+        count: how often it occurs; 0 means until it is cleared.
+        after: matching events that pass unaffected first.
+        about: only events whose URL, prompt id or job id contains this text.
+        from_s, for_s, every_s: active from so many seconds after it was set, for so long, and
+            periodically; 0 means at once, without end, once.
+        handled: whether a request is handled before its answer is affected.
+        deaf: whether a hanging graph node also ignores an interrupt.
+        status, body: of the answer; ``body`` also of a raised exception.
+        seconds: how long a fault lasts.
+        bytes_per_s: the rate of a slow body.
+        form: framing of a truncated body: ``length``, ``chunked`` or ``close``.
+        keep: the share of the body that is sent, from 0 to 1.
+        size: how many bytes more Content-Length says than are sent; may be negative.
     """
 
     on: str
@@ -123,17 +127,17 @@ class FaultRule:
     keep: float = 0.5
     size: int = -10
     deaf: bool = False
-    #: Filled in by the stand-in.
+    #: Set by the stand-in: the rule's id, matching events so far, and faults so far.
     id: int = 0
     seen: int = 0
     fired: int = 0
     _set_at: float = field(default_factory=time.monotonic, repr=False)
 
     def __post_init__(self) -> None:
-        """Check it.
+        """Check the rule.
 
         Raises:
-            InvalidRule: the place does not exist, or nothing like this can go wrong there.
+            InvalidRule: the fault or its form is unknown, or cannot occur in that place.
         """
         if self.do not in list(Fault):
             raise InvalidRule(f"do: no fault is called {self.do!r}")
@@ -147,10 +151,10 @@ class FaultRule:
 
     @classmethod
     def read(cls, message: Any) -> Self:
-        """Read a rule as `POST /standin/faults` gets it.
+        """Return the rule in a body of `POST /standin/faults`.
 
         Raises:
-            InvalidRule: it is none.
+            InvalidRule: it is no valid rule.
         """
         known = {one.name for one in fields(cls)} - {"_set_at"}
         if not isinstance(message, dict) or not {"on", "do"} <= message.keys() <= known:
@@ -162,19 +166,19 @@ class FaultRule:
         return {name: value for name, value in asdict(self).items() if name != "_set_at"}
 
     def is_in_force(self) -> bool:
-        """Tell whether now is one of its times."""
+        """Tell whether it is active now, by `from_s`, `for_s` and `every_s`."""
         age = time.monotonic() - self._set_at - self.from_s
         if self.every_s and age >= 0:
             age %= self.every_s
         return age >= 0 and (not self.for_s or age < self.for_s)
 
     def fits(self, place: str, names: Iterable[str]) -> bool:
-        """Tell whether something in *place*, known by *names*, is meant."""
+        """Tell whether an event in *place*, with one of *names*, matches the rule."""
         is_there = fnmatchcase(place, self.on) or place.startswith((f"{self.on} ", f"{self.on}/"))
         return is_there and any(self.about in name for name in names)
 
     def is_due(self) -> bool:
-        """Count one that fits; tell whether it is to suffer."""
+        """Count a matching event; tell whether the fault occurs for it."""
         if not self.is_in_force():
             return False
         self.seen += 1
@@ -184,7 +188,7 @@ class FaultRule:
 
 
 class Faults:
-    """The rules that are set on one node; any thread may ask."""
+    """The rules that are set on one node. Thread-safe."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -193,7 +197,7 @@ class Faults:
         self._made = 0
 
     def add(self, *rules: FaultRule) -> None:
-        """Set *rules*; an earlier one goes before a later one in the same place."""
+        """Add *rules*; of several rules for one event the earliest that is due applies."""
         with self._lock:
             for rule in rules:
                 self._made += 1
@@ -201,17 +205,17 @@ class Faults:
                 self._rules.append(rule)
 
     def clear(self, *ids: int) -> None:
-        """Lift the rules of these *ids*, or all; what hangs on one goes on."""
+        """Remove the rules of these *ids*, or all; what hangs by one continues."""
         with self._lock:
             self._rules = [rule for rule in self._rules if ids and rule.id not in ids]
 
     def rules(self) -> list[FaultRule]:
-        """Return what is set, in order."""
+        """Return the rules in the order in which they were added."""
         with self._lock:
             return list(self._rules)
 
     def strike(self, place: str, *names: str) -> FaultRule | None:
-        """Tell what goes wrong in *place* now: the first rule that is due, or None."""
+        """Return the rule that applies to an event in *place* with *names*, and count it; else None."""
         if not self._rules:
             return None
         with self._lock:
@@ -222,5 +226,5 @@ class Faults:
         return struck
 
     def holds(self, rule: FaultRule) -> bool:
-        """Tell whether what hangs on *rule* still does."""
+        """Tell whether *rule* is still set and active, so that what hangs by it goes on hanging."""
         return rule in self._rules and rule.is_in_force()

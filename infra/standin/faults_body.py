@@ -1,4 +1,4 @@
-"""Bodies that are not what they should be: short, slow, miscounted, altered or somebody else's."""
+"""Faults of an answer's body: truncated, slow, with a wrong length, altered, or of another file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAGE: Final = "<!doctype html><title>502 Bad Gateway</title><h1>502 Bad Gateway
 
 
 def other_body(rule: FaultRule, answer: web.Response) -> web.Response:
-    """Return an answer in good order with the wrong bytes in it."""
+    """Return a well-formed answer with other bytes, as the rule's fault says."""
     body = _bytes_of(answer)
     match rule.do:
         case Fault.FLIP:
@@ -33,7 +33,7 @@ def other_body(rule: FaultRule, answer: web.Response) -> web.Response:
 
 
 async def send_damaged(rule: FaultRule, request: web.Request, answer: web.Response) -> None:
-    """Write the answer so that its framing or its pace is off; the caller ends the connection."""
+    """Write the answer with wrong framing, or slowly; the caller closes the connection."""
     body = _bytes_of(answer)
     match rule.do:
         case Fault.SLOW:
@@ -56,7 +56,7 @@ async def send_damaged(rule: FaultRule, request: web.Request, answer: web.Respon
 async def _write(
     request: web.Request, answer: web.Response, framing: str, body: bytes = b""
 ) -> None:
-    # Past aiohttp, which lets nobody send what does not add up.
+    # Directly to the transport: aiohttp does not send a body that contradicts its headers.
     head = (
         f"HTTP/1.1 {answer.status} OK\r\nContent-Type: {answer.content_type}\r\n{framing}\r\n\r\n"
     )

@@ -1,4 +1,4 @@
-"""Requests and answers that go wrong: a middleware before everything else."""
+"""Faults of HTTP requests and answers, injected by the outermost middleware."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from infra.standin.faults_body import other_body, send_damaged
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-#: Set on a request whose answer's bytes are wanted in memory, to be damaged there.
+#: Set on a request whose answer must hold its body in memory, where it is altered.
 IN_MEMORY: Final = web.RequestKey("in_memory", bool)
 
 _TICK_S: Final = 0.02
-#: The way out is never blocked.
+#: Paths without faults, so that a test can always remove its rules.
 _EXEMPT: Final = "/standin/"
 
 _DAMAGES: Final = (Fault.SLOW, Fault.TRUNCATE, Fault.MISCOUNT)
@@ -28,10 +28,10 @@ _REPLACES: Final = (Fault.FLIP, Fault.EMPTY, Fault.HTML, Fault.SWAP)
 
 
 class FaultyServer:
-    """Stands between the network and the handlers.
+    """Applies the rules for requests before, or instead of, their handlers.
 
     Args:
-        vanish: called when the node is to look as if its process had ended.
+        vanish: called to cut all websockets, as if the process had ended.
     """
 
     def __init__(self, faults: Faults, *, vanish: Callable[[], None]) -> None:
@@ -39,7 +39,7 @@ class FaultyServer:
         self._vanish = vanish
 
     def middleware(self) -> Middleware:
-        """Return what has to be the outermost middleware."""
+        """Return the middleware, which must be the outermost one."""
 
         @web.middleware
         async def suffer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -86,7 +86,7 @@ class FaultyServer:
         raise _hung_up(request)
 
     async def _wait(self, rule: FaultRule, request: web.Request) -> None:
-        """Wait for the rule's seconds, for its end, or for the client's."""
+        """Wait until the rule's seconds are over, the rule ends, or the client closes the connection."""
         deadline = time.monotonic() + (rule.seconds or float("inf"))
         while self._faults.holds(rule) and time.monotonic() < deadline:
             if request.transport is None or request.transport.is_closing():
@@ -95,7 +95,7 @@ class FaultyServer:
 
 
 def _hung_up(request: web.Request) -> asyncio.CancelledError:
-    """End the connection; to be raised, which has aiohttp write nothing more."""
+    """Close the connection; return the exception that the caller raises so that aiohttp writes nothing."""
     if request.transport is not None:
         request.transport.close()
     return asyncio.CancelledError()

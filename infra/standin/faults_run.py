@@ -1,4 +1,4 @@
-"""Prompts that go wrong while they run, and when they end."""
+"""Faults of a prompt while it runs, and when it ends."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _EXIT_CODE: Final = 1
 
 
 class Forgotten(BaseException):
-    """The running prompt is to vanish from the node without a word."""
+    """The running prompt is to be dropped: no further message, no history entry."""
 
 
 class RunFaults:
-    """What goes wrong with one prompt while it runs."""
+    """Applies the rules for one prompt while it runs."""
 
     def __init__(self, faults: Faults, item: Item, *, gpu: Gpu, interrupted: Event) -> None:
         self._faults = faults
@@ -33,11 +33,11 @@ class RunFaults:
         self._names = names_of(item)
 
     def suffer(self, place: str) -> None:
-        """Suffer what a rule has in store for *place*: hang, raise, or end the process.
+        """Apply the rule for *place*, if one is due: hang, raise, interrupt, or end the process.
 
         Raises:
-            Forgotten: the prompt is to vanish.
-            Exception: whatever the graph node is to raise.
+            Forgotten: the prompt is to be dropped.
+            RuntimeError, OutOfMemory, OSError: as the graph node is to raise.
         """
         rule = self._faults.strike(place, *self._names)
         match rule:
@@ -57,7 +57,7 @@ class RunFaults:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def recorded(self, entry: dict[str, Any]) -> dict[str, Any] | None:
-        """Return what history is to say of the ended prompt; None: nothing."""
+        """Return the ended prompt's history entry after faults; None if it gets none."""
         rule = self._faults.strike("end", *self._names)
         match rule:
             case FaultRule(do=Fault.LOSE):
@@ -78,14 +78,14 @@ class RunFaults:
 
 
 def names_of(item: Item) -> tuple[str, str]:
-    """Return what a rule may know a prompt by: its id, and its job's where it names one."""
+    """Return the names by which rules match a prompt: its id, and its job's or ""."""
     _, prompt_id, _, extra_data, _ = item
     # 0.3.64 accepts an `extra_data` of null.
     return prompt_id, str((extra_data or {}).get("job_id", ""))
 
 
 def foreign_prompt(number: float, seconds: float) -> Item:
-    """Return the prompt of a person who uses the node by hand, to run just before *number*."""
+    """Return a prompt of another client, as if posted by hand, to run just before *number*."""
     graph = {
         "1": {
             "class_type": "EmptyImage",

@@ -1,4 +1,4 @@
-"""The one GPU of a stand-in: it takes up time, and keeps the warm model and results between prompts."""
+"""GPU of a stand-in: simulates computing time, and keeps the loaded model and cached results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from infra.standin.storage import Storage
 
 
 class Stopped(BaseException):
-    """The stand-in itself is ending; like a killed process, nothing is told about it."""
+    """The stand-in is stopping: the running prompt ends without messages, as in a killed process."""
 
 
 class Gpu:
-    """The one GPU of a stand-in. It takes up time and remembers which model it holds."""
+    """The one GPU of a stand-in, with one loaded model and the result cache."""
 
     def __init__(self, options: StandinOptions, catalog: Catalog, storage: Storage) -> None:
         self.options = options
@@ -27,16 +27,16 @@ class Gpu:
         self._to_free: set[str] = set()
 
     def work(self, seconds: float) -> None:
-        """Take up time.
+        """Sleep for *seconds*, as if computing.
 
         Raises:
-            Stopped: the stand-in is ending.
+            Stopped: the stand-in is stopping.
         """
         if self.stopped.wait(seconds):
             raise Stopped
 
     def load_model(self, name: str) -> bool:
-        """Make *name* the warm model; say whether it had to be loaded."""
+        """Load the model *name* unless it is loaded; return whether it was loaded now."""
         if self._warm_model == name:
             return False
         self.work(self.options.load_seconds)
@@ -44,11 +44,11 @@ class Gpu:
         return True
 
     def free_later(self, *whats: str) -> None:
-        """Note that ``unload_models`` or ``free_memory`` was asked for."""
+        """Note a request for ``unload_models`` or ``free_memory`` (`POST /free`)."""
         self._to_free.update(whats)
 
     def free(self) -> None:
-        """Do what was asked; ComfyUI does it between prompts."""
+        """Carry out noted requests; called between prompts, as in ComfyUI."""
         if self._to_free:
             self._warm_model = None
         if "free_memory" in self._to_free:

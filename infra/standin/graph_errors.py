@@ -1,4 +1,4 @@
-"""The errors of one graph: every output and what is upstream of it, graph node by graph node."""
+"""Graph errors: validates every output of a graph and its ancestors, as ComfyUI does."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _LINK_LENGTH = 2
 
 
 class _UnnamedCycle(Exception):
-    """0.3.64 refuses a cycle without saying where it is."""
+    """A cycle was found; 0.3.64 refuses it without naming its graph nodes."""
 
 
 @dataclass
 class Findings:
-    """What was found in one graph so far, graph node by graph node."""
+    """The errors found in one graph so far, by graph node."""
 
     catalog: Catalog
     storage: Storage
@@ -35,7 +35,7 @@ class Findings:
     _path: list[str] = field(default_factory=list)
 
     def judge(self, output: str) -> bool:
-        """Say whether *output* can run; if not, note which graph nodes are to blame."""
+        """Validate *output* with its ancestors; return whether it can run, else record the errors."""
         try:
             valid = self._check(output)
         except _UnnamedCycle:
@@ -48,7 +48,7 @@ class Findings:
         return valid
 
     def summary(self) -> Reason:
-        """Return the error that heads the refusal; it quotes only the outputs' own reasons."""
+        """Return the refusal's `error` object; its details quote only errors of the outputs themselves."""
         details = "\n".join(f"{one['message']}: {one['details']}" for one in self._output_reasons)
         message = "Prompt outputs failed validation"
         return error("prompt_outputs_failed_validation", message, details)
@@ -80,7 +80,7 @@ class Findings:
                 found, valid = self._check_inputs(graph_node)
             finally:
                 self._path.pop()
-            # A cycle found further up may have been noted here meanwhile.
+            # A cycle found by an ancestor may have been recorded for this graph node meanwhile.
             found = self._reasons.get(graph_node, []) + found
             self._set(graph_node, found, valid=valid and not found)
         return self._valid[graph_node]
@@ -137,7 +137,7 @@ class Findings:
 
 
 def _fits(received: str, wanted: str | list[str]) -> bool:
-    """Tell whether a link fits: types are written `A,B`, and one of each has to be the same."""
+    """Tell whether an output's type fits an input's: both may be lists `A,B` with one type in common."""
     if "*" in (received, wanted) or received == wanted:
         return True
     if not isinstance(wanted, str):

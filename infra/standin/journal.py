@@ -1,4 +1,4 @@
-"""What a test may ask a stand-in afterwards: `GET /standin/journal`."""
+"""Journal of a stand-in: executed prompts and counts of requests, for tests (`GET /standin/journal`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PromptNote:
 
 
 class Journal:
-    """Every prompt the node executed, in order, and counts of what it was asked."""
+    """All prompts that the node executed, in order, and counts of requests. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -39,14 +39,14 @@ class Journal:
             self._counts[what] += 1
 
     def begin(self, prompt_id: str, *, client_id: str | None, job: str | None) -> PromptNote:
-        """Open the note of a prompt that starts to execute."""
+        """Add and return the note of a prompt whose execution starts."""
         note = PromptNote(prompt_id=prompt_id, client_id=client_id, job=job, started_ms=now_ms())
         with self._lock:
             self._notes.append(note)
         return note
 
     def end(self, note: PromptNote, outcome: str) -> None:
-        """Close a note with *outcome*: ``success``, ``error`` or ``interrupted``."""
+        """Complete a note; *outcome* is ``success``, ``error``, ``interrupted`` or ``forgotten``."""
         with self._lock:
             note.ended_ms, note.outcome = now_ms(), outcome
             self._counts[outcome] += 1

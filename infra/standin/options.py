@@ -1,4 +1,4 @@
-"""What a stand-in node is told when it starts."""
+"""Options of a stand-in node, set when it starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 Version = Literal["0.3.64", "0.33.0"]
 
-#: Model files that the node says it has, by kind. They make the seed graph valid.
+#: Model files that the node lists, by kind. They make the sample graphs valid.
 DEFAULT_MODELS: Mapping[str, tuple[str, ...]] = {
     "checkpoints": ("sd_xl_base_1.0.safetensors", "v1-5-pruned-emaonly.safetensors"),
     "clip_vision": ("clip_vision_g.safetensors",),
@@ -23,11 +23,11 @@ DEFAULT_MODELS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class StandinOptions:
-    """How one stand-in node behaves; nothing in it changes while the node runs.
+    """The behaviour of one stand-in node, fixed while it runs.
 
     Durations are seconds. ``models`` maps a kind of ``GET /models`` to file names. ``classes`` adds
     graph node classes in the form of ``GET /object_info``: ``{name: {"input": {"required": …},
-    "output": [type, …], "output_node": bool}}``. ``companion``: the node has `infra/companion_node`.
+    "output": [type, …], "output_node": bool}}``. ``companion``: add the companion's routes.
     """
 
     directory: Path

@@ -1,7 +1,7 @@
-"""Pictures that say what they were made from, to a person and to a test.
+"""Painter of test pictures that show, and encode in pixels, what they were made from.
 
-A painted picture shows its facts (job, seed, text, …) as words, and carries the same facts as bytes in
-its topmost pixels, where they survive any lossless format.
+A picture shows its facts (job, seed, text, …) as text, and has the same facts as JSON bytes in its
+first pixels, where they survive any lossless format.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-#: First bytes of the topmost pixels of a picture that carries facts.
+#: First bytes of the pixels of a picture with facts: then their length (2 bytes) and their JSON.
 _MAGIC = b"CFST"
 _HEADER_BYTES = len(_MAGIC) + 2
 
@@ -28,7 +28,7 @@ _Colour = tuple[int, int, int]
 
 
 class _Palette:
-    """Colours that go together, around one hue from 0 to 1."""
+    """Matching colours around one hue from 0 to 1."""
 
     def __init__(self, hue: float) -> None:
         self._hue = hue
@@ -37,7 +37,7 @@ class _Palette:
         self.sun = _colour(hue + 0.16, 0.18, 1.0)
 
     def ridge(self, near: float) -> _Colour:
-        """Return the colour of a ridge; *near* is 1 for the nearest, and far ones lie in haze."""
+        """Return the colour of a ridge; *near* is from 0 (far, pale) to 1 (near, dark)."""
         return _colour(self._hue + 0.1 * (1 - near), 0.3 + 0.35 * near, 0.86 - 0.7 * near)
 
 
@@ -47,9 +47,9 @@ def _colour(hue: float, saturation: float, value: float) -> _Colour:
 
 
 def paint(width: int, height: int, facts: Mapping[str, Any]) -> Image.Image:
-    """Paint an RGB picture of *width* by *height* pixels: hills, whose shape follows from *facts*.
+    """Paint an RGB picture of *width* by *height* pixels: hills whose shape is determined by *facts*.
 
-    Their colours follow from the prompt alone, so that a sweep of seeds looks like one.
+    Their colours depend on the prompt's text alone, so that pictures of several seeds look alike.
     """
     chance = random.Random(json.dumps(facts, sort_keys=True))
     palette = _Palette(_hue(facts))
@@ -61,7 +61,7 @@ def paint(width: int, height: int, facts: Mapping[str, Any]) -> Image.Image:
 
 
 def read_facts(picture: Image.Image | bytes | Path) -> dict[str, Any] | None:
-    """Return the facts a picture carries in its pixels, or None if it carries none."""
+    """Return the facts encoded in a picture's pixels, or None if there are none."""
     pixels = _opened(picture).convert("RGB").tobytes()
     size = int.from_bytes(pixels[len(_MAGIC) : _HEADER_BYTES], "big")
     if not pixels.startswith(_MAGIC) or len(pixels) < _HEADER_BYTES + size:
@@ -77,7 +77,7 @@ def _opened(picture: Image.Image | bytes | Path) -> Image.Image:
 
 
 def _hue(facts: Mapping[str, Any]) -> float:
-    """Return the hue of a picture: one prompt has one, whatever its seeds."""
+    """Return the hue of a picture, from 0 to 1: by its prompt's text, not by its seed."""
     about = facts.get("text") or json.dumps(facts, sort_keys=True)
     return random.Random(str(about)).random()
 

@@ -1,4 +1,4 @@
-"""Stand-in nodes for code without an event loop: in a thread, or as a process that can be killed."""
+"""Process or thread with a stand-in node, for code without an event loop; the process can be killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIMEOUT_S = 10.0
 
 @contextmanager
 def standin_thread(options: StandinOptions) -> Iterator[Standin]:
-    """Serve a stand-in from a background thread while the block runs."""
+    """Run a stand-in in a background thread while the block runs."""
     node = Standin(options)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="standin", daemon=True)
@@ -38,9 +38,12 @@ def standin_thread(options: StandinOptions) -> Iterator[Standin]:
 
 
 class StandinProcess:
-    """A stand-in as a process of its own; ``process`` can be killed like any ComfyUI.
+    """A stand-in in a process of its own, which tests may kill.
 
     ``arguments`` are those of ``python -m infra.standin`` beside ``--dir`` and ``--port``.
+
+    Raises:
+        RuntimeError: it did not start.
     """
 
     def __init__(self, directory: Path, *arguments: str, port: int = 0) -> None:

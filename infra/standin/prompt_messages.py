@@ -1,4 +1,4 @@
-"""The websocket messages about one prompt: to its client, to everybody, and for history."""
+"""Prompt messages: what the websocket sends about one prompt, and what its history entry repeats."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from PIL import Image
 from infra.standin.journal import now_ms
 from infra.standin.websocket import Sockets
 
-#: Seconds, and share of the total, below which 0.33 does not report progress again.
+#: Seconds since the last report, and share of the total, below which 0.33 reports no progress.
 _QUIET_S = 0.1
 _LEAST_CHANGE = 0.005
 
 
 class Teller:
-    """Sends the messages of one prompt and keeps what history repeats.
+    """Sends the messages of one prompt and keeps those for its history entry.
 
     With a client id they go to that client. Without one, progress and interrupts go to every socket and
     the rest to none (0.3.64 and 0.33.0).
+
+    Args:
+        thins_progress: leave out reports of small progress, as 0.33 does.
     """
 
     def __init__(
@@ -36,37 +39,37 @@ class Teller:
         self._told_progress: dict[str, tuple[float, float]] = {}
 
     def announce(self, type_: str, data: Mapping[str, Any], *, to_all: bool = False) -> None:
-        """Tell something that history keeps too."""
+        """Send a message that is also part of the history entry."""
         stamped = {**data, "prompt_id": self._prompt_id, "timestamp": now_ms()}
         self.messages.append((type_, stamped))
         if to_all or self._client_id is not None:
             self._sockets.send(type_, stamped, self._client_id)
 
     def begin(self, graph_node: str) -> None:
-        """Tell that a graph node starts."""
+        """Send that a graph node starts."""
         self._tell_state(graph_node, 0.0, 1.0, "running")
         self._tell_client("executing", {"node": graph_node, "display_node": graph_node})
 
     def show(self, graph_node: str, ui: dict[str, list[Any]] | None) -> None:
-        """Tell what an output node shows; None for a cached one that shows nothing."""
+        """Send `executed` with a graph node's `ui` output; None for a cached one without."""
         if ui:
             self.shown[graph_node] = ui
         data = {"node": graph_node, "display_node": graph_node, "output": ui}
         self._tell_client("executed", data)
 
     def end(self, graph_node: str) -> None:
-        """Tell that a graph node is finished, whatever progress it last reported."""
+        """Send that a graph node is finished, with its progress at the total."""
         total = self._states[graph_node]["max"] if graph_node in self._states else 1
         self._tell_state(graph_node, total, total, "finished")
 
     def end_prompt(self) -> None:
-        """Tell the client that the prompt is over; history has it by now."""
+        """Send `executing` without a graph node: the prompt ended, and its history entry exists."""
         self._tell_client("executing", {"node": None})
 
     def progress(
         self, graph_node: str, value: float, total: float, preview: Image.Image | None, kind: str
     ) -> None:
-        """Tell how far a graph node is, with or without a picture."""
+        """Send a graph node's progress, with a preview if there is one."""
         if not (preview or self._is_worth_telling(graph_node, value, total)):
             return
         described = self._sockets.wants_metadata(self._client_id)

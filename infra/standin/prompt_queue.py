@@ -1,4 +1,4 @@
-"""Prompts that wait, the one that runs, and the history of those that ended."""
+"""Prompt queue: pending prompts, the running one, and the history of ended ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-#: ``(number, prompt_id, graph, extra_data, outputs to run)``, as `/queue` and history show it.
+#: ``(number, prompt_id, graph, extra_data, outputs to execute)``, as in `/queue` and history.
 Item = tuple[float, str, dict[str, Any], dict[str, Any], list[str]]
 
 #: Keys of ``extra_data`` that history never shows; 0.33 leaves them out of `/queue` too.
@@ -21,9 +21,9 @@ _LONGEST_HISTORY = 10_000
 
 
 class PromptQueue:
-    """One node's queue and history, safe for the HTTP side and the executing thread.
+    """One node's queue and history. Thread-safe: used by HTTP handlers and the executing thread.
 
-    ``changed`` is told how many prompts remain whenever ComfyUI sends `status`.
+    ``changed`` is called with the number of remaining prompts whenever ComfyUI sends `status`.
     """
 
     def __init__(self, changed: Callable[[int], None]) -> None:
@@ -35,7 +35,7 @@ class PromptQueue:
         self._began = 0.0
         self._history: dict[str, dict[str, Any]] = {}
         self._closed = False
-        #: Set while somebody wants the running prompt to end; cleared when the next one is taken.
+        #: Set when the running prompt is interrupted; cleared when the next one is taken.
         self.interrupted = threading.Event()
 
     def put(self, item: Item) -> None:
@@ -43,7 +43,7 @@ class PromptQueue:
 
         Raises:
             TypeError: number and prompt_id are those of a pending item. The item is queued all the
-                same: ComfyUI's heap compares the graphs only after it took the item in.
+                same: ComfyUI's heap compares the graphs only after it has appended the item.
         """
         with self._filled:
             heapq.heappush(self._pending, item)
@@ -51,7 +51,7 @@ class PromptQueue:
             self._filled.notify()
 
     def put_again(self, graph: dict[str, Any]) -> None:
-        """Queue *graph* in front of all, with a new id and all else that the running item has."""
+        """Queue *graph* before all others, with a new id and the rest of the running item."""
         with self._lock:
             if self._running is None:
                 return
@@ -66,7 +66,7 @@ class PromptQueue:
             if self._closed:
                 return None
             item = heapq.heappop(self._pending)
-            # Handlers show the running item while the executor works on the original.
+            # A copy for handlers to show, since the executor changes the original.
             self._running = copy.deepcopy(item)
             self._began = time.monotonic()
             self.interrupted.clear()
@@ -74,7 +74,7 @@ class PromptQueue:
             return item
 
     def finish(self, entry: dict[str, Any]) -> None:
-        """Move the running item to history with what *entry* says of it."""
+        """Move the running item to history, with the fields of *entry*."""
         with self._lock:
             if self._running is None:
                 return
@@ -87,7 +87,7 @@ class PromptQueue:
             self._changed(self.remaining)
 
     def abandon(self) -> None:
-        """Drop the running item as if it had never been."""
+        """Drop the running item without a history entry."""
         with self._lock:
             self._running = None
             self._changed(self.remaining)
@@ -120,7 +120,7 @@ class PromptQueue:
             return list(self._pending)
 
     def interrupt(self, prompt_id: str | None = None) -> bool:
-        """Ask the running prompt to end, or only the one of that id; say whether it was running."""
+        """Interrupt the running prompt, or only one of that id; return whether it was running."""
         with self._lock:
             is_meant = self._running is not None and prompt_id in (None, self._running[1])
             if is_meant:
@@ -128,7 +128,7 @@ class PromptQueue:
             return is_meant
 
     def delete(self, prompt_id: str) -> bool:
-        """Drop one pending item of that id; say whether there was one."""
+        """Drop one pending item of that id; return whether there was one."""
         with self._lock:
             for item in self._pending:
                 if item[1] == prompt_id:

@@ -1,4 +1,4 @@
-"""One execution of one prompt: which graph nodes run, and in what order."""
+"""Prompt run: one execution of one prompt, graph node by graph node in ComfyUI's order."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from infra.standin.prompt_messages import Teller
 from infra.standin.prompt_queue import Item
 from infra.standin.storage import Storage
 
-#: What ComfyUI adds to the message; workers know the kind by the type of the exception.
+#: ComfyUI's addition to the message; workers recognise the error by the exception's type.
 _MEMORY_ADVICE = "This error means you ran out of memory on your GPU."
 
 
 class Interrupted(Exception):
-    """Somebody asked for the running prompt to end."""
+    """The running prompt was interrupted."""
 
 
 class PromptRun:
-    """Executes one item. ``graph_node`` is the one that runs, or None before the first."""
+    """Executes one item. ``graph_node`` is the running graph node, or None before the first."""
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class PromptRun:
         """Run the prompt; return ``success``, ``error`` or ``interrupted``.
 
         Raises:
-            KeyError, SystemExit, …: what ends the executing thread of ComfyUI, too.
-            Forgotten: the prompt is to vanish.
+            KeyError, SystemExit, …: errors that end ComfyUI's executing thread, too.
+            Forgotten: the prompt is to be dropped.
         """
         self._faults.suffer("prompt")
         self._teller.announce("execution_start", {})
@@ -100,12 +100,12 @@ class PromptRun:
         return self._gpu.cache.find(self._signatures[graph_node])
 
     def _remembered(self) -> dict[str, Any]:
-        # 0.3.64 lists every graph node with something to show in the cache, asked for or not.
+        # 0.3.64 lists every cached graph node that has a `ui` output, also those not needed.
         kept = {one: self._kept(one) for one in self._graph}
         return {one: result.ui for one, result in kept.items() if result and result.ui}
 
     def _needed(self) -> dict[str, None]:
-        """Return the outputs and their ancestors, without what only kept ones need."""
+        """Return the outputs and their ancestors, except those that only cached graph nodes need."""
         needed: dict[str, None] = {}
 
         def want(graph_node: str) -> None:
@@ -129,7 +129,7 @@ class PromptRun:
         ready = [
             one for one in waiting if not any(source in waiting for source in self._sources(one))
         ]
-        # ComfyUI prefers a ready output to other work, so that people see something early.
+        # ComfyUI executes an output that is ready before others, so that people see results early.
         chosen = next((one for one in ready if one in self._outputs), ready[0])
         del waiting[chosen]
         kept = self._kept(chosen)
@@ -164,8 +164,8 @@ class PromptRun:
         self._teller.end(graph_node)
 
     def _values(self, graph_node: str, declared: Mapping[str, object]) -> dict[str, Any]:
-        # An undeclared constant is dropped; an undeclared link is followed and handed over, and the
-        # class does not know what to do with it. So it is in ComfyUI.
+        # As in ComfyUI: an undeclared constant is dropped; an undeclared link is resolved and passed
+        # to the class, which then raises TypeError.
         return {
             name: self._linked(value) if is_link(value) else value
             for name, value in self._graph[graph_node]["inputs"].items()
@@ -202,7 +202,7 @@ class PromptRun:
             "current_outputs": list(self._graph),
         }
 
-    # From here on: what a running graph node may use, as `declaring.Bench` describes it.
+    # From here on: the members of `class_declaration.Bench`, which graph nodes use.
 
     @property
     def options(self) -> StandinOptions:

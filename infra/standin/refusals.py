@@ -1,4 +1,4 @@
-"""The error objects with which ComfyUI refuses something, in its types, keys and order."""
+"""Refusals: the error objects of ComfyUI's validation, with its types, keys and their order."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def error(type_: str, message: str, details: str = "", **extra_info: Any) -> Rea
 
 
 def missing(name: str) -> Reason:
-    """A required input is not given."""
+    """Return the error for a required input that is not given."""
     return error("required_input_missing", "Required input is missing", name, input_name=name)
 
 
 def bad_link(name: str, declared: Input, link: list[Any]) -> Reason:
-    """A list that is not ``[graph node id, slot]``."""
+    """Return the error for a list that is no ``[graph node id, slot]``."""
     message = "Bad linked input, must be a length-2 list of [node_id, slot_index]"
     return error("bad_linked_input", message, name, **_about(name, declared, link))
 
 
 def mismatch(name: str, declared: Input, received: str, link: list[Any]) -> Reason:
-    """A link whose slot has another type than the input."""
+    """Return the error for a link whose output has another type than the input."""
     details = f"{name}, received_type({received}) mismatch input_type({declared.type})"
     about = {"input_name": name, "input_config": spec(declared), "received_type": received}
     message = "Return type mismatch between linked nodes"
@@ -39,13 +39,13 @@ def mismatch(name: str, declared: Input, received: str, link: list[Any]) -> Reas
 
 
 def custom(name: str, reason: str) -> Reason:
-    """The class itself does not like a value."""
+    """Return the error for a value that the class's own validation refuses."""
     message = "Custom validation failed for node"
     return error("custom_validation_failed", message, f"{name} - {reason}", input_name=name)
 
 
 def exception(type_: str, exc: Exception, **extra_info: Any) -> Reason:
-    """Validation itself raised, as it does for a link to nothing."""
+    """Return the error for an exception in validation, as for a link to a missing graph node."""
     inner = "inner node" if "inner" in type_ else "node"
     raised = {
         "exception_type": type(exc).__name__,
@@ -59,7 +59,7 @@ def _about(name: str, declared: Input, value: Any) -> dict[str, Any]:
 
 
 def check_value(name: str, declared: Input, given: dict[str, Any], *, listed: bool) -> list[Reason]:
-    """Convert the value in place, then check its limits and, if *listed*, that its combo has it."""
+    """Convert the value in place, check its limits and, if *listed*, its combo; return the errors."""
     value = given[name]
     if isinstance(value, dict) and "__value__" in value:
         value = given[name] = value["__value__"]

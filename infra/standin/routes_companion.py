@@ -1,4 +1,4 @@
-"""What `infra/companion_node` adds to a ComfyUI, on a stand-in that is to have it."""
+"""Routes of the companion (`infra/companion_node`), for a stand-in with ``companion`` set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_FILES = 1000
 
 
 class CompanionRoutes:
-    """Handlers that tell of the executing thread, and delete what was delivered."""
+    """Handlers that report the executing thread, and delete delivered files."""
 
     def __init__(
         self, *, executor: Executor, queue: PromptQueue, storage: Storage, journal: Journal
@@ -30,7 +30,7 @@ class CompanionRoutes:
         self._journal = journal
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes without their ``/api`` twins."""
+        """Return the routes; the server adds each with the prefix ``/api``, too."""
         return [
             web.get("/comfyfleet/v1/status", self.status),
             web.post("/comfyfleet/v1/delete", self.delete),
@@ -74,7 +74,7 @@ class CompanionRoutes:
         return web.json_response(answer)
 
     def _path(self, file: Any) -> Path | None:
-        """Return where a file of ours is, or None if it is none."""
+        """Return the path of a file below the fleet's folder, or None if it is none."""
         try:
             name, subfolder, kind = file["filename"], file["subfolder"], file["type"]
             path = self._storage.within(kind, subfolder, name)

@@ -1,4 +1,4 @@
-"""`/standin/faults`: how a test tells a stand-in what to do wrong."""
+"""Routes `/standin/faults`, by which tests set, list and remove fault rules."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from infra.standin.faults import FaultRule, Faults, InvalidRule
 
 
 class FaultRoutes:
-    """Handlers that set, show and lift rules. No rule ever concerns them."""
+    """Handlers that set, list and remove rules; no rule applies to them."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes; no ComfyUI has them."""
+        """Return the routes, which ComfyUI does not have."""
         return [
             web.get("/standin/faults", self.show),
             web.post("/standin/faults", self.set),

@@ -1,4 +1,4 @@
-"""`/view` and the uploads."""
+"""Routes for files: `/view`, `/upload/image` and `/upload/mask`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from infra.standin.journal import Journal
 from infra.standin.options import StandinOptions
 from infra.standin.storage import FOLDER_TYPES, OutsideFolder, Storage
 
-#: What a browser would run; 0.33 hands it out as an attachment without its type.
+#: Types that a browser would execute; 0.33 serves them as attachments without their media type.
 _ACTIVE_TYPES = {".html", ".xhtml", ".js", ".css", ".svg", ".xml"}
-#: The part of them that 0.3.64 disarms.
+#: Those of them that 0.3.64 serves without their media type.
 _DISARMED_BEFORE = {".html", ".xhtml", ".css"}
 
 
 class FileRoutes:
-    """Handlers that hand out files and take them in."""
+    """Handlers that serve files and store uploads."""
 
     def __init__(self, *, options: StandinOptions, storage: Storage, journal: Journal) -> None:
         self._is_current = options.is_current
@@ -32,7 +32,7 @@ class FileRoutes:
         self._journal = journal
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes without their ``/api`` twins."""
+        """Return the routes; the server adds each with the prefix ``/api``, too."""
         return [
             web.get("/view", self.view),
             web.post("/upload/image", self.upload_image),
@@ -122,7 +122,7 @@ class FileRoutes:
 
 
 def _unclaimed(path: Path, content: bytes) -> Path:
-    """Return *path*, or ``name (1)``, ``name (2)``… when other bytes have that name."""
+    """Return *path*, or ``name (1)``, ``name (2)``… if a file of that name has other content."""
     candidate, number = path, 1
     digest = hashlib.sha256(content).digest()
     while candidate.exists() and hashlib.sha256(candidate.read_bytes()).digest() != digest:

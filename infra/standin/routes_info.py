@@ -1,4 +1,4 @@
-"""What a node says of itself: classes, models, system, features, and the stand-in's journal."""
+"""Routes with information about the node: classes, models, system, features, and the journal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.standin.catalog import Catalog
 from infra.standin.journal import Journal
 from infra.standin.options import StandinOptions
 
-#: Kinds that `GET /models` lists even when a node has no file of them.
+#: Kinds that `GET /models` lists even if the node has no file of them.
 _MODEL_KINDS = (
     *("checkpoints", "configs", "loras", "vae", "text_encoders", "diffusion_models"),
     *("clip_vision", "style_models", "embeddings", "diffusers", "vae_approx", "controlnet"),
@@ -22,7 +22,7 @@ VRAM_BYTES = 24 * 2**30
 
 
 def features(options: StandinOptions) -> dict[str, Any]:
-    """Return what `GET /features` and the socket's `feature_flags` say."""
+    """Return the content of `GET /features` and of the websocket's `feature_flags`."""
     known: dict[str, Any] = {
         "supports_preview_metadata": True,
         "max_upload_size": options.max_upload_bytes,
@@ -46,7 +46,7 @@ class InfoRoutes:
         self._journal = journal
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes without their ``/api`` twins."""
+        """Return the routes; the server adds each with the prefix ``/api``, too."""
         return [
             web.get("/object_info", self.object_info),
             web.get("/object_info/{name}", self.object_info_of),
@@ -59,7 +59,7 @@ class InfoRoutes:
         ]
 
     def own_routes(self) -> list[web.RouteDef]:
-        """Return the routes that no ComfyUI has."""
+        """Return the routes that ComfyUI does not have."""
         return [web.get("/standin/journal", self.journal)]
 
     async def object_info(self, _request: web.Request) -> web.Response:

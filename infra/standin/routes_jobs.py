@@ -1,4 +1,4 @@
-"""The `/api/jobs` family that ComfyUI has since 0.5.1; it exists only with the ``/api`` prefix."""
+"""Routes `/api/jobs` and below, which ComfyUI has since 0.5.1, only with the prefix ``/api``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Job = dict[str, Any]
 
 
 class JobRoutes:
-    """Handlers that show and cancel prompts by id."""
+    """Handlers that list, show and cancel prompts."""
 
     def __init__(self, queue: PromptQueue) -> None:
         self._queue = queue
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes with their prefix; they have no twins."""
+        """Return the routes with their prefix ``/api``; they do not exist without it."""
         return [
             web.get("/api/jobs", self.list_jobs),
             web.get("/api/jobs/{job_id}", self.get_job),

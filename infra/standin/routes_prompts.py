@@ -1,4 +1,4 @@
-"""`/prompt`, `/queue`, `/history`, `/interrupt` and `/free`."""
+"""Routes for prompts: `/prompt`, `/queue`, `/history`, `/interrupt` and `/free`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from infra.standin.websocket import exec_info
 
 
 class PromptRoutes:
-    """Handlers that queue prompts, show them, drop them and stop them."""
+    """Handlers that queue, list, delete and interrupt prompts."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class PromptRoutes:
         self._numbers = count()
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes without their ``/api`` twins."""
+        """Return the routes; the server adds each with the prefix ``/api``, too."""
         return [
             web.get("/prompt", self.get_prompt),
             web.post("/prompt", self.post_prompt),
@@ -133,7 +133,7 @@ class PromptRoutes:
         graph = body["prompt"]
         prompt_id = self._prompt_id(body)
         if self._is_current:
-            graph.items()  # where 0.33 falls over a graph that is no object, with a 500
+            graph.items()  # as in 0.33, a graph that is no object raises here, which is a 500
         accepted = self._validator.validate(graph, body.get("partial_execution_targets"))
         extra_data = self._extra_data(body)
         self._put((number, prompt_id, graph, extra_data, accepted.outputs))
@@ -173,14 +173,14 @@ class PromptRoutes:
 
 
 def is_canonical_uuid(value: Any) -> bool:
-    """Whether *value* is a UUID as 0.33 accepts it: text, lower case, hyphens."""
+    """Tell whether *value* is a UUID as 0.33 accepts it: text in lower case with hyphens."""
     try:
         return isinstance(value, str) and str(uuid.UUID(value)) == value
     except ValueError:
         return False
 
 
-# Both test with `in`: a body of `[]` asks for nothing and one of `null` falls over, as in ComfyUI.
+# Both test with `in`, as ComfyUI: a body of `[]` requests nothing, and one of `null` raises.
 def _asked(body: Mapping[str, Any], what: str) -> bool:
     return what in body and bool(body[what])
 

@@ -1,4 +1,4 @@
-"""A stand-in node: ComfyUI's protocol over HTTP and websocket, without its GPU."""
+"""Server of a stand-in node: ComfyUI's protocol over HTTP and websocket, without a GPU."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Standin:
         await self.stop()
 
     async def start(self) -> None:
-        """Bind the port, begin to execute, and set ``url``.
+        """Bind the port, start the executing thread, and set ``url``.
 
         Raises:
             OSError: the port is taken.
@@ -83,12 +83,12 @@ class Standin:
         """Serve until cancelled, or until a message cannot be published.
 
         Raises:
-            TypeError: a client id that is a JSON list or object; ComfyUI's process ends of it.
+            TypeError: a client id is a JSON list or object; ComfyUI's process ends by it, too.
         """
         await self._publisher
 
     async def stop(self) -> None:
-        """Drop every connection and end the executing thread; what runs is abandoned."""
+        """Cut every connection and end the executing thread, with the prompt it executes."""
         await asyncio.to_thread(self._executor.stop)
         self._publisher.cancel()
         await asyncio.gather(self._publisher, return_exceptions=True)
@@ -150,7 +150,7 @@ async def _answer_options(request: web.Request, handler: Handler) -> web.StreamR
 
 @web.middleware
 async def _check_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    # A web page elsewhere must not drive a node that listens on loopback (0.3.64, `server.py`).
+    # A web page of another origin may not use a node on loopback (0.3.64, `server.py`).
     origin = request.headers.get("Origin")
     host = urlsplit(f"//{request.host}")
     if origin and host.hostname in _LOOPBACK:

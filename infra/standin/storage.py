@@ -1,4 +1,4 @@
-"""The input, output and temp folders of a stand-in node, and the rules for names in them."""
+"""Storage of a stand-in node: its input, output and temp folders, and the rules for names in them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _ANNOTATION = re.compile(r"(?P<name>.*) \[(?P<type>input|output|temp)\]$", re.DO
 
 
 class OutsideFolder(ValueError):
-    """A name leads out of the folder it belongs to."""
+    """A name leads out of its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SaveTarget:
-    """Where a saving graph node writes: ``<folder>/<stem>_<counter>_.<extension>``."""
+    """The files that a saving graph node writes: ``<folder>/<stem>_<counter>_<extension>``."""
 
     folder: Path
     subfolder: str
@@ -36,12 +36,12 @@ class SaveTarget:
         return f"{stem}_{self.counter + index:05}_{extension}"
 
     def entry(self, filename: str) -> dict[str, str]:
-        """Return what a history entry says of one file of this target."""
+        """Return the history entry's object for one file of this target."""
         return {"filename": filename, "subfolder": self.subfolder, "type": self.type}
 
 
 class Storage:
-    """The folders below one directory; temp is emptied when the node starts, as ComfyUI does."""
+    """The folders below one directory; temp is emptied when the node starts, as in ComfyUI."""
 
     def __init__(self, options: StandinOptions) -> None:
         self._directory = options.directory.resolve()
@@ -67,14 +67,14 @@ class Storage:
         return path
 
     def input_names(self) -> list[str]:
-        """Return the names that LoadImage offers: files at the top of the input folder."""
+        """Return the choices of LoadImage: files directly in the input folder."""
         return sorted(path.name for path in self.folder("input").iterdir() if path.is_file())
 
     def annotated_path(self, name: str) -> Path:
-        """Return the file that ``name`` or ``name [type]`` means to LoadImage.
+        """Return the path of ``name`` or ``name [type]``, as LoadImage resolves it.
 
         Raises:
-            OutsideFolder: the name leaves its folder. 0.3.64 lets that pass.
+            OutsideFolder: the name leads out of its folder, which 0.3.64 allows.
         """
         annotated = _ANNOTATION.match(name)
         kind, bare = (annotated["type"], annotated["name"]) if annotated else ("input", name)
@@ -83,9 +83,9 @@ class Storage:
     def save_target(
         self, prefix: str, *, kind: str = "output", width: int = 0, height: int = 0
     ) -> SaveTarget:
-        """Find the next free name for *prefix*, counting up from the highest name on the disk.
+        """Return the target for *prefix*, with the counter after the highest one on the disk.
 
-        A deleted file's name is handed out again, as in ComfyUI 0.3.64 and 0.33.0.
+        The name of a deleted file may be used again, as in ComfyUI 0.3.64 and 0.33.0.
 
         Raises:
             OutsideFolder: the prefix leaves the folder.

@@ -1,7 +1,7 @@
-"""The checks that `POST /prompt` makes before it queues a graph, and the words it refuses with.
+"""Validation of a graph by `POST /prompt` before it is queued, and the refusal's body.
 
-Types of errors, their keys and their order are those of ComfyUI 0.3.64 and 0.33.0. A Python exception
-that escapes from here is the server's 500, as it is there.
+Types of errors, their keys and their order are those of ComfyUI 0.3.64 and 0.33.0. An exception that
+is not caught here becomes a 500, as it does there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Accepted:
-    """The outputs that will run, and what is wrong with the others."""
+    """The outputs that will be executed, and the errors of the others."""
 
     outputs: list[str]
     node_errors: dict[str, Any]
@@ -46,7 +46,7 @@ class Validator:
         """Check *graph* and convert its values in place.
 
         Raises:
-            Refused: no output of it can run.
+            Refused: it has no output, or none of them is valid.
         """
         outputs = [
             graph_node

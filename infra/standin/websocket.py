@@ -1,4 +1,4 @@
-"""The websocket of a stand-in: who hears what, and how a socket goes deaf."""
+"""Websocket of a stand-in: its registered sockets, and which of them get a message."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _PREVIEW = 1
 _PREVIEW_WITH_METADATA = 4
 _FORMATS = {"JPEG": 1, "PNG": 2}
 
-#: What a new socket is told at once, by its client id: ``[{"type": …, "data": …}, …]``.
+#: Returns the first messages to a new socket, by its client id: ``[{"type": …, "data": …}, …]``.
 Greeting = Callable[[str], list[dict[str, Any]]]
 
 
 class Sockets:
-    """The connected sockets by client id; one publisher writes to them in turn, as in ComfyUI.
+    """The connected sockets by client id; one task writes to them in turn, as in ComfyUI.
 
-    A slow reader therefore holds up everybody, and a socket is forgotten when *any* socket of its
-    client id closes (0.3.64 and 0.33.0).
+    A slow reader therefore delays all others, and a socket gets no more messages once *any* socket
+    of its client id closes (0.3.64 and 0.33.0).
     """
 
     def __init__(self, features: Mapping[str, Any], faults: Faults) -> None:
@@ -40,18 +40,18 @@ class Sockets:
         self._loop = asyncio.get_running_loop()
 
     def send(self, type_: str, data: Mapping[str, Any], client_id: str | None) -> None:
-        """Publish a message to one client, or to all with None. Any thread may call it."""
+        """Queue a message to one client, or to all with None. Thread-safe."""
         text = json.dumps({"type": type_, "data": data})
         self._post(lambda: self._publish(type_, text, client_id))
 
     def send_status(self, remaining: int) -> None:
-        """Tell everybody how many prompts remain."""
+        """Send the number of remaining prompts to all."""
         self.send("status", {"status": exec_info(remaining)}, None)
 
     def send_preview(
         self, picture: Image.Image, kind: str, place: Mapping[str, str], client_id: str | None
     ) -> None:
-        """Publish a picture as a binary frame: event 4 to a client that asked for it, else 1.
+        """Queue a preview as a binary frame: event 4 to a client that negotiated it, else 1.
 
         *kind* is ``JPEG`` or ``PNG``; *place* has ``node_id`` and ``prompt_id``.
         """
@@ -65,15 +65,15 @@ class Sockets:
         self._post(lambda: self._publish("preview", frame, client_id))
 
     def wants_metadata(self, client_id: str | None) -> bool:
-        """Whether the client negotiated ``supports_preview_metadata``; True itself, not truthy."""
+        """Tell whether the client negotiated ``supports_preview_metadata``, with True itself."""
         flags = self._flags.get(client_id or "", {})
         return flags.get("supports_preview_metadata") is True
 
     async def publish(self) -> None:
-        """Write messages out until cancelled.
+        """Write queued messages until cancelled.
 
         Raises:
-            TypeError: a client id that is a JSON list or object. It ends ComfyUI's process.
+            TypeError: a client id is a JSON list or object; ComfyUI's process ends by it, too.
         """
         while True:
             await (await self._messages.get())()
@@ -97,7 +97,7 @@ class Sockets:
         return socket
 
     def drop(self) -> None:
-        """Cut every socket off without a word, as the end of ComfyUI's process does (code 1006)."""
+        """Cut every socket without a close frame, as the end of ComfyUI's process does (code 1006)."""
         for transport in self._transports.values():
             transport.abort()
 
@@ -131,7 +131,7 @@ class Sockets:
                 continue
 
     def _suffers(self, message: str, socket: web.WebSocketResponse) -> bool:
-        """Whether a fault keeps the message from going out, with or without its connection."""
+        """Tell whether a fault suppresses the message; cut the connection if it is `drop`."""
         rule = self._faults.strike(message)
         if rule and rule.do is Fault.DROP and socket in self._transports:
             self._transports[socket].abort()
@@ -139,12 +139,12 @@ class Sockets:
 
 
 def exec_info(remaining: int) -> dict[str, Any]:
-    """Return what `GET /prompt` and `status` say of the queue."""
+    """Return the body of `GET /prompt`, which is also the status of `status` messages."""
     return {"exec_info": {"queue_remaining": remaining}}
 
 
 def _parsed(frame: WSMessage) -> dict[str, Any]:
-    """Return a JSON object from a client, or an empty one for whatever else it sent."""
+    """Return the JSON object in a client's frame, or an empty one if it holds none."""
     if frame.type != WSMsgType.TEXT:
         return {}
     try:

@@ -1,1 +1,1 @@
-"""The classes of graph nodes that a stand-in has."""
+"""Graph nodes: the classes of graph nodes that a stand-in has."""

@@ -1,4 +1,4 @@
-"""What a graph node class is made of: its inputs as `/object_info` shows them, and what it does."""
+"""Class declaration: a graph node class's inputs and outputs as in `/object_info`, and its function."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pictures = list[Image.Image]
 
 @dataclass(frozen=True)
 class Input:
-    """One declared input: its type (``INT``, ``IMAGE``, …, or the list of a combo) and its limits."""
+    """One declared input: its type (``INT``, ``IMAGE``, …, or a combo's choices) and its options."""
 
     type: str | list[str]
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Input:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A combo of the model files of one kind, as the node has them now."""
+    """A combo of the node's model files of one kind."""
 
     kind: str
 
@@ -40,7 +40,7 @@ Declared = Input | ModelFile | InputFile
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a graph node hands on: values for its output slots, and ``ui`` for history."""
+    """The result of a graph node: values of its output slots, and ``ui`` for history."""
 
     values: tuple[Any, ...] = ()
     ui: dict[str, list[Any]] | None = None
@@ -48,19 +48,19 @@ class Result:
 
 @dataclass(frozen=True)
 class Blocked:
-    """The value of an output slot that keeps what takes it from being executed, as ExecutionBlocker."""
+    """The value of an output slot whose takers are not executed, as ComfyUI's ExecutionBlocker."""
 
 
 class OutOfMemory(RuntimeError):
-    """What a graph node raises for want of video memory; clients see `torch.OutOfMemoryError`."""
+    """Raised by a graph node that lacks video memory; clients see `torch.OutOfMemoryError`."""
 
 
 class Bench(Protocol):
-    """What a running graph node may use."""
+    """The services of the running prompt that a graph node may use."""
 
     @property
     def options(self) -> StandinOptions:
-        """How this stand-in behaves."""
+        """The stand-in's options."""
 
     @property
     def storage(self) -> Storage:
@@ -76,35 +76,35 @@ class Bench(Protocol):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Which prompt, and which job if ``extra_data`` names one, the work is done for."""
+        """The prompt id, and the job id if ``extra_data`` has one, for `paint`."""
 
     def queue_again(self, graph: dict[str, Any]) -> None:
-        """Queue *graph* in front, under an id of its own, with all else that the prompt has."""
+        """Queue *graph* before all others, with a new id and the rest of the running prompt."""
 
     def work(self, seconds: float) -> None:
-        """Take up time, as the GPU would."""
+        """Sleep for *seconds*, as if the GPU computed."""
 
     def load_model(self, name: str) -> None:
-        """Make *name* the warm model; takes the load time unless it is warm already."""
+        """Load the model *name*; takes the load time unless it is loaded."""
 
     def progress(
         self, value: float, total: float, preview: Image.Image | None = None, *, kind: str = "JPEG"
     ) -> None:
-        """Report progress; this is where a running graph node notices an interrupt."""
+        """Report progress; raises if the prompt was interrupted."""
 
     def count_render(self) -> None:
-        """Note in the journal that the sampler ran."""
+        """Count a render in the journal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GraphNodeClass:
     """A class of graph nodes.
 
-    ``run`` gets the bench and the inputs by name. ``check`` is the class's own validation: it gets the
-    storage and the inputs and returns what is wrong, as ``{input name: reason}``. ``fingerprint`` tells
-    the cache what else the result depends on. ``restyled`` classes declare combos in the newer form
-    since 0.33, and ``current_outputs`` are the slots that 0.33 added. ``module`` is where it is said to
-    come from: those that the stand-in takes for ComfyUI's own are told so by the catalog.
+    ``run`` gets a `Bench` and the inputs by name. ``check`` is the class's own validation: it gets the
+    storage and the inputs and returns errors as ``{input name: reason}``. ``fingerprint`` returns what
+    else the result depends on, for the cache. ``restyled`` classes declare combos in the newer form
+    since 0.33, and ``current_outputs`` are the slots that 0.33 added. ``module`` is the
+    ``python_module`` of `/object_info`; the catalog sets it for ComfyUI's own classes.
     """
 
     name: str

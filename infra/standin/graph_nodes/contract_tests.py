@@ -1,4 +1,4 @@
-"""Graph nodes for tests; ``tests/contract/custom_nodes`` gives a real ComfyUI their equals."""
+"""Contract test graph nodes; ``tests/contract/custom_nodes`` has the same classes for a real ComfyUI."""
 
 from __future__ import annotations
 

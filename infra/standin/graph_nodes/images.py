@@ -1,4 +1,4 @@
-"""Graph nodes that make or change pictures and need no model; what they do is real."""
+"""Image graph nodes that need no model; they compute real results."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _scale(
 def _fit(
     picture: Image.Image, width: int, height: int, method: Image.Resampling, crop: str
 ) -> Image.Image:
-    # A side of 0 follows from the other one, and both 0 change nothing, as in ComfyUI's ImageScale.
+    # As in ComfyUI's ImageScale: a side of 0 keeps the ratio, and both 0 keep the size.
     if not width and not height:
         return picture
     size = (

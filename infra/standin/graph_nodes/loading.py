@@ -1,4 +1,4 @@
-"""Graph nodes that load models. A loaded model is its file name; only the big ones take time."""
+"""Loading graph nodes: a loaded model is represented by its file name; only base models take time."""
 
 from __future__ import annotations
 

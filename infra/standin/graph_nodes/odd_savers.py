@@ -1,7 +1,7 @@
-"""Graph nodes that save otherwise than SaveImage does, or not at all.
+"""Odd savers: graph nodes that save in other ways than SaveImage, or do not save.
 
-Those called ComfyFleet... have their equals in ``tests/contract/custom_nodes``; they behave as
-widespread extensions do. The others are ComfyUI's own.
+Those named ComfyFleet... behave as widespread extensions do; ``tests/contract/custom_nodes`` has the
+same for a real ComfyUI. The others are ComfyUI's own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _gate(_bench: Bench, *, image: Pictures, open: bool) -> Result:  # noqa: A00
 def _save_plainly(
     bench: Bench, *, images: Pictures, folder: str, filename_prefix: str, listed: str
 ) -> Result:
-    """Take the prefix for a plain name in *folder*, and go on if the file cannot be written."""
+    """Use the prefix as a plain name in *folder*; a file that cannot be written is skipped."""
     where = bench.storage.within("output", folder)
     where.mkdir(parents=True, exist_ok=True)
     entries = []
@@ -45,7 +45,7 @@ def _save_plainly(
 
 
 def _export(bench: Bench, *, images: Pictures, filename_prefix: str) -> Result:
-    """Save a file and return its path; list nothing."""
+    """Save a file and return its path; history lists no file."""
     target = bench.storage.save_target(filename_prefix)
     name = target.name(".png")
     images[0].save(target.folder / name)
@@ -70,7 +70,7 @@ def _find_latest(bench: Bench, *, filename_prefix: str) -> Result:
 def _film(
     bench: Bench, *, images: Pictures, filename_prefix: str, batches: int, turn: int = 0
 ) -> Result:
-    """Queue the graph again under another id until all batches are done, and save then."""
+    """Queue the graph again under another id until all batches are done, then save."""
     if turn + 1 < batches:
         graph = copy.deepcopy(dict(bench.graph))
         for found in graph.values():
@@ -82,7 +82,7 @@ def _film(
 
 
 def _save_model(bench: Bench, *, filename_prefix: str, **models: Any) -> Result:
-    """Save what is no picture, as CheckpointSave and its kin do: history hears nothing of it."""
+    """Save a model file, as CheckpointSave and others do; history lists no file."""
     target = bench.storage.save_target(filename_prefix)
     header = b'{"__metadata__":{}}'
     content = len(header).to_bytes(8, "little") + header + repr(models).encode()

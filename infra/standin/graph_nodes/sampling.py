@@ -1,6 +1,6 @@
-"""Graph nodes that would need a GPU: encoders, the sampler, the decoder.
+"""Sampling graph nodes, which need a GPU in ComfyUI: encoders, the sampler, the decoder.
 
-Nothing is computed. A value says where it came from, and the sampler's picture shows it.
+Nothing is computed: values name their origin, which the painted picture shows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PREVIEW_SIDE = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Latent:
-    """What a LATENT is here: a size in pixels and the facts its picture will show."""
+    """A LATENT: a size in pixels, and the facts that the decoded picture will show."""
 
     width: int
     height: int
@@ -143,7 +143,7 @@ CONDITIONING = (
         name="CLIPVisionEncode",
         run=_encode_picture,
         required={"clip_vision": Input("CLIP_VISION"), "image": Input("IMAGE")},
-        # Required since 2024. The seed graph is older and has none; it must stay a valid sample.
+        # Required since 2024. The sample graph is older and lacks it; it must stay valid.
         optional={"crop": choice("center", "none")},
         outputs=("CLIP_VISION_OUTPUT",),
     ),

@@ -1,4 +1,4 @@
-"""Graph nodes that write files or text: what history lists under their keys, as ComfyUI shapes it."""
+"""Saving graph nodes: write files or text, and list them in history in ComfyUI's shapes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SAMPLE_RATE = 8000
 
 
 def save_pictures(bench: Bench, *, images: Pictures, filename_prefix: str = "ComfyUI") -> Result:
-    """Write each picture as a PNG with the graph and the facts in it, as SaveImage does."""
+    """Save each picture as a PNG with the graph in its metadata, as SaveImage does."""
     return _save_pngs(bench, images, _target(bench, images, filename_prefix), level=4)
 
 
@@ -105,7 +105,7 @@ def _save_gif(
 def _write_animation(
     images: Pictures, target: SaveTarget, extension: str, fps: float, fixed: dict[str, Any]
 ) -> None:
-    # Equal frames in a row would be merged into one longer frame, and the frame count would lie.
+    # Pillow would merge equal frames in a row, and the frame count would be wrong.
     frames = [_numbered(picture, index) for index, picture in enumerate(images)]
     frames[0].save(
         target.folder / target.name(extension),
