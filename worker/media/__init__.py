@@ -1,1 +1,1 @@
-"""Files by their content: what they are, and whether they are whole."""
+"""Media files: recognises their format by content, and checks that they are complete."""

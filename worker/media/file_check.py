@@ -1,11 +1,11 @@
-"""Checks a file that a node made while it streams by: is it whole, what is it, how large.
+"""File check of a node's output while it is downloaded: complete or not, format, size, SHA-256.
 
-A cut connection, a node out of disk or a proxy's error page may all come with status 200; none of
-them may be stored as an artifact. Memory does not grow with the file.
+A cut connection, a full disk at the node or a proxy's error page may all come with status 200; none
+of them may be stored as an artifact. Memory does not grow with the file.
 
-A file that is cut off is always found, but for live streams (WebM, WAV), which may end anywhere,
-and films in fragments that end between two of them. Changed bytes are found where the format has
-checksums (PNG, Ogg) or lengths; elsewhere TCP and the hash from here on have to do.
+A truncated file is always found, except live streams (WebM, WAV), which may end anywhere, and
+fragmented films that end between two fragments. Changed bytes are found where the format has
+checksums (PNG, Ogg) or lengths; elsewhere only TCP's checksum protects the download.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from worker.media.formats.walker import Damaged, Walker
 
 __all__ = ["Damaged", "FileCheck", "FileFacts"]
 
-#: What a name and the bytes have to agree on, by the first half of the media type.
+#: Families of formats by the first half of the media type: a name and its bytes must be of the same.
 _FAMILIES: Final = {
     "image": "a picture",
     "audio": "a film or sound",
@@ -35,7 +35,7 @@ _FAMILIES: Final = {
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a whole file is. Width and height in pixels, where there are any."""
+    """The facts of a complete file. Width and height in pixels; None if it is no picture or film."""
 
     media_type: str
     width: int | None
@@ -45,11 +45,11 @@ class FileFacts:
 
 
 class FileCheck:
-    """One file, fed as it comes.
+    """Checks one file, fed in chunks of any length.
 
     Args:
-        name: as the node calls it; the bytes must keep what its ending promises.
-        declared_type: what the node says it is; asked only when neither bytes nor name tell.
+        name: the node's file name; the bytes must be of the family that its suffix stands for.
+        declared_type: the node's `Content-Type`; used only if neither bytes nor name tell the type.
     """
 
     def __init__(self, name: str, declared_type: str | None = None) -> None:
@@ -62,10 +62,10 @@ class FileCheck:
         self._walker: Walker | None = None
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes, however many.
+        """Check the next chunk.
 
         Raises:
-            Damaged: the file cannot be whole, whatever else comes.
+            Damaged: the file is damaged, whatever bytes follow.
         """
         self._sha256.update(chunk)
         self._bytes += len(chunk)
@@ -78,10 +78,10 @@ class FileCheck:
                     self._start()
 
     def finish(self) -> FileFacts:
-        """Say that no more comes; return what the file is.
+        """Check that the file may end here, and return its facts.
 
         Raises:
-            Damaged: it is empty, cut off, or not what its name promises.
+            Damaged: it is empty, truncated, or of another family than its name's suffix.
         """
         with self._naming_the_file():
             if not self._bytes:
@@ -91,7 +91,7 @@ class FileCheck:
             return self._facts()
 
     def _start(self) -> None:
-        """Tell the format and hand it what has come so far."""
+        """Recognise the format, and walk the bytes received so far."""
         self._has_started = True
         start, self._head = self._head, b""
         if media_types.is_text(self._name):
@@ -129,7 +129,7 @@ class FileCheck:
             yield
         except Damaged as exc:
             raise Damaged(f"{self._name} is damaged: {exc}") from exc
-        except UNREADABLE as exc:  # a number, a depth or a size that no such file has
+        except UNREADABLE as exc:  # a number, depth or size out of Python's range
             why = f"it makes no sense ({type(exc).__name__}: {exc})"
             raise Damaged(f"{self._name} is damaged: {why:.300}") from exc
 

@@ -1,7 +1,7 @@
-"""Media types of files whose bytes do not tell their format.
+"""Media types by file name, for files whose format is not recognised by their bytes.
 
-What a browser would run or style a page with (HTML, SVG, XML, scripts, CSS) is not in the table,
-so it is stored as plain bytes: artifacts are served from one's own domain.
+Types that a browser would execute or apply (HTML, SVG, XML, scripts, CSS) are left out and stored
+as plain bytes: artifacts may be served from the operator's own domain.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 BINARY: Final = "application/octet-stream"
 
-#: Formats that `formats.sniff` knows: a file of such a name whose bytes say nothing is damaged.
+#: Suffixes of formats that `formats.sniff` recognises: a file of such a name with other bytes is damaged.
 _RECOGNISED: Final = {
     ".png": "image/png",
     ".apng": "image/png",
@@ -62,22 +62,22 @@ _OTHERS: Final = {
 
 
 def promised_by(name: str) -> str | None:
-    """Return the media type a name promises if the bytes of such files always tell; or None."""
+    """Return the media type for a suffix whose format is recognisable by its bytes; else None."""
     return _RECOGNISED.get(_ending(name))
 
 
 def is_text(name: str) -> bool:
-    """Tell whether the name is that of a text, which may begin with anything."""
+    """Tell whether the suffix is that of a text or JSON file, which has no signature."""
     known = _OTHERS.get(_ending(name), "")
     return known.startswith("text/") or known.endswith("json")
 
 
 def guess(name: str, *, declared: str | None) -> str:
-    """Return a safe media type for a file of no known format.
+    """Return a safe media type for a file whose format is not recognised; `BINARY` if none is known.
 
     Args:
-        declared: what the node said (`Content-Type` of `GET /view`); it decides only where the
-            name does not, and only among the types of the table.
+        declared: the node's `Content-Type` (`GET /view`); used only for a name without a suffix,
+            and only if it is in the table.
     """
     if known := _OTHERS.get(_ending(name)):
         return known

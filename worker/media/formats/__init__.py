@@ -1,1 +1,1 @@
-"""One module a file format: is a file whole, what is it, how large is its picture."""
+"""Formats of files, one module each: checks that a file is complete, and reads its size in pixels."""

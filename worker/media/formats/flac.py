@@ -15,7 +15,7 @@ _LAST_BLOCK: Final = 0x80
 
 
 def walk_flac() -> Walk:
-    """Follow the frames by their numbers, up to the sample count and the last one's checksum."""
+    """Walk metadata blocks and frames; check frame numbers, sample count and the last frame's CRC."""
     yield Read(len(SIGNATURE), "its signature")
     samples = 0
     flags = 0

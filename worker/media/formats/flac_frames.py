@@ -1,4 +1,4 @@
-"""The frames of FLAC (RFC 9639, section 9)."""
+"""FLAC frames (RFC 9639, section 9), found in a stream without decoding them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Final, NamedTuple
 
 from worker.media.formats.walker import Damaged
 
-#: The longest head: 4 bytes, a number of 7, two more of 2 each, a checksum.
+#: The longest frame header: 4 bytes, a number of 7, two fields of 2 each, a checksum of 1.
 _MOST_HEAD_BYTES: Final = 16
 _LEAST_FRAME_BYTES: Final = 10
-#: 65,535 samples of 8 channels in 4 bytes, and room for heads.
+#: 65,535 samples of 8 channels with 4 bytes each, and room for headers.
 _MOST_FRAME_BYTES: Final = (65_535 * 8 * 4) + 4096
 
-#: So many places may look like the head of a frame, and one more for each so many bytes. Sound has
-#: one in 64 KiB that is none; silence has frames of 14 bytes, ten a second.
+#: Sync codes that are examined in any file, and bytes of the file for each further one. Sound has one
+#: in 64 KiB that begins no frame; silence has ten frames of 14 bytes a second.
 _LOOKS: Final = 100_000
 _BYTES_A_LOOK: Final = 32
 
 _SYNC: Final = 0xFF
-#: The byte behind it: all frames have as many samples, or not.
+#: The second byte of the sync code: frames with equal numbers of samples, or with varying ones.
 _FIXED: Final = 0xF8
 _VARIABLE: Final = 0xF9
 
-#: Codes for how many samples a frame has; 6 and 7: one or two bytes say it.
+#: Samples of a frame by their code; with codes 6 and 7 the number follows in one or two bytes.
 _SAMPLES: Final = {
     1: 192,
     **{code: 576 << code - 2 for code in range(2, 6)},
@@ -32,7 +32,7 @@ _SAMPLES: Final = {
 _IN_ONE_BYTE: Final = 6
 _IN_TWO_BYTES: Final = 7
 
-#: Codes of sample rates that are written behind the number, and in how many bytes.
+#: Codes of sample rates that follow the number → their bytes.
 _RATE_BYTES: Final = {12: 1, 13: 2, 14: 2}
 _NO_RATE: Final = 15
 _NO_SAMPLE_SIZE: Final = 3
@@ -40,20 +40,20 @@ _MOST_CHANNELS: Final = 10
 
 
 class _Head(NamedTuple):
-    number: int  #: Of the frame or, where frames vary in length, of its first sample.
+    number: int  #: Of the frame; where frames vary in length, of its first sample.
     samples: int
     kind: tuple[int, int, int]  #: Sync code, sample rate and sample size: the same in all frames.
 
 
 class Frames:
-    """Finds frame after frame while bytes stream by, and holds no more than one of them.
+    """Finds frame after frame in a stream, buffering no more than one of them.
 
-    Where a frame ends is written nowhere; it would have to be decoded. The next one is known by
-    its head: sync code, checksum, and the number that is due.
+    A frame's length is not in its header; it would have to be decoded. So the next frame is
+    recognised by its header: sync code, checksum, and the expected number.
     """
 
     def __init__(self) -> None:
-        self._held = bytearray()  #: The present frame, and what came behind it.
+        self._held = bytearray()  #: The present frame, and the bytes after it.
         self._present: _Head | None = None
         self._samples_before = 0
         self._searched = 0
@@ -61,10 +61,10 @@ class Frames:
         self._looked = 0
 
     def feed(self, piece: memoryview) -> None:
-        """Take the next bytes.
+        """Search the next bytes for frames.
 
         Raises:
-            Damaged: they are no frames.
+            Damaged: they hold no valid frames.
         """
         self._held += piece
         self._seen += len(piece)
@@ -73,7 +73,11 @@ class Frames:
             raise Damaged("a frame is longer than a frame can be")
 
     def finish(self, *, samples: int) -> None:
-        """Make sure that the last frame is whole and that all *samples* are there; 0: not known."""
+        """Check the last frame's checksum, and the total number of *samples*; 0 if it is not known.
+
+        Raises:
+            Damaged: the last frame is truncated, or samples are missing.
+        """
         self._move_on(len(self._held))
         if self._present is None:
             raise Damaged("it holds no sound")
@@ -85,7 +89,7 @@ class Frames:
             raise Damaged(f"it holds {found} of its {samples} samples")
 
     def _move_on(self, end: int) -> None:
-        """Go to the last frame that begins before *end*."""
+        """Advance to the last frame that begins before *end*."""
         if self._present is None:
             if end <= 0:
                 return
@@ -120,10 +124,10 @@ def _follows(head: _Head, present: _Head) -> bool:
 
 
 def _head(data: bytearray) -> _Head | None:
-    """Read the head of a frame that begins where *data* does; None if there is none."""
+    """Parse the frame header at the beginning of *data*; None if there is none."""
     try:
         return _read_head(data)
-    except IndexError:  # it is longer than the data
+    except IndexError:  # the header is longer than the data
         return None
 
 
@@ -148,7 +152,7 @@ def _read_head(data: bytearray) -> _Head | None:
 
 
 def _number(data: bytearray) -> tuple[int, int]:
-    """Return the number at byte 4, written as UTF-8 would, and where it ends."""
+    """Return the number at byte 4, encoded as in UTF-8, and the offset of its end."""
     first = data[4]
     more = max(0, 7 - (first ^ 0xFF).bit_length())
     if not more:

@@ -13,7 +13,7 @@ _TRAILER: Final = 0x3B
 
 
 def walk_gif() -> Walk:
-    """Follow the blocks; there must be a picture among them and the trailer behind them."""
+    """Walk the blocks; there must be a picture among them, and a trailer after them."""
     head = yield Read(13, "its head")
     width, height, flags = struct.unpack("<HHB", head[6:11])
     yield Pass(_colour_table_bytes(flags), "its colour table")
@@ -39,10 +39,10 @@ def _colour_table_bytes(flags: int) -> int:
 
 
 class _EndOfSubBlocks:
-    """Jumps from one length byte to the next, four in a kilobyte, until one is zero."""
+    """Finds the end of a chain of sub-blocks: goes from one length byte to the next, until one is 0."""
 
     def __init__(self) -> None:
-        self._next = 0  #: Where in the coming piece the next length stands.
+        self._next = 0  #: Offset of the next length byte in the next piece.
 
     def __call__(self, piece: memoryview) -> int | None:
         at = self._next

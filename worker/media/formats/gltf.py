@@ -1,4 +1,4 @@
-"""GLB, the binary form of glTF 2.0."""
+"""glTF 2.0 in its binary form, GLB: its chunks and total length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK_HEAD_BYTES: Final = 8
 
 
 def walk_glb() -> Walk:
-    """Walk the chunks; together they have the length at the file's front."""
+    """Walk the chunks; their lengths must add up to the total in the file header."""
     _, _, length = struct.unpack("<4sII", (yield Read(_HEAD_BYTES, "its head")))
     left = length - _HEAD_BYTES
     while left >= _CHUNK_HEAD_BYTES:

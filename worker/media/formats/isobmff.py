@@ -1,4 +1,4 @@
-"""MP4 and its family (ISO 14496-12): MOV, M4A, and pictures as AVIF and HEIC."""
+"""ISO base media file format (ISOBMFF, ISO 14496-12): MP4, MOV, M4A, AVIF and HEIC; its boxes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from worker.media.formats.walker import Damaged, Found, PartOfWalk, Pass, Read, Walk, beginning
 
-_FILE: Final = b""  #: In the place of a box's kind.
+_FILE: Final = b""  #: Stands for the file where a box's kind is expected.
 
-#: What stands in the place of a length.
+#: Special values of a box's length: to the end of the file; in the next 8 bytes.
 _TO_THE_END: Final = 0
 _LONG: Final = 1
 
@@ -19,7 +19,7 @@ _LONG: Final = 1
 _BLANK: Final = 0x20
 _DELETE: Final = 0x7F
 
-#: Which boxes are looked into, by the one they lie in, and what stands before their first child.
+#: Boxes whose children are walked: (parent, kind) → bytes before the first child.
 _LOOKED_INTO: Final[Mapping[tuple[bytes, bytes], int]] = {
     (_FILE, b"moov"): 0,
     (b"moov", b"trak"): 0,
@@ -28,7 +28,7 @@ _LOOKED_INTO: Final[Mapping[tuple[bytes, bytes], int]] = {
     (b"iprp", b"ipco"): 0,
 }
 
-#: The first brand of these that the file claims decides; all others are films.
+#: The first of these brands in the file decides its type; without any it is a film.
 _TYPES: Final = {
     b"avif": "image/avif",
     b"avis": "image/avif",
@@ -40,10 +40,10 @@ _TYPES: Final = {
 }
 _FILM: Final = "video/mp4"
 
-#: Boxes that end with a width and a height, and by how many bits these are shifted.
+#: Boxes that end with a width and a height → bits of their fraction.
 _SIZED: Final = {b"tkhd": 16, b"ispe": 0}
 
-#: The index, and what it points into.
+#: The boxes with the index, and the one with the media data.
 _NEEDED: Final = frozenset({b"moov", b"meta", b"mdat"})
 
 _HEAD_BYTES: Final = 8
@@ -52,7 +52,7 @@ _MOST_BRAND_BYTES: Final = 1024
 
 
 def walk_isobmff() -> Walk:
-    """Walk the boxes: they must cover the file, and hold an index and what it points into."""
+    """Walk the boxes: they must cover the file, with an index and media data among them."""
     seen = _Seen()
     yield from _boxes(None, inside=_FILE, seen=seen)
     media_type = next((_TYPES[brand] for brand in seen.brands if brand in _TYPES), _FILM)
@@ -65,11 +65,11 @@ def walk_isobmff() -> Walk:
 
 @dataclass
 class _Seen:
-    """What the boxes said, of those that tell."""
+    """What was read from the boxes so far."""
 
-    kinds: set[bytes] = field(default_factory=set)
+    kinds: set[bytes] = field(default_factory=set)  #: Of `_NEEDED`, at the top level.
     brands: dict[bytes, None] = field(default_factory=dict)  #: In their order.
-    largest: tuple[int, int] | None = None  #: Of pictures, tiles and tracks.
+    largest: tuple[int, int] | None = None  #: Width and height of the largest picture, tile or track.
 
 
 class _Box(NamedTuple):

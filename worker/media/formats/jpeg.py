@@ -1,4 +1,4 @@
-"""JPEG (ITU T.81): its markers, from the first to the last."""
+"""JPEG (ITU T.81): its segments and scans, from the first marker to the last."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIGN: Final = 0xFF  #: Before every marker.
 _END: Final = 0xD9
 _START_OF_SCAN: Final = 0xDA
 _WITHOUT_BODY: Final = frozenset({0x01, *range(0xD0, 0xD8)})
-#: Start of frame, which holds the size. 0xC4, 0xC8 and 0xCC mean other things.
+#: Start-of-frame markers, whose segments hold the size. 0xC4, 0xC8 and 0xCC are other markers.
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 #: Inside a scan, after 0xFF: an escaped 0xFF, padding, or a restart.
@@ -30,9 +30,9 @@ _MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 def walk_jpeg() -> Walk:
-    """Follow the segments and scans up to the end-of-image marker.
+    """Walk the segments and scans up to the end-of-image marker.
 
-    What stands after it passes: cameras and panorama tools append more pictures there.
+    Bytes after it are ignored: cameras and panorama tools append more pictures there.
     """
     yield Read(2, "its first marker")
     size = None
@@ -77,7 +77,7 @@ class _EndOfScan:
 
     def __init__(self) -> None:
         self.marker = 0
-        self._after_ff = False  #: The last piece ended in the middle of something.
+        self._after_ff = False  #: Whether the last piece ended with 0xFF.
 
     def __call__(self, piece: memoryview) -> int | None:
         if self._after_ff and piece[0] not in _NO_MARKER:

@@ -1,4 +1,4 @@
-"""WebM and Matroska (RFC 9559): the elements of the segment."""
+"""Matroska and WebM (RFC 9559): the elements of the segment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VIDEO: Final = 0xE0
 _WIDTH: Final = 0xB0
 _HEIGHT: Final = 0xBA
 
-#: Which elements are looked into, by the one they lie in.
+#: Elements whose children are walked, as (parent, kind).
 _LOOKED_INTO: Final = frozenset({(_SEGMENT, _TRACKS), (_TRACKS, _TRACK), (_TRACK, _VIDEO)})
 _NUMBERS: Final = frozenset({_WIDTH, _HEIGHT})
 _TELLING: Final = frozenset({_TRACKS, _CLUSTER, _VIDEO, *_NUMBERS})
@@ -53,7 +53,7 @@ class _Element(NamedTuple):
 
 
 def _elements(left: int | None, *, inside: int, seen: dict[int, int]) -> PartOfWalk[None]:
-    """Walk the elements in the next *left* bytes, or to the end of the file; note their kinds."""
+    """Walk the elements in the next *left* bytes, or to the end of the file; record them in *seen*."""
     while left is None or left > 0:
         element = yield from _element(or_end=left is None)
         if element is None:
@@ -65,7 +65,7 @@ def _elements(left: int | None, *, inside: int, seen: dict[int, int]) -> PartOfW
         if element.kind in _TELLING:
             seen.setdefault(element.kind, 0)
         if element.body_bytes is None:
-            # A cluster of a live stream; what it holds and what follows cannot be told apart.
+            # A cluster of a live stream, of unknown length: its end is not recognisable.
             yield Pass(left, "its frames")
             return
         yield from _body(element.kind, element.body_bytes, inside=inside, seen=seen)
@@ -81,7 +81,7 @@ def _body(kind: int, length: int, *, inside: int, seen: dict[int, int]) -> PartO
 
 
 def _element(*, or_end: bool = False) -> PartOfWalk[_Element | None]:
-    """Read an element's head: its kind, then its length, each as long as its first byte says."""
+    """Read an element's head: its kind and its length, each as long as its first byte says."""
     kind = yield from _variable(or_end=or_end)
     if not kind:
         return None

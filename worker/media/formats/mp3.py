@@ -1,4 +1,4 @@
-"""MP3 (ISO 11172-3, 13818-3): its frames, between the tags before and after."""
+"""MP3 (ISO 11172-3, 13818-3): its frames, and the tags before and after them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LAYER_3: Final = 1
 _MPEG_1: Final = 3
 _RESERVED: Final = 1
 
-#: Kilobits a second, by whether it is MPEG 1 and by the index in the head.
+#: Bit rates, kbit/s, by whether it is MPEG 1 and by the index in the frame header.
 _BIT_RATES: Final = {
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-#: Samples a second by version (2.5, reserved, 2, 1) and index.
+#: Sample rates, Hz, by version (2.5, reserved, 2, 1) and index.
 _SAMPLE_RATES: Final = (
     (11025, 12000, 8000),
     (),
@@ -27,7 +27,8 @@ _SAMPLE_RATES: Final = (
     (44100, 48000, 32000),
 )
 
-#: In the first frame, where an encoder notes how many frames follow, and that it did so.
+#: Markers of the header in the first frame in which an encoder writes the number of frames; the
+#: offset within which it is; the flag that the number is there.
 _NOTES: Final = (b"Xing", b"Info")
 _NOTE_WITHIN: Final = 48
 _NOTES_FRAMES: Final = 1
@@ -35,16 +36,16 @@ _NOTES_FRAMES: Final = 1
 
 class _Frame(NamedTuple):
     length: int
-    kind: tuple[int, int]  #: Version and sample rate, which stay the same.
+    kind: tuple[int, int]  #: Version and sample rate: the same in all frames.
 
 
 def is_frame(head: bytes) -> bool:
-    """Tell whether these four bytes may begin a frame."""
+    """Tell whether the first four bytes of *head* are a valid frame header."""
     return _frame(head) is not None
 
 
 def walk_mp3() -> Walk:
-    """Follow the frames from one to the next; there must be as many as the encoder noted."""
+    """Walk the frames; there must be as many as the first frame's header says, if it does."""
     head = yield from _after_tags()
     first = _frame(head)
     if first is None:
@@ -66,7 +67,7 @@ def walk_mp3() -> Walk:
 
 
 def _after_tags() -> PartOfWalk[bytes]:
-    """Let tags go by and return the first four bytes behind them."""
+    """Skip ID3 tags and return the first four bytes after them."""
     head = yield Read(4, "its first frame")
     while head.startswith(TAG):
         rest = yield Read(6, "its tag")
@@ -87,13 +88,13 @@ def _tag_behind(head: bytes) -> PartOfWalk[None]:
         raise Damaged("what follows a frame is no frame")
 
 
-@lru_cache(maxsize=256)  # few differ in one file, and there are thousands
+@lru_cache(maxsize=256)  # a file has thousands of headers, but few different ones
 def _frame(head: bytes) -> _Frame | None:
     bits = int.from_bytes(head[:4], "big")
     version, layer = bits >> 19 & 3, bits >> 17 & 3
     rate, sample_rate, padding = bits >> 12 & 15, bits >> 10 & 3, bits >> 9 & 1
     rates = _BIT_RATES[version == _MPEG_1]
-    # Rate 0 is "free": it does not tell how long frames are, and nobody writes it.
+    # Rate 0 is "free format": the frame length would be unknown, and no encoder writes it.
     if bits >> 21 != _SYNC or layer != _LAYER_3 or not 0 < rate < len(rates):
         return None
     if version == _RESERVED or sample_rate >= len(_SAMPLE_RATES[version]):
@@ -104,7 +105,7 @@ def _frame(head: bytes) -> _Frame | None:
 
 
 def _noted_frames(frame: bytes) -> int:
-    """Return how many frames are to follow this first one; 0 if it does not say."""
+    """Return the number of frames after this first one, as its Xing header says; 0 if it does not."""
     for name in _NOTES:
         at = frame.find(name, 0, _NOTE_WITHIN)
         if at >= 0 and frame[at + 7] & _NOTES_FRAMES:

@@ -17,13 +17,13 @@ _BEGINS: Final = 2
 _ENDS: Final = 4
 _THEORA: Final = b"\x80theora"
 
-#: Each byte with its bits in reverse order.
+#: Translation table: each byte with its bits reversed.
 _REVERSED: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def walk_ogg() -> Walk:
-    """Check every page: its checksum, its number, and that each stream comes to its last one."""
-    next_page: dict[int, int] = {}  #: Stream → number of its next page, while it goes on.
+    """Walk the pages: check each one's checksum and number, and that each stream has its last page."""
+    next_page: dict[int, int] = {}  #: Stream → number of its next page, until it ends.
     media_type = "audio/ogg"
     while head := (yield Read(_HEAD.size, "a page's head", or_end=True)):
         sign, _, flags, _, stream, number, checksum, segments = _HEAD.unpack(head)
@@ -50,10 +50,10 @@ def walk_ogg() -> Walk:
 
 
 def _checksum(head: bytes, lengths: bytes, body: bytes) -> int:
-    """Compute Ogg's CRC-32, which takes bits from the other end than zlib's.
+    """Return Ogg's CRC-32, which has the reverse bit order of zlib's.
 
-    Turning the bits of the bytes before and of the result after gives the same number, at zlib's
-    speed. zlib's own complement before and after is taken out.
+    It is zlib's CRC of the bytes with reversed bits, itself reversed, which is as fast; zlib's
+    complement at beginning and end is undone.
     """
     crc = 0xFFFFFFFF
     zeroed = head[: _CHECKSUM.start] + bytes(4) + head[_CHECKSUM.stop :]

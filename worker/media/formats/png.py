@@ -1,4 +1,4 @@
-"""PNG and animated PNG (W3C PNG, third edition)."""
+"""PNG and animated PNG (W3C PNG, third edition): every chunk's CRC, and the length of the pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from worker.media.formats.walker import (
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
-#: Colour type → samples a pixel, and the bit depths it allows.
+#: Colour type → samples per pixel, and the allowed bit depths.
 _COLOURS: Final = {
     0: (1, {1, 2, 4, 8, 16}),
     2: (3, {8, 16}),
@@ -31,10 +31,11 @@ _COLOURS: Final = {
 _PALETTE: Final = 3
 _TELLING: Final = frozenset({b"PLTE", b"IDAT", b"IEND"})
 
-#: A square of 32,768 pixels in 16 bits and four colours take 8 GiB, and some ten seconds to unpack.
+#: Limit of the uncompressed pixels: a square of 32,768 pixels with 4 samples of 16 bits has 8 GiB,
+#: and takes some ten seconds to decompress.
 _MOST_RAW_BYTES: Final = 9 << 30
 
-#: Adam7: first column, first row, and the steps between them, a pass.
+#: The passes of Adam7: first column, first row, steps between columns and between rows.
 _PASSES: Final = (
     (0, 0, 8, 8),
     (4, 0, 8, 8),
@@ -46,12 +47,12 @@ _PASSES: Final = (
 )
 _WHOLE: Final = ((0, 0, 1, 1),)
 
-_SLICE_BYTES: Final = 16 << 10  #: Given to inflate at once; it copies what it leaves.
-_INFLATED_BYTES: Final = 256 << 10  #: Taken from it at once, however well they were packed.
+_SLICE_BYTES: Final = 16 << 10  #: Input of one call of inflate, which copies what it does not use.
+_INFLATED_BYTES: Final = 256 << 10  #: Output of one call, at most.
 
 
 def walk_png() -> Walk:
-    """Check every chunk's CRC, and that the pixels inflate to just what the size needs."""
+    """Walk the chunks; check their CRCs, and that the pixels decompress to exactly the size's bytes."""
     yield Read(len(SIGNATURE), "its signature")
     header = _Header.parse((yield from _first_chunk()))
     if header.raw_bytes > _MOST_RAW_BYTES:
@@ -120,7 +121,7 @@ class _Header:
 
     @property
     def raw_bytes(self) -> int:
-        """How many bytes the pixels have before packing: a filter byte and the samples a row."""
+        """Bytes of the uncompressed pixels: in each row a filter byte and the samples."""
         samples, _ = _COLOURS[self.colour]
         total = 0
         for left, top, right, down in _PASSES if self.interlaced else _WHOLE:
@@ -132,7 +133,7 @@ class _Header:
 
 
 class _Pixels:
-    """Inflates the IDAT chunks, counts what comes out, and keeps none of it."""
+    """Decompresses the IDAT chunks and counts the bytes, without keeping them."""
 
     def __init__(self, expected_bytes: int) -> None:
         self._expected = expected_bytes

@@ -1,4 +1,4 @@
-"""RIFF files: WebP, WAV and AVI. Their length stands at their front."""
+"""RIFF files: WebP, WAV and AVI; their chunks, which must add up to the length in the header."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from worker.media.formats.walker import (
 
 _Size = tuple[int, int]
 
-#: The length of a sound whose writer could not come back to fill it in.
+#: Lengths in the header of a WAV that was written as a stream, so that its length was not known.
 _UNKNOWN: Final = frozenset({0, 0xFFFFFFFF})
 
 _HEAD_BYTES: Final = 8  #: Of a chunk: its kind and its length.
 
 
 def walk_webp() -> Walk:
-    """Walk the chunks of a picture, still or animated."""
+    """Walk the chunks of a WebP, still or animated."""
     sizes: dict[bytes, _Size] = {}
     has_picture = False
     left = yield from _riff()
@@ -41,12 +41,12 @@ def walk_webp() -> Walk:
     yield from end_of_file("the length at its front")
     if not sizes or not has_picture:
         raise Damaged("it holds no picture")
-    # That of the canvas, if there is one: a frame may be smaller.
+    # The canvas' size, if there is one: a frame may be smaller.
     return Found("image/webp", *sizes.get(b"VP8X", next(iter(sizes.values()))))
 
 
 def walk_wav() -> Walk:
-    """Walk the chunks of a sound; one of unknown length may end anywhere."""
+    """Walk the chunks of a WAV; one of unknown length may end anywhere."""
     left = yield from _riff()
     if left + 4 in _UNKNOWN:
         yield Pass(None, "its sound")
@@ -64,7 +64,7 @@ def walk_wav() -> Walk:
 
 
 def walk_avi() -> Walk:
-    """Walk the lists of a film; a long one is several RIFF files, one behind the other."""
+    """Walk the lists of an AVI; a long one consists of several RIFF files in a row."""
     size = None
     has_frames = False
     left = yield from _riff()
@@ -89,7 +89,7 @@ def walk_avi() -> Walk:
 
 
 def _riff(*, or_end: bool = False) -> PartOfWalk[int]:
-    """Read a RIFF head; return how many bytes of chunks it announces."""
+    """Read a RIFF header; return the bytes of chunks that follow; 0 at the end of the file."""
     head = yield Read(12, "its head", or_end=or_end)
     if not head:
         return 0
@@ -100,13 +100,13 @@ def _riff(*, or_end: bool = False) -> PartOfWalk[int]:
 
 
 def _chunk_head(left: int) -> PartOfWalk[tuple[bytes, int]]:
-    """Return kind and length of the next chunk, which has to fit into *left* bytes."""
+    """Return kind and length, with padding, of the next chunk, which must fit into *left* bytes."""
     if left < _HEAD_BYTES:
         raise Damaged("its last chunk is too short")
     kind, length = struct.unpack("<4sI", (yield Read(_HEAD_BYTES, "a chunk's head")))
     if length > left - _HEAD_BYTES:
         raise Damaged("a chunk is longer than the length at its front allows")
-    # Chunks are filled up to an even length, but some writers leave that out for the last.
+    # Chunks are padded to an even length, but some writers leave that out for the last.
     return kind, min(length + length % 2, left - _HEAD_BYTES)
 
 
@@ -128,7 +128,7 @@ def _canvas_size(head: bytes) -> _Size:
     return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:], "little") + 1
 
 
-#: Chunk kind → how many bytes tell the size, and what reads it there.
+#: Chunk kind → first bytes that hold the size, and the function that reads it.
 _WEBP_SIZES: Final = {
     b"VP8 ": (10, _lossy_size),
     b"VP8L": (5, _lossless_size),

@@ -1,4 +1,4 @@
-"""safetensors, and ComfyUI's `.latent`, which is one (0.3.64, `SaveLatent`)."""
+"""safetensors files, which ComfyUI's `.latent` are, too (0.3.64, `SaveLatent`): header and length."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from worker.media.formats.walker import Damaged, Found, Pass, Read, Walk
 
 _LENGTH_BYTES: Final = 8
 
-#: The format allows 100 MB. A larger list than this is let go by, and the length not checked.
+#: Limit of a header that is parsed. The format allows 100 MB; with a larger one the length is not checked.
 _MOST_LIST_BYTES: Final = 8 << 20
 
 
 def is_safetensors(head: bytes) -> bool:
-    """Tell whether nine bytes may begin such a file: a length that makes sense, then JSON."""
+    """Tell whether *head* may begin such a file: a header length below 4 GiB, then `{`."""
     return head[_LENGTH_BYTES : _LENGTH_BYTES + 1] == b"{" and head[4:_LENGTH_BYTES] == bytes(4)
 
 
 def walk_safetensors() -> Walk:
-    """Read the list of tensors; the last one has to end where the file does."""
+    """Walk the header and the tensors; the last tensor must end at the end of the file."""
     length = int.from_bytes((yield Read(_LENGTH_BYTES, "its head")), "little")
     if length > _MOST_LIST_BYTES:
         yield Pass(length, "its list of tensors")

@@ -1,4 +1,4 @@
-"""Tells a format by its first bytes, whatever the file is called."""
+"""Sniffs a file's format: recognises it by its first bytes, whatever its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.media.formats.jpeg import walk_jpeg
 from worker.media.formats.riff import walk_avi, walk_wav, walk_webp
 from worker.media.formats.walker import Walk
 
-#: So many bytes tell every format we know.
+#: First bytes needed to recognise every known format.
 HEAD_BYTES: Final = 16
 
 _RIFF: Final = b"RIFF"
@@ -28,7 +28,7 @@ _BY_START: Final[tuple[tuple[bytes, Callable[[], Walk]], ...]] = (
     (gltf.SIGNATURE, gltf.walk_glb),
     (mp3.TAG, mp3.walk_mp3),
 )
-#: At byte 8 of a RIFF file.
+#: Form types, at byte 8 of a RIFF file.
 _BY_FORM: Final = {b"WEBP": walk_webp, b"WAVE": walk_wav, b"AVI ": walk_avi}
 
 #: At byte 4: boxes with which a file of the MP4 family may begin; old MOVs lack the first.
@@ -39,7 +39,7 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def find_walk(head: bytes) -> Walk | None:
-    """Return the walk of the format that begins with *head*, or None if it is not known.
+    """Return a walk for the format that begins with *head*, or None if it is not known.
 
     Args:
         head: the first 16 bytes of the file, fewer if it is shorter.
@@ -57,12 +57,12 @@ def find_walk(head: bytes) -> Walk | None:
 
 
 def is_page(start: bytes) -> bool:
-    """Tell whether bytes of no known format look like what a server says instead of a file."""
+    """Tell whether bytes of no known format look like an HTML, XML or JSON error instead of a file."""
     return _text(start).startswith(_PAGE_SIGNS)
 
 
 def describe(start: bytes) -> str:
-    """Say what bytes of no known format look like, for a message."""
+    """Return what bytes of no known format look like, for a message."""
     if is_page(start):
         return "an HTML or XML page" if _text(start).startswith(b"<") else "JSON"
     if not any(start):

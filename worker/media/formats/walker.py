@@ -1,8 +1,8 @@
-"""Drives a format's check while its bytes stream by, in memory that does not grow with the file.
+"""Walker: drives the check of one format over streamed chunks; memory does not grow with the file.
 
-A format is a generator, a *walk*: it yields what it wants done with the next bytes, and returns
-what it found. So it reads like the format's own specification, while `Walker` cuts and joins
-whatever chunks the network delivers.
+A format's check is a generator, a *walk*: it yields a step for the next bytes (`Read`, `Pass` or
+`Scan`), and returns what it found. So it reads like the format's own specification, while `Walker`
+splits and joins the chunks that the network delivers.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Final, NamedTuple, TypeVar
 
-#: Parts of a file (boxes, chunks, pages, frames) that are walked in any case.
+#: Parts of a file (boxes, chunks, pages, frames) that it may have whatever its length.
 _PARTS: Final = 100_000
-#: Beyond those, each has to stand for so many bytes. Frames of MP3 at 32 kbit/s do; a film of empty
-#: boxes would take a second of the processor's time for each megabyte.
+#: Further parts must have so many bytes each, on average. Frames of MP3 at 32 kbit/s have; a film of
+#: empty boxes would take a second of CPU time for each megabyte.
 _BYTES_A_PART: Final = 32
 
 
 class Damaged(ValueError):
-    """The file is not whole, or not what its name says; the text is a sentence to show."""
+    """The file is incomplete, damaged, or of another format than its name says; the message says why."""
 
 
 class Found(NamedTuple):
-    """What a whole file turned out to be. Width and height in pixels, where there are any."""
+    """The result of a walk. Width and height in pixels; None if it is no picture or film."""
 
     media_type: str
     width: int | None = None
@@ -30,15 +30,15 @@ class Found(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Send me the next *length* bytes; few, as they are held together."""
+    """Step: the walk is sent the next *length* bytes. Keep it small: they are buffered."""
 
     length: int
     what: str  #: For messages: `it ends inside {what}`.
-    or_end: bool = False  #: If the file ends exactly here, send me b"".
+    or_end: bool = False  #: The file may end here; the walk is then sent b"".
 
 
 class Pass(NamedTuple):
-    """Let the next *length* bytes go by; None: all that follow."""
+    """Step: skip the next *length* bytes; None: all to the end of the file."""
 
     length: int | None
     what: str
@@ -46,7 +46,7 @@ class Pass(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """Let bytes go by until *ends* tells how many of a piece belong to them; None: all of it."""
+    """Step: skip bytes until *ends*, called with each piece, returns the offset of their end in it."""
 
     ends: Callable[[memoryview], int | None]
     what: str
@@ -60,13 +60,13 @@ PartOfWalk = Generator[Step, bytes, _Result]
 
 
 def end_of_file(after: str) -> PartOfWalk[None]:
-    """Make sure that nothing follows."""
+    """Raise Damaged if more bytes follow."""
     if (yield Read(1, "what follows", or_end=True)):
         raise Damaged(f"it goes on after {after}")
 
 
 def beginning(length: int, *, of: int, what: str) -> PartOfWalk[bytes]:
-    """Read the first *length* of the next *of* bytes and let the others go by."""
+    """Return the first *length* of the next *of* bytes, and skip the others."""
     if of < length:
         raise Damaged(f"{what} is too short")
     start = yield Read(length, what)
@@ -87,10 +87,10 @@ class Walker:
         self._step: Step = next(walk)
 
     def feed(self, chunk: bytes) -> None:
-        """Hand on the next bytes of the file.
+        """Walk the next bytes of the file.
 
         Raises:
-            Damaged: they are not what has to come.
+            Damaged: they are not valid in the format.
         """
         self._seen += len(chunk)
         at = 0
@@ -104,10 +104,10 @@ class Walker:
                 at = self._scan(step, chunk, at)
 
     def finish(self) -> Found:
-        """Say that the file has ended; return what it is.
+        """End the walk at the end of the file, and return its result.
 
         Raises:
-            Damaged: something is missing.
+            Damaged: the file is truncated.
         """
         while self.found is None:
             if self._held or not _may_end(self._step):
