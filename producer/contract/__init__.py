@@ -1,1 +1,1 @@
-"""What producers and workers both say: jobs, graphs, queues, errors, settings."""
+"""Contract between producers and workers: jobs, graphs, queues, errors, settings. No I/O."""

@@ -14,20 +14,20 @@ from producer.contract.ids import BatchId
 from producer.contract.jobs import InputFile
 from producer.contract.queues import Needs, Tier
 
-#: Rows that are packed together: enough for them to share what they repeat, few enough to read one.
+#: Rows that are packed together: enough to compress well, few enough to read a single row.
 BUCKET_ROWS: Final = 100
 
 
 class BatchState(StrEnum):
-    """How far a batch is."""
+    """The state of a batch."""
 
-    OPEN = "open"  #: Rows are still handed in; none of them is accepted yet.
+    OPEN = "open"  #: Rows are still added; none of them is accepted yet.
     SEALED = "sealed"  #: All rows are accepted; some wait or run.
     FINISHED = "finished"  #: Every job has ended; the retry of one makes it sealed again.
 
 
 class BatchCounts(BaseModel):
-    """How many of a batch's jobs are where; a job that was made again counts as its newest."""
+    """The number of a batch's jobs by status; of a job that was retried, its newest retry counts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,15 +42,15 @@ class BatchCounts(BaseModel):
 
     @property
     def ended(self) -> int:
-        """How many have ended, however."""
+        """The number of jobs in a terminal status."""
         return self.succeeded + self.failed + self.cancelled + self.expired
 
 
 class Batch(BaseModel):
     """A batch as read. Times are aware and UTC.
 
-    `rows` counts what was handed in, `skipped` what of it was left out as invalid, `held` says that a
-    person keeps it back.
+    `rows` counts all rows, `skipped` those of them that were left out as invalid; `held` tells whether
+    a person holds it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,11 +82,11 @@ class Batch(BaseModel):
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot become a job, and why.
+    """A row that is no valid job, and why.
 
     Args:
         row: its number, from 1.
-        column: the address at fault, as it was handed in; None if it is the row as a whole.
+        column: the address at fault, as the caller wrote it; None if it is the row as a whole.
     """
 
     row: int
@@ -96,19 +96,19 @@ class BadRow:
 
     @property
     def sentence(self) -> str:
-        """The whole of it, for a person."""
+        """Number, column, message and advice as one sentence."""
         where = f"row {self.row:,}" + (f", column {self.column}" if self.column else "")
         return f"{where}: {self.message}" + (f" ({self.advice})" if self.advice else "")
 
 
 @dataclass(frozen=True)
 class PackedRow:
-    """One row, checked: what its job sets beside what all rows share.
+    """One checked row: what its job sets beside what all rows share.
 
     Args:
         params: `{"6.text": value}`, addresses already resolved to graph node ids.
         inputs: `{"34.image": where the file is}`.
-        place: which of the batch's places its job goes to.
+        place: the index of its job's needs in the batch's `Places`.
     """
 
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -136,5 +136,5 @@ class BatchSpec:
     run_within_s: float
 
 
-#: What a batch's rows need of a node; most batches have one place, one with a column of models more.
+#: The different needs of a batch's rows: one in most batches, several where a column sets models.
 Places = tuple[Needs, ...]

@@ -1,4 +1,4 @@
-"""What a request to cancel a job or a batch met."""
+"""Cancel outcomes: what a request to cancel a job or a batch has done."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from enum import StrEnum
 
 
 class Cancelled(StrEnum):
-    """What a request to cancel a job met."""
+    """The outcome of a request to cancel a job."""
 
-    CANCELLED = "cancelled"  #: It waited; it is over now.
-    REQUESTED = "requested"  #: It runs; its worker will end it, or commit it if quicker.
-    ENDED = "ended"  #: It was over before.
+    CANCELLED = "cancelled"  #: It waited, and is cancelled now.
+    REQUESTED = "requested"  #: It runs; its worker will cancel it, unless it is committed first.
+    ENDED = "ended"  #: It had ended before.
 
 
 class BatchCancelled(StrEnum):
-    """What a request to cancel a batch met."""
+    """The outcome of a request to cancel a batch."""
 
-    CANCELLED = "cancelled"  #: What waited is over, what runs was asked for its end.
-    DISCARDED = "discarded"  #: It was still open: nothing is left of it.
-    ENDED = "ended"  #: It was over before.
+    CANCELLED = "cancelled"  #: Waiting jobs are cancelled; running ones are asked to end.
+    DISCARDED = "discarded"  #: It was still open, and is deleted with its rows.
+    ENDED = "ended"  #: All of its jobs had ended before.

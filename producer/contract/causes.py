@@ -1,4 +1,4 @@
-"""Causes: the one word for why an attempt or a job ended, in records, events, filters and pages."""
+"""Causes: why an attempt or a job ended without success, one word each, as in records and events."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from enum import StrEnum
 class Cause(StrEnum):
     """Why an attempt or a job ended without success.
 
-    Records keep the word, not this class: a newer worker may write a cause that an older reader
-    does not know.
+    Records have it as text: a newer worker may write a cause that an older reader does not know.
     """
 
     INVALID_GRAPH = "invalid_graph"  #: ComfyUI refused the graph, or no node has what it needs.
-    INVALID_INPUT = "invalid_input"  #: An input file or its bucket is not as it should be.
+    INVALID_INPUT = "invalid_input"  #: An input file, or its bucket, cannot be used.
     INPUT_MISSING = "input_missing"  #: An input object is not in its bucket any more.
-    TOO_LARGE = "too_large"  #: The node, or a proxy before it, takes no request of this size.
+    TOO_LARGE = "too_large"  #: The node, or a proxy before it, refuses a request of this size.
     RUN_DEADLINE = "run_deadline"  #: The attempt took longer than `run_within`.
     EXECUTION_ERROR = "execution_error"  #: A graph node raised.
-    OUT_OF_MEMORY = "out_of_memory"  #: The node's memory, or its card's, does not suffice.
+    OUT_OF_MEMORY = "out_of_memory"  #: The node's memory, or its GPU's, does not suffice.
     DISK_FULL = "disk_full"  #: The node's disk is full.
-    DEVICE_FAULT = "device_fault"  #: The node's card, or its driver, is broken.
+    DEVICE_FAULT = "device_fault"  #: The node's GPU, or its driver, failed.
     MODEL_DAMAGED = "model_damaged"  #: A model file on the node cannot be read.
-    IO_FAULT = "io_fault"  #: The node's disk, mount or limit of open files.
-    NEEDS_LOGIN = "needs_login"  #: A partner node wants a key.
+    IO_FAULT = (
+        "io_fault"  #: The node's disk or mount failed, or its limit of open files was reached.
+    )
+    NEEDS_LOGIN = "needs_login"  #: A partner node requires an API key.
     INCOMPLETE_OUTPUT = "incomplete_output"  #: A graph node that saves has listed no file.
     OUTPUT_DAMAGED = "output_damaged"  #: A file came truncated, empty or undecodable.
-    OUTPUT_CONFLICT = "output_conflict"  #: The key in the bucket holds other bytes.
+    OUTPUT_CONFLICT = "output_conflict"  #: Another object is stored under the key.
     STORAGE_REFUSED = "storage_refused"  #: S3 would refuse the same request again.
-    STORAGE_FAULT = "storage_fault"  #: The bucket of an `s3://` input has trouble that may pass.
+    STORAGE_FAULT = "storage_fault"  #: The bucket of an `s3://` input failed, perhaps temporarily.
     DELIVERY_FAILED = "delivery_failed"  #: It was rendered, then the worker failed to store it.
     STALL = "stall"  #: The prompt runs, but makes no progress.
-    INTERRUPTED = "interrupted"  #: Somebody interrupted the prompt at its node.
-    PROMPT_LOST = "prompt_lost"  #: The node knows the prompt no more: ComfyUI was restarted.
+    INTERRUPTED = "interrupted"  #: The prompt was interrupted at its node, not by the fleet.
+    PROMPT_LOST = "prompt_lost"  #: The node no longer knows the prompt: ComfyUI was restarted.
     NODE_FAULT = "node_fault"  #: The node does not answer, or not as ComfyUI does.
     NODE_LACKS = "node_lacks"  #: The node lacks a model or class that another node has.
-    NODE_LEFT = "node_left"  #: The node is taken out of the fleet.
+    NODE_LEFT = "node_left"  #: The node was removed from the fleet.
     HANDED_BACK = "handed_back"  #: Another node could begin it sooner.
-    LEASE_LOST = "lease_lost"  #: The worker fell silent for longer than a lease.
-    WORKER_DIED = "worker_died"  #: Workers of the node died of it, time and again.
-    POISON = "poison"  #: Too many attempts ended through no fault that could be charged to it.
-    FLEET_FAULT = "fleet_fault"  #: An error of the fleet's own that nobody foresaw.
-    NOT_RESUMED = "not_resumed"  #: It had begun, then no node took it up again.
+    LEASE_LOST = "lease_lost"  #: The worker did not renew its lease in time.
+    WORKER_DIED = "worker_died"  #: Workers of the node died repeatedly while they ran it.
+    POISON = "poison"  #: Too many attempts ended by faults that were not charged to it.
+    FLEET_FAULT = "fleet_fault"  #: An unexpected error in the fleet's own code.
+    NOT_RESUMED = "not_resumed"  #: It had begun, then no node started it again.
     START_DEADLINE = "start_deadline"  #: No node started it within `start_within`.
-    CANCELLED = "cancelled"  #: Somebody asked for its end.
+    CANCELLED = "cancelled"  #: Its cancellation was requested.

@@ -1,7 +1,7 @@
-"""Places between two lines where a test may kill the process, as a power cut would.
+"""Crash points: named places in the code where a test may kill the process, as a power cut would.
 
-`COMFYFLEET_CRASHPOINT=NAME`, or `NAME:N` for the N-th passing, ends the process there without a
-word. Without the variable a crash point does nothing.
+`COMFYFLEET_CRASHPOINT=NAME`, or `NAME:N` for the N-th passing, ends the process there at once.
+Without the variable a crash point does nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from threading import Lock
 from typing import Final
 
-#: Every place, with what is done and what is not yet when the process ends there.
+#: Every crash point, with what has been done there and what has not.
 CRASHPOINTS: Final = {
     "submit.recorded": "the job has its record, no message was sent",
     "claim.done": "the job is ours, nothing was done for it",
@@ -30,7 +30,7 @@ CRASHPOINTS: Final = {
     "jobs.taken_back": "a predecessor's jobs are ours, nobody works on them",
 }
 
-#: What a shell reports of a process that was killed with signal 9.
+#: The exit status that a shell reports for a process killed by SIGKILL.
 _KILLED: Final = 137
 
 _wanted, _, _passing = os.environ.get("COMFYFLEET_CRASHPOINT", "").partition(":")
@@ -39,7 +39,7 @@ _lock = Lock()
 
 
 def crashpoint(name: str) -> None:
-    """Mark a place; end the process there if a test wants it."""
+    """End the process if the variable names this crash point and passing."""
     if name != _wanted:
         return
     with _lock:

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. An error says what happened; `worker.attempt.retry` says what to do.
+"""Errors, as one tree. An error says what happened; `worker.attempt.retry` decides what is done.
 
 * FleetError
   + InvalidJob              the caller can mend the submission
@@ -7,28 +7,28 @@
     - InvalidInput          a file the graph reads
     - NoNodeCanRun          no node of the pool has what the graph needs
     - InvalidRows           rows of a batch, each with its number and column
-    - InvalidBatch          what is asked of a batch does not fit its state, or its rows
-  + InvalidSettings         settings that are missing or make no sense, each by its variable
-  + BacklogFull             as many jobs wait as may
+    - InvalidBatch          the request does not fit the batch's state, or its rows
+  + InvalidSettings         settings that are missing or invalid, each by its variable
+  + BacklogFull             the limit of waiting jobs is reached
   + JobNotFound
   + BatchNotFound
-  + KeyReused               an idempotency key came back with another job
+  + KeyReused               the idempotency key belongs to another request
   + LeaseLost               another attempt owns the job now; stop, write nothing
   + NodeNameTaken           another living worker holds this node name
-  + JobNotSucceeded         what wait raises for a job that ended otherwise
+  + JobNotSucceeded         raised by wait for a job that failed, was cancelled or expired
   + WaitTimeout
-  + FleetUnreachable        Redis does not answer, or will not serve us
+  + FleetUnreachable        Redis does not answer, or refuses requests
   + StorageError            S3
     - StorageUnreachable
     - BucketMissing
-    - BucketForbidden       it does not let us in, or lets us do less than we need
-      · CredentialsRefused  the S3 service does not accept who we say we are
+    - BucketForbidden       access is denied, to the bucket or to one operation
+      · CredentialsRefused  the S3 service does not accept the credentials
     - BucketFull
     - StorageFault          it answered, but not as S3 does
-      · UnclearRefusal      a 400 without a word of S3's: damaged on its way, or refused for good
+      · UnclearRefusal      a 400 without an S3 error code: damaged on its way, or refused for good
     - StorageRefused        the same request would be refused again
-      · NotSupported        the S3 service knows no such request
-    - ForeignBucketFault    trouble with the bucket of an `s3://` input, which is not ours
+      · NotSupported        the S3 service does not support the request
+    - ForeignBucketFault    the bucket of an `s3://` input, not the fleet's own, failed
     - ObjectMissing
     - ObjectConflict        the key holds other bytes
 
@@ -40,26 +40,26 @@ Of a worker (`worker.errors`); a caller meets them as the causes of failed jobs:
     - NodeUnreachable
     - NodeTimeout
     - NodeFault             it answered, but not as ComfyUI does
-      · SpoolFault          its worker's own disk takes no file
-    - RequestTooLarge       it, or a proxy before it, takes no request of this size
+      · SpoolFault          its worker's own disk cannot be written
+    - RequestTooLarge       it, or a proxy before it, refuses a request of this size
     - PromptRejected        ComfyUI refused the graph; no retry will help
-    - NodeLacks             it refused it for what it lacks, and another node has that
+    - NodeLacks             it lacks a class or model of the graph that another node has
     - PromptFailed          ComfyUI accepted the graph, then a graph node raised
-    - PromptIncomplete      it succeeded, but a graph node that saves has saved nothing
-    - PromptInterrupted     somebody interrupted our prompt
+    - PromptIncomplete      it succeeded, but a graph node that saves has listed no file
+    - PromptInterrupted     the prompt was interrupted, not by its worker
     - PromptLost            neither in the node's queue nor in its history
     - PromptStalled         it runs, but makes no progress
       · ExecutorEnded       it ended the thread that executes
     - HandedBack            another node could begin it sooner
-    - NodeLeaves            the node is taken out of the fleet, its jobs go elsewhere
-    - LeaseLapsed           its worker fell silent for longer than a lease
-    - WorkerDied            workers of the node died of it, time and again
+    - NodeLeaves            the node is removed from the fleet, its jobs go to others
+    - LeaseLapsed           its worker did not renew its lease in time
+    - WorkerDied            workers of the node died repeatedly while they ran it
     - OutputDamaged         a file came truncated, empty or undecodable
 
 Of the embedded stack (`infra.local`): BinaryNotFound, ComfyUnusable, ServiceFailed, StateDirInUse.
 
-Signals that end an attempt and are no errors stand apart: `Shunned` (a claim that another node should
-make), `JobCancelled` (somebody asked for its end), `Stopping` (the worker leaves, the job stays its own).
+Control signals that end an attempt are no errors: `Shunned` (another node should claim the job),
+`JobCancelled` (its cancellation was requested), `Stopping` (the worker shuts down and keeps the job).
 """
 
 from __future__ import annotations
@@ -73,21 +73,21 @@ if TYPE_CHECKING:
     from producer.contract.batches import BadRow
     from producer.contract.jobs import Job
 
-#: A message of a refusal has no more characters: it may repeat what somebody handed in.
+#: Characters of a refusal's message, which may quote the submission.
 _LONGEST: Final = 400
 
-#: What to try when what a batch has accepted comes once more, and not as it was.
+#: Advice for rows that differ from those accepted under the same idempotency key.
 SAME_ROWS: Final = (
     "if these are the same rows, nothing is left to do; other rows need another idempotency key"
 )
 
 
 class FleetError(Exception):
-    """Anything this project raises on purpose.
+    """The base of all errors that this project raises on purpose.
 
     Args:
-        message: what happened, in a sentence a person can act on.
-        advice: what to try next, when we know.
+        message: what happened, in one sentence.
+        advice: what to try next, if known.
     """
 
     def __init__(self, message: str, *, advice: str | None = None) -> None:
@@ -100,10 +100,10 @@ class FleetError(Exception):
 
 
 class InvalidJob(FleetError):
-    """The submission cannot become a job as it stands.
+    """The submission is invalid.
 
     Args:
-        field: which argument of the submission, as `params.6.text` or `pool`.
+        field: the argument of the submission at fault, as `params.6.text` or `pool`.
         graph_node: the id of the graph node at fault.
     """
 
@@ -121,31 +121,31 @@ class InvalidJob(FleetError):
 
 
 class InvalidGraph(InvalidJob):
-    """The graph, or what is set in it, does not make sense."""
+    """The graph, or a value that is set in it, is invalid."""
 
 
 class InvalidParam(InvalidGraph):
-    """A value that a job sets in its graph does not fit, or its address names no input.
+    """A value that a job sets in its graph does not fit its input, or its address names no input.
 
-    The field is `params.<address>`, and `inputs.<address>` where the value is a file.
+    The field is `params.<address>`, or `inputs.<address>` where the value is a file.
     """
 
 
 class InvalidInput(InvalidJob):
-    """A file that the graph reads is missing, empty, too large or not what it should be."""
+    """A file that the graph reads is missing, empty, too large, or of another type than required."""
 
 
 class NoNodeCanRun(InvalidJob):
-    """Nodes are there, but none has the classes and models that the graph needs."""
+    """There are nodes, but none has all classes and models that the graph needs."""
 
 
 class InvalidRows(InvalidJob):
-    """Rows of a batch that cannot become jobs; none of its rows was accepted.
+    """Rows of a batch are invalid; none of its rows was accepted.
 
     Args:
-        rows: the first of them.
-        count: how many there are.
-        accepted: the batch that the same idempotency key had accepted before.
+        rows: the first invalid rows.
+        count: the number of invalid rows.
+        accepted: the batch that was accepted before under the same idempotency key.
     """
 
     def __init__(self, rows: Sequence[BadRow], *, count: int, accepted: str | None = None) -> None:
@@ -170,7 +170,7 @@ class InvalidRows(InvalidJob):
 
 
 class InvalidBatch(InvalidJob):
-    """What is asked of a batch does not fit its state, or the rows that it has already."""
+    """The request does not fit the batch's state, or the rows that it has already."""
 
     def __init__(self, batch: str, message: str, *, advice: str | None = None) -> None:
         super().__init__(f"batch {batch} {message}", field="batch", advice=advice)
@@ -178,7 +178,7 @@ class InvalidBatch(InvalidJob):
 
 
 class BacklogFull(FleetError):
-    """As many jobs wait as the fleet's settings allow; nothing was accepted."""
+    """The limit of waiting jobs (`max_queued`) would be exceeded; nothing was accepted."""
 
     def __init__(self, waiting: int, limit: int) -> None:
         super().__init__(
@@ -209,7 +209,7 @@ class JobNotFound(FleetError):
 
 
 class KeyReused(FleetError):
-    """An idempotency key was used before, for another job."""
+    """The idempotency key was used before, for another request."""
 
     def __init__(self, key: str, job_id: str) -> None:
         super().__init__(
@@ -241,7 +241,7 @@ class NodeNameTaken(FleetError):
 
 
 class JobNotSucceeded(FleetError):
-    """The job one waited for ended as failed, cancelled or expired.
+    """The awaited job ended as failed, cancelled or expired.
 
     Args:
         job: the ended job.
@@ -253,7 +253,7 @@ class JobNotSucceeded(FleetError):
 
 
 class WaitTimeout(FleetError):
-    """The wait was over before the job was; the job goes on."""
+    """The job, or batch, did not end within the timeout; it is unaffected."""
 
     def __init__(self, job_id: str, timeout_s: float, status: str, *, what: str = "job") -> None:
         super().__init__(f"{what} {job_id} is still {status} after {timeout_s:g} s; it goes on")
@@ -261,19 +261,19 @@ class WaitTimeout(FleetError):
 
 
 class InvalidSettings(FleetError):
-    """A setting is missing or makes no sense; the message names each by its variable."""
+    """Settings are missing or invalid; the message names each by its variable."""
 
 
 class FleetUnreachable(FleetError):
-    """Redis does not answer at the address, or refuses us. The address carries no password."""
+    """Redis does not answer, or refuses requests; the message shows its address without password."""
 
 
 class StorageError(FleetError):
-    """S3 did not do as asked; the same request may succeed later."""
+    """A request to S3 failed; unless a subclass says otherwise, it may succeed later."""
 
 
 class StorageUnreachable(StorageError):
-    """Nobody answers at the endpoint."""
+    """The endpoint does not answer."""
 
 
 class BucketMissing(StorageError):
@@ -281,14 +281,14 @@ class BucketMissing(StorageError):
 
 
 class BucketForbidden(StorageError):
-    """The S3 service does not let us in, or not do this; the message names the operation."""
+    """The S3 service denies access; the message names the operation."""
 
 
 class CredentialsRefused(BucketForbidden):
-    """The S3 service does not accept our credentials, or there are none.
+    """The S3 service does not accept the credentials, or there are none.
 
     Args:
-        code: the S3 service's own word for it; empty when it was not asked.
+        code: the S3 error code; empty if no request was sent.
     """
 
     def __init__(self, message: str, *, code: str = "", advice: str | None = None) -> None:
@@ -297,7 +297,7 @@ class CredentialsRefused(BucketForbidden):
 
 
 class BucketFull(StorageError):
-    """The S3 service, or our part of it, takes nothing more."""
+    """The S3 service is full, or its quota is used up."""
 
 
 class StorageFault(StorageError):
@@ -305,15 +305,15 @@ class StorageFault(StorageError):
 
 
 class UnclearRefusal(StorageFault):
-    """A 400 without a code of S3's: a web server's complaint about a request it could not read."""
+    """A 400 without an S3 error code, as a web server sends for a request that it cannot parse."""
 
 
 class StorageRefused(StorageError):
-    """The S3 service is well, and will not do this however often it is asked."""
+    """The S3 service refused the request, and would refuse it again."""
 
 
 class ForeignBucketFault(StorageError):
-    """The bucket of an `s3://` input has trouble that may pass; the fleet's own may be well."""
+    """The bucket of an `s3://` input failed, perhaps temporarily; the fleet's own may be available."""
 
 
 class ObjectMissing(StorageError):
@@ -321,9 +321,9 @@ class ObjectMissing(StorageError):
 
 
 class ObjectConflict(StorageError):
-    """The key already holds other bytes than ours."""
+    """There is an object of other content under this key."""
 
 
 def tidied(text: str, *, longest: int = _LONGEST) -> str:
-    """Return a message in which nothing is long, and nothing is a command to a terminal."""
+    """Return a message cut to *longest* characters, with unprintable characters escaped."""
     return escaped(abridged(text, most=longest))

@@ -1,4 +1,4 @@
-"""The ids of jobs, batches and prompts."""
+"""Ids of jobs, batches and prompts: UUIDs, made and parsed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ JobId = NewType("JobId", str)
 BatchId = NewType("BatchId", str)
 PromptId = NewType("PromptId", str)
 
-#: Hex digits at an id's end that say which row of its batch a job is; 0 is the batch itself.
+#: Last hex digits of a job's id, which are its row's number in a batch; 0 in the batch's own id.
 _ROW_DIGITS: Final = 8
-#: The last row that a batch can have.
+#: The highest row number of a batch.
 MOST_ROWS: Final = 16**_ROW_DIGITS - 1
 
 #: Never change it: a worker finds its running prompts again by the ids made from it.
@@ -21,10 +21,10 @@ PROMPT_NAMESPACE: Final = uuid.UUID("6d0a8f0e-5b3c-5f0b-9d6e-c0f1ee7c0f1e")
 
 
 def new_job_id(*, unix_ms: int | None = None) -> JobId:
-    """Return a new UUIDv7 (RFC 9562), lower-case and hyphenated: it sorts by time.
+    """Return a new UUIDv7 (RFC 9562), lower-case with hyphens: it sorts by time.
 
     Args:
-        unix_ms: the time it carries; now by default.
+        unix_ms: the time in it; now by default.
     """
     if unix_ms is None:
         unix_ms = time.time_ns() // 1_000_000
@@ -38,26 +38,27 @@ def new_batch_id(*, unix_ms: int | None = None) -> BatchId:
     """Return a new batch's id: a UUIDv7 whose low 32 bits are 0.
 
     Args:
-        unix_ms: the time it carries; now by default.
+        unix_ms: the time in it; now by default.
     """
     return BatchId(_with_row(new_job_id(unix_ms=unix_ms), 0))
 
 
 def row_id(batch: BatchId, row: int) -> JobId:
-    """Return the id of the job that a batch's row is, or will be: rows count from 1."""
+    """Return the id of the job of a batch's row, whether it exists yet or not; rows count from 1."""
     return JobId(_with_row(batch, row))
 
 
 def row_of(job_id: str) -> tuple[BatchId, int]:
-    """Return the batch and the row that a job would be of, if it were a batch's.
+    """Return the batch and row in a job's id.
 
-    Nobody can tell by the id alone: a job that was submitted singly gives a batch that is not there.
+    The id alone does not tell whether there is such a batch: that of a single job gives one that
+    does not exist.
     """
     return BatchId(_with_row(job_id, 0)), int(job_id[-_ROW_DIGITS:], 16)
 
 
 def parse_job_id(text: str) -> JobId:
-    """Return *text* as a job id in its one spelling.
+    """Return *text* as a job id: a UUID in lower case with hyphens.
 
     Raises:
         ValueError: it is no UUID.
@@ -70,9 +71,9 @@ def _with_row(job_id: str, row: int) -> str:
 
 
 def prompt_id(job_id: JobId, attempt: int) -> PromptId:
-    """Return the id under which this attempt's prompt is known to its node.
+    """Return the prompt id of an attempt at its node.
 
-    It is computed, not drawn, so that a worker that lost its memory still knows what to look
-    for. ComfyUI from 0.24 on takes only canonical lower-case UUIDs.
+    It is computed, not random, so that a restarted worker finds the prompts of its predecessor.
+    ComfyUI from 0.24 on accepts only lower-case UUIDs with hyphens.
     """
     return PromptId(str(uuid.uuid5(PROMPT_NAMESPACE, f"{job_id}/{attempt}")))

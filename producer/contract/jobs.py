@@ -1,4 +1,4 @@
-"""Jobs: the statuses and their moves, and what a record says."""
+"""Jobs: the statuses and their transitions, and the models of records and events as read."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from producer.contract.ids import JobId, PromptId
 from producer.contract.queues import Tier
 from producer.contract.text_cleaning import abridged, writable
 
-#: Levels of a value that a graph node returned; pydantic writes no more than 255.
+#: Nesting levels of a value that a graph node returned; pydantic encodes at most 255.
 _DEEPEST_VALUE: Final = 100
 
 
 class JobStatus(StrEnum):
-    """Where a job is. The value is what Redis stores; never rename one."""
+    """The status of a job. Redis stores the value; never rename one."""
 
-    HELD = "held"  #: A person or an open batch keeps it back.
+    HELD = "held"  #: It is held by a person, or with its batch.
     QUEUED = "queued"  #: It waits for a node; a message on the broker wakes one.
     RUNNING = "running"  #: One attempt on one node holds its lease.
     SUCCEEDED = "succeeded"  #: Its artifacts are stored and listed.
-    FAILED = "failed"  #: It will not be tried again; the cause says why.
-    CANCELLED = "cancelled"  #: Somebody asked for its end.
-    EXPIRED = "expired"  #: Nobody started it before its start deadline.
+    FAILED = "failed"  #: It is not tried again; the cause says why.
+    CANCELLED = "cancelled"  #: Its cancellation was requested.
+    EXPIRED = "expired"  #: No node started it before its start deadline.
 
     @property
     def is_terminal(self) -> bool:
@@ -64,21 +64,21 @@ def sources_of(target: JobStatus) -> tuple[JobStatus, ...]:
 
 
 class Phase(StrEnum):
-    """How far a running job is; it may only go down this list, within one attempt."""
+    """The phase of a running job; within one attempt it only moves down this list."""
 
-    PREPARING = "preparing"  #: Input files travel to the node, the graph is checked.
-    AHEAD = "ahead"  #: In the node's own queue, behind the prompt that renders.
+    PREPARING = "preparing"  #: Input files are uploaded to the node, the graph is completed.
+    AHEAD = "ahead"  #: Its prompt waits in the node's own queue, behind the one that renders.
     RENDERING = "rendering"
-    FETCHING = "fetching"  #: Files come from the node and are checked.
-    STORING = "storing"  #: Files go to S3, the manifest last.
+    FETCHING = "fetching"  #: Output files are downloaded from the node and checked.
+    STORING = "storing"  #: Files are uploaded to S3, the manifest last.
 
 
 class _Read(BaseModel):
-    # Records of a newer version may carry more fields; an older reader passes them over.
+    # Records of a newer version may have more fields; an older reader ignores them.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-#: Characters of what a node said that a record keeps; errors of ours are shorter by themselves.
+#: Characters of a text from a node that a record keeps; the fleet's own texts are shorter.
 _LONGEST: Final = 4_000
 
 
@@ -86,16 +86,16 @@ def _kept(text: str) -> str:
     return writable(abridged(text, most=_LONGEST))
 
 
-#: What a node may have said. A lone surrogate in it is shown as `\ud800`: pydantic writes no
-#: JSON that holds one, and a failure that cannot be written down would end with its lease.
+#: Text from a node. A lone surrogate in it is written as `\ud800`: pydantic encodes no JSON with
+#: one, and a failure that cannot be recorded would only end with its lease.
 ForeignText = Annotated[str, AfterValidator(_kept)]
 
 
 class Artifact(_Read):
-    """A file in S3 that a job made.
+    """A file in S3 that a job made. Width and height are pixels.
 
     `kind` is the key under which the graph node listed it (`images`, `gifs`, `audio`, ...),
-    `type` the ComfyUI folder it lay in (`output` or `temp`), `name` its file name there.
+    `type` its folder in ComfyUI (`output` or `temp`), `name` its file name there.
     """
 
     key: str
@@ -110,20 +110,20 @@ class Artifact(_Read):
     sha256: str
     width: int | None = None
     height: int | None = None
-    url: str | None = None  #: Presigned, and only in answers that were asked for it.
+    url: str | None = None  #: Presigned; only in answers to requests for it.
 
 
 class InputFile(_Read):
     """A file that a graph reads, and where a worker gets it."""
 
     source: str  #: A key in the fleet's bucket, an `s3://bucket/key`, or `node:NAME`.
-    name: str  #: What the submitter calls it; its extension travels to the node.
+    name: str  #: The submitter's file name; its suffix is kept at the node.
     sha256: str | None = None
     bytes: int | None = None
 
 
 class Progress(_Read):
-    """The last word from the node: step *value* of *max* in one graph node."""
+    """The last progress from the node: step *value* of *max* in one graph node."""
 
     graph_node: ForeignText | None = None
     value: float = 0
@@ -133,7 +133,7 @@ class Progress(_Read):
 
     @property
     def percent(self) -> float | None:
-        """How much of the graph is done, every graph node counted alike; None if unknown."""
+        """The done part of the graph, 0 to 100, each graph node counted alike; None if unknown."""
         if not self.graph_nodes:
             return None
         step = min(1.0, self.value / self.max) if self.max else 0.0
@@ -141,9 +141,9 @@ class Progress(_Read):
 
 
 class JobError(_Read):
-    """Why an attempt or a job ended badly."""
+    """Why an attempt or a job ended without success."""
 
-    cause: str  #: One word of worker.attempt.retry's table: `invalid_graph`, `out_of_memory`, ...
+    cause: str  #: See `producer.contract.causes`: `invalid_graph`, `out_of_memory`, ...
     message: ForeignText
     graph_node: ForeignText | None = None
     node: ForeignText | None = None
@@ -151,7 +151,7 @@ class JobError(_Read):
 
 
 class Attempt(_Read):
-    """A try that is over without success, as the record remembers it."""
+    """An attempt that ended without success, as the record has it."""
 
     number: int
     node: str | None
@@ -161,7 +161,7 @@ class Attempt(_Read):
 
 
 class Timings(_Read):
-    """Seconds spent a phase, of the attempt that is running or ended last."""
+    """Seconds spent in each phase, of the attempt that runs or ended last."""
 
     queued: float | None = None
     preparing: float | None = None
@@ -195,8 +195,8 @@ class Job(_Read):
     params: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, InputFile] = Field(default_factory=dict)
     metadata: dict[str, str] = Field(default_factory=dict)
-    extra_data: str | None = None  #: sha256 of what goes to the node beside the graph.
-    secrets: list[str] = Field(default_factory=list)  #: Keys of it that are kept apart.
+    extra_data: str | None = None  #: SHA-256 of its extra data's shared part.
+    secrets: list[str] = Field(default_factory=list)  #: Keys of its secret part.
     node: str | None = None
     prompt_id: PromptId | None = None
     waiting_for: str | None = None
@@ -207,7 +207,9 @@ class Job(_Read):
     timings: Timings = Field(default_factory=Timings)
     artifacts: list[Artifact] = Field(default_factory=list)
     values: dict[str, Any] = Field(default_factory=dict)
-    notes: list[str] = Field(default_factory=list)  #: Of a success: what is not there, and why.
+    notes: list[str] = Field(
+        default_factory=list
+    )  #: Of a succeeded job: what its reader should know beside artifacts.
     created_at: datetime
     queued_at: datetime | None = None
     started_at: datetime | None = None
@@ -218,7 +220,7 @@ class Job(_Read):
     @field_validator("values", mode="before")
     @classmethod
     def _are_writable(cls, values: Any) -> Any:
-        """Give what a graph node nested too deep for many a JSON writer as JSON text."""
+        """Replace values nested deeper than `_DEEPEST_VALUE`, which pydantic cannot encode, by JSON text."""
         if not isinstance(values, dict):
             return values
         return {
@@ -228,9 +230,9 @@ class Job(_Read):
 
 
 class JobEvent(_Read):
-    """One change of a job, in the order of its number `n`."""
+    """One change of a job; `n` counts the job's events from 1."""
 
-    id: str  #: The stream's id: resume after it.
+    id: str  #: The entry's id in the event stream, to resume after.
     job: JobId
     n: int
     type: str  #: `submitted`, `claimed`, `progress`, `phase`, `requeued`, or a terminal status.

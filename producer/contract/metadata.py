@@ -1,7 +1,7 @@
-"""What metadata a job may have: it travels with each artifact as S3's user metadata.
+"""Metadata of a job, checked: it is stored with each artifact as S3's user metadata.
 
-S3 keeps 2 KB of names and values with an object, in ASCII; the fleet's own need some of it. So all
-of a job's metadata is bounded in the form in which it travels.
+S3 keeps 2 KB of names and values with an object, in ASCII, of which the fleet's own take some. So
+all of a job's metadata is bounded in its percent-encoded form.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from producer.contract.graph.json_values import printable, text_flaw
 #: Bytes of all names and values, percent-encoded.
 MOST_BYTES: Final = 1_400
 _LONGEST_NAME: Final = 64
-#: What the fleet itself says of an artifact.
+#: Names of the fleet's own metadata of an artifact.
 _OURS: Final = frozenset({"job", "graph-node", "seed", "sha256"})
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:
-    """Refuse metadata that is no text, is too much, or takes a name of the fleet's own.
+    """Check a job's metadata.
 
     Raises:
-        InvalidJob: naming it.
+        InvalidJob: a name or value is no text, has a name of the fleet's own, is given twice, or
+            all of it is too long.
     """
     size = 0
     seen: dict[str, str] = {}
@@ -59,5 +60,5 @@ def _complaint(name: object, value: object, seen: Mapping[str, str]) -> str | No
 
 
 def _size(text: str) -> int:
-    # What is too long anyway need not be encoded.
+    # A text that is too long even unencoded is not encoded.
     return len(quote(text, safe="")) if len(text) <= MOST_BYTES else len(text)

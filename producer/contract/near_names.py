@@ -1,4 +1,4 @@
-"""The names that are most like one that is not there, for whatever number of names. Pure."""
+"""Near names: finds the names most similar to one that does not exist, also among very many. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
-#: difflib takes up to a millisecond for two names, and the square of their length: it compares those
-#: that share most pairs of signs, which take a microsecond or two to count.
+#: Names that difflib compares, which takes up to 1 ms for two, growing with the square of their
+#: length: those that share most pairs of characters, which takes 1 or 2 µs to count.
 _COMPARED: Final = 12
 _COUNTED: Final = 50_000
 #: Characters of a name that is compared; longer ones are cut.
@@ -19,10 +19,10 @@ _LONGEST: Final = 120
 def near_names(
     name: str, known: Iterable[str], *, count: int = 1, cutoff: float = 0.6
 ) -> list[str]:
-    """Return up to *count* of the *known* names that are like *name*, the most like first.
+    """Return up to *count* of the *known* names that are similar to *name*, the most similar first.
 
     Args:
-        cutoff: how like they must be, from 0 to 1, as in `difflib.get_close_matches`.
+        cutoff: the least similarity, from 0 to 1, as in `difflib.get_close_matches`.
     """
     wanted = name[:_LONGEST]
     pairs = _pairs(wanted)

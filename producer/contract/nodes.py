@@ -1,4 +1,4 @@
-"""Nodes: what the fleet knows of one ComfyUI and its worker."""
+"""Nodes: the states of a node, and its record as read (one ComfyUI with its worker)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from producer.contract.config.addresses import bare
 
 
 class NodeState(StrEnum):
-    """Whether a node takes work, and if not, why."""
+    """Whether a node takes jobs, and if not, why."""
 
-    JOINING = "joining"  #: Its worker is up and looks at its ComfyUI for the first time.
+    JOINING = "joining"  #: Its worker is up and checks its ComfyUI for the first time.
     READY = "ready"
     SUSPECT = "suspect"  #: It failed a job; a canary prompt must succeed before the next one.
-    QUARANTINED = "quarantined"  #: It failed several; set aside for a while, then a trial job.
+    QUARANTINED = (
+        "quarantined"  #: It failed several; it takes no job for a time, then one on trial.
+    )
     UNREACHABLE = "unreachable"  #: Its ComfyUI does not answer; it takes nothing.
-    BLOCKED = "blocked"  #: S3 does not serve, or its worker cannot write; it takes nothing.
+    BLOCKED = "blocked"  #: S3 is not available, or its worker's disk cannot be written.
     DRAINING = "draining"  #: Finishes what it holds, takes nothing.
     OFFLINE = "offline"  #: Its worker stopped, or has been silent for longer than a lease.
 
@@ -37,18 +39,18 @@ class Node(BaseModel):
     comfyui_version: str = ""
     device: str = ""
     vram_total: int = 0  #: Bytes; 0 on a CPU.
-    vram_free: int | None = None  #: Bytes, to 256 MiB; known of nodes with the companion alone.
+    vram_free: int | None = None  #: Bytes, rounded to 256 MiB; known only with the companion.
     catalog_sha: str = ""
-    rules_sha: str = ""  #: Of what its classes take; empty if its worker is too old to say.
-    rules_for: str = ""  #: The catalog that they were told with; an older worker tells that alone.
+    rules_sha: str = ""  #: Of its input rules; empty if its worker's version has none.
+    rules_for: str = ""  #: SHA of the catalog that the rules belong to.
     pace: str = ""  #: How many jobs its worker takes ahead, and why.
-    warm: tuple[str, ...] = ()  #: The base models that its last job had it load.
+    warm: tuple[str, ...] = ()  #: The base models of its last job, which it has loaded.
     silent_s: float = 0  #: Seconds since its last beat.
 
     @field_validator("url")
     @classmethod
     def _holds_no_secret(cls, value: str) -> str:
-        return bare(value)  # workers of earlier versions announce it as it was given to them
+        return bare(value)  # workers of earlier versions announced it with credentials
 
     @property
     def is_living(self) -> bool:

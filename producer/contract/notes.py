@@ -1,4 +1,4 @@
-"""Notes: what a reader of a succeeded job should know beside its artifacts."""
+"""Notes of a succeeded job: what its reader should know beside its artifacts, as files not saved."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MAX_CHARACTERS: Final = 300
 
 
 def fit_notes(notes: Iterable[str]) -> list[str]:
-    """Return *notes* as a record keeps them: each once, one line, printable, bounded in all.
+    """Return *notes* as a record keeps them: without duplicates, each one printable line, bounded.
 
-    They quote what graphs and nodes call things, so any character may come.
+    They quote names in graphs and from nodes, so they may hold any character.
     """
     found = [note for note in dict.fromkeys(map(_line, notes)) if note]
     if len(found) <= MAX_NOTES:
@@ -26,7 +26,7 @@ def fit_notes(notes: Iterable[str]) -> list[str]:
 
 
 def _line(note: str) -> str:
-    # A control sequence would reach a terminal, a lone surrogate no JSON that is valid.
+    # A terminal would interpret control characters, and no valid JSON holds a lone surrogate.
     words = " ".join(note[: 4 * MAX_CHARACTERS].split())
     text = escaped(words)
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"

@@ -1,4 +1,4 @@
-"""Names and priorities of the queues jobs wait in, and the messages that wake their workers."""
+"""Queues that jobs wait in: their names, needs and priorities, and the messages on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 class Tier(StrEnum):
-    """How urgent a job is; a more urgent tier goes first, whatever models are warm."""
+    """How urgent a job is; a more urgent tier goes first, whatever models are loaded."""
 
     RUSH = "rush"
     DEFAULT = "default"
@@ -29,7 +29,7 @@ class Tier(StrEnum):
 
     @property
     def priority(self) -> int:
-        """The kombu priority: 0 is served first, and is also what a message without one gets."""
+        """The kombu priority: 0 is served first, and is also that of a message without one."""
         return PRIORITIES[self]
 
 
@@ -37,7 +37,7 @@ PRIORITIES: Final = {Tier.RUSH: 0, Tier.DEFAULT: 3, Tier.BATCH: 6, Tier.IDLE: 9}
 
 
 class Message(NamedTuple):
-    """What wakes a worker for one attempt at a job, and where."""
+    """A message on the broker that wakes a worker for one attempt at a job."""
 
     job_id: JobId
     attempt: int
@@ -50,7 +50,7 @@ class Needs:
     """What a node must have to serve a queue.
 
     Args:
-        models: base models, as the graph names them.
+        models: base models, parts joined by `/`.
         classes: graph node classes that not every node of the pool has.
     """
 
@@ -60,7 +60,7 @@ class Needs:
 
     @classmethod
     def of(cls, pool: str, *, models: Iterable[str] = (), classes: Iterable[str] = ()) -> Self:
-        """Return the needs with each list sorted and without doubles."""
+        """Return the needs with each list sorted and without duplicates."""
         return cls(pool, tuple(sorted(set(models))), tuple(sorted(set(classes))))
 
     @property
@@ -73,18 +73,22 @@ class Needs:
         return f"comfyfleet.pool.{self.pool}.{digest[:12]}"
 
     def to_json(self) -> str:
-        """Write it as the value of one field of the `comfyfleet:queues` hash."""
+        """Return it as the value of one field of the `comfyfleet:queues` hash."""
         return json.dumps({"pool": self.pool, "models": self.models, "classes": self.classes})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote; fields of newer versions are passed over."""
+        """Read what `to_json` wrote; fields of newer versions are ignored.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is no such JSON.
+        """
         found = json.loads(text)
         return cls.of(found["pool"], models=found["models"], classes=found["classes"])
 
 
 def readable_needs(queues: Mapping[str, str]) -> dict[str, Needs]:
-    """Return what queues need, without those whose entry in Redis is torn or of another's making.
+    """Return the needs of queues by name, without those whose JSON is invalid.
 
     Args:
         queues: JSON by queue, as `Needs.to_json` writes it.
@@ -102,7 +106,7 @@ def node_queue(node: str) -> str:
 
 
 def pinned_node(queue: str) -> str | None:
-    """Return the node a queue belongs to, or None for a pool's queue."""
+    """Return the node whose own queue it is, or None for a pool's queue."""
     return queue.removeprefix("comfyfleet.node.") if queue.startswith("comfyfleet.node.") else None
 
 

@@ -1,4 +1,4 @@
-"""What a producer hands in, checked and complete, before there is a record of it."""
+"""Submissions: a job, checked and complete, before it has a record; and the content stored beside it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from producer.contract.ids import JobId, new_job_id
 from producer.contract.jobs import InputFile
 from producer.contract.queues import Needs, Tier, node_queue
 
-#: The longest time within which a job may have to start, or may run: ten years, in seconds. Records
-#: outlive it by some months, and dates end with the year 9999.
+#: The limit of `start_within` and `run_within`: ten years, in seconds. Records expire months later,
+#: and Python's dates end with the year 9999.
 LONGEST_WITHIN_S: Final = 3_650 * 86_400
 
 
 class Content(NamedTuple):
-    """What is stored beside a record, each as JSON; empty where there is none.
+    """What is stored beside a record, each as canonical JSON; b"" if there is none.
 
     Args:
-        graph: canonical; kept once for all jobs that share it, as is `extra_data`.
-        secrets: the part of `extra_data` that nobody may see; kept for this job, or its batch.
+        graph: stored once for all jobs that share it, as is `extra_data`.
+        secrets: the secret part of the extra data; stored for this job or its batch alone.
     """
 
     graph: bytes
@@ -30,29 +30,29 @@ class Content(NamedTuple):
     secrets: bytes = b""
 
     def __repr__(self) -> str:
-        """Show sizes: what is logged by mistake shows no secret."""
+        """Show sizes only, so that logging it by mistake shows no secret."""
         return f"Content(graph={len(self.graph)} bytes, extra_data={len(self.extra_data)} bytes)"
 
     @property
     def extra_sha(self) -> str | None:
-        """What `extra_data` is kept under."""
+        """SHA-256 of `extra_data`, under which it is stored; None if there is none."""
         return hashlib.sha256(self.extra_data).hexdigest() if self.extra_data else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """One job to be.
+    """One job before it is recorded.
 
     Args:
-        template: sha256 of the graph's canonical JSON.
+        template: SHA-256 of the graph's canonical JSON.
         params: `{"6.text": value}`, addresses already resolved to graph node ids.
         inputs: `{"34.image": where the file is}`.
         pin: the one node that may run it.
-        start_within: after that, nobody will start it any more.
-        run_within: so long one attempt may take.
-        extra_data: sha256 of what goes to the node beside the graph, where there is any.
-        secrets: the keys of `extra_data` that are kept apart.
-        added_secrets: those of them that a setting gave, which are no part of the request.
+        start_within: it expires unless it is started within this time.
+        run_within: how long one attempt may take.
+        extra_data: SHA-256 of the shared part of its extra data, if there is one.
+        secrets: the keys of the secret part.
+        added_secrets: those of them that come from a setting, and are no part of the request.
     """
 
     template: str
@@ -75,20 +75,20 @@ class Submission:
 
     @property
     def queue(self) -> str:
-        """The queue its message goes to."""
+        """The queue for its message."""
         return node_queue(self.pin) if self.pin else self.needs.queue
 
     @property
     def secrets_of(self) -> str:
-        """Whose secrets it has: those of its batch as a row, else its own."""
+        """The id under which its secrets are stored; see `secrets_holder`."""
         return secrets_holder(self.id, batch=self.batch, retry_of=self.retry_of)
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal requests: what an idempotency key is checked against.
+        """Hash of the request, compared when its idempotency key comes again.
 
-        All that decides the outcome is in it: of a file what it holds and not what it is called, of
-        secrets which there are, and not what they are.
+        It covers all that decides the outcome: of files the content, not the name; of secrets the
+        keys, not the values.
         """
         request = [
             self.template,
@@ -103,7 +103,7 @@ class Submission:
 
     @property
     def first_fingerprint(self) -> str:
-        """What the first version stored instead, by which it is known again."""
+        """The fingerprint as the first version computed it, to compare with its records."""
         inputs = {
             address: {
                 "source": file.source,
@@ -117,9 +117,9 @@ class Submission:
 
 
 def secrets_holder(job: str, *, batch: str | None, retry_of: str | None) -> str:
-    """Return the id under which the secrets of a job are kept.
+    """Return the id under which the secrets of a job are stored.
 
-    The rows of a batch share theirs. A retry has its own: the batch's may be gone by then.
+    The rows of a batch share theirs. A retry has its own: the batch's may be deleted by then.
     """
     return batch if batch and not retry_of else job
 

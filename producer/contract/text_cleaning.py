@@ -1,28 +1,28 @@
-"""Text from outside, of nodes, graphs and whoever hands in jobs, made fit to be kept and shown.
+"""Text cleaning: makes text from nodes, graphs and producers safe to store and to print.
 
-All of the fleet cleans text here. Halves of characters (lone surrogates) come out of JSON, and no
-UTF-8 carries them; control characters and the like would be commands to a terminal.
+JSON can hold lone surrogates (halves of characters), which UTF-8 cannot encode; terminals interpret
+control characters.
 """
 
 from __future__ import annotations
 
 
 def is_whole(text: str) -> bool:
-    """Tell whether *text* has no half of a character, so that it can be sent and written."""
+    """Tell whether *text* has no lone surrogate, so that it can be encoded as UTF-8."""
     # ASCII first: it is a flag of the string, and true for nearly all of them.
     return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def writable(text: str) -> str:
-    """Return *text* with halves of characters shown as `\\ud800`; all else stays as it is."""
+    """Return *text* with lone surrogates written as `\\ud800`, otherwise unchanged."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def escaped(text: str, *, keep: str = "") -> str:
-    """Return *text* with signs that are not to be printed as a program would write them: `\\x1b`.
+    """Return *text* with unprintable characters escaped as in Python, as `\\x1b`.
 
     Args:
-        keep: such signs that stay, as line ends.
+        keep: unprintable characters that are not escaped, as line ends.
     """
     if text.isprintable():
         return text
@@ -32,7 +32,7 @@ def escaped(text: str, *, keep: str = "") -> str:
 
 
 def abridged(text: str, *, most: int) -> str:
-    """Return *text*, or its begin and its end where it has more than *most* characters."""
+    """Return *text*, or its beginning and end if it has more than *most* characters."""
     if len(text) <= most:
         return text
     half = most // 2

@@ -1,1 +1,1 @@
-"""Settings, and the addresses of Redis, S3 and nodes."""
+"""Configuration: settings, and the addresses and credentials of Redis, S3 and nodes."""

@@ -1,6 +1,6 @@
-"""Addresses of servers as people write them: read once, refused in one sentence, shown safely.
+"""Addresses (URLs) of servers: parsed, refused with one sentence, and shown without secrets.
 
-No message made here holds any part of a password or token, whatever the address looks like.
+No message made here holds any part of a password or token, however malformed the address is.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _HOST: Final = r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+(?:%[^\]]+)?\])"
 _PLACE: Final = re.compile(rf"{_HOST}(?::\d{{1,5}})?")
 _STRAY: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[\[\]]")
 
-#: All before the host. A raw "/", "?" or "#" in a password makes urlsplit end the host in the
-#: middle of it, so only the last "@" can be relied on.
+#: All before the host. A raw "/", "?" or "#" in a password makes urlsplit end the host inside the
+#: password, so the last "@" is taken as its end.
 _LOGIN: Final = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
 _LONGEST_SHOWN: Final = 80
 
-#: The mend of an address in which a sign of the password ends the host.
+#: Advice for an address in which a character of the password ends the host.
 ENCODE: Final = (
     "percent-encode user and password: write # as %23, / as %2F, ? as %3F, [ as %5B, ] as %5D,"
     " @ as %40 and % as %25"
@@ -27,13 +27,13 @@ ENCODE: Final = (
 
 
 def split_address(url: str, *, usual: str = "SCHEME") -> SplitResult:
-    """Return the parts of `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][/PATH][?QUERY]`.
+    """Split `SCHEME://[USER[:PASSWORD]@]HOST[:PORT][/PATH][?QUERY]` into its parts.
 
     Args:
         usual: the scheme to name in messages.
 
     Raises:
-        ValueError: it is not of this form. The message says what to write instead.
+        ValueError: it has another form; the message says what to write instead.
     """
     scheme, found, rest = url.partition("://")
     if not found or not _SCHEME.fullmatch(scheme):
@@ -51,7 +51,7 @@ def split_address(url: str, *, usual: str = "SCHEME") -> SplitResult:
 
 
 def without_password(url: str) -> str:
-    """Return *url* as it may be shown: `***` for user and password, and for its query."""
+    """Return *url* for messages: `***` in place of user and password and of its query, 80 characters."""
     shown = _LOGIN.sub(r"\1***@", url).partition("#")[0]
     place, asked, _ = shown.partition("?")
     shown = f"{place}?***" if asked else place
@@ -69,7 +69,7 @@ def _is_place(text: str) -> bool:
 
 
 def _hint(url: str, usual: str) -> str:
-    """Return what to write, if *url* lacks nothing but its scheme."""
+    """Return the advice for a *url* that only lacks its scheme; else ""."""
     rest = url.lstrip("/")
     place, slash, path = rest.partition("/")
     if not _is_place(place) or any(sign in path for sign in "@?#"):

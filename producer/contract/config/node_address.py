@@ -1,4 +1,4 @@
-"""Where a ComfyUI answers, and what a proxy before it wants to see."""
+"""Node address: the base URL of a ComfyUI, with the credentials for a proxy in front of it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _HTTPS_PORT: Final = 443
 
 @dataclass(frozen=True)
 class NodeAddress:
-    """The base URL of one ComfyUI, with the path that a reverse proxy may put before its own.
+    """The base URL of one ComfyUI, with the path prefix of a reverse proxy if there is one.
 
     Args:
-        base: `http[s]://host[:port][/path]` without a slash at its end; anybody may see it.
-        credentials: what goes with every request.
+        base: `http[s]://host[:port][/path]` without a slash at its end; holds no secret.
+        credentials: sent with every request.
     """
 
     base: str
@@ -30,13 +30,13 @@ class NodeAddress:
 
     @classmethod
     def parse(cls, url: str, credentials: NodeCredentials = NO_CREDENTIALS) -> Self:
-        """Read *url* as a person gives it, or copies it out of the browser.
+        """Parse *url* as a person writes it, or copies it from a browser.
 
-        User and password, and what stands after a "?", become credentials.
+        User, password and query become credentials.
 
         Raises:
-            InvalidSettings: it is no HTTP URL, or gives what *credentials* have already. The
-                message holds no secret.
+            InvalidSettings: it is no HTTP URL, or has a header or parameter that *credentials* have,
+                too; the message holds no secret.
         """
         url = url.strip().strip("'\"")
         try:
@@ -52,12 +52,12 @@ class NodeAddress:
         return cls(base, credentials.joined(_given_by(parts)))
 
     def __str__(self) -> str:
-        """As it may be shown."""
+        """Return the base URL, which holds no secret."""
         return self.base
 
     @property
     def host(self) -> str:
-        """The host's name or number alone."""
+        """The host's name or IP address."""
         return split_address(self.base).hostname or ""
 
     @property
@@ -68,27 +68,27 @@ class NodeAddress:
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether ComfyUI, or the proxy before it, speaks TLS."""
+        """Whether it is HTTPS."""
         return self.base.startswith("https:")
 
     def http(self, path: str) -> str:
-        """Return the URL of *path*, which begins with a slash; without the credentials."""
+        """Return the URL of *path*, which begins with a slash, without credentials."""
         return self.base + path
 
     def websocket(self, client_id: str) -> str:
-        """Return the URL of the events for *client_id*, with the credentials that URLs carry.
+        """Return the URL of the websocket for *client_id*, with the credentials that are parameters.
 
-        The parameter is `clientId`; ComfyUI 0.3.64 to 0.33 ignore any other spelling and make
-        up an id.
+        The parameter is `clientId`; ComfyUI 0.3.64 to 0.33 ignore any other spelling and generate
+        an id.
         """
         query = urlencode({"clientId": client_id, **self.credentials.query})
         return f"ws{self.base.removeprefix('http')}/ws?{query}"
 
     def other(self, url: str) -> Self:
-        """Return the address that another node of the fleet announces.
+        """Return the address in another node's record.
 
-        It gets our credentials if it is on our host, and not on plain HTTP where we are on
-        HTTPS: whoever may write a node's record could else have them sent to himself.
+        It gets this one's credentials only on the same host, and not over plain HTTP if this one is
+        HTTPS: else a forged node record could have them sent elsewhere.
 
         Raises:
             InvalidSettings: *url* is no HTTP URL.

@@ -1,4 +1,4 @@
-"""Headers and query parameters that a proxy before a ComfyUI wants to see."""
+"""Node credentials: headers and query parameters that a proxy in front of a ComfyUI requires."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from producer.contract.errors import InvalidSettings
 
 #: RFC 9110, 5.6.2.
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-#: http.client sends Latin-1 and websocket-client UTF-8: only ASCII means the same to both.
+#: http.client sends Latin-1 and websocket-client UTF-8: only ASCII is the same in both.
 _VALUE: Final = re.compile(r"[\x20-\x7e]+")
-#: Those that each request and handshake makes for itself.
+#: Headers that every request or handshake sets itself.
 _OURS: Final = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade",
      "origin", "accept-encoding", "expect"}
@@ -25,12 +25,12 @@ _SOURCES: Final = "COMFYFLEET_NODE_HEADERS"
 
 @dataclass(frozen=True)
 class NodeCredentials:
-    """What goes with every request to a node, and with the handshake of its websocket.
+    """Credentials sent with every request to a node, and with the handshake of its websocket.
 
     Args:
-        headers: `{"Authorization": "Bearer ..."}`, ASCII alone.
+        headers: `{"Authorization": "Bearer ..."}`, ASCII only.
         query: parameters of the URL, `{"token": "..."}`.
-        where: which setting gives them, for messages.
+        where: the setting or file they come from, for messages.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -39,9 +39,9 @@ class NodeCredentials:
 
     @classmethod
     def read(cls, text: str, *, where: str) -> Self:
-        """Read lines `Name: value` and `?parameter=value`, or a JSON object of the same names.
+        """Parse lines `Name: value` and `?parameter=value`, or a JSON object of the same names.
 
-        Empty lines and those that begin with "#" count for nothing.
+        Empty lines and those that begin with "#" are ignored.
 
         Args:
             where: a setting's or file's name, for messages.
@@ -62,10 +62,10 @@ class NodeCredentials:
         return cls(headers, query, where)
 
     def joined(self, other: NodeCredentials) -> Self:
-        """Return these and *other*'s.
+        """Return the union of both credentials.
 
         Raises:
-            InvalidSettings: both give the same header or parameter.
+            InvalidSettings: both have the same header or parameter.
         """
         mine = {name.lower() for name in self.headers} | {f"?{name}" for name in self.query}
         for name in (*other.headers, *(f"?{name}" for name in other.query)):
@@ -75,7 +75,7 @@ class NodeCredentials:
         return type(self)(headers, query, self.where or other.where)
 
     def scrubbed(self, text: str) -> str:
-        """Return *text* without any value of theirs, should a server repeat one."""
+        """Return *text*, as a server's answer, with `***` in place of every secret value."""
         values = (*self.headers.values(), *self.query.values())
         secrets = {part for value in values for part in value.split() if len(part) > 3}  # noqa: PLR2004
         for secret in sorted(secrets - {"Bearer", "Basic"}, key=len, reverse=True):
@@ -87,10 +87,10 @@ NO_CREDENTIALS: Final = NodeCredentials()
 
 
 def credentials_of(settings: Settings) -> NodeCredentials:
-    """Return what the settings say that nodes want to see.
+    """Return the node credentials of the settings `node_headers` or `node_headers_file`.
 
     Raises:
-        InvalidSettings: it cannot be read or sent; no value is shown.
+        InvalidSettings: both are set, or one cannot be read or sent; no value is shown.
     """
     path = settings.node_headers_file
     if path is None:
@@ -139,7 +139,7 @@ def _json_pairs(text: str, where: str) -> Iterable[tuple[str, str, str]]:
 
 def _check_header(name: str, value: str, place: str) -> None:
     if not _HEADER.fullmatch(name):
-        # It may well be a part of a secret.
+        # The name is not shown: it may be a part of a secret.
         raise InvalidSettings(f"{place}: what stands before the colon is no header's name")
     if name.lower() in _OURS or name.lower().startswith("sec-websocket-"):
         raise InvalidSettings(f"{place}: the header {name} is made by the worker itself")

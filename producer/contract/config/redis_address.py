@@ -1,7 +1,7 @@
-"""Where Redis is: one reading of COMFYFLEET_REDIS_URL for both who connect to it.
+"""Redis address: parses COMFYFLEET_REDIS_URL once, for both clients.
 
-redis-py (the records) and kombu (the messages) each read a URL in their own way: another database,
-no user name, no look at the certificate. So neither gets the URL as a person wrote it.
+redis-py (records) and kombu (messages) parse a URL differently: another database, no user name, no
+check of the certificate. So each gets its options from here, not the URL itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _INSTEAD: Final = {
     "valkey": "write redis:// or rediss://, which Valkey speaks as well",
 }
 _SOCKETS: Final = frozenset({"unix", "redis+socket", "socket"})
-#: redis-py's word, and Celery's.
+#: The option for the database: redis-py's name and Celery's.
 _DATABASE: Final = ("db", "virtual_host")
 _LOGIN: Final = ("username", "password")
 _FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -35,8 +35,8 @@ class RedisAddress:
     """One server and database.
 
     Args:
-        path: of its unix socket; host and port mean nothing then.
-        tls: redis-py's `ssl_...` options, `{"ssl_cert_reqs": "required", ...}`; None: plain.
+        path: of its unix socket; host and port are then ignored.
+        tls: redis-py's `ssl_...` options, `{"ssl_cert_reqs": "required", ...}`; None: no TLS.
     """
 
     host: str = "localhost"
@@ -49,10 +49,10 @@ class RedisAddress:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Read *url* as redis-py, Celery or a provider's page spells it.
+        """Parse *url* in the spelling of redis-py, Celery or a provider's page.
 
         Raises:
-            ValueError: it cannot be meant so; the message says what to write, and no secret.
+            ValueError: it is invalid; the message says what to write, and holds no secret.
         """
         scheme = url.partition("://")[0].lower()
         for word, why in _INSTEAD.items():
@@ -84,7 +84,7 @@ class RedisAddress:
 
     @property
     def client_options(self) -> dict[str, Any]:
-        """What `redis.Redis` takes."""
+        """The keyword arguments for `redis.Redis`."""
         login = {"db": self.db, "username": self.username, "password": self.password}
         if self.path is not None:
             return {"unix_socket_path": self.path, **login}
@@ -93,7 +93,7 @@ class RedisAddress:
 
     @property
     def broker_url(self) -> str:
-        """What Celery takes; kombu (5.7.0) verifies no certificate unless told to by the URL."""
+        """The URL for Celery; kombu (5.7.0) verifies a certificate only if the URL says so."""
         login = f"{quote(self.username or '', safe='')}:{quote(self.password or '', safe='')}@"
         login = login.removeprefix(":@")
         if self.path is not None:

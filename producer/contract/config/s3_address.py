@@ -1,4 +1,4 @@
-"""Where the S3 service and its bucket are, as people write them."""
+"""S3 address: checks the endpoint of the S3 service and the name of the bucket."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Final
 
 from producer.contract.config.addresses import split_address, without_password
 
-#: AWS has had capitals and underscores once, and other S3 services still do.
+#: With capitals and underscores: AWS allowed them once, and other S3 services still do.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
-#: Providers whose pages show `https://BUCKET.HOST`; elsewhere a bucket may be called as its host.
+#: Hosts of providers whose pages show `https://BUCKET.HOST`; elsewhere a host may begin with the
+#: bucket's name without being meant so.
 _PROVIDERS: Final = re.compile(
     r"s3[.-].*|.*\.(amazonaws|digitaloceanspaces|backblazeb2|wasabisys|cloudflarestorage"
     r"|googleapis|linodeobjects|your-objectstorage|scw|ovh|aliyuncs)\.(com|cloud|net)(\.cn)?"
@@ -19,10 +20,11 @@ _PROVIDERS: Final = re.compile(
 
 
 def check_endpoint(url: str) -> str:
-    """Return the address of an S3 service without a slash at its end.
+    """Return the endpoint of an S3 service without a slash at its end.
 
     Raises:
-        ValueError: it is none, or holds what belongs elsewhere; the message says what to write.
+        ValueError: it is no HTTP URL, or has credentials, a bucket or a query; the message says
+            what to write.
     """
     if "@" in url:
         raise ValueError("credentials do not belong here; boto3 finds them by its own chain")
@@ -43,10 +45,10 @@ def check_endpoint(url: str) -> str:
 
 
 def check_bucket(name: str) -> str:
-    """Return *name* if S3 takes it as a bucket's.
+    """Return *name* if it is a valid bucket name, or an access point's ARN.
 
     Raises:
-        ValueError: it does not; the message says what to write.
+        ValueError: it is neither; the message says what to write.
     """
     said = name.removeprefix("s3://").strip("/")
     bucket, _, rest = said.partition("/")
@@ -57,7 +59,7 @@ def check_bucket(name: str) -> str:
     if said != name and _BUCKET.fullmatch(said):
         raise ValueError(f"expected a bucket's name alone: write {said}")
     if name.startswith("arn:"):
-        return name  # an access point's; boto3 knows them
+        return name  # an access point's, which boto3 supports
     if name.startswith(("http://", "https://")):
         raise ValueError(
             "expected a bucket's name alone; an address goes to COMFYFLEET_S3_ENDPOINT_URL"
@@ -71,10 +73,10 @@ def check_bucket(name: str) -> str:
 
 
 def check_apart(endpoint: str, bucket: str) -> None:
-    """Check that *endpoint* is the S3 service's address, without the bucket in it.
+    """Check that *endpoint* does not contain the bucket, in its path or its host.
 
     Raises:
-        ValueError: it holds the bucket, as the pages of some providers show it.
+        ValueError: it does, as in the examples of some providers.
     """
     parts = split_address(endpoint)
     if parts.path.rpartition("/")[2] == bucket:

@@ -1,4 +1,4 @@
-"""Where settings are read from: the environment as tools leave it, and a TOML file."""
+"""Setting sources for pydantic-settings: the environment, cleaned of quotes, and a TOML file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORTEST_QUOTED: Final = 2
 class Environment(EnvSettingsSource):
     """Variables without the blanks and quotation marks that `docker --env-file` leaves in them.
 
-    One that is empty is not set: so compose files and shells pass on what they do not have.
+    An empty variable counts as not set: compose files and shells pass on missing values so.
     """
 
     def __call__(self) -> dict[str, Any]:
@@ -26,13 +26,13 @@ class Environment(EnvSettingsSource):
 
 
 class TomlFile(InitSettingsSource):
-    """A TOML file in UTF-8; a name that is no setting's is refused, as it is a misspelt one."""
+    """A TOML file in UTF-8; an unknown name is refused, since it is probably misspelt."""
 
     def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
         """Read the file.
 
         Raises:
-            OSError, ValueError: it cannot be read; the message names the line.
+            OSError, ValueError: it cannot be read or parsed, or has an unknown name.
         """
         text = path.read_text("utf-8-sig")
         values = tomllib.loads(text)
@@ -45,7 +45,7 @@ class TomlFile(InitSettingsSource):
 
 
 def line_of(name: str, text: str) -> int | None:
-    """Return the number of the line of a TOML file that sets *name*."""
+    """Return the number, from 1, of the line of a TOML file that sets *name*; None if there is none."""
     key = re.compile(rf"\s*\[?\s*[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
     return next((n for n, line in enumerate(text.splitlines(), 1) if key.match(line)), None)
 

@@ -1,7 +1,7 @@
-"""Every setting, from the environment (`COMFYFLEET_...`) or a TOML file; the environment wins.
+"""Settings, from the environment (`COMFYFLEET_...`) or a TOML file; the environment takes precedence.
 
-The file is `$COMFYFLEET_CONFIG`, else `comfyfleet.toml` here, else what a running
-`comfyfleet up` left in `.comfyfleet/comfyfleet.toml`. S3 credentials come by boto3's own chain.
+The file is `$COMFYFLEET_CONFIG`, else `comfyfleet.toml` in the working directory, else
+`.comfyfleet/comfyfleet.toml` of a running `comfyfleet up`. boto3 finds S3 credentials itself.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from producer.contract.errors import InvalidSettings
 from producer.contract.queues import is_name
 from producer.contract.submissions import LONGEST_WITHIN_S
 
-#: Ten years bound whatever is counted in seconds: no sum of two of them overflows.
+#: Durations in seconds, at most ten years: no sum of two of them overflows.
 _Seconds = Annotated[float, Field(gt=0, le=LONGEST_WITHIN_S)]
-#: Lua and JSON count exactly up to here.
+#: Lua and JSON represent integers exactly up to here.
 _LARGEST: Final = 1 << 53
 
 _PATHS: Final = (
@@ -40,7 +40,7 @@ _FILES: Final = (Path("comfyfleet.toml"), Path(".comfyfleet/comfyfleet.toml"))
 
 
 class Settings(BaseSettings):
-    """What every process of the fleet must agree on, and a few things it may choose."""
+    """The settings of one process; most must be the same in all processes of a fleet."""
 
     model_config = SettingsConfigDict(
         env_prefix="COMFYFLEET_", extra="ignore", frozen=True, hide_input_in_errors=True
@@ -51,65 +51,65 @@ class Settings(BaseSettings):
 
     #: The S3 service's address; none: AWS itself.
     s3_endpoint_url: str | None = None
-    #: The address that presigned links carry, where those who open them reach the S3 service by another
-    #: one; none: the endpoint above.
+    #: The S3 service's address in presigned links, if their users need another one; none: the endpoint
+    #: above.
     s3_public_endpoint_url: str | None = None
-    #: It must exist.
+    #: The bucket, which must exist.
     s3_bucket: str = "comfyfleet"
-    #: Goes before every key, as `renders/2026`.
+    #: The prefix of every key, as `renders/2026`.
     s3_prefix: str = ""
     #: The S3 service's region.
     s3_region: str = "us-east-1"
-    #: `path` for most S3 services of one's own.
+    #: `path` for most self-hosted S3 services.
     s3_addressing_style: Literal["auto", "path", "virtual"] = "auto"
     #: `when_required` for gateways that refuse newer checksums.
     s3_checksums: Literal["when_supported", "when_required"] = "when_supported"
-    #: A shared credentials file, handed to boto3's own chain; read again when it changes.
+    #: A shared credentials file for boto3; read again when it changes.
     s3_credentials_file: Path | None = None
 
-    #: How long an attempt may be silent before it is taken over.
+    #: How long an attempt holds its job without renewing its lease.
     lease_s: _Seconds = 15
-    #: How often leases are renewed: a third of the lease, half of it at most.
+    #: How often leases are renewed: best every third of the lease, at least every half.
     renew_s: _Seconds = 5
     #: How often upkeep sweeps.
     sweep_s: _Seconds = 1
 
-    #: A job that no node has started by then expires.
+    #: A job that no node has started within this time expires.
     start_within_s: _Seconds = 30 * 86_400
     #: An attempt that takes longer is stopped.
     run_within_s: _Seconds = 6 * 3_600
-    #: How long the record of an ended job stays.
+    #: How long the record of an ended job is kept.
     keep_ended_s: _Seconds = 7 * 86_400
 
-    #: So many jobs may wait, rows of batches included; more are refused. 0: no limit.
+    #: Limit of waiting jobs, rows of batches included; more are refused. 0: no limit.
     max_queued: int = Field(0, ge=0, le=_LARGEST)
-    #: A larger graph is refused; counted as canonical JSON, without blanks, as it is stored.
+    #: Limit of a graph, as canonical JSON without blanks, as it is stored.
     max_graph_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
-    #: What one job, or one row of a batch, sets in its graph.
+    #: Limit of the params of one job, or one row of a batch.
     max_params_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
-    #: What goes to the node beside the graph: the workflow of the editor, keys.
+    #: Limit of the extra data of one job: the workflow of the editor, keys.
     max_extra_data_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
-    #: An input file; the default is ComfyUI's own for one request.
+    #: Limit of an input file; the default is ComfyUI's own for one request.
     max_input_bytes: int = Field(100 << 20, gt=0, le=_LARGEST)
 
-    #: Headers and tokens that a proxy before a node wants.
+    #: Headers and tokens that a proxy in front of a node requires.
     node_headers: str | None = Field(None, repr=False)
     #: The same in a file.
     node_headers_file: Path | None = None
-    #: The key for partner nodes that goes with each job handed in here; `--api-key-file` for one.
+    #: The API key for partner nodes of each job submitted by this process; `--api-key-file` for one job.
     comfy_org_api_key: SecretStr | None = None
     #: The same in a file.
     comfy_org_api_key_file: Path | None = None
 
-    #: The key that a worker gives to jobs that come without one.
+    #: The API key for partner nodes that a worker adds to jobs without one.
     node_comfy_org_api_key: SecretStr | None = None
     #: The same in a file.
     node_comfy_org_api_key_file: Path | None = None
-    #: Where outputs lie between node and S3; none: a temporary folder.
+    #: The spool folder, for outputs between node and S3; none: a temporary folder.
     node_spool_dir: Path | None = None
-    #: How long a node may take to say what it has (`/object_info`): many custom nodes, a slow proxy.
+    #: How long a node may take to answer `/object_info`, with many custom nodes or a slow proxy.
     node_info_s: _Seconds = 120
-    #: Silence of a running prompt that means it is stuck.
+    #: How long a running prompt may make no progress before it counts as stalled.
     node_progress_s: _Seconds = 600
     #: How long a queue may be passed over for others whose models are loaded.
     node_warm_s: _Seconds = 60
@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     node_load_s: _Seconds = 5
     #: How long a canary prompt may take on a suspect node.
     node_canary_s: _Seconds = 30
-    #: How long a node is set aside at first; each further time twice as long.
+    #: How long the first quarantine of a node lasts; each further one lasts twice as long.
     node_quarantine_s: _Seconds = 60
 
     @field_validator("redis_url")
@@ -159,19 +159,19 @@ class Settings(BaseSettings):
     @field_validator("s3_credentials_file")
     @classmethod
     def _is_there(cls, value: Path | None) -> Path | None:
-        # boto3 passes over a file that is not there, and then finds no credentials.
+        # boto3 ignores a file that does not exist, and then finds no credentials.
         if value and not value.is_file():
             raise ValueError(f"names {str(value)[:200]}, which is no file")
         return value
 
     @property
     def producers_api_key(self) -> str | None:
-        """The key for partner nodes that goes with jobs handed in here."""
+        """The API key for partner nodes of jobs submitted by this process; raises InvalidSettings."""
         return self._api_key("comfy_org_api_key")
 
     @property
     def nodes_api_key(self) -> str | None:
-        """The key for partner nodes that this worker gives to jobs without one."""
+        """The API key for partner nodes that this worker adds to jobs without one; raises InvalidSettings."""
         return self._api_key("node_comfy_org_api_key")
 
     def _api_key(self, name: str) -> str | None:
@@ -208,17 +208,17 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the library's hook
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read arguments first, then the environment, then the file."""
+        """Return the sources in order of precedence: arguments, environment, file."""
         file = settings_file()
         toml = TomlFile(settings_cls, file) if file else None
         return (init_settings, Environment(settings_cls), *([toml] if toml else []))
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings of this process.
+    """Return the settings of this process; *overrides* take precedence.
 
     Raises:
-        InvalidSettings: naming each wrong setting by its variable, and what was expected.
+        InvalidSettings: some are invalid; names each by its variable, and what was expected.
     """
     try:
         return Settings(**overrides)
@@ -233,7 +233,11 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def settings_file() -> Path | None:
-    """Return the TOML file in force, or None."""
+    """Return the TOML file that is read, or None.
+
+    Raises:
+        InvalidSettings: COMFYFLEET_CONFIG names no file.
+    """
     if named := os.environ.get("COMFYFLEET_CONFIG"):
         path = Path(named).expanduser()
         if not path.is_file():
@@ -248,7 +252,7 @@ def _told(place: tuple[int | str, ...], message: str) -> str:
 
 
 def _place(place: tuple[int | str, ...], overrides: Mapping[str, Any]) -> str:
-    """Return where a wrong value stands, if that is the file."""
+    """Return file and line of an invalid value; "" if it is not from the file."""
     file = settings_file()
     if not place or place[0] in overrides or file is None:
         return ""
@@ -263,10 +267,10 @@ def _variable(*place: int | str) -> str:
 
 
 def check_name(text: str, *, field: str) -> str:
-    """Return *text* if it may name a node or a pool.
+    """Return *text* if it is a valid name of a node or pool.
 
     Raises:
-        InvalidSettings: it may not; the message names *field*.
+        InvalidSettings: it is none; the message names *field*.
     """
     if not is_name(text):
         raise InvalidSettings(
