@@ -21,9 +21,7 @@ class Cause(StrEnum):
     DISK_FULL = "disk_full"  #: The node's disk is full.
     DEVICE_FAULT = "device_fault"  #: The node's GPU, or its driver, failed.
     MODEL_DAMAGED = "model_damaged"  #: A model file on the node cannot be read.
-    IO_FAULT = (
-        "io_fault"  #: The node's disk or mount failed, or its limit of open files was reached.
-    )
+    IO_FAULT = "io_fault"  #: The node's disk or mount failed, or it has too many open files.
     NEEDS_LOGIN = "needs_login"  #: A partner node requires an API key.
     INCOMPLETE_OUTPUT = "incomplete_output"  #: A graph node that saves has listed no file.
     OUTPUT_DAMAGED = "output_damaged"  #: A file came truncated, empty or undecodable.

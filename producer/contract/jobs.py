@@ -207,9 +207,7 @@ class Job(_Read):
     timings: Timings = Field(default_factory=Timings)
     artifacts: list[Artifact] = Field(default_factory=list)
     values: dict[str, Any] = Field(default_factory=dict)
-    notes: list[str] = Field(
-        default_factory=list
-    )  #: Of a succeeded job: what its reader should know beside artifacts.
+    notes: list[str] = Field(default_factory=list)  #: Of a success: what to know beside artifacts.
     created_at: datetime
     queued_at: datetime | None = None
     started_at: datetime | None = None

@@ -15,9 +15,7 @@ class NodeState(StrEnum):
     JOINING = "joining"  #: Its worker is up and checks its ComfyUI for the first time.
     READY = "ready"
     SUSPECT = "suspect"  #: It failed a job; a canary prompt must succeed before the next one.
-    QUARANTINED = (
-        "quarantined"  #: It failed several; it takes no job for a time, then one on trial.
-    )
+    QUARANTINED = "quarantined"  #: It failed several; it takes none for a time, then one on trial.
     UNREACHABLE = "unreachable"  #: Its ComfyUI does not answer; it takes nothing.
     BLOCKED = "blocked"  #: S3 is not available, or its worker's disk cannot be written.
     DRAINING = "draining"  #: Finishes what it holds, takes nothing.

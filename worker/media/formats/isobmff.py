@@ -69,9 +69,7 @@ class _Seen:
 
     kinds: set[bytes] = field(default_factory=set)  #: Of `_NEEDED`, at the top level.
     brands: dict[bytes, None] = field(default_factory=dict)  #: In their order.
-    largest: tuple[int, int] | None = (
-        None  #: Width and height of the largest picture, tile or track.
-    )
+    largest: tuple[int, int] | None = None  #: Width and height, of pictures, tiles and tracks.
 
 
 class _Box(NamedTuple):
