@@ -1,1 +1,1 @@
-"""What a web backend imports and a person runs: take each name from the module that owns it."""
+"""Producer: the library that a web backend imports, and the command; import names from their modules."""

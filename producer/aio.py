@@ -1,4 +1,4 @@
-"""The same library for asyncio: FastAPI, aiohttp and their kind.
+"""Async client library (aio), for FastAPI, aiohttp and other code on asyncio; see `producer.client`.
 
     from producer.aio import AsyncProducer
 
@@ -6,8 +6,8 @@
     job = await fleet.submit(graph, params={"6.text": "a red fox"})
     async for event in fleet.stream(job.id): ...
 
-Calls that take milliseconds run in a thread. What waits for long, waits on the event loop, so
-that a thousand watchers need no thousand threads.
+Calls that take milliseconds run in a thread. Long waits are on the event loop, so that a thousand
+watchers need no threads of their own.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from producer.intake.request import JobOptions
 
 
 class AsyncProducer(AsyncBatchMethods):
-    """A fleet, as those see it who hand in jobs; from any event loop, also from several.
+    """The client of one fleet for asyncio; may be used from several event loops.
 
     A process that runs one loop after another (`asyncio.run`, Django's `async_to_sync`) may keep
-    one producer for all of them.
+    one client for all of them.
     """
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
@@ -49,19 +49,19 @@ class AsyncProducer(AsyncBatchMethods):
 
     @classmethod
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:
-        """Return a producer with the settings of the environment or the settings file."""
+        """Return a producer with the settings of the environment or file; see `Producer.from_env`."""
         return cls(Producer.from_env(**overrides).settings, input_policy=input_policy)
 
     async def submit(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job:
-        """Hand in one job; options and errors as of `Producer.submit`."""
+        """Submit one job; options and errors as of `Producer.submit`."""
         return await asyncio.to_thread(self._sync.submit, graph, **options)
 
     async def get(self, job_id: str) -> Job:
-        """Read one job; raise JobNotFound when there is none."""
+        """Return one job; raises JobNotFound."""
         return await asyncio.to_thread(self._sync.get, job_id)
 
     async def get_many(self, job_ids: Iterable[str]) -> list[Job]:
-        """Read some jobs in one round trip; errors as of `get`."""
+        """Return some jobs, read in one round trip; errors as of `get`."""
         return await asyncio.to_thread(self._sync.get_many, list(job_ids))
 
     async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
@@ -76,7 +76,7 @@ class AsyncProducer(AsyncBatchMethods):
         timeout: timedelta | None = None,  # noqa: ASYNC109
         after: str | None = None,
     ) -> AsyncIterator[JobEvent]:
-        """Give the events of some jobs as they happen; all as of `Producer.stream`."""
+        """Yield the events of some jobs as they happen; see `Producer.stream`."""
         deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
         wanted = [job_id_of(job_id) for job_id in job_ids]
         async with self.watch(*wanted) as watch:
@@ -100,28 +100,28 @@ class AsyncProducer(AsyncBatchMethods):
         return await asyncio.to_thread(found_of, self._sync, job_ids) if job_ids else []
 
     def watch(self, *topics: str) -> AsyncEventWatch:
-        """Return an `async with` block within which the events of some topics are delivered."""
+        """Return an async context manager that delivers the events of some topics; see `Producer.watch`."""
         return AsyncEventWatch(self.fanout, topics)
 
     @property
     def fanout(self) -> LoopFanout:
-        """What delivers events to the watchers of the running event loop; `Pipe` takes it."""
+        """The fan-out of events to watchers on the running event loop, as `Pipe` needs it."""
         return self._fanouts.of_running_loop()
 
     async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:
-        """Return what the stream still holds of all events after one id, up to another."""
+        """Return the events in the stream after one id, up to another; see `Producer.events`."""
         return await asyncio.to_thread(lambda: list(self._sync.events(after=after, until=until)))
 
     async def cancel(self, job_id: str) -> Cancelled:
-        """Ask for the job's end and return what the request met."""
+        """Request that the job be cancelled; see `Producer.cancel`."""
         return await asyncio.to_thread(self._sync.cancel, job_id)
 
     async def hold(self, job_id: str) -> Job:
-        """Keep back a job that waits for a node; errors as of `Producer.hold`."""
+        """Hold a job that waits for a node; errors as of `Producer.hold`."""
         return await asyncio.to_thread(self._sync.hold, job_id)
 
     async def release(self, job_id: str) -> Job:
-        """Let a held job wait for a node again."""
+        """Release a held job; errors as of `Producer.release`."""
         return await asyncio.to_thread(self._sync.release, job_id)
 
     async def retry(
@@ -132,17 +132,17 @@ class AsyncProducer(AsyncBatchMethods):
         pin: str | None = None,
         secrets: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Make an ended job again, as a new job; errors as of `Producer.retry`."""
+        """Submit an ended job again as a new job; see `Producer.retry`."""
         return await asyncio.to_thread(
             self._sync.retry, job_id, tier=tier, pin=pin, secrets=secrets
         )
 
     async def nodes(self) -> list[Node]:
-        """Return every node the fleet has heard of in the last week."""
+        """Return every node that sent a beat within the last week."""
         return await asyncio.to_thread(self._sync.nodes)
 
     async def rescan(self, node: str) -> None:
-        """Have a node look anew at its models and classes; errors as of `Producer.rescan`."""
+        """Have a node read its models and classes again; errors as of `Producer.rescan`."""
         await asyncio.to_thread(self._sync.rescan, node)
 
     async def url(self, artifact: Artifact, *, expires: timedelta = timedelta(hours=1)) -> str:
@@ -154,7 +154,7 @@ class AsyncProducer(AsyncBatchMethods):
         await asyncio.to_thread(self._sync.fetch, artifact, path)
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close all connections; they are opened again at the next use."""
         await asyncio.to_thread(self._sync.close)
 
     async def __aenter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""Our Celery app, whatever the process has on its path under the name of its module.
+"""Celery app of this installation, also where the path has another `celery_config.py`.
 
-The app lives in `celery_config.py`, beside the package `producer`. Backends have files of that name,
-too; theirs stays theirs, and ours is then loaded by its path, under another name.
+The app is made in `celery_config.py`, beside the package `producer`. If a backend's own file of that
+name comes first on the path, this one is loaded by its path, under another module name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def celery_app() -> Any:
     """Return the app of the `celery_config.py` that was installed with this package.
 
     Raises:
-        FleetError: there is none.
+        FleetError: the file is missing.
     """
     if not _FILE.is_file():
         raise FleetError(

@@ -1,4 +1,4 @@
-"""The library that a web backend imports: hand jobs in, watch them, fetch what they made.
+"""Client library for a web backend: submit jobs, follow them, fetch their artifacts.
 
     from producer.client import Producer
 
@@ -7,7 +7,7 @@
     job = fleet.wait(job.id, timeout=timedelta(minutes=2))
     url = fleet.url(job.artifacts[0])
 
-A Producer may be shared by threads. producer.aio has the same for asyncio.
+A Producer is thread-safe. producer.aio has the same for asyncio.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from producer.store.retries import Retries
 
 
 class Producer(WatchMethods, BatchMethods, RetryMethods):
-    """A fleet, as those see it who hand in jobs. Connections open at the first need."""
+    """The client of one fleet. Thread-safe; connections are opened at first use."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
         self.settings = settings
-        # A request should fail soon when Redis hangs.
+        # A web request should fail soon if Redis hangs.
         self._redis = connect(settings, timeout_s=2)
         keep_ended, most = timedelta(seconds=settings.keep_ended_s), settings.max_queued
         self._jobs = JobStore(self._redis, keep_ended=keep_ended, most_waiting=most)
@@ -66,10 +66,13 @@ class Producer(WatchMethods, BatchMethods, RetryMethods):
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:
         """Return a producer with the settings of the environment or the settings file.
 
-        It loads Celery now (0.6 s), so that a backend's first request need not wait for it.
+        It loads Celery now (0.6 s), so that a backend's first request does not wait for it.
+
+        Args:
+            overrides: settings by their name in `Settings`; they take precedence.
 
         Raises:
-            InvalidSettings: a setting makes no sense.
+            InvalidSettings: some are missing or invalid.
         """
         celery_app().finalize()
         return cls(load_settings(**overrides), input_policy=input_policy)
@@ -90,25 +93,28 @@ class Producer(WatchMethods, BatchMethods, RetryMethods):
         start_within: timedelta | None = None,
         run_within: timedelta | None = None,
     ) -> Job:
-        """Hand in one job and return its record, at once.
+        """Submit one job and return its record, without waiting for it to run.
 
         Args:
             graph: ComfyUI's API format, bare or in an envelope, or a picture that ComfyUI saved.
             params: values by address: `6.text`, `Positive Prompt.text` or `KSampler.seed`.
             inputs: files by address; see `InputLike`.
-            extra_data: goes to ComfyUI beside the graph, and before what the graph's envelope has
-                of it: `extra_pnginfo`, and keys, which nobody sees again: `api_key_comfy_org`.
+            extra_data: posted to ComfyUI beside the graph, as `extra_pnginfo`, and secrets, which are
+                never shown again, as `api_key_comfy_org`; overrides that of the graph's envelope.
+            pool: the nodes that may run it.
+            tier: its urgency: `rush`, `default`, `batch` or `idle`.
             pin: the one node that may run it.
-            metadata: text of yours that stays with the job and its artifacts.
-            idempotency_key: the same key again, for the same owner, gives the same job.
-            start_within: if no node has started it by then, it ends as expired.
-            run_within: an attempt that takes longer is stopped, and the job ends as failed.
+            metadata: texts by name, kept with the job and its artifacts.
+            owner: for whom it is submitted; idempotency keys are separate for each owner.
+            idempotency_key: the same key again, for the same owner, returns the same job.
+            start_within: the job expires if no node has started it within this time.
+            run_within: an attempt that takes longer is stopped, and the job fails.
 
         Raises:
-            InvalidJob: the request cannot work; field or graph node is named, nothing was made.
+            InvalidJob: the request is invalid; names field or graph node. Nothing was submitted.
             KeyReused: the idempotency key belongs to another request.
-            BacklogFull: as many jobs wait as may.
-            FleetUnreachable, StorageError: Redis, or S3 for input files, does not serve us.
+            BacklogFull: the limit of waiting jobs is reached.
+            FleetUnreachable, StorageError: Redis, or S3 for input files, failed.
         """
         request = Request(
             graph=graph,
@@ -133,7 +139,7 @@ class Producer(WatchMethods, BatchMethods, RetryMethods):
         return self._jobs.get(job_id)
 
     def cancel(self, job_id: str) -> Cancelled:
-        """Ask for the job's end and return what the request met.
+        """Request that the job be cancelled, and return the outcome.
 
         Raises:
             JobNotFound: no such job.
@@ -141,11 +147,11 @@ class Producer(WatchMethods, BatchMethods, RetryMethods):
         return self._jobs.cancel(job_id_of(job_id))
 
     def hold(self, job_id: str) -> Job:
-        """Keep back a job that waits for a node, until it is released.
+        """Hold a job that waits for a node, until it is released; return it.
 
         Raises:
             JobNotFound: no such job.
-            InvalidJob: it does not wait, or its batch has not brought it to the queue yet.
+            InvalidJob: it does not wait, or is a row that its batch has not fed to the queue yet.
         """
         wanted = job_id_of(job_id)
         [status] = self._jobs.hold([wanted])
@@ -155,7 +161,7 @@ class Producer(WatchMethods, BatchMethods, RetryMethods):
         return job
 
     def release(self, job_id: str) -> Job:
-        """Let a held job wait for a node again; of one that is not held, nothing changes.
+        """Release a held job, and return it; one that is not held is unchanged.
 
         Raises:
             JobNotFound: no such job.
@@ -165,30 +171,30 @@ class Producer(WatchMethods, BatchMethods, RetryMethods):
         return self.get(wanted)
 
     def rescan(self, node: str) -> None:
-        """Have a node look anew at its models and classes, after files were put there.
+        """Have a node read its models and classes again, after files were added.
 
         Raises:
-            InvalidJob: the fleet has not heard of the node.
+            InvalidJob: the fleet has no such node.
         """
         check_place(self.nodes(), pool=None, pin=node)
         self._nodes.ask_rescan(node)
 
     def url(self, artifact: Artifact, *, expires: timedelta = timedelta(hours=1)) -> str:
-        """Return a presigned URL under which anybody can fetch the artifact for a while."""
+        """Return a presigned URL, by which anybody can fetch the artifact until it *expires*."""
         return self._objects.presigned_url(
             artifact.key, expires=expires, download_name=artifact.name
         )
 
     def fetch(self, artifact: Artifact, path: Path) -> None:
-        """Copy an artifact into a file and check that it is what the record says.
+        """Copy an artifact into a file, and check its SHA-256.
 
         Raises:
-            StorageError: it could not be had, or holds other bytes than the record says.
+            StorageError: it cannot be fetched, or its SHA-256 differs from the record's.
         """
         self._objects.fetch(artifact.key, path, sha256=artifact.sha256)
 
     def close(self) -> None:
-        """Close what is open; the producer opens it again when it is used."""
+        """Close all connections; they are opened again at the next use."""
         self._redis.close()
         self._objects.close()
 

@@ -1,4 +1,4 @@
-"""What a producer can do with dead letters: failed jobs that a person should look at."""
+"""Dead letters, failed jobs that a person should look at: list, show, redrive, drop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from producer.store.dead_letters import DeadLetter, DeadLetterIndex
 
 
 class Redrive(Protocol):
-    """Makes a dead letter again as a new job."""
+    """A function that submits a dead letter again as a new job."""
 
     def __call__(self, job_id: str, *, secrets: Mapping[str, Any] | None) -> Job:
         """Return the new job; errors as of `Producer.retry`."""
@@ -29,14 +29,14 @@ class DeadLetters:
         self._redrive = redrive
 
     def list(self, limit: int = 50) -> list[DeadLetter]:
-        """Return up to *limit* of them, the newest first.
+        """Return up to *limit* dead letters, the newest first.
 
-        One whose record has expired is given this last time, and leaves the list.
+        One whose record has expired is returned once more, and removed from the list.
         """
         return self._index.newest(limit)
 
     def show(self, job_id: str) -> DeadLetter:
-        """Return one.
+        """Return one dead letter.
 
         Raises:
             InvalidJob: the job is no dead letter.
@@ -48,10 +48,10 @@ class DeadLetters:
         )
 
     def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
-        """Make one again as a new job, so that it is none any more, and return that.
+        """Submit a dead letter again as a new job, remove it from the list, and return the new job.
 
         Args:
-            secrets: the keys and tokens of its `extra_data`; the old job's are forgotten.
+            secrets: the secrets of its `extra_data`; the old job's are deleted.
 
         Raises:
             InvalidJob: the job is no dead letter, or its graph has expired.
@@ -60,19 +60,19 @@ class DeadLetters:
         return self._redrive(job_id, secrets=secrets)
 
     def drop(self, job_id: str) -> bool:
-        """Take a job off the list and return whether it stood there; its record stays as it is."""
+        """Remove a job from the list, keeping its record; return whether it was on the list."""
         return bool(self._index.drop([job_id_of(job_id)]))
 
     def ids(self) -> tuple[JobId, ...]:
-        """Return the ids of all, the newest first."""
+        """Return the ids of all dead letters, the newest first."""
         return tuple(self._index.ids())
 
     def causes(self) -> Counter[str]:
-        """Count all of them by cause."""
+        """Return the number of dead letters by cause."""
         return self._index.causes()
 
     def prune(self) -> int:
-        """Take out those whose record has expired, and return how many that were."""
+        """Remove those whose record has expired, and return their number."""
         return self._index.prune()
 
 
@@ -83,29 +83,29 @@ class AsyncDeadLetters:
         self._calls = calls
 
     async def list(self, limit: int = 50) -> list[DeadLetter]:
-        """Return up to *limit* of them, the newest first; as of `DeadLetters.list`."""
+        """Return up to *limit* dead letters, the newest first; see `DeadLetters.list`."""
         return await asyncio.to_thread(self._calls.list, limit)
 
     async def show(self, job_id: str) -> DeadLetter:
-        """Return one; errors as of `DeadLetters.show`."""
+        """Return one dead letter; errors as of `DeadLetters.show`."""
         return await asyncio.to_thread(self._calls.show, job_id)
 
     async def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
-        """Make one again as a new job; errors as of `DeadLetters.redrive`."""
+        """Submit a dead letter again as a new job; see `DeadLetters.redrive`."""
         return await asyncio.to_thread(self._calls.redrive, job_id, secrets=secrets)
 
     async def drop(self, job_id: str) -> bool:
-        """Take a job off the list and return whether it stood there."""
+        """Remove a job from the list; return whether it was on the list."""
         return await asyncio.to_thread(self._calls.drop, job_id)
 
     async def ids(self) -> tuple[JobId, ...]:
-        """Return the ids of all, the newest first."""
+        """Return the ids of all dead letters, the newest first."""
         return await asyncio.to_thread(self._calls.ids)
 
     async def causes(self) -> Counter[str]:
-        """Count all of them by cause."""
+        """Return the number of dead letters by cause."""
         return await asyncio.to_thread(self._calls.causes)
 
     async def prune(self) -> int:
-        """Take out those whose record has expired, and return how many that were."""
+        """Remove those whose record has expired, and return their number."""
         return await asyncio.to_thread(self._calls.prune)

@@ -1,4 +1,4 @@
-"""Puts job ids on the broker. The message only wakes a worker; the record says what to do."""
+"""Dispatch: puts job ids on the broker. A message only wakes a worker; the record says what to do."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from producer.store.connection import NOT_THERE, advice_on
 
 _log = logging.getLogger(__name__)
 
-#: How long a Redis that hangs may hold up a request, s; with the one retry it is twice that.
+#: How long a request waits for a Redis that hangs, s; with the one retry it is twice that.
 _ANSWER_TIMEOUT_S: Final = 2.0
 
 
 class Dispatch:
-    """Sends messages for jobs that have a record; may be shared by threads.
+    """Sends messages for jobs that have a record. Thread-safe.
 
-    Sending twice is harmless: the claim of the second finds the job taken. Not sending is
-    mended by upkeep within seconds.
+    Sending twice is harmless: the second claim finds the job taken. Messages that were not sent are
+    sent by upkeep within seconds.
 
     Args:
-        free_within: how long a thread waits for one of the process' connections.
+        free_within: how long a thread waits for a free connection of the process.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class Dispatch:
         self._pools: dict[int, Any] = {}  # by process
 
     def send_all(self, messages: Iterable[Message]) -> None:
-        """Wake workers for many jobs, in one round trip.
+        """Send messages in one round trip.
 
         Raises:
-            FleetUnreachable: the broker did not take the messages, or not all for sure.
+            FleetUnreachable: the broker did not take the messages, or perhaps only some.
         """
-        # Here and not above: 0.2 s that `comfyfleet --help` need not pay.
+        # Imported here: it takes 0.2 s, which `comfyfleet --help` should not.
         from kombu.exceptions import KombuError, LimitExceeded  # noqa: PLC0415
         from redis.exceptions import RedisError  # noqa: PLC0415
 
@@ -57,11 +57,11 @@ class Dispatch:
         except (KombuError, RedisError, OSError) as exc:
             raise self._unreachable(str(exc), advice_on(exc.__cause__ or exc)) from exc
         except AttributeError as exc:
-            # Where a connection is cut as kombu opens it, kombu 5.7.0 goes on without one.
+            # If a connection is cut while it is opened, kombu 5.7.0 goes on with None in its place.
             raise self._unreachable("the connection broke", None) from exc
 
     def try_send_all(self, messages: Sequence[Message]) -> None:
-        """Do as `send_all`, and log what goes wrong: the records stand, so upkeep sends again."""
+        """Call `send_all`, and log an error instead of raising it: upkeep sends the messages then."""
         if not messages:
             return
         try:
@@ -89,7 +89,7 @@ class Dispatch:
                 producer=producer,
                 ignore_result=True,
                 retry_policy={"max_retries": 1, "interval_start": 0.1},
-                # Celery would copy the arguments' text into the headers.
+                # Else Celery copies the arguments as text into the headers.
                 argsrepr="-",
                 kwargsrepr="-",
             )
@@ -103,9 +103,9 @@ class Dispatch:
 
     @property
     def _producers(self) -> Any:
-        """A pool of broker connections of our own, so that the app's settings stay untouched.
+        """A pool of broker connections apart from the app's, whose settings stay unchanged.
 
-        A forked process has its own: Celery closes the pools that it got from its parent.
+        A forked process makes a new one: Celery closes pools inherited from the parent.
         """
         pool = self._pools.get(os.getpid())
         if pool is None:
@@ -122,5 +122,5 @@ class Dispatch:
 
 
 def broker_url(redis_url: str) -> str:
-    """Return how Celery spells the address of our Redis."""
+    """Return the fleet's Redis address as Celery's broker URL."""
     return RedisAddress.parse(redis_url).broker_url

@@ -1,7 +1,7 @@
-"""Where the `comfyfleet` command begins; a wheel installs this file as the module `comfyfleet`.
+"""Entry point of the `comfyfleet` command; a wheel installs this file as the module `comfyfleet`.
 
-That name is nobody else's. `producer`, `worker` and `infra` are common ones, and PYTHONPATH may name
-the folder of a backend that has packages of its own under them.
+That name is unique. `producer`, `worker` and `infra` are common ones, and PYTHONPATH may name the
+folder of a backend that has packages of these names.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 
 
 def home(beside: Path) -> Path:
-    """Return the folder of our packages: that of the checkout where it was installed with `-e`."""
+    """Return the folder of this installation's packages; if installed with `-e`, the checkout."""
     checkout = beside / "_comfyfleet.pth"
     return Path(checkout.read_text("utf-8").strip()) if checkout.is_file() else beside
 
 
 def main() -> None:
-    """Run the command with our own modules, whatever else has their names."""
+    """Run the command with this installation's modules, also where others have their names."""
     path = home(Path(__file__).resolve().parent) / "producer" / "own_modules.py"
     spec = spec_from_file_location("comfyfleet_own_modules", path)
     if spec is None or spec.loader is None:

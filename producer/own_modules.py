@@ -1,10 +1,10 @@
-"""Whose modules a process runs: the `comfyfleet` command and all that it starts run this installation.
+"""Own modules: makes the `comfyfleet` command, and processes that it starts, import this installation.
 
 A backend may have a package `worker` or `infra`, or a file `celery_config.py`, of its own, and
-PYTHONPATH may name its folder. In processes of ours those names mean what was installed with this
-file, wherever else they can be found.
+PYTHONPATH may name its folder. In these processes such names are imported from this installation,
+whatever the path.
 
-    python -P …/producer/own_modules.py MODULE ARGUMENT…      as `python -m MODULE`, with our modules
+    python -P …/producer/own_modules.py MODULE ARGUMENT…      as `python -m MODULE`, so imported
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OURS: Final = frozenset({"celery_config", "infra", "producer", "worker"})
 
 
 class _OwnModules(MetaPathFinder):
-    """Finds our top-level modules here, before the path is asked."""
+    """Finds this installation's top-level modules before the path is searched."""
 
     def find_spec(
         self,
@@ -37,13 +37,13 @@ class _OwnModules(MetaPathFinder):
 def started(module: str, *arguments: str) -> tuple[str, ...]:
     """Return the command line of a process that runs *module* of this installation.
 
-    By the path of this file, since -m would ask PYTHONPATH first; -P leaves out the folder it is in.
+    It runs this file by its path, since -m would search PYTHONPATH first; -P leaves its folder off the path.
     """
     return (sys.executable, "-P", str(Path(__file__).resolve()), module, *arguments)
 
 
 def prefer_own() -> None:
-    """Have our modules' names mean this installation, for the rest of the process."""
+    """Import this installation's modules from here on, for the rest of the process."""
     if not any(isinstance(finder, _OwnModules) for finder in sys.meta_path):
         sys.meta_path.insert(0, _OwnModules())
 

@@ -1,4 +1,4 @@
-"""What a producer can do with jobs that have ended; `producer.client.Producer` is the whole."""
+"""Retry methods: submit ended jobs again; `producer.client.Producer` inherits them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from producer.store.retries import Retries
 
 
 class RetryMethods:
-    """Make ended jobs again."""
+    """The methods of `Producer` for ended jobs, dead letters, and nodes."""
 
     _jobs: JobStore
     _nodes: NodeStore
@@ -39,15 +39,15 @@ class RetryMethods:
         pin: str | None = None,
         secrets: Mapping[str, Any] | None = None,
     ) -> Job:
-        """Make an ended job again, as a new job whose `retry_of` names it, and return that.
+        """Submit an ended job again as a new job, whose `retry_of` names it; return the new job.
 
         It has the same graph, params, inputs, metadata, owner, batch and pool; in the batch's
-        counts it takes the old one's place. A job is made again once: who asks again, or at the
-        same time, gets the same new job. When that has ended badly, retry that one.
+        counts it replaces the old one. A job is retried once: further calls, also concurrent ones,
+        return the same new job. If that has failed, retry that one.
 
         Args:
             tier, pin: in place of the old job's.
-            secrets: the keys and tokens of its `extra_data`; the old job's are forgotten.
+            secrets: the secrets of its `extra_data`; the old job's are deleted.
 
         Raises:
             JobNotFound: no such job, or its record has expired.
@@ -61,7 +61,7 @@ class RetryMethods:
         return DeadLetters(self._dead_index, partial(self._made_again, only_dead=True))
 
     def nodes(self) -> list[Node]:
-        """Return every node the fleet has heard of in the last week, by name."""
+        """Return every node that sent a beat within the last week, sorted by name."""
         return self._nodes.nodes()
 
     def _made_again(

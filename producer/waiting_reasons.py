@@ -1,4 +1,4 @@
-"""Why a job waits, in words for whoever asks."""
+"""Waiting reasons: explains in a sentence what a job waits for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.nodes import Node, NodeState
 
-#: What scripts write into a record, for people.
+#: Values of a record's `waiting_for`, as scripts write them → in words.
 _SAID = {
     "retry_at": "its next attempt, after a pause",
     "another_node": "another node than the one it failed on",

@@ -1,1 +1,1 @@
-"""Following jobs: one reader of the event stream a process, which delivers to every watcher in it."""
+"""Events of jobs: one reader of the event stream per process, which delivers to all its watchers."""

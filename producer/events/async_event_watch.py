@@ -1,4 +1,4 @@
-"""EventWatch for asyncio: a thousand watchers on one event loop cost the reader one call."""
+"""Async EventWatch, for asyncio: the reader makes one call per event loop, however many watch on it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from producer.events.notices import LAGGED, LAGGED_SSE, Notice, WatchItem, encod
 from producer.events.reader import Fanout, fanout_of
 from producer.events.subscribers import Subscribers, Watcher
 
-#: Bytes that may wait for a client; beyond them events are dropped and it is told to read the record.
+#: Bytes buffered for one client; beyond them events are dropped, and it is sent `lagged`.
 _BEHIND: Final = 256 * 1024
 
 
 class LoopFanout:
-    """The watchers of one event loop. Only that loop may call it, but for `offer`, `lag` and `close`."""
+    """The watchers of one event loop. Only `offer`, `lag` and `close` may be called by other threads."""
 
     def __init__(self, fanout: Fanout) -> None:
         self._fanout = fanout
@@ -32,11 +32,11 @@ class LoopFanout:
 
     @property
     def is_over(self) -> bool:
-        """Whether its loop has been closed, so that it can deliver nothing any more."""
+        """Whether its loop is closed, so that it can deliver no more."""
         return self._loop.is_closed()
 
     def watchers(self, topic: str) -> int:
-        """Return how many of this loop watch a topic."""
+        """Return the number of this loop's watchers of a topic."""
         return self._subscribers.count(topic)
 
     def close(self) -> None:
@@ -44,24 +44,24 @@ class LoopFanout:
         self._fanout.remove(self, self._subscribers.topics)
 
     def offer(self, notices: Sequence[Notice]) -> None:
-        """Buffer notices and wake the loop; the reader calls it, in its own thread."""
+        """Buffer notices and wake the loop; called by the reader's thread."""
         self._inbox.offer(notices)
 
     def lag(self) -> None:
-        """Note that events are missing, and wake the loop; the reader calls it, in its own thread."""
+        """Note that events are missing, and wake the loop; called by the reader's thread."""
         self._inbox.lag()
 
     async def add(self, watcher: Watcher, topics: Sequence[str]) -> str:
         """Subscribe *watcher* to these topics; see `Fanout.add`.
 
-        A few events from before the id that is returned may have been delivered; none comes later.
+        A few events before the returned id may have been delivered already; none of them comes later.
         """
         self._subscribers.add(watcher, topics)
         adding = asyncio.ensure_future(asyncio.to_thread(self._fanout.add, self, topics))
         try:
             return await asyncio.shield(adding)
         except BaseException:
-            # Cancelled or failed: not before the thread is done, or it would add what is gone.
+            # Cancelled or failed: unsubscribe only once the thread has finished subscribing.
             adding.add_done_callback(lambda _: self.remove(watcher, topics))
             raise
 
@@ -73,12 +73,12 @@ class LoopFanout:
     def _wake(self) -> None:
         if not self._is_woken:
             self._is_woken = True
-            # A loop may be closed under its watchers, between any two lines of this thread.
+            # The loop may be closed by its own thread at any time.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        self._is_woken = False  # first: what comes from here on wakes us again
+        self._is_woken = False  # first, so that notices from here on schedule another call
         notices: list[Notice] = []
         for item in self._inbox.take():
             if item is LAGGED:
@@ -90,7 +90,7 @@ class LoopFanout:
 
 
 class LoopFanouts:
-    """One `LoopFanout` for each event loop that watches; any thread may ask."""
+    """One `LoopFanout` for each event loop that watches. Thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -98,7 +98,7 @@ class LoopFanouts:
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopFanout] = {}
 
     def of_running_loop(self) -> LoopFanout:
-        """Return the fan-out of the loop that runs in this thread; drop those of closed loops."""
+        """Return the `LoopFanout` of this thread's running loop; drop those of closed loops."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._by_loop:
@@ -114,7 +114,7 @@ class LoopFanouts:
 
 
 class AsyncEventWatch:
-    """A subscription to the events of some topics, for the length of an `async with` block.
+    """A subscription to the events of some topics, while an `async with` block runs.
 
     Args:
         topics: job ids, batch ids, or `EVERYTHING`.
@@ -132,7 +132,7 @@ class AsyncEventWatch:
         """Subscribe.
 
         Raises:
-            FleetUnreachable: Redis cannot be read now. Later outages are waited for.
+            FleetUnreachable: Redis cannot be read now; later outages are waited for.
         """
         self.since = await self._fanout.add(self._buffer, self._topics)
         self._buffer.forget_until(self.since)
@@ -148,7 +148,7 @@ class AsyncEventWatch:
         self._fanout.remove(self._buffer, self._topics)
 
     async def take(self, *, wait: timedelta | None = None) -> list[WatchItem]:
-        """Return what was delivered since the last call, in order; wait for it, at most *wait*.
+        """Return the items delivered since the last call, in order; wait up to *wait* for the first.
 
         Returns:
             Notices, and `LAGGED` in place of those that were dropped or lost: then read the records.
@@ -168,9 +168,9 @@ class AsyncEventWatch:
 class Pipe:
     """Writes the events of some topics to a connection, as server-sent events.
 
-    Events since `open` are buffered until `flow`, so that the server can send first what the
-    records say. From then on the bytes that all watchers share are handed to the transport, with
-    nothing in between: that is what makes a thousand of them cheap.
+    Events since `open` are buffered until `flow`, so that the server can first send the state in the
+    records. From then on the bytes, encoded once for all watchers, are written to the transport
+    directly, which makes a thousand watchers cheap.
 
     Args:
         topics: job ids, batch ids, or `EVERYTHING`.
@@ -193,7 +193,7 @@ class Pipe:
         return since
 
     def flow(self) -> None:
-        """Write what was buffered since `open`, and from now on each event as it comes."""
+        """Write the events buffered since `open`, and from now on each event as it comes."""
         held, self._held = self._held, None
         if held and (missed := held.take()):
             self._transport.write(encoded(missed))
@@ -207,8 +207,8 @@ class Pipe:
         if self._held:
             self._held.offer(notices)
         elif self._transport.get_write_buffer_size() > _BEHIND:
-            # `lagged` goes behind what the client has yet to read. While that is too much nothing is
-            # written, so all that is dropped happened before the client reads that word.
+            # `lagged` is written after the bytes that the client has yet to read. While those are too
+            # many nothing is written, so all dropped events happened before the client reads it.
             if not self._is_behind:
                 self.lag()
             self._is_behind = True
@@ -217,7 +217,7 @@ class Pipe:
             self._transport.write(encoded(notices))
 
     def lag(self) -> None:
-        """Write that events are missing."""
+        """Write `lagged`: events are missing."""
         if self._held:
             self._held.lag()
         else:

@@ -1,4 +1,4 @@
-"""The bounded buffer of one watcher: events that were delivered and not taken yet."""
+"""Buffers, bounded, one per watcher: events that were delivered and not taken yet."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Final
 from producer.events.notices import LAGGED, Notice, WatchItem
 from producer.store.events import order
 
-#: Events of some seconds of a large fleet; a watcher that is further behind reads records instead.
+#: Notices in a buffer: some seconds of a large fleet; a watcher further behind reads records instead.
 _SIZE: Final = 1000
 
 
 class Buffer:
-    """Holds a bounded number of notices, so that a slow watcher costs neither memory nor time of others.
+    """Holds a bounded number of notices, so that a slow watcher needs no memory and delays no other.
 
-    On overflow all that is held is replaced by `LAGGED`: the records tell more than a backlog of
-    events. One thread may fill the buffer while another takes from it.
+    On overflow its content is replaced by `LAGGED`: reading the records is faster than a long
+    backlog of events. Thread-safe.
 
     Args:
-        wake: called, in the filling thread, whenever there is something to take.
+        wake: called, in the filling thread, whenever there are items to take.
     """
 
     def __init__(self, wake: Callable[[], None], *, size: int = _SIZE) -> None:
@@ -30,7 +30,7 @@ class Buffer:
         self._items: list[WatchItem] = []
 
     def offer(self, notices: Sequence[Notice]) -> None:
-        """Append notices, or replace everything by `LAGGED` where they do not fit."""
+        """Append notices, or replace everything by `LAGGED` if they do not fit."""
         with self._lock:
             if len(self._items) + len(notices) > self._size:
                 self._items = [LAGGED]
@@ -45,13 +45,13 @@ class Buffer:
         self._wake()
 
     def take(self) -> list[WatchItem]:
-        """Return what was delivered since the last call, and empty the buffer."""
+        """Return all items and empty the buffer."""
         with self._lock:
             items, self._items = self._items, []
         return items
 
     def forget_until(self, since: str) -> None:
-        """Drop notices up to the stream's id *since*: they were delivered for an older subscription."""
+        """Drop notices up to the stream's id *since*, which were delivered for an earlier subscription."""
         begin = order(since)
         with self._lock:
             self._items = [

@@ -1,4 +1,4 @@
-"""EventWatch: the events of some jobs or batches, for code that runs in threads."""
+"""EventWatch: a subscription to the events of some jobs or batches, for threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from producer.events.reader import Fanout
 
 
 class EventWatch:
-    """A subscription to the events of some topics, for the length of a `with` block.
+    """A subscription to the events of some topics, while a `with` block runs.
 
     Args:
         topics: job ids, batch ids, or `EVERYTHING`.
@@ -32,7 +32,7 @@ class EventWatch:
         """Subscribe.
 
         Raises:
-            FleetUnreachable: Redis cannot be read now. Later outages are waited for.
+            FleetUnreachable: Redis cannot be read now; later outages are waited for.
         """
         self.since = self._fanout.add(self._buffer, self._topics)
         return self
@@ -47,7 +47,7 @@ class EventWatch:
         self._fanout.remove(self._buffer, self._topics)
 
     def take(self, *, wait: timedelta) -> list[WatchItem]:
-        """Return what was delivered since the last call, in order; wait for it up to *wait*.
+        """Return the items delivered since the last call, in order; wait up to *wait* for the first.
 
         Returns:
             Notices, and `LAGGED` in place of those that were dropped or lost: then read the records.

@@ -1,4 +1,4 @@
-"""WatchMethods: the calls of `Producer` that read jobs, follow them and wait for them."""
+"""Methods for reading jobs, following their events and waiting; `Producer` inherits them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from producer.events.reader import fanout_of
 from producer.store.events import EventStream
 from producer.store.job_store import JobStore
 
-#: How often the records of jobs are read whose events may be incomplete.
+#: How often a stream reads the records of jobs whose events may be incomplete.
 RECHECK_EVERY: Final = timedelta(seconds=5)
 
 
 class WatchMethods:
-    """Read jobs, follow them, wait for them."""
+    """The methods of `Producer` that read, follow and wait for jobs."""
 
     settings: Settings
     _jobs: JobStore
     _events: EventStream
 
     def get(self, job_id: str) -> Job:
-        """Read one job.
+        """Return one job.
 
         Raises:
             JobNotFound: no such job, or its record has expired.
@@ -43,7 +43,7 @@ class WatchMethods:
         return self._jobs.get(job_id_of(job_id))
 
     def get_many(self, job_ids: Iterable[str]) -> list[Job]:
-        """Read some jobs, in one round trip and the order asked for; errors as of `get`."""
+        """Return some jobs in the given order, read in one round trip; errors as of `get`."""
         wanted = [job_id_of(job_id) for job_id in job_ids]
         found = self._jobs.find(wanted)
         for job_id in wanted:
@@ -55,8 +55,9 @@ class WatchMethods:
         """Return the job once it has succeeded.
 
         Raises:
-            JobNotSucceeded: it ended otherwise; the error carries the job.
-            WaitTimeout: it is not over yet, and goes on.
+            JobNotFound: no such job, or its record has expired.
+            JobNotSucceeded: it failed, was cancelled or expired; the error has the job.
+            WaitTimeout: it has not ended within *timeout*; it is unaffected.
         """
         for _ in self.stream(job_id, timeout=timeout):
             pass
@@ -65,15 +66,19 @@ class WatchMethods:
     def stream(
         self, *job_ids: str, timeout: timedelta | None = None, after: str | None = None
     ) -> Iterator[JobEvent]:
-        """Give the events of some jobs as they happen, the present state of each first.
+        """Yield the events of some jobs as they happen, beginning with the present state of each.
 
-        It ends when all of them have ended, each with an event of a terminal status. All streams
-        of a process share one reader. A Redis that goes away meanwhile is waited for; if events
-        were lost with it, or by a reader slower than the fleet, the present states come again.
+        It ends when all jobs have ended, each with an event of a terminal status. All streams of a
+        process share one reader. An outage of Redis is waited for; if events were lost in it, or
+        dropped because the caller was too slow, the present states are yielded again.
 
         Args:
-            timeout: stop after that, whatever the jobs do.
-            after: the id of the last event seen; what came since is given first.
+            timeout: end after this time, whatever the jobs' status.
+            after: the id of the last event seen; the events since then are yielded first.
+
+        Raises:
+            JobNotFound: no such job, or its record has expired.
+            FleetUnreachable: Redis cannot be read at the beginning.
         """
         deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
         wanted = [job_id_of(job_id) for job_id in job_ids]
@@ -89,7 +94,7 @@ class WatchMethods:
                     yield from stream.rechecked(found_of(self, stream.doubted))
 
     def watch(self, *topics: str) -> EventWatch:
-        """Return a `with` block within which the events of some topics are delivered.
+        """Return a context manager that delivers the events of some topics.
 
         Args:
             topics: job ids, batch ids, or `producer.events.subscribers.EVERYTHING`.
@@ -97,12 +102,12 @@ class WatchMethods:
         return EventWatch(fanout_of(self.settings), topics)
 
     def events(self, *, after: str, until: str = "+") -> Iterator[JobEvent]:
-        """Give what the stream still holds of all events after one id, up to another."""
+        """Yield all events that the stream still has after the id *after*, up to *until*."""
         return self._events.between(after, until)
 
 
 def found_of(fleet: WatchMethods, job_ids: Iterable[str]) -> list[Job]:
-    """Read jobs as `get_many` does, but none while Redis is away: a stream reads them again later."""
+    """Return jobs as `get_many` does, but none while Redis is unreachable: a stream reads them later."""
     try:
         return fleet.get_many(job_ids)
     except FleetUnreachable:
@@ -110,14 +115,14 @@ def found_of(fleet: WatchMethods, job_ids: Iterable[str]) -> list[Job]:
 
 
 class Deadline:
-    """A moment *length* from now on; with None it never comes."""
+    """The time *length* from now; None: never."""
 
     def __init__(self, length: timedelta | None) -> None:
         self._ends = None if length is None else time.monotonic() + length.total_seconds()
 
     @property
     def left(self) -> timedelta:
-        """How long it is until then; for one that never comes, the longest timedelta."""
+        """The time left until then; the longest timedelta if never."""
         if self._ends is None:
             return timedelta.max
         return max(timedelta(0), timedelta(seconds=self._ends - time.monotonic()))
@@ -129,7 +134,7 @@ class Deadline:
 
 
 def succeeded(job: Job, timeout: timedelta | None) -> Job:
-    """Return a job that was waited for if it succeeded.
+    """Return an awaited job if it succeeded.
 
     Raises:
         JobNotSucceeded: with the reason and the advice of its record.
@@ -148,7 +153,7 @@ def job_id_of(text: str) -> JobId:
     """Return *text* as a job id.
 
     Raises:
-        InvalidJob: it is none.
+        InvalidJob: it is no UUID.
     """
     try:
         return parse_job_id(text)

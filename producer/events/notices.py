@@ -1,4 +1,4 @@
-"""Notices: events as watchers get them, each decoded once and encoded once, however many watch."""
+"""Notices: events as delivered to watchers, each decoded and encoded once for all of them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from producer.contract.jobs import JobEvent
 
 @dataclass(frozen=True, eq=False)
 class Notice:
-    """One event, shared by all who watch its job, its batch or everything."""
+    """One event, shared by all watchers of its job, its batch or everything."""
 
     event: JobEvent
     batch: str
 
     @cached_property
     def sse(self) -> bytes:
-        """The event as a browser's EventSource reads it; its id is what to resume after."""
+        """The event as a server-sent event, with its id to resume after."""
         body = self.event.model_dump_json(exclude_none=True)
         return f"id: {self.event.id}\ndata: {body}\n\n".encode()
 
 
 class Lagged(Enum):
-    """What a watcher gets in place of events that it has missed."""
+    """The type of `LAGGED`, which a watcher gets in place of missed events."""
 
     LAGGED = "lagged"
 
 
-#: Events are missing before this point: read the records again. What follows is complete.
+#: Events are missing before this item: read the records again. The items after it are complete.
 LAGGED: Final = Lagged.LAGGED
 
-#: The same as a server-sent event, for a browser.
+#: The same as a server-sent event.
 LAGGED_SSE: Final = b"event: lagged\ndata: {}\n\n"
 
-#: What a watcher takes from its buffer: a notice, or `LAGGED`.
+#: An item in a watcher's buffer: a notice, or `LAGGED`.
 WatchItem = Notice | Literal[Lagged.LAGGED]
 
 

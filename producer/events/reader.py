@@ -1,4 +1,4 @@
-"""Fanout: the one reader of the event stream in a process, which delivers to all watchers."""
+"""Reader of the event stream, one per process and fleet, which delivers to all watchers (fan-out)."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: How long one read blocks for new entries; so long the reader outlives its last watcher.
+#: How long one read blocks for new entries, and the reader's thread at most outlives its last watcher.
 _WAIT: Final = timedelta(seconds=2)
 #: How often the stream is checked for entries that were trimmed or lost before they were read, s.
 _GAP_CHECK_EVERY_S: Final = 1.0
-#: Between two tries to reach a Redis that is away, s.
+#: Between two tries to reach Redis in an outage, s.
 _AWAY_S: Final = 0.5
 
 
 class Fanout:
-    """Reads the stream while anybody watches, for all watchers of the process together.
+    """Reads the stream for all watchers of the process together. Thread-safe.
 
-    Its thread starts with the first watcher and ends soon after the last. While Redis is away it
-    waits, then goes on after the last entry it has read. If that entry is gone, all watchers lag.
+    Its thread starts with the first watcher and ends soon after the last. In an outage of Redis it
+    waits, then continues after the last entry it has read. If that entry is gone, all watchers get
+    `LAGGED`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,7 +44,7 @@ class Fanout:
         self._subscribers = Subscribers()
         self._position = ""
         self._is_reading = False
-        self._starting = Lock()  # held over I/O, and only by those who come
+        self._starting = Lock()  # held during I/O, only by `add`
         self._lock = Lock()
 
     @property
@@ -52,7 +53,7 @@ class Fanout:
         return self._is_reading
 
     def watchers(self, topic: str) -> int:
-        """Return how many watch a topic; all of an event loop count as one."""
+        """Return the number of watchers of a topic; an event loop counts as one."""
         with self._lock:
             return self._subscribers.count(topic)
 
@@ -60,10 +61,10 @@ class Fanout:
         """Subscribe *watcher* to these topics.
 
         Returns:
-            The stream's id after which every event of them is delivered.
+            The id in the stream after which every event of these topics is delivered.
 
         Raises:
-            FleetUnreachable: nobody watched before, and Redis cannot be read.
+            FleetUnreachable: it is the first watcher, and Redis cannot be read.
         """
         with self._starting:
             with self._lock:
@@ -74,7 +75,7 @@ class Fanout:
             try:
                 cursor = Cursor(EventStream(redis))
                 reader = Thread(target=self._run, args=(redis, cursor), name="fan-out", daemon=True)
-                with self._lock:  # for which the new thread waits at its first step
+                with self._lock:  # the new thread first waits for it
                     reader.start()
                     self._subscribers.add(watcher, topics)
                     self._position = cursor.position
@@ -100,7 +101,7 @@ class Fanout:
                         check_at = time.monotonic() + _GAP_CHECK_EVERY_S
                     is_away = False
                 except FleetUnreachable as exc:
-                    if self._subscribers and not is_away:  # else a stack that ends would be news
+                    if self._subscribers and not is_away:  # without watchers nobody misses events
                         _log.warning("events are not heard for now: %s", exc)
                     check_at, is_away = 0.0, True
                     time.sleep(_AWAY_S)
@@ -110,7 +111,7 @@ class Fanout:
                     time.sleep(_AWAY_S)
 
     def _has_watchers(self) -> bool:
-        with self._lock:  # whoever comes now finds it reading, or begins anew
+        with self._lock:  # the next `add` finds it reading, or starts a new thread
             self._is_reading = bool(self._subscribers)
             return self._is_reading
 

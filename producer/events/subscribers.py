@@ -1,4 +1,4 @@
-"""Watchers by topic: which of them an event is delivered to."""
+"""Subscribers: the watchers by topic, and delivery of an event to those of its topics."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ EVERYTHING: Final = "*"
 
 
 class Watcher(Protocol):
-    """Whom events are delivered to. Neither call may block: all other watchers wait behind it."""
+    """A receiver of events. Its methods must not block, as that would delay all other watchers."""
 
     def offer(self, notices: Sequence[Notice]) -> None:
-        """Take events, in the order of the stream."""
+        """Receive events, in the order of the stream."""
 
     def lag(self) -> None:
-        """Note that events are missing, so that the records must be read."""
+        """Receive that events are missing, so that the records must be read."""
 
 
 class Subscribers:
-    """Watchers by topic. It has no lock: its owner calls it from one thread, or under its own."""
+    """Watchers by topic. Not thread-safe: its owner uses one thread, or a lock."""
 
     def __init__(self) -> None:
         self._watchers: dict[str, set[Watcher]] = {}
@@ -40,12 +40,12 @@ class Subscribers:
         return list(self._watchers)
 
     def add(self, watcher: Watcher, topics: Iterable[str]) -> None:
-        """Subscribe *watcher* to these topics too."""
+        """Subscribe *watcher* to these topics, beside those that it has."""
         for topic in topics:
             self._watchers.setdefault(topic, set()).add(watcher)
 
     def remove(self, watcher: Watcher, topics: Iterable[str]) -> list[str]:
-        """Unsubscribe *watcher* from them; return those that nobody watches now."""
+        """Unsubscribe *watcher* from these topics; return those that have no watcher now."""
         unwatched = []
         for topic in topics:
             watchers = self._watchers.get(topic, set())
@@ -56,16 +56,16 @@ class Subscribers:
         return unwatched
 
     def count(self, topic: str) -> int:
-        """Return how many watch a topic."""
+        """Return the number of watchers of a topic."""
         return len(self._of(topic))
 
     def watches(self, job: str, batch: str) -> bool:
-        """Tell whether an event of this job has a watcher at all."""
+        """Tell whether an event of this job has any watcher."""
         there = self._watchers
         return EVERYTHING in there or job in there or batch in there
 
     def deliver(self, notices: Sequence[Notice]) -> None:
-        """Offer each notice to those who watch its job, its batch or everything: once, in order."""
+        """Offer each notice once to the watchers of its job, its batch or everything, in order."""
         everywhere = self._of(EVERYTHING)
         self._each(everywhere, notices)
         if len(self._watchers) > bool(everywhere):
@@ -74,18 +74,18 @@ class Subscribers:
                 self._each(watchers - everywhere, (notice,))
 
     def lag(self, job: str, batch: str) -> None:
-        """Note for those who watch this job that an event of it is missing."""
+        """Tell the watchers of this job that an event of it is missing."""
         self._each(self._of(EVERYTHING) | self._of(job) | self._of(batch), None)
 
     def lag_all(self) -> None:
-        """Note for every watcher that events are missing."""
+        """Tell every watcher that events are missing."""
         self._each(_NOBODY.union(*self._watchers.values()), None)
 
     def _of(self, topic: str) -> AbstractSet[Watcher]:
         return self._watchers.get(topic, _NOBODY)
 
     def _each(self, watchers: AbstractSet[Watcher], notices: Sequence[Notice] | None) -> None:
-        """Offer the notices to each; None: events are missing."""
+        """Offer the notices to each watcher; None: events are missing. Removes watchers that raise."""
         broken = []
         for watcher in watchers:
             try:
@@ -93,7 +93,7 @@ class Subscribers:
                     watcher.lag()
                 else:
                     watcher.offer(notices)
-            except Exception:  # noqa: BLE001 - one bad watcher must not silence the others
+            except Exception:  # noqa: BLE001 - one failing watcher must not stop delivery to others
                 _log.exception("a watcher is dropped")
                 broken.append(watcher)
         for watcher in broken:
