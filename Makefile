@@ -21,8 +21,8 @@ demo: $(VENV)/.run ## 8 jobs over 2 stand-in nodes on an embedded stack, verifie
 up: $(VENV)/.run ## the same stack, and it stays: submit to it from another shell
 	$(BIN)/comfyfleet up $(ARGS)
 
-test: $(VENV)/.dev ## all tests, two files at once, on real servers that they start and end themselves
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(VENV)/.dev ## all tests, three files at once (they mostly wait), on real servers that they start and end themselves
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, ruff format, mypy strict, import-linter
 	$(BIN)/ruff check .

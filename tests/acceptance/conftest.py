@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,16 +31,28 @@ _SETTINGS = {
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory) -> Iterator[LocalStack]:
     """Redis, S3, two stand-in nodes, and a worker for each."""
-    os.environ.update(_SETTINGS)
     options = Options(
         state_dir=tmp_path_factory.mktemp("fleet"), standin_arguments=("--step-seconds", "0.01")
     )
-    try:
-        with LocalStack(options) as stack:
-            yield stack
-    finally:
-        for name in _SETTINGS:
-            del os.environ[name]
+    with ExitStack() as exits:
+        with _quick():
+            stack = exits.enter_context(LocalStack(options))
+        yield stack
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_workers() -> Iterator[None]:
+    """Let what the stories of one file start be quick, and leave other rings alone."""
+    with _quick():
+        yield
+
+
+@contextmanager
+def _quick() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _SETTINGS.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture
