@@ -136,5 +136,5 @@ class BatchSpec:
     run_within_s: float
 
 
-#: The different needs of a batch's rows: one in most batches, several where a column sets models.
+#: What a batch's rows need of a node; most batches have one place, one with a column of models more.
 Places = tuple[Needs, ...]

@@ -7,9 +7,9 @@
     - InvalidInput          a file the graph reads
     - NoNodeCanRun          no node of the pool has what the graph needs
     - InvalidRows           rows of a batch, each with its number and column
-    - InvalidBatch          the request does not fit the batch's state, or its rows
-  + InvalidSettings         settings that are missing or invalid, each by its variable
-  + BacklogFull             the limit of waiting jobs is reached
+    - InvalidBatch          what is asked of a batch does not fit its state, or its rows
+  + InvalidSettings         settings that are missing or make no sense, each by its variable
+  + BacklogFull             as many jobs wait as may
   + JobNotFound
   + BatchNotFound
   + KeyReused               the idempotency key belongs to another request

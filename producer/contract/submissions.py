@@ -48,11 +48,11 @@ class Submission:
         params: `{"6.text": value}`, addresses already resolved to graph node ids.
         inputs: `{"34.image": where the file is}`.
         pin: the one node that may run it.
-        start_within: it expires unless it is started within this time.
-        run_within: how long one attempt may take.
-        extra_data: SHA-256 of the shared part of its extra data, if there is one.
-        secrets: the keys of the secret part.
-        added_secrets: those of them that come from a setting, and are no part of the request.
+        start_within: after that, nobody will start it any more.
+        run_within: so long one attempt may take.
+        extra_data: sha256 of what goes to the node beside the graph, where there is any.
+        secrets: the keys of `extra_data` that are kept apart.
+        added_secrets: those of them that a setting gave, which are no part of the request.
     """
 
     template: str

@@ -1,1 +1,1 @@
-"""What is handed in: checked, and made a submission."""
+"""Intake: checks requests and makes them submissions."""

@@ -1,7 +1,7 @@
-"""Admission: from a request to a submission that a worker can run, or a clear refusal.
+"""Admission of a request: checks it, and makes a submission that some node can run, or refuses it.
 
-Nothing is written before all of it has been checked, but for input files: their key is their
-content, so an upload whose job was never made is found again by the next one.
+Nothing is stored before all of it is checked, except input files: their key is their content's hash,
+so the next job with the same file reuses an upload whose job was refused.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from producer.store.node_store import NodeStore
 
 @dataclass(frozen=True)
 class Plan:
-    """A request that was checked, but for the content of its input files.
+    """A request that was checked, except for the content of its input files.
 
     Args:
         graph: as handed in, without the params.
@@ -74,7 +74,7 @@ class Plan:
 
 
 class Intake:
-    """Admits requests: checks them by the graph's own rules and by what the living nodes can run."""
+    """Checks requests: the graph by itself, and against the catalogs and rules of the living nodes."""
 
     def __init__(
         self,
@@ -89,11 +89,11 @@ class Intake:
         self._inputs = InputStorage(settings, objects, policy or InputPolicy())
 
     def check(self, request: Request) -> tuple[Submission, Content]:
-        """Return the submission and what is stored beside its record.
+        """Check a request, store its input files, and return the submission and its content.
 
         Raises:
-            InvalidGraph, InvalidInput, NoNodeCanRun, InvalidJob: naming field or graph node.
-            FleetUnreachable, StorageError: Redis, or S3 when there are input files.
+            InvalidGraph, InvalidInput, NoNodeCanRun, InvalidJob: it is refused; names field or graph node.
+            FleetUnreachable, StorageError: Redis, or S3 for input files, failed.
         """
         check_names(request)
         start_within, run_within = self.deadlines(request)
@@ -121,7 +121,7 @@ class Intake:
         return submission, content
 
     def read(self, request: Request) -> GraphDocument:
-        """Read a request's graph, and what its file has beside it; errors as of `check`."""
+        """Parse a request's graph, and the extra data of its file; errors as of `check`."""
         return read_graph(
             request.graph,
             max_bytes=self._settings.max_graph_bytes,
@@ -129,7 +129,7 @@ class Intake:
         )
 
     def content(self, request: Request, document: GraphDocument) -> tuple[Content, ExtraData]:
-        """Return what is stored beside the record, and what of it is secret; errors as of `check`."""
+        """Return the content stored beside the record, and its extra data; errors as of `check`."""
         given = document.extra_data
         if request.extra_data:
             given = {**given, **as_extra_data(request.extra_data)}
@@ -140,13 +140,13 @@ class Intake:
         return Content(graph, extra.shared_json, extra.secrets_json), extra
 
     def secrets(self, given: Mapping[str, Any], *, wanted: Collection[str]) -> ExtraData:
-        """Return the secrets of a job that is made again.
+        """Return the secrets for a job that is retried: *given*, and the settings' key if it had one.
 
         Args:
-            wanted: those that it had before.
+            wanted: the keys of the secrets that it had before.
 
         Raises:
-            InvalidJob: something else is among *given*.
+            InvalidJob: *given* has keys that are no secrets.
         """
         extra = split_extra_data(given, max_bytes=self._settings.max_extra_data_bytes)
         if extra.shared:
@@ -159,11 +159,11 @@ class Intake:
         return extra.with_key(self._settings.producers_api_key if is_wanted else None)
 
     def plan(self, request: Request, graph: Graph, addresses: Addresses | None = None) -> Plan:
-        """Check all of a request but the content of its input files; errors as of `check`.
+        """Check all of a request except the content of its input files; errors as of `check`.
 
         Args:
             graph: of the request.
-            addresses: those of *graph*, where they are at hand.
+            addresses: of *graph*, if already made.
         """
         as_tier(request.tier)
         catalogs = self._catalogs.of(request.pool, request.pin)
@@ -192,12 +192,12 @@ class Intake:
         return Plan(graph, params, needs, files, verdicts(wanted, kinds), judged)
 
     def rules_at(self, request: Request, class_type: str, input_: str) -> tuple[InputRule, ...]:
-        """Return what each kind of node takes in an input; nothing where one takes anything."""
+        """Return the rule of each kind of node for an input; empty if one accepts any value."""
         catalogs = self._catalogs.of(request.pool, request.pin)
         return rules_at(self._catalogs.rules_of(catalogs), class_type, input_)
 
     def decides(self, request: Request, graph_node: GraphNode, input_: str) -> bool:
-        """Tell whether the value of an input decides who can run a graph, or which files it reads."""
+        """Tell whether an input's value decides which nodes can run a graph, or which files it reads."""
         class_type = graph_node["class_type"]
         probe: Graph = {"1": {"class_type": class_type, "inputs": {input_: "a name"}}}
         catalogs = self._catalogs.of(request.pool, request.pin)
@@ -212,10 +212,10 @@ class Intake:
         )
 
     def deadlines(self, request: Request) -> tuple[timedelta, timedelta]:
-        """Return within which times a job must start, and may run.
+        """Return `start_within` and `run_within` of a request, or of the settings.
 
         Raises:
-            InvalidJob: one of them is no time that it could be.
+            InvalidJob: one is no timedelta, or out of range.
         """
         start_within, run_within = request.start_within, request.run_within
         if start_within is None:
@@ -227,5 +227,5 @@ class Intake:
         return start_within, run_within
 
     def take(self, file: FileInput, value: InputLike) -> InputFile:
-        """Store an input file, or check where it lies; see `InputStorage.take`."""
+        """Store an input file, or check the object it names; see `InputStorage.take`."""
         return self._inputs.take(file, value)

@@ -1,7 +1,7 @@
-"""File signatures: whether the first bytes of a file show that a graph node cannot load it.
+"""File signatures: tells by a file's first bytes whether a graph node cannot load it.
 
-LoadImage opens whatever Pillow opens (ComfyUI 0.3.64, 0.33.0), some of which begins in no special
-way; so nothing is refused but what is known to be something else.
+LoadImage opens whatever Pillow opens (ComfyUI 0.3.64, 0.33.0), and some of these formats have no
+signature; so only files of known other formats are refused.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _NO_SOUND: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe
 
 
 def surely_no(input_: str, head: bytes) -> str:
-    """Say what a file is that an input cannot load, as in `a web page, no picture`; else nothing.
+    """Return what a file is if the input cannot load it, as `a web page, no picture`; else "".
 
     Args:
-        input_: the input's name: `image` and `mask` want pictures, `audio` sound, `video` films.
-        head: how the file begins.
+        input_: the input's name: `image` and `mask` load pictures, `audio` sound, `video` films.
+        head: the first bytes of the file, up to `HEAD_BYTES`.
     """
     wanted = {"image": "picture", "mask": "picture", "audio": "sound", "video": "film"}.get(input_)
     if wanted is None:
@@ -57,10 +57,10 @@ def surely_no(input_: str, head: bytes) -> str:
 
 
 def missing_bytes(input_: str, head: bytes, size: int) -> int:
-    """Return how many bytes a WEBP lacks of what it says it has; 0 for whatever else.
+    """Return how many bytes are missing from a truncated WEBP, by its header; 0 for other formats.
 
-    LoadImage (0.3.64, 0.33.0) fails on a WEBP that was cut short, and makes the rest of a PNG, JPEG,
-    GIF, BMP or TIFF up: those are a picture to it.
+    LoadImage (0.3.64, 0.33.0) fails on a truncated WEBP, but loads a truncated PNG, JPEG, GIF, BMP or
+    TIFF, filling in the rest.
     """
     if input_ not in {"image", "mask"} or head[:4] != b"RIFF" or head[8:12] != b"WEBP":
         return 0
@@ -87,7 +87,7 @@ def _no_picture(head: bytes) -> str:
 
 
 def _is_prose(head: bytes) -> bool:
-    """Tell whether all of it is text: a picture has other bytes among its first."""
+    """Tell whether *head* is printable UTF-8 text only, which a picture's first bytes are not."""
     try:
         text = head[:-4].decode() if len(head) == HEAD_BYTES else head.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The files that a graph reads: each must be handed in, and be what it is handed in for."""
+"""Files that a graph reads: each must be submitted, readable, not too large, and of a loadable type."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from producer.contract.graph.json_values import find_flaw, short
 from producer.contract.params.addresses import Addresses
 from producer.intake.file_signatures import HEAD_BYTES, missing_bytes, surely_no
 
-#: A path, the file's bytes, `s3://bucket/key`, or `node:NAME` for a file the nodes have already.
+#: An input file: a path, its bytes, `s3://bucket/key`, or `node:NAME` for a file that the nodes have.
 InputLike = str | Path | bytes
 
 
 def matched_files(
     graph: Graph, given: Mapping[str, InputLike], catalog: Catalog | None
 ) -> list[tuple[FileInput, InputLike]]:
-    """Pair each file that the graph reads with what was handed in for it.
+    """Pair each file that the graph reads with what was submitted for it.
 
     Raises:
-        InvalidInput: one is missing, or something was handed in that nobody reads.
+        InvalidInput: a file is missing, or an address names an input that reads no file.
+        InvalidParam: an address names no input.
     """
     read = {(file.graph_node, file.input): file for file in input_files(graph, catalog)}
     handed: dict[tuple[str, str], InputLike] = {}
@@ -53,10 +54,10 @@ def matched_files(
 
 
 def check_given(value: object, file: FileInput, where: str) -> None:
-    """Refuse what is no `InputLike`, or has a name that cannot be written down.
+    """Check that *value* is an `InputLike` whose name can be stored.
 
     Raises:
-        InvalidInput: saying what is expected.
+        InvalidInput: it is not; says what is expected.
     """
     if isinstance(value, bytes):
         return
@@ -77,10 +78,10 @@ def check_given(value: object, file: FileInput, where: str) -> None:
 
 
 def check_content(content: Path | bytes, file: FileInput, where: str, *, limit: int) -> int:
-    """Return the size in bytes of a file to be handed in.
+    """Check an input file's content by its first bytes and size, and return its size in bytes.
 
     Raises:
-        InvalidInput: it cannot be read, is empty, too large or, where a picture is wanted, none.
+        InvalidInput: it cannot be read, is empty, too large, truncated, or not loadable by the input.
     """
 
     def refused(why: str) -> InvalidInput:

@@ -1,4 +1,4 @@
-"""What inputs may name, where a producer is a server and its submitters are strangers."""
+"""Input policy: which paths, buckets and node files inputs may name, for servers with untrusted clients."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _S3: Final = "s3://"
 
 @dataclass(frozen=True, kw_only=True)
 class InputPolicy:
-    """Which of the things that an `InputLike` can name are taken; bytes always are.
+    """Which files an `InputLike` may name; bytes are always allowed.
 
-    Without one a producer takes whatever its own user may read: that is right for a command line,
-    and wrong for a server that passes on what strangers wrote.
+    Without a policy a producer reads any file that its user can read: right for a command line,
+    wrong for a server that passes on requests of untrusted clients.
 
     Args:
-        folders: files below them are taken, once symlinks are followed; None: files of any folder.
-        buckets: objects in them are taken; None: objects of any bucket.
-        node_files: whether `node:NAME`, a file that the nodes have already, is taken.
+        folders: files below them are allowed, after resolving symlinks; None: any folder.
+        buckets: objects in them are allowed; None: any bucket.
+        node_files: whether `node:NAME`, a file that the nodes have already, is allowed.
     """
 
     folders: Collection[str | Path] | None = None
@@ -36,16 +36,16 @@ class InputPolicy:
 
     @classmethod
     def bytes_only(cls) -> Self:
-        """Return the policy that takes nothing but bytes."""
+        """Return the policy that allows only bytes."""
         return cls(folders=(), buckets=(), node_files=False)
 
     def checked(self, value: InputLike, file: FileInput, where: str) -> InputLike:
-        """Return *value*, a file as the path that it really has, if it may be read.
+        """Return *value* if it is allowed; a path with symlinks resolved.
 
-        Nothing is told of a file outside the folders, not even whether it is there.
+        The refusal of a file outside the folders does not tell whether it exists.
 
         Raises:
-            InvalidInput: it may not.
+            InvalidInput: it is not allowed.
         """
         if isinstance(value, bytes):
             return value
@@ -87,7 +87,7 @@ def _bucket(url: str) -> str | None:
 
 
 def _real(path: Path) -> Path | None:
-    """Return where symlinks lead; None if that cannot be told, as for a circle of them."""
+    """Return *path* with symlinks resolved; None if that fails, as for a cycle of them."""
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError):

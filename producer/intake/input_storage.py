@@ -1,4 +1,4 @@
-"""Stores input files in S3 where workers find them, and checks those that lie elsewhere."""
+"""Input storage: stores input files in S3, and checks `s3://` and `node:` inputs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from producer.intake.input_policy import InputPolicy
 from producer.storage.object_keys import split_s3_url
 from producer.storage.object_store import ObjectStore
 
-#: S3 allows keys of 1,024 bytes.
+#: Characters of an `s3://` or `node:` input; S3 allows keys of 1,024 bytes.
 _LONGEST_URL: Final = 1_100
-#: After a bucket forbade the question, or did not answer, so long no other is asked, s.
+#: After a request for an object's size failed, none is made for so long, s.
 _BLIND_S: Final = 60.0
-#: Addresses that other wrappers take, and what to do with them here.
+#: URLs that other ComfyUI wrappers accept as inputs, and the advice for them.
 _SCHEME: Final = re.compile(r"(?P<scheme>https?|data):", re.IGNORECASE)
 _FETCHED: Final = "download it and hand in the file, or put it into a bucket: s3://BUCKET/KEY"
 _INSTEAD: Final = {
@@ -33,7 +33,7 @@ _INSTEAD: Final = {
 
 
 class InputStorage:
-    """Stores the files of submissions under their content's hash; of `s3://` and `node:` it checks the name."""
+    """Stores files under their content's hash; of `s3://` inputs it checks name and size, of `node:` the name."""
 
     def __init__(self, settings: Settings, objects: ObjectStore, policy: InputPolicy) -> None:
         self._settings = settings
@@ -43,11 +43,11 @@ class InputStorage:
         self._blind_until = 0.0
 
     def take(self, file: FileInput, value: InputLike) -> InputFile:
-        """Bring an input file to where workers find it.
+        """Check an input file, store it in S3 if it is a path or bytes, and return where it is.
 
         Raises:
-            InvalidInput: it cannot be what the graph reads, or the policy forbids it.
-            StorageError: S3 does not take it.
+            InvalidInput: the graph node cannot load it, or the policy forbids it.
+            StorageError: S3 failed.
         """
         where = f"inputs.{file.graph_node}.{file.input}"
         check_given(value, file, where)
@@ -76,7 +76,7 @@ class InputStorage:
         content = value if isinstance(value, bytes) else Path(value)
         size = check_content(content, file, where, limit=self._settings.max_input_bytes)
         if not self._store_is_known:
-            # Some S3 services make a bucket at the first write, and hide a wrong name so.
+            # Some S3 services create a bucket at the first write, which would hide a misspelt name.
             self._objects.probe()
             self._store_is_known = True
         key = self._objects.put_input(content)
@@ -84,9 +84,9 @@ class InputStorage:
         return InputFile(source=key, name=name, sha256=key.rpartition("/")[2], bytes=size)
 
     def _check_object(self, url: str, file: FileInput, where: str) -> None:
-        """Refuse an `s3://` input that is not there or too large, as far as we are let see it.
+        """Raise InvalidInput for an `s3://` input that is missing, empty or too large.
 
-        Workers may have rights that we have not, so what we cannot see is theirs to judge.
+        If its size cannot be read, it is accepted: workers may have rights that the producer lacks.
         """
 
         def refused(why: str) -> InvalidInput:
@@ -105,7 +105,7 @@ class InputStorage:
         except (ObjectMissing, BucketMissing):
             raise refused("is not there") from None
         except InvalidInput:
-            return  # we may not see it; others may
+            return  # access is denied here; workers may have it
         except StorageError:
             self._blind_until = time.monotonic() + _BLIND_S
             return
@@ -118,7 +118,7 @@ class InputStorage:
 
 
 def _flaw(url: str) -> str | None:
-    """Return what is wrong with an address of an object, if anything."""
+    """Return what is wrong with an `s3://` URL, or None."""
     try:
         bucket, _ = split_s3_url(url)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a producer asks for, and whether it can be asked for at all."""
+"""Request for a job, as the caller made it; checks its names, tier, place and durations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST: Final = {"pool": 63, "pin": 63, "owner": 256, "idempotency_key": 512, 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a producer asks for, unchecked; the defaults are the fleet's."""
+    """The arguments of `Producer.submit`, unchecked; None of a duration stands for the setting."""
 
     graph: GraphLike
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Request:
 
 
 class JobOptions(TypedDict, total=False):
-    """The options of `Producer.submit`, for those who hand them on."""
+    """The keyword arguments of `Producer.submit`, typed for code that passes them on."""
 
     params: Mapping[str, Any] | None
     inputs: Mapping[str, InputLike] | None
@@ -55,7 +55,7 @@ class JobOptions(TypedDict, total=False):
 
 
 def request_of(graph: GraphLike, options: JobOptions) -> Request:
-    """Return a request with those of the options that are not None."""
+    """Return a request with the options that are not None."""
     given = {name: value for name, value in options.items() if value is not None}
     return Request(graph=graph, **cast("Any", given))
 
@@ -64,7 +64,7 @@ def as_tier(value: Tier | str) -> Tier:
     """Return a tier by its name.
 
     Raises:
-        InvalidJob: there is none of that name; those that are there are named.
+        InvalidJob: there is none of that name; lists the tiers.
     """
     try:
         return Tier(value)
@@ -74,10 +74,10 @@ def as_tier(value: Tier | str) -> Tier:
 
 
 def check_place(nodes: Sequence[Node], *, pool: str | None, pin: str | None) -> None:
-    """Refuse a pool or a node that the fleet has never heard of, once it has heard of any.
+    """Check that pool and pinned node are among *nodes*, if there are any nodes.
 
     Raises:
-        InvalidJob: naming what is like it.
+        InvalidJob: one is unknown; suggests a similar name.
     """
     if pin and nodes and pin not in (names := [node.name for node in nodes]):
         raise InvalidJob(_unknown("node", pin, names), field="pin")
@@ -92,10 +92,11 @@ def _unknown(what: str, name: str, known: list[str]) -> str:
 
 
 def check_names(request: Request, *, name: str = "") -> None:
-    """Refuse a pool, a pin, an owner or a key that cannot be one, and so a batch's *name*.
+    """Check pool, pin, owner and idempotency key of a request, and a batch's *name*.
 
     Raises:
-        InvalidJob: naming it; also where a part of the request is of the wrong kind altogether.
+        InvalidJob: one is too long, no text or no valid name; or params, inputs or metadata are no
+            mapping.
     """
     for part in ("params", "inputs", "metadata"):
         if not isinstance(given := getattr(request, part), Mapping):
@@ -122,10 +123,10 @@ def check_names(request: Request, *, name: str = "") -> None:
 
 
 def check_within(duration: object, *, field: str) -> None:
-    """Refuse a time within which nothing can start or run.
+    """Check a duration for `start_within` or `run_within`.
 
     Raises:
-        InvalidJob: naming *field*.
+        InvalidJob: it is no timedelta, not positive, or above ten years; names *field*.
     """
     if not isinstance(duration, timedelta):
         raise InvalidJob(f"{field} must be a timedelta, not {type(duration).__name__}", field=field)

@@ -1,4 +1,4 @@
-"""From an ended job to the submission that makes it again, or a clear refusal."""
+"""Retries of ended jobs: makes the submission for the new job, or refuses it."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def retry_of(
     nodes: Sequence[Node],
     secrets: Mapping[str, Any],
 ) -> Submission:
-    """Return *job* anew: the same in all but id, idempotency key and what is asked for here.
+    """Return a submission equal to *job*, except for id, idempotency key and the arguments here.
 
     Args:
-        needs: what the job's queue needs; only a pinned job can do without.
+        needs: of the job's queue; may be None for a pinned job only.
         tier, pin: in place of the job's own.
-        nodes: every node the fleet knows, of which *pin* is one.
-        secrets: keys and tokens for it; those of the ended job are forgotten.
+        nodes: every known node; *pin* must be one of them.
+        secrets: of its `extra_data`; those of the ended job are deleted.
 
     Raises:
-        InvalidJob: naming the field.
+        InvalidJob: tier or pin is unknown, secrets are missing, or the queue's needs have expired.
     """
     check_place(nodes, pool=None, pin=pin)
     pin = pin or job.pin

@@ -1,4 +1,4 @@
-"""Which values of a graph every node would refuse that could run it, by the rules they announced."""
+"""Value rules: finds values in a graph that every node which could run it would refuse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from producer.contract.graph.graph import Graph
 
 
 def verdicts(graph: Graph, kinds: Sequence[InputRules]) -> Verdicts:
-    """Return what each kind of node would refuse in *graph*; nothing where one would take it."""
+    """Return what each kind of node would refuse in *graph*; empty if one would refuse nothing."""
     every = []
     for rules in kinds:
         refused = find_refused(graph, rules)
@@ -21,14 +21,14 @@ def verdicts(graph: Graph, kinds: Sequence[InputRules]) -> Verdicts:
 
 
 def judged_by_all(graph: Graph, kinds: Sequence[InputRules]) -> frozenset[str]:
-    """Return the graph nodes of *graph* whose values every kind of node looks at."""
+    """Return the ids of graph nodes whose values every kind of node checks."""
     return (
         frozenset.intersection(*(judged(graph, rules) for rules in kinds)) if kinds else frozenset()
     )
 
 
 def rules_at(kinds: Sequence[InputRules], class_type: str, input_: str) -> tuple[InputRule, ...]:
-    """Return what every kind of node says of an input; nothing where one takes whatever comes."""
+    """Return the rule of each kind of node for an input; empty if one accepts any value."""
     found = []
     for rules in kinds:
         known = rules.classes.get(class_type)

@@ -1,1 +1,1 @@
-"""S3: inputs, artifacts and manifests, and the only code that knows a bucket."""
+"""Storage in S3: inputs, artifacts and manifests; the only code that accesses the bucket."""

@@ -1,4 +1,4 @@
-"""The bucket itself: is it there, may we write, does it keep its promises."""
+"""Bucket of the settings: checks that it exists, takes writes, and supports conditions and checksums."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _PROBE: Final = b"probe"
 
 
 class Bucket:
-    """The bucket of the settings. Threads may share one; it connects at its first use."""
+    """The bucket of the settings. Thread-safe; it connects at first use."""
 
     def __init__(self, settings: Settings) -> None:
         self.name = settings.s3_bucket
         self.has_conditions = True  #: Until a write or `honours_conditions` finds otherwise.
-        self.checks = settings.s3_checksums == "when_supported"
+        self.checks = settings.s3_checksums == "when_supported"  #: With newer checksums.
         self._endpoint = without_password(settings.s3_endpoint_url or "AWS S3")
         self._prefix = settings.s3_prefix
         self._region = settings.s3_region
@@ -47,7 +47,7 @@ class Bucket:
 
     @contextmanager
     def talking(self, key: str | None = None, *, bucket: str | None = None) -> Iterator[None]:
-        """Turn boto3's errors into ours, about *key* when there is one."""
+        """Translate boto3's errors into those of `s3_errors.translated`, naming *key* if given."""
         try:
             with translated(Place(self._endpoint, bucket or self.name, key)):
                 yield
@@ -57,10 +57,10 @@ class Bucket:
             raise
 
     def stat(self, key: str) -> ObjectStat:
-        """Return what the S3 service says of an object.
+        """Return size, hash, media type and metadata of an object.
 
         Raises:
-            ObjectMissing: nothing is there.
+            ObjectMissing: there is none.
         """
         try:
             with self.talking(key):
@@ -68,7 +68,7 @@ class Bucket:
         except CredentialsRefused:
             raise
         except (BucketForbidden, StorageRefused):
-            # HEAD alone may be refused, and says not why; GET has the same headers, and a reason.
+            # HEAD may be refused, and has no body with the reason; GET has the same headers and a reason.
             return self._stat_by_get(key)
         return ObjectStat.of(answer) if "ContentLength" in answer else self._stat_by_get(key)
 
@@ -85,11 +85,12 @@ class Bucket:
         self._client.close()
 
     def probe(self) -> None:
-        """Return if the bucket is there and takes a write; raise the reason otherwise.
+        """Check that the bucket exists and takes a write; that it can be listed is not required.
 
-        No more than that is needed: that a bucket may not be listed is no reason to stop.
+        Raises:
+            StorageError: it does not, as the kind of error says.
         """
-        # A write alone proves too little: SeaweedFS creates the bucket it misses.
+        # A write alone does not prove that it exists: SeaweedFS creates a missing bucket.
         is_let_in = self._is_let_in()
         try:
             self._write_probe()
@@ -99,11 +100,11 @@ class Bucket:
             self._probe_without_checksums(exc)
 
     def honours_conditions(self) -> bool:
-        """Find out whether a write under `If-None-Match: *` leaves a taken key alone, as on AWS.
+        """Test whether a write with `If-None-Match: *` does not overwrite an existing key, as on AWS.
 
-        Some gateways overwrite, some refuse the header. The answer is kept: on such an S3 service each
-        write asks for the object first, which leaves a gap only to two writers of one key at one time. The key
-        is always the same one, as not everybody may delete.
+        Some gateways overwrite, some refuse the header. The result is kept: without conditions each
+        write asks for the object first, which does not protect against two simultaneous writers of
+        one key. The test always writes the same key, since it may not have the right to delete.
         """
         self._write_probe()
         try:
@@ -116,7 +117,7 @@ class Bucket:
         return self.has_conditions
 
     def create_if_missing(self) -> None:
-        """Create the bucket unless it is there."""
+        """Create the bucket if it does not exist."""
         try:
             with self.talking():
                 self.s3.head_bucket(Bucket=self.name)
@@ -125,7 +126,7 @@ class Bucket:
                 self._create()
 
     def _is_let_in(self) -> bool:
-        """Raise if the bucket is not there; tell whether the S3 service knows our key and lets us in."""
+        """Raise if the bucket does not exist; tell whether the credentials are accepted and may list it."""
         try:
             with self.talking():
                 self.s3.head_bucket(Bucket=self.name)
@@ -136,7 +137,7 @@ class Bucket:
         return True
 
     def _list_nothing(self) -> bool:
-        """Ask what HEAD has no body to say: whether we are wrong, or only may not list."""
+        """List no object, for the reason that HEAD does not give; return False if only listing is denied."""
         try:
             with self.talking():
                 self.s3.list_objects_v2(Bucket=self.name, MaxKeys=0)
@@ -175,7 +176,7 @@ class Bucket:
         )
 
     def _create(self) -> None:
-        # us-east-1 is the one region that S3 refuses to hear by name.
+        # us-east-1 is the one region that S3 refuses as a LocationConstraint.
         elsewhere = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
         options = {} if self._region == "us-east-1" else elsewhere
         try:
@@ -185,7 +186,7 @@ class Bucket:
 
 
 def _may_be_checksums(error: StorageError, *, is_let_in: bool) -> bool:
-    """Tell whether an S3 service that does not know newer checksums refuses a write so."""
+    """Tell whether a write may have been refused because of its newer checksum."""
     if isinstance(error, CredentialsRefused):
         return is_let_in and error.code == "SignatureDoesNotMatch"
     return isinstance(error, StorageRefused) or "ContentSHA256Mismatch" in error.message

@@ -1,4 +1,4 @@
-"""Content-MD5: the header by which any S3 service, old ones too, checks what arrives."""
+"""Content-MD5: the header by which every S3 service, also an old one, checks a request's body."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 
 def md5_header(body: bytes | BinaryIO) -> dict[str, str]:
-    """Return Content-MD5 for a request without a newer checksum, in boto3's words.
+    """Return Content-MD5 as boto3's argument, for a request without a newer checksum.
 
-    Buckets with Object Lock take no write without one of the two. A file is read from where it
-    stands and left there.
+    Buckets with Object Lock require one of the two. A file is read from its position to its end, and
+    its position restored.
     """
     digest = hashlib.md5(usedforsecurity=False)
     if isinstance(body, bytes):

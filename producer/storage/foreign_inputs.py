@@ -1,4 +1,4 @@
-"""Buckets that are not the fleet's: whose objects are inputs, and whose trouble is not ours."""
+"""Foreign inputs: translates errors of `s3://` inputs' buckets, which are not the fleet's own."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from producer.contract.errors import (
 
 @contextmanager
 def about_input(source: str) -> Iterator[None]:
-    """Tell what a foreign bucket says of the submitter's input from trouble that may pass.
+    """Translate storage errors inside into errors of the input *source*.
 
     Raises:
-        InvalidInput: this input will never be had, as its bucket says.
-        ForeignBucketFault: it may be had later.
-        ObjectMissing, ObjectConflict: as they say.
+        InvalidInput: the input cannot be read, and a retry would not help.
+        ForeignBucketFault: the bucket failed, perhaps temporarily.
+        ObjectMissing, ObjectConflict: raised unchanged.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What lies in the bucket, job by job: for those who compare it with the records."""
+"""Inventory of the bucket: lists objects and unfinished uploads of jobs, for checks against records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OF_A_JOB: Final = re.compile(
 
 @dataclass(frozen=True)
 class JobObject:
-    """An object under the prefix of some attempt at a job."""
+    """An object under the prefix of an attempt."""
 
     key: str
     job_id: JobId
@@ -32,7 +32,7 @@ class JobObject:
 
 @dataclass(frozen=True)
 class UnfinishedUpload:
-    """Parts that some attempt has sent of a large file."""
+    """An unfinished multipart upload under the prefix of an attempt."""
 
     key: str
     job_id: JobId
@@ -42,7 +42,7 @@ class UnfinishedUpload:
 
 
 class Inventory(ObjectStore):
-    """The object storage, listed job by job. Threads may share one.
+    """The object storage, listed by job. Thread-safe.
 
     Its methods raise the errors of `producer.storage.s3_errors`.
     """
@@ -52,7 +52,7 @@ class Inventory(ObjectStore):
         self._jobs_prefix = f"{settings.s3_prefix}/jobs/" if settings.s3_prefix else "jobs/"
 
     def job_objects(self) -> Iterator[JobObject]:
-        """Give every object of every attempt, those of one job in a row; a page at a time."""
+        """Yield every object of every attempt, those of one job in a row; reads a page at a time."""
         with self._bucket.talking():
             pages = self._bucket.s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket.name, Prefix=self._jobs_prefix
@@ -61,10 +61,10 @@ class Inventory(ObjectStore):
                 yield from filter(None, map(self._job_object, page.get("Contents", ())))
 
     def digest(self, key: str) -> FetchedFile:
-        """Read an object to its end and return its length and hash; memory stays constant.
+        """Read an object to its end, in constant memory, and return its bytes and SHA-256.
 
         Raises:
-            ObjectMissing: nothing is there.
+            ObjectMissing: there is none.
         """
         digest, size = hashlib.sha256(), 0
         with self._bucket.talking(key):
@@ -75,12 +75,12 @@ class Inventory(ObjectStore):
         return FetchedFile(bytes=size, sha256=digest.hexdigest())
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is gone is no error."""
+        """Delete an object; a missing one is no error."""
         with self._bucket.talking(key):
             self._bucket.s3.delete_object(Bucket=self._bucket.name, Key=key)
 
     def unfinished_uploads(self) -> Iterator[UnfinishedUpload]:
-        """Give every upload in parts that has begun under the key of some attempt."""
+        """Yield every unfinished multipart upload under the prefix of an attempt."""
         with self._bucket.talking():
             pages = self._bucket.s3.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._bucket.name, Prefix=self._jobs_prefix
@@ -89,7 +89,7 @@ class Inventory(ObjectStore):
                 yield from filter(None, map(self._upload, page.get("Uploads", ())))
 
     def drop(self, upload: UnfinishedUpload) -> None:
-        """Remove the parts of an upload; one that has ended is no error."""
+        """Abort an upload, which deletes its parts; one that has ended is no error."""
         with self._bucket.talking(upload.key), suppress(self._bucket.s3.exceptions.NoSuchUpload):
             self._bucket.s3.abort_multipart_upload(
                 Bucket=self._bucket.name, Key=upload.key, UploadId=upload.upload_id
@@ -104,7 +104,7 @@ class Inventory(ObjectStore):
         )
 
     def _job_object(self, listed: dict[str, Any]) -> JobObject | None:
-        """Read an entry of the listing; None for what no attempt of ours has put there."""
+        """Return an entry of the listing as an object; None if its key is not that of an attempt."""
         found = _OF_A_JOB.fullmatch(listed["Key"].removeprefix(self._jobs_prefix))
         if not found:
             return None

@@ -1,6 +1,6 @@
-"""Sends a large file in parts, and leaves nothing behind when that fails.
+"""Multipart upload of a large file, aborted when it fails.
 
-boto3's own transfer manager is not used: it knows no condition (`If-None-Match`) for uploads, and
+boto3's own transfer manager is not used: it supports no condition (`If-None-Match`) for uploads, and
 holds the parts in memory.
 """
 
@@ -17,10 +17,10 @@ from producer.storage.content_md5 import md5_header
 
 PART_BYTES: Final = 8 << 20
 
-#: S3 takes so many parts an object.
+#: S3's limit of parts of one object.
 _MOST_PARTS: Final = 10_000
 
-#: Parts of one file under way at once: while one is hashed, another is on the line.
+#: Parts of one file sent in parallel: while one is hashed, another is transferred.
 _AT_ONCE: Final = 2
 
 _log = logging.getLogger(__name__)
@@ -28,17 +28,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MultipartUpload:
-    """One file on its way to one key."""
+    """The multipart upload of one file to one key."""
 
     client: Any
     bucket: str
     key: str
     path: Path
-    checksum: str | None  #: The algorithm the S3 service is to check each part with, as `CRC32`.
-    if_free: bool  #: Whether the S3 service knows the condition that the key be free.
+    checksum: str | None  #: The algorithm of each part's checksum, as `CRC32`; None: Content-MD5.
+    if_free: bool  #: Whether to send the condition that the key be free.
 
     def run(self, *, headers: Mapping[str, Any]) -> None:
-        """Send the file; on any failure take back what was sent."""
+        """Send the file; abort the upload on any failure, and raise boto3's error."""
         algorithm = {"ChecksumAlgorithm": self.checksum} if self.checksum else {}
         answer = self.client.create_multipart_upload(**self._where(), **headers, **algorithm)
         upload_id = answer["UploadId"]
@@ -81,7 +81,7 @@ class MultipartUpload:
         return {"PartNumber": number, "ETag": answer["ETag"], **checksums}
 
     def _abort(self, upload_id: str) -> None:
-        # Only after the last part has ended: one that arrives later would stay for ever.
+        # Called only after all parts have ended: one that arrives later would never be deleted.
         try:
             self.client.abort_multipart_upload(**self._where(), UploadId=upload_id)
         except Exception as exc:  # noqa: BLE001 - the first error is the one to report

@@ -1,4 +1,4 @@
-"""What is said about an object beside its bytes."""
+"""Object headers: an object's metadata and Content-Disposition, encoded and decoded."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote
 
-#: What a browser shows and never runs; all else is sent as a download.
+#: Media types that a browser shows without executing anything; all others are sent as downloads.
 _SHOWN: Final = re.compile(
     r"(video|audio)/[a-z0-9.+-]+"
     r"|image/(png|apng|jpeg|gif|webp|avif|bmp|tiff)"
     r"|text/plain|application/json"
 )
 
-#: Printable ASCII but for the escape sign. Blanks are escaped too: signing folds double ones.
+#: Characters that are not escaped: ASCII punctuation except `%`. Blanks are: signing folds double ones.
 _PLAIN: Final = "".join(sign for sign in string.punctuation if sign != "%")
 
-#: Characters of one value of our own: a long graph node id leaves room for the job's metadata.
+#: Characters of one value of the fleet's own, so that a long graph node id leaves room for others.
 _LONGEST_VALUE: Final = 360
 
-#: S3 allows 2 KB for all names and values of an object's metadata, and refuses the object beyond.
-#: Some S3 services count the prefix of each name, so we do. The record and the manifest have all of it.
+#: S3 allows 2 KB for all names and values of an object's metadata, and refuses an object with more.
+#: The prefix of each name is counted, as by some S3 services. Record and manifest have all metadata.
 _MOST_BYTES: Final = 2048
 _PREFIX_BYTES: Final = len("x-amz-meta-")
 
-#: A name becomes a part of a header's name. S3 services and proxies drop some that HTTP allows, `%` among
-#: them, so bytes are escaped as `.c3`, and a dot that would look so.
+#: A name becomes a part of a header's name. S3 services and proxies drop some characters that HTTP
+#: allows, as `%`, so bytes are escaped as `.c3`, and so is a dot before two hex digits.
 _ODD_IN_NAMES: Final = re.compile(rb"[^a-z0-9_.-]|\.(?=[0-9a-f]{2})")
 _ESCAPED_IN_NAMES: Final = re.compile(rb"\.([0-9a-f]{2})")
 
@@ -38,7 +38,7 @@ _NOT_QUOTABLE: Final = re.compile(r'[^ -~]|["\\%]')
 
 @dataclass(frozen=True)
 class ObjectStat:
-    """What the S3 service says of an object; `sha256` is what was noted when we put it, if it was us."""
+    """The facts of an object; `sha256` is from its metadata, None if the fleet did not store it."""
 
     bytes: int
     sha256: str | None
@@ -47,7 +47,7 @@ class ObjectStat:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Self:
-        """Read boto3's answer to HEAD or GET."""
+        """Return the facts in boto3's answer to HEAD or GET."""
         metadata = decode_metadata(answer.get("Metadata", {}))
         return cls(
             bytes=answer["ContentLength"],
@@ -58,14 +58,14 @@ class ObjectStat:
 
 
 def encode_metadata(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
-    """Return metadata as S3 carries it: ASCII, other characters of values percent-encoded as UTF-8.
+    """Return metadata as S3 stores it: ASCII, with other characters of values percent-encoded.
 
-    Empty values are left out, as not every S3 service keeps them; so is what of *theirs* does not fit
-    into the 2 KB that S3 allows, or has a name of ours.
+    Empty values are left out, as not every S3 service keeps them; so are those of *theirs* that do
+    not fit into S3's 2 KB, or have a name of *ours*.
 
     Args:
-        ours: what the fleet says; values are cut at 360 characters.
-        theirs: what the submitter says.
+        ours: the fleet's own; values are cut at 360 characters.
+        theirs: the submitter's.
     """
     encoded = {_name(name): _cut(_value(value)) for name, value in ours.items() if value}
     left = _MOST_BYTES - sum(map(_size, encoded.items()))
@@ -79,12 +79,12 @@ def encode_metadata(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[
 
 
 def decode_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return what `encode_metadata` was given, under lower-case names: some S3 services change them."""
+    """Return the metadata that `encode_metadata` was given, with lower-case names: S3 may change case."""
     return {_text(name): unquote(value) for name, value in metadata.items()}
 
 
 def content_disposition(name: str, *, media_type: str) -> str:
-    """Return the header by which a browser shows the file, or only saves what it could run.
+    """Return the header Content-Disposition: `inline` for media types safe to show, else `attachment`.
 
     The name is given twice (RFC 6266): in ASCII for old clients, and in UTF-8.
     """

@@ -1,12 +1,12 @@
-"""Where things lie in the bucket.
+"""Object keys: the layout of the bucket.
 
     {prefix}/jobs/{job}/{attempt}/{graph_node}-{index}{ext}   an artifact
     {prefix}/jobs/{job}/{attempt}/manifest.json               what the attempt made; written last
     {prefix}/inputs/{sha256}                                  a file that graphs read
     {prefix}/probes/...                                       what start-up and health checks write
 
-The names that files had on their node are metadata, never a part of a key: ComfyUI hands the name
-of a deleted file out again (0.3.64, its saving graph nodes count what is on disk).
+The files' names at their node are metadata, never a part of a key: ComfyUI uses the name of a deleted
+file again (0.3.64, its saving graph nodes count the files on disk).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from producer.contract.ids import JobId
 
-#: Characters of an escaped graph node id. S3 services that keep keys as files allow 255 bytes a part.
+#: Characters of an escaped graph node id. S3 services that store keys as files allow 255 bytes a part.
 _LONGEST_ID: Final = 160
 
 _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9._-]")
@@ -30,12 +30,15 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 def artifact_key(
     prefix: str, *, job_id: JobId, attempt: int, graph_node: str, index: int, extension: str
 ) -> str:
-    """Return the key of the file number *index* that a graph node made in this attempt.
+    """Return the key of an artifact: file number *index* of a graph node in this attempt.
 
     Args:
-        graph_node: its id, any text; two ids never share a key.
-        index: counted from 0, through all the output kinds of the graph node.
-        extension: as `.png`; what is not a plain one is left out.
+        graph_node: its id, any text; different ids have different keys.
+        index: from 0, counted over all output kinds of the graph node.
+        extension: as `.png`; left out if it is not a dot and 1 to 10 lower-case letters or digits.
+
+    Raises:
+        ValueError: *index*, *attempt* or *prefix* is invalid.
     """
     if index < 0:
         raise ValueError(f"artifacts count from 0, not {index}")
@@ -45,43 +48,43 @@ def artifact_key(
 
 
 def manifest_key(prefix: str, *, job_id: JobId, attempt: int) -> str:
-    """Return the key of the list of what the attempt made."""
+    """Return the key of the attempt's manifest."""
     return f"{attempt_prefix(prefix, job_id=job_id, attempt=attempt)}manifest.json"
 
 
 def attempt_prefix(prefix: str, *, job_id: JobId, attempt: int) -> str:
-    """Return what the keys of an attempt begin with, the last `/` included."""
+    """Return the prefix of an attempt's keys, with a `/` at its end."""
     if attempt < 1:
         raise ValueError(f"attempts count from 1, not {attempt}")
     return f"{job_prefix(prefix, job_id=job_id)}{attempt}/"
 
 
 def job_prefix(prefix: str, *, job_id: JobId) -> str:
-    """Return what the keys of all attempts at a job begin with, the last `/` included."""
+    """Return the prefix of the keys of all attempts at a job, with a `/` at its end."""
     return _under(prefix, f"jobs/{job_id}/")
 
 
 def input_key(prefix: str, *, sha256: str) -> str:
-    """Return the key of an input, which is named by its content."""
+    """Return the key of an input file, which is its content's hash."""
     if not _SHA256.fullmatch(sha256):
         raise ValueError(f"{sha256!r} is no lower-case hexadecimal SHA-256")
     return _under(prefix, f"inputs/{sha256}")
 
 
 def probe_key(prefix: str, *, name: str) -> str:
-    """Return a key that only checks of the S3 service itself write to."""
+    """Return a key for checks of the S3 service."""
     return _under(prefix, f"probes/{name}")
 
 
 def promised_sha256(key: str) -> str | None:
-    """Return the content hash that an input's key promises; None for other keys."""
+    """Return the content hash in an input's key; None for other keys."""
     parts = key.split("/")
     is_input = parts[-2:-1] == ["inputs"] and _SHA256.fullmatch(parts[-1])
     return parts[-1] if is_input else None
 
 
 def extension_of(name: str) -> str:
-    """Return the ending of a file name as keys carry it: lower-case, or empty when it is odd."""
+    """Return a file name's suffix in lower case, as keys have it; "" if `artifact_key` leaves it out."""
     ending = PurePosixPath(name).suffix.lower()
     return ending if _EXTENSION.fullmatch(ending) else ""
 
@@ -110,10 +113,10 @@ def _under(prefix: str, rest: str) -> str:
 
 
 def _escaped(graph_node: str) -> str:
-    """Write an id with `A-Za-z0-9._-` alone: other bytes as `~2F`, what is too long as a hash.
+    """Return an id in `A-Za-z0-9._-`: other bytes are escaped as `~2F`, a long id is cut and hashed.
 
-    The sign is not `%`, which URLs would escape once more. `~~` opens the hash of a long id:
-    no escaped byte looks like that, so a long id cannot meet a short one.
+    `%` is not used, as URLs would escape it again. `~~` precedes the hash of a long id: no escaped
+    byte contains it, so a long id never equals a short one.
     """
     raw = graph_node.encode("utf-8", "surrogatepass")
     escaped = _UNSAFE.sub(lambda found: b"~%02X" % found[0][0], raw).decode()

@@ -1,4 +1,4 @@
-"""The bucket's contents: artifacts and inputs go in, files and URLs come out.
+"""Object store: stores artifacts, inputs and JSON in the bucket; fetches them, and makes URLs.
 
 Every method raises the errors of `producer.storage.s3_errors`, which name endpoint and bucket.
 """
@@ -31,16 +31,16 @@ _BINARY: Final = "application/octet-stream"
 
 @dataclass(frozen=True)
 class FetchedFile:
-    """What was written to the file, counted and hashed on the way."""
+    """Size and hash of a file, computed while it was read."""
 
     bytes: int
     sha256: str
 
 
 class ObjectStore:
-    """The objects in the bucket of the settings. Threads may share one.
+    """The objects in the bucket of the settings. Thread-safe.
 
-    It connects at its first use, and loads boto3 only then.
+    It connects, and imports boto3, at first use.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -54,19 +54,19 @@ class ObjectStore:
         self._links.close()
 
     def probe(self) -> None:
-        """Return if the bucket is there and takes a write.
+        """Check that the bucket exists and takes a write; see `Bucket.probe`.
 
         Raises:
-            StorageUnreachable, BucketMissing, BucketForbidden: with what to try.
+            StorageUnreachable, BucketMissing, BucketForbidden: it does not; has advice.
         """
         self._bucket.probe()
 
     def honours_conditions(self) -> bool:
-        """Find out, at start-up, whether the S3 service refuses to overwrite when asked to."""
+        """Test whether the S3 service supports conditional writes; see `Bucket.honours_conditions`."""
         return self._bucket.honours_conditions()
 
     def create_bucket_if_missing(self) -> None:
-        """Create the bucket unless it is there."""
+        """Create the bucket if it does not exist."""
         self._bucket.create_if_missing()
 
     def put_file(
@@ -80,16 +80,16 @@ class ObjectStore:
         download_name: str,
         said: Mapping[str, str] | None = None,
     ) -> None:
-        """Store a file under a key that is free, or that holds these same bytes already.
+        """Store a file under a key that is free, or already has the same content.
 
         Args:
-            sha256: of the whole file, hexadecimal; the S3 service checks what arrives.
-            metadata: any text; `object_headers.encode_metadata` says what of it is carried, and how.
-            said: the fleet's own, which goes first.
-            download_name: under which a browser saves it.
+            sha256: of the whole file, hexadecimal.
+            metadata: the submitter's, any text; see `object_headers.encode_metadata`.
+            said: the fleet's own metadata, which takes precedence.
+            download_name: the file name under which a browser saves it.
 
         Raises:
-            ObjectConflict: the key holds other bytes; they stay.
+            ObjectConflict: the key has other content, which stays.
         """
         new = NewObject(
             key=key,
@@ -103,9 +103,9 @@ class ObjectStore:
         write_once(self._bucket, new)
 
     def put_input(self, source: Path | bytes) -> str:
-        """Store a file that graphs read and return its key, which is made from its content.
+        """Store an input file and return its key, which is its content's hash.
 
-        What is there already is not sent again.
+        An existing object is not sent again.
 
         Raises:
             InvalidInput: it is missing, empty or larger than `max_input_bytes`.
@@ -125,7 +125,7 @@ class ObjectStore:
         return new.key
 
     def put_json(self, key: str, value: Any) -> None:
-        """Store *value* as JSON, in place of what is there."""
+        """Store *value* as JSON, replacing an existing object."""
         body = json.dumps(value, ensure_ascii=False).encode()
         checked = {} if self._bucket.checks else md5_header(body)
         with self._bucket.talking(key):
@@ -138,10 +138,11 @@ class ObjectStore:
             )
 
     def get_json(self, key: str) -> Any:
-        """Return what `put_json` stored.
+        """Return the value that `put_json` stored.
 
         Raises:
-            ObjectMissing: nothing is there.
+            ObjectMissing: there is none.
+            StorageError: it is no JSON.
         """
         with self._bucket.talking(key):
             answer = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=key)
@@ -152,18 +153,18 @@ class ObjectStore:
             raise StorageError(f"{key} holds no JSON: {exc}") from exc
 
     def fetch(self, source: str, path: Path, *, sha256: str | None = None) -> FetchedFile:
-        """Write an object to *path*; when that fails, no file is left there.
+        """Write an object to *path*; if that fails, no file is left there.
 
         Args:
-            source: a key, or `s3://BUCKET/KEY` for any bucket that our credentials may read.
-            sha256: what it must hash to; for an input, the hash in its key is the default.
+            source: a key, or `s3://BUCKET/KEY` for any bucket that the credentials may read.
+            sha256: the expected hash; by default, for an input, the hash in its key.
 
         Raises:
-            ObjectMissing: nothing is there.
-            ObjectConflict: it holds other bytes than promised.
-            InvalidInput: its bucket, which is not the fleet's, will never give it out; or it is
-                larger than an input may be.
-            ForeignBucketFault: that bucket does not serve now.
+            ObjectMissing: there is none.
+            ObjectConflict: its hash is not the expected one.
+            InvalidInput: an `s3://` input cannot be read and a retry would not help, or is larger
+                than `max_input_bytes`.
+            ForeignBucketFault: the bucket of an `s3://` input failed, perhaps temporarily.
         """
         bucket, key = self._place(source)
         with _all_or_nothing(path), self._asking(source, bucket, key):
@@ -196,7 +197,7 @@ class ObjectStore:
         """Return size, media type and metadata of an object.
 
         Raises:
-            ObjectMissing: nothing is there.
+            ObjectMissing: there is none.
         """
         return self._bucket.stat(key)
 
@@ -212,13 +213,16 @@ class ObjectStore:
     def presigned_url(
         self, key: str, *, expires: timedelta, download_name: str | None = None
     ) -> str:
-        """Return a URL that lets anybody read the object until it expires; never log it.
+        """Return a URL by which anybody can read the object until it expires; never log it.
 
-        It names `s3_public_endpoint_url`, where that is set; nobody is asked.
+        It has `s3_public_endpoint_url`, if that is set. No request is made.
 
         Args:
             expires: from now, 7 days at most.
-            download_name: makes browsers save the file, under this name.
+            download_name: browsers save the file under this name instead of showing it.
+
+        Raises:
+            ValueError: *expires* is out of range.
         """
         if not timedelta(0) < expires <= _LONGEST_URL:
             raise ValueError(f"a URL may be valid for up to 7 days, not {expires}")

@@ -1,4 +1,4 @@
-"""The boto3 client as this project wants it."""
+"""S3 client (boto3): made at first use, with the project's timeouts, retries and checksums."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from producer.contract.config.settings import Settings, without_password
 from producer.contract.errors import InvalidSettings
 
 CONNECT_TIMEOUT_S: Final = 3
-READ_TIMEOUT_S: Final = 30  #: A silence, not a whole answer. boto3's own 60 s is a long stall.
+READ_TIMEOUT_S: Final = 30  #: Between two bytes, not for a whole answer; boto3's default is 60 s.
 
 #: A worker has eight threads, each of which may send two files at once, in two parts at once.
 _CONNECTIONS: Final = 32
 
-#: Tries a request. boto3's own retry is used, not a second one around it: it knows which answers
-#: are passing (5xx, SlowDown, resets), rewinds a body that was half sent, and waits with jitter.
-#: Few, because the worker retries storing itself, for far longer, and must see that an S3 service is down.
+#: Tries of a request. boto3's own retry is used, not a second one around it: it knows which answers
+#: are temporary (5xx, SlowDown, resets), rewinds a half-sent body, and waits with jitter. Few tries,
+#: because the worker retries storing for far longer, and must notice that an S3 service is down.
 _TRIES: Final = 3
 
 
-#: Of each file: when it was written, its bytes, its inode; None while it is not there.
+#: Of each file: time of modification, bytes, inode; None while it does not exist.
 _Stamps = tuple[tuple[int, int, int] | None, ...]
 
 
 class LazyClient:
-    """A boto3 client that is made when first asked for, once, whichever thread asks.
+    """A boto3 client that is made at first use. Thread-safe.
 
-    boto3 takes 0.3 s to import, which a command that stores nothing should not wait for. A new
-    client is made when a file with credentials has changed: boto3 itself reads one but once.
+    boto3 takes 0.3 s to import, which commands without S3 should not wait for. A new client is made
+    when a credentials file has changed: boto3 itself reads it only once.
 
     Args:
         endpoint: in place of the settings' own.
@@ -47,7 +47,7 @@ class LazyClient:
         self._read: _Stamps = ()
 
     def get(self) -> Any:
-        """Return the client; many threads may use it at once.
+        """Return the client, which is thread-safe.
 
         Raises:
             InvalidSettings: the endpoint is no URL.
@@ -58,12 +58,12 @@ class LazyClient:
             return self._client
 
     def renew(self) -> None:
-        """Read the credentials again before the next use; what is under way is not disturbed."""
+        """Read the credentials again before the next use; running requests are not affected."""
         with self._lock:
             self._client = None
 
     def do_without_checksums(self) -> None:
-        """Send newer checksums only where a request must have one, from the next use on."""
+        """Send newer checksums only with requests that require one, from the next use on."""
         self._checksums = "when_required"
         self.renew()
 
@@ -75,7 +75,7 @@ class LazyClient:
             client.close()
 
     def _has_news(self) -> bool:
-        """Tell whether a file has changed; one that is away is just being replaced."""
+        """Tell whether a file has changed; one that is missing is just being replaced."""
         return any(
             now is not None and now != then
             for now, then in zip(_stamps(self._files), self._read, strict=True)
@@ -110,7 +110,7 @@ class LazyClient:
         except BotoCoreError:
             if self._client is None:
                 raise
-            return self._client  # the file is half written; look again at the next use
+            return self._client  # the file is half written; it is read again at the next use
         self._files, self._read = files, read
         return client
 
@@ -118,7 +118,7 @@ class LazyClient:
         from botocore.config import Config  # noqa: PLC0415
 
         return Config(
-            signature_version="s3v4",  # otherwise presigned URLs come out in the old SigV2
+            signature_version="s3v4",  # by default presigned URLs are signed by the old SigV2
             s3={"addressing_style": self._settings.s3_addressing_style},
             request_checksum_calculation=self._checksums,
             response_checksum_validation=self._checksums,
@@ -127,7 +127,7 @@ class LazyClient:
             max_pool_connections=_CONNECTIONS,
             retries={"mode": "standard", "total_max_attempts": _TRIES},
             tcp_keepalive=True,
-            # A proxy for the outside world cannot reach our own loopback address.
+            # A proxy from the environment cannot reach this machine's loopback address.
             proxies={} if _is_loopback(self._endpoint) else None,
         )
 

@@ -1,4 +1,4 @@
-"""What S3 services answer, by their codes: who has to mend it, and how.
+"""S3 error codes by their meaning, and the advice for them.
 
 Codes are those of AWS' API reference, and of Ceph RGW, MinIO and SeaweedFS where they differ.
 """
@@ -12,7 +12,7 @@ _CLOCK: Final = "the clock of this machine is wrong: set it"
 _RENEW: Final = "renew the credentials; a file with newer ones is read again"
 _CHECKSUMS: Final = "or this store refuses newer checksums: COMFYFLEET_S3_CHECKSUMS=when_required"
 
-#: Our credentials are not accepted, whatever is asked with them.
+#: Codes of credentials that are not accepted → advice.
 CREDENTIALS: Final[Mapping[str, str]] = {
     "InvalidAccessKeyId": "the store knows no such access key: check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
@@ -26,12 +26,12 @@ CREDENTIALS: Final[Mapping[str, str]] = {
     "RequestExpired": _CLOCK,
 }
 
-#: After a good HEAD the key is right: the S3 service reads the body's checksum otherwise than we do.
+#: Advice where HEAD was accepted and a write is not: the S3 service computes the checksum otherwise.
 SIGNED_OTHERWISE: Final = (
     f"the secret key is right, for HEAD was let in; a proxy changes requests, {_CHECKSUMS}"
 )
 
-#: New credentials may be there: they are read again after these.
+#: Codes after which the credentials are read again, as there may be new ones.
 STALE: Final = frozenset(
     {
         "ExpiredToken",
@@ -43,6 +43,7 @@ STALE: Final = frozenset(
     }
 )
 
+#: The bucket is in another region.
 ELSEWHERE: Final = frozenset(
     {
         "AuthorizationHeaderMalformed",
@@ -54,7 +55,7 @@ ELSEWHERE: Final = frozenset(
     }
 )
 
-#: The S3 service, or our part of it, takes nothing more.
+#: The S3 service is full, or its quota is used up.
 FULL: Final = frozenset(
     {
         "QuotaExceeded",
@@ -67,12 +68,12 @@ FULL: Final = frozenset(
     }
 )
 
-#: Somebody else was quicker with this key; or we were, and the answer was lost on its way.
+#: The key was written before: by another writer, or by an own request whose answer was lost.
 TAKEN: Final = frozenset(
     {"PreconditionFailed", "ConditionalRequestConflict", "OperationAborted", "NoSuchUpload"}
 )
 
-#: 4xx answers after which the same request may be taken: it was late, cut off, or damaged on its way.
+#: 4xx answers after which the same request may succeed: it was too late, cut off, damaged, or throttled.
 PASSING: Final = frozenset(
     {
         "408",
@@ -96,7 +97,7 @@ PASSING: Final = frozenset(
     }
 )
 
-#: What a policy has to allow for each operation of ours.
+#: The action that a policy must allow, by boto3's operation.
 ACTIONS: Final[Mapping[str, str]] = {
     "HeadBucket": "s3:ListBucket",
     "ListObjectsV2": "s3:ListBucket",
@@ -114,7 +115,7 @@ ACTIONS: Final[Mapping[str, str]] = {
 
 
 def region_advice(response: Mapping[str, Any]) -> str:
-    """Return which region to set, if the answer names it."""
+    """Return the advice to set the region, with its name if the answer has it."""
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region")
     if region and str(region).isprintable():
@@ -123,7 +124,7 @@ def region_advice(response: Mapping[str, Any]) -> str:
 
 
 def rights_advice(operation: str) -> str:
-    """Return what to allow so that *operation* is not refused."""
+    """Return the advice which action a policy must allow for *operation*."""
     if action := ACTIONS.get(operation):
         return f"let the policy of user and bucket allow {action}; see docs/operate/storage.md"
     return "these credentials may not do this here: check the policy of user and bucket"

@@ -1,4 +1,4 @@
-"""Turns what boto3 raises into the project's own errors, and says what to try.
+"""S3 errors: translates boto3's exceptions into the project's own, with advice.
 
 Messages name the endpoint and the bucket, and never hold a credential.
 """
@@ -42,38 +42,38 @@ _NO_CREDENTIALS: Final = (
 )
 
 
-#: What is raised where a part of an answer is missing, or of another kind.
+#: Raised by boto3 where a part of an answer is missing, or of another type.
 _SURPRISES: Final = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class NotSupported(StorageRefused):
-    """The S3 service does not know how to do this."""
+    """The S3 service does not support the request."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """What a request is about, as messages name it."""
+    """What a request is for: endpoint, bucket and key, as messages name them."""
 
     endpoint: str
     bucket: str
     key: str | None = None
 
     def __str__(self) -> str:
-        """Read as `bucket renders at http://127.0.0.1:9000`."""
+        """Return it as `bucket renders at http://127.0.0.1:9000`."""
         return f"bucket {self.bucket} at {self.endpoint}"
 
 
 @contextmanager
 def translated(place: Place) -> Iterator[None]:
-    """Raise one of our errors for each of boto3's; others pass through.
+    """Translate boto3's errors raised inside; others are raised unchanged.
 
     Raises:
-        StorageUnreachable: nobody answers, or not to the end.
+        StorageUnreachable: no answer, or an incomplete one.
         BucketMissing, BucketForbidden, BucketFull, ObjectMissing: as their names say.
         ObjectConflict: the condition of a write does not hold.
         StorageRefused: the same request would be refused again.
         StorageFault: it answered, but not as S3 does.
-        StorageError: the S3 service had trouble; the same request may succeed later.
+        StorageError: the request failed; it may succeed later.
     """
     try:
         yield
@@ -85,12 +85,12 @@ def translated(place: Place) -> Iterator[None]:
 
 
 def has_stale_credentials(error: StorageError) -> bool:
-    """Tell whether newer credentials may mend *error*."""
+    """Tell whether reading the credentials again may help against *error*."""
     return isinstance(error, CredentialsRefused) and error.code in STALE
 
 
 def _error_for(exc: Exception, place: Place) -> StorageError | None:
-    # Imported here because commands that store nothing need not load botocore.
+    # Imported here, since commands without S3 should not load botocore.
     from botocore import exceptions as boto  # noqa: PLC0415
 
     if isinstance(exc, boto.ClientError):
@@ -122,7 +122,7 @@ def _surprise(exc: Exception, place: Place) -> StorageFault | None:
 
 
 def _is_malformed(exc: Exception) -> bool:
-    """Tell whether the request could not be written down: a header with a line feed, for instance."""
+    """Tell whether the request could not be encoded: a header with a line feed, for instance."""
     kwargs = getattr(exc, "kwargs", {})
     return isinstance(kwargs.get("error"), ValueError)
 
@@ -140,7 +140,7 @@ def _unreachable(exc: Exception, place: Place) -> StorageUnreachable:
 
 @dataclass(frozen=True)
 class _Answer:
-    """An answer of the S3 service other than 2xx."""
+    """An answer of the S3 service with another status than 2xx."""
 
     response: dict[str, Any]
     operation: str
@@ -152,12 +152,12 @@ class _Answer:
 
     @property
     def code(self) -> str:
-        # An answer to HEAD has no body, so its code is but the status.
+        # An answer to HEAD has no body, so its code is only the status.
         return str(self.response.get("Error", {}).get("Code") or self.status)[:80]
 
     @property
     def error(self) -> StorageError:
-        """Ours for it: of the kinds that fit, the first."""
+        """The project's error for it: the first kind that fits."""
         return self._absence() or self._refusal_of_us() or self._answer_to_the_request()
 
     def _absence(self) -> StorageError | None:
@@ -193,8 +193,8 @@ class _Answer:
         answered = answered.rstrip(": ")
         if status in {HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.METHOD_NOT_ALLOWED}:
             return NotSupported(answered)
-        # SeaweedFS' and others' HTTP servers say so of a request that was cut or mixed up on its way;
-        # an answer to HEAD never has more to say.
+        # HTTP servers, as SeaweedFS', answer so to a request that was cut or damaged on its way; an
+        # answer to HEAD never has a code.
         if code == str(status) == "400" and not self.operation.startswith("Head"):
             return UnclearRefusal(answered)
         is_final = 400 <= status < 500 and not {code, str(status)} & PASSING  # noqa: PLR2004

@@ -1,7 +1,7 @@
-"""Writes an object under a key that is free, or that holds these same bytes already.
+"""Write once: stores an object under a key that is free, or already has the same content.
 
-A write whose answer was lost is repeated, by boto3 or by a restarted worker, and then finds its
-own object there. So a refused condition is an answer to look into, not a failure.
+A write whose answer was lost is repeated, by boto3 or by a restarted worker, and then finds its own
+object. So after a refused condition the existing object is compared; only another one is an error.
 """
 
 from __future__ import annotations
@@ -33,37 +33,37 @@ from producer.storage.object_keys import promised_sha256
 
 _log = logging.getLogger(__name__)
 
-#: A larger file goes in parts, each of which can fail and be sent again alone.
+#: A larger file is sent in parts, each of which is retried alone.
 MULTIPART_ABOVE_BYTES: Final = 16 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewObject:
-    """What is to be stored: a file, or bytes that are in memory already."""
+    """An object to be stored: its source is a file, or bytes in memory."""
 
     key: str
     source: Path | bytes
     sha256: str  #: Of all of it, hexadecimal.
     media_type: str
     download_name: str
-    said: Mapping[str, str] = field(default_factory=dict)  #: What the fleet says of it.
-    metadata: Mapping[str, str] = field(default_factory=dict)  #: What the submitter says.
-    may_be_split: bool = True  #: If not, the S3 service checks the hash of all of it.
+    said: Mapping[str, str] = field(default_factory=dict)  #: The fleet's own metadata.
+    metadata: Mapping[str, str] = field(default_factory=dict)  #: The submitter's.
+    may_be_split: bool = True  #: Whether a large one is sent in parts; else checked by one hash.
 
     @property
     def size_bytes(self) -> int:
-        """How long it is."""
+        """Its length."""
         return self.source.stat().st_size if isinstance(self.source, Path) else len(self.source)
 
     @property
     def path_to_split(self) -> Path | None:
-        """The file, if it is one to be sent in parts."""
+        """The file, if it is to be sent in parts; else None."""
         is_large = self.may_be_split and self.size_bytes > MULTIPART_ABOVE_BYTES
         return self.source if is_large and isinstance(self.source, Path) else None
 
     @property
     def headers(self) -> dict[str, Any]:
-        """What is said of it, in boto3's words."""
+        """Its headers and metadata, as boto3's arguments."""
         return {
             "ContentType": self.media_type,
             "ContentDisposition": content_disposition(
@@ -73,19 +73,20 @@ class NewObject:
         }
 
     def open(self) -> BinaryIO:
-        """Return it as a file to read from."""
+        """Open its source for reading."""
         return self.source.open("rb") if isinstance(self.source, Path) else io.BytesIO(self.source)
 
 
 def write_once(bucket: Bucket, new: NewObject) -> None:
-    """Store *new*, checked by the S3 service as it arrives: by SHA-256, CRC32 a part, or MD5.
+    """Store *new*; the S3 service checks the body, by SHA-256, by each part's CRC32, or by MD5.
 
-    An S3 service that knows no conditions is asked for the object first; the first write finds that out.
+    If the S3 service has no conditional writes, which the first write finds out, each write asks for
+    the object first.
 
     Raises:
-        ObjectConflict: the key holds other bytes.
+        ObjectConflict: the key has other content.
     """
-    # Parts meet the condition only when all of them are sent: asking first is cheaper.
+    # A multipart upload's condition is checked only after all parts are sent: asking first is cheaper.
     checks_first = new.path_to_split or not bucket.has_conditions
     if checks_first and is_there(bucket, new):
         return
@@ -93,7 +94,7 @@ def write_once(bucket: Bucket, new: NewObject) -> None:
         with _conflict_unless_ours(bucket, new):
             _put(bucket, new, if_free=bucket.has_conditions)
     except (StorageRefused, UnclearRefusal) as exc:
-        # 501, 405 or 400: many gateways know no condition, or not for an upload in parts.
+        # 501, 405 or 400: many gateways support no condition, or none for multipart uploads.
         if not bucket.has_conditions or is_there(bucket, new):
             raise
         with _conflict_unless_ours(bucket, new):
@@ -104,13 +105,13 @@ def write_once(bucket: Bucket, new: NewObject) -> None:
 
 
 def holds(bucket: Bucket, new: NewObject) -> bool:
-    """Tell whether the object is there already, by its size and the hash noted when it was put.
+    """Tell whether the object exists already, by its size and the hash in its metadata.
 
-    Where the S3 service has kept no note, what is there is hashed.
+    If the S3 service has kept no hash, the existing object is read and hashed.
 
     Raises:
-        ObjectConflict: another one is.
-        BucketForbidden: we may not read it.
+        ObjectConflict: another object has the key.
+        BucketForbidden: it may not be read.
     """
     try:
         found = bucket.stat(new.key)
@@ -128,13 +129,13 @@ def holds(bucket: Bucket, new: NewObject) -> bool:
 
 
 def is_there(bucket: Bucket, new: NewObject) -> bool:
-    """Tell whether to save the write; who may not read it has to write."""
+    """Tell whether the object exists already, so that no write is needed; False if it may not be read."""
     try:
         return holds(bucket, new)
     except CredentialsRefused:
         raise
     except BucketForbidden as exc:
-        # Without s3:ListBucket, AWS says "forbidden" also of what is not there.
+        # Without s3:ListBucket, AWS answers "forbidden" also for a missing object.
         _log.debug("written without a look: %s", exc)
         return False
 
@@ -144,7 +145,7 @@ def _conflict_unless_ours(bucket: Bucket, new: NewObject) -> Iterator[None]:
     try:
         yield
     except ObjectConflict as exc:
-        # An input's key is its hash: whoever was there first has stored the same.
+        # An input's key is its hash: another writer has stored the same content.
         if not promised_sha256(new.key) and not holds(bucket, new):
             raise StorageError(f"{new.key} was being written by another; it is not there") from exc
 
@@ -159,7 +160,7 @@ def _put(bucket: Bucket, new: NewObject, *, if_free: bool) -> None:
 
 
 def _put_whole(bucket: Bucket, new: NewObject, *, if_free: bool) -> bool:
-    """Send it in one request; tell whether the S3 service confirmed its hash."""
+    """Send it in one request; return whether the S3 service confirmed its SHA-256."""
     digest = base64.b64encode(bytes.fromhex(new.sha256)).decode()
     condition = {"IfNoneMatch": "*"} if if_free else {}
     with new.open() as body:

@@ -1,1 +1,1 @@
-"""What any worker does for the whole fleet, one at a time."""
+"""Upkeep: the work that workers do for the whole fleet, one worker at a time."""

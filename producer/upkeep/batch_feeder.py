@@ -1,11 +1,11 @@
-"""Feeds the rows of batches to the queue, in a window: a million rows are never a million messages.
+"""Batch feeder: moves rows of batches to the queues, keeping a bounded number there (the window).
 
-Batches whose rows wait for the same nodes take turns, a few rows each, so that what stands in the
-queue is mixed: a batch of ten goes on beside one of a million. A batch that comes late, or beside
-a crowd of single jobs, may have a few rows in the queue even while that is full.
+Batches whose rows wait for the same nodes take turns, a few rows each, so that a batch of ten
+progresses beside one of a million. Even while a queue is full, each batch may have a few rows in it,
+so that a late one starts.
 
-It may be killed anywhere. A row's job id is its number in the batch, so to feed a row twice is to
-feed it once; and a job whose message was not sent is found by the sweep for unsent jobs.
+It may be killed at any point. A row's job id contains its number in the batch, so feeding a row again
+has no effect; and a job whose message was not sent is found by the sweep for unsent jobs.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ _log = logging.getLogger(__name__)
 
 _CANNOT_FEED: Final = "batch %s cannot be fed"
 
-#: So many jobs wait in a place, at least; more where there are many nodes to be kept busy.
+#: Waiting jobs in a place (queue and priority) up to which rows are fed: so many, or if that is more,
+#: so many for each living node.
 WINDOW: Final = 200
 WINDOW_A_NODE: Final = 20
-#: A batch may have so many jobs in the queue however full that is.
+#: Jobs that a batch may have in the queue however full that is.
 FOOTHOLD: Final = 10
-#: Rows fed at a time: few where batches take turns; alone, as many as a script does in 3 ms.
+#: Rows fed at a time: few if batches take turns; if alone, as many as a script does in 3 ms.
 _IN_TURN: Final = 5
 _ALONE: Final = 50
-#: And so much text, where rows carry whole pictures.
+#: Characters of texts in rows fed at a time, as rows may hold whole pictures.
 _CHARACTERS: Final = 250_000
-#: Jobs a sweep, and rows with those that are left out: what is due elsewhere should not wait long.
+#: Jobs fed in one sweep, and rows passed, skipped ones included: other steps should not wait long.
 _A_SWEEP: Final = 500
 _PASSED_A_SWEEP: Final = 50_000
 
 
 @dataclass
 class _Turn:
-    """One batch that takes its turns: what of it comes next, and how much of it waits."""
+    """One batch with rows to feed: its record, its jobs in the queue, its places, its next rows."""
 
     record: BatchRecord
     queued: int
@@ -52,11 +53,11 @@ class _Turn:
 
 
 class Feeder:
-    """Moves rows from batches to the queue, as far as there is room.
+    """Moves rows from batches to the queues, as far as there is room.
 
     Args:
-        wake: sends a message for each of these jobs, which have records.
-        resend: the same for jobs that had one before.
+        wake: sends the first message for each of these jobs.
+        resend: sends messages for jobs that may have had one before.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Feeder:
         self._resend = resend
 
     def feed(self) -> None:
-        """Do once what batches need: end, hold or release what was asked for, and fill the queue."""
+        """Carry out requested cancels, holds and releases of batches, then fill the queues, once."""
         turns = []
         for record in self._feeds.in_turn():
             with stopping_no_other(_log, _CANNOT_FEED, record.id):
@@ -104,7 +105,7 @@ class Feeder:
     def _take_turn(
         self, turn: _Turn, room: dict[Place, int], share: int
     ) -> tuple[int, list[Submission]]:
-        """Feed up to *share* jobs of one batch; return how many rows that were, and the jobs."""
+        """Feed up to *share* jobs of one batch; return the number of rows passed, and the jobs."""
         rows = self._next_rows(turn, room, share)
         ready = self._feeds.feed(turn.record, rows) if rows else None
         if ready is None:
@@ -122,7 +123,7 @@ class Feeder:
     def _next_rows(
         self, turn: _Turn, room: Mapping[Place, int], share: int
     ) -> list[Submission | None]:
-        """Return the next rows for which there is room, in order and without a gap."""
+        """Return the next rows for which there is room, in order without gaps; None for skipped ones."""
         if not turn.rows:
             turn.rows = self._feeds.next_rows(turn.record)
         taken: list[Submission | None] = []
@@ -142,7 +143,7 @@ class Feeder:
 
 
 def _length(row: Submission) -> int:
-    """Return about how much text a row is."""
+    """Return the characters of a row's texts, about its size."""
     return sum(len(value) for value in row.params.values() if isinstance(value, str))
 
 
@@ -151,6 +152,6 @@ def _place(row: Submission) -> Place:
 
 
 def _places(record: BatchRecord) -> frozenset[Place]:
-    """Return every place that rows of a batch may go to."""
+    """Return every place for rows of a batch."""
     spec = record.spec
     return frozenset((queue_of(needs, spec), spec.tier.priority) for needs in record.places)

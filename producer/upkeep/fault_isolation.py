@@ -1,4 +1,4 @@
-"""Fault isolation: what breaks over one record is logged, and the others are handled."""
+"""Fault isolation: an error over one record is logged, and does not stop work on the others."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from producer.contract.errors import FleetError
 
 @contextmanager
 def stopping_no_other(log: Logger, message: str, name: str) -> Iterator[None]:
-    """Log what breaks inside and go on with the next.
+    """Log an exception raised inside, and suppress it.
 
-    A `FleetError` passes: where Redis is away, all must wait.
+    A `FleetError` is not suppressed: in an outage of Redis all others would fail, too.
 
     Args:
-        message: what is logged then, with `%s` for *name*.
+        message: what is logged, with `%s` for *name*.
     """
     try:
         yield

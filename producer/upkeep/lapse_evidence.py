@@ -1,9 +1,9 @@
-"""Evidence that a lease has lapsed, which no clock that is set anew can fake.
+"""Lapse evidence: decides that a lease has lapsed, even if Redis' clock was changed.
 
-Leases end by Redis' clock. When that is stepped ahead, all of them have run out at once, although
-their workers go on renewing them. So a lease counts as lapsed only once this process, by its own
-monotonic clock, has seen nobody renew it for long enough. Whoever has watched it all along needs
-no longer than before: a lease that runs out in good order has not been renewed for its whole length.
+Leases end by Redis' clock. If that is stepped ahead, all leases end at once, although their workers
+renew them. So a lease counts as lapsed only if this process has also seen no renewal of it for long
+enough, by its own monotonic clock. A process that has watched the lease all along decides as early as
+by Redis' clock alone: a lease that ends regularly was not renewed for its whole length.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from producer.contract.ids import JobId
 
 
 class LeaseWatch:
-    """What one process has seen of all leases; it has to look at every turn, whoever sweeps.
+    """What one process has seen of all leases; call `lapsed` regularly, also if another process sweeps.
 
     Args:
-        unrenewed: how long a lease must have been seen without a renewal; a beat may be late.
+        unrenewed: how long a lease must have been seen without a renewal.
     """
 
     def __init__(
@@ -27,13 +27,14 @@ class LeaseWatch:
     ) -> None:
         self._unrenewed_s = unrenewed.total_seconds()
         self._clock = clock
-        self._seen: dict[JobId, tuple[float, float]] = {}  # its end, and since when it is that
+        self._seen: dict[JobId, tuple[float, float]] = {}  # its end, and when that was first seen
 
     def lapsed(self, leases: Iterable[tuple[JobId, float]], now_ms: float) -> list[JobId]:
-        """Look at all leases, each with its end; return those that have run out for sure.
+        """Record all leases with their ends; return those that have lapsed.
 
         Args:
-            now_ms: the time by the clock that the ends are written in.
+            leases: jobs and their leases' ends, Unix ms by Redis' clock.
+            now_ms: the time by the same clock.
         """
         now = self._clock()
         seen = {}

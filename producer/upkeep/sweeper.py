@@ -1,7 +1,7 @@
-"""Upkeep: ends dead leases, sends again what lost its message, does what has fallen due, feeds batches.
+"""Sweeper of upkeep: ends lapsed leases, sends lost messages again, does what is due, feeds batches.
 
-Any worker may run it, one at a time does. It may be killed between any two lines: a job that
-was requeued but not sent has no message, and that is what the sweep for unsent jobs finds.
+Every worker runs it, and one at a time sweeps. It may be killed between any two lines: a job that was
+requeued but not sent has no message, and the sweep for unsent jobs finds it.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from producer.upkeep.lapse_evidence import LeaseWatch
 
 _log = logging.getLogger(__name__)
 
-#: A queue to which no job has come for so long is retired.
+#: A queue is retired after it has had no new job for so long.
 QUEUE_IDLE: Final = timedelta(days=1)
 _RETIRE_EVERY: Final = timedelta(minutes=1)
 #: A job popped but not yet claimed looks lost for some milliseconds; be sure.
 SIGHTINGS_APART: Final = timedelta(seconds=3)
 
-#: At most so many dead leases a sweep; the next one takes the rest.
+#: Lapsed leases that one sweep ends; the next one continues.
 _AT_ONCE: Final = 200
 
 
 class Verdict(Protocol):
-    """What is decided of an attempt whose lease has run out; worker.attempt.retry makes it."""
+    """The decision about an attempt whose lease has lapsed, made by worker.attempt.retry."""
 
     @property
     def error(self) -> JobError:
-        """Why the attempt ended."""
+        """The attempt's error."""
 
     @property
     def again(self) -> bool:
-        """Whether the job waits for another attempt; else it has failed."""
+        """Whether the job gets another attempt; else it fails."""
 
 
 class Upkeep:
-    """One sweep after the other.
+    """Sweeps the fleet, one call of `sweep` after another.
 
     Args:
-        who: names this process in the lock.
+        who: the name of this process in the lock.
         renew: how often a living worker renews its leases.
         judge: decides what becomes of a job whose lease has run out.
         sightings_apart: how long a job must have been seen without a message to get one.
@@ -84,15 +84,15 @@ class Upkeep:
         self._interrupt = interrupt
         self._judge = judge
         self._sightings_apart = sightings_apart
-        # One renewal less than a lease: who has watched all along loses no time by it.
+        # A lease less one renewal: a process that has watched all along is not delayed by it.
         self._watch = LeaseWatch(unrenewed=max(renew, lease - renew))
         self._lapsed: list[JobId] = []
         self._retired_at = -_RETIRE_EVERY.total_seconds()
         self._feeder = Feeder(sweeps.feeds(lease=lease), wake=self._wake, resend=self._send_all)
 
     def sweep(self) -> None:
-        """Look once over the fleet, if it is this process' turn."""
-        # Also when it is not: who sweeps next must have seen the leases for long enough.
+        """Do all steps of upkeep once, if this process gets the lock."""
+        # Also without the lock: the process that sweeps next must have watched the leases before.
         self._lapsed = self._watch.lapsed(*self._sweeps.leases())
         if not self._sweeps.lead(self._who, length=self._every * 0.9):
             return
@@ -111,7 +111,7 @@ class Upkeep:
         self._send_all(self._sweeps.due())
 
     def _send_what_is_unsent(self) -> None:
-        """Send again what is queued and has no message."""
+        """Send messages for queued jobs that have none."""
         queues = self._sweeps.queues()
         self._send_all(self._sweeps.unsent(queues, sightings_apart=self._sightings_apart))
 
@@ -126,7 +126,7 @@ class Upkeep:
             _log.info("queue %s is retired until a job comes to it again", queue)
 
     def _end_dead_leases(self) -> None:
-        # Nobody could renew while Redis was down, so its first lease proves nothing.
+        # No worker could renew while Redis was down: wait for the length of a lease after its start.
         if self._lapsed and self._sweeps.started_ago() > self._lease:
             for job_id in self._lapsed[:_AT_ONCE]:
                 with stopping_no_other(_log, "job %s lapsed and cannot be taken over", job_id):
@@ -168,14 +168,14 @@ class Upkeep:
             self._dispatch.try_send_all([Message(job_id, attempt, job.queue, job.tier.priority)])
 
     def _send_all(self, job_ids: list[JobId]) -> None:
-        """Send messages for jobs that wait, also for those that only a newer worker can read."""
+        """Send messages for jobs that wait, also for those whose record only a newer worker can read."""
         messages = self._sweeps.messages(job_ids)
         for message in messages:
             _log.info("job %s attempt %d: sent again", message.job_id, message.attempt)
         self._dispatch.try_send_all(messages)
 
     def _wake(self, fed: Sequence[Submission]) -> None:
-        """Send the first messages of rows that have just been fed."""
+        """Send the first messages for rows that were just fed."""
         crashpoint("batch.fed")
         self._dispatch.try_send_all(
             [Message(row.id, 1, row.queue, row.tier.priority) for row in fed]
