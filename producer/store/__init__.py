@@ -1,1 +1,1 @@
-"""Redis: the one truth about jobs and nodes, and the only code that knows a key."""
+"""Store in Redis: the records of jobs, batches and nodes; the only code that knows a key."""

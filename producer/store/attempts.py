@@ -1,7 +1,7 @@
-"""What a worker does with a job that it holds: claim it, leave it, write down its progress.
+"""Attempts in the store: claim a job, pass it on, leave it to a successor, record its progress.
 
-Each write names the attempt and its worker, and is refused with LeaseLost once another attempt has
-the job. Outcomes that happen in the normal run of things are values, not errors.
+Each write names the attempt and its worker, and raises LeaseLost once another attempt has the job.
+Outcomes that occur in normal operation are return values, not errors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hold:
-    """The right of one attempt of one worker to write for a job, while its lease lasts."""
+    """The right of one worker's attempt to write for a job, while its lease lasts."""
 
     job_id: JobId
     attempt: int
@@ -34,10 +34,10 @@ class Hold:
 
 
 class Shunned(Exception):
-    """The job failed on this node before, and others may have it first.
+    """The job failed on this node before, so other nodes should claim it first.
 
     Args:
-        nodes: where it failed.
+        nodes: the names of the nodes on which it failed.
     """
 
     def __init__(self, nodes: frozenset[str]) -> None:
@@ -46,12 +46,12 @@ class Shunned(Exception):
 
 
 class AttemptStore:
-    """The store as the holder of a job uses it; `AttemptEndings` adds how an attempt ends.
+    """The store's operations for the holder of a job; `AttemptEndings` adds those that end an attempt.
 
     Args:
         redis: connected with `decode_responses=True`.
         keep_ended: how long the record of an ended job is kept.
-        scripts: only tests give their own, to move the clock.
+        scripts: passed by tests only, with a clock of their own.
     """
 
     def __init__(
@@ -72,17 +72,17 @@ class AttemptStore:
         prompt_id: PromptId,
         courtesy: timedelta = timedelta(0),
     ) -> Job | None:
-        """Take a queued job for *worker* on *node*.
+        """Claim a queued job for *worker* on *node*.
 
         Args:
-            courtesy: so long a job that failed here before is left to other nodes.
+            courtesy: how long a job that failed on this node is left to other nodes.
 
         Returns:
-            The job, now running; None if its message was stale: claimed by a quicker node,
-            ended, requeued since, or delivered twice. All are normal.
+            The job, now running; None if its message was stale: the job was claimed by another
+            node, ended, or requeued since, or the message was delivered twice. All are normal.
 
         Raises:
-            Shunned: other nodes should have it; take it without courtesy, or pass it on.
+            Shunned: other nodes should claim it; claim it without courtesy, or pass it on.
         """
         outcome, reply = self._scripts.run(
             "claim",
@@ -109,13 +109,13 @@ class AttemptStore:
         self._scripts.run("pass_on", keys=[keys.job(job_id)], args=[job_id, attempt, to_ms(wait)])
 
     def leave(self, hold: Hold) -> None:
-        """Say that the worker leaves the job to its successor, in good order."""
+        """Record that the worker shuts down regularly, and leaves the job to its successor."""
         self._scripts.run("leave", keys=[keys.job(hold.job_id)], args=[hold.attempt, hold.worker])
 
     def running_for(self, job_id: JobId) -> timedelta:
-        """Return how long the job's attempt has run, by Redis' own clock, whoever held it.
+        """Return how long the job's attempt has run, by Redis' own clock, also under another worker.
 
-        Its wait behind another prompt on its node is none of it.
+        The time that its prompt waited behind another one on its node does not count.
         """
         stamps = [f"at:{phase}" for phase in (Phase.PREPARING, Phase.AHEAD, Phase.RENDERING)]
         with translated(self._redis):
@@ -129,7 +129,7 @@ class AttemptStore:
     def note(
         self, hold: Hold, *, phase: Phase | None = None, progress: Progress | None = None
     ) -> bool:
-        """Write down how far the attempt is; return whether somebody asked for the job's end.
+        """Record the attempt's phase or progress; return whether the job's cancellation was requested.
 
         Raises:
             LeaseLost: the attempt no longer holds the job.

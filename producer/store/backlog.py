@@ -1,4 +1,4 @@
-"""What waits, as a worker sees it: messages for it, and nodes that would have them sooner."""
+"""Backlog as a worker sees it: whether messages wait in its queues, and which other nodes are idle."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from producer.store.times import to_ms
 if TYPE_CHECKING:
     from redis import Redis
 
-#: So many of a pool's idle nodes are as good as all.
+#: Idle nodes of a pool that are read; more are not needed.
 _ENOUGH: Final = 10
 
 
 class Backlog:
-    """Messages without a node, and nodes without a message.
+    """Waiting messages and idle nodes.
 
     Args:
         redis: connected with `decode_responses=True`.
-        lease: how long the word of an idle node holds.
+        lease: how long a node counts as idle after it said so.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Backlog:
         self._lease_ms = to_ms(lease)
 
     def waits_in(self, queues: Collection[str]) -> bool:
-        """Tell whether a message lies in any of *queues*."""
+        """Tell whether a message waits in any of *queues*."""
         lists = [
             keys.message_list(queue, priority)
             for queue in queues
@@ -53,13 +53,13 @@ class Backlog:
             return bool(lists and self._redis.exists(*lists))
 
     def say_idle(self, *, is_idle: bool) -> None:
-        """Tell the fleet whether this node waits for work."""
+        """Record whether this node is idle."""
         self._scripts.run(
             "idle", keys=[self._idle], args=[self._node, int(is_idle), self._lease_ms]
         )
 
     def idle_nodes(self) -> set[str]:
-        """Return other nodes of the pool that wait for work, or some of them."""
+        """Return other idle nodes of the pool; of many, only some."""
         with translated(self._redis):
             names: Any = self._redis.zrange(self._idle, 0, _ENOUGH, desc=True)
         return set(names) - {self._node}

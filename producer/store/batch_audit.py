@@ -1,4 +1,4 @@
-"""What `comfyfleet check` asks of batches: do counts, rows and upkeep's list agree?"""
+"""Batch audit for `comfyfleet check`: compares counts, rows and the list of batches to feed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AT_ONCE: Final = 100
 
 
 class BatchAudit:
-    """Reads every sealed batch, and mends what one script can mend by itself.
+    """Reads every sealed batch, and repairs disagreements that one script can repair.
 
     Args:
         redis: connected with `decode_responses=True`.
@@ -33,7 +33,7 @@ class BatchAudit:
         self._scripts = scripts
 
     def sealed(self) -> Iterator[BatchRecord]:
-        """Give every sealed batch that has a record."""
+        """Yield every sealed batch that has a record."""
         with translated(self._redis):
             found: Any = self._redis.zrange(keys.BATCHES, 0, -1)
             for page in in_pages(found, _AT_ONCE):
@@ -46,7 +46,7 @@ class BatchAudit:
                         yield BatchRecord(BatchId(batch), fields)
 
     def to_feed(self, record: BatchRecord) -> int | None:
-        """Return how many rows a batch still has to feed; None if some of them are gone."""
+        """Return the number of rows that are still to be fed; None if some of them are lost."""
         if "rest" in record.fields or record.fed == record.received:
             return 0
         first, index = bucket_of(record.fed + 1)
@@ -61,7 +61,7 @@ class BatchAudit:
         return count
 
     def mend(self, record: BatchRecord, to_feed: int, *, mend: bool) -> list[tuple[str, int, int]]:
-        """Find what is wrong with a sealed batch, and mend it if *mend*.
+        """Find disagreements of a sealed batch, and repair them if *mend*.
 
         Returns:
             Fault, count and recount, as `mend_batch.lua` lists them.
@@ -74,6 +74,6 @@ class BatchAudit:
         return [(str(fault), int(found), int(recount)) for fault, found, recount in reply]
 
     def waiting(self, *, mend: bool) -> tuple[int, int]:
-        """Return how many rows are said to wait in all, and how many the batches count."""
+        """Return the stored number of all waiting rows and the sum over batches; repair it if *mend*."""
         found, recount = self._scripts.run("mend_waiting", args=[int(mend)])
         return int(found), int(recount)

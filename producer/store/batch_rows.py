@@ -1,7 +1,7 @@
-"""A batch's rows as Redis keeps them: a hundred at a time, as zlib of one JSON list.
+"""Batch rows as Redis stores them: a hundred at a time (a bucket), as zlib of one JSON list.
 
-The list begins with the rows' places (one number if all have the same), then come the rows: an
-object of params, or `[params, inputs, metadata]` where there is more; null for one that was left out or cancelled.
+The list begins with the rows' places (one number if all have the same), then the rows: an object of
+params, or `[params, inputs, metadata]` if there is more; null for one that was skipped or cancelled.
 Packed alone, a row of three params takes 70 bytes; packed together, 20.
 """
 
@@ -25,10 +25,10 @@ class Bucket:
     """The next rows of a batch, packed.
 
     Args:
-        number: from 0, without a gap.
-        rows: how many; the last bucket of a batch may have fewer than the others, or none.
-        skipped: how many of these are left out: they keep their number, and get no job.
-        before, after: digest of all rows without these, and with them.
+        number: from 0, without gaps.
+        rows: the number of rows; in the last bucket of a batch fewer than in the others, or none.
+        skipped: the number of these that were left out: they keep their numbers, and get no job.
+        before, after: the digest of all rows before these, and with these.
     """
 
     number: int
@@ -40,7 +40,7 @@ class Bucket:
 
 
 def row_text(row: PackedRow | None) -> str:
-    """Return a row's content as JSON; equal for equal rows, whoever may serve them."""
+    """Return a row's content as JSON; its place is not part of it."""
     if row is None:
         return "null"
     if not row.inputs and not row.metadata:
@@ -50,7 +50,7 @@ def row_text(row: PackedRow | None) -> str:
 
 
 def row_identity(row: PackedRow | None) -> str:
-    """Return what makes two rows the same: their content, of files what they hold and not their names."""
+    """Return the text by which rows are compared: their content, with files by hash, not by name."""
     if row is None or not row.inputs:
         return row_text(row)
     files = {address: file.sha256 or file.source for address, file in row.inputs.items()}
@@ -58,13 +58,13 @@ def row_identity(row: PackedRow | None) -> str:
 
 
 def pack(texts: Sequence[str], places: Sequence[int]) -> bytes:
-    """Pack the texts of rows, each with its place."""
+    """Return a bucket of rows' texts, each with its place."""
     is_one = len(set(places)) == 1
     return _packed(_encode(places[0] if is_one else places), texts)
 
 
 def unpack(data: bytes) -> list[PackedRow | None]:
-    """Return the rows of a bucket in order; None for one that was left out or cancelled."""
+    """Return the rows of a bucket in order; None for one that was skipped or cancelled."""
     places, *rows = json.loads(zlib.decompress(data))
     if isinstance(places, int):
         places = [places] * len(rows)
@@ -72,19 +72,19 @@ def unpack(data: bytes) -> list[PackedRow | None]:
 
 
 def without(data: bytes, index: int) -> bytes:
-    """Return a bucket in which the row at *index* is cancelled."""
+    """Return a bucket with null in place of the row at *index*."""
     places, *rows = json.loads(zlib.decompress(data))
     rows[index] = None
     return _packed(_encode(places), map(_encode, rows))
 
 
 def chain(before: str, texts: Sequence[str]) -> str:
-    """Return the digest of all rows up to these, *before* being that of the rows before them."""
+    """Return the digest of all rows up to these; *before* is the digest of the rows before them."""
     return hashlib.sha256("\n".join((before, *texts)).encode()).hexdigest()[:32]
 
 
 def bucket_of(row: int) -> tuple[int, int]:
-    """Return the bucket that a row lies in, and its index there."""
+    """Return the number of a row's bucket, and the row's index in it."""
     return divmod(row - 1, BUCKET_ROWS)
 
 

@@ -1,4 +1,4 @@
-"""Calls to workers over Redis pub/sub: news that should not wait for the next beat."""
+"""Calls to workers over Redis pub/sub, for what should not wait until their next beat."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class Call:
     """One call.
 
-    `queue NAME` when a queue is new, `cancel JOB` when a running job should end, `warm NODE MODELS`
-    when a node turns to other models, `rescan NODE` (or `*`) when files were put on a node,
-    `contradicted NODE JOB MESSAGE` when a job that a node failed has succeeded elsewhere, `outlook
-    JSON` about once a second.
+    `queue NAME`: a queue is new; `cancel JOB`: a running job is to be cancelled; `warm NODE MODELS`:
+    a node loads other models; `rescan NODE` (or `*`): it is to read its models and classes again;
+    `contradicted NODE JOB MESSAGE`: a job that failed on the node has succeeded on another;
+    `outlook JSON`: about once a second, see `outlook`.
     """
 
     what: str
@@ -32,8 +32,8 @@ class Call:
 def listen(redis: Redis, *, timeout: timedelta) -> Iterator[Call | None]:
     """Yield the calls as they come, and None whenever none came for *timeout*.
 
-    Calls are not kept: whoever was not connected has missed them. The first value is None, as soon
-    as the subscription stands, so that the listener can catch up with what it missed.
+    Calls are not stored: those sent while no connection existed are missed. The first value is None,
+    once the subscription is made, so that the caller can then read what it missed.
 
     Raises:
         FleetUnreachable: the connection broke; listen again.

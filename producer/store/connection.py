@@ -1,4 +1,4 @@
-"""Connections to Redis, and its errors in words that a person can act on."""
+"""Connection to Redis, and translation of its errors into FleetUnreachable, with advice."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 #: How long Redis may take to answer, s: it may be busy with a script, or loading.
 _ANSWER_TIMEOUT_S: Final = 10.0
 
-#: A command is sent again so often, within about 0.2 s: long enough for a dropped connection.
+#: Retries of a command, within about 0.2 s: enough for a dropped connection.
 _RETRIES: Final = 3
 
-#: What to try where nobody answers.
+#: Advice if Redis does not answer.
 NOT_THERE: Final = "is it running, and is COMFYFLEET_REDIS_URL right?"
 
 _UNTRUSTED: Final = "name the authority that signed its certificate: rediss://...?ssl_ca_certs=FILE"
@@ -38,7 +38,7 @@ _ADVICE: Final = {
     "UNBLOCKED": "Redis has become a replica; point COMFYFLEET_REDIS_URL at the primary",
 }
 
-#: By what OpenSSL says, which redis-py and kombu hand on as text.
+#: Advice by a part of OpenSSL's message, which redis-py and kombu pass on as text.
 _TLS_ADVICE: Final = {
     "self-signed certificate": _UNTRUSTED,
     "self signed certificate": _UNTRUSTED,
@@ -57,10 +57,10 @@ def connect(settings: Settings, *, timeout_s: float = _ANSWER_TIMEOUT_S) -> Redi
     """Return a client for the fleet's Redis; it connects at the first command.
 
     Args:
-        timeout_s: how long an answer may take; longer than any read that waits.
+        timeout_s: how long an answer may take; must be longer than any blocking read.
 
-    A command that got no answer is sent again a few times, so every script is written to be
-    run twice without harm.
+    A command without an answer is sent again a few times, so every script must have the same effect
+    when it is run twice.
     """
     from redis import Redis  # noqa: PLC0415 - 60 ms that `comfyfleet --help` need not pay
     from redis.backoff import ExponentialWithJitterBackoff  # noqa: PLC0415
@@ -80,7 +80,7 @@ def connect(settings: Settings, *, timeout_s: float = _ANSWER_TIMEOUT_S) -> Redi
 
 @contextmanager
 def translated(redis: Redis) -> Iterator[None]:
-    """Turn the client's errors into FleetUnreachable, naming the address without its password."""
+    """Translate redis-py's errors into FleetUnreachable, which names the address without password."""
     from redis.exceptions import (  # noqa: PLC0415
         AuthenticationError,
         BusyLoadingError,
@@ -92,7 +92,7 @@ def translated(redis: Redis) -> Iterator[None]:
         yield
     except ResponseError as exc:
         if _code(exc) not in _ADVICE:
-            raise  # a bug of ours
+            raise  # a bug in this project
         raise _unreachable(redis, "refuses", exc) from exc
     except AuthenticationError as exc:
         raise _unreachable(redis, "does not let us in", exc) from exc
@@ -109,7 +109,7 @@ def _unreachable(redis: Redis, how: str, error: RedisError) -> FleetUnreachable:
 
 
 def advice_on(error: BaseException) -> str | None:
-    """Return what to try about an error of redis-py's; None if it says nothing in particular."""
+    """Return the advice for an error of redis-py; None if there is no particular one."""
     from redis.exceptions import (  # noqa: PLC0415
         AuthenticationError,
         BusyLoadingError,
@@ -126,14 +126,14 @@ def advice_on(error: BaseException) -> str | None:
 
 
 def _code(error: ResponseError) -> str:
-    # redis-py (8.1.0) cuts the code off the text of those errors that it has a class for, and
-    # puts words of its own before the text of those that come out of a pipeline.
+    # redis-py (8.1.0) removes the code from the text of errors for which it has a class, and puts a
+    # text of its own before errors of a pipeline.
     said = str(error).rpartition(" of pipeline caused error: ")[2]
     return getattr(error, "status_code", None) or said.partition(" ")[0]
 
 
 def address(redis: Redis) -> str:
-    """Return where *redis* connects to, without user or password."""
+    """Return the address of *redis*, without user and password."""
     options = redis.connection_pool.connection_kwargs
     db = options.get("db", 0)
     if path := options.get("path"):

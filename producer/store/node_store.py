@@ -1,4 +1,4 @@
-"""Nodes: their records, their beats, and the leases their workers renew with each beat."""
+"""Node store: the records of nodes, their beats, and the leases renewed with each beat."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: What `nodes` reads; not the catalog, which is large.
+#: The fields that `nodes` reads: not the catalog, which is large.
 _FIELDS: Final = ("beat_ms", *(set(Node.model_fields) - {"name", "silent_s"}))
 _RULES_KEPT: Final = 32
-_KEEP_MS: Final = 7 * 86_400_000  # a node's record after its last beat
+_KEEP_MS: Final = 7 * 86_400_000  # life of a node's record after its last beat
 
 
 @dataclass(frozen=True)
 class Beat:
     """The answer to a beat."""
 
-    holder: str  #: The worker the node's record names; another one means: stop.
-    lost: frozenset[JobId]  #: Jobs this worker no longer holds.
-    cancels: frozenset[JobId]  #: Jobs whose end somebody asked for.
+    holder: str  #: The worker in the node's record; if it is another one, this worker must stop.
+    lost: frozenset[JobId]  #: Jobs that this worker no longer holds.
+    cancels: frozenset[JobId]  #: Jobs whose cancellation was requested.
 
 
 class NodeStore:
-    """The fleet's memory of its nodes.
+    """The records of the fleet's nodes.
 
     Args:
         redis: connected with `decode_responses=True`.
@@ -72,10 +72,10 @@ class NodeStore:
         Args:
             fields: as in `Node`, plus `catalog` (`Catalog.to_text`) and `rules`
                 (`InputRules.to_text`).
-            predecessor_gone: the caller knows that no other worker of this name lives.
+            predecessor_gone: whether the caller knows that no other worker of this name is alive.
 
         Raises:
-            NodeNameTaken: another living worker serves under this name.
+            NodeNameTaken: another living worker has this name.
         """
         outcome, holder = self._scripts.run(
             "register",
@@ -93,7 +93,7 @@ class NodeStore:
             raise NodeNameTaken(name, f"a worker on host {holder}")
 
     def beat(self, name: str, *, worker: str, holds: Iterable[Hold] = ()) -> Beat:
-        """Say that the node's worker lives, and renew all its leases, in one call."""
+        """Record that the node's worker is alive, and renew all its leases, in one call."""
         held = [part for hold in holds for part in (hold.job_id, hold.attempt)]
         holder, lost, cancels = self._scripts.run(
             "renew",
@@ -107,41 +107,41 @@ class NodeStore:
         )
 
     def say(self, name: str, *, state: NodeState, reason: str = "") -> None:
-        """Write the node's state and why."""
+        """Record the node's state and its reason."""
         with translated(self._redis):
             self._redis.hset(keys.node(name), mapping={"state": state, "reason": reason})
 
     def ask_rescan(self, name: str = "*") -> None:
-        """Call out that a node, or every one, should look anew at what it can run."""
+        """Publish a call to a node, or all (`*`), to read its models and classes again."""
         with translated(self._redis):
             self._redis.publish(keys.CALLS, f"rescan {name}")
 
     def contradict(self, name: str, job_id: JobId, message: str) -> None:
-        """Tell a node's worker that a job which failed there, with *message*, succeeded elsewhere."""
+        """Publish a call to a node that a job which failed there, with *message*, succeeded elsewhere."""
         with translated(self._redis):
             self._redis.publish(keys.CALLS, f"contradicted {name} {job_id} {message}")
 
     def say_vram(self, name: str, *, free_bytes: int) -> None:
-        """Write how much of the node's VRAM is free."""
+        """Record the node's free VRAM, bytes."""
         with translated(self._redis):
             self._redis.hset(keys.node(name), "vram_free", free_bytes)
 
     def say_warm(self, name: str, models: Iterable[str]) -> None:
-        """Write which models the node has loaded, and tell every worker."""
+        """Record which models the node has loaded, and publish a call with them."""
         text = models_text(models)
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
-            # First the record: an outlook that is put together in between has it.
+            # The record first, so that an outlook made in between has it.
             pipe.hset(keys.node(name), "warm", text)
             pipe.publish(keys.CALLS, f"warm {name} {text}")
             pipe.execute()
 
     def say_pace(self, name: str, text: str) -> None:
-        """Write how many jobs the node's worker takes ahead, and why."""
+        """Record the look-ahead depth of the node's worker, and why, as text."""
         with translated(self._redis):
             self._redis.hset(keys.node(name), "pace", text)
 
     def retire(self, name: str, *, worker: str) -> None:
-        """Say that the worker has left in good order, so that a successor need not wait."""
+        """Record that the worker has stopped regularly, so that a successor need not wait."""
         with translated(self._redis):
             if self._redis.hget(keys.node(name), "worker") == worker:
                 self._redis.hset(
@@ -150,7 +150,7 @@ class NodeStore:
                 )
 
     def nodes(self) -> list[Node]:
-        """Return every node with a record, by name."""
+        """Return every node with a readable record, sorted by name."""
         with translated(self._redis):
             names: Any = self._redis.zrange(keys.NODES, 0, -1)
             now = now_ms(self._redis)
@@ -167,13 +167,13 @@ class NodeStore:
         return sorted(there, key=lambda node: node.name)
 
     def catalogs(self, pool: str, *, among: Iterable[Node]) -> dict[str, Catalog]:
-        """Return what each living node of *pool*, *among* these, can run."""
+        """Return the catalogs of the living nodes of *pool* *among* these, by name."""
         living = [node for node in among if node.pool == pool and node.is_living]
         known = {node.name: self._catalog(node) for node in living if node.catalog_sha}
         return {name: catalog for name, catalog in known.items() if catalog is not None}
 
     def rules(self, node: Node) -> InputRules | None:
-        """Return what the classes of a node take; None if its worker has not said so."""
+        """Return a node's input rules; None if there are none for its present catalog."""
         if not node.rules_sha or node.rules_for != node.catalog_sha:
             return None
         if node.rules_sha not in self._rules:
@@ -200,7 +200,7 @@ class NodeStore:
         return self._catalogs[node.catalog_sha]
 
     def _readable(self, name: str, values: list[Any], now: int) -> Node | None:
-        """Read one record; nothing for one that is none, which must not hide the other nodes."""
+        """Return one node; None if its record is invalid, which must not hide the other nodes."""
         record = {f: value for f, value in zip(_FIELDS, values, strict=True) if value is not None}
         if "state" not in record:
             return None
@@ -211,7 +211,7 @@ class NodeStore:
             return None
 
     def _pass_over(self, name: str, why: Exception) -> None:
-        if name not in self._passed_over:  # nodes are read all along
+        if name not in self._passed_over:  # log once, as nodes are read all the time
             self._passed_over.add(name)
             said = abridged(escaped(str(why)), most=200)
             _log.warning("the record of node %s cannot be read: %s", printable(name), said)
@@ -221,7 +221,7 @@ class NodeStore:
         fields: dict[str, Any] = dict(record)
         fields["warm"] = tuple(sorted(read_models(record.get("warm", "[]"))))
         if record["state"] not in set(NodeState):
-            # A worker of a newer version; its own word is better than none.
+            # A worker of a newer version wrote an unknown state: it is shown as the reason.
             fields |= {"state": NodeState.DRAINING, "reason": record["state"]}
         if silent_ms > self._lease_ms and record["state"] != NodeState.OFFLINE:
             fields |= {"state": NodeState.OFFLINE, "reason": f"silent for {silent_ms // 1000} s"}

@@ -1,6 +1,6 @@
-"""The outlook: what waits where, and which nodes have which models loaded.
+"""Outlook: the jobs that wait in each queue, and the models that each ready node has loaded.
 
-Whoever sweeps has Redis put it together and tell every worker, about once a second.
+The worker that sweeps has Redis compute it and publish it to every worker, about once a second.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-#: Who has missed so many outlooks in a row knows nothing any more.
+#: An outlook is invalid after so many later ones were missed.
 _MISSED: Final = 3
 
 
@@ -33,9 +33,9 @@ class ReadyNode:
     """A node that could take a job.
 
     Args:
-        pool: where it takes jobs from.
-        kind: the same for nodes of one pool that can run the same.
-        warm: the base models it loaded last, as far as is known.
+        pool: the pool whose jobs it takes.
+        kind: equal for nodes of one pool with equal catalogs.
+        warm: the base models it loaded last, if known.
     """
 
     name: str
@@ -47,10 +47,10 @@ class ReadyNode:
 
 @dataclass(frozen=True)
 class Outlook:
-    """The fleet at one moment.
+    """Waiting jobs and ready nodes at one time.
 
     Args:
-        holds_s: how long it may be gone by when no other one comes.
+        holds_s: how long it is valid if no other one comes, s.
     """
 
     lines: tuple[Line, ...]
@@ -59,7 +59,7 @@ class Outlook:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `outlook.lua` publishes; what newer versions add at the end is passed over."""
+        """Read what `outlook.lua` publishes; values that newer versions append are ignored."""
         found = json.loads(text)
         return cls(
             # Lua writes an empty list as {}.
@@ -70,7 +70,7 @@ class Outlook:
 
 
 def models_text(models: Iterable[str]) -> str:
-    """Return how a node's record holds its warm models."""
+    """Return loaded models as a node's record has them: a JSON list."""
     return json.dumps(sorted(models))
 
 

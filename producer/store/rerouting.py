@@ -1,4 +1,4 @@
-"""Moves a job to the queue of nodes that can run it, when the one that holds it cannot."""
+"""Rerouting: moves a job from a node that cannot run it to the queue of nodes that can."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Rerouting:
-    """The store, as one sees it who holds a job that belongs elsewhere.
+    """The store's operation for the holder of a job that its node cannot run.
 
     Args:
         redis: connected with `decode_responses=True`.
@@ -25,12 +25,12 @@ class Rerouting:
         self._scripts = Scripts(redis)
 
     def reroute(self, hold: Hold, needs: Needs) -> None:
-        """Have the job wait where *needs* are met, from its next attempt on.
+        """Set the job's queue to that of *needs*, from its next attempt on.
 
         Raises:
             LeaseLost: the attempt no longer holds the job; nothing was written.
         """
-        # Done before the requeue: whoever ends this attempt, be it upkeep, sends the next one there.
+        # Before the requeue, so that also upkeep, if it ends this attempt, sends the next one there.
         outcome = self._scripts.run(
             "reroute",
             keys=[keys.job(hold.job_id)],

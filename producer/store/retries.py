@@ -1,4 +1,4 @@
-"""Ended jobs that are made again."""
+"""Retries: records the retry of an ended job as a new job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Retries:
-    """Makes the record of a retry, once for each ended job.
+    """Records retries, at most one for each ended job.
 
     Args:
         redis: connected with `decode_responses=True`.
@@ -30,7 +30,7 @@ class Retries:
         self._scripts = scripts or Scripts(redis)
 
     def needs_of(self, queue: str) -> Needs | None:
-        """Return what a pool's queue needs; None if the fleet has forgotten it."""
+        """Return the needs of a pool's queue; None if they have expired."""
         with translated(self._redis):
             text: Any = self._redis.hget(keys.QUEUES, queue) or self._redis.hget(
                 keys.QUEUES_RETIRED, queue
@@ -40,11 +40,11 @@ class Retries:
     def add(
         self, submission: Submission, *, secrets: bytes = b"", only_dead: bool
     ) -> tuple[JobId, bool]:
-        """Record *submission* as the retry of its `retry_of`, which leaves the dead letters.
+        """Record *submission* as the retry of its `retry_of`, and remove that from the dead letters.
 
         Args:
             secrets: see `Content`.
-            only_dead: refuse what is no dead letter.
+            only_dead: refuse a job that is no dead letter.
 
         Returns:
             The retry's id, and whether it is new: an ended job has one retry at most.

@@ -1,4 +1,4 @@
-"""Times and durations as Redis keeps them: whole milliseconds, by the clock of Redis."""
+"""Times and durations as Redis stores them: whole milliseconds, by Redis' clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def now_ms(redis: Redis) -> int:
-    """Return the time by the clock of Redis, Unix ms: the one clock that all of a fleet share.
+    """Return the time by Redis' clock, which the whole fleet shares, Unix ms.
 
     Raises:
         FleetUnreachable: Redis did not answer.
@@ -33,5 +33,5 @@ def utc(ms: str | int) -> datetime:
 
 
 def maybe_utc(ms: str | None) -> datetime | None:
-    """Return the same; None for a field that is not there, or empty."""
+    """Return the same; None for a missing or empty field."""
     return utc(ms) if ms else None
