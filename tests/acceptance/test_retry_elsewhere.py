@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 import requests
 
+from infra.standin.process import StandinProcess
 from producer.contract.jobs import JobStatus
 from producer.contract.nodes import NodeState
+from tests.acceptance.serving import Serving
 from tests.graphs import fresh_nonce, rendering
 from tests.polling import wait_until
 
@@ -52,17 +54,25 @@ def test_a_queue_waits_for_a_card_that_is_broken_on_all_nodes(fleet, stack, hurt
 
 
 def test_a_node_that_fails_in_words_that_nobody_knows_what_others_render_is_doubted(
-    fleet, stack, hurt
+    fleet, stack, node, serve, tmp_path
 ):
-    odd, _ = (node.name for node in stack.nodes)
-    hurt(odd, on="run KSampler", do="raise", body="frobnicator out of phase", count=0)
-    jobs = [fleet.submit(rendering(MODEL, seed=fresh_nonce())) for _ in range(8)]
-    seen = set()
+    odd = {"on": "run KSampler", "do": "raise", "body": "frobnicator out of phase", "count": 0}
+    requests.post(f"{node.url}/standin/faults", json=[odd], timeout=5).raise_for_status()
+    with (
+        StandinProcess(tmp_path / "well") as other,
+        serve("odd", "contradicted"),
+        Serving(stack, fleet, other.url, tmp_path)("well", "contradicted"),
+    ):
+        jobs = [
+            fleet.submit(rendering(MODEL, seed=fresh_nonce()), pool="contradicted")
+            for _ in range(8)
+        ]
+        seen = set()
 
-    def is_doubted():
-        seen.update(node.reason for node in fleet.nodes() if node.name == odd)
-        return any("jobs failed alike here and were rendered elsewhere" in why for why in seen)
+        def is_doubted():
+            seen.update(node.reason for node in fleet.nodes() if node.name == "odd")
+            return any("jobs failed alike here and were rendered elsewhere" in why for why in seen)
 
-    wait_until(is_doubted, description="the odd node is doubted", within_s=30)
-    ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
-    assert {job.status for job in ended} == {JobStatus.SUCCEEDED}
+        wait_until(is_doubted, description="the odd node is doubted", within_s=30)
+        ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+        assert {job.status for job in ended} == {JobStatus.SUCCEEDED}

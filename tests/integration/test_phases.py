@@ -132,7 +132,7 @@ def test_a_cancel_ends_a_job_in_every_phase_and_leaves_no_thread_and_no_descript
     waiting = {where: begun(where) for where in FAULTS}
     for where, (_, rule) in waiting.items():
         count = 1 if where == "wait" else ATTEMPTS  # the others wait for their turn
-        wait_until(lambda r=rule, c=count: r.fired >= c, description=where, within_s=20)
+        wait_until(lambda r=rule, c=count: r.fired >= c, description=where, within_s=60)
     jobs = {job.id: where for where, (jobs, _) in waiting.items() for job in jobs}
     calls, descriptors = held()
     assert calls >= len(jobs) > 20
