@@ -1,1 +1,1 @@
-"""What a fleet runs on: the embedded stack, the stand-in node, units and manifests."""
+"""Infrastructure of a fleet: the embedded stack, the stand-in node, the companion, and files for deployment."""

@@ -44,7 +44,7 @@ from producer.store.retries import Retries
 
 
 class Producer(WatchMethods, BatchMethods, RetryMethods):
-    """The client of one fleet. Thread-safe; connections are opened at first use."""
+    """A fleet, as those see it who hand in jobs. Connections open at the first need."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
         self.settings = settings

@@ -1,4 +1,4 @@
-"""Constructs the worker's parts and connects them; `worker.service` starts and stops them."""
+"""Assembly of a worker: constructs its parts and connects them; `worker.service` starts and stops them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kombu's Redis transport, changed to skip list entries that are no message of ours.
+"""Broker transport: kombu's for Redis, changed to skip list entries that are no messages of the fleet.
 
 kombu 5.7.0 hands every entry of a list to Celery unchecked. A torn one, or one that is no message,
 raises while it is read, and that ends the worker's event loop; then the next worker pops the next one.

@@ -1,4 +1,4 @@
-"""Reads a node's answers within bounds: of bytes, of time, and of the expected shape."""
+"""Foreign data: reads a node's answers within bounds of bytes and time, and checks their shape."""
 
 from __future__ import annotations
 

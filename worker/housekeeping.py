@@ -1,4 +1,4 @@
-"""Two background threads of a worker: one reads the fleet's calls, one runs upkeep's sweeps."""
+"""Housekeeping of a worker in two threads: one reads the fleet's calls, one runs upkeep's sweeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker's life cycle: join the fleet, serve its node, stop within the grace, release everything."""
+"""Service of a worker, its life cycle: joins the fleet, serves its node, stops within the grace period."""
 
 from __future__ import annotations
 

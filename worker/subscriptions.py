@@ -1,4 +1,4 @@
-"""Keeps the set of queues that the worker consumes, and acts on the fleet's calls (pub/sub)."""
+"""Subscriptions: keeps the set of queues that the worker consumes, and acts on the fleet's calls (pub/sub)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends a worker process that no longer polls the broker or renews leases; its supervisor restarts it.
+"""Watchdog: ends a worker process that no longer polls the broker or renews leases; its supervisor restarts it.
 
 A running process proves nothing: Celery workers have stopped consuming after reconnects in several
 versions (celery#8030 to #10205). What counts is that the broker is polled and leases are renewed.

@@ -1,4 +1,4 @@
-"""Hooks the companion into ComfyUI, as of 0.3.64 and 0.33.0: `server.py`, `folder_paths.py`."""
+"""Entry of the companion into ComfyUI, as of 0.3.64 and 0.33.0: `server.py`, `folder_paths.py`."""
 
 from __future__ import annotations
 

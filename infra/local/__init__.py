@@ -1,1 +1,1 @@
-"""The embedded stack: real servers, nodes and workers on one machine."""
+"""Local (embedded) stack: real servers, nodes and workers on one machine."""

@@ -1,4 +1,4 @@
-"""A supervisor for synchronous code: its event loop runs in a thread of its own."""
+"""Background thread with the event loop of a supervisor, for synchronous code."""
 
 from __future__ import annotations
 

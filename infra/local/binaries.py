@@ -1,4 +1,4 @@
-"""Where the programs of the embedded stack come from."""
+"""Binaries of the embedded stack: finds its programs, by a variable or on the path."""
 
 from __future__ import annotations
 

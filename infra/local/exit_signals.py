@@ -1,4 +1,4 @@
-"""Signals that end the process: TERM and the like leave through its `finally` blocks."""
+"""Exit signals: TERM and others raise in the main thread, so that `finally` blocks run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service's process as its supervisor holds it: the other end of :mod:`infra.local.orphan_guard`."""
+"""Guarded process of a service, as its supervisor sees it; the process runs :mod:`infra.local.orphan_guard`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-_LEASH: Final = Path(__file__).with_name("orphan_guard.py")
+_GUARD: Final = Path(__file__).with_name("orphan_guard.py")
 
-#: What the leash may take, beyond the service's own grace, to end leftovers and itself.
-_LEASH_GRACE: Final = timedelta(seconds=6)
+#: What the guard may take, beyond the service's own grace, to end leftovers and itself.
+_GUARD_GRACE: Final = timedelta(seconds=6)
 
 
 class GuardedProcess:
@@ -27,7 +27,7 @@ class GuardedProcess:
     127 and its log says why.
 
     Output goes straight to *log*. Were it piped through the supervisor, a service would die of
-    a broken pipe in the middle of its shutdown when the supervisor is killed. Nor is the leash
+    a broken pipe in the middle of its shutdown when the supervisor is killed. Nor is the guard
     one of asyncio's subprocesses: those are killed, not stopped, when their loop is closed early.
 
     Args:
@@ -49,9 +49,9 @@ class GuardedProcess:
         self._grace = grace
         self._line, theirs = socket.socketpair()
         with theirs, log.open("ab") as output:
-            self._leash = subprocess.Popen(  # noqa: S603 - what to run is the caller's to say
+            self._guard = subprocess.Popen(  # noqa: S603 - what to run is the caller's to say
                 (
-                    *(sys.executable, "-I", "-S", str(_LEASH)),
+                    *(sys.executable, "-I", "-S", str(_GUARD)),
                     *(str(theirs.fileno()), str(grace.total_seconds())),
                     *argv,
                 ),
@@ -68,21 +68,21 @@ class GuardedProcess:
         self._ended = asyncio.create_task(self._wait_for_end())
 
     async def pid(self) -> int:
-        """Return the service's own process id, not its leash's; 0 if it could not be started."""
+        """Return the service's own process id, not its guard's; 0 if it could not be started."""
         return await asyncio.shield(self._pid)
 
     async def wait(self) -> int:
-        """Wait until service and leash have ended; return the service's exit code."""
+        """Wait until service and guard have ended; return the service's exit code."""
         return await asyncio.shield(self._ended)
 
     async def stop(self) -> int:
         """End the service: TERM, then KILL after its grace. Harmless when it has ended."""
-        self._leash.send_signal(signal.SIGTERM)
+        self._guard.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout((self._grace + _LEASH_GRACE).total_seconds()):
+            async with asyncio.timeout((self._grace + _GUARD_GRACE).total_seconds()):
                 return await self.wait()
         except TimeoutError:
-            self._leash.kill()
+            self._guard.kill()
             return await self.wait()
 
     async def _read_pid(self) -> int:
@@ -90,10 +90,10 @@ class GuardedProcess:
 
     async def _wait_for_end(self) -> int:
         pid = await self._pid
-        with self._line:  # the leash alone has the other end, so this is the end of the leash
+        with self._line:  # the guard alone has the other end, so this is the end of the guard
             await asyncio.get_running_loop().sock_recv(self._line, 1)
-        code = self._leash.wait()
-        if code < 0 and pid:  # somebody killed the leash; nobody else would end the service then
+        code = self._guard.wait()
+        if code < 0 and pid:  # somebody killed the guard; nobody else would end the service then
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
         return code

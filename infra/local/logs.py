@@ -1,4 +1,4 @@
-"""Log files of services: one a service, the one of the previous run kept beside it."""
+"""Logs of services: one file for each service, and that of its previous run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that the user brings along: looked at before anything is started.
+"""Own servers of the user (Redis, S3, ComfyUI): checked before anything is started.
 
 Every error says which server, at which address, and what to try; none shows a password.
 """

@@ -1,4 +1,4 @@
-"""Files that hold secrets."""
+"""Private files: files with secrets, readable by their owner only."""
 
 from __future__ import annotations
 

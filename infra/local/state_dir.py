@@ -1,4 +1,4 @@
-"""The directory in which one embedded stack keeps its data, logs and, while it runs, secrets."""
+"""State directory of one embedded stack: its data, logs and, while it runs, secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep services running: started in order, ready before the next, restarted, stopped in reverse.
+"""Supervisor of services: starts them in order, each ready before the next; restarts them; stops them in reverse.
 
 Each runs under a guard (:mod:`infra.local.orphan_guard`), so none outlives its supervisor, and everything is
 ended by process id. Synchronous code holds a supervisor through :mod:`infra.local.background`.

@@ -1,1 +1,1 @@
-"""Graphs that the demo renders, and that the tests use."""
+"""Sample graphs, for the demo and the tests."""

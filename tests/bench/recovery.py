@@ -153,13 +153,13 @@ def _without_restart(stack: LocalStack, fleet: Producer) -> list[float]:
 
 @contextmanager
 def _not_restarted(pid: int) -> Iterator[None]:
-    """Freeze the leash of a process, so that its supervisor does not hear of its end."""
-    leash = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    os.kill(leash, signal.SIGSTOP)
+    """Freeze the orphan guard of a process, so that its supervisor does not hear of its end."""
+    guard = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(guard, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(leash, signal.SIGCONT)
+        os.kill(guard, signal.SIGCONT)
 
 
 def _rendering(fleet: Producer, stack: LocalStack, graph: dict, **options) -> Job:

@@ -199,7 +199,7 @@ def test_up_says_where_everything_is_and_ends_with_nothing_left(tmp_path):
         assert f"S3: {settings['s3_endpoint_url']}" in said
         assert f"  export COMFYFLEET_CONFIG={state}/comfyfleet.toml" in said
         started = descendants(process.pid)
-        assert len(started) == 8  # Redis, S3, a node and its worker, each on its leash
+        assert len(started) == 8  # Redis, S3, a node and its worker, each with its orphan guard
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=40) == 130
     assert not [pid for pid in started if is_running(pid)]

@@ -1,4 +1,4 @@
-"""Runs a call that may never return, only for as long as its attempt may go on.
+"""Bounded call: runs a call that may never return, for as long as its attempt may go on.
 
 A peer that takes or gives one byte a minute is never silent, so no socket timeout ends the call:
 its open connections are shut down instead.

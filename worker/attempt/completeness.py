@@ -1,4 +1,4 @@
-"""Checks that a prompt succeeded and listed all its files; notes what a reader should know else. Pure."""
+"""Completeness of an ended prompt: checks that it succeeded and listed all its files; makes notes. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a prompt that succeeded to a job that has: fetch, check and store its outputs, manifest, commit."""
+"""Delivery of a succeeded prompt's outputs: fetch, check, store, write the manifest, commit the job."""
 
 from __future__ import annotations
 

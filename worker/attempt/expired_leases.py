@@ -1,4 +1,4 @@
-"""What upkeep does about other workers' attempts whose lease expired: interrupt the prompt, decide the job."""
+"""Expired leases of other workers' attempts, for upkeep: interrupts the prompt, decides about the job."""
 
 from __future__ import annotations
 

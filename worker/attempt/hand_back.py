@@ -1,4 +1,4 @@
-"""Decides whether a job whose prompt still waits in its node's queue is handed back for another node."""
+"""Hand back: decides whether a job whose prompt waits in its node's queue is returned for another node."""
 
 from __future__ import annotations
 

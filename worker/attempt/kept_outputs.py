@@ -1,4 +1,4 @@
-"""Waits for a node that is away while it holds outputs: rendering them again would cost more.
+"""Kept outputs: waits for a node that is away and has outputs, as rendering them again would cost more.
 
 To render it again costs as much as the first time, and takes a card from another job.
 """

@@ -1,4 +1,4 @@
-"""Retries calls to S3, Redis and the node within an attempt: an outage never costs the render."""
+"""Outages of S3, Redis and the node: retries calls within an attempt, so that no render is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the wait for a prompt remembers between two polls of its node."""
+"""Render state: what the wait for a prompt keeps between two polls of its node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moves a job that its node refused for a class or model to the queue of nodes that have it."""
+"""Rerouting: moves a job that its node refused for a class or model to the queue of nodes that have it."""
 
 from __future__ import annotations
 

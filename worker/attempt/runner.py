@@ -1,4 +1,4 @@
-"""One attempt at a job, from claim to commit."""
+"""Runner of one attempt at a job, from claim to commit."""
 
 from __future__ import annotations
 

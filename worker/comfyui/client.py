@@ -1,4 +1,4 @@
-"""ComfyUI's HTTP routes as the verbs a worker needs.
+"""Client for ComfyUI's HTTP routes, with the methods that a worker needs.
 
 The facts are those of versions 0.3.64 and 0.33.0; both must work.
 """

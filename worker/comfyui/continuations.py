@@ -1,4 +1,4 @@
-"""Prompts that a graph node queues itself, to go on with the work of the one it ran in.
+"""Continuations: prompts that a graph node queues itself, to continue the work of its own prompt.
 
 As ComfyUI-VideoHelperSuite does with a Meta Batch Manager (`requeue_workflow`): a part of a film
 lists `unfinished_batch: [true]`, and the graph is queued again under an id of its own, with the

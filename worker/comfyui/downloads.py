@@ -1,4 +1,4 @@
-"""Streams an output file from a node (`GET /view`)."""
+"""Downloads of output files from a node (`GET /view`), streamed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts how far a prompt is from the node's websocket messages. Pure."""
+"""Progress of a prompt, computed from the node's websocket messages. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the websocket said about one prompt: its progress, its listed files, hints that it ended."""
+"""Prompt watch: what websocket messages said about one prompt: progress, listed files, hints of its end."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which queue a worker asks next, and when it takes a job."""
+"""Scheduling in a worker: which queue it asks next, and when it takes a job."""

@@ -1,4 +1,4 @@
-"""Probes whether a message waits before a busy worker takes one; announces when its node is idle.
+"""Backlog probe: tells whether a message waits, before a busy worker takes one; announces an idle node.
 
 A blocking pop would get the next message even when an idle node stands beside: Redis serves the
 longest waiting first. So a busy worker asks first, and pops only what nobody else has wanted.

@@ -1,4 +1,4 @@
-"""A plan that all workers compute alike: which node loads which models next. Pure.
+"""Load plan, which all workers compute alike: which node loads which models next. Pure.
 
 Every worker hears the same outlook and draws up the same plan from it, so that nobody has to be
 asked. A plan that was drawn up from an old outlook costs a load too many, excluded a job.

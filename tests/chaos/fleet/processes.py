@@ -39,7 +39,7 @@ class End:
 
 
 class KeptProcess:
-    """One service of a fleet, on a leash so that it does not outlive the harness.
+    """One service of a fleet, with an orphan guard, so that it does not outlive the harness.
 
     Args:
         environment: complete.
