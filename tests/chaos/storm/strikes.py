@@ -191,9 +191,8 @@ class Strikes:
         for key in self._message_lists():
             messages = client.lrange(key, 0, -1)
             for message in chance.sample(messages, min(3, len(messages))):
-                copy = json.loads(message)
-                copy["properties"]["delivery_tag"] = str(random.Random(time.time_ns()).random())
-                client.lpush(key, json.dumps(copy))
+                if copy := _copied(message):
+                    client.lpush(key, copy)
 
     def leave_foreign_entries(self, entries: Sequence[str]) -> None:
         """Put entries into every message list, between the messages that are there."""
@@ -232,3 +231,13 @@ class Strikes:
 
     def _message_lists(self) -> list[str]:
         return list(self._fleet.redis.client.scan_iter("comfyfleet.*", _type="list"))
+
+
+def _copied(message: str) -> str | None:
+    """Return a message as if it had been sent twice; None for a foreign entry that another fault left."""
+    try:
+        copy = json.loads(message)
+        copy["properties"]["delivery_tag"] = str(random.Random(time.time_ns()).random())
+    except (ValueError, TypeError, KeyError):
+        return None
+    return json.dumps(copy)
