@@ -52,7 +52,7 @@ def too_deep(stage: Stage) -> None:
 
 def refused(stage: Stage) -> None:
     """The store will not take an artifact, however often it is asked."""
-    refusal = Rule(edge="*.s3", request="PUT artifact", fault=Fault.ANSWER, status=400, times=0)
+    refusal = Rule(edge="*.s3", request="PUT artifact", fault=Fault.ANSWER, status=413, times=0)
     with stage.under(refusal):
         stage.submit(failing(nonce=7))
         stage.wait_ends()

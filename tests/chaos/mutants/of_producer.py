@@ -48,6 +48,11 @@ OF_PRODUCER: Final = (
             "redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[3]), id)",
             "redis.call('ZADD', LEASES, tonumber(ARGV[3]), id)",
         ),
+        (  # or upkeep would see that they are renewed all the same
+            "producer/upkeep/lapse_evidence.py",
+            "ends_ms <= now_ms and now - since >= self._unrenewed_s:",
+            "ends_ms <= now_ms:",
+        ),
     ),
     mutant(
         "take over without an interrupt",
