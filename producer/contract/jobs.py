@@ -240,4 +240,5 @@ class JobEvent(_Read):
     phase: Phase | None = None
     progress: Progress | None = None
     cause: str | None = None
+    owner: str = ""
     at: datetime

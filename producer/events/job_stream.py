@@ -93,5 +93,6 @@ def _snapshot(job: Job, position: str) -> JobEvent:
         phase=job.phase,
         progress=job.progress,
         cause=job.cause,
+        owner=job.owner,
         at=job.ended_at or job.started_at or job.created_at,
     )

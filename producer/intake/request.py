@@ -12,12 +12,13 @@ from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.graph.json_values import text_flaw
 from producer.contract.nodes import Node
+from producer.contract.owners import owner_flaw
 from producer.contract.queues import Tier, is_name
 from producer.contract.submissions import LONGEST_WITHIN_S
 from producer.intake.files import InputLike
 
 #: Characters of what a request is called by.
-_LONGEST: Final = {"pool": 63, "pin": 63, "owner": 256, "idempotency_key": 512, "name": 256}
+_LONGEST: Final = {"pool": 63, "pin": 63, "idempotency_key": 512, "name": 256}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +112,12 @@ def check_names(request: Request, *, name: str = "") -> None:
     for what, given in names.items():
         if flaw := text_flaw(given):
             raise InvalidJob(f"{what} {flaw}", field=what)
-        if len(given) > (limit := _LONGEST[what]):
+        if what in _LONGEST and len(given) > (limit := _LONGEST[what]):
             raise InvalidJob(
                 f"{what} has {len(given):,} characters; the limit is {limit}", field=what
             )
+    if flaw := owner_flaw(request.owner):
+        raise InvalidJob(f"owner {flaw}", field="owner")
     for what in ("pool", "pin"):
         if (what == "pool" or request.pin) and not is_name(names[what]):
             raise InvalidJob(

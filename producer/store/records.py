@@ -60,6 +60,8 @@ def fields_of(submission: Submission) -> dict[str, str | int]:
         "priority": submission.tier.priority,
         "spec": json.dumps(given, separators=(",", ":")),
         **({"batch": submission.batch} if submission.batch else {}),
+        # Also in `spec`, where readers of the version before look for it.
+        **({"owner": submission.owner} if submission.owner else {}),
     }
 
 
@@ -85,7 +87,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         charged_attempts=int(record.get("charged", 0)),
         free_attempts=int(record.get("free", 0)),
         attempts=_attempts(record),
-        owner=spec.get("owner", ""),
+        owner=record.get("owner", spec.get("owner", "")),
         idempotency_key=spec.get("key"),
         batch=record.get("batch"),
         retry_of=spec.get("retry_of"),
@@ -134,6 +136,7 @@ def event_of(entry_id: str, entry: Mapping[str, str]) -> JobEvent:
         phase=Phase(entry["phase"]) if "phase" in entry else None,
         progress=Progress.model_validate_json(progress) if progress else None,
         cause=entry.get("cause") or None,
+        owner=entry.get("owner", ""),
         at=utc(entry["at"]),
     )
 

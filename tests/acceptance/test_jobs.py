@@ -98,7 +98,7 @@ def test_one_key_makes_one_job(fleet):
     assert again.id == first.id
     with pytest.raises(KeyReused, match=first.id):
         fleet.submit(sleeping(nonce=2), idempotency_key="order-1")
-    other = fleet.submit(sleeping(nonce=2), idempotency_key="order-1", owner="somebody else")
+    other = fleet.submit(sleeping(nonce=2), idempotency_key="order-1", owner="somebody-else")
     assert other.id != first.id
 
 

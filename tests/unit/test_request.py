@@ -18,3 +18,26 @@ def test_a_name_that_is_no_text_is_refused_by_its_field(name, value):
 
 def test_no_pin_and_no_key_are_nothing_to_refuse():
     check_names(Request(graph={}, pin=None, idempotency_key=None))
+
+
+@pytest.mark.parametrize(
+    ("owner", "found"),
+    [
+        ("acme:bob", "'acme:bob' has a colon"),
+        ("acme bob", "'acme bob' has a space"),
+        ("acme\nbob", r"'acme\\nbob' has a space"),
+        ("acme\x1b[0m", r"'acme\\x1b\[0m' has a control character"),
+        ("a" * 65, "has 65 characters"),
+        ("a" * 100_000, "has 100,000 characters"),
+    ],
+)
+def test_an_owner_that_no_key_or_filter_could_hold_is_refused_in_one_sentence(owner, found):
+    with pytest.raises(InvalidJob, match=f"^owner {found}; expected at most 64") as caught:
+        check_names(Request(graph={}, owner=owner))
+    assert caught.value.field == "owner"
+    assert len(caught.value.message) < 200
+
+
+@pytest.mark.parametrize("owner", ["", "shop", "Größe-7", "a" * 64, "me@example.org"])
+def test_a_plain_owner_is_taken(owner):
+    check_names(Request(graph={}, owner=owner))

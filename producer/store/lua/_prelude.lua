@@ -163,9 +163,14 @@ end
 -- Tell the stream, with a number that rises by one a job. `more` is a list of field, value.
 local function emit(job, id, type, more)
     local n = redis.call('HINCRBY', job, 'n', 1)
-    local status, attempt, node = unpack(redis.call('HMGET', job, 'status', 'attempt', 'node'))
+    local status, attempt, node, owner = unpack(redis.call('HMGET', job, 'status', 'attempt', 'node', 'owner'))
+    more = more or {}
+    if owner then
+        more[#more + 1] = 'owner'
+        more[#more + 1] = owner
+    end
     redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', 'job', id, 'n', n, 'type', type,
-        'status', status, 'attempt', attempt, 'node', node or '', 'at', now_ms(), unpack(more or {}))
+        'status', status, 'attempt', attempt, 'node', node or '', 'at', now_ms(), unpack(more))
 end
 
 -- The job waits for a message: note when it was sent, and when its start deadline falls due.
