@@ -57,6 +57,16 @@ _FAULTS: Final = {
         "is queued, but nobody will end it at its start deadline",
         "comfyfleet:delayed should list it for {time}",
     ),
+    "listed": (
+        Kind.MISSING_FROM_LIST,
+        "is not listed among the jobs of its owner",
+        "it should be, to be found",
+    ),
+    "ended": (
+        Kind.MISSING_FROM_LIST,
+        "has ended without success, and is not listed so",
+        "it should be, to be found",
+    ),
     "live": (
         Kind.MISSING_FROM_BATCH,
         "is not listed among the live jobs of its batch",
@@ -159,7 +169,7 @@ class Check:
 
     def _fault(self, job_id: JobId, fault: str, detail: str) -> Finding:
         kind, found, expected = _FAULTS[fault]
-        ms = float(detail or 0) if fault != "live" else 0.0
+        ms = float(detail or 0) if fault not in {"live", "listed", "ended"} else 0.0
         time = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
         return Finding(
             kind=kind,
@@ -180,6 +190,8 @@ class Check:
     def _stray(self, index: Index, job_id: JobId, status: str) -> Finding:
         if index.kind == "dead" and not status:
             kind, why = Kind.EXPIRED_DEAD_LETTER, "whose record has expired"
+        elif index.kind in {"jobs", "ended"} and not status:
+            kind, why = Kind.EXPIRED_ENTRY, "whose record has expired"
         else:
             kind = Kind.STRAY_ENTRY
             why = f"which is {status}" if status else "which has no record"

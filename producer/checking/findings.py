@@ -18,6 +18,8 @@ class Kind(StrEnum):
     MISSING_START_DEADLINE = "missing_start_deadline"
     STRAY_ENTRY = "stray_entry"
     EXPIRED_DEAD_LETTER = "expired_dead_letter"
+    EXPIRED_ENTRY = "expired_entry"
+    MISSING_FROM_LIST = "missing_from_list"
     MISSING_FROM_BATCH = "missing_from_batch"
     WRONG_COUNT = "wrong_count"
     NOT_FED = "not_fed"
@@ -34,7 +36,9 @@ class Kind(StrEnum):
 
 
 #: Kinds that need no action: they arise in normal operation, or only limit what the check can see.
-_NOTES: Final = frozenset({Kind.EXPIRED_DEAD_LETTER, Kind.UNUSED_QUEUE, Kind.UPLOADS_UNSEEN})
+_NOTES: Final = frozenset(
+    {Kind.EXPIRED_DEAD_LETTER, Kind.EXPIRED_ENTRY, Kind.UNUSED_QUEUE, Kind.UPLOADS_UNSEEN}
+)
 
 _MENDABLE: Final = frozenset(
     {
@@ -44,6 +48,8 @@ _MENDABLE: Final = frozenset(
         Kind.MISSING_START_DEADLINE,
         Kind.STRAY_ENTRY,
         Kind.EXPIRED_DEAD_LETTER,
+        Kind.EXPIRED_ENTRY,
+        Kind.MISSING_FROM_LIST,
         Kind.MISSING_FROM_BATCH,
         Kind.WRONG_COUNT,
         Kind.NOT_FED,

@@ -13,6 +13,7 @@ from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.batch_audit import BatchAudit
 from producer.store.connection import translated
+from producer.store.job_lists import ENDED_BADLY
 from producer.store.record_reader import Reading, in_pages, read_jobs
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms, utc
@@ -33,7 +34,7 @@ _ENDED: Final = (
 
 @dataclass(frozen=True)
 class Index:
-    """A zset of jobs, and which of the scripts' five kinds it is."""
+    """A zset of jobs, and which of the scripts' seven kinds it is."""
 
     key: str
     kind: str
@@ -110,6 +111,9 @@ class Audit:
             Index(keys.LEASES, "leases"),
             Index(keys.DELAYED, "delayed"),
             Index(keys.DEAD, "dead"),
+            Index(keys.JOBS, "jobs"),
+            *(Index(key, "jobs") for key in self._keys(f"{keys.JOBS}:")),
+            *(Index(keys.ended(status), "ended") for status in ENDED_BADLY),
             *(Index(key, "queued") for key in self._keys(keys.QUEUED)),
             *(Index(key, "live") for key in self._keys(keys.LIVE)),
         ]

@@ -13,6 +13,9 @@
 | comfyfleet:queued:<queue>:<priority> | zset job -> sent, ms | 60 days after its last job |
 | comfyfleet:delayed | zset job -> when upkeep must look at it, ms | 60 days after its last job |
 | comfyfleet:job:<id> | hash | live: 30 days after its start deadline; ended: keep_ended_s |
+| comfyfleet:jobs, comfyfleet:jobs:<owner> | zset job that was submitted singly -> 0 | as its longest-lived record |
+| comfyfleet:owners | zset owner that such jobs have -> 0 | as its longest-lived record |
+| comfyfleet:ended:<failed, cancelled, expired> | zset job -> ended, ms | as its longest-lived record |
 | comfyfleet:template:<sha256> | zlib of the graph's canonical JSON | as long as its longest-lived job |
 | comfyfleet:extra_data:<sha256> | zlib of canonical JSON: what goes beside the graph | as a template |
 | comfyfleet:secrets:<job or batch> | JSON: keys and tokens of its `extra_data` | until the job, or the batch, ends |
@@ -43,6 +46,8 @@ QUEUES_RETIRED: Final = "comfyfleet:queues:retired"
 EVENTS: Final = "comfyfleet:events"
 DEAD: Final = "comfyfleet:dead"
 DELAYED: Final = "comfyfleet:delayed"
+JOBS: Final = "comfyfleet:jobs"
+OWNERS: Final = "comfyfleet:owners"
 BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"
@@ -51,6 +56,7 @@ CALLS: Final = "comfyfleet:calls"
 
 JOB: Final = "comfyfleet:job:"
 QUEUED: Final = "comfyfleet:queued:"
+ENDED: Final = "comfyfleet:ended:"
 BATCH: Final = "comfyfleet:batch:"
 LIVE: Final = "comfyfleet:live:"
 IDEMPOTENCY: Final = "comfyfleet:idempotency:"
@@ -79,6 +85,16 @@ KOMBU_BINDINGS: Final = "_kombu.binding."
 def job(job_id: str) -> str:
     """Return the key of a job's record."""
     return f"{JOB}{job_id}"
+
+
+def jobs(owner: str) -> str:
+    """Return the key of the jobs of an owner that were submitted singly; '' is the default owner."""
+    return f"{JOBS}:{owner}" if owner else JOBS
+
+
+def ended(status: str) -> str:
+    """Return the key of the jobs that have ended with a status, which is not `succeeded`."""
+    return f"{ENDED}{status}"
 
 
 def template(sha256: str) -> str:

@@ -14,6 +14,7 @@ from producer.contract.queues import PRIORITIES, Message
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
 from producer.store.connection import translated
+from producer.store.job_lists import forget_expired
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms
 
@@ -72,12 +73,15 @@ class Sweeps:
         keep_ended = timedelta(milliseconds=self._keep_ms)
         return BatchFeeds(self._redis, keep_ended=keep_ended, lease=lease, scripts=self._scripts)
 
-    def lead(self, who: str, *, length: timedelta) -> bool:
-        """Return whether *who* may sweep now; only one does, until *length* has passed."""
+    def lead(self, who: str, *, length: timedelta, what: str = "upkeep") -> bool:
+        """Return whether *who* may do *what* now; only one does, until *length* has passed."""
         with translated(self._redis):
-            key = keys.lock("upkeep")
-            taken = self._redis.set(key, who, nx=True, px=to_ms(length))
+            taken = self._redis.set(keys.lock(what), who, nx=True, px=to_ms(length))
             return bool(taken)
+
+    def forget_expired(self) -> int:
+        """Take jobs off the lists whose record has expired, and return how many."""
+        return forget_expired(self._redis, self._scripts)
 
     def started_ago(self) -> timedelta:
         """Return how long Redis has been up: right after a start, silence proves nothing."""

@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 #: A queue is retired after it has had no new job for so long.
 QUEUE_IDLE: Final = timedelta(days=1)
 _RETIRE_EVERY: Final = timedelta(minutes=1)
+#: How often lists are looked through for jobs whose record has expired.
+_FORGET_EVERY: Final = timedelta(minutes=1)
 #: A job popped but not yet claimed looks lost for some milliseconds; be sure.
 SIGHTINGS_APART: Final = timedelta(seconds=3)
 
@@ -88,6 +90,7 @@ class Upkeep:
         self._watch = LeaseWatch(unrenewed=max(renew, lease - renew))
         self._lapsed: list[JobId] = []
         self._retired_at = -_RETIRE_EVERY.total_seconds()
+        self._forgot_at = -_FORGET_EVERY.total_seconds()
         self._feeder = Feeder(sweeps.feeds(lease=lease), wake=self._wake, resend=self._send_all)
 
     def sweep(self) -> None:
@@ -103,6 +106,7 @@ class Upkeep:
             self._tell_outlook,
             self._feeder.feed,
             self._retire_queues,
+            self._forget_expired,
         ):
             with stopping_no_other(_log, "upkeep: %s failed; the others go on", step.__name__):
                 step()
@@ -124,6 +128,13 @@ class Upkeep:
         self._retired_at = time.monotonic()
         for queue in self._sweeps.retire_queues(idle=QUEUE_IDLE):
             _log.info("queue %s is retired until a job comes to it again", queue)
+
+    def _forget_expired(self) -> None:
+        if time.monotonic() - self._forgot_at < _FORGET_EVERY.total_seconds():
+            return
+        self._forgot_at = time.monotonic()
+        if self._sweeps.lead(self._who, length=_FORGET_EVERY * 0.9, what="lists"):
+            self._sweeps.forget_expired()
 
     def _end_dead_leases(self) -> None:
         # No worker could renew while Redis was down: wait for the length of a lease after its start.

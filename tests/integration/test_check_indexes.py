@@ -15,6 +15,13 @@ from tests.integration.checks import assert_found_and_mended, check
 from tests.integration.default_queue import ANY, QUEUED
 from tests.integration.hand_led import LEASE, hold
 
+#: Indexes that records leave by expiring, and how that is told.
+EXPIRED = {
+    keys.DEAD: Kind.EXPIRED_DEAD_LETTER,
+    keys.jobs("shop"): Kind.EXPIRED_ENTRY,
+    keys.ended("failed"): Kind.EXPIRED_ENTRY,
+}
+
 # -- jobs that no index lists
 
 
@@ -72,23 +79,54 @@ def test_a_job_that_has_begun_once_needs_somebody_to_end_it_too(led):
     assert_found_and_mended(led, Kind.MISSING_START_DEADLINE, job.id)
 
 
+@pytest.mark.parametrize("owner", ["", "shop"])
+def test_a_job_that_its_owners_list_lacks_is_listed_again(led, owner):
+    job = led.queued(owner=owner)
+    led.redis.zrem(keys.jobs(owner), job.id)
+    assert_found_and_mended(led, Kind.MISSING_FROM_LIST, job.id)
+    assert led.redis.zscore(keys.jobs(owner), job.id) == 0
+
+
+def test_a_job_that_stands_in_its_list_out_of_order_is_listed_again(led):
+    job = led.queued()
+    led.redis.zadd(keys.JOBS, {job.id: 7})
+    assert_found_and_mended(led, Kind.MISSING_FROM_LIST, job.id)
+    assert led.redis.zscore(keys.JOBS, job.id) == 0
+
+
+def test_a_job_of_the_version_before_is_listed_by_a_check_that_mends(led):
+    job = led.queued(owner="shop")
+    led.redis.hdel(keys.job(job.id), "owner")
+    led.redis.delete(keys.jobs("shop"), keys.OWNERS)
+    assert_found_and_mended(led, Kind.MISSING_FROM_LIST, job.id)
+    assert led.redis.hget(keys.job(job.id), "owner") == "shop"
+    assert led.redis.zrange(keys.OWNERS, 0, -1) == ["shop"]
+    assert led.redis.ttl(keys.jobs("shop")) >= led.redis.ttl(keys.job(job.id))
+
+
+def test_a_failed_job_that_no_list_has_is_listed_for_the_time_of_its_end(led):
+    job = led.failed()
+    [(_, ended)] = led.redis.zrange(keys.ended("failed"), 0, -1, withscores=True)
+    led.redis.zrem(keys.ended("failed"), job.id)
+    assert_found_and_mended(led, Kind.MISSING_FROM_LIST, job.id)
+    assert led.redis.zscore(keys.ended("failed"), job.id) == ended
+
+
 # -- entries of jobs that are elsewhere or gone
 
 
 @pytest.mark.parametrize(
-    "index", [keys.LEASES, keys.DELAYED, keys.DEAD, QUEUED], ids=lambda key: key.split(":")[1]
+    "index",
+    [keys.LEASES, keys.DELAYED, keys.DEAD, QUEUED, keys.jobs("shop"), keys.ended("failed")],
+    ids=lambda key: key.split(":")[1],
 )
 @pytest.mark.parametrize("where", ["ended", "gone"])
 def test_a_stray_entry_is_removed(led, index, where):
     job_id = led.cancelled().id if where == "ended" else new_job_id()
     led.redis.zadd(index, {job_id: 1})
-    if (index, where) == (keys.DEAD, "gone"):
+    if where == "gone" and index in EXPIRED:
         [finding] = check(led, repair=True)
-        assert (finding.kind, finding.is_note, finding.mended) == (
-            Kind.EXPIRED_DEAD_LETTER,
-            True,
-            True,
-        )
+        assert (finding.kind, finding.is_note, finding.mended) == (EXPIRED[index], True, True)
     else:
         assert_found_and_mended(led, Kind.STRAY_ENTRY, job_id)
     assert led.redis.zscore(index, job_id) is None

@@ -17,12 +17,17 @@ from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
 from producer.store import keys
 from producer.store.audit import Audit
+from producer.store.job_lists import ENDED_BADLY
 from producer.store.retries import Retries
 from tests.integration.default_queue import ANY
 from tests.integration.models.known_jobs import LEASE_MS, Known
 from tests.integration.test_job_store_model import START_WITHIN_MS, JobStoreMachine
 
-INDEXES = [keys.LEASES, keys.DELAYED, keys.DEAD, *(keys.queued(ANY, t.priority) for t in Tier)]
+INDEXES = [
+    *(keys.LEASES, keys.DELAYED, keys.DEAD, keys.jobs(""), keys.jobs("shop")),
+    *(keys.ended(status) for status in ENDED_BADLY),
+    *(keys.queued(ANY, tier.priority) for tier in Tier),
+]
 OVERDUE_MS = 32_000  # two leases and two sweeps
 
 
@@ -40,6 +45,7 @@ class VandalisedStoreMachine(JobStoreMachine):
             template="0" * 64,
             needs=Needs.of("default"),
             tier=old.tier,
+            owner=old.owner,
             batch=self.store.get(job).batch,
             start_within=timedelta(milliseconds=START_WITHIN_MS),
             run_within=timedelta(hours=1),
@@ -51,7 +57,9 @@ class VandalisedStoreMachine(JobStoreMachine):
         )
         assert is_new == (made not in self.known)
         if is_new:
-            self.known[made] = Known(old.tier, old.batch, self.now + START_WITHIN_MS)
+            self.known[made] = Known(
+                old.tier, old.batch, self.now + START_WITHIN_MS, owner=old.owner
+            )
             old.dead, old.batch = False, None  # the new one stands for it
         return made
 

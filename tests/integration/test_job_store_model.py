@@ -32,8 +32,9 @@ class JobStoreMachine(KnownJobs):
         batch=st.sampled_from([None, "b1"]),
         key=st.sampled_from([None, "order-1"]),
         seed=st.integers(0, 1),
+        owner=st.sampled_from(["", "shop"]),
     )
-    def submit(self, tier, batch, key, seed):
+    def submit(self, tier, batch, key, seed, owner):
         submission = Submission(
             template="0" * 64,
             needs=Needs.of("default"),
@@ -41,11 +42,12 @@ class JobStoreMachine(KnownJobs):
             tier=tier,
             batch=batch,
             idempotency_key=key,
+            owner=owner,
             start_within=timedelta(milliseconds=START_WITHIN_MS),
             run_within=timedelta(hours=1),
             id=new_job_id(unix_ms=self.now),
         )
-        made, asked_then = self.made_by_key.get(key, (None, None))
+        made, asked_then = self.made_by_key.get((owner, key), (None, None))
         if made and asked_then != (seed, tier):
             with pytest.raises(KeyReused):
                 self.store.add(submission, graph=b"{}")
@@ -55,9 +57,9 @@ class JobStoreMachine(KnownJobs):
         if made:
             assert job == made
             return job
-        self.known[job] = Known(tier, batch, self.now + START_WITHIN_MS)
+        self.known[job] = Known(tier, batch, self.now + START_WITHIN_MS, owner=owner)
         if key:
-            self.made_by_key[key] = (job, (seed, tier))
+            self.made_by_key[owner, key] = (job, (seed, tier))
         return job
 
     @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))

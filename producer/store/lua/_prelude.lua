@@ -189,12 +189,59 @@ local function unindex_queued(job, id)
     redis.call('ZREM', DELAYED, id)
 end
 
+-- Jobs are listed by their owner; those without one together. An id is a UUIDv7, so the list is in order of time.
+local function jobs_key(owner)
+    return (owner and owner ~= '') and JOBS .. ':' .. owner or JOBS
+end
+
+-- Whose a job is: a record of the version before has it in `spec` only.
+local function owner_of(job)
+    local owner, spec = unpack(redis.call('HMGET', job, 'owner', 'spec'))
+    if owner then
+        return owner
+    end
+    local is_json, found = pcall(cjson.decode, spec or '')
+    return is_json and type(found) == 'table' and type(found['owner']) == 'string' and found['owner'] or ''
+end
+
+-- The lists must outlast what they list.
+local function keep_listed(owner, until_ms)
+    keep_until(jobs_key(owner), until_ms)
+    if owner and owner ~= '' then
+        keep_until(OWNERS, until_ms)
+    end
+end
+
+-- List a job that was submitted singly; the rows of a batch are listed by it. Before `keep_live`, which gives
+-- the list its life.
+local function list_job(job, id)
+    local batch, owner = unpack(redis.call('HMGET', job, 'batch', 'owner'))
+    if not batch then
+        redis.call('ZADD', jobs_key(owner), 0, id)
+        if owner and owner ~= '' then
+            redis.call('ZADD', OWNERS, 0, owner)
+        end
+    end
+end
+
+-- List a job that has ended without success, for as long as its record stays.
+local function list_ended(id, status, keep_ms)
+    if status ~= 'succeeded' then
+        redis.call('ZADD', ENDED .. status, now_ms(), id)
+        keep_until(ENDED .. status, now_ms() + tonumber(keep_ms))
+    end
+end
+
 -- A live record must outlast its start deadline, so that there is something to end. Its idempotency
 -- key lives as long as it.
 local function keep_live(job)
-    local start_by, queue, key = unpack(redis.call('HMGET', job, 'start_by_ms', 'queue', 'idempotency'))
+    local start_by, queue, key, batch, owner =
+        unpack(redis.call('HMGET', job, 'start_by_ms', 'queue', 'idempotency', 'batch', 'owner'))
     local until_ms = math.max(now_ms(), tonumber(start_by)) + LIVE_MS
     redis.call('PEXPIREAT', job, until_ms)
+    if not batch then
+        keep_listed(owner, until_ms)
+    end
     if key then
         redis.call('PEXPIREAT', key, until_ms)
     end
@@ -211,9 +258,13 @@ local function end_job(job, id, status, keep_ms, cause)
     redis.call('HSET', job, 'ended_ms', now_ms(), 'cause', cause)
     set_status(job, status)
     redis.call('PEXPIRE', job, keep_ms)
-    local key = redis.call('HGET', job, 'idempotency')
+    list_ended(id, status, keep_ms)
+    local key, batch, owner = unpack(redis.call('HMGET', job, 'idempotency', 'batch', 'owner'))
     if key then
         redis.call('PEXPIRE', key, keep_ms)
+    end
+    if not batch then
+        keep_listed(owner, now_ms() + tonumber(keep_ms))
     end
     redis.call('DEL', SECRETS .. id)
     emit(job, id, status, {'cause', cause})

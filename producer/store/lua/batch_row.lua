@@ -22,6 +22,7 @@ redis.call('HSET', job, 'created_ms', sealed, 'start_by_ms', start_by, 'ended_ms
 add_waiting(ARGV[1], -1)
 set_status(job, 'cancelled')
 redis.call('PEXPIRE', job, ARGV[7])
+list_ended(id, 'cancelled', ARGV[7])
 emit(job, id, 'cancelled', {'cause', 'cancelled'})
 note_finish(ARGV[1])
 stop_feeding_if_done(ARGV[1])

@@ -1,7 +1,7 @@
 -- Find the entries of an index that do not belong there; remove them, if asked.
 --
 -- KEYS[1]  zset of jobs
--- ARGV[1]  which it is: leases, queued, delayed, live or dead
+-- ARGV[1]  which it is: leases, queued, delayed, live, jobs, ended or dead
 -- ARGV[2]  '1' to mend
 -- ARGV[3..] job id, ...: the entries to look at
 --
@@ -18,6 +18,10 @@ local function belongs(job, status)
         return status == 'queued' or status == 'held'
     elseif which == 'live' then
         return is_live(status) and index == LIVE .. (redis.call('HGET', job, 'batch') or '')
+    elseif which == 'jobs' then
+        return redis.call('HEXISTS', job, 'batch') == 0 and index == jobs_key(owner_of(job))
+    elseif which == 'ended' then
+        return index == ENDED .. status
     end
     return status == 'failed' and redis.call('HEXISTS', job, 'retried_as') == 0
 end

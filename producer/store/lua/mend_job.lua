@@ -11,6 +11,8 @@
 --   queue           it is queued, but in no index; its queue lists it again
 --   delay           it waits out a delay that nobody will end; detail: when it is due, ms
 --   start_deadline  nobody will end it at its start deadline; detail: that time, ms
+--   listed          it was submitted singly, but its owner's jobs do not list it; detail: the owner
+--   ended           it has ended without success, but is not listed so; detail: its status
 --   live            its batch does not list it among its live jobs; detail: the batch
 local mend, faults = ARGV[1] == '1', {}
 
@@ -62,9 +64,50 @@ local function check_batch(id, batch)
     end
 end
 
+local function give_life(key, job, start_by)
+    keep_index(key, start_by)
+    keep_until(key, now_ms() + math.max(0, redis.call('PTTL', job)))
+end
+
+local function check_listed(id, job, start_by)
+    local owner = owner_of(job)
+    local is_listed = tonumber(redis.call('ZSCORE', jobs_key(owner), id) or 1) == 0
+    if is_listed and (owner == '' or redis.call('ZSCORE', OWNERS, owner)) then
+        return
+    end
+    faults[#faults + 1] = {id, 'listed', owner}
+    if mend then
+        if owner ~= '' then
+            redis.call('HSET', job, 'owner', owner)
+        end
+        list_job(job, id)
+        give_life(jobs_key(owner), job, start_by)
+        if owner ~= '' then
+            give_life(OWNERS, job, start_by)
+        end
+    end
+end
+
+local function check_ended(id, job, status, start_by, ended)
+    if not is_live(status) and status ~= 'succeeded' and not redis.call('ZSCORE', ENDED .. status, id) then
+        faults[#faults + 1] = {id, 'ended', status}
+        if mend then
+            redis.call('ZADD', ENDED .. status, ended or now_ms(), id)
+            give_life(ENDED .. status, job, start_by)
+        end
+    end
+end
+
 for i = 4, #ARGV do
     local id, job = ARGV[i], JOB .. ARGV[i]
-    local status, batch = unpack(redis.call('HMGET', job, 'status', 'batch'))
+    local status, batch, start_by, ended =
+        unpack(redis.call('HMGET', job, 'status', 'batch', 'start_by_ms', 'ended_ms'))
+    if status and not batch then
+        check_listed(id, job, start_by)
+    end
+    if status then
+        check_ended(id, job, status, start_by, ended)
+    end
     if is_live(status) then
         check_batch(id, batch)
     end

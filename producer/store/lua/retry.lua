@@ -44,6 +44,7 @@ end
 redis.call('HSET', new, 'created_ms', now_ms(), 'queued_ms', now_ms(), 'start_by_ms', now_ms() + tonumber(ARGV[4]),
     unpack(ARGV, 9))
 set_status(new, 'queued')
+list_job(new, id)
 open_queue(ARGV[6], ARGV[7])
 keep_live(new)
 index_queued(new, id)

@@ -42,6 +42,7 @@ if KEYS[2] ~= '' then
     redis.call('SET', KEYS[2], id .. ' ' .. ARGV[2]) -- keep_live bounds its life
 end
 set_status(job, status)
+list_job(job, id)
 open_queue(ARGV[4], ARGV[5])
 keep_live(job)
 if status == 'queued' then

@@ -53,7 +53,7 @@ class KnownBatches(KnownJobs):
     """Batches whose rows are jobs once they are fed."""
 
     # To compare everything after every step would leave time for few steps.
-    records_agree = indexes_agree = only_five_keys_live_for_ever = None
+    records_agree = indexes_agree = lists_agree = only_five_keys_live_for_ever = None
     events_are_numbered_without_a_gap = None
 
     @invariant()
@@ -70,6 +70,7 @@ class KnownBatches(KnownJobs):
     def all_agrees(self):
         KnownJobs.records_agree(self)
         KnownJobs.indexes_agree(self)
+        KnownJobs.lists_agree(self)
         KnownJobs.events_are_numbered_without_a_gap(self)
         KnownJobs.only_five_keys_live_for_ever(self)
         self.rows_agree()

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from producer.contract.jobs import JobStatus, sources_of
 from producer.contract.queues import Tier
 from producer.store import keys
+from producer.store.job_lists import ENDED_BADLY
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.scripts import Scripts
@@ -42,6 +43,11 @@ class Known:
     dead: bool = False
     stories: list[int] = field(default_factory=list)
     since: int = 0
+    owner: str = ""
+    is_single: bool = field(init=False)
+
+    def __post_init__(self):
+        self.is_single = self.batch is None  # also once a retry has taken its place in its batch
 
 
 class KnownJobs(RuleBasedStateMachine):
@@ -94,6 +100,22 @@ class KnownJobs(RuleBasedStateMachine):
             }
             index = keys.queued("comfyfleet.pool.default.any", tier.priority)
             assert set(self.redis.zrange(index, 0, -1)) == waiting
+
+    @invariant()
+    def lists_agree(self):
+        known = getattr(self, "known", {})
+        single = {job: k.owner for job, k in known.items() if k.is_single}
+        expected = {
+            keys.JOBS: {job for job, owner in single.items() if not owner},
+            keys.jobs("shop"): {job for job, owner in single.items() if owner == "shop"},
+            keys.OWNERS: set(single.values()) - {""},
+        }
+        for status in ENDED_BADLY:
+            expected[keys.ended(status)] = {j for j, k in known.items() if k.status is status}
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in expected:
+                pipe.zrange(key, 0, -1)
+            assert list(map(set, pipe.execute())) == list(expected.values())
 
     @invariant()
     def batch_counts_agree(self):
