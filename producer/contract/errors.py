@@ -8,6 +8,7 @@
     - NoNodeCanRun          no node of the pool has what the graph needs
     - InvalidRows           rows of a batch, each with its number and column
     - InvalidBatch          what is asked of a batch does not fit its state, or its rows
+    - InvalidQuery          a filter, a cursor or a limit of a list makes no sense
   + InvalidSettings         settings that are missing or make no sense, each by its variable
   + BacklogFull             as many jobs wait as may
   + JobNotFound
@@ -175,6 +176,21 @@ class InvalidBatch(InvalidJob):
     def __init__(self, batch: str, message: str, *, advice: str | None = None) -> None:
         super().__init__(f"batch {batch} {message}", field="batch", advice=advice)
         self.batch = batch
+
+
+class InvalidQuery(InvalidJob):
+    """What was asked of a list of jobs makes no sense.
+
+    Args:
+        field: `filter`, `cursor` or `limit`.
+        position: of the filter's character at fault, from 1.
+    """
+
+    def __init__(
+        self, message: str, *, field: str, position: int | None = None, advice: str | None = None
+    ) -> None:
+        super().__init__(message, field=field, advice=advice)
+        self.position = position
 
 
 class BacklogFull(FleetError):

@@ -1,0 +1,130 @@
+"""A filter that was read: what it asks of a job, and whether a job answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from producer.contract.filters.times import TimeSpan
+from producer.contract.jobs import JobStatus
+
+#: Of a job, the fields that a filter asks for.
+Facts = Mapping[str, str | datetime | None]
+
+ENDED_BADLY = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED})
+
+
+@dataclass(frozen=True)
+class Term:
+    """One field has one of some values; or none of them."""
+
+    field: str
+    values: tuple[str, ...]
+    is_not: bool = False
+
+    def holds(self, facts: Facts) -> bool:
+        """Tell whether a job answers it; what it has not counts as empty."""
+        return ((facts[self.field] or "") in self.values) is not self.is_not
+
+    @property
+    def text(self) -> str:
+        """It as it is written, the values in order."""
+        values = ",".join(_written(value) for value in sorted(self.values))
+        return f"{'-' * self.is_not}{self.field}:{values}"
+
+
+@dataclass(frozen=True)
+class TimeTerm:
+    """One field lies within a span of time; or does not."""
+
+    field: str
+    span: TimeSpan
+    is_not: bool = False
+
+    def holds(self, facts: Facts) -> bool:
+        """Tell whether a job answers it; what has not happened lies in no span."""
+        at = facts[self.field]
+        return (isinstance(at, datetime) and at in self.span) is not self.is_not
+
+    @property
+    def text(self) -> str:
+        """It as one or two terms that are written alike for equal spans; not made to be read again."""
+        since, until = self.span.since, self.span.until
+        return f"{'-' * self.is_not}{self.field}:[{since and since.isoformat()},{until and until.isoformat()})"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which jobs are meant: those that answer all terms; without any, all."""
+
+    terms: tuple[Term | TimeTerm, ...] = ()
+
+    def holds(self, facts: Facts) -> bool:
+        """Tell whether a job answers it.
+
+        Args:
+            facts: every field of `fields`.
+        """
+        return all(term.holds(facts) for term in self.terms)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that it asks for."""
+        return frozenset(term.field for term in self.terms)
+
+    @property
+    def text(self) -> str:
+        """The same for filters that ask the same, in whatever order."""
+        return " ".join(sorted({term.text for term in self.terms}))
+
+    def wanted(self, field: str) -> frozenset[str] | None:
+        """Return the values of a field of which a job must have one; None if it may have any."""
+        asked = [set(term.values) for term in self._of(field) if not term.is_not]
+        if not asked:
+            return None
+        excluded = {value for term in self._of(field) if term.is_not for value in term.values}
+        return frozenset(set.intersection(*asked) - excluded)
+
+    @property
+    def statuses(self) -> frozenset[JobStatus]:
+        """The statuses that a job may have to answer it: a cause, or an end, says something of it, too."""
+        found = set(JobStatus)
+        for term in self._of("status"):
+            found = {status for status in found if (status in term.values) is not term.is_not}
+        if self.wanted("cause") is not None:
+            found &= ENDED_BADLY
+        if any(term.field == "ended" and not term.is_not for term in self.terms):
+            found = {status for status in found if status.is_terminal}
+        return frozenset(found)
+
+    def span(self, field: str) -> TimeSpan:
+        """Return the span in which a job's time must lie."""
+        span = TimeSpan()
+        for term in self.terms:
+            if isinstance(term, TimeTerm) and term.field == field and not term.is_not:
+                span = span.within(term.span)
+        return span
+
+    def with_values(self, field: str, values: Collection[str]) -> Filter:
+        """Return the same filter with other values wanted of a field."""
+        terms = [
+            replace(term, values=tuple(values))
+            if isinstance(term, Term) and term.field == field and not term.is_not
+            else term
+            for term in self.terms
+        ]
+        return Filter(tuple(terms))
+
+    def without(self, *fields: str) -> Filter:
+        """Return the same filter without what it asks for positively in some fields."""
+        return Filter(tuple(term for term in self.terms if term.is_not or term.field not in fields))
+
+    def _of(self, field: str) -> list[Term]:
+        return [term for term in self.terms if isinstance(term, Term) and term.field == field]
+
+
+def _written(value: str) -> str:
+    is_plain = value and not any(char.isspace() or char in ',"\\' for char in value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return value if is_plain else f'"{escaped}"'
