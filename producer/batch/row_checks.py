@@ -13,7 +13,8 @@ from hashlib import sha256
 from typing import Any, Final
 
 from producer.batch.plan_cache import CachedPlan, PlanCache
-from producer.contract.batches import PackedRow, Places
+from producer.batch.row_shapes import RowShaper
+from producer.contract.batches import PackedRow, Places, RowShapes
 from producer.contract.classes.files import FileInput
 from producer.contract.classes.input_checks import Finding, Flaw, check_verdicts, flaw_of
 from producer.contract.classes.input_rules import InputRule
@@ -104,12 +105,19 @@ class RowChecks:
 
     Args:
         request: what all rows share, as `resolved` returns it.
-        places: the needs of the rows that the batch has already.
+        places, shapes: needs and shapes of the rows that the batch has already.
         max_bytes: the limit on a row's params as JSON.
     """
 
     def __init__(
-        self, intake: Intake, request: Request, graph: Graph, *, places: Places, max_bytes: int
+        self,
+        intake: Intake,
+        request: Request,
+        graph: Graph,
+        *,
+        places: Places,
+        shapes: RowShapes,
+        max_bytes: int,
     ) -> None:
         self._intake = intake
         self._request = request
@@ -122,11 +130,17 @@ class RowChecks:
         self._files: dict[str, tuple[str, str]] = {}
         self._taken: dict[tuple[str, InputLike], InputFile] = {}
         self._places: dict[Needs, int] = {needs: number for number, needs in enumerate(places)}
+        self._shaper = RowShaper(graph, self._addresses, self._shape_with, shapes)
 
     @property
     def places(self) -> Places:
         """The different needs of the rows checked so far; `PackedRow.place` is an index in it."""
         return tuple(self._places)
+
+    @property
+    def shapes(self) -> RowShapes:
+        """The shapes of the rows checked so far."""
+        return self._shaper.shapes
 
     def check(self, row: Row) -> PackedRow:
         """Return the row as it is stored.
@@ -160,12 +174,17 @@ class RowChecks:
             check_metadata({**self._request.metadata, **row.metadata})
         params = {**plain, **plan.params} if deciding else plain
         check_size(params, self._max_bytes)
+        self._shaper.add(params)
         return PackedRow(
             params=params,
             inputs=self._taken_for(plan.files, row),
             metadata=dict(row.metadata),
             place=self._places.setdefault(plan.needs, len(self._places)),
         )
+
+    def _shape_with(self, params: Mapping[str, Any]) -> str:
+        shared = self._request.params
+        return self._intake.shape(self._request, self._graph, {**shared, **params})
 
     def _find(self, address: str) -> _Input:
         graph_node, name = self._addresses.find(address)

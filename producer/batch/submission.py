@@ -70,7 +70,12 @@ def open_batch(
     batch, _ = store.open(new_batch_id(), spec, name=name, key=key)
     record = store.record(batch)
     checks = RowChecks(
-        intake, request, document.graph, places=record.places, max_bytes=settings.max_params_bytes
+        intake,
+        request,
+        document.graph,
+        places=record.places,
+        shapes=record.shapes,
+        max_bytes=settings.max_params_bytes,
     )
     return BatchWriter(store, record, checks, content=content, replays=replays)
 

@@ -119,6 +119,7 @@ class BatchWriter:
             rows=self._rows,
             template=self._template,
             content=self._content,
+            shapes=self._checks.shapes,
         )
         return self._store.get(self.id)
 
@@ -167,6 +168,6 @@ class BatchWriter:
     def _send(self) -> None:
         new = [bucket for bucket in self._ahead if bucket.number >= self._there[0]]
         if new:
-            self._store.add(self.id, new, self._checks.places)
+            self._store.add(self.id, new, self._checks.places, self._checks.shapes)
             crashpoint("batch.added")
         self._ahead = []  # only once they are stored: after a refusal they are sent again

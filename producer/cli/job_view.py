@@ -62,6 +62,8 @@ def _request(job: Job) -> Iterator[tuple[str, str]]:
         yield "retried as", job.retried_as
     if job.batch:
         yield "batch", job.batch
+    if job.shape:
+        yield "shape", job.shape
     for name, value in job.params.items():
         yield f"set {name}", shown(value, most=300)
     for name, file in job.inputs.items():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
@@ -134,6 +135,43 @@ class BatchSpec:
     added_secrets: tuple[str, ...] = ()
     start_within_s: float
     run_within_s: float
+
+
+@dataclass(frozen=True)
+class RowShapes:
+    """The shapes of a batch's rows, by the values that tell them apart.
+
+    Args:
+        by: addresses of the values that the shape of a row may depend on.
+        found: shape by `key`. There may be more of them than are kept.
+    """
+
+    by: frozenset[str] = frozenset()
+    found: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; nothing where it is empty or torn, as no job needs its shape."""
+        try:
+            given = json.loads(text or "{}")
+            return cls(frozenset(map(str, given["by"])), dict(given["found"]))
+        except (ValueError, TypeError, KeyError):
+            return cls()
+
+    def to_json(self) -> str:
+        """Write it as one field of a batch's record; nothing where there is nothing."""
+        if not self.found:
+            return ""
+        return json.dumps({"by": sorted(self.by), "found": self.found}, separators=(",", ":"))
+
+    def key(self, params: Mapping[str, Any]) -> str:
+        """Return what a row's own params say of its shape."""
+        deciding = sorted(self.by & params.keys())
+        return json.dumps([[address, params[address]] for address in deciding]) if deciding else ""
+
+    def of(self, params: Mapping[str, Any]) -> str:
+        """Return the shape of a row with these params; empty where it is not kept."""
+        return self.found.get(self.key(params), "")
 
 
 #: What a batch's rows need of a node; most batches have one place, one with a column of models more.

@@ -192,6 +192,7 @@ class Job(_Read):
     pin: str | None = None
     queue: str
     template: str
+    shape: str | None = None  #: Equal for jobs that take as long on one kind of card.
     params: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, InputFile] = Field(default_factory=dict)
     metadata: dict[str, str] = Field(default_factory=dict)

@@ -53,6 +53,7 @@ class Submission:
         extra_data: sha256 of what goes to the node beside the graph, where there is any.
         secrets: the keys of `extra_data` that are kept apart.
         added_secrets: those of them that a setting gave, which are no part of the request.
+        shape: of the graph with the params, see `shapes.shape_of`; empty where nobody knows it.
     """
 
     template: str
@@ -71,6 +72,7 @@ class Submission:
     extra_data: str | None = None
     secrets: tuple[str, ...] = ()
     added_secrets: tuple[str, ...] = ()
+    shape: str = ""
     id: JobId = field(default_factory=new_job_id)
 
     @property

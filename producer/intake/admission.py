@@ -19,6 +19,7 @@ from producer.contract.classes.models import base_models
 from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.classes.placement import explain_nobody, who_can_run
 from producer.contract.classes.save_names import check_kept_prefixes
+from producer.contract.classes.shapes import shape_of
 from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.extra_data import API_KEY, ExtraData, as_extra_data, split_extra_data
@@ -39,6 +40,7 @@ from producer.contract.params.params import (
     check_count,
     check_size,
     find_values,
+    set_params,
     with_values,
 )
 from producer.contract.queues import Needs
@@ -63,6 +65,7 @@ class Plan:
         files: what the graph reads, and what was handed in for it.
         refused: what each kind of node that could run it would refuse; empty where one takes it.
         judged: the graph nodes whose values all of them look at.
+        shape: of the graph with the params, cut to what its outputs need.
     """
 
     graph: Graph
@@ -71,6 +74,7 @@ class Plan:
     files: list[tuple[FileInput, InputLike]]
     refused: Verdicts = ()
     judged: frozenset[str] = frozenset()
+    shape: str = ""
 
 
 class Intake:
@@ -117,6 +121,7 @@ class Intake:
             extra_data=content.extra_sha,
             secrets=tuple(sorted(extra.secrets)),
             added_secrets=extra.added,
+            shape=plan.shape,
         )
         return submission, content
 
@@ -189,7 +194,15 @@ class Intake:
         )
         kinds = self._catalogs.rules_of(who_can_run(wanted, catalogs))
         judged = judged_by_all(wanted, kinds)
-        return Plan(graph, params, needs, files, verdicts(wanted, kinds), judged)
+        return Plan(
+            graph, params, needs, files, verdicts(wanted, kinds), judged, shape=shape_of(wanted)
+        )
+
+    def shape(self, request: Request, graph: Graph, params: Mapping[str, Any]) -> str:
+        """Return the shape of a graph that was checked, with *params* by graph node id."""
+        any_catalog = merged(self._catalogs.of(request.pool, request.pin))
+        changed = set_params(graph, params)
+        return shape_of(cut(changed, output_graph_nodes(changed, any_catalog)))
 
     def rules_at(self, request: Request, class_type: str, input_: str) -> tuple[InputRule, ...]:
         """Return the rule of each kind of node for an input; empty if one accepts any value."""

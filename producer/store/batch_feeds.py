@@ -93,7 +93,7 @@ class BatchFeeds:
             return []
         spec, places = record.spec, record.places
         return [
-            submission_of(record.id, row, packed, spec, places) if packed else None
+            submission_of(record, row, packed, spec, places) if packed else None
             for row, packed in enumerate(unpack(data)[index:], record.fed + 1)
         ]
 

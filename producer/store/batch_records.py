@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from producer.contract.batches import (
@@ -15,6 +16,7 @@ from producer.contract.batches import (
     BatchState,
     PackedRow,
     Places,
+    RowShapes,
 )
 from producer.contract.causes import Cause
 from producer.contract.ids import BatchId, JobId, row_id
@@ -85,6 +87,11 @@ class BatchRecord:
         """Where its jobs may go."""
         return read_places(self.fields.get("places", "[]"))
 
+    @cached_property
+    def shapes(self) -> RowShapes:
+        """The shapes of its jobs."""
+        return RowShapes.from_json(self.fields.get("shapes", ""))
+
     def number(self, field: str) -> int:
         """Return a field as a number; 0 if it is not there."""
         return int(self.fields.get(field, 0))
@@ -115,7 +122,7 @@ class BatchRecord:
 
     def job(self, row: int, packed: PackedRow, spec: BatchSpec, places: Places) -> Job:
         """Return the job that a row without a record is."""
-        submission = submission_of(self.id, row, packed, spec, places)
+        submission = submission_of(self, row, packed, spec, places)
         status = JobStatus(self.fields.get("rest") or ("held" if self.is_held else "queued"))
         record = {name: str(value) for name, value in fields_of(submission).items()}
         record |= {
@@ -164,11 +171,11 @@ def read_places(text: str) -> Places:
 
 
 def submission_of(
-    batch: BatchId, row: int, packed: PackedRow, spec: BatchSpec, places: Places
+    record: BatchRecord, row: int, packed: PackedRow, spec: BatchSpec, places: Places
 ) -> Submission:
     """Return what would have been submitted if the row had come alone."""
     return Submission(
-        id=row_id(batch, row),
+        id=row_id(record.id, row),
         template=spec.template,
         needs=places[packed.place],
         params={**spec.params, **packed.params},
@@ -177,9 +184,10 @@ def submission_of(
         tier=spec.tier,
         pin=spec.pin,
         owner=spec.owner,
-        batch=batch,
+        batch=record.id,
         extra_data=spec.extra_data,
         secrets=spec.secrets,
+        shape=record.shapes.of(packed.params),
         start_within=timedelta(seconds=spec.start_within_s),
         run_within=timedelta(seconds=spec.run_within_s),
     )

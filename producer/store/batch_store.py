@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.batches import Batch, BatchSpec, Places
+from producer.contract.batches import Batch, BatchSpec, Places, RowShapes
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.errors import BacklogFull, BatchNotFound, InvalidBatch, KeyReused
 from producer.contract.ids import BatchId, JobId
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 #: Jobs that one script moves: about 3 ms.
 _AT_ONCE: Final = 100
+_NO_SHAPES: Final = RowShapes()
 
 
 class BatchStore:
@@ -79,7 +80,13 @@ class BatchStore:
             raise KeyReused(str(key), found)
         return BatchId(found), found == batch
 
-    def add(self, batch: BatchId, buckets: Sequence[Bucket], places: Places) -> None:
+    def add(
+        self,
+        batch: BatchId,
+        buckets: Sequence[Bucket],
+        places: Places,
+        shapes: RowShapes = _NO_SHAPES,
+    ) -> None:
         """Add rows to an open batch, in one round trip; those that it has already stay as they are.
 
         Raises:
@@ -94,6 +101,7 @@ class BatchStore:
                 [
                     *(bucket.number, bucket.rows, bucket.before, bucket.after, bucket.data),
                     *(written, self._most_waiting, bucket.skipped),
+                    shapes.to_json() if bucket is buckets[-1] else "",
                 ],
             )
             for bucket in buckets
@@ -110,6 +118,7 @@ class BatchStore:
         rows: int,
         template: str,
         content: Content,
+        shapes: RowShapes = _NO_SHAPES,
     ) -> None:
         """Accept all rows of a batch, of which *last* are the last ones, and store what they share.
 
@@ -128,6 +137,7 @@ class BatchStore:
                 *(batch, rows, last.number, last.rows, last.before, last.after, last.data),
                 *(places_json(places), self._most_waiting, last.skipped),
                 *(packed(content.graph), packed(content.extra_data), content.secrets),
+                shapes.to_json(),
             ],
         )
         self._expect(batch, outcome, detail)

@@ -58,6 +58,7 @@ def fields_of(submission: Submission) -> dict[str, str | int]:
         "attempt": 1,
         "queue": submission.queue,
         "priority": submission.tier.priority,
+        "shape": submission.shape,
         "spec": json.dumps(given, separators=(",", ":")),
         **({"batch": submission.batch} if submission.batch else {}),
         # Also in `spec`, where readers of the version before look for it.
@@ -97,6 +98,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         pin=spec.get("pin"),
         queue=record["queue"],
         template=spec["template"],
+        shape=record.get("shape") or None,
         params=spec.get("params", {}),
         inputs=spec.get("inputs", {}),
         metadata=spec.get("metadata", {}),

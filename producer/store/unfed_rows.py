@@ -76,7 +76,7 @@ class UnfedRows:
             return RowCancel.MISSING
         if "rest" in record.fields:
             return RowCancel.ENDED
-        submission = submission_of(batch, row, packed, record.spec, record.places)
+        submission = submission_of(record, row, packed, record.spec, record.places)
         outcome: str = self._scripts.run(
             "batch_row",
             keys=[keys.batch(batch), keys.rows(batch)],

@@ -6,6 +6,7 @@
 -- ARGV[5]  the rows, packed    ARGV[6]  queues of the batch and what they need, JSON
 -- ARGV[7]  most jobs that may wait, these included (0 = no limit)
 -- ARGV[8]  how many of its rows are left out
+-- ARGV[9]  shapes of the rows so far, JSON ('' = as before)
 --
 -- Returns {'ok', rows received}, {'same', rows received}, {'full', how many wait}, {'missing', 0},
 -- {'sealed', rows received} or {'differs', rows received}: other rows were handed in before.
@@ -33,6 +34,9 @@ end
 redis.call('HSET', KEYS[2], number, ARGV[5])
 redis.call('HSET', batch, 'buckets', number + 1, 'digest', ARGV[4], 'places', ARGV[6])
 redis.call('HINCRBY', batch, 'skipped', ARGV[8])
+if ARGV[9] ~= '' then
+    redis.call('HSET', batch, 'shapes', ARGV[9])
+end
 redis.call('PEXPIRE', batch, OPEN_MS)
 redis.call('PEXPIRE', KEYS[2], OPEN_MS)
 if key ~= '' then

@@ -11,6 +11,7 @@
 -- ARGV[9]  most jobs that may wait, these included (0 = no limit)
 -- ARGV[10] how many of the last rows are left out
 -- ARGV[11] graph, packed       ARGV[12] extra data, packed      ARGV[13] secrets, JSON ('' = none)
+-- ARGV[14] shapes of the rows, JSON ('' = as before)
 --
 -- Returns {'ok', rows}, {'same', rows}: it was sealed before, {'full', how many wait}, {'missing', 0}
 -- or {'differs', rows received}: other rows were handed in before.
@@ -32,6 +33,9 @@ end
 if tonumber(ARGV[4]) > 0 then
     redis.call('HSET', KEYS[2], ARGV[3], ARGV[7])
     redis.call('HSET', batch, 'buckets', tonumber(buckets) + 1)
+end
+if ARGV[14] ~= '' then
+    redis.call('HSET', batch, 'shapes', ARGV[14])
 end
 local start_by = now_ms() + tonumber(start_within)
 keep_shared(KEYS[3], ARGV[11], tonumber(start_within) + SHARED_MS)
