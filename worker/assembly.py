@@ -256,6 +256,7 @@ class Parts:
             every=timedelta(seconds=self._settings.sweep_s),
             interrupt=expired_leases.PromptInterrupter(self.nodes, own=self._address),
             judge=expired_leases.decide_expired,
+            pack_after=timedelta(seconds=self._settings.pack_ended_s),
         )
 
 

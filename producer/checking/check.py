@@ -67,6 +67,11 @@ _FAULTS: Final = {
         "has ended without success, and is not listed so",
         "it should be, to be found",
     ),
+    "unpacked": (
+        Kind.NOT_PACKED,
+        "has ended, and nobody will pack its record",
+        "comfyfleet:unpacked should list it; a worker of an older version ended it",
+    ),
     "live": (
         Kind.MISSING_FROM_BATCH,
         "is not listed among the live jobs of its batch",

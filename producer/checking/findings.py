@@ -25,6 +25,7 @@ class Kind(StrEnum):
     NOT_FED = "not_fed"
     WRONG_END = "wrong_end"
     LOST_ROWS = "lost_rows"
+    NOT_PACKED = "not_packed"
     UNKNOWN_QUEUE = "unknown_queue"
     UNUSED_QUEUE = "unused_queue"
     NOT_STARTED = "not_started"
@@ -37,7 +38,13 @@ class Kind(StrEnum):
 
 #: Kinds that need no action: they arise in normal operation, or only limit what the check can see.
 _NOTES: Final = frozenset(
-    {Kind.EXPIRED_DEAD_LETTER, Kind.EXPIRED_ENTRY, Kind.UNUSED_QUEUE, Kind.UPLOADS_UNSEEN}
+    {
+        Kind.EXPIRED_DEAD_LETTER,
+        Kind.EXPIRED_ENTRY,
+        Kind.NOT_PACKED,
+        Kind.UNUSED_QUEUE,
+        Kind.UPLOADS_UNSEEN,
+    }
 )
 
 _MENDABLE: Final = frozenset(
@@ -47,6 +54,7 @@ _MENDABLE: Final = frozenset(
         Kind.MISSING_DELAY,
         Kind.MISSING_START_DEADLINE,
         Kind.STRAY_ENTRY,
+        Kind.NOT_PACKED,
         Kind.EXPIRED_DEAD_LETTER,
         Kind.EXPIRED_ENTRY,
         Kind.MISSING_FROM_LIST,

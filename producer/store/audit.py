@@ -34,7 +34,7 @@ _ENDED: Final = (
 
 @dataclass(frozen=True)
 class Index:
-    """A zset of jobs, and which of the scripts' seven kinds it is."""
+    """A zset of jobs, and which of the scripts' eight kinds it is."""
 
     key: str
     kind: str
@@ -110,6 +110,7 @@ class Audit:
         return [
             Index(keys.LEASES, "leases"),
             Index(keys.DELAYED, "delayed"),
+            Index(keys.UNPACKED, "unpacked"),
             Index(keys.DEAD, "dead"),
             Index(keys.JOBS, "jobs"),
             *(Index(key, "jobs") for key in self._keys(f"{keys.JOBS}:")),

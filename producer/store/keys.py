@@ -12,11 +12,12 @@
 | comfyfleet:queues:retired | hash queue -> Needs as JSON | as its last entry is needed |
 | comfyfleet:queued:<queue>:<priority> | zset job -> sent, ms | 60 days after its last job |
 | comfyfleet:delayed | zset job -> when upkeep must look at it, ms | 60 days after its last job |
-| comfyfleet:job:<id> | hash | live: 30 days after its start deadline; ended: keep_ended_s |
 | comfyfleet:jobs | zset job that was submitted singly, without an owner -> 0 | as its longest-lived record |
 | comfyfleet:jobs:<owner> | the same of an owner's jobs | as its longest-lived record |
 | comfyfleet:owners | zset owner that such jobs have -> 0 | as its longest-lived record |
 | comfyfleet:ended:<status> | zset job that failed, was cancelled or expired -> ended, ms | as its longest-lived record |
+| comfyfleet:unpacked | zset job whose record is to be packed -> ended, ms | 60 days after its last job |
+| comfyfleet:job:<id> | hash, packed an hour after its end | live: 30 days after its start deadline; ended: keep_ended_s |
 | comfyfleet:template:<sha256> | zlib of the graph's canonical JSON | as long as its longest-lived job |
 | comfyfleet:extra_data:<sha256> | zlib of canonical JSON: what goes beside the graph | as a template |
 | comfyfleet:secrets:<job or batch> | JSON: keys and tokens of its `extra_data` | until the job, or the batch, ends |
@@ -49,6 +50,7 @@ DEAD: Final = "comfyfleet:dead"
 DELAYED: Final = "comfyfleet:delayed"
 JOBS: Final = "comfyfleet:jobs"
 OWNERS: Final = "comfyfleet:owners"
+UNPACKED: Final = "comfyfleet:unpacked"
 BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"

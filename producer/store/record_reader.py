@@ -11,6 +11,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.connection import translated
+from producer.store.packed_records import unpacked
 from producer.store.records import job_of
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def _reading(job_id: JobId, reply: Mapping[str, str] | Exception) -> Reading:
 
 def _checked(job_id: JobId, record: Mapping[str, Any]) -> Job:
     """Read a record, the fields that only scripts look at included."""
-    int(record["priority"])
-    return job_of(job_id, record)
+    whole = unpacked(job_id, record)
+    int(whole["priority"])
+    return job_of(job_id, whole)
 
 
 def _first_line(exc: Exception) -> str:

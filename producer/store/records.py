@@ -22,6 +22,7 @@ from producer.contract.jobs import (
 )
 from producer.contract.queues import Tier
 from producer.contract.submissions import Submission
+from producer.store.packed_records import unpacked
 from producer.store.times import maybe_utc, utc
 
 #: Raised when a field changes its meaning; readers pass over fields they do not know.
@@ -72,7 +73,8 @@ def version_of(what: Submission | BatchSpec) -> int:
 
 
 def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
-    """Read a record."""
+    """Read a record, packed or not."""
+    record = unpacked(job_id, record)
     spec = json.loads(record["spec"])
     status = JobStatus(record["status"])
     result = json.loads(record.get("result", "{}"))

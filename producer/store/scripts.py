@@ -19,7 +19,7 @@ _REDIS_CLOCK: Final = "local t = redis.call('TIME') return t[1] * 1000 + math.fl
 _KEY_NAMES: Final = (
     *("NODES", "LEASES", "QUEUES", "EVENTS", "DEAD", "DELAYED", "CALLS", "JOB", "QUEUED", "BATCH"),
     *("QUEUES_USED", "QUEUES_NEEDED", "QUEUES_RETIRED"),
-    *("JOBS", "OWNERS", "ENDED"),
+    *("UNPACKED", "JOBS", "OWNERS", "ENDED"),
     *("BATCHES", "FEEDING", "WAITING", "LIVE", "IDEMPOTENCY", "NODE", "IDLE", "SECRETS"),
     *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )

@@ -15,6 +15,7 @@ from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
 from producer.store.connection import translated
 from producer.store.job_lists import forget_expired
+from producer.store.packing import Packing
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms
 
@@ -72,6 +73,10 @@ class Sweeps:
         """Return the same store as the feeder of batches sees it."""
         keep_ended = timedelta(milliseconds=self._keep_ms)
         return BatchFeeds(self._redis, keep_ended=keep_ended, lease=lease, scripts=self._scripts)
+
+    def packing(self, *, after: timedelta) -> Packing:
+        """Return the same store as what packs the records of ended jobs sees it."""
+        return Packing(self._scripts, after=after)
 
     def lead(self, who: str, *, length: timedelta, what: str = "upkeep") -> bool:
         """Return whether *who* may do *what* now; only one does, until *length* has passed."""

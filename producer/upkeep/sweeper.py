@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 #: A queue is retired after it has had no new job for so long.
 QUEUE_IDLE: Final = timedelta(days=1)
+#: A record that ended so long ago is packed, unless the settings say otherwise.
+PACK_AFTER: Final = timedelta(hours=1)
 _RETIRE_EVERY: Final = timedelta(minutes=1)
 #: How often lists are looked through for jobs whose record has expired.
 _FORGET_EVERY: Final = timedelta(minutes=1)
@@ -59,6 +61,7 @@ class Upkeep:
         renew: how often a living worker renews its leases.
         judge: decides what becomes of a job whose lease has run out.
         sightings_apart: how long a job must have been seen without a message to get one.
+        pack_after: how long the record of an ended job stays as it is.
         interrupt: tries to stop a job's old prompt on its node, so that two nodes do not
             render the same; it must not raise.
     """
@@ -76,6 +79,7 @@ class Upkeep:
         interrupt: Callable[[Job], None],
         judge: Callable[[Job], Verdict],
         sightings_apart: timedelta = SIGHTINGS_APART,
+        pack_after: timedelta = PACK_AFTER,
     ) -> None:
         self._store = store
         self._sweeps = sweeps
@@ -88,6 +92,7 @@ class Upkeep:
         self._sightings_apart = sightings_apart
         # A lease less one renewal: a process that has watched all along is not delayed by it.
         self._watch = LeaseWatch(unrenewed=max(renew, lease - renew))
+        self._packing = sweeps.packing(after=pack_after)
         self._lapsed: list[JobId] = []
         self._retired_at = -_RETIRE_EVERY.total_seconds()
         self._forgot_at = -_FORGET_EVERY.total_seconds()
@@ -107,6 +112,7 @@ class Upkeep:
             self._feeder.feed,
             self._retire_queues,
             self._forget_expired,
+            self._packing.pack,
         ):
             with stopping_no_other(_log, "upkeep: %s failed; the others go on", step.__name__):
                 step()

@@ -20,6 +20,7 @@ from producer.store.attempts import Hold
 from tests.integration.models.known_jobs import LAST_CALL_MS, LEASE_MS, Known, KnownJobs
 
 START_WITHIN_MS = 120_000
+PACK_AFTER_MS = 30_000
 FAULT = JobError(cause="node_fault", message="the node went away", node="gpu-01")
 
 
@@ -232,6 +233,20 @@ class JobStoreMachine(KnownJobs):
         elif until <= self.now:
             self._end(job, JobStatus.FAILED)
             known.dead = True
+
+    @rule()
+    def pack(self):
+        before = {job: self.store.get(job) for job in self.known}
+        due = [
+            known
+            for known in self.known.values()
+            if known.unpacked_since is not None and known.unpacked_since <= self.now - PACK_AFTER_MS
+        ]
+        packing = self.sweeps.packing(after=timedelta(milliseconds=PACK_AFTER_MS))
+        assert packing.pack() == len(due)
+        for known in due:
+            known.unpacked_since = known.worker = None
+        assert {job: self.store.get(job) for job in self.known} == before
 
     @rule(worker=st.sampled_from(["w1", "w2"]))
     def take_back(self, worker):

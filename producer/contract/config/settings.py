@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     run_within_s: _Seconds = 6 * 3_600
     #: How long the record of an ended job is kept.
     keep_ended_s: _Seconds = 7 * 86_400
+    #: When the record of an ended job is packed: it needs a third of the room from then on, and is read as before.
+    #: Longer while older processes read records, too.
+    pack_ended_s: _Seconds = 3_600
 
     #: Limit of waiting jobs, rows of batches included; more are refused. 0: no limit.
     max_queued: int = Field(0, ge=0, le=_LARGEST)

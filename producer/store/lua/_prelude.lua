@@ -250,6 +250,12 @@ local function keep_live(job)
     keep_until(QUEUES_NEEDED, until_ms + INDEX_MS)
 end
 
+-- Have upkeep pack the record of a job that has ended.
+local function list_unpacked(id, ended_ms)
+    redis.call('ZADD', UNPACKED, ended_ms, id)
+    keep_index(UNPACKED)
+end
+
 -- Give the job its last status and let the record go after `keep_ms`.
 local function end_job(job, id, status, keep_ms, cause)
     unindex_queued(job, id)
@@ -267,6 +273,9 @@ local function end_job(job, id, status, keep_ms, cause)
         keep_listed(owner, now_ms() + tonumber(keep_ms))
     end
     redis.call('DEL', SECRETS .. id)
+    if redis.call('HEXISTS', job, 'batch') == 0 then
+        list_unpacked(id, now_ms())
+    end
     emit(job, id, status, {'cause', cause})
 end
 

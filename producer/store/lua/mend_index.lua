@@ -1,7 +1,7 @@
 -- Find the entries of an index that do not belong there; remove them, if asked.
 --
 -- KEYS[1]  zset of jobs
--- ARGV[1]  which it is: leases, queued, delayed, live, jobs, ended or dead
+-- ARGV[1]  which it is: leases, queued, delayed, live, jobs, ended, unpacked or dead
 -- ARGV[2]  '1' to mend
 -- ARGV[3..] job id, ...: the entries to look at
 --
@@ -22,6 +22,9 @@ local function belongs(job, status)
         return redis.call('HEXISTS', job, 'batch') == 0 and index == jobs_key(owner_of(job))
     elseif which == 'ended' then
         return index == ENDED .. status
+    elseif which == 'unpacked' then
+        -- Upkeep drops what has expired meanwhile.
+        return not status or not is_live(status) and redis.call('HEXISTS', job, 'p0') == 0
     end
     return status == 'failed' and redis.call('HEXISTS', job, 'retried_as') == 0
 end
@@ -29,7 +32,7 @@ end
 for i = 3, #ARGV do
     local id, job = ARGV[i], JOB .. ARGV[i]
     local status = redis.call('HGET', job, 'status')
-    if redis.call('ZSCORE', index, id) and not (status and belongs(job, status)) then
+    if redis.call('ZSCORE', index, id) and not ((status or which == 'unpacked') and belongs(job, status)) then
         strays[#strays + 1] = {id, status or ''}
         if mend then
             redis.call('ZREM', index, id)

@@ -13,6 +13,7 @@
 --   start_deadline  nobody will end it at its start deadline; detail: that time, ms
 --   listed          it was submitted singly, but its owner's jobs do not list it; detail: the owner
 --   ended           it has ended without success, but is not listed so; detail: its status
+--   unpacked        it has ended, and nobody will pack its record
 --   live            its batch does not list it among its live jobs; detail: the batch
 local mend, faults = ARGV[1] == '1', {}
 
@@ -98,6 +99,15 @@ local function check_ended(id, job, status, start_by, ended)
     end
 end
 
+local function check_packed(id, job, ended)
+    if ended and redis.call('HEXISTS', job, 'p0') == 0 and not redis.call('ZSCORE', UNPACKED, id) then
+        faults[#faults + 1] = {id, 'unpacked', ''}
+        if mend then
+            list_unpacked(id, ended)
+        end
+    end
+end
+
 for i = 4, #ARGV do
     local id, job = ARGV[i], JOB .. ARGV[i]
     local status, batch, start_by, ended =
@@ -115,6 +125,8 @@ for i = 4, #ARGV do
         check_running(id)
     elseif status == 'queued' then
         check_queued(id, job)
+    elseif status and not is_live(status) and not batch then
+        check_packed(id, job, ended)
     end
 end
 return faults

@@ -43,6 +43,7 @@ class Known:
     dead: bool = False
     stories: list[int] = field(default_factory=list)
     since: int = 0
+    unpacked_since: int | None = None
     owner: str = ""
     is_single: bool = field(init=False)
 
@@ -88,10 +89,11 @@ class KnownJobs(RuleBasedStateMachine):
     def indexes_agree(self):
         known = getattr(self, "known", {})
         leases = {job: k.lease_until for job, k in known.items() if k.lease_until is not None}
-        assert {
-            j: int(at) for j, at in self.redis.zrange(keys.LEASES, 0, -1, withscores=True)
-        } == leases
+        assert self._index(keys.LEASES) == leases
         assert set(self.redis.zrange(keys.DEAD, 0, -1)) == {j for j, k in known.items() if k.dead}
+        assert self._index(keys.UNPACKED) == {
+            job: k.unpacked_since for job, k in known.items() if k.unpacked_since is not None
+        }
         for tier in Tier:
             waiting = {
                 job
@@ -145,9 +147,13 @@ class KnownJobs(RuleBasedStateMachine):
             and known.worker == hold.worker
         )
 
+    def _index(self, key):
+        return {job: int(at) for job, at in self.redis.zrange(key, 0, -1, withscores=True)}
+
     def _end(self, job, status):
         known = self.known[job]
         known.status, known.lease_until, known.retry_at = status, None, None
+        known.unpacked_since = None if known.batch else self.now
 
     def _set_clock(self):
         self.redis.set(CLOCK, self.now)
