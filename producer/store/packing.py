@@ -8,7 +8,7 @@ from typing import Final
 
 from producer.contract.ids import JobId
 from producer.store.packed_records import is_packed, packed
-from producer.store.records import flat, pairs
+from producer.store.records import flat, job_of, pairs
 from producer.store.scripts import Scripts
 from producer.store.times import to_ms
 
@@ -45,9 +45,17 @@ def _arguments(due: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str | int]:
     """Give what `pack.lua` takes; nothing to write for what is no record of an ended job."""
     for job_id, fields in due:
         record = pairs(fields)
-        new = flat(packed(JobId(job_id), record)) if _can_be_packed(record) else []
+        new = flat(_packed(JobId(job_id), record))
         yield from (job_id, record.get("ended_ms", ""), len(new), *new)
 
 
-def _can_be_packed(record: Mapping[str, str]) -> bool:
-    return "ended_ms" in record and not is_packed(record)
+def _packed(job_id: JobId, record: Mapping[str, str]) -> dict[str, str]:
+    """Return a record in its packed form; nothing for one that makes no sense, which is left as evidence."""
+    if is_packed(record):
+        return {}
+    try:
+        job = job_of(job_id, record)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+    # Records of earlier versions have no field for it, and scripts look at it.
+    return packed(job_id, {**record, "owner": job.owner} if job.owner else record)

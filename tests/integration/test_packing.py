@@ -114,6 +114,21 @@ def test_what_a_worker_of_an_older_version_ended_is_packed_after_a_repair(led, e
     assert pack(led) == 3
 
 
+def test_a_record_that_makes_no_sense_is_left_as_evidence(led, ended):
+    led.redis.hset(keys.job(ended[0].id), "spec", "{")
+    assert pack(led) == 2
+    assert led.redis.hget(keys.job(ended[0].id), "spec") == "{"
+
+
+def test_an_owner_of_a_record_of_an_earlier_version_stays_known(led):
+    job = led.cancelled(led.queued(owner="shop"))
+    led.redis.hdel(keys.job(job.id), "owner")
+    pack(led)
+    assert led.redis.hget(keys.job(job.id), "owner") == "shop"
+    with Check(led.settings) as check:
+        assert list(check.run()) == []
+
+
 def test_an_entry_without_a_record_to_pack_is_dropped(led, ended):
     led.redis.zadd(keys.UNPACKED, {"not-a-job": 1, "": 1})
     led.redis.set(keys.job("not-a-job"), "no hash", ex=60)
