@@ -22,7 +22,9 @@ from producer.batch.async_methods import AsyncBatchMethods
 from producer.client import Producer
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
+from producer.contract.filters.query import Filter
 from producer.contract.graph.graph import GraphLike
+from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node
 from producer.contract.queues import Tier
@@ -63,6 +65,15 @@ class AsyncProducer(AsyncBatchMethods):
     async def get_many(self, job_ids: Iterable[str]) -> list[Job]:
         """Return some jobs, read in one round trip; errors as of `get`."""
         return await asyncio.to_thread(self._sync.get_many, list(job_ids))
+
+    async def jobs(
+        self,
+        filter: str | Filter = "",  # noqa: A002 - as it is called everywhere
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> JobPage:
+        """Return a page of the jobs that answer a filter; all as of `Producer.jobs`."""
+        return await asyncio.to_thread(self._sync.jobs, filter, cursor, limit)
 
     async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
         """Return the job once it has succeeded; errors as of `Producer.wait`."""

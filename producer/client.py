@@ -32,6 +32,7 @@ from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
 from producer.intake.request import Request, check_place
+from producer.listing.methods import ListMethods
 from producer.retry_methods import RetryMethods
 from producer.storage.object_store import ObjectStore
 from producer.store.batch_store import BatchStore
@@ -43,7 +44,7 @@ from producer.store.node_store import NodeStore
 from producer.store.retries import Retries
 
 
-class Producer(WatchMethods, BatchMethods, RetryMethods):
+class Producer(WatchMethods, BatchMethods, ListMethods, RetryMethods):
     """A fleet, as those see it who hand in jobs. Connections open at the first need."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:

@@ -15,6 +15,7 @@ from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.ids import JobId
+from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node
 from producer.contract.queues import Tier
@@ -55,6 +56,9 @@ def jobs(fleet: Producer) -> Job:
     assert_type(job, Job)
     assert_type(fleet.get(job.id), Job)
     assert_type(fleet.get_many([job.id]), list[Job])
+    page = fleet.jobs("status:failed owner:shop", limit=20)
+    assert_type(page, JobPage)
+    assert_type(fleet.jobs("status:failed owner:shop", page.cursor, 20).jobs, list[Job])
     assert_type(fleet.stream(job.id, timeout=timedelta(minutes=2), after=None), Iterator[JobEvent])
     assert_type(fleet.events(after="0-0"), Iterator[JobEvent])
     assert_type(fleet.watch(job.id), EventWatch)
@@ -121,6 +125,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(job, Job)
     assert_type(await fleet.get(job.id), Job)
     assert_type(await fleet.get_many([job.id]), list[Job])
+    assert_type(await fleet.jobs("status:failed"), JobPage)
     assert_type(fleet.stream(job.id), AsyncIterator[JobEvent])
     assert_type(await fleet.events(after="0-0"), list[JobEvent])
     assert_type(fleet.watch(job.id), AsyncEventWatch)

@@ -16,6 +16,7 @@ from producer.contract.ids import JobId
 #: The one Celery task; never rename it: a worker that does not know a task's name drops its message.
 RUN_TASK: Final = "comfyfleet.run"
 
+_OF_POOL: Final = "comfyfleet.pool."
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
@@ -68,9 +69,9 @@ class Needs:
         """The queue for jobs with these needs: `comfyfleet.pool.<pool>.<12 hex, or any>`."""
         wanted = [*self.models, *(f"class:{name}" for name in self.classes)]
         if not wanted:
-            return f"comfyfleet.pool.{self.pool}.any"
+            return f"{_OF_POOL}{self.pool}.any"
         digest = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
-        return f"comfyfleet.pool.{self.pool}.{digest[:12]}"
+        return f"{_OF_POOL}{self.pool}.{digest[:12]}"
 
     def to_json(self) -> str:
         """Return it as the value of one field of the `comfyfleet:queues` hash."""
@@ -113,3 +114,9 @@ def pinned_node(queue: str) -> str | None:
 def is_name(text: str) -> bool:
     """Tell whether *text* may name a node or a pool: it becomes a part of keys and queues."""
     return _NAME.fullmatch(text) is not None
+
+
+def pool_of(queue: str) -> str | None:
+    """Return the pool that a queue is of, or None for a node's queue."""
+    is_pools = queue.startswith(_OF_POOL)
+    return queue.removeprefix(_OF_POOL).rpartition(".")[0] or None if is_pools else None

@@ -21,6 +21,8 @@ _DROPPED: Final = frozenset({"claim", "worker", "shun", "deaths", "last_call", "
 
 #: Field of the text's first piece, and of the others: `p0`, `p1`, ...
 _PIECE: Final = "p"
+#: The field that every packed record has, and no other.
+PACKED_MARK: Final = f"{_PIECE}0"
 _PIECE_LENGTH: Final = 64
 #: Redis keeps no list of more than 128 entries (`hash-max-listpack-entries`); longer texts are one piece.
 _MOST_PIECES: Final = 100
@@ -66,7 +68,7 @@ def packed(job_id: JobId, record: Mapping[str, str]) -> dict[str, str]:
 
 def is_packed(record: Mapping[str, str]) -> bool:
     """Tell whether a record is in its packed form."""
-    return f"{_PIECE}0" in record
+    return PACKED_MARK in record
 
 
 def unpacked(job_id: JobId, record: Mapping[str, str]) -> Mapping[str, str]:

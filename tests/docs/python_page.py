@@ -14,6 +14,7 @@ from producer.client import Producer
 from producer.contract import errors
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
+from producer.contract.job_pages import JobPage
 from producer.contract.jobs import (
     Artifact,
     Attempt,
@@ -36,7 +37,7 @@ from tests.docs.source_comments import comments
 PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
     "The fleet": (Producer, AsyncProducer, InputPolicy),
     "Jobs": (Job, JobStatus, Phase, Progress, Timings, Artifact, Attempt, JobError, JobEvent),
-    "More of jobs": (Tier, Cancelled, DeadLetters, DeadLetter),
+    "More of jobs": (JobPage, Tier, Cancelled, DeadLetters, DeadLetter),
     "Batches": (Batch, Row, BatchWriter, BadRow, BatchCancelled),
     "Nodes": (Node, NodeState),
 }
@@ -46,6 +47,7 @@ RAISED: Final = (
     errors.InvalidJob,
     errors.InvalidParam,
     errors.InvalidRows,
+    errors.InvalidQuery,
     errors.JobNotSucceeded,
     errors.WaitTimeout,
     errors.KeyReused,

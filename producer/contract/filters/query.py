@@ -61,12 +61,8 @@ class Filter:
     terms: tuple[Term | TimeTerm, ...] = ()
 
     def holds(self, facts: Facts) -> bool:
-        """Tell whether a job answers it.
-
-        Args:
-            facts: every field of `fields`.
-        """
-        return all(term.holds(facts) for term in self.terms)
+        """Tell whether a job answers it, as far as its facts are known: what is not among them may be so."""
+        return all(term.holds(facts) for term in self.terms if term.field in facts)
 
     @property
     def fields(self) -> frozenset[str]:

@@ -1,0 +1,1 @@
+"""Lists of jobs: which are meant by a filter, a page at a time."""

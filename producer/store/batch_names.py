@@ -1,0 +1,84 @@
+"""Batches by the name that a person gave them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.errors import BatchNotFound, InvalidQuery
+from producer.contract.graph.json_values import short
+from producer.contract.ids import BatchId
+from producer.store import keys
+from producer.store.connection import translated
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_AT_ONCE: Final = 500
+#: Ids that a message names.
+_TOLD: Final = 3
+
+
+def find_batch(redis: Redis, name: str, *, owners: Collection[str] | None = None) -> BatchId:
+    """Return the batch that *name* stands for: its id, or the name that it alone has.
+
+    Args:
+        owners: whose batches count by their names; None for everybody's.
+
+    Raises:
+        BatchNotFound: there is none.
+        InvalidQuery: several have this name.
+    """
+    if (by_id := _as_id(name)) and _exists(redis, by_id):
+        return by_id
+    found = list(_called(redis, name, owners))
+    if not found:
+        raise BatchNotFound(short(name))
+    if len(found) > 1:
+        ids = ", ".join(found[:_TOLD]) + (", …" if len(found) > _TOLD else "")
+        raise InvalidQuery(
+            f"{len(found)} batches are called '{short(name)}'; expected the id of one: {ids}",
+            field="filter",
+        )
+    return found[0]
+
+
+def _called(redis: Redis, name: str, owners: Collection[str] | None) -> Iterator[BatchId]:
+    """Give the batches of a name, the newest first."""
+    start = 0
+    while True:
+        with translated(redis):
+            page: Any = redis.zrange(keys.BATCHES, start, start + _AT_ONCE - 1, desc=True)
+            with redis.pipeline(transaction=False) as pipe:
+                for batch in page:
+                    pipe.hmget(keys.batch(batch), ["name", "spec"])
+                fields = pipe.execute(raise_on_error=False)
+        for batch, reply in zip(page, fields, strict=True):
+            if isinstance(reply, list) and reply[0] == name and _is_of(reply[1], owners):
+                yield BatchId(batch)
+        if len(page) < _AT_ONCE:
+            return
+        start += _AT_ONCE
+
+
+def _is_of(spec: str | None, owners: Collection[str] | None) -> bool:
+    if owners is None:
+        return True
+    try:
+        return json.loads(spec or "{}").get("owner", "") in owners
+    except (ValueError, AttributeError):
+        return False
+
+
+def _as_id(text: str) -> BatchId | None:
+    try:
+        return BatchId(str(uuid.UUID(text.strip())))
+    except ValueError:
+        return None
+
+
+def _exists(redis: Redis, batch: BatchId) -> bool:
+    with translated(redis):
+        return bool(redis.hexists(keys.batch(batch), "spec"))

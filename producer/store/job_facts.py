@@ -1,0 +1,122 @@
+"""What a filter asks of jobs, read without their whole records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.filters.query import Filter
+from producer.contract.ids import JobId
+from producer.contract.jobs import Job
+from producer.contract.queues import PRIORITIES, pool_of
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.packed_records import KEPT_FIELDS, PACKED_MARK, unpacked
+from producer.store.record_reader import Reading, read_jobs
+from producer.store.times import maybe_utc
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: By field of a filter, the field of a record that tells it.
+_RECORD: Final = {
+    "status": "status",
+    "cause": "cause",
+    "node": "node",
+    "batch": "batch",
+    "owner": "owner",
+    "pool": "queue",
+    "tier": "priority",
+    "created": "created_ms",
+    "ended": "ended_ms",
+}
+_TIERS: Final = {str(priority): str(tier) for tier, priority in PRIORITIES.items()}
+
+
+def facts_of(job: Job) -> dict[str, str | datetime | None]:
+    """Return all that a filter may ask of a job."""
+    return {
+        "status": job.status,
+        "cause": job.cause,
+        "node": job.node,
+        "batch": job.batch,
+        "owner": job.owner,
+        "pool": job.pool,
+        "tier": job.tier,
+        "created": job.created_at,
+        "ended": job.ended_at,
+    }
+
+
+def answering(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[Job | None]:
+    """Return each job that answers a filter, None for another; what cannot be read answers none.
+
+    Of most jobs only what the filter asks for is read, all in one round trip; those that seem to answer are
+    read as a whole in another, and judged by that.
+    """
+    likely = _likely(redis, job_ids, wanted)
+    readings = read_jobs(redis, likely) if likely else []
+    found = {reading.job_id: reading.job for reading in readings if _answers(reading, wanted)}
+    return [found.get(job_id) for job_id in job_ids]
+
+
+def _answers(reading: Reading, wanted: Filter) -> bool:
+    return reading.job is not None and wanted.holds(facts_of(reading.job))
+
+
+def _likely(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[JobId]:
+    fields = sorted(wanted.fields & _RECORD.keys())
+    if not fields:
+        return list(job_ids)
+    names = [_RECORD[field] for field in fields]
+    is_kept = set(names) <= set(KEPT_FIELDS)
+    with translated(redis), redis.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hmget(keys.job(job_id), [*names, PACKED_MARK])
+        replies: list[Any] = pipe.execute(raise_on_error=False)
+    found: dict[JobId, Mapping[str, str | None]] = {
+        job_id: dict(zip(names, reply, strict=False))
+        for job_id, reply in zip(job_ids, replies, strict=True)
+        if isinstance(reply, list) and (is_kept or reply[-1] is None)
+    }
+    if not is_kept:
+        packed = [
+            job_id
+            for job_id, reply in zip(job_ids, replies, strict=True)
+            if isinstance(reply, list) and reply[-1] is not None
+        ]
+        found |= _unpacked(redis, packed)
+    return [
+        job_id
+        for job_id in job_ids
+        if job_id in found and wanted.holds(_facts(fields, found[job_id]))
+    ]
+
+
+def _unpacked(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, Mapping[str, str | None]]:
+    """Read packed records; those that make no sense are left out."""
+    with translated(redis), redis.pipeline(transaction=False) as pipe:
+        for job_id in job_ids:
+            pipe.hgetall(keys.job(job_id))
+        replies: list[Any] = pipe.execute(raise_on_error=False)
+    found: dict[JobId, Mapping[str, str | None]] = {}
+    for job_id, record in zip(job_ids, replies, strict=True):
+        with suppress(ValueError, TypeError):
+            found[job_id] = unpacked(job_id, record)
+    return found
+
+
+def _facts(fields: Sequence[str], record: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return what a few fields of a record tell; what they do not tell for certain is left out."""
+    facts: dict[str, Any] = {field: record.get(_RECORD[field]) for field in fields}
+    if "tier" in facts:
+        facts["tier"] = _TIERS.get(facts["tier"] or "")
+    if "pool" in facts and (pool := pool_of(facts.pop("pool") or "")):
+        facts["pool"] = pool
+    for time in facts.keys() & {"created", "ended"}:
+        text = facts.pop(time)
+        with suppress(ValueError, OverflowError):
+            facts[time] = maybe_utc(text)
+    return facts
