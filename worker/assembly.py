@@ -31,6 +31,7 @@ from worker.attempt.render import Render
 from worker.attempt.rerouting import Rerouter
 from worker.attempt.retry_placement import RetryPlacement
 from worker.attempt.runner import Claimant, Runner
+from worker.attempt.shared_contents import SharedContents
 from worker.attempt.shutdown import Shutdown, ShutdownMode
 from worker.attempt.templates import Templates
 from worker.comfyui.client import ComfyUI
@@ -194,13 +195,14 @@ class Parts:
         node, settings = self._options.name, self._settings
         outages = Outages(self._breaker, self.shutdown, on_damage=self.agent.on_damaged_file)
         extra_data = ExtraDataSource(self._store, api_key=settings.nodes_api_key)
+        templates = Templates(self._store)
         return Runner(
             claimant=Claimant(node=node, worker=self._worker, lease=self._lease),
             spool=self.spool,
             store=self._store,
             nodes=self.nodes,
             loaded_models=LOADED_MODELS,
-            templates=Templates(self._store),
+            templates=templates,
             comfyui=self.comfyui,
             leases=self.leases,
             outages=outages,
@@ -223,6 +225,10 @@ class Parts:
                 objects=self.objects,
                 store=self._store,
                 outages=outages,
+                contents=SharedContents(
+                    self.objects, self._store, templates, outages, prefix=settings.s3_prefix
+                ),
+                node_facts=lambda: self.agent.facts,
             ),
             failures=Failures(
                 node,

@@ -1,4 +1,7 @@
-"""Verify (`comfyfleet verify`): reads every artifact, compares size and SHA-256 with its record."""
+"""Verify (`comfyfleet verify`): reads every artifact, compares size and SHA-256 with its record.
+
+Manifests of both versions are read; see `producer.contract.manifests`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from functools import partial
 from typing import Any, Final, Self
 
 from producer.checking.object_check import manifest_of
+from producer.checking.shared_check import SharedCheck
 from producer.contract.config.settings import Settings
 from producer.contract.errors import (
     BucketForbidden,
@@ -59,6 +63,7 @@ class Verifier:
         self._redis = connect(settings)
         self._audit = Audit(self._redis)
         self._inventory = Inventory(settings)
+        self._shared = SharedCheck(self._inventory)
         self.totals = Totals()
 
     def succeeded(self) -> Iterator[Job]:
@@ -133,11 +138,22 @@ class Verifier:
         if listed is None:
             return [Flaw(job.id, key, "unreadable", f"{key} is no manifest: it lists no artifacts")]
         recorded = {artifact.key: (artifact.bytes, artifact.sha256) for artifact in job.artifacts}
-        return [
+        flaws = [
             Flaw(job.id, key, "manifest_differs", f"{key} {_difference(name, listed, recorded)}")
             for name in sorted(listed.keys() | recorded.keys())
             if listed.get(name) != recorded.get(name)
         ]
+        return [*flaws, *self._check_shared(job, key, manifest)]
+
+    def _check_shared(self, job: Job, manifest_key: str, manifest: Any) -> Iterator[Flaw]:
+        prefix = manifest_key[: manifest_key.rindex(f"jobs/{job.id}/")].rstrip("/")
+        try:
+            for key, kind, message in self._shared.problems(manifest, prefix):
+                yield Flaw(job.id, key, kind, message)
+        except _STORE_FAULTS:
+            raise
+        except StorageError as exc:
+            yield _unreadable(job, manifest_key, exc)
 
 
 def _listed(manifest: Any) -> dict[str, tuple[Any, Any]] | None:

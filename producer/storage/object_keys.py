@@ -2,6 +2,8 @@
 
     {prefix}/jobs/{job}/{attempt}/{graph_node}-{index}{ext}   an artifact
     {prefix}/jobs/{job}/{attempt}/manifest.json               what the attempt made; written last
+    {prefix}/templates/{sha256}.json                          a graph, canonical JSON; there before a manifest names it
+    {prefix}/extra_data/{sha256}.json                         what goes beside graphs, without secrets; as a template
     {prefix}/inputs/{sha256}                                  a file that graphs read
     {prefix}/probes/...                                       what start-up and health checks write
 
@@ -69,6 +71,16 @@ def input_key(prefix: str, *, sha256: str) -> str:
     if not _SHA256.fullmatch(sha256):
         raise ValueError(f"{sha256!r} is no lower-case hexadecimal SHA-256")
     return _under(prefix, f"inputs/{sha256}")
+
+
+def template_key(prefix: str, *, sha256: str) -> str:
+    """Return the key of a template, which is named by the content of its graph."""
+    return _under(prefix, f"templates/{sha256}.json")
+
+
+def extra_data_key(prefix: str, *, sha256: str) -> str:
+    """Return the key of what goes to nodes beside graphs, named by its content."""
+    return _under(prefix, f"extra_data/{sha256}.json")
 
 
 def probe_key(prefix: str, *, name: str) -> str:

@@ -126,7 +126,10 @@ class ObjectStore:
 
     def put_json(self, key: str, value: Any) -> None:
         """Store *value* as JSON, replacing an existing object."""
-        body = json.dumps(value, ensure_ascii=False).encode()
+        self.put_json_text(key, json.dumps(value, ensure_ascii=False).encode())
+
+    def put_json_text(self, key: str, body: bytes) -> None:
+        """Store JSON that is written already, byte for byte, replacing an existing object."""
         checked = {} if self._bucket.checks else md5_header(body)
         with self._bucket.talking(key):
             self._bucket.s3.put_object(

@@ -188,12 +188,20 @@ class JobStore(AttemptEndings):
         """
         extra: dict[str, Any] = {}
         if job.extra_data:
-            shared = self._bytes(keys.extra_data(job.extra_data))
-            extra |= json.loads(zlib.decompress(shared) if shared else _gone(job))
+            extra |= json.loads(self.shared_extra_data(job))
         if job.secrets:
             holder = secrets_holder(job.id, batch=job.batch, retry_of=job.retry_of)
             extra |= json.loads(self._bytes(keys.secrets(holder)) or _gone(job))
         return extra
+
+    def shared_extra_data(self, job: Job) -> bytes:
+        """Return what goes beside the job's graph as canonical JSON, without its secrets.
+
+        Raises:
+            InvalidInput: it is not there any more, which a live job that has any never meets.
+        """
+        shared = self._bytes(keys.extra_data(job.extra_data or ""))
+        return zlib.decompress(shared) if shared else _gone(job)
 
     def _bytes(self, key: str) -> bytes | None:
         with translated(self._redis):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ import requests
 
 from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
+from producer.contract.errors import StorageRefused
+from producer.contract.graph.graph import to_bytes
 from producer.contract.jobs import JobStatus
 from producer.storage.object_store import ObjectStore
 from tests.graphs import picture, sleeping
@@ -22,10 +27,13 @@ from tests.media_samples import noise, saved
 from worker.attempt.delivery import Delivery
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.outages import Outages
+from worker.attempt.shared_contents import SharedContents
 from worker.attempt.shutdown import Shutdown
+from worker.attempt.templates import Templates
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, Outcome, OutputFile
 from worker.errors import NodeTimeout, OutputDamaged
+from worker.node.registration import NodeFacts
 from worker.node.storage_breaker import StorageBreaker
 
 NODE = "gpu-01"
@@ -36,19 +44,29 @@ class Rig:
 
     def __init__(self, led: HandLed, url: str, output: Path, spool: Path) -> None:
         objects = ObjectStore(led.settings)
-        breaker = StorageBreaker(objects)
+        outages = Outages(StorageBreaker(objects), Shutdown(NODE), on_damage=lambda: None)
+        prefix = led.settings.s3_prefix
+        self.objects = objects
         self.led, self.output, self.spool = led, output, spool
         self.url = url
         self.comfyui = ComfyUI(url, node=NODE)
         self.delivery = Delivery(
             node=NODE,
-            prefix=led.settings.s3_prefix,
+            prefix=prefix,
             comfyui=self.comfyui,
             objects=objects,
             store=led.store,
-            outages=Outages(breaker, Shutdown(NODE), on_damage=lambda: None),
+            outages=outages,
+            contents=SharedContents(
+                objects, led.store, Templates(led.store), outages, prefix=prefix
+            ),
+            node_facts=lambda: NodeFacts(device="cuda:0 RTX", comfyui_version="0.33.0"),
         )
-        self.job = led.running(node=NODE)
+        self.take(led.queued())
+
+    def take(self, job) -> None:
+        """Have the worker hold this job from now on."""
+        self.job = self.led.running(job, node=NODE)
         self.lease = Lease(hold(self.job))
         self.folder = f"comfyfleet/{self.job.id}-1"
 
@@ -80,6 +98,9 @@ class Rig:
     def faulty(self, rule: dict) -> None:
         """Have the node do something wrong, as `infra/standin/faults.py` lists it."""
         requests.post(f"{self.url}/standin/faults", json=rule, timeout=5).raise_for_status()
+
+    def manifest(self) -> dict:
+        return self.objects.get_json(self.led.manifest_key(self.job))
 
     def left_on_the_node(self) -> int:
         return sum(path.is_file() for path in self.output.rglob("*"))
@@ -181,3 +202,98 @@ def test_a_file_that_comes_too_slowly_is_as_good_as_none(rig):
 
     with pytest.raises(NodeTimeout, match=r"less than 256 KiB in 0\.3 s"):
         rig.deliver(rig.made(*pictures(1)))
+
+
+class CountingStore(ObjectStore):
+    """Notes which JSON is put, and may refuse some of it."""
+
+    def __init__(self, settings, *, refuses: str = "") -> None:
+        super().__init__(settings)
+        self.refuses, self.put = refuses, []
+
+    def put_json_text(self, key, body) -> None:
+        self.put.append(key)
+        if self.refuses and self.refuses in key:
+            raise StorageRefused(f"{key} is refused")
+        super().put_json_text(key, body)
+
+
+def counted(rig: Rig, **options) -> CountingStore:
+    """Have what the rig stores as JSON counted."""
+    objects = CountingStore(rig.led.settings, **options)
+    rig.delivery.contents._objects = objects
+    return objects
+
+
+def test_a_manifest_holds_all_that_the_job_can_be_made_from_again(rig):
+    rig = rig()
+    extra = {"extra_pnginfo": {"workflow": {"nodes": []}}, "api_key_comfy_org": "comfyui-secret"}
+    job = rig.led.queued(
+        params={"2.seconds": 0.25},
+        metadata={"order": "7"},
+        owner="shop",
+        tier="rush",
+        idempotency_key="order-7",
+        extra_data=extra,
+        run_within=timedelta(minutes=7),
+    )
+    rig.take(job)
+    rig.deliver(rig.made(*pictures(2)))
+
+    ended, manifest = rig.led.fleet.get(job.id), rig.manifest()
+    told = {
+        "version": 2,
+        "job": job.id,
+        "attempt": 1,
+        "template": job.template,
+        "shape": job.shape,
+        "params": {"2.seconds": 0.25},
+        "metadata": {"order": "7"},
+        "owner": "shop",
+        "tier": "rush",
+        "pool": job.pool,
+        "queue": job.queue,
+        "idempotency_key": "order-7",
+        "extra_data": job.extra_data,
+        "secrets": ["api_key_comfy_org"],
+        "run_within_s": 420.0,
+        "node": NODE,
+        "device": "cuda:0 RTX",
+        "comfyui_version": "0.33.0",
+        "prompt_id": str(ended.prompt_id),
+        "artifacts": [artifact.model_dump(exclude_none=True) for artifact in ended.artifacts],
+    }
+    assert told.items() <= manifest.items()
+    assert {"queued", "preparing", "fetching"} <= manifest["timings"].keys()
+    assert "comfyui-secret" not in json.dumps(manifest)
+    assert manifest.keys().isdisjoint({"status", "done", "phase", "cancel_requested"})
+    prefix = rig.led.settings.s3_prefix
+    assert rig.objects.get_json(f"{prefix}/extra_data/{job.extra_data}.json") == {
+        "extra_pnginfo": extra["extra_pnginfo"]
+    }
+
+
+def test_a_template_is_stored_once_however_many_jobs_have_it(rig):
+    rig = rig()
+    objects, graph = counted(rig), sleeping()
+    for _ in range(2):
+        rig.take(rig.led.fleet.submit(graph))
+        rig.deliver(rig.made(*pictures(1)))
+
+    [key] = objects.put
+    assert key == f"{rig.led.settings.s3_prefix}/templates/{rig.job.template}.json"
+    stored = rig.led.s3.get_object(Bucket=rig.led.settings.s3_bucket, Key=key)["Body"].read()
+    assert hashlib.sha256(stored).hexdigest() == rig.job.template
+    assert stored == to_bytes(graph)
+
+
+def test_a_bucket_that_refuses_templates_costs_no_job_and_is_not_asked_again_at_once(rig):
+    rig = rig()
+    objects = counted(rig, refuses="/templates/")
+    rig.deliver(rig.made(*pictures(1)))
+    rig.take(rig.led.queued())
+    rig.deliver(rig.made(*pictures(1)))
+
+    assert rig.led.fleet.get(rig.job.id).status is JobStatus.SUCCEEDED
+    assert len(objects.put) == 1
+    assert rig.manifest()["template"] == rig.job.template

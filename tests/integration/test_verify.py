@@ -13,7 +13,9 @@ import pytest
 
 from producer.checking.verify import Verifier
 from producer.contract.errors import BucketMissing, StorageUnreachable
+from producer.contract.manifests import manifest_of
 from producer.store import keys
+from tests.graphs import sleeping
 
 STATUS = Path("/proc/self/status")
 
@@ -99,6 +101,21 @@ def test_a_manifest_that_is_none_is_named(led):
     assert {(flaw.key, flaw.kind) for flaw in flaws_of(led)} == {
         (key, "unreadable") for key in keys_of_none
     }
+
+
+def test_what_manifests_of_version_2_name_is_looked_at_once(led):
+    graph = sleeping()
+    jobs = [led.succeeded(led.fleet.submit(graph)) for _ in range(2)]
+    for job in jobs:
+        manifest = manifest_of(job, artifacts=job.artifacts, values={}, notes=[])
+        led.put(led.manifest_key(job), json.dumps(manifest).encode())
+    key = f"{led.settings.s3_prefix}/templates/{jobs[0].template}.json"
+    assert {(flaw.key, flaw.kind) for flaw in flaws_of(led)} == {(key, "missing")}
+    led.put(key, b"{}")
+    [flaw] = flaws_of(led)
+    assert (flaw.key, flaw.kind) == (key, "differs")
+    led.put(key, led.store.graph(jobs[0].template))
+    assert flaws_of(led) == []
 
 
 def test_a_job_that_has_not_succeeded_cannot_be_verified(led):

@@ -18,6 +18,7 @@ OTHER = "01a202fc-72b0-7acb-9f17-000000000000"
 KEY = f"jobs/{JOB}/1/3-0.png"
 MANIFEST = f"jobs/{JOB}/1/manifest.json"
 SHA = "5" * 64
+TEMPLATE = f"templates/{SHA}.json"
 FILE = {"graph_node": "3", "width": 32, "height": 32, "color": 7}
 ARTIFACT = {"key": KEY, "sha256": SHA, "bytes": 10, "graph_node": "3", "width": 32, "height": 32}
 MOVES = (
@@ -87,7 +88,8 @@ def good() -> dict:
         },
         "objects": {
             KEY: {"sha256": SHA, "bytes": 10, "metadata": {"sha256": SHA}, "picture": picture},
-            MANIFEST: {"json": {"artifacts": [ARTIFACT]}},
+            MANIFEST: {"json": {"version": 2, "template": SHA, "artifacts": [ARTIFACT]}},
+            TEMPLATE: {"sha256": SHA, "bytes": 2},
         },
         "prompts": [
             {
@@ -149,6 +151,14 @@ BROKEN = {
     "its manifest lists another file": (
         "I4",
         lambda e: e["objects"][MANIFEST]["json"].update(artifacts=[{**ARTIFACT, "bytes": 11}]),
+    ),
+    "the template that its manifest names is missing": (
+        "I4",
+        lambda e: e["objects"].pop(TEMPLATE),
+    ),
+    "the template that its manifest names is another": (
+        "I4",
+        lambda e: e["objects"][TEMPLATE].update(sha256="6" * 64),
     ),
     "a later attempt left a manifest": (
         "I4",

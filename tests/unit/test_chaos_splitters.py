@@ -116,6 +116,8 @@ def test_messages_of_a_websocket_are_named(cuts):
         ("PUT", "/b/jobs/x/1/9-0.mp4?partNumber=2&uploadId=a", "PUT artifact part"),
         ("POST", "/b/jobs/x/1/9-0.mp4?uploads", "POST artifact begin"),
         ("GET", "/b/inputs/abc", "GET input"),
+        ("PUT", "/b/p/templates/abc.json", "PUT template"),
+        ("PUT", "/b/extra_data/abc.json", "PUT extra data"),
         ("HEAD", "/b", "HEAD bucket"),
         ("GET", "/b?list-type=2", "GET bucket list"),
     ],

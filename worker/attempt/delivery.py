@@ -8,27 +8,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from producer.contract.classes.links import ancestors
 from producer.contract.classes.save_names import attempt_mark
 from producer.contract.crashpoints import crashpoint
 from producer.contract.graph.graph import Graph
 from producer.contract.jobs import Artifact, Job, Phase
+from producer.contract.manifests import manifest_of
 from producer.contract.notes import fit_notes
 from producer.storage.object_keys import artifact_key, extension_of, manifest_key
 from producer.storage.object_store import ObjectStore
-from producer.store.attempt_endings import AttemptEndings, Commit
+from producer.store.attempt_endings import Commit
+from producer.store.job_store import JobStore
 from worker.attempt.bounded_call import bounded_call
 from worker.attempt.completeness import notes_on
 from worker.attempt.kept_outputs import KeptOutputs
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.outages import Outages
 from worker.attempt.output_files import Spooled, fetch_output
-from worker.attempt.parallel import Countdown, run_parallel
+from worker.attempt.parallel import Countdown, Work, run_parallel
+from worker.attempt.shared_contents import SharedContents
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, OutputFile
 from worker.errors import NodeTimeout
+from worker.node.registration import NodeFacts
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +46,7 @@ class Delivery:
 
     Args:
         prefix: goes before every key in the bucket.
+        node_facts: returns what the node says that it is.
         grows_within_s: within so long another chunk of 256 KiB of a file must have come.
         away_s: how long a node may be away that holds outputs; by default by what they cost.
     """
@@ -50,8 +55,10 @@ class Delivery:
     prefix: str
     comfyui: ComfyUI
     objects: ObjectStore
-    store: AttemptEndings
+    store: JobStore
     outages: Outages
+    contents: SharedContents
+    node_facts: Callable[[], NodeFacts] = NodeFacts
     grows_within_s: float = 60.0
     away_s: float | None = None
 
@@ -84,13 +91,13 @@ class Delivery:
                 self.outages.enter_phase(Phase.STORING, lease, self.store)
             return self._stored(job, graph, file, lease)
 
-        artifacts = run_parallel(
-            [
-                partial(bring, output, spool / str(number))
-                for number, output in enumerate(entry.outputs)
-            ],
-            at_once=_AT_ONCE,
-        )
+        works: list[Work[Artifact | None]] = [
+            partial(bring, output, spool / str(number))
+            for number, output in enumerate(entry.outputs)
+        ]
+        if self.contents.has_new(job):
+            works.insert(0, lambda _: self.contents.store(job, lease))
+        artifacts = [made for made in run_parallel(works, at_once=_AT_ONCE) if made]
         self._commit(job, graph, artifacts, entry, lease)
         self.comfyui.companion.delete_outputs(entry.outputs)  # never before: nothing else has them
 
@@ -183,7 +190,15 @@ class Delivery:
     ) -> None:
         key = manifest_key(self.prefix, job_id=job.id, attempt=job.attempt)
         notes = fit_notes(notes_on(entry, graph))
-        manifest = _manifest(job, artifacts, entry, notes)
+        facts = self.node_facts()
+        manifest = manifest_of(
+            self._as_recorded(job, lease),
+            artifacts=artifacts,
+            values=entry.values,
+            notes=notes,
+            device=facts.device,
+            comfyui_version=facts.comfyui_version,
+        )
         self.outages.until_storage_answers(lambda: self.objects.put_json(key, manifest), lease)
         crashpoint("manifest.stored")
         lease.check()
@@ -197,6 +212,11 @@ class Delivery:
             raise JobCancelled
         crashpoint("commit.done")
         _log.info("job %s attempt %d: succeeded, %d artifacts", job.id, job.attempt, len(artifacts))
+
+    def _as_recorded(self, job: Job, lease: Lease) -> Job:
+        """Read the job again: only its record knows when its phases began."""
+        found = self.outages.until_redis_answers(lambda: self.store.find([job.id]), lease)
+        return found.get(job.id, job)
 
 
 class _Growth:
@@ -231,22 +251,3 @@ def _seed(graph: Graph, graph_node: str) -> dict[str, str]:
         if isinstance(value := graph[ancestor]["inputs"].get(name), int)
     }
     return {"seed": str(seeds.pop())} if len(seeds) == 1 else {}
-
-
-def _manifest(
-    job: Job, artifacts: Sequence[Artifact], entry: HistoryEntry, notes: Sequence[str]
-) -> dict[str, Any]:
-    """Return what a lost record can be rebuilt from."""
-    return {
-        "version": 1,
-        "job": job.id,
-        "attempt": job.attempt,
-        "node": job.node,
-        "template": job.template,
-        "params": job.params,
-        "metadata": job.metadata,
-        "created_at": job.created_at.isoformat(),
-        "artifacts": [artifact.model_dump(exclude_none=True) for artifact in artifacts],
-        "values": entry.values,
-        "notes": list(notes),
-    }

@@ -26,7 +26,7 @@ from worker.node.contradictions import Contradictions
 from worker.node.health import Health, Standing
 from worker.node.name_lock import NameLock
 from worker.node.peers import Peers
-from worker.node.registration import Identity, Registration, version_of
+from worker.node.registration import Identity, NodeFacts, Registration, version_of
 from worker.node.restarter import Restarter
 from worker.node.spool import Spool
 from worker.node.storage_breaker import StorageBreaker
@@ -94,6 +94,11 @@ class NodeAgent:
         )
         self._thread = Thread(target=self._run, name="node-agent", daemon=True)
         breaker.set_on_broken(self.check_soon)
+
+    @property
+    def facts(self) -> NodeFacts:
+        """What the node says that it is."""
+        return self._registration.facts
 
     def set_on_catalog(self, on_catalog: Callable[[], None]) -> None:
         """Have *on_catalog* called when what the node can run is known, or has changed."""

@@ -42,6 +42,14 @@ class Identity:
     restart_command: str | None = None
 
 
+@dataclass(frozen=True)
+class NodeFacts:
+    """What a node says that it is; empty where nobody has heard it yet."""
+
+    device: str = ""
+    comfyui_version: str = ""
+
+
 class Registration:
     """Writes what is new, and remembers what was written."""
 
@@ -49,6 +57,8 @@ class Registration:
         self._identity = identity
         self._nodes = nodes
         self.state: tuple[NodeState, str] = (NodeState.JOINING, "")
+        #: As written last, by a predecessor until the node has been asked.
+        self.facts = NodeFacts()
         self._lookahead = ""
         self._vram_free: int | None = None
 
@@ -67,6 +77,8 @@ class Registration:
         known = {node.name: node for node in self._nodes.nodes()}
         # We have this host's lock, so a predecessor that held the same one is gone.
         gone = name in known and known[name].host == here
+        if name in known:
+            self.facts = NodeFacts(known[name].device, known[name].comfyui_version)
         deadline = time.monotonic() + timeout.total_seconds()
         while True:
             try:
@@ -90,9 +102,11 @@ class Registration:
         """Say what the node can run and takes, and on what: `GET /system_stats` (ComfyUI 0.3.64)."""
         state, reason = self.state
         text = rules.to_text()
+        facts = _facts(stats)
+        self.facts = NodeFacts(str(facts["device"]), str(facts["comfyui_version"]))
         self._register(
             {
-                **_facts(stats),
+                **facts,
                 "catalog": catalog.to_text(),
                 "catalog_sha": catalog.sha,
                 "rules": text,

@@ -9,6 +9,8 @@ from typing import Any, Final
 from tests.chaos.checker.history import History, Record, Violation, prompt_id
 
 _OF_JOB: Final = re.compile(r"(?:.*/)?jobs/(?P<job>[0-9a-f-]{36})/(?P<attempt>\d+)/(?P<name>[^/]+)")
+#: The first version of manifests that names what jobs share.
+_NAMES_CONTENTS: Final = 2
 _COMPARED: Final = ("key", "sha256", "bytes")
 
 
@@ -16,7 +18,9 @@ def check_artifacts(history: History) -> Iterator[Violation]:
     """Yield what is wrong with committed sets and their bytes."""
     manifests = _manifests(history)
     for record in history.succeeded():
-        yield from _one_set(record, manifests.get(record.job, {}))
+        own = manifests.get(record.job, {})
+        yield from _one_set(record, own)
+        yield from _shared(history, record, own.get(record.attempt, {}))
         yield from _complete(history, record)
         for artifact in record.artifacts:
             yield from _bytes(history, record, artifact)
@@ -57,6 +61,18 @@ def _one_set(record: Record, manifests: dict[int, dict[str, Any]]) -> Iterator[V
         place = place_of(artifact["key"])
         if place is None or place[:2] != (record.job, record.attempt):
             yield Violation("I4", record.job, f"lists {artifact['key']} of another attempt")
+
+
+def _shared(history: History, record: Record, manifest: dict[str, Any]) -> Iterator[Violation]:
+    """What a manifest names must be there; version 1 named nothing in the bucket."""
+    if manifest.get("version", 1) < _NAMES_CONTENTS or not record.artifacts:
+        return
+    prefix = record.artifacts[0]["key"].partition("jobs/")[0]
+    for field, folder in (("template", "templates"), ("extra_data", "extra_data")):
+        sha256 = manifest.get(field)
+        key = f"{prefix}{folder}/{sha256}.json"
+        if sha256 and history.objects.get(key, {}).get("sha256") != sha256:
+            yield Violation("I4", record.job, f"its manifest names {key}, which is not there")
 
 
 def _compared(artifacts: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

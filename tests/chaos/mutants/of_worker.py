@@ -21,6 +21,12 @@ OF_WORKER: Final = (
         ),
     ),
     mutant(
+        "commit without the template that the manifest names",
+        "dies_at_the_manifest",
+        "I4",
+        ("worker/attempt/delivery.py", "if self.contents.has_new(job):", "if not self.contents:"),
+    ),
+    mutant(
         "trust the socket alone",
         "deaf",
         "I2",

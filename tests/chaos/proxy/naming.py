@@ -104,7 +104,10 @@ def _meaning(key: str) -> str:
         return "bucket"
     if key.endswith("/manifest.json"):
         return "manifest"
-    known = (("inputs/", "input"), ("probes/", "probe"), ("jobs/", "artifact"))
+    known = (
+        *(("inputs/", "input"), ("probes/", "probe"), ("jobs/", "artifact")),
+        *(("templates/", "template"), ("extra_data/", "extra data")),
+    )
     return next((noun for part, noun in known if part in f"/{key}"), "object")
 
 
