@@ -16,6 +16,7 @@ from producer.store.backlog import Backlog
 from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
+from producer.store.rates import Rates
 from producer.store.rerouting import Rerouting
 from producer.store.sweeps import Sweeps
 from producer.upkeep.sweeper import Upkeep
@@ -23,6 +24,7 @@ from worker.attempt import expired_leases
 from worker.attempt.delivery import Delivery
 from worker.attempt.extra_data import ExtraDataSource
 from worker.attempt.failures import Failures
+from worker.attempt.fleet_rates import FleetRates
 from worker.attempt.hand_back import HandBack
 from worker.attempt.input_files import InputFiles
 from worker.attempt.lease import LeaseKeeper
@@ -216,6 +218,7 @@ class Parts:
                 shutdown=self.shutdown,
                 outages=outages,
                 hand_back=HandBack(GATE, self._peers, load_s=settings.node_load_s),
+                fleet_rates=FleetRates(Rates(self.redis), GATE.render_times, node=node),
                 extra_data=extra_data,
             ),
             delivery=Delivery(

@@ -16,6 +16,7 @@ from producer.checking.batch_check import BatchCheck
 from producer.checking.findings import Finding, Kind
 from producer.checking.object_check import ObjectCheck
 from producer.checking.queue_check import QueueCheck
+from producer.checking.rates_check import RatesCheck
 from producer.checking.record_summary import RecordSummary
 from producer.checking.upload_check import UploadCheck
 from producer.contract.config.settings import Settings
@@ -24,6 +25,7 @@ from producer.storage.inventory import Inventory
 from producer.store.audit import Audit, BatchCounted, Index
 from producer.store.connection import connect
 from producer.store.node_store import NodeStore
+from producer.store.rates_audit import RatesAudit
 from producer.store.record_reader import Reading
 from producer.store.sweeps import Sweeps
 
@@ -112,6 +114,7 @@ class Check:
             recheck_for=recheck_for,
         )
         self._batch_check = BatchCheck(self._audit.of_batches(), repair=repair)
+        self._rates = RatesCheck(RatesAudit(self._redis), repair=repair)
         self._inventory = Inventory(settings)
         self._objects = ObjectCheck(
             self._inventory,
@@ -139,6 +142,7 @@ class Check:
         yield from self._indexes()
         yield from self._batches(counts)
         yield from self._batch_check.findings()
+        yield from self._rates.findings()
         yield from self._queues.findings(self.summary, self._sweeps.queues())
         if objects:
             yield from self._objects.findings(self.summary.succeeded)

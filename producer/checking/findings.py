@@ -26,6 +26,7 @@ class Kind(StrEnum):
     WRONG_END = "wrong_end"
     LOST_ROWS = "lost_rows"
     NOT_PACKED = "not_packed"
+    TORN_RATES = "torn_rates"
     UNKNOWN_QUEUE = "unknown_queue"
     UNUSED_QUEUE = "unused_queue"
     NOT_STARTED = "not_started"
@@ -62,6 +63,7 @@ _MENDABLE: Final = frozenset(
         Kind.WRONG_COUNT,
         Kind.NOT_FED,
         Kind.WRONG_END,
+        Kind.TORN_RATES,
         Kind.ORPHAN_OBJECT,
         Kind.UNFINISHED_UPLOAD,
     }

@@ -38,11 +38,13 @@ class AttemptEndings(AttemptStore):
         artifacts: Sequence[Artifact],
         values: Mapping[str, Any],
         notes: Sequence[str] = (),
+        shape: str | None = None,
     ) -> Commit:
         """Make the job succeeded, with all that it made; last step of an attempt.
 
         Args:
             notes: what a reader should know beside the artifacts, as `fit_notes` gives them.
+            shape: of its graph, where its record has none.
 
         Raises:
             LeaseLost: the attempt no longer holds the job; nothing was written.
@@ -54,8 +56,9 @@ class AttemptEndings(AttemptStore):
             "values": values,
             **({"notes": list(notes)} if notes else {}),
         }
+        fields = {"result": json.dumps(result, separators=(",", ":"))}
         written = self._finish(
-            hold, JobStatus.SUCCEEDED, fields={"result": json.dumps(result, separators=(",", ":"))}
+            hold, JobStatus.SUCCEEDED, fields=fields | ({"shape": shape} if shape else {})
         )
         return Commit(written)
 

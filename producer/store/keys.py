@@ -29,6 +29,8 @@
 | comfyfleet:waiting | number of rows not fed yet, of all sealed batches | 60 days after its last change |
 | comfyfleet:node:<name> | hash | 7 days after its last beat |
 | comfyfleet:idle:<pool> | zset idle node -> said, ms | a lease after its last word |
+| comfyfleet:rates:<shape> | hash device -> renders by duration, see `rates.py` | 30 days after its last render |
+| comfyfleet:shapes | zset shape that has rates -> since, ms; 20,000 at most | 60 days after the last new one |
 | comfyfleet:idempotency:<length of owner>:<owner>:<key> | string `job fingerprint` | as its job's or batch's record |
 | comfyfleet:lock:<what> | string | seconds |
 
@@ -54,6 +56,7 @@ UNPACKED: Final = "comfyfleet:unpacked"
 BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"
+SHAPES: Final = "comfyfleet:shapes"
 #: A channel, not a key; see `Call`. Who misses a call hears of it with the next beat, or outlook.
 CALLS: Final = "comfyfleet:calls"
 
@@ -66,6 +69,7 @@ IDEMPOTENCY: Final = "comfyfleet:idempotency:"
 NODE: Final = "comfyfleet:node:"
 IDLE: Final = "comfyfleet:idle:"
 SECRETS: Final = "comfyfleet:secrets:"
+RATES: Final = "comfyfleet:rates:"
 
 #: How long a live record outlasts its start deadline, ms: it must be there to be ended.
 LIVE_MS: Final = 30 * 86_400_000
@@ -78,6 +82,15 @@ INDEX_MS: Final = 60 * 86_400_000
 OPEN_MS: Final = 7 * 86_400_000
 #: Entries of the event stream; Redis trims it in whole nodes, so a few more.
 EVENTS_KEPT: Final = 100_000
+#: How long rates stay after the last render of their shape, ms.
+RATES_MS: Final = 30 * 86_400_000
+#: Shapes that have rates; one takes about 400 bytes, with few devices.
+SHAPES_KEPT: Final = 20_000
+#: Devices of one shape that have rates, and renders after which older ones of a device count half.
+DEVICES_KEPT: Final = 32
+RENDERS_KEPT: Final = 64
+#: A bucket of durations is so many times the one before it: 2 ** (1 / 4).
+BUCKETS_AN_OCTAVE: Final = 4
 
 #: kombu's separator between a queue's name and its priority; priority 0 has no suffix.
 _KOMBU_SEPARATOR: Final = "\x06\x16"
@@ -138,6 +151,11 @@ def node(name: str) -> str:
 def idle(pool: str) -> str:
     """Return the key of the nodes of a pool that wait for work."""
     return f"{IDLE}{pool}"
+
+
+def rates(shape: str) -> str:
+    """Return the key of how long renders of a shape take."""
+    return f"{RATES}{shape}"
 
 
 def idempotency(owner: str, key: str) -> str:

@@ -21,9 +21,20 @@ _KEY_NAMES: Final = (
     *("QUEUES_USED", "QUEUES_NEEDED", "QUEUES_RETIRED"),
     *("UNPACKED", "JOBS", "OWNERS", "ENDED"),
     *("BATCHES", "FEEDING", "WAITING", "LIVE", "IDEMPOTENCY", "NODE", "IDLE", "SECRETS"),
+    *(
+        "RATES",
+        "SHAPES",
+        "RATES_MS",
+        "SHAPES_KEPT",
+        "DEVICES_KEPT",
+        "RENDERS_KEPT",
+        "BUCKETS_AN_OCTAVE",
+    ),
     *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )
 
+#: What else goes before a script.
+_BESIDE: Final = {"finish": "_attempt_end"}
 
 #: A full Redis takes no new jobs, but those that run must still be able to end.
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"
@@ -73,7 +84,9 @@ class Scripts:
 
     def _load(self, name: str) -> Script:
         flags = _NOT_WHEN_FULL if name in _MAKES_JOBS else _WHEN_FULL
-        text = flags + self._prelude + self._texts[name]
+        text = (
+            flags + self._prelude + self._texts.get(_BESIDE.get(name, ""), "") + self._texts[name]
+        )
         return self._scripts.setdefault(name, self._redis.register_script(text))
 
 

@@ -31,6 +31,30 @@ def test_while_work_waits_the_next_prompt_lies_ready_before_the_present_one_ends
     wait_until(lambda: fleet.get(following.id).done, description="it is cancelled")
 
 
+def test_of_graphs_handed_in_whole_the_next_lies_ready_too_on_a_node_that_never_had_one(
+    fleet, stack
+):
+    # Each is a template of its own, and with one step it says nothing of how far it is: only the
+    # rates of its shape do, which another node has made.
+    def submit(node):
+        graph = sleeping(1)
+        graph["2"]["inputs"]["steps"] = 1
+        graph["1"]["inputs"]["width"] = 33
+        return fleet.submit(graph, pin=node.name)
+
+    known, new = stack.nodes
+    fleet.wait(submit(known).id, timeout=PATIENCE)
+    present, following = submit(new), submit(new)
+    assert present.template != following.template
+    phases = [Phase.RENDERING, Phase.AHEAD]
+    wait_until(
+        lambda: [fleet.get(job.id).phase for job in (present, following)] == phases,
+        description="it lies ready while the present one renders",
+    )
+    for job in (present, following):
+        assert fleet.wait(job.id, timeout=PATIENCE).status is JobStatus.SUCCEEDED
+
+
 def test_what_waits_behind_a_long_render_goes_to_an_idle_node(fleet):
     for job in [submit_short(fleet, nonce=100 + number) for number in range(4)]:
         fleet.wait(job.id, timeout=PATIENCE)  # both nodes know how long this template takes

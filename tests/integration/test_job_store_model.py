@@ -12,12 +12,12 @@ from hypothesis.stateful import Bundle, rule, run_state_machine_as_test
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.errors import KeyReused, LeaseLost
 from producer.contract.ids import new_job_id, prompt_id
-from producer.contract.jobs import JobError, JobStatus
+from producer.contract.jobs import JobError, JobStatus, Phase
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
 from producer.store.attempt_endings import Commit
 from producer.store.attempts import Hold
-from tests.integration.models.known_jobs import LAST_CALL_MS, LEASE_MS, Known, KnownJobs
+from tests.integration.models.known_jobs import LAST_CALL_MS, LEASE_MS, SHAPE, Known, KnownJobs
 
 START_WITHIN_MS = 120_000
 PACK_AFTER_MS = 30_000
@@ -46,6 +46,7 @@ class JobStoreMachine(KnownJobs):
             owner=owner,
             start_within=timedelta(milliseconds=START_WITHIN_MS),
             run_within=timedelta(hours=1),
+            shape=SHAPE,
             id=new_job_id(unix_ms=self.now),
         )
         made, asked_then = self.made_by_key.get((owner, key), (None, None))
@@ -85,6 +86,7 @@ class JobStoreMachine(KnownJobs):
             assert claimed.attempt == known.attempt
             known.status, known.worker, known.started = JobStatus.RUNNING, worker, True
             known.lease_until, known.retry_at = self.now + LEASE_MS, None
+            known.stamps, known.was_taken = {}, False
 
     @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))
     def renew(self, job, worker, stale_by):
@@ -97,11 +99,19 @@ class JobStoreMachine(KnownJobs):
         else:
             assert answer.lost == {job}
 
-    @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))
-    def note(self, job, worker, stale_by):
-        hold = Hold(job, self.known[job].attempt - stale_by, worker)
+    @rule(
+        job=jobs,
+        worker=st.sampled_from(["w1", "w2"]),
+        stale_by=st.integers(0, 1),
+        phase=st.sampled_from([None, Phase.RENDERING, Phase.FETCHING]),
+    )
+    def note(self, job, worker, stale_by, phase):
+        known = self.known[job]
+        hold = Hold(job, known.attempt - stale_by, worker)
         if self._holds(hold):
-            assert self.store.note(hold) == self.known[job].cancel
+            assert self.store.note(hold, phase=phase) == known.cancel
+            if phase:
+                known.stamps.setdefault(phase, self.now)
         else:
             with pytest.raises(LeaseLost):
                 self.store.note(hold)
@@ -258,6 +268,7 @@ class JobStoreMachine(KnownJobs):
             runs = known.status is JobStatus.RUNNING
             assert taken.pop(job, None) == (known.attempt if runs else None)
             if runs:
+                known.was_taken |= known.worker != worker
                 known.worker, known.lease_until = worker, self.now + LEASE_MS
         assert not taken
 

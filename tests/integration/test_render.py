@@ -14,9 +14,11 @@ import requests
 from infra.standin.process import StandinProcess
 from producer.contract.jobs import Phase
 from producer.storage.object_store import ObjectStore
+from producer.store.rates import Rates
 from tests.graphs import journal, sleeping
 from tests.integration.hand_led import HandLed, hold
 from tests.polling import wait_until
+from worker.attempt.fleet_rates import FleetRates
 from worker.attempt.lease import Lease
 from worker.attempt.outages import Outages
 from worker.attempt.render import Render
@@ -41,6 +43,7 @@ class Rig:
         self.shutdown = Shutdown(NODE)
         breaker = StorageBreaker(ObjectStore(led.settings))
         self.events = EventSocket(node.url, node=NODE)
+        self.gate = Gate()
         self.render = Render(
             ComfyUI(node.url, node=NODE),
             self.events,
@@ -50,13 +53,13 @@ class Rig:
             shutdown=self.shutdown,
             outages=Outages(breaker, self.shutdown, on_damage=lambda: None),
             hand_back=lambda *_: False,
+            fleet_rates=FleetRates(Rates(led.redis), self.gate.render_times, node=NODE),
             away=None if away_s is None else timedelta(seconds=away_s),
         )
         self.job = led.running(
             led.fleet.submit(sleeping(), run_within=timedelta(seconds=30)), node=NODE
         )
         self.lease = Lease(hold(self.job))
-        self.gate = Gate()
 
     def run(self, graph: dict):
         return self.render.run(self.job, graph, self.lease, self.gate.take_slot())

@@ -6,9 +6,9 @@ import pytest
 
 from worker.scheduling.gate import Gate
 from worker.scheduling.queue_order import QueueOrder
-from worker.scheduling.render_times import RenderTimes
+from worker.scheduling.render_times import RenderKind, RenderTimes
 
-TEMPLATE = "a" * 64
+KIND = RenderKind("0123456789abcdef", "a" * 64)
 
 
 def ready_gate(render_times=None, **options):
@@ -19,14 +19,14 @@ def ready_gate(render_times=None, **options):
 
 def paced(*, render_s, turnaround_s=0.05):
     render_times = RenderTimes()
-    render_times.on_rendered(TEMPLATE, render_s)
+    render_times.on_rendered(KIND, render_s)
     render_times.on_turnaround(turnaround_s)
     return render_times
 
 
 def posted(gate):
     slot = gate.take_slot()
-    slot.on_posted(TEMPLATE, on_change=lambda: None)
+    slot.on_posted(KIND, on_change=lambda: None)
     return slot
 
 
@@ -119,7 +119,7 @@ def test_renders_shorter_than_the_way_to_the_next_one_are_taken_further_ahead(tu
     taken = 0
     while taken < 5 and (not taken or takes_ahead(gate)):
         slot = gate.take_slot()
-        slot.on_posted(TEMPLATE, on_change=lambda: None)
+        slot.on_posted(KIND, on_change=lambda: None)
         gate.render_times.turnaround_s = turnaround_s
         taken += 1
     assert taken == 1 + ahead
@@ -128,8 +128,8 @@ def test_renders_shorter_than_the_way_to_the_next_one_are_taken_further_ahead(tu
 def test_the_card_passes_from_one_to_the_next_and_each_hears_of_its_turn():
     gate, heard = ready_gate(), []
     first, second = gate.take_slot(), gate.take_slot()
-    first.on_posted(TEMPLATE, on_change=lambda: heard.append("first"))
-    second.on_posted(TEMPLATE, on_change=lambda: heard.append("second"))
+    first.on_posted(KIND, on_change=lambda: heard.append("first"))
+    second.on_posted(KIND, on_change=lambda: heard.append("second"))
     assert heard == ["first"]
     assert second.turn_at is None
     first.release(rendered=True)
@@ -148,16 +148,43 @@ def test_the_node_has_the_last_word_on_whose_turn_it_is():
 def test_who_waits_in_the_nodes_queue_hears_that_the_node_became_doubtful():
     gate, heard = ready_gate(), []
     posted(gate)
-    gate.take_slot().on_posted(TEMPLATE, on_change=lambda: heard.append("think again"))
+    gate.take_slot().on_posted(KIND, on_change=lambda: heard.append("think again"))
     gate.set_ready(ready=False)
     assert heard == ["think again"]
 
 
 def test_an_overdue_render_is_believed_to_take_as_long_again_as_it_is_late():
     render_times = paced(render_s=100)
-    assert render_times.remaining_s(TEMPLATE, ran_s=90, done=0) == 10
-    assert render_times.remaining_s(TEMPLATE, ran_s=130, done=0) == 30
-    assert render_times.remaining_s(TEMPLATE, ran_s=300, done=0) is None
+    assert render_times.remaining_s(KIND, ran_s=90, done=0) == 10
+    assert render_times.remaining_s(KIND, ran_s=130, done=0) == 30
+    assert render_times.remaining_s(KIND, ran_s=300, done=0) is None
+
+
+def test_a_graph_handed_in_whole_is_known_by_its_shape():
+    gate = ready_gate(paced(render_s=0.5))
+    gate.take_slot().on_posted(KIND._replace(template="b" * 64), on_change=lambda: None)
+    assert takes_ahead(gate)
+
+
+def test_what_this_node_rendered_counts_before_what_others_did_and_that_before_the_template():
+    render_times = paced(render_s=100)
+    other_size = KIND._replace(shape="another")
+    assert render_times.expected_s(other_size) == 100
+    render_times.on_told("another", 30)
+    assert render_times.expected_s(other_size) == 30
+    render_times.on_rendered(other_size, 10)
+    assert render_times.expected_s(other_size) == 10
+    assert render_times.expected_s(KIND) == 100
+
+
+def test_a_thousand_graphs_of_one_shape_leave_it_known_and_little_behind():
+    render_times = RenderTimes()
+    for number in range(1_000):
+        render_times.on_rendered(RenderKind("shape", str(number)), 5)
+        render_times.on_told(str(number), 5)
+    assert render_times.expected_s(RenderKind("shape", "new")) == 5
+    assert not render_times.knows("0")
+    assert render_times.expected_s(RenderKind("new", "0")) is None
 
 
 def test_the_pace_says_how_far_the_worker_looks_ahead_and_why():

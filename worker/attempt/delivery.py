@@ -12,6 +12,7 @@ from typing import Final
 
 from producer.contract.classes.links import ancestors
 from producer.contract.classes.save_names import attempt_mark
+from producer.contract.classes.shapes import shape_of
 from producer.contract.crashpoints import crashpoint
 from producer.contract.graph.graph import Graph
 from producer.contract.jobs import Artifact, Job, Phase
@@ -204,7 +205,11 @@ class Delivery:
         lease.check()
         outcome = self.outages.until_redis_answers(
             lambda: self.store.commit(
-                lease.hold, artifacts=artifacts, values=entry.values, notes=notes
+                lease.hold,
+                artifacts=artifacts,
+                values=entry.values,
+                notes=notes,
+                shape=None if job.shape else shape_of(graph),
             ),
             lease,
         )

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from producer.contract.classes.catalog import Catalog
+from producer.contract.classes.shapes import shape_of
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, FleetUnreachable, LeaseLost
 from producer.contract.graph.graph import Graph
@@ -16,6 +17,7 @@ from producer.contract.jobs import Job, Phase, Progress
 from producer.store.job_store import JobStore
 from worker.attempt.completeness import check_complete, check_succeeded
 from worker.attempt.extra_data import ExtraDataSource, marks_of
+from worker.attempt.fleet_rates import FleetRates
 from worker.attempt.hand_back import HandBack
 from worker.attempt.lease import Lease
 from worker.attempt.outages import Outages
@@ -29,6 +31,7 @@ from worker.comfyui.history import HistoryEntry
 from worker.comfyui.prompt_watch import PromptWatch
 from worker.errors import HandedBack, NodeTimeout, NodeUnreachable, PromptStalled
 from worker.scheduling.gate import Slot
+from worker.scheduling.render_times import RenderKind
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +75,7 @@ class Render:
         shutdown: Shutdown,
         outages: Outages,
         hand_back: HandBack,
+        fleet_rates: FleetRates,
         extra_data: ExtraDataSource | None = None,
         away: timedelta | None = None,
     ) -> None:
@@ -84,6 +88,7 @@ class Render:
         self._shutdown = shutdown
         self._outages = outages
         self._hand_back = hand_back
+        self._fleet_rates = fleet_rates
         self._extra_data = extra_data or ExtraDataSource(store)
 
     def run(
@@ -133,7 +138,9 @@ class Render:
             run = _Run(job, prompt, lease, slot, watch)
             try:
                 state = self._posted(run, graph) if ran_before_s is None else self._reattached(run)
-                slot.on_posted(job.template, on_change=watch.wake)
+                kind = RenderKind(job.shape or shape_of(graph), job.template)
+                self._fleet_rates.learn(kind.shape)
+                slot.on_posted(kind, on_change=watch.wake)
                 entry = self._wait(run, state)
                 while is_unfinished(entry) and prompt.switch_to_continuation():
                     entry = joined(entry, self._wait_for_continuation(run, state, graph))

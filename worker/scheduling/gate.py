@@ -13,7 +13,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
-from worker.scheduling.render_times import RenderTimes
+from worker.scheduling.render_times import RenderKind, RenderTimes
 
 #: A popped message becomes a task within milliseconds; one that has not by then is not counted, s.
 _ARRIVES_WITHIN_S: Final = 5.0
@@ -32,7 +32,7 @@ class Slot:
         self._gate = gate
         self._taken_at = taken_at
         self.on_change: Callable[[], None] = lambda: None
-        self.template: str | None = None
+        self.kind: RenderKind | None = None
         self.done = 0.0  #: Which part of its graph is done, 0 to 1.
         self.turn_at: float | None = None  #: When the card became its own; None before that.
 
@@ -41,14 +41,14 @@ class Slot:
         """Whether no other prompt of ours would go before this one."""
         return not self._gate.has_posted
 
-    def on_posted(self, template: str, *, on_change: Callable[[], None]) -> None:
+    def on_posted(self, kind: RenderKind, *, on_change: Callable[[], None]) -> None:
         """Record that the prompt is in the node's queue.
 
         Args:
             on_change: called when the card is this job's, and when the node's readiness changed
                 while it waits; it must not block.
         """
-        self.template = template
+        self.kind = kind
         self.on_change = on_change
         self._gate.on_posted(self, since=self._taken_at)
 
@@ -67,8 +67,8 @@ class Slot:
         Args:
             rendered: whether all of a render was seen, so that its length tells something.
         """
-        if rendered and self.template and self.turn_at:
-            self._gate.render_times.on_rendered(self.template, time.monotonic() - self.turn_at)
+        if rendered and self.kind and self.turn_at:
+            self._gate.render_times.on_rendered(self.kind, time.monotonic() - self.turn_at)
         self._gate.release(self)
 
     def on_turn(self) -> None:
@@ -243,7 +243,7 @@ class Gate:
         """Return how long until the card would have nothing to do; None if nobody can tell."""
         total_s = self._first_remaining_s(now)
         for slot in self._posted[1:]:
-            usual_s = self.render_times.expected_s(slot.template)
+            usual_s = self.render_times.expected_s(slot.kind)
             if total_s is None or usual_s is None:
                 return None
             total_s += usual_s
@@ -254,7 +254,7 @@ class Gate:
             return None
         first = self._posted[0]
         ran_s = now - (first.turn_at or now)
-        return self.render_times.remaining_s(first.template, ran_s=ran_s, done=first.done)
+        return self.render_times.remaining_s(first.kind, ran_s=ran_s, done=first.done)
 
 
 #: kombu makes the queue order itself, from its import path, so the two meet here.

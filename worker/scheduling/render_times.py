@@ -3,48 +3,80 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from typing import Final, NamedTuple
 
 #: How much the newest sample counts.
 _NEWEST: Final = 0.3
-#: Templates remembered; a node rarely meets more within an hour.
-_TEMPLATES: Final = 256
+#: Shapes remembered, and templates; a node rarely meets more within an hour.
+_KEPT: Final = 256
 #: A render that takes longer than so many times the usual is not a usual one.
 _UNUSUAL: Final = 2.0
 #: What of a graph must be done before its own speed is believed.
 _HALF: Final = 0.5
 
 
+class RenderKind(NamedTuple):
+    """What two renders share that take about as long.
+
+    Args:
+        shape: of the graph; it says more than the template.
+        template: whatever values are set in it.
+    """
+
+    shape: str
+    template: str
+
+
 class RenderTimes:
     """Running means, in seconds; called from any thread, a torn mean harms nobody."""
 
     def __init__(self) -> None:
-        self._usual: OrderedDict[str, float] = OrderedDict()
-        self.render_s: float | None = None  #: Of all templates together.
+        self._of_shape: OrderedDict[str, float] = OrderedDict()
+        self._of_template: OrderedDict[str, float] = OrderedDict()
+        self._told: OrderedDict[str, float] = OrderedDict()
+        self.render_s: float | None = None  #: Of all renders together.
         self.turnaround_s: float | None = None  #: From a free slot to the next prompt posted.
 
-    def on_rendered(self, template: str, seconds: float) -> None:
+    def on_rendered(self, kind: RenderKind, seconds: float) -> None:
         """Add how long a render took."""
         self.render_s = _mean(self.render_s, seconds)
-        self._usual[template] = _mean(self._usual.pop(template, None), seconds)
-        if len(self._usual) > _TEMPLATES:
-            self._usual.popitem(last=False)
+        for means, key in ((self._of_shape, kind.shape), (self._of_template, kind.template)):
+            _keep(means, key, _mean(means.get(key), seconds))
+
+    def on_told(self, shape: str, seconds: float) -> None:
+        """Take in how long renders of *shape* took elsewhere, until one has run here."""
+        _keep(self._told, shape, seconds)
 
     def on_turnaround(self, seconds: float) -> None:
         """Add how long it took from a free slot to the prompt that fills it."""
         self.turnaround_s = _mean(self.turnaround_s, seconds)
 
-    def expected_s(self, template: str | None) -> float | None:
-        """Return how long a render of *template* usually takes; None if that is not known."""
-        return self._usual.get(template) if template else None
+    def knows(self, shape: str) -> bool:
+        """Tell whether it is known how long renders of *shape* take."""
+        return shape in self._of_shape or shape in self._told
 
-    def remaining_s(self, template: str | None, *, ran_s: float, done: float) -> float | None:
+    def expected_s(self, kind: RenderKind | None) -> float | None:
+        """Return how long a render of *kind* usually takes; None if that is not known.
+
+        What this node has rendered of its shape counts first, then what others have, then what
+        this node has rendered of its template: with other sizes, perhaps.
+        """
+        if kind is None:
+            return None
+        found = (
+            self._of_shape.get(kind.shape),
+            self._told.get(kind.shape),
+            self._of_template.get(kind.template),
+        )
+        return next((seconds for seconds in found if seconds is not None), None)
+
+    def remaining_s(self, kind: RenderKind | None, *, ran_s: float, done: float) -> float | None:
         """Return how long a render has still to go; None if nobody can tell.
 
         Args:
             done: which part of the graph is done, 0 to 1.
         """
-        usual_s = self.expected_s(template)
+        usual_s = self.expected_s(kind)
         if usual_s is not None and ran_s <= _UNUSUAL * usual_s:
             # One that is overdue is believed to take as long again as it is late.
             return abs(usual_s - ran_s)
@@ -66,6 +98,13 @@ class RenderTimes:
             f"{self.depth - 1} ahead: a render takes {_rounded(self.render_s)}, "
             f"the way to the next prompt {_rounded(self.turnaround_s)}"
         )
+
+
+def _keep(means: OrderedDict[str, float], key: str, seconds: float) -> None:
+    means[key] = seconds
+    means.move_to_end(key)
+    if len(means) > _KEPT:
+        means.popitem(last=False)
 
 
 def _mean(old: float | None, new: float) -> float:

@@ -1,4 +1,4 @@
--- End a job for the attempt that holds it; with 'succeeded' this is the commit.
+-- End a job for the attempt that holds it; with 'succeeded' this is the commit, which also counts how long it rendered.
 --
 -- KEYS[1]  job hash
 -- ARGV[1]  job id              ARGV[2]  attempt
@@ -31,6 +31,9 @@ if #ARGV > 8 then
 end
 if ARGV[8] ~= '' then
     redis.call('HINCRBY', job, ARGV[8], 1)
+end
+if target == 'succeeded' then
+    count_rate(job)
 end
 end_job(job, id, target, ARGV[5], ARGV[6])
 if ARGV[7] == '1' then

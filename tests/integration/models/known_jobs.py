@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,7 +10,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from producer.contract.jobs import JobStatus, sources_of
+from producer.contract.jobs import JobStatus, Phase, sources_of
 from producer.contract.queues import Tier
 from producer.store import keys
 from producer.store.job_lists import ENDED_BADLY
@@ -21,6 +22,8 @@ from producer.store.sweeps import Sweeps
 LEASE_MS = 15_000
 LAST_CALL_MS = keys.LIVE_MS // 2
 CLOCK = "test:clock"
+SHAPE = "0123456789abcdef"
+DEVICE = "RTX 4090"
 
 
 @dataclass
@@ -45,6 +48,8 @@ class Known:
     since: int = 0
     unpacked_since: int | None = None
     owner: str = ""
+    stamps: dict[Phase, int] = field(default_factory=dict)  #: When the attempt entered phases.
+    was_taken: bool = False
     is_single: bool = field(init=False)
 
     def __post_init__(self):
@@ -67,6 +72,9 @@ class KnownJobs(RuleBasedStateMachine):
         self.nodes = NodeStore(self.redis, lease=timedelta(milliseconds=LEASE_MS), scripts=scripts)
         self.known: dict[str, Known] = {}
         self.made_by_key: dict[str, tuple[str, int]] = {}
+        self.rates: Counter[int] = Counter()
+        self.redis.hset(keys.node("gpu-01"), "device", DEVICE)
+        self.redis.expire(keys.node("gpu-01"), 3600)
         self._set_clock()
 
     @rule(seconds=st.one_of(st.integers(1, 60), st.just(LAST_CALL_MS // 1000)))
@@ -120,6 +128,13 @@ class KnownJobs(RuleBasedStateMachine):
             assert list(map(set, pipe.execute())) == list(expected.values())
 
     @invariant()
+    def rates_agree(self):
+        found = self.redis.hget(keys.rates(SHAPE), DEVICE) or ""
+        counts = dict(pair.split(":") for pair in found.split())
+        assert {int(b): int(n) for b, n in counts.items()} == getattr(self, "rates", {})
+        assert self.redis.exists(keys.SHAPES) == bool(counts)
+
+    @invariant()
     def batch_counts_agree(self):
         jobs = [known for known in getattr(self, "known", {}).values() if known.batch == "b1"]
         found = zip(JobStatus, self.redis.hmget(f"{keys.BATCH}b1", [*JobStatus]), strict=True)
@@ -152,6 +167,11 @@ class KnownJobs(RuleBasedStateMachine):
 
     def _end(self, job, status):
         known = self.known[job]
+        began = known.stamps.get(Phase.RENDERING)
+        if status is JobStatus.SUCCEEDED and began is not None and not known.was_taken:
+            rendered_ms = known.stamps.get(Phase.FETCHING, self.now) - began
+            octaves = math.log(max(rendered_ms, 1)) / math.log(2)
+            self.rates[int(octaves * keys.BUCKETS_AN_OCTAVE)] += 1
         known.status, known.lease_until, known.retry_at = status, None, None
         known.unpacked_since = None if known.batch else self.now
 

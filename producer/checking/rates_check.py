@@ -1,0 +1,42 @@
+"""Rates check: can it be read how long renders of each shape take, and do these keys end?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from producer.checking.findings import Finding, Kind
+from producer.store import keys
+from producer.store.rates_audit import RatesAudit
+
+
+class RatesCheck:
+    """Checks the rates of every shape.
+
+    Args:
+        repair: repair what is found.
+    """
+
+    def __init__(self, audit: RatesAudit, *, repair: bool) -> None:
+        self._audit = audit
+        self._repair = repair
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield the findings about rates."""
+        for shape, fault in self._audit.faults(mend=self._repair):
+            key = keys.rates(shape)
+            if fault == "torn":
+                yield Finding(
+                    kind=Kind.TORN_RATES,
+                    about=key,
+                    found=f"{key} cannot be read",
+                    expected="it should be deleted: the next renders of this shape are counted anew",
+                    mended=self._repair,
+                )
+            else:
+                yield Finding(
+                    kind=Kind.MISSING_FROM_LIST,
+                    about=key,
+                    found=f"{key} has no end, or {keys.SHAPES} does not list it",
+                    expected="it should, or such keys would grow without a limit",
+                    mended=self._repair,
+                )
