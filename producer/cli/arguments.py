@@ -11,6 +11,9 @@ JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]
 JobsArgument = Annotated[list[str], typer.Argument(metavar="JOB...", help="Their ids.")]
 SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Their ids.")]
 BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="Its id.")]
+BatchNameArgument = Annotated[
+    str, typer.Argument(metavar="BATCH", help="Its id, or its name if no other batch has it.")
+]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 UrlsOption = Annotated[bool, typer.Option("--urls", help="Presigned, valid for an hour.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from producer.cli import batch, checking, dead_letters, jobs, nodes, processes
+from producer.cli import batch, checking, dead_letters, job_list, jobs, nodes, processes
 from producer.cli.command_group import group
 from producer.cli.submit import submit
 
@@ -23,7 +23,9 @@ app.add_typer(nodes.app, name="node")
 app.add_typer(dead_letters.app, name="dead")
 app.command()(checking.check)
 app.command()(checking.verify)
+jobs.app.command("list", context_settings=job_list.TAKES_TERMS)(job_list.list_jobs)
 jobs.app.command()(dead_letters.retry)
+batch.app.command("rows", context_settings=job_list.TAKES_TERMS)(job_list.list_rows)
 for command in (processes.worker, processes.up, processes.demo):
     app.command(context_settings=processes.PASS_ON)(command)
 

@@ -85,6 +85,7 @@ def complain(error: FleetError, *, as_json: bool) -> None:
             "type": type(error).__name__,
             "message": error.message,
             "field": getattr(error, "field", None),
+            "position": getattr(error, "position", None),
             "graph_node": getattr(error, "graph_node", None),
             "advice": error.advice,
             "rows": [asdict(row) for row in error.rows] if isinstance(error, InvalidRows) else None,

@@ -29,6 +29,7 @@ _RECORD: Final = {
     "owner": "owner",
     "pool": "queue",
     "tier": "priority",
+    "shape": "shape",
     "created": "created_ms",
     "ended": "ended_ms",
 }
@@ -45,6 +46,7 @@ def facts_of(job: Job) -> dict[str, str | datetime | None]:
         "owner": job.owner,
         "pool": job.pool,
         "tier": job.tier,
+        "shape": job.shape,
         "created": job.created_at,
         "ended": job.ended_at,
     }

@@ -9,6 +9,7 @@ from typing import Final
 from tests.docs import (
     command_page,
     errors_page,
+    filters_page,
     fleet_picture,
     key_tables,
     life_pictures,
@@ -32,6 +33,8 @@ PARTS: Final[Mapping[tuple[str, str], Callable[[], str]]] = {
     ("reference/settings.md", "settings"): settings_table.table,
     ("reference/keys.md", "Redis keys"): key_tables.redis,
     ("reference/keys.md", "S3 keys"): key_tables.s3,
+    ("reference/filters.md", "fields"): filters_page.table,
+    ("reference/filters.md", "rules"): filters_page.rules,
 }
 
 

@@ -95,6 +95,9 @@ def test_a_filter_gives_the_jobs_that_it_means_once_each_also_when_they_are_pack
 
 def test_jobs_come_the_newest_first_and_bad_ends_the_last_first(led, mixed):
     assert pages(led.fleet) == sorted(mixed, reverse=True)
+    [shape] = {job.shape for job in mixed.values()}
+    assert pages(led.fleet, f"shape:{shape}") == sorted(mixed, reverse=True)
+    assert pages(led.fleet, f"-shape:{shape}") == []
     failed = pages(led.fleet, "status:failed,cancelled")
     ended = [mixed[job_id].ended_at for job_id in failed]
     assert ended == sorted(ended, reverse=True)

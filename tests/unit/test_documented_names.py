@@ -93,7 +93,7 @@ def is_importable(name: str) -> bool:
         ("job", None),
         ("worker --comfyui URL --name NAME [--pool P]", None),
         ("submit graph.json --seed 7", "comfyfleet submit has no option --seed"),
-        ("job list", "there is no command 'job list'"),
+        ("job dance", "there is no command 'job dance'"),
         ("render graph.json", "there is no command 'render graph.json'"),
     ],
 )

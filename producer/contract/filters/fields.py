@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,7 @@ from producer.contract.owners import owner_flaw
 from producer.contract.queues import Tier, is_name
 from producer.contract.text_cleaning import escaped
 
+_SHAPE: Final = re.compile("[0-9a-f]{16}")
 #: Characters of a batch's name; see `producer.intake.request`.
 _LONGEST_NAME: Final = 256
 
@@ -48,6 +50,12 @@ def _batch_flaw(value: str) -> str | None:
     return f"has {len(value):,} characters; expected the id or the name of a batch"
 
 
+def _shape_flaw(value: str) -> str | None:
+    if _SHAPE.fullmatch(value):
+        return None
+    return f"'{escaped(value)}' is none; expected 16 digits and letters a to f, as records have it"
+
+
 FIELDS: Final = {
     field.name: field
     for field in (
@@ -58,12 +66,14 @@ FIELDS: Final = {
         Field("owner", 'whose it is; owner:"" has none', "owner:shop", flaw=owner_flaw),
         Field("pool", "where its nodes are", "pool:video", flaw=_name_flaw),
         Field("tier", "how urgent it is", "tier:rush", choices=tuple(Tier)),
+        Field("shape", "its graph's shape", "shape:f517a8351f277a95", flaw=_shape_flaw),
         Field("created", "when it was handed in", "created:>2026-11-27", is_time=True),
         Field("ended", "when it ended", "ended:<2026-11-27T18:30", is_time=True),
     )
 }
 
-_RULES: Final = """\
+#: How terms are put together.
+RULES: Final = """\
 Terms stand apart by spaces, and all must hold. Several values of one field go by comma, a value with spaces
 or commas in double quotes, and - before a term means not: -status:succeeded. A time is a date or a date with
 an hour, as 2026-11-27T18:30, in UTC unless it ends with an offset as +01:00; > is after all of it, < before
@@ -78,4 +88,4 @@ def filter_help() -> str:
         + (f": {', '.join(field.choices)}" if field.choices else "")
         for field in FIELDS.values()
     ]
-    return "\n".join((*lines, "", _RULES))
+    return "\n".join((*lines, "", RULES))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
+from producer.contract.errors import InvalidQuery
 from producer.contract.filters.times import TimeSpan
+from producer.contract.graph.json_values import short
 from producer.contract.jobs import JobStatus
 
 #: Of a job, the fields that a filter asks for.
@@ -102,19 +104,18 @@ class Filter:
                 span = span.within(term.span)
         return span
 
-    def with_values(self, field: str, values: Collection[str]) -> Filter:
-        """Return the same filter with other values wanted of a field."""
-        terms = [
-            replace(term, values=tuple(values))
-            if isinstance(term, Term) and term.field == field and not term.is_not
-            else term
-            for term in self.terms
-        ]
-        return Filter(tuple(terms))
+    def of_batch(self, batch: str) -> Filter:
+        """Return the same filter for the rows of one batch, which is all that it wants of batches.
 
-    def without(self, *fields: str) -> Filter:
-        """Return the same filter without what it asks for positively in some fields."""
-        return Filter(tuple(term for term in self.terms if term.is_not or term.field not in fields))
+        Raises:
+            InvalidQuery: it names batches itself.
+        """
+        if self._of("batch"):
+            raise InvalidQuery(
+                f"the rows of batch '{short(batch)}' are listed; expected a filter without batch",
+                field="filter",
+            )
+        return Filter((*self.terms, Term("batch", (batch,))))
 
     def _of(self, field: str) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term) and term.field == field]
