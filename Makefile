@@ -43,8 +43,8 @@ docs: $(VENV)/.docs ## the documentation into site/; a warning is an error
 deploy-check: $(VENV)/.dev ## unit, image and compose file, each by its own tool; a tool that cannot be had is named
 	.ci/deploy-check $(BIN)
 
-chaos: $(VENV)/.dev ## every call of a job's life cut, every crash point killed, then a storm
-	$(BIN)/python -m pytest tests/chaos/test_enumeration.py
+chaos: $(VENV)/.dev ## every call of a job's life cut, every crash point killed, two versions in one fleet, then a storm
+	$(BIN)/python -m pytest tests/chaos/test_enumeration.py tests/chaos/test_two_versions.py
 	$(BIN)/python -m tests.chaos storm --jobs 1000 --faults 60 --minutes 6 --json
 
 bench: $(VENV)/.dev ## every benchmark; writes the figures into the pages
