@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -219,13 +220,15 @@ class Job(_Read):
     @field_validator("values", mode="before")
     @classmethod
     def _are_writable(cls, values: Any) -> Any:
-        """Replace values nested deeper than `_DEEPEST_VALUE`, which pydantic cannot encode, by JSON text."""
-        if not isinstance(values, dict):
-            return values
-        return {
-            name: value if has_depth(value, most=_DEEPEST_VALUE) else json.dumps(value)
-            for name, value in values.items()
-        }
+        return as_writable(values) if isinstance(values, dict) else values
+
+
+def as_writable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what graph nodes returned, with what is nested too deep for many a JSON writer as JSON text."""
+    return {
+        name: value if has_depth(value, most=_DEEPEST_VALUE) else json.dumps(value)
+        for name, value in values.items()
+    }
 
 
 class JobEvent(_Read):

@@ -9,20 +9,26 @@ the sha256 that the manifest names: templates, and extra data without its secret
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from producer.contract.ids import row_of
-from producer.contract.jobs import Artifact, Job
+from producer.contract.jobs import Artifact, Job, JobStatus, Timings, as_writable
+from producer.contract.queues import Needs, Tier
 
 MANIFEST_VERSION: Final = 2
 
-#: Fields of a record that follow from its success, or are over with it.
+#: Fields of a record that follow from its success, or are over with it. The phase stays: it is the one of
+#: which `timings` do not know how long it took.
 _LEFT_OUT: Final = frozenset(
-    {
-        *("id", "status", "done", "phase", "progress", "cancel_requested", "waiting_for"),
-        *("cause", "error", "retried_as"),
-    }
+    {*("id", "status", "done", "cancel_requested", "waiting_for", "cause", "error", "retried_as")}
 )
+#: What a job has by default, which version 1 does not tell, and how long it had.
+_POOL: Final = "default"
+_START_WITHIN: Final = timedelta(days=30)
+_RUN_WITHIN: Final = timedelta(hours=6)
 
 
 def manifest_of(
@@ -43,7 +49,7 @@ def manifest_of(
         comfyui_version: what the node runs, from the same answer; empty if unknown.
     """
     made = job.model_copy(
-        update={"artifacts": list(artifacts), "values": dict(values), "notes": list(notes)}
+        update={"artifacts": [], "values": as_writable(values), "notes": list(notes)}
     )
     told = made.model_dump(mode="json", exclude=set(_LEFT_OUT), exclude_none=True)
     row = row_number(job)
@@ -59,6 +65,56 @@ def manifest_of(
             for artifact in artifacts
         ],
     }
+
+
+def job_of_manifest(manifest: Any, *, stored_at: datetime) -> Job:
+    """Return the job that a manifest describes, as its record said when it had just succeeded.
+
+    Args:
+        manifest: JSON values of any version: fields that we do not know are passed over.
+        stored_at: when it was stored, aware; the job ended at that moment, to some milliseconds.
+
+    Raises:
+        ValueError: it is none, or something in it makes no sense; one sentence says what.
+    """
+    if not isinstance(manifest, dict) or "job" not in manifest or "artifacts" not in manifest:
+        raise ValueError("this is no manifest: it names no job and lists no artifacts")
+    told = manifest if manifest.get("version", 1) != 1 else {**_defaults(manifest), **manifest}
+    ended = {"status": JobStatus.SUCCEEDED, "done": True, "ended_at": stored_at}
+    try:
+        job = Job.model_validate({**told, "id": manifest["job"], **ended})
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"the manifest's {place} makes no sense: {first['msg']}") from exc
+    for name in ("created_at", "queued_at", "started_at", "start_deadline"):
+        if (at := getattr(job, name)) and at.tzinfo is None:
+            raise ValueError(f"the manifest's {name} makes no sense: it has no time zone")
+    return job.model_copy(update={"phase": None, "timings": _with_last_phase(job)})
+
+
+def _defaults(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what version 1 does not tell; it asked for nothing special, as far as anybody knows."""
+    try:
+        created = datetime.fromisoformat(str(manifest.get("created_at")))
+    except ValueError:
+        raise ValueError("the manifest's created_at makes no sense: it is no time") from None
+    return {
+        "tier": Tier.DEFAULT,
+        "pool": _POOL,
+        "queue": Needs.of(_POOL).queue,
+        "start_deadline": created + _START_WITHIN,
+        "run_within_s": _RUN_WITHIN.total_seconds(),
+    }
+
+
+def _with_last_phase(job: Job) -> Timings:
+    """Return the timings with the phase in which the manifest was written: it took until the end."""
+    if job.phase is None or job.queued_at is None or job.ended_at is None:
+        return job.timings
+    spent = sum(job.timings.model_dump(exclude_none=True).values())
+    left = (job.ended_at - job.queued_at).total_seconds() - spent
+    return job.timings.model_copy(update={job.phase.value: max(0.0, round(left, 3))})
 
 
 def row_number(job: Job) -> int | None:

@@ -5,7 +5,6 @@ Each ending is one Lua script, which writes nothing once another attempt has the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -17,7 +16,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Artifact, JobError, JobStatus
 from producer.store import keys
 from producer.store.attempts import AttemptStore, Hold
-from producer.store.records import attempt_json, flat
+from producer.store.records import attempt_json, flat, result_json
 from producer.store.times import to_ms
 
 
@@ -49,14 +48,7 @@ class AttemptEndings(AttemptStore):
         Raises:
             LeaseLost: the attempt no longer holds the job; nothing was written.
         """
-        result = {
-            "artifacts": [
-                artifact.model_dump(exclude_none=True, exclude={"url"}) for artifact in artifacts
-            ],
-            "values": values,
-            **({"notes": list(notes)} if notes else {}),
-        }
-        fields = {"result": json.dumps(result, separators=(",", ":"))}
+        fields = {"result": result_json(artifacts, values, notes)}
         written = self._finish(
             hold, JobStatus.SUCCEEDED, fields=fields | ({"shape": shape} if shape else {})
         )

@@ -11,6 +11,7 @@ from typing import Any, Final
 from producer.contract.batches import BatchSpec
 from producer.contract.ids import JobId, PromptId
 from producer.contract.jobs import (
+    Artifact,
     Attempt,
     Job,
     JobError,
@@ -151,6 +152,20 @@ def attempt_json(*, number: int, node: str | None, charged: bool, error: JobErro
         number=number, node=node, charged=charged, error=error, ended_at=datetime.now(UTC)
     )
     return attempt.model_dump_json()
+
+
+def result_json(
+    artifacts: Iterable[Artifact], values: Mapping[str, Any], notes: Iterable[str]
+) -> str:
+    """Return what a job has made as its record keeps it."""
+    result = {
+        "artifacts": [
+            artifact.model_dump(exclude_none=True, exclude={"url"}) for artifact in artifacts
+        ],
+        "values": values,
+        **({"notes": list(notes)} if notes else {}),
+    }
+    return json.dumps(result, separators=(",", ":"))
 
 
 def pairs(flat: Iterable[str]) -> dict[str, str]:

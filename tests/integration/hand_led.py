@@ -125,10 +125,14 @@ class HandLed:
         )
 
     def _stored(self, job, number, content) -> Artifact:
-        key = self.artifact_key(job, number)
-        self.put(key, content)
+        artifact = self.artifact(job, number, content)
+        self.put(artifact.key, content)
+        return artifact
+
+    def artifact(self, job, number, content) -> Artifact:
+        """Return what a record says of a file, which nobody has stored."""
         return Artifact(
-            key=key,
+            key=self.artifact_key(job, number),
             graph_node="3",
             index=number,
             kind="images",

@@ -191,9 +191,9 @@ class Delivery:
     ) -> None:
         key = manifest_key(self.prefix, job_id=job.id, attempt=job.attempt)
         notes = fit_notes(notes_on(entry, graph))
-        facts = self.node_facts()
+        facts, shape = self.node_facts(), job.shape or shape_of(graph)
         manifest = manifest_of(
-            self._as_recorded(job, lease),
+            self._as_recorded(job, lease).model_copy(update={"shape": shape}),
             artifacts=artifacts,
             values=entry.values,
             notes=notes,
@@ -209,7 +209,7 @@ class Delivery:
                 artifacts=artifacts,
                 values=entry.values,
                 notes=notes,
-                shape=None if job.shape else shape_of(graph),
+                shape=None if job.shape else shape,
             ),
             lease,
         )

@@ -36,7 +36,7 @@ class JournalingClient:
 
     def __init__(self, settings: Settings, journal: Path) -> None:
         self._producer = Producer(settings)
-        self._intake = _ShapedIntake(self._producer._intake)
+        self._intake = _PresetIntake(self._producer._intake)
         self._producer._intake = self._intake
         self._lock = threading.Lock()
         self._journal = journal.open("a", encoding="utf-8")
@@ -58,7 +58,7 @@ class JournalingClient:
             job_id: the id it gets if it is new.
             where: `pool`, `tier` and so on, as `Producer.submit` takes them.
         """
-        self._intake.shape(id=JobId(job_id or new_job_id()), batch=batch or None)
+        self._intake.preset(id=JobId(job_id or new_job_id()), batch=batch or None)
         said = {"do": "submit", "key": key, "batch": batch, "expects": work.expects}
         said |= {name: str(value) for name, value in where.items()}
         # Before it is asked for: the client, too, may die in between.
@@ -152,7 +152,7 @@ def _surely(submit: Callable[[], T | None], within_s: float) -> T:
     return made
 
 
-class _ShapedIntake:
+class _PresetIntake:
     """Gives the next submission of each thread what `Producer.submit` does not let one choose."""
 
     def __init__(self, intake: Any) -> None:
@@ -162,7 +162,7 @@ class _ShapedIntake:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._intake, name)
 
-    def shape(self, **fields: Any) -> None:
+    def preset(self, **fields: Any) -> None:
         self._wanted.fields = fields
 
     def check(self, request: Any) -> Any:
