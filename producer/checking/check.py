@@ -24,6 +24,8 @@ from producer.contract.ids import JobId
 from producer.storage.inventory import Inventory
 from producer.store.audit import Audit, BatchCounted, Index
 from producer.store.connection import connect
+from producer.store.ended_buckets import TornBucket
+from producer.store.ended_rows import EndedBucket
 from producer.store.node_store import NodeStore
 from producer.store.rates_audit import RatesAudit
 from producer.store.record_reader import Reading
@@ -72,7 +74,7 @@ _FAULTS: Final = {
     "unpacked": (
         Kind.NOT_PACKED,
         "has ended, and nobody will pack its record",
-        "comfyfleet:unpacked should list it; a worker of an older version ended it",
+        "upkeep should know of it; a worker of an older version ended it",
     ),
     "live": (
         Kind.MISSING_FROM_BATCH,
@@ -139,6 +141,8 @@ class Check:
         # Before the records are read: the sum of its counts then shows a batch that grew meanwhile.
         counts = self._audit.batches()
         yield from self._records()
+        # After the records: a row that is packed meanwhile is read twice, and counts once.
+        yield from self._packed_rows()
         yield from self._indexes()
         yield from self._batches(counts)
         yield from self._batch_check.findings()
@@ -175,6 +179,16 @@ class Check:
             )
             for job_id, fault, detail in faults:
                 yield self._fault(job_id, fault, detail)
+
+    def _packed_rows(self) -> Iterator[Finding]:
+        for bucket in self._audit.packed_rows():
+            try:
+                jobs = bucket.jobs()
+            except TornBucket as exc:
+                yield _torn(bucket, exc)
+                continue
+            for job in jobs.values():
+                self.summary.add(job)
 
     def _fault(self, job_id: JobId, fault: str, detail: str) -> Finding:
         kind, found, expected = _FAULTS[fault]
@@ -246,6 +260,16 @@ def _unreadable(reading: Reading) -> Finding:
         about=reading.job_id,
         found=f"the record of job {reading.job_id} cannot be read: {reading.flaw}",
         expected="a newer version may have written it; else delete it and submit the job anew",
+    )
+
+
+def _torn(bucket: EndedBucket, why: TornBucket) -> Finding:
+    first, last = bucket.rows
+    return Finding(
+        kind=Kind.TORN_ROWS,
+        about=bucket.batch,
+        found=f"rows {first:,} to {last:,} of batch {bucket.batch} have ended, and cannot be read: {why}",
+        expected="a newer version may have packed them; else their manifests in the bucket say what they made",
     )
 
 

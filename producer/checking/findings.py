@@ -27,6 +27,7 @@ class Kind(StrEnum):
     LOST_ROWS = "lost_rows"
     NOT_PACKED = "not_packed"
     TORN_RATES = "torn_rates"
+    TORN_ROWS = "torn_rows"
     UNKNOWN_QUEUE = "unknown_queue"
     UNUSED_QUEUE = "unused_queue"
     NOT_STARTED = "not_started"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Self
@@ -26,6 +27,7 @@ from producer.contract.jobs import Artifact, Job, JobStatus
 from producer.storage.inventory import Inventory
 from producer.store.audit import Audit
 from producer.store.connection import connect
+from producer.store.ended_buckets import TornBucket
 from producer.store.record_reader import in_pages
 
 #: Objects fetched in parallel: enough to fill a link, few enough for a busy S3 service.
@@ -75,6 +77,12 @@ class Verifier:
                 if job and job.status is JobStatus.SUCCEEDED and job.id not in seen:
                     seen.add(job.id)
                     yield job
+        for bucket in self._audit.packed_rows():
+            with suppress(TornBucket):  # `comfyfleet check` names it
+                for job in bucket.jobs().values():
+                    if job.status is JobStatus.SUCCEEDED and job.id not in seen:
+                        seen.add(job.id)
+                        yield job
 
     def flaws(self, jobs: Iterable[Job]) -> Iterator[Flaw]:
         """Compare the artifacts and manifests of *jobs*; yield each flaw as it is found.

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.ids import JobId
+from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.batch_audit import BatchAudit
 from producer.store.connection import translated
+from producer.store.ended_rows import EndedBucket, read_ended_buckets
 from producer.store.job_lists import ENDED_BADLY
 from producer.store.record_reader import Reading, in_pages, read_jobs
 from producer.store.scripts import Scripts
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 #: Keys or entries a round trip. A script looks at so many in about 2 ms, and nobody waits longer.
 _AT_ONCE: Final = 200
 
+#: What the key of a batch's ended rows ends with.
+_ENDED_ROWS: Final = keys.ended_rows("").removeprefix(keys.BATCH)
 
 #: In the order in which `recount.lua` takes them.
 _ENDED: Final = (
@@ -88,6 +91,16 @@ class Audit:
     def read(self, job_ids: Sequence[JobId]) -> list[Reading]:
         """Read some records."""
         return read_jobs(self._redis, job_ids)
+
+    def packed_rows(self) -> Iterator[EndedBucket]:
+        """Give every bucket of ended rows; one may come twice."""
+        for key in self._keys(keys.BATCH, kind="HASH"):
+            if key.endswith(_ENDED_ROWS):
+                batch = BatchId(key.removeprefix(keys.BATCH).removesuffix(_ENDED_ROWS))
+                with translated(self._redis):
+                    names: Any = self._redis.hkeys(key)
+                numbers = [int(name) for name in names if name.isdecimal()]
+                yield from read_ended_buckets(self._redis, [(batch, number) for number in numbers])
 
     def mend_jobs(
         self, job_ids: Collection[JobId], *, lease: timedelta, overdue: timedelta, mend: bool
@@ -204,8 +217,9 @@ class Audit:
                 }
 
     def _batch_keys(self) -> Iterator[str]:
-        # Beside its hash a batch has its rows, which are a hash, too.
-        return (key for key in self._keys(keys.BATCH, kind="HASH") if not key.endswith(":rows"))
+        # Beside its hash a batch has its rows, which are hashes, too.
+        others = (":rows", _ENDED_ROWS)
+        return (key for key in self._keys(keys.BATCH, kind="HASH") if not key.endswith(others))
 
     def _keys(self, prefix: str, *, kind: str | None = None) -> Iterator[str]:
         with translated(self._redis):

@@ -13,6 +13,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.connection import translated
+from producer.store.ended_rows import find_ended_rows
 from producer.store.record_reader import Reading, in_pages, read_jobs
 from producer.store.times import utc
 
@@ -24,6 +25,9 @@ RECORD_EXPIRED: Final = "record expired"
 
 #: The same where there is one, and no sense in it.
 _UNREADABLE: Final = "record unreadable"
+
+#: The same where the record names none.
+_UNKNOWN: Final = "unknown"
 
 _AT_ONCE: Final = 500
 
@@ -80,7 +84,12 @@ class DeadLetterIndex:
                 for job_id in page:
                     pipe.hget(keys.job(job_id), "cause")
                 causes = pipe.execute(raise_on_error=False)
-            counts.update(_cause(found) for found in causes)
+            gone = [job for job, cause in zip(page, causes, strict=True) if cause is None]
+            ended = find_ended_rows(self._redis, gone)
+            counts.update(job.cause or _UNKNOWN for job in ended.values())
+            counts.update(
+                _cause(cause) for job, cause in zip(page, causes, strict=True) if job not in ended
+            )
         return counts
 
     def prune(self) -> int:
@@ -91,10 +100,10 @@ class DeadLetterIndex:
                 for job_id in page:
                     pipe.exists(keys.job(job_id))
                 there = pipe.execute()
+            gone = [job for job, is_there in zip(page, there, strict=True) if not is_there]
+            ended = find_ended_rows(self._redis, gone)
             # A record that is gone never comes back, so nobody can lose a dead letter by this.
-            pruned += self.drop(
-                [job for job, is_there in zip(page, there, strict=True) if not is_there]
-            )
+            pruned += self.drop([job for job in gone if job not in ended])
         return pruned
 
     def drop(self, job_ids: Collection[JobId]) -> int:
@@ -119,5 +128,5 @@ def _cause(found: str | Exception | None) -> str:
 def _letter(reading: Reading, ended_at: datetime) -> DeadLetter:
     cause = RECORD_EXPIRED if reading.is_gone else _UNREADABLE
     if reading.job:
-        cause = reading.job.cause or "unknown"
+        cause = reading.job.cause or _UNKNOWN
     return DeadLetter(id=reading.job_id, ended_at=ended_at, cause=cause, job=reading.job)

@@ -76,24 +76,30 @@ def _likely(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[JobI
     is_kept = set(names) <= set(KEPT_FIELDS)
     with translated(redis), redis.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
-            pipe.hmget(keys.job(job_id), [*names, PACKED_MARK])
+            pipe.hmget(keys.job(job_id), [*names, PACKED_MARK, "status"])
         replies: list[Any] = pipe.execute(raise_on_error=False)
     found: dict[JobId, Mapping[str, str | None]] = {
         job_id: dict(zip(names, reply, strict=False))
         for job_id, reply in zip(job_ids, replies, strict=True)
-        if isinstance(reply, list) and (is_kept or reply[-1] is None)
+        if isinstance(reply, list) and (is_kept or reply[-2] is None)
     }
     if not is_kept:
         packed = [
             job_id
             for job_id, reply in zip(job_ids, replies, strict=True)
-            if isinstance(reply, list) and reply[-1] is not None
+            if isinstance(reply, list) and reply[-2] is not None
         ]
         found |= _unpacked(redis, packed)
+    # The row of a batch may be packed with others; only reading it tells.
+    no_record = {
+        job_id
+        for job_id, reply in zip(job_ids, replies, strict=True)
+        if isinstance(reply, list) and reply[-1] is None
+    }
     return [
         job_id
         for job_id in job_ids
-        if job_id in found and wanted.holds(_facts(fields, found[job_id]))
+        if job_id in no_record or (job_id in found and wanted.holds(_facts(fields, found[job_id])))
     ]
 
 

@@ -40,7 +40,7 @@ def forget_expired(redis: Redis, scripts: Scripts) -> int:
 
     Of a long list a sample is looked at, again and again until few of it are gone.
     """
-    wanted = [([keys.ended(status)], [_AT_ONCE, "oldest", ""]) for status in ENDED_BADLY]
+    wanted = [([keys.ended(status)], [_AT_ONCE, "random", ""]) for status in ENDED_BADLY]
     wanted += [([keys.jobs(owner)], [_AT_ONCE, "random", owner]) for owner in owners(redis)]
     forgotten = 0
     for _ in range(_ROUNDS):

@@ -17,6 +17,7 @@ from producer.contract.submissions import Submission, secrets_holder
 from producer.store import keys
 from producer.store.attempt_endings import AttemptEndings
 from producer.store.connection import translated
+from producer.store.ended_rows import find_ended_rows
 from producer.store.records import fields_of, flat, job_of, packed
 from producer.store.scripts import Scripts
 from producer.store.times import to_ms
@@ -113,11 +114,12 @@ class JobStore(AttemptEndings):
 
     def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
         """Read many jobs in one round trip; those that are not there are left out."""
-        found = self._read(job_ids)
-        if missing := [job_id for job_id in job_ids if job_id not in found]:
-            found |= self._rows.find(missing)
-            # A row that was fed between the two looks has its record now.
-            found |= self._read([job_id for job_id in missing if job_id not in found])
+        found: dict[JobId, Job] = {}
+        # A row that was fed after the look at unfed ones has its record by now, or has even ended.
+        for look in (self._read, self._ended, self._rows.find, self._read, self._ended):
+            if not (missing := [job_id for job_id in job_ids if job_id not in found]):
+                break
+            found |= look(missing)
         return found
 
     def cancel(self, job_id: JobId) -> Cancelled:
@@ -202,6 +204,9 @@ class JobStore(AttemptEndings):
         """
         shared = self._bytes(keys.extra_data(job.extra_data or ""))
         return zlib.decompress(shared) if shared else _gone(job)
+
+    def _ended(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        return find_ended_rows(self._redis, job_ids)
 
     def _bytes(self, key: str) -> bytes | None:
         with translated(self._redis):

@@ -23,6 +23,8 @@
 | comfyfleet:secrets:<job or batch> | JSON: keys and tokens of its `extra_data` | until the job, or the batch, ends |
 | comfyfleet:batch:<id> | hash: what its rows share, counts | open: 7 days; else 60 days after its last change |
 | comfyfleet:batch:<id>:rows | hash bucket -> zlib of 100 rows not fed yet | as its batch; ended with it: keep_ended_s |
+| comfyfleet:batch:<id>:ended | hash bucket -> up to 100 ended rows, packed; bucket:again -> JSON of row -> its retry | as its batch |
+| comfyfleet:unpacked:rows | zset `batch:bucket` of ended rows to be packed -> last end, ms | 60 days after the last end |
 | comfyfleet:live:<batch> | zset job that has not ended -> since, ms | 60 days after its last job |
 | comfyfleet:batches | zset batch -> opened, ms | 60 days after the last one |
 | comfyfleet:feeding | zset batch that upkeep must look at -> its turn | 60 days after its last batch |
@@ -41,6 +43,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from producer.contract.batches import BUCKET_ROWS as BUCKET_ROWS  # noqa: PLC0414 - scripts know it
+
 NODES: Final = "comfyfleet:nodes"
 LEASES: Final = "comfyfleet:leases"
 QUEUES: Final = "comfyfleet:queues"
@@ -53,6 +57,7 @@ DELAYED: Final = "comfyfleet:delayed"
 JOBS: Final = "comfyfleet:jobs"
 OWNERS: Final = "comfyfleet:owners"
 UNPACKED: Final = "comfyfleet:unpacked"
+UNPACKED_ROWS: Final = "comfyfleet:unpacked:rows"
 BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"
@@ -136,6 +141,11 @@ def batch(batch_id: str) -> str:
 def rows(batch_id: str) -> str:
     """Return the key of a batch's rows that have no record yet."""
     return f"{BATCH}{batch_id}:rows"
+
+
+def ended_rows(batch_id: str) -> str:
+    """Return the key of a batch's ended rows whose records are packed."""
+    return f"{BATCH}{batch_id}:ended"
 
 
 def live(batch_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +11,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.connection import translated
+from producer.store.ended_rows import find_ended_rows
 from producer.store.packed_records import unpacked
 from producer.store.records import job_of
 
@@ -40,12 +41,15 @@ class Reading:
 
 
 def read_jobs(redis: Redis, job_ids: Sequence[JobId]) -> list[Reading]:
-    """Read records in one round trip, in the order asked for."""
+    """Read records, in the order asked for; those of packed rows are unpacked."""
     with translated(redis), redis.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hgetall(keys.job(job_id))
         replies = pipe.execute(raise_on_error=False)
-    return [_reading(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
+    found = [_reading(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
+    gone = [reading.job_id for reading in found if reading.is_gone]
+    ended = find_ended_rows(redis, gone) if gone else {}
+    return [replace(reading, job=ended.get(reading.job_id, reading.job)) for reading in found]
 
 
 def in_pages(items: Iterable[T], size: int) -> Iterator[list[T]]:

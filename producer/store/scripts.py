@@ -19,7 +19,7 @@ _REDIS_CLOCK: Final = "local t = redis.call('TIME') return t[1] * 1000 + math.fl
 _KEY_NAMES: Final = (
     *("NODES", "LEASES", "QUEUES", "EVENTS", "DEAD", "DELAYED", "CALLS", "JOB", "QUEUED", "BATCH"),
     *("QUEUES_USED", "QUEUES_NEEDED", "QUEUES_RETIRED"),
-    *("UNPACKED", "JOBS", "OWNERS", "ENDED"),
+    *("UNPACKED", "UNPACKED_ROWS", "BUCKET_ROWS", "JOBS", "OWNERS", "ENDED"),
     *("BATCHES", "FEEDING", "WAITING", "LIVE", "IDEMPOTENCY", "NODE", "IDLE", "SECRETS"),
     *(
         "RATES",
@@ -55,7 +55,7 @@ class Scripts:
     def __init__(self, redis: Redis, *, clock_lua: str = _REDIS_CLOCK) -> None:
         self._redis = redis
         self._texts = _texts()
-        self._prelude = _prelude(clock_lua, self._texts["_prelude"])
+        self._prelude = _prelude(clock_lua, self._texts["_prelude"], self._texts["_endings"])
         self._scripts: dict[str, Script] = {}
 
     def run(self, name: str, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
@@ -90,11 +90,11 @@ class Scripts:
         return self._scripts.setdefault(name, self._redis.register_script(text))
 
 
-def _prelude(clock_lua: str, text: str) -> str:
+def _prelude(clock_lua: str, *texts: str) -> str:
     constants = "".join(
         f"local {name} = {value!r}\n" for name in _KEY_NAMES if (value := getattr(keys, name))
     )
-    return f"{constants}local function now_ms() {clock_lua} end\n{text}\n"
+    return "\n".join((f"{constants}local function now_ms() {clock_lua} end", *texts, ""))
 
 
 @cache

@@ -16,6 +16,7 @@ from producer.store.batch_feeds import BatchFeeds
 from producer.store.connection import translated
 from producer.store.job_lists import forget_expired
 from producer.store.packing import Packing
+from producer.store.row_packing import RowPacking
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms
 
@@ -77,6 +78,11 @@ class Sweeps:
     def packing(self, *, after: timedelta) -> Packing:
         """Return the same store as what packs the records of ended jobs sees it."""
         return Packing(self._scripts, after=after)
+
+    def row_packing(self, *, after: timedelta) -> RowPacking:
+        """Return the same store as what packs the ended rows of batches sees it."""
+        keep_ended = timedelta(milliseconds=self._keep_ms)
+        return RowPacking(self._redis, self._scripts, after=after, keep_ended=keep_ended)
 
     def lead(self, who: str, *, length: timedelta, what: str = "upkeep") -> bool:
         """Return whether *who* may do *what* now; only one does, until *length* has passed."""

@@ -93,6 +93,7 @@ class Upkeep:
         # A lease less one renewal: a process that has watched all along is not delayed by it.
         self._watch = LeaseWatch(unrenewed=max(renew, lease - renew))
         self._packing = sweeps.packing(after=pack_after)
+        self._row_packing = sweeps.row_packing(after=pack_after)
         self._lapsed: list[JobId] = []
         self._retired_at = -_RETIRE_EVERY.total_seconds()
         self._forgot_at = -_FORGET_EVERY.total_seconds()
@@ -113,6 +114,7 @@ class Upkeep:
             self._retire_queues,
             self._forget_expired,
             self._packing.pack,
+            self._row_packing.pack,
         ):
             with stopping_no_other(_log, "upkeep: %s failed; the others go on", step.__name__):
                 step()

@@ -1,7 +1,8 @@
-"""Bytes of Redis that a queued job costs, as the slope over 10,000, 30,000 and 100,000 of them.
+"""Bytes of Redis that a job costs, as the slope over 10,000, 30,000 and 100,000 of them.
 
-Floor: the params of the same jobs alone, compressed as we compress them, a hundred together. A
-single job is its record, its places in the indexes, its event and its message.
+Floor: the params of the same jobs alone, compressed as we compress them, a hundred together; of an ended
+row also the 32 bytes of its artifact's SHA-256. A single job is its record, its places in the indexes,
+its event and its message. Ended rows are a tenth as many, an hour after their end.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import statistics
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from redis import Redis
@@ -22,11 +23,13 @@ from producer.contract.submissions import Submission
 from producer.dispatch import Dispatch
 from producer.store.job_store import JobStore
 from producer.store.record_reader import in_pages
+from tests.bench import ended_rows
 from tests.bench.results import Case, Result
 from tests.bench.rows import empty_redis, graph_of_20_kb, rows
 
 COUNTS = (10_000, 30_000, 100_000)
 IN_A_BATCH_B, OVER_FLOOR, SINGLE_B = 250, 2.5, 2_600
+ENDED_COUNTS, ENDED_ROW_B, DIGEST_B = (1_000, 3_000, 10_000), 120, 32
 
 
 def run() -> Result:
@@ -40,6 +43,7 @@ def run() -> Result:
         store = JobStore(fleet._redis, keep_ended=timedelta(days=7))
         in_a_batch = _slope(redis, lambda count: fleet.submit_many(graph, rows(count)))
         single = _slope(redis, lambda count: _submit(store, Dispatch(settings), graph, count))
+        ended = _slope(redis, lambda n: ended_rows.fill(fleet, fleet._redis, n), ENDED_COUNTS)
     floor = _compressed(COUNTS[-1])
     return Result(
         name="memory",
@@ -61,17 +65,25 @@ def run() -> Result:
                 goal=f"<= {SINGLE_B:,}",
                 holds=single <= SINGLE_B,
             ),
+            Case(
+                name="ended row",
+                value=ended,
+                floor=floor + DIGEST_B,
+                plain=None,
+                goal=f"<= {ENDED_ROW_B}",
+                holds=ended <= ENDED_ROW_B,
+            ),
         ],
     )
 
 
-def _slope(redis: Redis, fill: Callable[[int], object]) -> float:
+def _slope(redis: Redis, fill: Callable[[int], object], counts: Sequence[int] = COUNTS) -> float:
     used = []
-    for count in COUNTS:
+    for count in counts:
         redis.flushall()
         fill(count)
         used.append(redis.info("memory")["used_memory"])
-    return statistics.linear_regression(COUNTS, used).slope
+    return statistics.linear_regression(counts, used).slope
 
 
 def _submit(store: JobStore, dispatch: Dispatch, graph: dict, count: int) -> None:

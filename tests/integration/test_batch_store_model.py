@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -11,11 +13,12 @@ from producer.contract.batches import BatchSpec, BatchState
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.errors import BatchNotFound, InvalidBatch, JobNotFound, KeyReused
-from producer.contract.ids import new_batch_id, row_id
+from producer.contract.ids import new_batch_id, new_job_id, row_id
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Needs, Tier
-from producer.contract.submissions import Content
+from producer.contract.submissions import Content, Submission
 from producer.store import batch_rows, keys
+from producer.store.retries import Retries
 from tests.integration.models.known_batches import IN_A_BUCKET, KnownBatch, KnownBatches
 from tests.integration.test_job_store_model import START_WITHIN_MS, JobStoreMachine, Known
 
@@ -181,8 +184,8 @@ class BatchMachine(KnownBatches, JobStoreMachine):
             known.empty.add(row)
             known.edits += 1
             ended = Known(Tier.DEFAULT, batch, known.start_by, since=self.now)
-            ended.status = JobStatus.CANCELLED
             self.known[job] = ended
+            self._end(job, JobStatus.CANCELLED)
 
     @rule(batch=batches, interrupted=st.booleans(), seldom=st.integers(0, 2))
     def cancel_batch(self, batch, interrupted, seldom):
@@ -231,6 +234,30 @@ class BatchMachine(KnownBatches, JobStoreMachine):
             self._feeds.move_live(record)
             self._move(record.id)
 
+    @rule(target=JobStoreMachine.jobs, job=JobStoreMachine.jobs)
+    def retry(self, job):
+        old = self.known[job]
+        if not old.status.is_terminal:
+            return job
+        submission = Submission(
+            template=self.store.get(job).template,
+            needs=PLACES[0],
+            batch=old.batch,
+            start_within=timedelta(milliseconds=START_WITHIN_MS),
+            run_within=timedelta(hours=1),
+            id=new_job_id(unix_ms=self.now),
+            retry_of=job,
+        )
+        retries = Retries(self.redis, scripts=self.store._scripts)
+        made, is_new = retries.add(submission, only_dead=False)
+        assert self.store.get(job).retried_as == made
+        assert retries.add(submission, only_dead=False) == (made, False)
+        if is_new:
+            start_by = self.now + START_WITHIN_MS
+            self.known[made] = Known(Tier.DEFAULT, old.batch, start_by, since=self.now)
+            old.dead, old.batch = False, None  # the new one stands for it
+        return made
+
     def _run_script_of(self, batch, name, *, interrupted):
         if not interrupted:
             return self._batch_store.cancel(batch)
@@ -243,6 +270,7 @@ class BatchMachine(KnownBatches, JobStoreMachine):
 def test_batches_agree_with_model(redis_client, redis_server, monkeypatch):
     BatchMachine.fleet = Settings(redis_url=redis_server.url)
     monkeypatch.setattr(batch_rows, "BUCKET_ROWS", IN_A_BUCKET)
+    monkeypatch.setattr(keys, "BUCKET_ROWS", IN_A_BUCKET)
     BatchMachine.redis = redis_client
     run_state_machine_as_test(
         BatchMachine,

@@ -249,8 +249,10 @@ class JobStoreMachine(KnownJobs):
         before = {job: self.store.get(job) for job in self.known}
         due = [
             known
-            for known in self.known.values()
-            if known.unpacked_since is not None and known.unpacked_since <= self.now - PACK_AFTER_MS
+            for job, known in self.known.items()
+            if known.unpacked_since is not None
+            and known.unpacked_since <= self.now - PACK_AFTER_MS
+            and not self._is_row(job)
         ]
         packing = self.sweeps.packing(after=timedelta(milliseconds=PACK_AFTER_MS))
         assert packing.pack() == len(due)

@@ -74,6 +74,7 @@ local function keep_batch(batch)
     local start_by, key = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'idempotency'))
     local until_ms = math.max(now_ms() + INDEX_MS, tonumber(start_by or 0) + LIVE_MS)
     redis.call('PEXPIREAT', BATCH .. batch, until_ms)
+    redis.call('PEXPIREAT', BATCH .. batch .. ':ended', until_ms)
     if key and key ~= '' then
         redis.call('PEXPIREAT', key, until_ms)
     end
@@ -248,46 +249,4 @@ local function keep_live(job)
     -- Once it has ended it may be made again, for as long as it is kept.
     redis.call('ZADD', QUEUES_NEEDED, 'GT', until_ms + INDEX_MS, queue)
     keep_until(QUEUES_NEEDED, until_ms + INDEX_MS)
-end
-
--- Have upkeep pack the record of a job that has ended.
-local function list_unpacked(id, ended_ms)
-    redis.call('ZADD', UNPACKED, ended_ms, id)
-    keep_index(UNPACKED)
-end
-
--- Give the job its last status and let the record go after `keep_ms`.
-local function end_job(job, id, status, keep_ms, cause)
-    unindex_queued(job, id)
-    redis.call('ZREM', LEASES, id)
-    redis.call('HDEL', job, 'phase', 'waiting_for', 'suspect')
-    redis.call('HSET', job, 'ended_ms', now_ms(), 'cause', cause)
-    set_status(job, status)
-    redis.call('PEXPIRE', job, keep_ms)
-    list_ended(id, status, keep_ms)
-    local key, batch, owner = unpack(redis.call('HMGET', job, 'idempotency', 'batch', 'owner'))
-    if key then
-        redis.call('PEXPIRE', key, keep_ms)
-    end
-    if not batch then
-        keep_listed(owner, now_ms() + tonumber(keep_ms))
-    end
-    redis.call('DEL', SECRETS .. id)
-    if redis.call('HEXISTS', job, 'batch') == 0 then
-        list_unpacked(id, now_ms())
-    end
-    emit(job, id, status, {'cause', cause})
-end
-
--- Has this attempt's lease run out, so that upkeep may end it?
-local function has_lapsed(job, id, attempt)
-    local status, current = unpack(redis.call('HMGET', job, 'status', 'attempt'))
-    local deadline = redis.call('ZSCORE', LEASES, id)
-    return status == 'running' and current == attempt and (not deadline or tonumber(deadline) <= now_ms())
-end
-
--- Does this attempt of this worker hold the job?
-local function holds(job, attempt, worker)
-    local status, current, holder = unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker'))
-    return status == 'running' and current == attempt and holder == worker
 end

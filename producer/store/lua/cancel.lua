@@ -8,7 +8,8 @@ local function cancel(id)
     local job = JOB .. id
     local status = redis.call('HGET', job, 'status')
     if not status then
-        return {'missing', ''}
+        status = packed_row(id)
+        return status and {'ended', status} or {'missing', ''}
     end
     if status == 'held' or status == 'queued' then
         end_job(job, id, 'cancelled', ARGV[1], 'cancelled')

@@ -1,4 +1,4 @@
--- Take jobs off a list whose record has expired. A record that is gone never comes back.
+-- Take jobs off a list whose record has expired; one that is packed as a row has not. A record that is gone never comes back.
 --
 -- KEYS[1]  zset of jobs
 -- ARGV[1]  at most so many     ARGV[2]  'oldest', or 'random': for a list that is not in order of their ends
@@ -14,7 +14,7 @@ else
 end
 local gone = 0
 for _, id in ipairs(found) do
-    if redis.call('EXISTS', JOB .. id) == 0 then
+    if redis.call('EXISTS', JOB .. id) == 0 and not packed_row(id) then
         gone = gone + redis.call('ZREM', list, id)
     end
 end

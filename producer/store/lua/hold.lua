@@ -17,6 +17,6 @@ for i, id in ipairs(ARGV) do
         emit(job, id, 'held')
         status = 'held'
     end
-    outcomes[i] = status or ''
+    outcomes[i] = status or packed_row(id) or ''
 end
 return outcomes

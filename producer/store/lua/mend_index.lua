@@ -23,16 +23,26 @@ local function belongs(job, status)
     elseif which == 'ended' then
         return index == ENDED .. status
     elseif which == 'unpacked' then
-        -- Upkeep drops what has expired meanwhile.
-        return not status or not is_live(status) and redis.call('HEXISTS', job, 'p0') == 0
+        return not is_live(status) and redis.call('HEXISTS', job, 'p0') == 0
     end
     return status == 'failed' and redis.call('HEXISTS', job, 'retried_as') == 0
+end
+
+-- A row that is packed has no record, and stays where ended jobs are listed.
+local function is_kept(id)
+    local status, made = packed_row(id)
+    if which == 'ended' then
+        return status and index == ENDED .. status
+    elseif which == 'unpacked' then
+        return true -- upkeep drops what has expired meanwhile
+    end
+    return which == 'dead' and status == 'failed' and not made
 end
 
 for i = 3, #ARGV do
     local id, job = ARGV[i], JOB .. ARGV[i]
     local status = redis.call('HGET', job, 'status')
-    if redis.call('ZSCORE', index, id) and not ((status or which == 'unpacked') and belongs(job, status)) then
+    if redis.call('ZSCORE', index, id) and not (status and belongs(job, status) or not status and is_kept(id)) then
         strays[#strays + 1] = {id, status or ''}
         if mend then
             redis.call('ZREM', index, id)

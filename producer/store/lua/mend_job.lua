@@ -99,11 +99,11 @@ local function check_ended(id, job, status, start_by, ended)
     end
 end
 
-local function check_packed(id, job, ended)
-    if ended and redis.call('HEXISTS', job, 'p0') == 0 and not redis.call('ZSCORE', UNPACKED, id) then
+local function check_packed(id, job, batch, ended)
+    if ended and redis.call('HEXISTS', job, 'p0') == 0 and not is_to_be_packed(id, batch) then
         faults[#faults + 1] = {id, 'unpacked', ''}
         if mend then
-            list_unpacked(id, ended)
+            list_to_pack(id, batch, ended)
         end
     end
 end
@@ -125,8 +125,8 @@ for i = 4, #ARGV do
         check_running(id)
     elseif status == 'queued' then
         check_queued(id, job)
-    elseif status and not is_live(status) and not batch then
-        check_packed(id, job, ended)
+    elseif status and not is_live(status) then
+        check_packed(id, job, batch, ended)
     end
 end
 return faults

@@ -29,6 +29,9 @@ local function recounted()
     for i = 10, #ARGV do
         -- What makes no sense may be no hash at all; it is no job then.
         local status, batch, made = unpack(redis.pcall('HMGET', JOB .. ARGV[i], 'status', 'batch', 'retried_as'))
+        if not status then
+            status, made, batch = packed_row(ARGV[i])
+        end
         if status and batch == ARGV[1] and not made then
             recount[status] = (recount[status] or 0) + 1
         end

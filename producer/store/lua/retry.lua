@@ -15,6 +15,11 @@
 -- {'no_dead_letter', status}, {'no_template', status}.
 local old, new, id = KEYS[1], KEYS[2], ARGV[2]
 local status, ended, batch, made = unpack(redis.call('HMGET', old, 'status', 'ended_ms', 'batch', 'retried_as'))
+local is_packed = not status
+if is_packed then
+    status, made, batch = packed_row(ARGV[1])
+    ended = status
+end
 if not status then
     return {'missing', ''}
 end
@@ -35,7 +40,11 @@ end
 redis.call('PEXPIRE', KEYS[3], ARGV[5], 'GT')
 redis.call('PEXPIRE', KEYS[4], ARGV[5], 'GT')
 keep_secrets(id, ARGV[8], ARGV[5])
-redis.call('HSET', old, 'retried_as', id)
+if is_packed then
+    note_made_again({ARGV[1], id})
+else
+    redis.call('HSET', old, 'retried_as', id)
+end
 redis.call('ZREM', DEAD, ARGV[1])
 if batch then
     redis.call('HINCRBY', BATCH .. batch, status, -1)

@@ -97,7 +97,7 @@ def _hashes(client: redis.Redis, prefix: str) -> dict[str, dict[str, str]]:
     keys = [
         key
         for key in client.scan_iter(f"{prefix}*", count=_AT_ONCE)
-        if not key.endswith(":rows")  # of batches: packed, and no text
+        if not key.endswith((":rows", ":ended"))  # of batches: packed, and no text
     ]
     found = {}
     for start in range(0, len(keys), _AT_ONCE):

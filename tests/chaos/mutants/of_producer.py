@@ -108,7 +108,7 @@ OF_PRODUCER: Final = (
         "plain",
         "I12",
         (
-            f"{_LUA}/_prelude.lua",
+            f"{_LUA}/_endings.lua",
             "    set_status(job, status)\n    redis.call('PEXPIRE', job, keep_ms)",
             "    redis.call('HSET', job, 'status', status)\n    redis.call('PEXPIRE', job, keep_ms)",
         ),

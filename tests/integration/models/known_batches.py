@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from hypothesis.stateful import invariant
+from hypothesis.stateful import invariant, rule
 
 from producer.checking.check import Check
 from producer.checking.findings import Kind
 from producer.contract.batches import BatchCounts, BatchState, PackedRow
-from producer.contract.ids import row_id
+from producer.contract.ids import row_id, row_of
 from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.audit import Audit
@@ -21,6 +21,7 @@ from producer.store.batch_store import BatchStore
 from tests.integration.models.known_jobs import KnownJobs
 
 IN_A_BUCKET = 3
+PACK_AFTER_MS = 20_000
 
 
 @dataclass
@@ -83,6 +84,21 @@ class KnownBatches(KnownJobs):
             found = [finding for finding in checking.run() if not finding.is_note]
         assert [one for one in found if one.kind is not Kind.LAPSED_LEASE] == []
 
+    @rule()
+    def pack_rows(self):
+        before = self.store.find(list(self.known))
+        due = self._due_to_be_packed()
+        packing = self.sweeps.row_packing(after=timedelta(milliseconds=PACK_AFTER_MS))
+        packed = 0
+        while some := packing.pack():
+            packed += some
+        assert packed == len(due)
+        for job in due:
+            known = self.known[job]
+            known.packed, known.unpacked_since, known.worker = True, None, None
+        assert self.store.find(list(self.known)) == before
+        assert not due or self.redis.exists(*map(keys.job, due)) == 0
+
     @property
     def _batch_store(self):
         return BatchStore(self.redis, keep_ended=timedelta(days=7), scripts=self.store._scripts)
@@ -138,6 +154,20 @@ class KnownBatches(KnownJobs):
             is_listed = self.redis.zscore(keys.FEEDING, batch) is not None
             # It may be listed once too often: upkeep looks, and takes it off the list.
             assert is_listed or not (known.is_sealed and must)
+
+    def _due_to_be_packed(self):
+        """Return the rows of buckets in which none has ended lately."""
+        buckets = defaultdict(list)
+        for job, known in self.known.items():
+            if self._is_row(job) and known.unpacked_since is not None:
+                batch, row = row_of(job)
+                buckets[batch, (row - 1) // IN_A_BUCKET].append(job)
+        return {
+            job
+            for jobs in buckets.values()
+            if max(self.known[job].unpacked_since for job in jobs) < self.now - PACK_AFTER_MS
+            for job in jobs
+        }
 
     def _bucket(self, known, number, count, *, other=False):
         texts = [

@@ -10,6 +10,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from producer.contract.ids import row_of
 from producer.contract.jobs import JobStatus, Phase, sources_of
 from producer.contract.queues import Tier
 from producer.store import keys
@@ -47,6 +48,7 @@ class Known:
     stories: list[int] = field(default_factory=list)
     since: int = 0
     unpacked_since: int | None = None
+    packed: bool = False  #: As a row of a batch: its record is gone.
     owner: str = ""
     stamps: dict[Phase, int] = field(default_factory=dict)  #: When the attempt entered phases.
     was_taken: bool = False
@@ -91,7 +93,7 @@ class KnownJobs(RuleBasedStateMachine):
             assert (found.charged_attempts, found.free_attempts) == (known.charged, known.free)
             assert [attempt.number for attempt in found.attempts] == known.stories
             assert found.done == (not any(known.status in sources_of(to) for to in JobStatus))
-            assert self.redis.pttl(keys.job(job)) > 0
+            assert (self.redis.pttl(keys.job(job)) > 0) != known.packed
 
     @invariant()
     def indexes_agree(self):
@@ -100,7 +102,9 @@ class KnownJobs(RuleBasedStateMachine):
         assert self._index(keys.LEASES) == leases
         assert set(self.redis.zrange(keys.DEAD, 0, -1)) == {j for j, k in known.items() if k.dead}
         assert self._index(keys.UNPACKED) == {
-            job: k.unpacked_since for job, k in known.items() if k.unpacked_since is not None
+            job: k.unpacked_since
+            for job, k in known.items()
+            if k.unpacked_since is not None and not self._is_row(job)
         }
         for tier in Tier:
             waiting = {
@@ -154,6 +158,10 @@ class KnownJobs(RuleBasedStateMachine):
         for key in self.redis.scan_iter():
             assert key in eternal or self.redis.pttl(key) > 0, key
 
+    def _is_row(self, job):
+        """Tell whether a job is the row of a batch, whose record is packed with those of others."""
+        return row_of(job)[0] in getattr(self, "known_batches", {})
+
     def _holds(self, hold):
         known = self.known[hold.job_id]
         return (
@@ -173,7 +181,7 @@ class KnownJobs(RuleBasedStateMachine):
             octaves = math.log(max(rendered_ms, 1)) / math.log(2)
             self.rates[int(octaves * keys.BUCKETS_AN_OCTAVE)] += 1
         known.status, known.lease_until, known.retry_at = status, None, None
-        known.unpacked_since = None if known.batch else self.now
+        known.unpacked_since = self.now
 
     def _set_clock(self):
         self.redis.set(CLOCK, self.now)

@@ -1,0 +1,112 @@
+"""Ended rows: jobs of batches whose records are packed, found by what their ids say."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.ids import BatchId, JobId, row_id, row_of
+from producer.contract.jobs import Job
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.ended_buckets import TornBucket, unpack_ended
+from producer.store.records import job_of
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_log = logging.getLogger(__name__)
+
+#: Buckets read in one round trip.
+_AT_ONCE: Final = 20
+
+
+@dataclass(frozen=True)
+class EndedBucket:
+    """A bucket of ended rows as Redis keeps it.
+
+    Args:
+        made_again: by row, the job that was made of it again.
+    """
+
+    batch: BatchId
+    number: int
+    data: bytes
+    made_again: dict[str, str]
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Its first row and its last."""
+        first = self.number * keys.BUCKET_ROWS + 1
+        return first, first + keys.BUCKET_ROWS - 1
+
+    def id_of(self, index: int) -> JobId:
+        """Return the job id of the row at an index."""
+        return row_id(self.batch, self.number * keys.BUCKET_ROWS + index + 1)
+
+    def jobs(self, wanted: Collection[int] | None = None) -> dict[JobId, Job]:
+        """Return the jobs at these indexes, or all, as their records had it.
+
+        Raises:
+            TornBucket: it makes no sense.
+        """
+        jobs = {}
+        for index, record in unpack_ended(self.data, self.id_of, wanted=wanted).items():
+            job_id = self.id_of(index)
+            record["batch"] = self.batch
+            if made := self.made_again.get(str(row_of(job_id)[1])):
+                record["retried_as"] = made
+            try:
+                jobs[job_id] = job_of(job_id, record)
+            except (ValueError, TypeError, KeyError, AttributeError) as exc:
+                raise TornBucket(f"the record of job {job_id} makes no sense: {exc}") from exc
+        return jobs
+
+
+def find_ended_rows(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+    """Return those of *job_ids* that are such rows; of a bucket that is torn none, which is logged."""
+    wanted: dict[tuple[BatchId, int], set[int]] = {}
+    for job_id in job_ids:
+        batch, row = _row_of(job_id)
+        if row:
+            number, index = divmod(row - 1, keys.BUCKET_ROWS)
+            wanted.setdefault((batch, number), set()).add(index)
+    found: dict[JobId, Job] = {}
+    for bucket in read_ended_buckets(redis, list(wanted)):
+        try:
+            found |= bucket.jobs(wanted[(bucket.batch, bucket.number)])
+        except TornBucket as exc:
+            _log.warning("ended rows of batch %s cannot be read: %s", bucket.batch, exc)
+    return found
+
+
+def read_ended_buckets(
+    redis: Redis, places: Sequence[tuple[BatchId, int]]
+) -> Iterator[EndedBucket]:
+    """Give the buckets of ended rows that are there; a key of another type holds none."""
+    for start in range(0, len(places), _AT_ONCE):
+        page = places[start : start + _AT_ONCE]
+        with translated(redis), redis.pipeline(transaction=False) as pipe:
+            for batch, number in page:
+                pipe.execute_command(  # type: ignore[no-untyped-call]
+                    *("HMGET", keys.ended_rows(batch), number, f"{number}:again"),
+                    NEVER_DECODE=True,
+                )
+            replies: list[Any] = pipe.execute(raise_on_error=False)
+        for (batch, number), reply in zip(page, replies, strict=True):
+            if isinstance(reply, list) and reply[0] is not None:
+                yield EndedBucket(batch, number, reply[0], _made_again(reply[1]))
+
+
+def _row_of(job_id: JobId) -> tuple[BatchId, int]:
+    try:
+        return row_of(job_id)
+    except ValueError:
+        return BatchId(""), 0  # an index may name what is no id at all
+
+
+def _made_again(text: bytes | None) -> dict[str, str]:
+    return dict(json.loads(text)) if text else {}

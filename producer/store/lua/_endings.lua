@@ -1,0 +1,106 @@
+-- Goes before every script, after the prelude: how jobs end, and how what has ended is packed.
+
+-- Have upkeep pack the record of a job that has ended and is no row.
+local function list_unpacked(id, ended_ms)
+    redis.call('ZADD', UNPACKED, ended_ms, id)
+    keep_index(UNPACKED)
+end
+
+-- Which batch and row a job would be of, if it were a batch's; nil if that cannot be.
+local function row_of(id)
+    local row = tonumber(string.sub(id, -8), 16)
+    if row and row > 0 then
+        return string.sub(id, 1, -9) .. '00000000', row
+    end
+end
+
+-- Where an ended row is packed: the hash, the bucket and the index there, from 1.
+local function place_of_row(batch, row)
+    return BATCH .. batch .. ':ended', math.floor((row - 1) / BUCKET_ROWS), (row - 1) % BUCKET_ROWS + 1
+end
+
+-- Have upkeep pack the record of a job that has ended: in its bucket, if it is a row; a job that was made again is none.
+local function list_to_pack(id, batch, ended_ms)
+    local of, row = row_of(id)
+    if not of or of ~= batch then
+        return list_unpacked(id, ended_ms)
+    end
+    local _, bucket = place_of_row(batch, row)
+    redis.call('ZADD', UNPACKED_ROWS, 'GT', ended_ms, batch .. ':' .. bucket)
+    keep_index(UNPACKED_ROWS)
+end
+
+local function is_to_be_packed(id, batch)
+    local of, row = row_of(id)
+    if not of or of ~= batch then
+        return redis.call('ZSCORE', UNPACKED, id)
+    end
+    local _, bucket = place_of_row(batch, row)
+    return redis.call('ZSCORE', UNPACKED_ROWS, batch .. ':' .. bucket)
+end
+
+-- The letters of a bucket of ended rows, one a row; see `ended_buckets.py`.
+local function letters_of(data)
+    return string.match(data or '', '^1([sfce-]*)\n') or ''
+end
+
+local ENDED_AS = {s = 'succeeded', f = 'failed', c = 'cancelled', e = 'expired'}
+
+-- How a row ended whose record is packed, the job that was made of it again, and its batch; nil if it is none.
+local function packed_row(id)
+    local batch, row = row_of(id)
+    if not batch then
+        return nil
+    end
+    local key, bucket, index = place_of_row(batch, row)
+    local found = redis.pcall('HMGET', key, bucket, bucket .. ':again')
+    local status = not found.err and ENDED_AS[string.sub(letters_of(found[1]), index, index)]
+    if status then
+        return status, found[2] and cjson.decode(found[2])[tostring(row)] or false, batch
+    end
+end
+
+-- Note which jobs were made of packed rows again: {row id, new id, ...}.
+local function note_made_again(pairs_of)
+    for i = 1, #pairs_of, 2 do
+        local batch, row = row_of(pairs_of[i])
+        local key, bucket = place_of_row(batch, row)
+        local made = cjson.decode(redis.call('HGET', key, bucket .. ':again') or '{}')
+        made[tostring(row)] = pairs_of[i + 1]
+        redis.call('HSET', key, bucket .. ':again', cjson.encode(made))
+    end
+end
+
+-- Give the job its last status and let the record go after `keep_ms`.
+local function end_job(job, id, status, keep_ms, cause)
+    unindex_queued(job, id)
+    redis.call('ZREM', LEASES, id)
+    redis.call('HDEL', job, 'phase', 'waiting_for', 'suspect')
+    redis.call('HSET', job, 'ended_ms', now_ms(), 'cause', cause)
+    set_status(job, status)
+    redis.call('PEXPIRE', job, keep_ms)
+    list_ended(id, status, keep_ms)
+    local key, batch, owner = unpack(redis.call('HMGET', job, 'idempotency', 'batch', 'owner'))
+    if key then
+        redis.call('PEXPIRE', key, keep_ms)
+    end
+    if not batch then
+        keep_listed(owner, now_ms() + tonumber(keep_ms))
+    end
+    redis.call('DEL', SECRETS .. id)
+    list_to_pack(id, batch, now_ms())
+    emit(job, id, status, {'cause', cause})
+end
+
+-- Has this attempt's lease run out, so that upkeep may end it?
+local function has_lapsed(job, id, attempt)
+    local status, current = unpack(redis.call('HMGET', job, 'status', 'attempt'))
+    local deadline = redis.call('ZSCORE', LEASES, id)
+    return status == 'running' and current == attempt and (not deadline or tonumber(deadline) <= now_ms())
+end
+
+-- Does this attempt of this worker hold the job?
+local function holds(job, attempt, worker)
+    local status, current, holder = unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker'))
+    return status == 'running' and current == attempt and holder == worker
+end
