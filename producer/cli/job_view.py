@@ -10,7 +10,7 @@ from rich.text import Text
 from producer.cli.escaping_console import OUT
 from producer.cli.output import size
 from producer.contract.graph.json_values import shown
-from producer.contract.jobs import Artifact, Job
+from producer.contract.jobs import Artifact, Attempt, Job
 
 
 def show_job(job: Job, *, waits_for: str | None) -> None:
@@ -47,11 +47,25 @@ def _story(job: Job) -> Iterator[tuple[str, str]]:
     yield "attempt", f"{job.attempt} ({job.charged_attempts} charged, {job.free_attempts} free)"
     for attempt in job.attempts:
         yield f"  {attempt.number}", f"{attempt.error.cause}: {attempt.error.message}"
+        yield "", _course(attempt)
     spent = job.timings.model_dump(exclude_none=True)
     yield "seconds", ", ".join(f"{phase} {seconds:.3f}" for phase, seconds in spent.items())
     yield "created", job.created_at.isoformat(timespec="milliseconds")
     if job.ended_at:
         yield "ended", job.ended_at.isoformat(timespec="milliseconds")
+
+
+def _course(attempt: Attempt) -> str:
+    """Tell where and when an attempt ran that failed, and what it has in common with others."""
+    parts = [f"on {attempt.node}"] if attempt.node else []
+    if attempt.started_ms is not None:
+        took_s = attempt.ended_at.timestamp() - attempt.started_ms / 1000
+        parts.append(f"for {max(0.0, took_s):.1f} s")
+    if attempt.render_ms is not None:
+        parts.append(f"rendered {attempt.render_ms / 1000:.1f} s")
+    if attempt.fingerprint:
+        parts.append(f"alike: {attempt.fingerprint}")
+    return ", ".join(parts)
 
 
 def _request(job: Job) -> Iterator[tuple[str, str]]:

@@ -159,6 +159,9 @@ class Attempt(_Read):
     charged: bool
     error: JobError
     ended_at: datetime
+    started_ms: int | None = None  #: When it was claimed, Unix ms by Redis' clock.
+    render_ms: int | None = None  #: How long the card was its own, until it failed or had rendered.
+    fingerprint: str | None = None  #: Equal for failures of one kind: no numbers, ids or paths.
 
 
 class Timings(_Read):

@@ -54,12 +54,15 @@ class AttemptEndings(AttemptStore):
         )
         return Commit(written)
 
-    def fail(self, hold: Hold, error: JobError, *, charged: bool, dead: bool) -> None:
+    def fail(
+        self, hold: Hold, error: JobError, *, charged: bool, dead: bool, fingerprint: str = ""
+    ) -> None:
         """End the job as failed.
 
         Args:
             charged: whether the attempt counts against the job.
             dead: whether to list it as a dead letter.
+            fingerprint: of the failure; empty where nobody knows it.
 
         Raises:
             LeaseLost: the attempt no longer holds the job; nothing was written.
@@ -70,10 +73,12 @@ class AttemptEndings(AttemptStore):
             cause=error.cause,
             counts="charged" if charged else "",
             dead=dead,
-            fields=_failure(hold.attempt, error, charged=charged),
+            fields=_failure(hold.attempt, error, charged=charged, fingerprint=fingerprint),
         )
 
-    def fail_lapsed(self, job_id: JobId, *, attempt: int, error: JobError) -> None:
+    def fail_lapsed(
+        self, job_id: JobId, *, attempt: int, error: JobError, fingerprint: str = ""
+    ) -> None:
         """End a job as failed whose lease has run out; an uncharged dead letter.
 
         Raises:
@@ -85,7 +90,7 @@ class AttemptEndings(AttemptStore):
             cause=error.cause,
             counts="free",
             dead=True,
-            fields=_failure(attempt, error, charged=False),
+            fields=_failure(attempt, error, charged=False, fingerprint=fingerprint),
         )
 
     def end_cancelled(self, hold: Hold) -> None:
@@ -107,6 +112,7 @@ class AttemptEndings(AttemptStore):
         counts: bool = True,
         delay: timedelta = timedelta(0),
         elsewhere: bool = True,
+        fingerprint: str = "",
     ) -> int | None:
         """End an attempt and let the job wait for the next one.
 
@@ -115,6 +121,7 @@ class AttemptEndings(AttemptStore):
             counts: whether the attempt counts at all, be it charged or not.
             delay: how long nobody may start it.
             elsewhere: whether another node is to be preferred.
+            fingerprint: as of `fail`.
 
         Returns:
             The next attempt's number if it needs a message now; None if it waits out its
@@ -131,7 +138,7 @@ class AttemptEndings(AttemptStore):
                 attempt,
                 worker or "",
                 ("charged" if charged else "free") if counts else "",
-                attempt_json(number=attempt, node=error.node, charged=charged, error=error),
+                _story(attempt, error, charged=charged, fingerprint=fingerprint),
                 to_ms(delay),
                 self._keep_ms,
                 int(elsewhere),
@@ -171,7 +178,13 @@ class AttemptEndings(AttemptStore):
         return outcome
 
 
-def _failure(attempt: int, error: JobError, *, charged: bool) -> dict[str, str]:
+def _failure(attempt: int, error: JobError, *, charged: bool, fingerprint: str) -> dict[str, str]:
     """Return the fields of a record that a failed attempt sets."""
-    ended = attempt_json(number=attempt, node=error.node, charged=charged, error=error)
+    ended = _story(attempt, error, charged=charged, fingerprint=fingerprint)
     return {"error": error.model_dump_json(), f"attempt:{attempt}": ended}
+
+
+def _story(attempt: int, error: JobError, *, charged: bool, fingerprint: str) -> str:
+    return attempt_json(
+        number=attempt, node=error.node, charged=charged, error=error, fingerprint=fingerprint
+    )

@@ -146,12 +146,20 @@ def event_of(entry_id: str, entry: Mapping[str, str]) -> JobEvent:
     )
 
 
-def attempt_json(*, number: int, node: str | None, charged: bool, error: JobError) -> str:
-    """Return an `Attempt` that ends now without success, as JSON."""
+def attempt_json(
+    *, number: int, node: str | None, charged: bool, error: JobError, fingerprint: str = ""
+) -> str:
+    """Return an `Attempt` that ends now without success, as JSON; scripts add when it began."""
     attempt = Attempt(
-        number=number, node=node, charged=charged, error=error, ended_at=datetime.now(UTC)
+        number=number,
+        node=node,
+        charged=charged,
+        error=error,
+        ended_at=datetime.now(UTC),
+        fingerprint=fingerprint or None,
     )
-    return attempt.model_dump_json()
+    unknown = {"started_ms", "render_ms"} | (set() if fingerprint else {"fingerprint"})
+    return attempt.model_dump_json(exclude=unknown)
 
 
 def result_json(

@@ -34,7 +34,7 @@ _KEY_NAMES: Final = (
 )
 
 #: What else goes before a script.
-_BESIDE: Final = {"finish": "_attempt_end"}
+_BESIDE: Final = {"finish": "_attempt_end", "requeue": "_attempt_end"}
 
 #: A full Redis takes no new jobs, but those that run must still be able to end.
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"

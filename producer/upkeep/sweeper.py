@@ -52,6 +52,10 @@ class Verdict(Protocol):
     def again(self) -> bool:
         """Whether the job gets another attempt; else it fails."""
 
+    @property
+    def fingerprint(self) -> str:
+        """What the attempt's end has in common with others of its kind."""
+
 
 class Upkeep:
     """Sweeps the fleet, one call of `sweep` after another.
@@ -170,7 +174,12 @@ class Upkeep:
         _log.warning("job %s attempt %d: %s", job_id, job.attempt, verdict.error.message)
         try:
             if not verdict.again:
-                self._store.fail_lapsed(job_id, attempt=job.attempt, error=verdict.error)
+                self._store.fail_lapsed(
+                    job_id,
+                    attempt=job.attempt,
+                    error=verdict.error,
+                    fingerprint=verdict.fingerprint,
+                )
                 return
             attempt = self._store.requeue(
                 job_id,
@@ -179,6 +188,7 @@ class Upkeep:
                 error=verdict.error,
                 charged=False,
                 elsewhere=job.pin is None,
+                fingerprint=verdict.fingerprint,
             )
         except LeaseLost:
             return  # it was renewed or taken back in between

@@ -116,6 +116,10 @@ def test_a_failed_job_is_status_1_and_says_where(comfyfleet, files):
     assert done.returncode == 1
     assert "graph node 2" in done.stderr
     assert "no such colour" in done.stderr
+    [job_id] = set(re.findall(r"[0-9a-f-]{36}", done.stderr))
+    shown = " ".join(comfyfleet("job", "show", job_id).stdout.split())
+    assert "alike: ComfyFleetRaise RuntimeError: no such colour" in shown
+    assert re.search(r"on \S+, for \d+\.\d s, rendered \d+\.\d s, alike", shown)
 
 
 def test_patience_that_runs_out_is_status_5(comfyfleet, files):

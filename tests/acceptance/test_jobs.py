@@ -153,6 +153,11 @@ def test_a_graph_node_that_raises_is_tried_thrice_then_named(fleet):
         3,
     )
     assert [attempt.error.graph_node for attempt in job.attempts] == ["2", "2", "2"]
+    assert {attempt.fingerprint for attempt in job.attempts} == {
+        "ComfyFleetRaise RuntimeError: no such colour"
+    }
+    for attempt in job.attempts:
+        assert 0 <= attempt.render_ms <= attempt.ended_at.timestamp() * 1000 - attempt.started_ms
 
 
 def test_out_of_memory_comes_with_advice(fleet):

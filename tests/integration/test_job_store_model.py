@@ -86,7 +86,7 @@ class JobStoreMachine(KnownJobs):
             assert claimed.attempt == known.attempt
             known.status, known.worker, known.started = JobStatus.RUNNING, worker, True
             known.lease_until, known.retry_at = self.now + LEASE_MS, None
-            known.stamps, known.was_taken = {}, False
+            known.stamps, known.was_taken = {Phase.PREPARING: self.now}, False
 
     @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))
     def renew(self, job, worker, stale_by):
@@ -147,7 +147,7 @@ class JobStoreMachine(KnownJobs):
         self.store.fail(hold, FAULT, charged=True, dead=dead)
         known.charged += 1
         known.dead = dead
-        known.stories.append(known.attempt)
+        self._tell(known)
         self._end(job, JobStatus.FAILED)
 
     @rule(
@@ -179,7 +179,7 @@ class JobStoreMachine(KnownJobs):
             with pytest.raises(LeaseLost):
                 call()
             return
-        known.stories.append(known.attempt)
+        self._tell(known)
         known.charged += charged
         known.free += not charged
         if known.cancel:

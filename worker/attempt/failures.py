@@ -77,7 +77,13 @@ class Failures:
             self._write(
                 "failed",
                 lease,
-                lambda: fail(lease.hold, job_error, charged=decision.charged, dead=decision.dead),
+                lambda: fail(
+                    lease.hold,
+                    job_error,
+                    charged=decision.charged,
+                    dead=decision.dead,
+                    fingerprint=decision.fingerprint,
+                ),
             )
 
     def record_cancelled(self, lease: Lease) -> None:
@@ -106,6 +112,7 @@ class Failures:
                 counts=decision.counts,
                 delay=decision.delay,
                 elsewhere=job.pin is None and decision.counts,
+                fingerprint=decision.fingerprint,
             ),
         )
         crashpoint("requeue.done")

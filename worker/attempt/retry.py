@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -19,6 +19,7 @@ from producer.contract.errors import (
 )
 from producer.contract.jobs import Job, JobError
 from worker.attempt.error_signs import cause_of_text
+from worker.attempt.fingerprint import fingerprint_of
 from worker.errors import (
     DeliveryFailed,
     ExecutorEnded,
@@ -149,6 +150,7 @@ class Decision:
         delay: how long nobody may start it.
         dead: whether to list it as a dead letter.
         blames_node: whether the node has to prove itself before its next job.
+        fingerprint: of the error, see `fingerprint_of`.
     """
 
     error: JobError
@@ -158,6 +160,7 @@ class Decision:
     delay: timedelta = timedelta(0)
     dead: bool = False
     blames_node: bool = False
+    fingerprint: str = ""
 
 
 def decide(
@@ -168,6 +171,11 @@ def decide(
     Args:
         pool_nodes: how many nodes the job's pool has.
     """
+    decided = _decided(error, job, node=node, pool_nodes=pool_nodes)
+    return replace(decided, fingerprint=fingerprint_of(error))
+
+
+def _decided(error: FleetError, job: Job, *, node: str | None, pool_nodes: int) -> Decision:
     cause = cause_of(error)
     job_error = JobError(
         cause=cause,

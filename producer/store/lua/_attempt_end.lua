@@ -6,6 +6,17 @@ local function render_ms(job)
     return began and math.max(0, tonumber(ended or now_ms()) - tonumber(began))
 end
 
+-- Add to the story of a failed attempt, a JSON object, when it was claimed and how long it rendered: only this clock
+-- knows. Before its stamps go.
+local function complete_story(job, attempt)
+    local story, began = unpack(redis.call('HMGET', job, 'attempt:' .. attempt, 'at:preparing'))
+    if story and began then
+        local ms = render_ms(job)
+        local rendered = ms and string.format(',"render_ms":%.0f', ms) or ''
+        redis.call('HSET', job, 'attempt:' .. attempt, '{"started_ms":' .. began .. rendered .. ',' .. string.sub(story, 2))
+    end
+end
+
 -- Read `bucket:count bucket:count`; anything else counts as nothing.
 local function read_rate(text)
     local counts, total = {}, 0

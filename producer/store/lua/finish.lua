@@ -34,6 +34,8 @@ if ARGV[8] ~= '' then
 end
 if target == 'succeeded' then
     count_rate(job)
+else
+    complete_story(job, ARGV[2])
 end
 end_job(job, id, target, ARGV[5], ARGV[6])
 if ARGV[7] == '1' then

@@ -19,6 +19,7 @@ elseif not holds(job, attempt, ARGV[3]) then
     return {'lost', 0}
 end
 redis.call('HSET', job, 'attempt:' .. attempt, ARGV[5])
+complete_story(job, attempt)
 if ARGV[4] ~= '' then
     redis.call('HINCRBY', job, ARGV[4], 1)
 end

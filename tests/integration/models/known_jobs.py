@@ -45,7 +45,7 @@ class Known:
     charged: int = 0
     free: int = 0
     dead: bool = False
-    stories: list[int] = field(default_factory=list)
+    stories: list[tuple[int, int, int | None]] = field(default_factory=list)
     since: int = 0
     unpacked_since: int | None = None
     packed: bool = False  #: As a row of a batch: its record is gone.
@@ -91,7 +91,8 @@ class KnownJobs(RuleBasedStateMachine):
             assert found.status is known.status
             assert found.attempt == known.attempt
             assert (found.charged_attempts, found.free_attempts) == (known.charged, known.free)
-            assert [attempt.number for attempt in found.attempts] == known.stories
+            told = [(one.number, one.started_ms, one.render_ms) for one in found.attempts]
+            assert told == known.stories
             assert found.done == (not any(known.status in sources_of(to) for to in JobStatus))
             assert (self.redis.pttl(keys.job(job)) > 0) != known.packed
 
@@ -173,11 +174,21 @@ class KnownJobs(RuleBasedStateMachine):
     def _index(self, key):
         return {job: int(at) for job, at in self.redis.zrange(key, 0, -1, withscores=True)}
 
+    def _rendered_ms(self, known):
+        began = known.stamps.get(Phase.RENDERING)
+        if began is None:
+            return None
+        return max(0, known.stamps.get(Phase.FETCHING, self.now) - began)
+
+    def _tell(self, known):
+        """Remember how an attempt went that fails now."""
+        started = known.stamps[Phase.PREPARING]
+        known.stories.append((known.attempt, started, self._rendered_ms(known)))
+
     def _end(self, job, status):
         known = self.known[job]
-        began = known.stamps.get(Phase.RENDERING)
-        if status is JobStatus.SUCCEEDED and began is not None and not known.was_taken:
-            rendered_ms = known.stamps.get(Phase.FETCHING, self.now) - began
+        rendered_ms = self._rendered_ms(known)
+        if status is JobStatus.SUCCEEDED and rendered_ms is not None and not known.was_taken:
             octaves = math.log(max(rendered_ms, 1)) / math.log(2)
             self.rates[int(octaves * keys.BUCKETS_AN_OCTAVE)] += 1
         known.status, known.lease_until, known.retry_at = status, None, None
