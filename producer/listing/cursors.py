@@ -26,7 +26,7 @@ class Cursor:
         plan: by which sources the list is read.
         source: which of them is next.
         after: the position in it after which to go on.
-        began_ms: when its first page was read, Unix ms.
+        began_ms: when its first page was read, Unix ms; 0 where that makes no difference.
         batches: the ids of the batches that its filter named.
     """
 

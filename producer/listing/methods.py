@@ -79,7 +79,8 @@ class ListMethods:
         owners = wanted.wanted("owner")
         batches = tuple(find_batch(self._redis, name, owners=owners) for name in names)
         plan = Plans(self._redis, self._jobs, self._batches).choose(wanted)
-        return Cursor(query, plan, 0, "", now_ms(self._redis), batches)
+        began_ms = now_ms(self._redis) if plan == "ended" else 0
+        return Cursor(query, plan, 0, "", began_ms, batches)
 
     def _with_ids(self, wanted: Filter, ids: tuple[str, ...]) -> tuple[Filter, list[str]]:
         """Return the filter with ids in place of batches' names, and the batches whose rows are listed."""

@@ -15,6 +15,7 @@ NAMES = (
     "enqueue",
     "fanout",
     "gpu_busy",
+    "listing",
     "memory",
     "misplaced",
     "pickup",
