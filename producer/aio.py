@@ -27,6 +27,7 @@ from producer.contract.graph.graph import GraphLike
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node
+from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
 from producer.dead_letters import AsyncDeadLetters
 from producer.events.async_event_watch import AsyncEventWatch, LoopFanout, LoopFanouts
@@ -74,6 +75,10 @@ class AsyncProducer(AsyncBatchMethods):
     ) -> JobPage:
         """Return a page of the jobs that answer a filter; all as of `Producer.jobs`."""
         return await asyncio.to_thread(self._sync.jobs, filter, cursor, limit)
+
+    async def queue(self) -> list[QueueLine]:
+        """Return what waits, by pool, tier and reason; as of `Producer.queue`."""
+        return await asyncio.to_thread(self._sync.queue)
 
     async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
         """Return the job once it has succeeded; errors as of `Producer.wait`."""

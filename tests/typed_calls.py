@@ -18,6 +18,7 @@ from producer.contract.ids import JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node
+from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
 from producer.events.async_event_watch import AsyncEventWatch, LoopFanout
 from producer.events.event_watch import EventWatch
@@ -58,6 +59,7 @@ def jobs(fleet: Producer) -> Job:
     assert_type(fleet.get_many([job.id]), list[Job])
     page = fleet.jobs("status:failed owner:shop", limit=20)
     assert_type(page, JobPage)
+    assert_type(fleet.queue(), list[QueueLine])
     assert_type(fleet.jobs("status:failed owner:shop", page.cursor, 20).jobs, list[Job])
     assert_type(fleet.stream(job.id, timeout=timedelta(minutes=2), after=None), Iterator[JobEvent])
     assert_type(fleet.events(after="0-0"), Iterator[JobEvent])
@@ -126,6 +128,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.get(job.id), Job)
     assert_type(await fleet.get_many([job.id]), list[Job])
     assert_type(await fleet.jobs("status:failed"), JobPage)
+    assert_type(await fleet.queue(), list[QueueLine])
     assert_type(fleet.stream(job.id), AsyncIterator[JobEvent])
     assert_type(await fleet.events(after="0-0"), list[JobEvent])
     assert_type(fleet.watch(job.id), AsyncEventWatch)

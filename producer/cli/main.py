@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from producer.cli import batch, checking, dead_letters, job_list, jobs, nodes, processes
+from producer.cli import batch, checking, dead_letters, job_list, jobs, nodes, processes, queue
 from producer.cli.command_group import group
 from producer.cli.submit import submit
 
@@ -17,6 +17,7 @@ app = group(
     "4 refused, 5 timed out, 130 interrupted.",
 )
 app.command()(submit)
+app.command()(queue.queue)
 app.add_typer(jobs.app, name="job")
 app.add_typer(batch.app, name="batch")
 app.add_typer(nodes.app, name="node")

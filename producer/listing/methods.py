@@ -5,18 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from producer.contract.classes.catalog import Catalog
 from producer.contract.errors import InvalidQuery
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter, Term
 from producer.contract.job_pages import LONGEST_PAGE, JobPage
 from producer.contract.jobs import Job
+from producer.contract.queue_lines import QueueLine
 from producer.listing.cursors import Cursor, query_of, read_cursor
 from producer.listing.plans import Plans
+from producer.listing.queue_view import QueueView
 from producer.store.batch_names import find_batch
 from producer.store.batch_store import BatchStore
 from producer.store.job_sources import Source
 from producer.store.job_store import JobStore
+from producer.store.node_store import NodeStore
+from producer.store.scripts import Scripts
 from producer.store.times import now_ms
+from producer.store.waiting import needs_of_queues, waiting
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -35,6 +41,7 @@ class ListMethods:
     _redis: Redis
     _jobs: JobStore
     _batches: BatchStore
+    _nodes: NodeStore
 
     def jobs(
         self,
@@ -73,6 +80,19 @@ class ListMethods:
         source, after = place
         next_ = Cursor(query, at.plan, source, after, at.began_ms, at.batches)
         return JobPage(jobs=jobs, cursor=next_.text)
+
+    def queue(self) -> list[QueueLine]:
+        """Return what waits, by pool, tier and reason, with the nodes that could take it.
+
+        Pinned jobs have lines of their own. Every job that waits is looked at, which takes 3 s of a million;
+        what comes or goes meanwhile may be counted or not.
+        """
+        nodes = self._nodes.nodes()
+        catalogs: dict[str, Catalog] = {}
+        for pool in {node.pool for node in nodes}:
+            catalogs |= self._nodes.catalogs(pool, among=nodes)
+        view = QueueView(nodes, catalogs, needs_of_queues(self._redis))
+        return view.lines(waiting(self._redis, Scripts(self._redis)))
 
     def _begin(self, wanted: Filter, query: str) -> Cursor:
         names = [value for term in _batch_terms(wanted) for value in term.values]
