@@ -34,7 +34,7 @@ from producer.intake.input_policy import InputPolicy
 from producer.intake.request import Request, check_place
 from producer.listing.methods import ListMethods
 from producer.retry_methods import RetryMethods
-from producer.storage.object_store import ObjectStore
+from producer.storage.batch_results import BatchResults
 from producer.store.batch_store import BatchStore
 from producer.store.connection import connect
 from producer.store.dead_letters import DeadLetterIndex
@@ -55,7 +55,7 @@ class Producer(WatchMethods, BatchMethods, ListMethods, RetryMethods):
         self._jobs = JobStore(self._redis, keep_ended=keep_ended, most_waiting=most)
         self._batches = BatchStore(self._redis, keep_ended=keep_ended, most_waiting=most)
         self._nodes = NodeStore(self._redis, lease=timedelta(seconds=settings.lease_s))
-        self._objects = ObjectStore(settings)
+        self._objects = BatchResults(settings)
         nodes, objects = self._nodes, self._objects
         self._intake = Intake(settings, nodes=nodes, objects=objects, policy=input_policy)
         self._events = EventStream(self._redis)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from producer.contract.config.node_address import NodeAddress
 from producer.contract.config.node_credentials import credentials_of
 from producer.contract.config.settings import Settings
 from producer.dispatch import Dispatch
-from producer.storage.object_store import ObjectStore
+from producer.storage.batch_results import BatchResults
 from producer.store.backlog import Backlog
 from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
@@ -53,6 +54,9 @@ from worker.scheduling.loaded_models import LOADED_MODELS
 from worker.scheduling.models_announcer import ModelsAnnouncer
 from worker.subscriptions import Subscriptions
 from worker.watchdog import JobThreads, LifeSigns, Watchdog, since
+
+#: Seconds between two looks for results of batches to be written.
+_RESULTS_EVERY_S: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +123,7 @@ class Parts:
         self.nodes = NodeStore(self.redis, lease=self._lease)
         self.sweeps = Sweeps(self.redis, keep_ended=keep_ended)
         make_boto3_cuttable()
-        self.objects = ObjectStore(settings)
+        self.objects = BatchResults(settings)
         self._address = NodeAddress.parse(options.comfyui_url, credentials_of(settings))
         self.comfyui = ComfyUI(self._address, node=options.name, info_s=settings.node_info_s)
         self.events = EventSocket(self._address, node=options.name)
@@ -158,6 +162,7 @@ class Parts:
             self._make_upkeep(),
             on_call=self.subscriptions.on_call,
             every_s=settings.sweep_s,
+            results_every_s=min(_RESULTS_EVERY_S, settings.pack_ended_s),
         )
         self.threads = JobThreads(hooks.threads)
         self.watchdog = Watchdog(
@@ -266,6 +271,7 @@ class Parts:
             interrupt=expired_leases.PromptInterrupter(self.nodes, own=self._address),
             judge=expired_leases.decide_expired,
             pack_after=timedelta(seconds=self._settings.pack_ended_s),
+            objects=self.objects,
         )
 
 

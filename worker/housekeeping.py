@@ -1,4 +1,4 @@
-"""Housekeeping of a worker in two threads: one reads the fleet's calls, one runs upkeep's sweeps."""
+"""Housekeeping of a worker in three threads: calls of the fleet, upkeep's sweeps, results of batches."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ _SILENCE: Final = timedelta(seconds=5)
 
 
 class Housekeeping:
-    """Runs the two threads until `stop`.
+    """Runs the three threads until `stop`.
 
     Args:
         on_call: called with each call, and with None after five seconds without one.
         every_s: seconds between two sweeps.
+        results_every_s: seconds between two looks for results to be written.
     """
 
     def __init__(
@@ -36,20 +37,23 @@ class Housekeeping:
         *,
         on_call: Callable[[Call | None], None],
         every_s: float,
+        results_every_s: float,
     ) -> None:
         self._redis = redis
         self._upkeep = upkeep
         self._on_call = on_call
         self._every_s = every_s
+        self._results_every_s = results_every_s
         self._stopped = Event()
 
     def start(self) -> None:
-        """Start both threads."""
+        """Start the threads."""
         Thread(target=self._listen, name="calls", daemon=True).start()
         Thread(target=self._keep_up, name="upkeep", daemon=True).start()
+        Thread(target=self._write_results, name="results", daemon=True).start()
 
     def stop(self) -> None:
-        """End both threads, each after its present call or sweep."""
+        """End the threads, each after what it does now."""
         self._stopped.set()
 
     def _listen(self) -> None:
@@ -75,3 +79,13 @@ class Housekeeping:
                 _log.warning("upkeep: %s", exc)
             except Exception:  # noqa: BLE001 - without upkeep the fleet would lose jobs
                 _log.exception("upkeep failed; it goes on")
+
+    def _write_results(self) -> None:
+        every = timedelta(seconds=self._results_every_s)
+        while not self._stopped.wait(self._results_every_s):
+            try:
+                self._upkeep.write_results(every=every)
+            except FleetError as exc:
+                _log.warning("results of batches are not written: %s", exc)
+            except Exception:  # noqa: BLE001 - what is to be written is still known, and tried again
+                _log.exception("results of batches are not written; it goes on")

@@ -9,7 +9,6 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any, Final, Unpack
 
-from producer.batch.results import newest
 from producer.batch.row_checks import RowLike
 from producer.batch.submission import open_batch, submit_rows
 from producer.batch.writer import BatchWriter
@@ -25,8 +24,10 @@ from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.request import JobOptions, Request, request_of
+from producer.storage.batch_results import BatchResults
 from producer.store.batch_store import BatchStore
 from producer.store.job_store import JobStore
+from producer.store.newest_jobs import newest
 
 #: How often `wait_batch` reads the batch: one record, whatever the number of rows.
 BATCH_POLL_EVERY: Final = timedelta(seconds=0.3)
@@ -49,6 +50,7 @@ class BatchMethods:
     settings: Settings
     _jobs: JobStore
     _batches: BatchStore
+    _objects: BatchResults
     _intake: Intake
     _dispatch: Dispatch
 
@@ -201,7 +203,8 @@ class BatchMethods:
     ) -> Iterator[tuple[int, Job]]:
         """Yield (row number, job) in row order; where a job was retried, its newest retry.
 
-        Left out are rows that were skipped, and jobs whose record has expired.
+        Left out are rows that were skipped, and jobs whose record has expired. Where the batch itself has
+        expired, its results are read from the bucket.
 
         Args:
             statuses: only jobs in one of these; all if empty.
@@ -210,16 +213,29 @@ class BatchMethods:
             BatchNotFound: there is none.
             InvalidBatch: it is still open.
             InvalidJob: *statuses* holds an unknown one.
+            StorageError: the batch has no record, and the bucket could not be read.
         """
         wanted = {_as_status(status) for status in statuses} or set(JobStatus)
-        found = self.batch(batch)
+        rows = self._rows(batch_id_of(batch))
+        yield from ((row, job) for row, job in rows if job.status in wanted)
+
+    def _rows(self, batch: BatchId) -> Iterator[tuple[int, Job]]:
+        try:
+            found = self.batch(batch)
+        except BatchNotFound:
+            kept = self._objects.results(batch)
+            if (first := next(kept, None)) is None:
+                raise
+            yield first
+            yield from kept
+            return
         if found.sealed_at is None:
             raise InvalidBatch(found.id, "is still open: its rows are not accepted yet")
         numbers = iter(range(1, found.rows + 1))
         while page := list(islice(numbers, _AT_ONCE)):
             jobs = newest(self._jobs, [row_id(found.id, number) for number in page])
             for number, job in zip(page, jobs, strict=True):
-                if job and job.status in wanted:
+                if job:
                     yield number, job
 
     def _open(self, request: Request, *, name: str, replays: bool) -> BatchWriter:

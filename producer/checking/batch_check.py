@@ -44,6 +44,14 @@ class BatchCheck:
                 yield self._miscounted(record.id, counted, recount)
             elif fault == "end":
                 yield self._wrongly_ended(record.id, found)
+            elif fault == "results":
+                yield Finding(
+                    kind=Kind.RESULTS_NOT_WRITTEN,
+                    about=record.id,
+                    found=f"batch {record.id} has ended, and nobody will write its results to the bucket",
+                    expected="comfyfleet:results should list it; a worker of an older version ended it",
+                    mended=self._repair,
+                )
             else:
                 yield Finding(
                     kind=Kind.NOT_FED,

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     NOT_PACKED = "not_packed"
     TORN_RATES = "torn_rates"
     TORN_ROWS = "torn_rows"
+    RESULTS_NOT_WRITTEN = "results_not_written"
     UNKNOWN_QUEUE = "unknown_queue"
     UNUSED_QUEUE = "unused_queue"
     NOT_STARTED = "not_started"
@@ -44,6 +45,7 @@ _NOTES: Final = frozenset(
         Kind.EXPIRED_DEAD_LETTER,
         Kind.EXPIRED_ENTRY,
         Kind.NOT_PACKED,
+        Kind.RESULTS_NOT_WRITTEN,
         Kind.UNUSED_QUEUE,
         Kind.UPLOADS_UNSEEN,
     }
@@ -57,6 +59,7 @@ _MENDABLE: Final = frozenset(
         Kind.MISSING_START_DEADLINE,
         Kind.STRAY_ENTRY,
         Kind.NOT_PACKED,
+        Kind.RESULTS_NOT_WRITTEN,
         Kind.EXPIRED_DEAD_LETTER,
         Kind.EXPIRED_ENTRY,
         Kind.MISSING_FROM_LIST,

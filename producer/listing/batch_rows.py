@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from producer.batch.results import newest
 from producer.contract.filters.query import Filter
 from producer.contract.ids import row_id
 from producer.store.batch_records import BatchRecord
 from producer.store.job_facts import facts_of
 from producer.store.job_sources import Chunk
 from producer.store.job_store import JobStore
+from producer.store.newest_jobs import newest
 
 #: Rows that are read in one go: they lie packed, or have records.
 _AT_ONCE: Final = 500

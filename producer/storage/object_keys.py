@@ -5,6 +5,7 @@
     {prefix}/templates/{sha256}.json                          a graph, canonical JSON; there before a manifest names it
     {prefix}/extra_data/{sha256}.json                         what goes beside graphs, without secrets; as a template
     {prefix}/inputs/{sha256}                                  a file that graphs read
+    {prefix}/batches/{batch}/results-{n}.jsonl.gz             what each of a thousand rows has come to
     {prefix}/probes/...                                       what start-up and health checks write
 
 The files' names at their node are metadata, never a part of a key: ComfyUI uses the name of a deleted
@@ -19,7 +20,7 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
-from producer.contract.ids import JobId
+from producer.contract.ids import BatchId, JobId
 
 #: Characters of an escaped graph node id. S3 services that store keys as files allow 255 bytes a part.
 _LONGEST_ID: Final = 160
@@ -81,6 +82,20 @@ def template_key(prefix: str, *, sha256: str) -> str:
 def extra_data_key(prefix: str, *, sha256: str) -> str:
     """Return the key of what goes to nodes beside graphs, named by its content."""
     return _under(prefix, f"extra_data/{sha256}.json")
+
+
+def results_key(prefix: str, *, batch: BatchId, number: int) -> str:
+    """Return the key of the results of some rows of a batch.
+
+    Args:
+        number: of the thousand rows, from 1.
+    """
+    return f"{results_prefix(prefix, batch=batch)}results-{number}.jsonl.gz"
+
+
+def results_prefix(prefix: str, *, batch: BatchId) -> str:
+    """Return what the keys of a batch's results begin with, the last `/` included."""
+    return _under(prefix, f"batches/{batch}/")
 
 
 def probe_key(prefix: str, *, name: str) -> str:

@@ -35,7 +35,8 @@ LETTERS: Final[Mapping[str, str]] = {
     JobStatus.EXPIRED: "e",
 }
 _STATUSES: Final = {letter: str(status) for status, letter in LETTERS.items()}
-_ABSENT: Final = "-"
+#: The letter of a row that is not here.
+ABSENT: Final = "-"
 
 #: What stands for a job's id, its prompt's id, and the next digest.
 _ID, _PROMPT, _DIGEST = "\x01", "\x02", "\x03"
@@ -87,7 +88,7 @@ def letters_of(data: bytes) -> str:
     """
     head, found, _ = data.partition(b"\n")
     letters = head[1:].decode("latin-1")
-    if not found or head[:1] != _VERSION or not set(letters) <= {_ABSENT, *_STATUSES}:
+    if not found or head[:1] != _VERSION or not set(letters) <= {ABSENT, *_STATUSES}:
         raise TornBucket("it does not begin as ended rows of this version do")
     return letters
 
@@ -95,7 +96,7 @@ def letters_of(data: bytes) -> str:
 def pack_ended(records: Records, id_of: IdOf) -> bytes:
     """Pack the records of ended rows; `batch` and `retried_as` are left out."""
     order = sorted(records)
-    letters = [_ABSENT] * (order[-1] + 1)
+    letters = [ABSENT] * (order[-1] + 1)
     rows = []
     for index in order:
         letters[index] = LETTERS[records[index]["status"]]
@@ -123,7 +124,7 @@ def unpack_ended(
         TornBucket: it makes no sense.
     """
     letters = letters_of(data)
-    order = [index for index, letter in enumerate(letters) if letter != _ABSENT]
+    order = [index for index, letter in enumerate(letters) if letter != ABSENT]
     try:
         rows = _rows(_body(data), len(order))
         unpack_times(rows)

@@ -25,6 +25,7 @@
 | comfyfleet:batch:<id>:rows | hash bucket -> zlib of 100 rows not fed yet | as its batch; ended with it: keep_ended_s |
 | comfyfleet:batch:<id>:ended | hash bucket -> up to 100 ended rows, packed; bucket:again -> JSON of row -> its retry | as its batch |
 | comfyfleet:unpacked:rows | zset `batch:bucket` of ended rows to be packed -> last end, ms | 60 days after the last end |
+| comfyfleet:results | zset batch whose results are to be written to the bucket -> since, ms | 60 days after its last batch |
 | comfyfleet:live:<batch> | zset job that has not ended -> since, ms | 60 days after its last job |
 | comfyfleet:batches | zset batch -> opened, ms | 60 days after the last one |
 | comfyfleet:feeding | zset batch that upkeep must look at -> its turn | 60 days after its last batch |
@@ -58,6 +59,7 @@ JOBS: Final = "comfyfleet:jobs"
 OWNERS: Final = "comfyfleet:owners"
 UNPACKED: Final = "comfyfleet:unpacked"
 UNPACKED_ROWS: Final = "comfyfleet:unpacked:rows"
+RESULTS: Final = "comfyfleet:results"
 BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"
@@ -96,6 +98,9 @@ DEVICES_KEPT: Final = 32
 RENDERS_KEPT: Final = 64
 #: A bucket of durations is so many times the one before it: 2 ** (1 / 4).
 BUCKETS_AN_OCTAVE: Final = 4
+
+#: Rows whose results are one object in the bucket.
+RESULT_ROWS: Final = 1_000
 
 #: kombu's separator between a queue's name and its priority; priority 0 has no suffix.
 _KOMBU_SEPARATOR: Final = "\x06\x16"

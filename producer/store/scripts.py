@@ -19,7 +19,16 @@ _REDIS_CLOCK: Final = "local t = redis.call('TIME') return t[1] * 1000 + math.fl
 _KEY_NAMES: Final = (
     *("NODES", "LEASES", "QUEUES", "EVENTS", "DEAD", "DELAYED", "CALLS", "JOB", "QUEUED", "BATCH"),
     *("QUEUES_USED", "QUEUES_NEEDED", "QUEUES_RETIRED"),
-    *("UNPACKED", "UNPACKED_ROWS", "BUCKET_ROWS", "JOBS", "OWNERS", "ENDED"),
+    *(
+        "UNPACKED",
+        "UNPACKED_ROWS",
+        "BUCKET_ROWS",
+        "RESULTS",
+        "RESULT_ROWS",
+        "JOBS",
+        "OWNERS",
+        "ENDED",
+    ),
     *("BATCHES", "FEEDING", "WAITING", "LIVE", "IDEMPOTENCY", "NODE", "IDLE", "SECRETS"),
     *(
         "RATES",

@@ -15,7 +15,9 @@ from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
 from producer.store.connection import translated
 from producer.store.job_lists import forget_expired
+from producer.store.job_store import JobStore
 from producer.store.packing import Packing
+from producer.store.result_files import ResultFiles
 from producer.store.row_packing import RowPacking
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms
@@ -83,6 +85,10 @@ class Sweeps:
         """Return the same store as what packs the ended rows of batches sees it."""
         keep_ended = timedelta(milliseconds=self._keep_ms)
         return RowPacking(self._redis, self._scripts, after=after, keep_ended=keep_ended)
+
+    def result_files(self, jobs: JobStore, *, after: timedelta) -> ResultFiles:
+        """Return the same store as whoever writes the results of batches sees it."""
+        return ResultFiles(self._redis, self._scripts, jobs, after=after)
 
     def lead(self, who: str, *, length: timedelta, what: str = "upkeep") -> bool:
         """Return whether *who* may do *what* now; only one does, until *length* has passed."""

@@ -19,11 +19,13 @@ from producer.contract.jobs import Job, JobError, JobStatus
 from producer.contract.queues import Message
 from producer.contract.submissions import Submission
 from producer.dispatch import Dispatch
+from producer.storage.batch_results import BatchResults
 from producer.store.job_store import JobStore
 from producer.store.sweeps import Sweeps
 from producer.upkeep.batch_feeder import Feeder
 from producer.upkeep.fault_isolation import stopping_no_other
 from producer.upkeep.lapse_evidence import LeaseWatch
+from producer.upkeep.results_writer import ResultsWriter
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class Upkeep:
         judge: decides what becomes of a job whose lease has run out.
         sightings_apart: how long a job must have been seen without a message to get one.
         pack_after: how long the record of an ended job stays as it is.
+        objects: where `write_results` writes; it needs one.
         interrupt: tries to stop a job's old prompt on its node, so that two nodes do not
             render the same; it must not raise.
     """
@@ -84,6 +87,7 @@ class Upkeep:
         judge: Callable[[Job], Verdict],
         sightings_apart: timedelta = SIGHTINGS_APART,
         pack_after: timedelta = PACK_AFTER,
+        objects: BatchResults | None = None,
     ) -> None:
         self._store = store
         self._sweeps = sweeps
@@ -98,6 +102,9 @@ class Upkeep:
         self._watch = LeaseWatch(unrenewed=max(renew, lease - renew))
         self._packing = sweeps.packing(after=pack_after)
         self._row_packing = sweeps.row_packing(after=pack_after)
+        self._results = objects and ResultsWriter(
+            sweeps.result_files(store, after=pack_after), objects
+        )
         self._lapsed: list[JobId] = []
         self._retired_at = -_RETIRE_EVERY.total_seconds()
         self._forgot_at = -_FORGET_EVERY.total_seconds()
@@ -122,6 +129,14 @@ class Upkeep:
         ):
             with stopping_no_other(_log, "upkeep: %s failed; the others go on", step.__name__):
                 step()
+
+    def write_results(self, *, every: timedelta) -> None:
+        """Write results of batches to the bucket, if it is this process' turn.
+
+        It may take long where that is away, so it has a thread of its own.
+        """
+        if self._results and self._sweeps.lead(self._who, length=every * 0.9, what="results"):
+            self._results.write()
 
     def _do_what_is_due(self) -> None:
         self._send_all(self._sweeps.due())

@@ -96,7 +96,10 @@ local function note_finish(batch)
         left = left + (tonumber(count) or 0)
     end
     if sealed and left == 0 then
-        redis.call('HSETNX', BATCH .. batch, 'ended_ms', now_ms())
+        if redis.call('HSETNX', BATCH .. batch, 'ended_ms', now_ms()) == 1 then
+            redis.call('ZADD', RESULTS, 'NX', now_ms(), batch)
+            keep_index(RESULTS)
+        end
         redis.call('DEL', SECRETS .. batch)
     elseif sealed then
         redis.call('HDEL', BATCH .. batch, 'ended_ms')

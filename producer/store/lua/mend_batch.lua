@@ -8,6 +8,7 @@
 -- Returns {{fault, count, recount}, ...}; the first two faults only if it has not been fed meanwhile:
 --   waiting   it counts another number of rows
 --   feeding   upkeep does not know that rows wait
+--   results   it has ended, and nobody will write its results to the bucket
 --   end       so many of its jobs have not ended, by its own counts; yet it has, or with none it has not
 local batch, id, mend, faults = KEYS[1], ARGV[1], ARGV[2] == '1', {}
 local sealed, fed, edits, rest, ended = unpack(redis.call('HMGET', batch, 'sealed_ms', 'fed', 'edits', 'rest', 'ended_ms'))
@@ -37,6 +38,14 @@ if not rest and fed == ARGV[4] and edits == ARGV[5] then
         if mend then
             keep_feeding(id)
         end
+    end
+end
+local done = tonumber(redis.call('HGET', batch, 'results') or 0)
+if ended and left == 0 and done * RESULT_ROWS < tonumber(redis.call('HGET', batch, 'received')) and not redis.call('ZSCORE', RESULTS, id) then
+    faults[#faults + 1] = {'results', 0, 0}
+    if mend then
+        redis.call('ZADD', RESULTS, ended, id)
+        keep_index(RESULTS)
     end
 end
 if mend and #faults > 0 then

@@ -42,6 +42,8 @@ if ARGV[5] ~= '' then
         keep_until(ENDED .. status, until_ms)
     end
     redis.call('DEL', unpack(records))
+    redis.call('ZADD', RESULTS, 'LT', 1, string.sub(batch, #BATCH + 1)) -- what has waited longest
+    keep_index(RESULTS)
 end
 -- Else a row has ended since the caller looked.
 if redis.call('ZSCORE', UNPACKED_ROWS, ARGV[1]) == ARGV[2] then

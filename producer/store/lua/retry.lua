@@ -46,9 +46,24 @@ else
     redis.call('HSET', old, 'retried_as', id)
 end
 redis.call('ZREM', DEAD, ARGV[1])
+-- The results of a row are written again once the last job that was made of it has ended.
+local function note_results(row, count)
+    local file = string.format('%.0f', math.floor((row - 1) / RESULT_ROWS) + 1)
+    local again = ' ' .. (redis.call('HGET', BATCH .. batch, 'results_again') or '')
+    again = string.gsub(again, ' ' .. file .. '@%d+', '')
+    redis.call('HSET', BATCH .. batch, 'results_again', string.sub(again .. ' ' .. file .. '@' .. count, 2))
+end
+
 if batch then
     redis.call('HINCRBY', BATCH .. batch, status, -1)
-    redis.call('HINCRBY', BATCH .. batch, 'made_again', 1) -- a recount that runs meanwhile must know
+    -- A recount that runs meanwhile must know.
+    local count = redis.call('HINCRBY', BATCH .. batch, 'made_again', 1)
+    local of, row = row_of(ARGV[1])
+    row = of == batch and row or tonumber(redis.call('HGET', old, 'row') or 0)
+    if row > 0 then
+        redis.call('HSET', new, 'row', row)
+        note_results(row, count)
+    end
 end
 redis.call('HSET', new, 'created_ms', now_ms(), 'queued_ms', now_ms(), 'start_by_ms', now_ms() + tonumber(ARGV[4]),
     unpack(ARGV, 9))

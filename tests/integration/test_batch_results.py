@@ -1,0 +1,178 @@
+"""Results of batches in the bucket: written once their rows have ended, and read when nothing else is left."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import timedelta
+
+import pytest
+
+from producer.contract.errors import BatchNotFound, StorageError
+from producer.storage.batch_results import BatchResults
+from producer.storage.object_keys import results_key
+from producer.store import keys
+from producer.store.scripts import Scripts
+from producer.store.sweeps import Sweeps
+from producer.upkeep.results_writer import ResultsWriter
+from tests.integration.batch_feeding import GRAPH, seeds
+from tests.integration.checks import check
+from tests.integration.test_ended_rows import HOURS_AHEAD, pack, submitted
+from tests.integration.test_upkeep import KEEP
+
+
+@pytest.fixture
+def led(led_with_s3, monkeypatch):
+    """Jobs on an empty Redis and an empty bucket, and results of a hundred rows an object."""
+    monkeypatch.setattr(keys, "RESULT_ROWS", 100)
+    return led_with_s3
+
+
+def write(led, *, hours=3, settings=None):
+    """Do what upkeep does for results so many hours from now, and return how many files it writes."""
+    scripts = Scripts(led.redis, clock_lua=HOURS_AHEAD.format(hours=hours))
+    sweeps = Sweeps(led.redis, keep_ended=KEEP, scripts=scripts)
+    files = sweeps.result_files(led.store, after=timedelta(hours=1))
+    return ResultsWriter(files, BatchResults(settings or led.settings)).write()
+
+
+def expire(led, batch):
+    """Do what time does to a batch and its jobs."""
+    of_jobs = led.redis.scan_iter("comfyfleet:job:*")
+    led.redis.delete(keys.batch(batch), keys.ended_rows(batch), keys.rows(batch), *of_jobs)
+
+
+def lines(led, batch, number=1):
+    key = results_key("renders", batch=batch, number=number)
+    body = led.s3.get_object(Bucket=led.settings.s3_bucket, Key=key)["Body"].read()
+    return [json.loads(line) for line in gzip.decompress(body).splitlines()]
+
+
+def test_results_outlive_the_batch(led):
+    batch, jobs = submitted(led, 120)
+    led.succeeded(jobs[0], contents=(b"one",))
+    led.failed(jobs[1])
+    led.fleet.cancel_batch(batch)
+    before = dict(led.fleet.batch_jobs(batch))
+    assert write(led, hours=0) == 0
+    assert pack(led) == 120
+    assert write(led) == 2
+    assert write(led, hours=30) == 0
+    assert led.redis.zcard(keys.RESULTS) == 0
+    expire(led, batch)
+    with pytest.raises(BatchNotFound):
+        led.fleet.batch(batch)
+    assert list(led.fleet.batch_jobs(batch)) == list(before.items())
+    assert [row for row, _ in led.fleet.batch_jobs(batch, statuses=["failed"])] == [2]
+    assert [line["row"] for line in lines(led, batch, 2)] == list(range(101, 121))
+
+
+def test_a_batch_that_never_was_has_no_results(led):
+    with pytest.raises(BatchNotFound):
+        list(led.fleet.batch_jobs("01890000-0000-7000-8000-000000000000"))
+
+
+def test_rows_that_never_reached_the_queue_have_results_too(led):
+    batch = led.fleet.submit_many(GRAPH, [{"2.nonce": "x"}, *seeds(3)], skip_invalid=True).id
+    led.fleet.cancel_batch(batch)
+    assert write(led) == 1
+    assert [(line["row"], line["status"]) for line in lines(led, batch)] == [
+        (row, "cancelled") for row in (2, 3, 4)
+    ]
+
+
+def test_a_file_is_written_as_soon_as_all_of_its_rows_have_ended(led):
+    batch, jobs = submitted(led, 130)
+    for job in jobs[:99]:
+        led.store.cancel(job.id)
+    assert pack(led) == 99
+    assert write(led) == 0
+    led.succeeded(jobs[99])
+    led.store.cancel(jobs[110].id)
+    assert pack(led, hours=4) == 2
+    assert write(led, hours=5) == 1
+    assert len(lines(led, batch)) == 100
+
+
+def test_nothing_is_forgotten_while_the_bucket_is_away(led):
+    batch, jobs = submitted(led, 2)
+    for job in jobs:
+        led.failed(job)
+    assert pack(led) == 2
+    away = led.settings.model_copy(update={"s3_endpoint_url": "http://127.0.0.1:1"})
+    for hours in (3, 4):
+        assert write(led, hours=hours, settings=away) == 0
+    assert write(led, hours=6) == 1
+    assert [line["status"] for line in lines(led, batch)] == ["failed", "failed"]
+
+
+def test_a_row_that_is_made_again_is_written_again_once_that_has_ended(led):
+    batch, jobs = submitted(led, 3)
+    for job in jobs:
+        led.failed(job)
+    assert pack(led) == 3
+    assert write(led) == 1
+    first = led.fleet.retry(jobs[1].id)
+    assert write(led) == 0
+    second = led.fleet.retry(led.failed(first).id)
+    assert write(led, hours=5) == 0
+    led.succeeded(second)
+    assert write(led, hours=7) == 1
+    assert [line["id"] for line in lines(led, batch)] == [jobs[0].id, second.id, jobs[2].id]
+    assert write(led, hours=9) == 0
+    # Of the second retry of another row nothing of this one is lost, though its records have expired.
+    led.redis.delete(keys.job(first.id), keys.job(second.id))
+    led.succeeded(led.fleet.retry(jobs[2].id))
+    assert write(led, hours=11) == 1
+    assert [line["status"] for line in lines(led, batch)] == ["failed", "succeeded", "succeeded"]
+
+
+def test_a_row_that_is_made_again_while_its_file_is_written_is_written_again(led):
+    batch, jobs = submitted(led, 2)
+    for job in jobs:
+        led.failed(job)
+    pack(led)
+    made = []
+
+    class Interrupted(BatchResults):
+        def put_results(self, *args):
+            super().put_results(*args)
+            if not made:
+                made.append(led.fleet.retry(jobs[0].id))
+
+    scripts = Scripts(led.redis, clock_lua=HOURS_AHEAD.format(hours=3))
+    files = Sweeps(led.redis, keep_ended=KEEP, scripts=scripts).result_files(
+        led.store, after=timedelta(hours=1)
+    )
+    assert ResultsWriter(files, Interrupted(led.settings)).write() == 1
+    led.succeeded(made[0])
+    assert write(led, hours=5) == 1
+    assert lines(led, batch)[0]["status"] == "succeeded"
+
+
+def test_results_of_a_batch_that_an_older_worker_ended_are_asked_for_by_a_check(led):
+    batch, [job] = submitted(led, 1)
+    led.failed(job)
+    led.redis.delete(keys.RESULTS)
+    [finding] = check(led, repair=True)
+    assert (finding.kind, finding.about, finding.mended) == ("results_not_written", batch, True)
+    assert write(led) == 1
+    assert check(led) == []
+
+
+def test_results_that_make_no_sense_are_named(led):
+    batch, [job] = submitted(led, 1)
+    led.failed(job)
+    assert write(led) == 1
+    expire(led, batch)
+    led.put(results_key("renders", batch=batch, number=1), b"no results")
+    with pytest.raises(StorageError, match="holds no results of a batch"):
+        list(led.fleet.batch_jobs(batch))
+
+
+def test_a_batch_that_has_gone_meanwhile_is_looked_at_no_more(led):
+    batch, [job] = submitted(led, 1)
+    led.failed(job)
+    expire(led, batch)
+    assert write(led) == 0
+    assert led.redis.zcard(keys.RESULTS) == 0
