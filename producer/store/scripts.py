@@ -103,7 +103,15 @@ def _prelude(clock_lua: str, *texts: str) -> str:
     constants = "".join(
         f"local {name} = {value!r}\n" for name in _KEY_NAMES if (value := getattr(keys, name))
     )
-    return "\n".join((f"{constants}local function now_ms() {clock_lua} end", *texts, ""))
+    # One look at the clock a run: for a script no time passes.
+    clock = (
+        "local read_ms\n"
+        "local function now_ms()\n"
+        f"    read_ms = read_ms or (function() {clock_lua} end)()\n"
+        "    return read_ms\n"
+        "end"
+    )
+    return "\n".join((f"{constants}{clock}", *texts, ""))
 
 
 @cache

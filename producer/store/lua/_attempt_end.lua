@@ -1,17 +1,17 @@
 -- Goes before the scripts that end an attempt, after the prelude.
 
--- How long the attempt has rendered, ms, by the stamps of its phases; nil where it never began to.
-local function render_ms(job)
-    local began, ended = unpack(redis.call('HMGET', job, 'at:rendering', 'at:fetching'))
-    return began and math.max(0, tonumber(ended or now_ms()) - tonumber(began))
+-- How long the attempt has rendered, ms, by when it began to and when it began to fetch; nil where it never began.
+local function rendered_ms(rendering, fetching)
+    return rendering and math.max(0, tonumber(fetching or now_ms()) - tonumber(rendering))
 end
 
 -- Add to the story of a failed attempt, a JSON object, when it was claimed and how long it rendered: only this clock
 -- knows. Before its stamps go.
 local function complete_story(job, attempt)
-    local story, began = unpack(redis.call('HMGET', job, 'attempt:' .. attempt, 'at:preparing'))
+    local story, began, rendering, fetching =
+        unpack(redis.call('HMGET', job, 'attempt:' .. attempt, 'at:preparing', 'at:rendering', 'at:fetching'))
     if story and began then
-        local ms = render_ms(job)
+        local ms = rendered_ms(rendering, fetching)
         local rendered = ms and string.format(',"render_ms":%.0f', ms) or ''
         redis.call('HSET', job, 'attempt:' .. attempt, '{"started_ms":' .. began .. rendered .. ',' .. string.sub(story, 2))
     end
@@ -58,8 +58,9 @@ end
 -- Count how long a job of this shape has rendered on the device of its node. Once there are many, each counts half,
 -- so that what was long ago is outweighed. What a worker took back is left out: its end may have been seen late.
 local function count_rate(job)
-    local shape, node, taken = unpack(redis.call('HMGET', job, 'shape', 'node', 'taken_ms'))
-    local ms = render_ms(job)
+    local shape, node, taken, began, ended =
+        unpack(redis.call('HMGET', job, 'shape', 'node', 'taken_ms', 'at:rendering', 'at:fetching'))
+    local ms = rendered_ms(began, ended)
     if not shape or shape == '' or taken or not ms then
         return
     end

@@ -73,14 +73,18 @@ end
 
 -- Give the job its last status and let the record go after `keep_ms`.
 local function end_job(job, id, status, keep_ms, cause)
-    unindex_queued(job, id)
-    redis.call('ZREM', LEASES, id)
+    local old, queue, priority, key, batch, owner, attempt, node = unpack(redis.call('HMGET', job,
+        'status', 'queue', 'priority', 'idempotency', 'batch', 'owner', 'attempt', 'node'))
+    if old == 'running' then -- what runs stands in no index of what waits, and the other way round
+        redis.call('ZREM', LEASES, id)
+    else
+        unindex_queued(job, id, queue, priority)
+    end
     redis.call('HDEL', job, 'phase', 'waiting_for', 'suspect')
     redis.call('HSET', job, 'ended_ms', now_ms(), 'cause', cause)
-    set_status(job, status)
+    set_status(job, status, old, batch)
     redis.call('PEXPIRE', job, keep_ms)
     list_ended(id, status, keep_ms)
-    local key, batch, owner = unpack(redis.call('HMGET', job, 'idempotency', 'batch', 'owner'))
     if key then
         redis.call('PEXPIRE', key, keep_ms)
     end
@@ -89,7 +93,7 @@ local function end_job(job, id, status, keep_ms, cause)
     end
     redis.call('DEL', SECRETS .. id)
     list_to_pack(id, batch, now_ms())
-    emit(job, id, status, {'cause', cause})
+    emit(job, id, status, {'cause', cause}, {status, attempt, node, owner})
 end
 
 -- Has this attempt's lease run out, so that upkeep may end it?

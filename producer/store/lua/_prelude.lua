@@ -6,21 +6,17 @@ local function queued_key(queue, priority)
     return QUEUED .. queue .. ':' .. priority
 end
 
--- Keep an index from outliving its jobs for ever, but never let it go before a job that it lists: one that is
--- held may wait for years.
-local function keep_index(key, start_by)
-    local until_ms = math.max(now_ms() + INDEX_MS, tonumber(start_by or 0) + LIVE_MS)
-    if redis.call('PTTL', key) == -1 then
-        redis.call('PEXPIREAT', key, until_ms)
-    else
-        redis.call('PEXPIREAT', key, until_ms, 'GT')
+-- Let a key live until a time, or longer if it does already. One that has no end yet counts as living for ever.
+local function keep_until(key, at_ms)
+    if redis.call('PEXPIREAT', key, at_ms, 'GT') == 0 then
+        redis.call('PEXPIREAT', key, at_ms, 'NX')
     end
 end
 
--- Let a key live until a time, or longer if it does already.
-local function keep_until(key, at_ms)
-    redis.call('PEXPIREAT', key, at_ms, 'NX')
-    redis.call('PEXPIREAT', key, at_ms, 'GT')
+-- Keep an index from outliving its jobs for ever, but never let it go before a job that it lists: one that is
+-- held may wait for years.
+local function keep_index(key, start_by)
+    keep_until(key, math.max(now_ms() + INDEX_MS, tonumber(start_by or 0) + LIVE_MS))
 end
 
 -- Have workers look into a queue from now on.
@@ -140,9 +136,12 @@ local function is_live(status)
     return status == 'held' or status == 'queued' or status == 'running'
 end
 
--- Change the status, and with it its batch's counts and list of live jobs, so that they never drift.
-local function set_status(job, status)
-    local old, batch = unpack(redis.call('HMGET', job, 'status', 'batch'))
+-- Change the status, and with it its batch's counts and list of live jobs, so that they never drift. `old` is the status
+-- so far and `batch` the job's, if the caller has read both.
+local function set_status(job, status, old, batch)
+    if old == nil then
+        old, batch = unpack(redis.call('HMGET', job, 'status', 'batch'))
+    end
     redis.call('HSET', job, 'status', status)
     if not batch or batch == '' then
         return
@@ -164,10 +163,12 @@ local function set_status(job, status)
     keep_batch(batch)
 end
 
--- Tell the stream, with a number that rises by one a job. `more` is a list of field, value.
-local function emit(job, id, type, more)
+-- Tell the stream, with a number that rises by one a job. `more` is a list of field, value; `known` are status, attempt,
+-- node and owner as the record has them now, if the caller has read them.
+local function emit(job, id, type, more, known)
     local n = redis.call('HINCRBY', job, 'n', 1)
-    local status, attempt, node, owner = unpack(redis.call('HMGET', job, 'status', 'attempt', 'node', 'owner'))
+    known = known or redis.call('HMGET', job, 'status', 'attempt', 'node', 'owner')
+    local status, attempt, node, owner = unpack(known, 1, 4)
     more = more or {}
     if owner then
         more[#more + 1] = 'owner'
@@ -187,8 +188,10 @@ local function index_queued(job, id)
     keep_index(DELAYED, start_by)
 end
 
-local function unindex_queued(job, id)
-    local queue, priority = unpack(redis.call('HMGET', job, 'queue', 'priority'))
+local function unindex_queued(job, id, queue, priority)
+    if not queue then
+        queue, priority = unpack(redis.call('HMGET', job, 'queue', 'priority'))
+    end
     redis.call('ZREM', queued_key(queue, priority), id)
     redis.call('ZREM', DELAYED, id)
 end

@@ -12,8 +12,9 @@
 -- Returns {'claimed', {field, value, ...}}, {'refused', status ('' = no such job)} or
 -- {'shunned', ' node node '}: the nodes where it failed.
 local job, id = KEYS[1], ARGV[1]
-local status, attempt, token, start_by, started =
-    unpack(redis.call('HMGET', job, 'status', 'attempt', 'claim', 'start_by_ms', 'started_ms'))
+local status, attempt, token, start_by, started, v, shun, queued, queue, priority, owner, batch = unpack(redis.call('HMGET', job,
+    'status', 'attempt', 'claim', 'start_by_ms', 'started_ms', 'v', 'shun', 'queued_ms', 'queue', 'priority', 'owner',
+    'batch'))
 if not status then
     return {'refused', ''}
 end
@@ -23,25 +24,26 @@ end
 if status ~= 'queued' or attempt ~= ARGV[2] then
     return {'refused', status}
 end
-if tonumber(redis.call('HGET', job, 'v')) > tonumber(ARGV[10]) then
+if tonumber(v) > tonumber(ARGV[10]) then
     redis.call('HSET', job, 'waiting_for', 'newer_worker')
     return {'refused', status}
 end
-if not started and tonumber(start_by) <= now_ms() then
+local is_late = tonumber(start_by) <= now_ms()
+if is_late and not started then
     end_job(job, id, 'expired', ARGV[8], 'start_deadline')
     return {'refused', 'expired'}
 end
-local shun, queued = unpack(redis.call('HMGET', job, 'shun', 'queued_ms'))
 if shun and string.find(shun, ' ' .. ARGV[3] .. ' ', 1, true) and now_ms() - tonumber(queued) < tonumber(ARGV[9]) then
     return {'shunned', shun}
 end
-unindex_queued(job, id)
+unindex_queued(job, id, queue, priority)
 redis.call('HDEL', job, 'waiting_for', 'suspect', 'retry_at_ms')
-redis.call('HSETNX', job, 'started_ms', now_ms())
 redis.call('HSET', job, 'node', ARGV[3], 'worker', ARGV[4], 'claim', ARGV[7], 'prompt_id', ARGV[6],
-    'phase', 'preparing', 'at:preparing', now_ms())
-set_status(job, 'running')
+    'phase', 'preparing', 'at:preparing', now_ms(), 'started_ms', started or now_ms())
+set_status(job, 'running', 'queued', batch)
 redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[5]), id)
-keep_live(job)
-emit(job, id, 'claimed')
+if is_late then -- until then the record lives by its start deadline, as it has since it came to its queue
+    keep_live(job)
+end
+emit(job, id, 'claimed', nil, {'running', attempt, ARGV[3], owner})
 return {'claimed', redis.call('HGETALL', job)}

@@ -11,19 +11,18 @@
 --
 -- Returns 'ok', 'cancel' (a cancel came first: nothing written, end it as cancelled) or 'lost'.
 local job, id, target = KEYS[1], ARGV[1], ARGV[4]
+local status, attempt, worker, cancel = unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker', 'cancel'))
 if ARGV[3] == '' then
     if not has_lapsed(job, id, ARGV[2]) then
         return 'lost'
     end
-elseif not holds(job, ARGV[2], ARGV[3]) then
-    local status, attempt, worker = unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker'))
-    -- The same call again, after its answer was lost.
-    if status == target and attempt == ARGV[2] and worker == ARGV[3] then
-        return 'ok'
-    end
+elseif attempt ~= ARGV[2] or worker ~= ARGV[3] then
     return 'lost'
+elseif status ~= 'running' then
+    -- The same call again, after its answer was lost, or it is over in another way.
+    return status == target and 'ok' or 'lost'
 end
-if target == 'succeeded' and redis.call('HGET', job, 'cancel') then
+if target == 'succeeded' and cancel then
     return 'cancel'
 end
 if #ARGV > 8 then

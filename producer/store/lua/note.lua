@@ -7,16 +7,19 @@
 --
 -- Returns 'ok', 'cancel' (written, and somebody asked for the job's end) or 'lost'.
 local job, id, phase, progress = KEYS[1], ARGV[1], ARGV[4], ARGV[5]
-if not holds(job, ARGV[2], ARGV[3]) then
+local status, attempt, worker, node, owner, cancel, entered =
+    unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker', 'node', 'owner', 'cancel', 'at:' .. phase))
+if status ~= 'running' or attempt ~= ARGV[2] or worker ~= ARGV[3] then
     return 'lost'
 end
+local known = {status, attempt, node, owner}
 if phase ~= '' then
-    redis.call('HSET', job, 'phase', phase)
-    redis.call('HSETNX', job, 'at:' .. phase, now_ms()) -- who took the job back goes through phases again
-    emit(job, id, 'phase', {'phase', phase})
+    -- Who took the job back goes through phases again.
+    redis.call('HSET', job, 'phase', phase, 'at:' .. phase, entered or now_ms())
+    emit(job, id, 'phase', {'phase', phase}, known)
 end
 if progress ~= '' then
     redis.call('HSET', job, 'progress', progress)
-    emit(job, id, 'progress', {'progress', progress})
+    emit(job, id, 'progress', {'progress', progress}, known)
 end
-return redis.call('HGET', job, 'cancel') and 'cancel' or 'ok'
+return cancel and 'cancel' or 'ok'

@@ -13,7 +13,14 @@ OF_PRODUCER: Final = (
         "skip the fence at the commit",
         "late_commit",
         "I4",
-        (f"{_LUA}/finish.lua", "elseif not holds(job, ARGV[2], ARGV[3]) then", "elseif false then"),
+        (
+            f"{_LUA}/finish.lua",
+            (
+                "elseif attempt ~= ARGV[2] or worker ~= ARGV[3] then\n    return 'lost'\n"
+                "elseif status ~= 'running' then"
+            ),
+            "elseif false then",
+        ),
     ),
     mutant(
         "publish before the record",
@@ -99,7 +106,7 @@ OF_PRODUCER: Final = (
         "P8",
         (
             f"{_LUA}/finish.lua",
-            "if target == 'succeeded' and redis.call('HGET', job, 'cancel') then",
+            "if target == 'succeeded' and cancel then",
             "if false then",
         ),
     ),
@@ -109,7 +116,7 @@ OF_PRODUCER: Final = (
         "I12",
         (
             f"{_LUA}/_endings.lua",
-            "    set_status(job, status)\n    redis.call('PEXPIRE', job, keep_ms)",
+            "    set_status(job, status, old, batch)\n    redis.call('PEXPIRE', job, keep_ms)",
             "    redis.call('HSET', job, 'status', status)\n    redis.call('PEXPIRE', job, keep_ms)",
         ),
     ),
