@@ -80,6 +80,32 @@ class AsyncProducer(AsyncBatchMethods):
         """Return what waits, by pool, tier and reason; as of `Producer.queue`."""
         return await asyncio.to_thread(self._sync.queue)
 
+    async def move(
+        self,
+        filter: str | Filter,  # noqa: A002 - as it is called everywhere
+        *,
+        tier: Tier | str | None = None,
+        pool: str | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Have the jobs that a filter means wait elsewhere; all as of `Producer.move`."""
+        return await asyncio.to_thread(
+            self._sync.move, filter, tier=tier, pool=pool, dry_run=dry_run
+        )
+
+    async def move_batch(
+        self,
+        batch: str,
+        *,
+        tier: Tier | str | None = None,
+        pool: str | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Have what waits of a batch do so elsewhere; all as of `Producer.move_batch`."""
+        return await asyncio.to_thread(
+            self._sync.move_batch, batch, tier=tier, pool=pool, dry_run=dry_run
+        )
+
     async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
         """Return the job once it has succeeded; errors as of `Producer.wait`."""
         async for _ in self.stream(job_id, timeout=timeout):

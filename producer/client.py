@@ -32,7 +32,7 @@ from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
 from producer.intake.request import Request, check_place
-from producer.listing.methods import ListMethods
+from producer.listing.move_methods import MoveMethods
 from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
 from producer.store.batch_store import BatchStore
@@ -44,7 +44,7 @@ from producer.store.node_store import NodeStore
 from producer.store.retries import Retries
 
 
-class Producer(WatchMethods, BatchMethods, ListMethods, RetryMethods):
+class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
     """A fleet, as those see it who hand in jobs. Connections open at the first need."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:

@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from producer.cli import batch, checking, dead_letters, job_list, jobs, nodes, processes, queue
+from producer.cli import (
+    batch,
+    checking,
+    dead_letters,
+    job_list,
+    jobs,
+    moves,
+    nodes,
+    processes,
+    queue,
+)
 from producer.cli.command_group import group
 from producer.cli.submit import submit
 
@@ -25,6 +35,8 @@ app.add_typer(dead_letters.app, name="dead")
 app.command()(checking.check)
 app.command()(checking.verify)
 jobs.app.command("list", context_settings=job_list.TAKES_TERMS)(job_list.list_jobs)
+jobs.app.command("move", context_settings=job_list.TAKES_TERMS)(moves.move_jobs)
+batch.app.command("move")(moves.move_batch)
 jobs.app.command()(dead_letters.retry)
 batch.app.command("rows", context_settings=job_list.TAKES_TERMS)(job_list.list_rows)
 for command in (processes.worker, processes.up, processes.demo):

@@ -240,7 +240,7 @@ class JobEvent(_Read):
     id: str  #: The entry's id in the event stream, to resume after.
     job: JobId
     n: int
-    type: str  #: `submitted`, `claimed`, `progress`, `phase`, `requeued`, or a terminal status.
+    type: str  #: `submitted`, `claimed`, `progress`, `phase`, `requeued`, `moved`, or a terminal status.
     status: JobStatus
     attempt: int
     node: str | None = None

@@ -17,6 +17,7 @@ from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
 from producer.store.attempt_endings import Commit
 from producer.store.attempts import Hold
+from producer.store.moves import Moves, Place
 from tests.integration.models.known_jobs import LAST_CALL_MS, LEASE_MS, SHAPE, Known, KnownJobs
 
 START_WITHIN_MS = 120_000
@@ -205,6 +206,17 @@ class JobStoreMachine(KnownJobs):
         assert self.store.release([job]) == ([job] if is_held else [])
         if is_held:
             known.status = JobStatus.QUEUED
+
+    @rule(job=jobs, tier=st.sampled_from(Tier))
+    def move(self, job, tier):
+        known, needs = self.known[job], Needs.of("default")
+        place = Place(tier, "default", needs.queue, needs)
+        moved, messages = Moves(self.redis, self.store._scripts).move({job: place})
+        waits = known.status in {JobStatus.QUEUED, JobStatus.HELD}
+        needs_one = known.status is JobStatus.QUEUED and known.retry_at is None
+        assert moved == waits
+        assert [message.job_id for message in messages] == ([job] if needs_one else [])
+        known.tier = tier if waits else known.tier
 
     @rule(job=jobs)
     def cancel(self, job):

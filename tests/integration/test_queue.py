@@ -18,13 +18,13 @@ from tests.integration.test_job_pages import GRAPH, rows
 LOADER = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "big.safetensors"}}}
 
 
-def register(led, name, state=NodeState.READY, *, models=()):
+def register(led, name, state=NodeState.READY, *, models=(), pool="default"):
     classes = {found["class_type"]: GraphNodeClass() for found in GRAPH.values()}
     classes["SaveImage"] = GraphNodeClass(is_output=True)
     classes["CheckpointLoaderSimple"] = GraphNodeClass(models={"ckpt_name": models})
     catalog = Catalog(classes)
     fields = {
-        "pool": "default",
+        "pool": pool,
         "url": "http://127.0.0.1:1",
         "state": state,
         "host": "here",

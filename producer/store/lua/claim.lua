@@ -12,9 +12,9 @@
 -- Returns {'claimed', {field, value, ...}}, {'refused', status ('' = no such job)} or
 -- {'shunned', ' node node '}: the nodes where it failed.
 local job, id = KEYS[1], ARGV[1]
-local status, attempt, token, start_by, started, v, shun, queued, queue, priority, owner, batch = unpack(redis.call('HMGET', job,
-    'status', 'attempt', 'claim', 'start_by_ms', 'started_ms', 'v', 'shun', 'queued_ms', 'queue', 'priority', 'owner',
-    'batch'))
+local status, attempt, token, start_by, started, v, shun, queued, queue, priority, owner, batch, moved =
+    unpack(redis.call('HMGET', job, 'status', 'attempt', 'claim', 'start_by_ms', 'started_ms', 'v', 'shun', 'queued_ms',
+    'queue', 'priority', 'owner', 'batch', 'moved'))
 if not status then
     return {'refused', ''}
 end
@@ -26,6 +26,12 @@ if status ~= 'queued' or attempt ~= ARGV[2] then
 end
 if tonumber(v) > tonumber(ARGV[10]) then
     redis.call('HSET', job, 'waiting_for', 'newer_worker')
+    return {'refused', status}
+end
+-- A message may be older than a move of its job to another pool, which has a message of its own.
+local pool = moved and string.match(queue, '^comfyfleet%.pool%.(.*)%.[^.]*$')
+local own_pool = pool and redis.call('HGET', NODE .. ARGV[3], 'pool')
+if own_pool and pool ~= own_pool then
     return {'refused', status}
 end
 local is_late = tonumber(start_by) <= now_ms()

@@ -1,0 +1,75 @@
+"""`comfyfleet job move` and `comfyfleet batch move`: what waits goes to another tier or pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from producer.cli.arguments import BatchNameArgument, JsonOption
+from producer.cli.job_list import joined
+from producer.cli.open_fleet import opened
+from producer.cli.output import Exit, complain, hint, print_json, print_line
+from producer.contract.errors import FleetError
+
+TermsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="FILTER...", help="Which jobs; `comfyfleet job list --filters` tells."),
+]
+TierOption = Annotated[str | None, typer.Option(help="rush, default, batch or idle.")]
+PoolOption = Annotated[str | None, typer.Option(help="Nodes that have what the jobs need.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it; else they are only counted.")]
+
+
+def move_jobs(
+    filter_: TermsArgument,
+    *,
+    tier: TierOption = None,
+    pool: PoolOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the jobs that a filter means, as far as they wait, do so in another tier or pool."""
+    with opened(as_json=as_json) as fleet:
+        wanted = joined(filter_)
+        _move(
+            lambda *, dry_run: fleet.move(wanted, tier=tier, pool=pool, dry_run=dry_run),
+            yes=yes,
+            as_json=as_json,
+        )
+
+
+def move_batch(
+    batch: BatchNameArgument,
+    *,
+    tier: TierOption = None,
+    pool: PoolOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have all jobs of a batch that wait do so in another tier or pool."""
+    with opened(as_json=as_json) as fleet:
+        _move(
+            lambda *, dry_run: fleet.move_batch(batch, tier=tier, pool=pool, dry_run=dry_run),
+            yes=yes,
+            as_json=as_json,
+        )
+
+
+def _move(move: Callable[..., int], *, yes: bool, as_json: bool) -> None:
+    count = move(dry_run=not yes)
+    if not yes and count:
+        would = FleetError(f"this would move {_counted(count)}", advice="add --yes")
+        complain(would, as_json=as_json)
+        raise typer.Exit(Exit.USAGE)
+    if as_json:
+        print_json({"moved": count})
+    elif count:
+        print_line(f"{_counted(count)} moved")
+    else:
+        hint("no job waits that would move")
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} job{'' if count == 1 else 's'}"

@@ -1,0 +1,206 @@
+"""How a producer has what waits change its place; `producer.client.Producer` is the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from producer.contract.classes.outputs import cut, output_graph_nodes
+from producer.contract.errors import InvalidJob, InvalidQuery, NoNodeCanRun
+from producer.contract.filters.parser import parse_filter
+from producer.contract.filters.query import Filter, Term
+from producer.contract.graph.graph import read_graph
+from producer.contract.graph.json_values import printable
+from producer.contract.job_pages import LONGEST_PAGE
+from producer.contract.jobs import Job, JobStatus
+from producer.contract.queues import Needs, Tier, is_name, node_queue
+from producer.dispatch import Dispatch
+from producer.intake.catalogs import FleetCatalogs, merged, rare_classes
+from producer.intake.request import as_tier, check_place
+from producer.listing.methods import ListMethods
+from producer.store.batch_names import find_batch
+from producer.store.moves import Moves, Place, is_elsewhere
+from producer.store.retries import Retries
+
+if TYPE_CHECKING:
+    from producer.contract.config.settings import Settings
+
+_WAITING: Final = (JobStatus.QUEUED, JobStatus.HELD)
+#: A batch that is held, fed or cancelled meanwhile is read again.
+_TRIES: Final = 10
+
+
+class MoveMethods(ListMethods):
+    """Have jobs that wait go to another tier or pool."""
+
+    settings: Settings
+    _retries: Retries
+    _dispatch: Dispatch
+
+    def move(
+        self,
+        filter: str | Filter,  # noqa: A002 - as it is called everywhere
+        *,
+        tier: Tier | str | None = None,
+        pool: str | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Have the jobs that a filter means wait elsewhere, if they wait; return how many that were.
+
+        Those that were handed in first stay first among them, behind what waits there already. Jobs that are
+        pinned stay with their node. Rows of batches are moved as a whole, see `move_batch`.
+
+        Args:
+            dry_run: only count them.
+
+        Raises:
+            InvalidQuery: the filter makes no sense, or means rows of batches.
+            InvalidJob: there is no such tier or pool, or neither is given.
+            NoNodeCanRun: no living node of the pool has what one of them needs; nothing was moved.
+        """
+        target = self._target(tier, pool)
+        wanted = filter if isinstance(filter, Filter) else parse_filter(filter)
+        if wanted.wanted("batch") is not None:
+            raise InvalidQuery(
+                "filter means rows of a batch; expected jobs that were submitted singly",
+                field="filter",
+                advice="comfyfleet batch move moves all rows of a batch",
+            )
+        waiting = Term("status", tuple(_WAITING))
+        found = [*self._all(Filter((*wanted.terms, waiting)))] if _may_wait(wanted) else []
+        return self._move(sorted(found, key=_arrival), target, dry_run=dry_run)
+
+    def move_batch(
+        self,
+        batch: str,
+        *,
+        tier: Tier | str | None = None,
+        pool: str | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Have all jobs of a batch that wait do so elsewhere, and its rows that have no record yet; as `move`.
+
+        Args:
+            batch: its id, or the name that it alone has.
+
+        Raises:
+            BatchNotFound: there is none.
+            InvalidBatch: it is still open, or over.
+            InvalidJob, NoNodeCanRun: as of `move`.
+        """
+        target = self._target(tier, pool)
+        moves, id_ = Moves(self._redis), find_batch(self._redis, batch)
+        for _ in range(_TRIES):
+            record = self._batches.record(id_)
+            spec = record.spec
+            places = [target.needs(needs, spec.template, spec.pin) for needs in record.places]
+            new_tier, new_pool = target.tier or spec.tier, target.pool_of(spec.pool, spec.pin)
+            live = list(self._jobs.find(moves.live(record)).values())
+            if dry_run:
+                return record.number("waiting") + self._move(live, target, dry_run=True)
+            if moves.move_rows(record, tier=new_tier, pool=new_pool, places=places):
+                # What was fed before the rows were moved is among the live ones now.
+                live = list(self._jobs.find(moves.live(record)).values())
+                waiting = self._batches.record(id_).number("waiting")
+                return waiting + self._move(live, target, dry_run=False)
+        raise InvalidJob(f"batch {id_} changes all the time", field="batch", advice="try again")
+
+    def _all(self, wanted: Filter) -> Iterator[Job]:
+        page = self.jobs(wanted, limit=LONGEST_PAGE)
+        yield from page.jobs
+        while page.cursor:
+            page = self.jobs(wanted, page.cursor, LONGEST_PAGE)
+            yield from page.jobs
+
+    def _move(self, jobs: Sequence[Job], target: _Target, *, dry_run: bool) -> int:
+        places = {job.id: target.place(job) for job in jobs if job.status in _WAITING}
+        old = {job.id: (job.queue, job.tier.priority) for job in jobs}
+        by_id = {job.id: job for job in jobs}
+        places = {id_: place for id_, place in places.items() if is_elsewhere(by_id[id_], place)}
+        if dry_run or not places:
+            return len(places)
+        moves = Moves(self._redis)
+        moved, messages = moves.move(places)
+        self._dispatch.try_send_all(messages)
+        for queue, priority in {old[id_] for id_ in places}:
+            moves.drop_moved(queue, priority)
+        return moved
+
+    def _target(self, tier: Tier | str | None, pool: str | None) -> _Target:
+        if tier is None and pool is None:
+            raise InvalidJob(
+                "nothing says where to; expected a tier, a pool, or both", field="tier"
+            )
+        if pool is not None and not is_name(pool):
+            raise InvalidJob(
+                f"pool {printable(pool)} is no name, so no node can have it", field="pool"
+            )
+        check_place(self._nodes.nodes(), pool=pool, pin=None)
+        return _Target(self, None if tier is None else as_tier(tier), pool)
+
+    def _needs_in(self, pool: str, old: Needs, template: str) -> Needs:
+        """Return what a queue of another pool needs for jobs of a graph.
+
+        Raises:
+            InvalidJob: the fleet has never heard of the pool.
+            NoNodeCanRun: no living node of it has what they need.
+        """
+        catalogs = FleetCatalogs(self._nodes).of(pool, None)
+        graph = read_graph(
+            self._jobs.graph(template),
+            max_bytes=self.settings.max_graph_bytes,
+            max_extra_bytes=self.settings.max_extra_data_bytes,
+        ).graph
+        wanted = cut(graph, output_graph_nodes(graph, merged(catalogs)))
+        classes = {found["class_type"] for found in wanted.values()}
+        whole = Needs.of(pool, models=old.models, classes=classes)
+        if catalogs and not any(catalog.serves(whole) for catalog in catalogs.values()):
+            raise NoNodeCanRun(
+                f"no living node of pool {pool} has all that these jobs need: "
+                f"{', '.join([*old.models, *sorted(classes)])}",
+                field="pool",
+                advice="move fewer with a narrower filter, or put the models there first",
+            )
+        return Needs.of(pool, models=old.models, classes=rare_classes(wanted, catalogs))
+
+
+class _Target:
+    """Where jobs are to go; what their queues need is found once for all that are alike."""
+
+    def __init__(self, fleet: MoveMethods, tier: Tier | None, pool: str | None) -> None:
+        self._fleet = fleet
+        self.tier = tier
+        self._pool = pool
+        self._known: dict[tuple[str, str], Needs] = {}
+        self._needs: dict[tuple[Needs, str], Needs] = {}
+
+    def place(self, job: Job) -> Place:
+        """Return where a job is to wait."""
+        key = (job.queue, job.template)
+        if key not in self._known:
+            old = self._fleet._retries.needs_of(job.queue) or Needs.of(job.pool)  # noqa: SLF001
+            self._known[key] = self.needs(old, job.template, job.pin)
+        needs = self._known[key]
+        queue = node_queue(job.pin) if job.pin else needs.queue
+        return Place(self.tier or job.tier, self.pool_of(job.pool, job.pin), queue, needs)
+
+    def pool_of(self, pool: str, pin: str | None) -> str:
+        """Return the pool of a job that is in one now; a pin keeps it there."""
+        return pool if pin else self._pool or pool
+
+    def needs(self, old: Needs, template: str, pin: str | None) -> Needs:
+        """Return what the new queue of a job needs."""
+        if self._pool is None or pin or old.pool == self._pool:
+            return old
+        key = (old, template)
+        if key not in self._needs:
+            self._needs[key] = self._fleet._needs_in(self._pool, old, template)  # noqa: SLF001
+        return self._needs[key]
+
+
+def _may_wait(wanted: Filter) -> bool:
+    return bool(wanted.statuses & set(_WAITING))
+
+
+def _arrival(job: Job) -> tuple[object, str]:
+    return job.queued_at or job.created_at, job.id
