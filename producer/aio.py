@@ -23,6 +23,7 @@ from producer.client import Producer
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.filters.query import Filter
+from producer.contract.fleet_events import FleetEvent
 from producer.contract.graph.graph import GraphLike
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
@@ -30,7 +31,12 @@ from producer.contract.nodes import Node
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
 from producer.dead_letters import AsyncDeadLetters
-from producer.events.async_event_watch import AsyncEventWatch, LoopFanout, LoopFanouts
+from producer.events.async_event_watch import (
+    AsyncEventWatch,
+    AsyncFleetWatch,
+    LoopFanout,
+    LoopFanouts,
+)
 from producer.events.job_stream import JobStream
 from producer.events.methods import RECHECK_EVERY, Deadline, found_of, job_id_of, succeeded
 from producer.intake.input_policy import InputPolicy
@@ -145,14 +151,24 @@ class AsyncProducer(AsyncBatchMethods):
         """Return an async context manager that delivers the events of some topics; see `Producer.watch`."""
         return AsyncEventWatch(self.fanout, topics)
 
+    def watch_fleet(self, *topics: str) -> AsyncFleetWatch:
+        """Return an `async with` block as `Producer.watch_fleet` does."""
+        return AsyncFleetWatch(self.fanout, topics)
+
     @property
     def fanout(self) -> LoopFanout:
         """The fan-out of events to watchers on the running event loop, as `Pipe` needs it."""
         return self._fanouts.of_running_loop()
 
     async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:
-        """Return the events in the stream after one id, up to another; see `Producer.events`."""
+        """Return what the stream still holds of all events of jobs after one id, up to another."""
         return await asyncio.to_thread(lambda: list(self._sync.events(after=after, until=until)))
+
+    async def fleet_events(self, *, after: str, until: str = "+") -> list[JobEvent | FleetEvent]:
+        """Return the same with those of batches and nodes."""
+        return await asyncio.to_thread(
+            lambda: list(self._sync.fleet_events(after=after, until=until))
+        )
 
     async def cancel(self, job_id: str) -> Cancelled:
         """Request that the job be cancelled; see `Producer.cancel`."""

@@ -14,14 +14,15 @@ from producer.batch.writer import BatchWriter
 from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
+from producer.contract.fleet_events import FleetEvent
 from producer.contract.ids import JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
-from producer.events.async_event_watch import AsyncEventWatch, LoopFanout
-from producer.events.event_watch import EventWatch
+from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
+from producer.events.event_watch import EventWatch, FleetWatch
 from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
 
@@ -66,6 +67,8 @@ def jobs(fleet: Producer) -> Job:
     assert_type(fleet.stream(job.id, timeout=timedelta(minutes=2), after=None), Iterator[JobEvent])
     assert_type(fleet.events(after="0-0"), Iterator[JobEvent])
     assert_type(fleet.watch(job.id), EventWatch)
+    assert_type(fleet.watch_fleet("batch:" + (job.batch or ""), "nodes"), FleetWatch)
+    assert_type(fleet.fleet_events(after="0-0"), Iterator[JobEvent | FleetEvent])
     assert_type(fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)
     artifact: Artifact = job.artifacts[0]
     assert_type(fleet.url(artifact, expires=timedelta(hours=1)), str)
@@ -136,6 +139,8 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(fleet.stream(job.id), AsyncIterator[JobEvent])
     assert_type(await fleet.events(after="0-0"), list[JobEvent])
     assert_type(fleet.watch(job.id), AsyncEventWatch)
+    assert_type(fleet.watch_fleet("batches"), AsyncFleetWatch)
+    assert_type(await fleet.fleet_events(after="0-0"), list[JobEvent | FleetEvent])
     assert_type(fleet.fanout, LoopFanout)
     assert_type(await fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)
     assert_type(await fleet.url(job.artifacts[0]), str)

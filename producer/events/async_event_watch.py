@@ -12,7 +12,15 @@ from typing import Final, Self
 
 from producer.contract.config.settings import Settings
 from producer.events.buffers import Buffer
-from producer.events.notices import LAGGED, LAGGED_SSE, Notice, WatchItem, encoded
+from producer.events.notices import (
+    LAGGED,
+    LAGGED_SSE,
+    AnyNotice,
+    FleetNotice,
+    FleetWatchItem,
+    WatchItem,
+    encoded,
+)
 from producer.events.reader import Fanout, fanout_of
 from producer.events.subscribers import Subscribers, Watcher
 
@@ -43,8 +51,8 @@ class LoopFanout:
         """Unsubscribe all topics; any thread may call it once the loop is closed."""
         self._fanout.remove(self, self._subscribers.topics)
 
-    def offer(self, notices: Sequence[Notice]) -> None:
-        """Buffer notices and wake the loop; called by the reader's thread."""
+    def offer(self, notices: Sequence[AnyNotice]) -> None:
+        """Buffer notices and wake the loop; the reader calls it, in its own thread."""
         self._inbox.offer(notices)
 
     def lag(self) -> None:
@@ -78,8 +86,8 @@ class LoopFanout:
                 self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
-        self._is_woken = False  # first, so that notices from here on schedule another call
-        notices: list[Notice] = []
+        self._is_woken = False  # first: what comes from here on wakes us again
+        notices: list[AnyNotice] = []
         for item in self._inbox.take():
             if item is LAGGED:
                 self._subscribers.lag_all()
@@ -113,12 +121,8 @@ class LoopFanouts:
                 ended.close()
 
 
-class AsyncEventWatch:
-    """A subscription to the events of some topics, while an `async with` block runs.
-
-    Args:
-        topics: job ids, batch ids, or `EVERYTHING`.
-    """
+class _AsyncSubscription:
+    """A subscription to the events of some topics, for the length of an `async with` block."""
 
     since: str  #: The id in the event stream after which every event is delivered.
 
@@ -147,12 +151,7 @@ class AsyncEventWatch:
         """Unsubscribe."""
         self._fanout.remove(self._buffer, self._topics)
 
-    async def take(self, *, wait: timedelta | None = None) -> list[WatchItem]:
-        """Return the items delivered since the last call, in order; wait up to *wait* for the first.
-
-        Returns:
-            Notices, and `LAGGED` in place of those that were dropped or lost: then read the records.
-        """
+    async def _taken(self, wait: timedelta | None) -> list[FleetWatchItem]:
         if wait is None:
             await self._filled.wait()
         else:
@@ -165,6 +164,34 @@ class AsyncEventWatch:
         return self._buffer.take()
 
 
+class AsyncEventWatch(_AsyncSubscription):
+    """A subscription to the events of jobs, for the length of an `async with` block.
+
+    Args:
+        topics: job ids, batch ids for the jobs of a batch, or `EVERYTHING`.
+    """
+
+    async def take(self, *, wait: timedelta | None = None) -> list[WatchItem]:
+        """Return what was delivered since the last call, in order; wait for it, at most *wait*.
+
+        Returns:
+            Notices, and `LAGGED` in place of those that were dropped or lost: then read the records.
+        """
+        return [item for item in await self._taken(wait) if not isinstance(item, FleetNotice)]
+
+
+class AsyncFleetWatch(_AsyncSubscription):
+    """A subscription to the events of batches and nodes, and of jobs as well.
+
+    Args:
+        topics: `batch:ID` and `node:NAME`, `BATCHES` and `NODES`; and those of `AsyncEventWatch`.
+    """
+
+    async def take(self, *, wait: timedelta | None = None) -> list[FleetWatchItem]:
+        """Return what was delivered, as `AsyncEventWatch.take` does."""
+        return await self._taken(wait)
+
+
 class Pipe:
     """Writes the events of some topics to a connection, as server-sent events.
 
@@ -173,7 +200,7 @@ class Pipe:
     directly, which makes a thousand watchers cheap.
 
     Args:
-        topics: job ids, batch ids, or `EVERYTHING`.
+        topics: as of `AsyncFleetWatch`.
     """
 
     def __init__(
@@ -202,7 +229,7 @@ class Pipe:
         """Unsubscribe: call it when the connection is lost; a second call does nothing."""
         self._fanout.remove(self, self._topics)
 
-    def offer(self, notices: Sequence[Notice]) -> None:
+    def offer(self, notices: Sequence[AnyNotice]) -> None:
         """Write notices, or drop them while the client is more than 256 KiB behind."""
         if self._held:
             self._held.offer(notices)

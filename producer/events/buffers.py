@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final
 
-from producer.events.notices import LAGGED, Notice, WatchItem
+from producer.events.notices import LAGGED, AnyNotice, FleetWatchItem
 from producer.store.events import order
 
 #: Notices in a buffer: some seconds of a large fleet; a watcher further behind reads records instead.
@@ -27,10 +27,10 @@ class Buffer:
         self._wake = wake
         self._size = size
         self._lock = Lock()
-        self._items: list[WatchItem] = []
+        self._items: list[FleetWatchItem] = []
 
-    def offer(self, notices: Sequence[Notice]) -> None:
-        """Append notices, or replace everything by `LAGGED` if they do not fit."""
+    def offer(self, notices: Sequence[AnyNotice]) -> None:
+        """Append notices, or replace everything by `LAGGED` where they do not fit."""
         with self._lock:
             if len(self._items) + len(notices) > self._size:
                 self._items = [LAGGED]
@@ -44,8 +44,8 @@ class Buffer:
             self._items = [LAGGED]
         self._wake()
 
-    def take(self) -> list[WatchItem]:
-        """Return all items and empty the buffer."""
+    def take(self) -> list[FleetWatchItem]:
+        """Return what was delivered since the last call, and empty the buffer."""
         with self._lock:
             items, self._items = self._items, []
         return items

@@ -15,9 +15,10 @@ from producer.contract.errors import (
     JobNotSucceeded,
     WaitTimeout,
 )
+from producer.contract.fleet_events import FleetEvent
 from producer.contract.ids import JobId, parse_job_id
 from producer.contract.jobs import Job, JobEvent, JobStatus
-from producer.events.event_watch import EventWatch
+from producer.events.event_watch import EventWatch, FleetWatch
 from producer.events.job_stream import JobStream
 from producer.events.reader import fanout_of
 from producer.store.events import EventStream
@@ -101,9 +102,22 @@ class WatchMethods:
         """
         return EventWatch(fanout_of(self.settings), topics)
 
+    def watch_fleet(self, *topics: str) -> FleetWatch:
+        """Return a `with` block within which the events of batches and nodes are delivered, too.
+
+        Args:
+            topics: `batch:ID`, `node:NAME`, `producer.events.subscribers.BATCHES` for every batch, `NODES`
+                for every node; and those of `watch`.
+        """
+        return FleetWatch(fanout_of(self.settings), topics)
+
     def events(self, *, after: str, until: str = "+") -> Iterator[JobEvent]:
-        """Yield all events that the stream still has after the id *after*, up to *until*."""
+        """Give what the stream still holds of all events of jobs after one id, up to another."""
         return self._events.between(after, until)
+
+    def fleet_events(self, *, after: str, until: str = "+") -> Iterator[JobEvent | FleetEvent]:
+        """Give the same with those of batches and nodes."""
+        return self._events.all_between(after, until)
 
 
 def found_of(fleet: WatchMethods, job_ids: Iterable[str]) -> list[Job]:

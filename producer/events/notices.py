@@ -8,21 +8,46 @@ from enum import Enum
 from functools import cached_property
 from typing import Final, Literal
 
+from producer.contract.fleet_events import FleetEvent
 from producer.contract.jobs import JobEvent
 
 
 @dataclass(frozen=True, eq=False)
 class Notice:
-    """One event, shared by all watchers of its job, its batch or everything."""
+    """One event of a job, shared by all who watch the job, its batch or everything."""
 
     event: JobEvent
     batch: str
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Under which it is delivered, beside `EVERYTHING`."""
+        return self.event.job, self.batch
+
     @cached_property
     def sse(self) -> bytes:
-        """The event as a server-sent event, with its id to resume after."""
-        body = self.event.model_dump_json(exclude_none=True)
-        return f"id: {self.event.id}\ndata: {body}\n\n".encode()
+        """The event as a browser's EventSource reads it; its id is what to resume after."""
+        return _sse(self.event)
+
+
+@dataclass(frozen=True, eq=False)
+class FleetNotice:
+    """One event of a batch or a node, shared by all who watch it."""
+
+    event: FleetEvent
+    topics: tuple[str, ...]
+
+    @cached_property
+    def sse(self) -> bytes:
+        """The same as of `Notice`; its `kind` tells what it is of."""
+        return _sse(self.event)
+
+
+AnyNotice = Notice | FleetNotice
+
+
+def _sse(event: JobEvent | FleetEvent) -> bytes:
+    return f"id: {event.id}\ndata: {event.model_dump_json(exclude_none=True)}\n\n".encode()
 
 
 class Lagged(Enum):
@@ -40,7 +65,10 @@ LAGGED_SSE: Final = b"event: lagged\ndata: {}\n\n"
 #: An item in a watcher's buffer: a notice, or `LAGGED`.
 WatchItem = Notice | Literal[Lagged.LAGGED]
 
+#: What a watcher of batches and nodes takes.
+FleetWatchItem = AnyNotice | Literal[Lagged.LAGGED]
 
-def encoded(items: Sequence[WatchItem]) -> bytes:
+
+def encoded(items: Sequence[FleetWatchItem]) -> bytes:
     """Return all of *items* as one buffer of server-sent events."""
     return b"".join(LAGGED_SSE if item is LAGGED else item.sse for item in items)

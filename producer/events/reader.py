@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
-from producer.events.notices import Notice
-from producer.events.subscribers import Subscribers, Watcher
+from producer.events.notices import AnyNotice, FleetNotice, Notice
+from producer.events.subscribers import Subscribers, Watcher, topics_of
 from producer.store.connection import connect
 from producer.store.events import Cursor, Entry, EventStream
 
@@ -131,15 +131,22 @@ class Fanout:
             self._position = position
             self._subscribers.lag_all()
 
-    def _notices(self, entries: Iterable[Entry]) -> Iterator[Notice]:
+    def _notices(self, entries: Iterable[Entry]) -> Iterator[AnyNotice]:
         for entry in entries:
-            if not self._subscribers.watches(entry.job, entry.batch):
+            topics = topics_of(entry)
+            if not self._subscribers.watches(topics):
                 continue
             try:
-                yield Notice(entry.decoded(), entry.batch)
+                yield _notice(entry, topics)
             except (KeyError, ValueError) as exc:
                 _log.warning("event %s is not understood: %r", entry.id, exc)
-                self._subscribers.lag(entry.job, entry.batch)
+                self._subscribers.lag(topics)
+
+
+def _notice(entry: Entry, topics: tuple[str, ...]) -> AnyNotice:
+    if entry.is_of_job:
+        return Notice(entry.decoded(), entry.batch)
+    return FleetNotice(entry.fleet_event(), topics)
 
 
 _FANOUTS: Final[dict[tuple[int, str], Fanout]] = {}

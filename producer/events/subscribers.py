@@ -7,19 +7,32 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, Protocol
 
-from producer.events.notices import Notice
+from producer.events.notices import AnyNotice, Notice
+from producer.store.events import Entry
 
 _log = logging.getLogger(__name__)
 
-#: The topic of every event; the others are job ids and batch ids.
+#: The topic of every event of jobs. A job's id is a topic, and a batch's, for the events of its jobs.
 EVERYTHING: Final = "*"
+#: The topics of every batch and of every node; `batch:ID` and `node:NAME` are those of one.
+BATCHES: Final = "batches"
+NODES: Final = "nodes"
+_ALL_OF: Final = {"batch": BATCHES, "node": NODES}
+
+
+def topics_of(entry: Entry) -> tuple[str, ...]:
+    """Return under which topics an entry of the stream is delivered; none if only a newer version knows it."""
+    if entry.is_of_job:
+        return entry.job, entry.batch, EVERYTHING
+    every = _ALL_OF.get(entry.kind)
+    return (f"{entry.kind}:{entry.about}", every) if every else ()
 
 
 class Watcher(Protocol):
     """A receiver of events. Its methods must not block, as that would delay all other watchers."""
 
-    def offer(self, notices: Sequence[Notice]) -> None:
-        """Receive events, in the order of the stream."""
+    def offer(self, notices: Sequence[AnyNotice]) -> None:
+        """Take events, in the order of the stream."""
 
     def lag(self) -> None:
         """Receive that events are missing, so that the records must be read."""
@@ -59,33 +72,44 @@ class Subscribers:
         """Return the number of watchers of a topic."""
         return len(self._of(topic))
 
-    def watches(self, job: str, batch: str) -> bool:
-        """Tell whether an event of this job has any watcher."""
-        there = self._watchers
-        return EVERYTHING in there or job in there or batch in there
+    def watches(self, topics: Iterable[str]) -> bool:
+        """Tell whether any of these topics has a watcher."""
+        return any(topic in self._watchers for topic in topics)
 
-    def deliver(self, notices: Sequence[Notice]) -> None:
-        """Offer each notice once to the watchers of its job, its batch or everything, in order."""
+    def deliver(self, notices: Sequence[AnyNotice]) -> None:
+        """Offer each notice to those who watch its topics: once, in order."""
         everywhere = self._of(EVERYTHING)
-        self._each(everywhere, notices)
+        jobs = [notice for notice in notices if isinstance(notice, Notice)]
+        if everywhere and len(jobs) < len(notices):
+            self._deliver_singly(notices)
+            return
+        self._each(everywhere, jobs)
         if len(self._watchers) > bool(everywhere):
             for notice in notices:
-                watchers = self._of(notice.event.job) | self._of(notice.batch)
-                self._each(watchers - everywhere, (notice,))
+                self._each(self._watching(notice.topics) - everywhere, (notice,))
 
-    def lag(self, job: str, batch: str) -> None:
-        """Tell the watchers of this job that an event of it is missing."""
-        self._each(self._of(EVERYTHING) | self._of(job) | self._of(batch), None)
+    def _deliver_singly(self, notices: Sequence[AnyNotice]) -> None:
+        """Keep the order for who watches everything of jobs, and a batch or a node as well."""
+        for notice in notices:
+            also = (EVERYTHING,) if isinstance(notice, Notice) else ()
+            self._each(self._watching((*notice.topics, *also)), (notice,))
+
+    def lag(self, topics: Iterable[str]) -> None:
+        """Note for those who watch these topics that an event of theirs is missing."""
+        self._each(self._watching(topics), None)
 
     def lag_all(self) -> None:
         """Tell every watcher that events are missing."""
         self._each(_NOBODY.union(*self._watchers.values()), None)
 
+    def _watching(self, topics: Iterable[str]) -> AbstractSet[Watcher]:
+        return _NOBODY.union(*map(self._of, topics))
+
     def _of(self, topic: str) -> AbstractSet[Watcher]:
         return self._watchers.get(topic, _NOBODY)
 
-    def _each(self, watchers: AbstractSet[Watcher], notices: Sequence[Notice] | None) -> None:
-        """Offer the notices to each watcher; None: events are missing. Removes watchers that raise."""
+    def _each(self, watchers: AbstractSet[Watcher], notices: Sequence[AnyNotice] | None) -> None:
+        """Offer the notices to each; None: events are missing."""
         broken = []
         for watcher in watchers:
             try:

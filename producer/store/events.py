@@ -1,4 +1,4 @@
-"""The event stream: every change of every job, in order."""
+"""The event stream: every change of every job, and those of batches and nodes, in order."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from producer.contract.fleet_events import FleetEvent
 from producer.contract.ids import row_of
 from producer.contract.jobs import JobEvent
 from producer.store import keys
 from producer.store.connection import translated
+from producer.store.fleet_entries import fleet_event_of
 from producer.store.records import event_of
 from producer.store.times import to_ms
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 500
 _BEGIN: Final = "0-0"
+#: What an entry tells of that names no kind.
+_JOB: Final = "job"
 
 
 class Entry(NamedTuple):
@@ -26,6 +30,21 @@ class Entry(NamedTuple):
 
     id: str
     fields: dict[str, str]
+
+    @property
+    def kind(self) -> str:
+        """What it tells of: `job`, `batch`, `node`, or what only a newer version knows."""
+        return self.fields.get("kind", _JOB)
+
+    @property
+    def is_of_job(self) -> bool:
+        """Whether it tells of a job."""
+        return self.kind == _JOB
+
+    @property
+    def about(self) -> str:
+        """The batch, or the node, that it tells of."""
+        return self.fields.get("about", "")
 
     @property
     def job(self) -> str:
@@ -38,12 +57,16 @@ class Entry(NamedTuple):
         return self.fields.get("batch") or row_of(self.job)[0]
 
     def decoded(self) -> JobEvent:
-        """Return what it says.
+        """Return what it says of a job.
 
         Raises:
             ValueError, KeyError: a newer version wrote it, in words that we do not know.
         """
         return event_of(self.id, self.fields)
+
+    def fleet_event(self) -> FleetEvent:
+        """Return what it says of a batch or a node; errors as of `decoded`."""
+        return fleet_event_of(self.id, self.fields)
 
 
 class EventStream:
@@ -63,11 +86,12 @@ class EventStream:
         return str(newest[0][0]) if newest else _BEGIN
 
     def read(self, after: str, *, wait: timedelta) -> list[JobEvent]:
-        """Return what came after the entry *after*; wait for it up to *wait*."""
-        return [entry.decoded() for entry in self.entries(after, wait=wait)]
+        """Return what came of jobs after the entry *after*; wait for something up to *wait*."""
+        entries = self.entries(after, wait=wait)
+        return [entry.decoded() for entry in entries if entry.is_of_job]
 
     def entries(self, after: str, *, wait: timedelta) -> list[Entry]:
-        """Return the same as it stands there."""
+        """Return what came after the entry *after*, of jobs and all else, as it stands there."""
         with translated(self._redis):
             reply: Any = self._redis.xread(
                 {keys.EVENTS: after}, count=_AT_ONCE, block=max(1, to_ms(wait))
@@ -79,13 +103,24 @@ class EventStream:
         return [Entry(entry_id, fields) for entry_id, fields in found]
 
     def between(self, after: str, until: str) -> Iterator[JobEvent]:
-        """Give what the stream still holds of the events after *after*, up to *until*."""
+        """Give what the stream still holds of the jobs' events after *after*, up to *until*."""
+        for entry in self._between(after, until):
+            if entry.is_of_job:
+                with suppress(KeyError, ValueError):  # a newer version's word for something
+                    yield entry.decoded()
+
+    def all_between(self, after: str, until: str) -> Iterator[JobEvent | FleetEvent]:
+        """Give the same with those of batches and nodes."""
+        for entry in self._between(after, until):
+            with suppress(KeyError, ValueError):
+                yield entry.decoded() if entry.is_of_job else entry.fleet_event()
+
+    def _between(self, after: str, until: str) -> Iterator[Entry]:
         while True:
             with translated(self._redis):
                 found: Any = self._redis.xrange(keys.EVENTS, f"({after}", until, count=_AT_ONCE)
             for entry_id, fields in found:
-                with suppress(KeyError, ValueError):  # a newer version's word for something
-                    yield event_of(entry_id, fields)
+                yield Entry(entry_id, fields)
             if len(found) < _AT_ONCE:
                 return
             after = found[-1][0]

@@ -107,9 +107,8 @@ class NodeStore:
         )
 
     def say(self, name: str, *, state: NodeState, reason: str = "") -> None:
-        """Record the node's state and its reason."""
-        with translated(self._redis):
-            self._redis.hset(keys.node(name), mapping={"state": state, "reason": reason})
+        """Write the node's state and why."""
+        self._scripts.run("node_state", keys=[keys.node(name)], args=[name, state, reason, ""])
 
     def ask_rescan(self, name: str = "*") -> None:
         """Publish a call to a node, or all (`*`), to read its models and classes again."""
@@ -141,13 +140,12 @@ class NodeStore:
             self._redis.hset(keys.node(name), "pace", text)
 
     def retire(self, name: str, *, worker: str) -> None:
-        """Record that the worker has stopped regularly, so that a successor need not wait."""
-        with translated(self._redis):
-            if self._redis.hget(keys.node(name), "worker") == worker:
-                self._redis.hset(
-                    keys.node(name),
-                    mapping={"worker": "", "state": NodeState.OFFLINE, "reason": "stopped"},
-                )
+        """Say that the worker has left in good order, so that a successor need not wait."""
+        self._scripts.run(
+            "node_state",
+            keys=[keys.node(name)],
+            args=[name, NodeState.OFFLINE, "stopped", worker],
+        )
 
     def nodes(self) -> list[Node]:
         """Return every node with a readable record, sorted by name."""

@@ -64,7 +64,8 @@ class Scripts:
     def __init__(self, redis: Redis, *, clock_lua: str = _REDIS_CLOCK) -> None:
         self._redis = redis
         self._texts = _texts()
-        self._prelude = _prelude(clock_lua, self._texts["_prelude"], self._texts["_endings"])
+        parts = (self._texts[name] for name in ("_events", "_prelude", "_endings"))
+        self._prelude = _prelude(clock_lua, *parts)
         self._scripts: dict[str, Script] = {}
 
     def run(self, name: str, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:

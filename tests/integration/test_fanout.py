@@ -27,11 +27,13 @@ from producer.events import methods
 from producer.events.async_event_watch import Pipe
 from producer.events.notices import LAGGED, LAGGED_SSE
 from producer.events.reader import fanout_of
-from producer.events.subscribers import EVERYTHING
+from producer.events.subscribers import BATCHES, EVERYTHING, NODES
 from producer.store import keys
 from producer.store.attempts import Hold
+from producer.store.node_store import NodeStore
 from tests import key_lives, servers
 from tests.bench.seeding import seed_rows
+from tests.integration.batch_feeding import GRAPH, feed, seeds
 from tests.integration.hand_led import WORKER, HandLed
 from tests.polling import wait_until
 
@@ -172,6 +174,48 @@ def test_a_batch_is_watched_as_one(led):
         while len(heard) < 2:
             heard += watch.take(wait=PATIENCE)
     assert [told.batch for told in heard] == [batch, batch]
+
+
+def taken(watch, count) -> list:
+    heard = []
+    while len(heard) < count:
+        heard += watch.take(wait=PATIENCE)
+    return heard
+
+
+def test_batches_and_nodes_are_watched_beside_jobs_in_the_order_of_the_stream(led):
+    nodes = NodeStore(led.redis, lease=timedelta(seconds=15))
+    batch = led.fleet.submit_many(GRAPH, seeds(1))
+    topics = (f"batch:{batch.id}", NODES, EVERYTHING)
+    with led.fleet.watch_fleet(*topics) as watch, led.fleet.watch(batch.id, EVERYTHING) as of_jobs:
+        nodes.register("gpu-01", worker=WORKER, fields={"pool": "p", "state": "ready", "url": "u"})
+        feed(led.fleet)
+        led.fleet.cancel(row_id(batch.id, 1))
+        nodes.say("gpu-01", state="suspect")
+        heard = taken(watch, 5)
+        assert [told.event.type for told in taken(of_jobs, 2)] == ["submitted", "cancelled"]
+    assert [told.event.type for told in heard] == [
+        *("state", "submitted", "finished", "cancelled", "state")
+    ]
+    ids = [told.event.id for told in heard]
+    assert ids == sorted(ids)
+    assert b'"kind":"node"' in heard[0].sse
+    assert b'"state":"suspect"' in heard[-1].sse
+
+
+def test_an_event_loop_watches_batches_as_threads_do(led):
+    async def story():
+        async with AsyncProducer(led.settings) as fleet, fleet.watch_fleet(BATCHES) as watch:
+            await fleet.submit_many(GRAPH, seeds(1))
+            [sealed] = await watch.take()
+            [told] = [
+                event
+                for event in await fleet.fleet_events(after="0-0")
+                if event.id == sealed.event.id
+            ]
+            return sealed.event == told
+
+    assert asyncio.run(story())
 
 
 def test_a_stream_resumes_after_the_event_that_was_seen_last(led):

@@ -85,20 +85,23 @@ end
 
 -- A sealed batch has finished when none of its jobs waits or runs; the retry of one opens it again.
 local function note_finish(batch)
-    local sealed, waiting, held, queued, running =
-        unpack(redis.call('HMGET', BATCH .. batch, 'sealed_ms', 'waiting', 'held', 'queued', 'running'))
-    local left = 0
-    for _, count in pairs({waiting or 0, held or 0, queued or 0, running or 0}) do
-        left = left + (tonumber(count) or 0)
+    local key = BATCH .. batch
+    local found = redis.call('HMGET', key, 'step', 'sealed_ms', unpack(COUNTED))
+    if not found[2] then
+        return
     end
-    if sealed and left == 0 then
-        if redis.call('HSETNX', BATCH .. batch, 'ended_ms', now_ms()) == 1 then
+    local rows = sum(found, 3, 3) - sum(found, 4, 4)
+    local left, ended = sum(found, 5, 8), sum(found, 9, 12)
+    tell_step(batch, found[1], ended, math.max(rows, left + ended))
+    if left == 0 then
+        redis.call('DEL', SECRETS .. batch)
+        if redis.call('HSETNX', key, 'ended_ms', now_ms()) == 1 then
             redis.call('ZADD', RESULTS, 'NX', now_ms(), batch)
             keep_index(RESULTS)
+            emit_batch(batch, 'finished')
         end
-        redis.call('DEL', SECRETS .. batch)
-    elseif sealed then
-        redis.call('HDEL', BATCH .. batch, 'ended_ms')
+    elseif redis.call('HDEL', key, 'ended_ms') == 1 then
+        emit_batch(batch, 'reopened')
     end
 end
 
@@ -161,21 +164,6 @@ local function set_status(job, status, old, batch)
         note_finish(batch)
     end
     keep_batch(batch)
-end
-
--- Tell the stream, with a number that rises by one a job. `more` is a list of field, value; `known` are status, attempt,
--- node and owner as the record has them now, if the caller has read them.
-local function emit(job, id, type, more, known)
-    local n = redis.call('HINCRBY', job, 'n', 1)
-    known = known or redis.call('HMGET', job, 'status', 'attempt', 'node', 'owner')
-    local status, attempt, node, owner = unpack(known, 1, 4)
-    more = more or {}
-    if owner then
-        more[#more + 1] = 'owner'
-        more[#more + 1] = owner
-    end
-    redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', 'job', id, 'n', n, 'type', type,
-        'status', status, 'attempt', attempt, 'node', node or '', 'at', now_ms(), unpack(more))
 end
 
 -- The job waits for a message: note when it was sent, and when its start deadline falls due.

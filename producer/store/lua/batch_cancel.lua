@@ -28,6 +28,7 @@ end
 redis.call('HDEL', batch, 'held_ms')
 -- Live jobs since now: what is made again after this is none of them.
 redis.call('HSET', batch, 'moving', 'cancel', 'cancel_ms', now_ms())
+emit_batch(id, 'cancelled')
 end_rows(id, 'cancelled', ARGV[2])
 keep_feeding(id)
 keep_batch(id)

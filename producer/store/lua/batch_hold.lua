@@ -27,6 +27,7 @@ else
     redis.call('HDEL', batch, 'held_ms')
     redis.call('HSET', batch, 'moving', 'release')
 end
+emit_batch(id, ARGV[2] == 'hold' and 'held' or 'released')
 keep_feeding(id)
 keep_batch(id)
 return 'ok'

@@ -44,6 +44,7 @@ keep_secrets(id, ARGV[13], tonumber(start_within) + SHARED_MS)
 redis.call('HSET', batch, 'received', total, 'digest', ARGV[6], 'places', ARGV[8], 'sealed_ms', now_ms(),
     'start_by_ms', start_by)
 add_waiting(id, total - redis.call('HINCRBY', batch, 'skipped', ARGV[10]))
+emit_batch(id, 'sealed')
 note_finish(id)
 keep_batch(id)
 redis.call('PEXPIREAT', KEYS[2], start_by + LIVE_MS)

@@ -10,12 +10,27 @@
 -- Publishes `outlook` and JSON, {"every_ms": n, "waiting": [...], "nodes": [...]}:
 --   waiting  [queue, priority, jobs, when the oldest was sent, ms]
 --   nodes    [pool, hash of the catalog, models as JSON, 1 if idle else 0, [node, ...]]
+-- Tells the event stream of nodes that have fallen silent, too.
 -- Returns 1 if it told, else 0.
-local living = redis.call('ZRANGE', NODES, now_ms() - ARGV[1], '+inf', 'BYSCORE')
+
+-- A node that falls silent writes nothing itself. Whoever was gone for longer was told of, or nobody swept then.
+local GONE_MS = 600000
+local known = redis.call('ZRANGE', NODES, now_ms() - ARGV[1] - GONE_MS, '+inf', 'BYSCORE', 'WITHSCORES')
+local living, silent = {}, {}
+for i = 1, #known, 2 do
+    local nodes = now_ms() - tonumber(known[i + 1]) > tonumber(ARGV[1]) and silent or living
+    nodes[#nodes + 1] = known[i]
+end
 local every = ARGV[2] + ARGV[3] * #living
 -- A little less, so that whoever comes when it is due does not come too soon.
 if not redis.call('SET', KEYS[1], '', 'NX', 'PX', math.floor(every * 0.9)) then
     return 0
+end
+for _, node in ipairs(silent) do
+    local state = redis.call('HGET', NODE .. node, 'state')
+    if state and state ~= 'offline' and redis.call('HSETNX', NODE .. node, 'silent', 1) == 1 then
+        emit_node(node, 'offline', state, 'silent')
+    end
 end
 local waiting = {}
 for _, queue in ipairs(redis.call('HKEYS', QUEUES)) do

@@ -13,10 +13,18 @@ if holder and holder ~= '' and holder ~= ARGV[2] and ARGV[4] ~= '1'
     and now_ms() - tonumber(beat) < tonumber(ARGV[3]) then
     return {'taken', host}
 end
+local was = redis.call('HGET', KEYS[1], 'state')
 redis.call('HSET', KEYS[1], 'worker', ARGV[2], 'beat_ms', now_ms(), unpack(ARGV, 6))
 if holder ~= ARGV[2] then
     redis.call('HSET', KEYS[1], 'started_ms', now_ms())
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('ZADD', NODES, now_ms(), ARGV[1])
+local state, reason = unpack(redis.call('HMGET', KEYS[1], 'state', 'reason'))
+if redis.call('HDEL', KEYS[1], 'silent') == 1 then
+    was = 'offline'
+end
+if state and state ~= was then
+    emit_node(ARGV[1], state, was, reason)
+end
 return {'ok', ''}

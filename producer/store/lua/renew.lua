@@ -7,11 +7,15 @@
 --
 -- Returns {holder, {lost job id, ...}, {job id whose cancel was asked for, ...}};
 -- holder is the worker that the node's record names ('' = no record).
-local holder = redis.call('HGET', KEYS[1], 'worker') or ''
+local holder, silent = unpack(redis.call('HMGET', KEYS[1], 'worker', 'silent'))
+holder = holder or ''
 if holder == ARGV[2] then
     redis.call('HSET', KEYS[1], 'beat_ms', now_ms())
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
     redis.call('ZADD', NODES, now_ms(), ARGV[1])
+    if silent then
+        note_heard(ARGV[1])
+    end
 end
 local lost, cancels = {}, {}
 for i = 5, #ARGV, 2 do

@@ -43,7 +43,8 @@ class History:
         """Read a folder of evidence."""
         return cls(
             client=_lines(folder / "client.jsonl"),
-            events=_lines(folder / "events.jsonl"),
+            # Of batches and nodes nothing is judged here; their counts and states are.
+            events=[event for event in _lines(folder / "events.jsonl") if "kind" not in event],
             redis=json.loads((folder / "redis.json").read_text()),
             objects={found["key"]: found for found in _lines(folder / "objects.jsonl")},
             prompts=_lines(folder / "prompts.jsonl"),

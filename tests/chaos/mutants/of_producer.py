@@ -160,7 +160,7 @@ OF_PRODUCER: Final = (
         "plain",
         "I8",
         (
-            f"{_LUA}/_prelude.lua",
+            f"{_LUA}/_events.lua",
             "local n = redis.call('HINCRBY', job, 'n', 1)",
             "local n = redis.call('HINCRBY', job, 'n', type == 'phase' and 0 or 1)",
         ),

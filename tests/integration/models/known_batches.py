@@ -76,6 +76,7 @@ class KnownBatches(KnownJobs):
         KnownJobs.only_five_keys_live_for_ever(self)
         self.rows_agree()
         self.counts_of_batches_agree()
+        self.events_of_batches_agree()
         self.indexes_of_batches_agree()
 
     def check_finds_nothing(self):
@@ -111,6 +112,19 @@ class KnownBatches(KnownJobs):
             lease=timedelta(seconds=15),
             scripts=self.store._scripts,
         )
+
+    def events_of_batches_agree(self):
+        told: dict[str, list[str]] = {}
+        for _, entry in self.redis.xrange(keys.EVENTS):
+            if entry.get("kind") == "batch":
+                told.setdefault(entry["about"], []).append(entry["type"])
+        for batch, known in getattr(self, "known_batches", {}).items():
+            found = told.pop(batch, [])
+            assert found[:1] == (["sealed"] if known.is_sealed else [])
+            ends = [kind for kind in found if kind in {"finished", "reopened"}]
+            assert ends == [["finished", "reopened"][at % 2] for at in range(len(ends))]
+            assert (len(ends) % 2 == 1) == (known.is_sealed and self._has_ended(batch))
+        assert told == {}
 
     def rows_agree(self):
         asked, expected = [], {}

@@ -150,7 +150,8 @@ class KnownJobs(RuleBasedStateMachine):
     def events_are_numbered_without_a_gap(self):
         numbers: dict[str, list[int]] = {}
         for _, entry in self.redis.xrange(keys.EVENTS):
-            numbers.setdefault(entry["job"], []).append(int(entry["n"]))
+            about = entry.get("about", entry["job"])
+            numbers.setdefault(about, []).append(int(entry["n"]))
         assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
 
     @invariant()

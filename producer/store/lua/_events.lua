@@ -1,0 +1,80 @@
+-- Goes before the prelude: what is told in the event stream, of jobs, batches and nodes.
+
+-- Tell the stream, with a number that rises by one a job. `more` is a list of field, value; `known` are status, attempt,
+-- node and owner as the record has them now, if the caller has read them.
+local function emit(job, id, type, more, known)
+    local n = redis.call('HINCRBY', job, 'n', 1)
+    known = known or redis.call('HMGET', job, 'status', 'attempt', 'node', 'owner')
+    local status, attempt, node, owner = unpack(known, 1, 4)
+    more = more or {}
+    if owner then
+        more[#more + 1] = 'owner'
+        more[#more + 1] = owner
+    end
+    redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', 'job', id, 'n', n, 'type', type,
+        'status', status, 'attempt', attempt, 'node', node or '', 'at', now_ms(), unpack(more))
+end
+
+-- Tell the stream of something that is no job. Readers that know only jobs pass it over: nobody watches a job or
+-- a batch that is called `-`.
+local function emit_other(kind, about, what, more)
+    redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', 'job', '-', 'batch', '-', 'kind', kind,
+        'about', about, 'type', what, 'at', now_ms(), unpack(more))
+end
+
+local COUNTED = {'received', 'skipped', 'waiting', 'held', 'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'}
+
+-- Tell the stream how far a batch is, with a number that rises by one.
+local function emit_batch(batch, what)
+    local key = BATCH .. batch
+    local more = {'n', redis.call('HINCRBY', key, 'n', 1)}
+    local counts = redis.call('HMGET', key, unpack(COUNTED))
+    for i, name in ipairs(COUNTED) do
+        more[#more + 1] = name
+        more[#more + 1] = counts[i] or 0
+    end
+    local name, spec = unpack(redis.call('HMGET', key, 'name', 'spec'))
+    local is_json, found = pcall(cjson.decode, spec or '')
+    local owner = is_json and type(found) == 'table' and found['owner']
+    for field, value in pairs({name = name, owner = owner}) do
+        if type(value) == 'string' and value ~= '' then
+            more[#more + 1] = field
+            more[#more + 1] = value
+        end
+    end
+    emit_other('batch', batch, what, more)
+end
+
+-- Tell of each tenth of a batch's jobs that has ended. Jobs that are made again take it back.
+local function tell_step(batch, told, ended, total)
+    told = tonumber(told or 0) or 0
+    local step = total > 0 and math.floor(10 * ended / total) or 0
+    if step ~= told then
+        redis.call('HSET', BATCH .. batch, 'step', step)
+    end
+    if step > told and ended < total then
+        emit_batch(batch, 'progress')
+    end
+end
+
+local function sum(counts, from, to)
+    local total = 0
+    for i = from, to do
+        total = total + (tonumber(counts[i]) or 0)
+    end
+    return total
+end
+
+-- Tell the stream that a node's state is another one.
+local function emit_node(node, state, was, reason)
+    local pool = redis.call('HGET', NODE .. node, 'pool')
+    emit_other('node', node, 'state',
+        {'state', state, 'was', was or '', 'reason', reason or '', 'pool', pool or ''})
+end
+
+-- A node is heard again that counted as gone.
+local function note_heard(node)
+    redis.call('HDEL', NODE .. node, 'silent')
+    local state, reason = unpack(redis.call('HMGET', NODE .. node, 'state', 'reason'))
+    emit_node(node, state or '', 'offline', reason)
+end
