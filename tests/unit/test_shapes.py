@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from producer.contract.classes.cost_inputs import cost_of
 from producer.contract.classes.links import is_link
 from producer.contract.classes.shapes import shape_of
 from producer.contract.params.params import set_params
@@ -74,6 +75,8 @@ def test_neither_ids_nor_any_order_make_another_shape(graph, chance):
         ("9.filename_prefix", "night/{n}"),
         ("9.filename_prefix", "of.ckpt"),
         ("3.steps", 26.0),
+        ("3.steps", "26"),
+        ("5.width", "1024"),
     ],
 )
 def test_what_decides_no_cost_makes_no_other_shape(address, value):
@@ -87,6 +90,7 @@ def test_what_decides_no_cost_makes_no_other_shape(address, value):
         ("5.height", 1024),
         ("5.batch_size", 4),
         ("3.steps", 8),
+        ("3.steps", "8"),
         ("3.cfg", 1.0),
         ("3.sampler_name", "heun"),
         ("40.ckpt_name", "other.safetensors"),
@@ -104,6 +108,37 @@ def test_another_class_makes_another_shape(graph, data):
     graph_node = data.draw(st.sampled_from([*graph]))
     changed = {**graph, graph_node: {**graph[graph_node], "class_type": "Another"}}
     assert shape_of(changed) != shape_of(graph)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("width", "longest_side", "megapixels", "upscale_by", "tile_size", "left"),
+        *("steps", "end_at_step", "num_inference_steps", "numFrames", "max_iterations"),
+        *(
+            "batch_size",
+            "number_of_frames",
+            "video_length",
+            "seconds",
+            "amount",
+            "select_every_nth",
+        ),
+    ],
+)
+def test_a_number_that_says_how_much_is_computed_counts(name):
+    assert cost_of(name, 3) != cost_of(name, 4)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("seed", "noise_seed", "seedValue", "frame_seed", "nonce", "random_number", "value"),
+        *("batch_index", "frame_number", "frame_rate", "batch_id", "denoise", "strength_model"),
+        *("guidance_scale", "cfg_scale", "lora_scale", "blur_amount", "color", "x", "shift"),
+    ],
+)
+def test_a_number_that_says_something_else_does_not(name):
+    assert cost_of(name, 3) is cost_of(name, 4) is None
 
 
 def test_no_two_values_of_several_sizes_meet():

@@ -22,9 +22,12 @@ _SIZES: Final = (
     # Calls of the model: `steps`, and `start_at_step` and `end_at_step` of KSamplerAdvanced.
     *("step", "iteration", "passes", "loops", "repeat"),
     # Pictures of a job, frames of a video, seconds of a sound.
-    *("batch", "frame", "length", "duration", "second", "count", "amount", "num", "nth"),
+    *("batch", "frame", "length", "duration", "second", "count", "nth"),
     "multiplier",  # frames made of each frame
 )
+#: The same as whole words; within others they say nothing, as in `random_number` and `blur_amount`.
+_SIZE_WORDS: Final = frozenset({"num", "nums"})
+_SIZE_NAMES: Final = frozenset({"amount"})  # of RepeatLatentBatch
 #: What an outpainting adds to a picture on each side (ImagePadForOutpaint).
 _MARGINS: Final = frozenset({"left", "top", "right", "bottom"})
 #: Words of names that say that a number is none of these: `batch_index`, `frame_rate`, `lora_scale`.
@@ -34,6 +37,10 @@ _NO_SIZE: Final = frozenset(
         *("lora", "conditioning", "color", "noise", "opacity"),
     }
 )
+#: Last words that say the same: `frame_number`, while `number_of_frames` counts.
+_NO_SIZE_AT_THE_END: Final = frozenset({"number", "no", "nr"})
+#: ComfyUI takes a number written as text where a class wants a number (0.33.0, validate_inputs).
+_NUMBER: Final = re.compile(r"\d{1,15}(\.\d{1,15})?")
 #: Text that stands for a number: `1280x720`, `16:9`, `720p`.
 _SIZES_IN_TEXT: Final = (
     "width",
@@ -103,9 +110,11 @@ def _of_number(name: _Name, value: float, *, is_number_wanted: bool) -> Any:
     return None
 
 
-def _of_text(name: _Name, value: str) -> str | None:
+def _of_text(name: _Name, value: str) -> Any:
     if name.is_written or len(value) > _LONGEST:
         return None
+    if name.is_size and _NUMBER.fullmatch(value):
+        return _of_number(name, float(value), is_number_wanted=False)
     if name.names_model or _MODEL_FILE.fullmatch(value):
         return plain_name(value)
     return value if name.is_choice else None
@@ -114,15 +123,26 @@ def _of_text(name: _Name, value: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _read(name: str) -> _Name:
     found = name[:_LONGEST].lower()
-    words = frozenset(re.findall(r"[a-z]+", found))
-    is_seed = any(word.endswith("seed") for word in words)
+    in_order = re.findall(r"[a-z]+", found)
+    words = frozenset(in_order)
     is_of_a_job = bool(words & _OF_A_JOB)
     return _Name(
-        is_seed=is_seed,
-        is_size=found in _MARGINS
-        or (not is_seed and not words & _NO_SIZE and any(part in found for part in _SIZES)),
+        is_seed="seed" in found,
+        is_size=_is_size(found, in_order),
         is_cfg="cfg" in words,
         is_choice=not is_of_a_job and any(part in found for part in (*_METHODS, *_SIZES_IN_TEXT)),
         names_model=not is_of_a_job and any(part in found for part in _MODELS),
         is_written=bool(words & _WRITTEN),
     )
+
+
+def _is_size(name: str, words: list[str]) -> bool:
+    if name in _MARGINS or name in _SIZE_NAMES:
+        return True
+    if (
+        "seed" in name
+        or not _NO_SIZE.isdisjoint(words)
+        or not _NO_SIZE_AT_THE_END.isdisjoint(words[-1:])
+    ):
+        return False
+    return not _SIZE_WORDS.isdisjoint(words) or any(part in name for part in _SIZES)
