@@ -28,12 +28,16 @@ def led(led_with_s3, monkeypatch):
     return led_with_s3
 
 
-def write(led, *, hours=3, settings=None):
-    """Do what upkeep does for results so many hours from now, and return how many files it writes."""
+def files_of(led, *, hours=3):
+    """Return what upkeep asks of the store so many hours from now."""
     scripts = Scripts(led.redis, clock_lua=HOURS_AHEAD.format(hours=hours))
     sweeps = Sweeps(led.redis, keep_ended=KEEP, scripts=scripts)
-    files = sweeps.result_files(led.store, after=timedelta(hours=1))
-    return ResultsWriter(files, BatchResults(settings or led.settings)).write()
+    return sweeps.result_files(led.store, after=timedelta(hours=1))
+
+
+def write(led, *, hours=3, settings=None):
+    """Do what upkeep does for results, and return how many files it writes."""
+    return ResultsWriter(files_of(led, hours=hours), BatchResults(settings or led.settings)).write()
 
 
 def expire(led, batch):
@@ -140,14 +144,44 @@ def test_a_row_that_is_made_again_while_its_file_is_written_is_written_again(led
             if not made:
                 made.append(led.fleet.retry(jobs[0].id))
 
-    scripts = Scripts(led.redis, clock_lua=HOURS_AHEAD.format(hours=3))
-    files = Sweeps(led.redis, keep_ended=KEEP, scripts=scripts).result_files(
-        led.store, after=timedelta(hours=1)
-    )
-    assert ResultsWriter(files, Interrupted(led.settings)).write() == 1
+    assert ResultsWriter(files_of(led), Interrupted(led.settings)).write() == 1
     led.succeeded(made[0])
     assert write(led, hours=5) == 1
     assert lines(led, batch)[0]["status"] == "succeeded"
+
+
+def test_rows_that_are_packed_while_a_batch_is_looked_at_bring_another_look(led):
+    batch, jobs = submitted(led, 2)
+    led.failed(jobs[0])
+    assert pack(led) == 1
+    files = files_of(led)
+    [(_, mark)] = files.due()
+    assert files.next_file(batch) is None
+    led.failed(jobs[1])
+    assert pack(led) == 1
+    files.leave(batch, mark)
+    assert write(led) == 1
+    assert len(lines(led, batch)) == 2
+
+
+def test_nothing_of_a_batch_is_left_when_its_life_is_over(led):
+    batch, jobs = submitted(led, 4, idempotency_key="night")
+    led.succeeded(jobs[0])
+    led.failed(jobs[1])
+    retried = led.failed(led.fleet.retry(led.failed(jobs[2]).id))
+    led.fleet.cancel_batch(batch)
+    assert pack(led) == 4
+    assert write(led) == 1
+    ends = led.redis.pexpiretime(keys.batch(batch))
+    mortal = [key for key in led.redis.scan_iter() if 0 < led.redis.pexpiretime(key) <= ends]
+    led.redis.delete(*mortal)  # what time does to them
+    led.fleet.dead_letters.prune()
+    Sweeps(led.redis, keep_ended=KEEP).forget_expired()
+    left = {key for key in led.redis.scan_iter() if led.redis.type(key) not in {"stream", "list"}}
+    for key in left - {keys.QUEUES}:
+        found = led.redis.zrange(key, 0, -1) if led.redis.type(key) == "zset" else [key]
+        assert not [name for name in found if name[:28] == batch[:28] or name == retried.id], key
+    assert [row for row, _ in led.fleet.batch_jobs(batch)] == [1, 2, 3, 4]
 
 
 def test_results_of_a_batch_that_an_older_worker_ended_are_asked_for_by_a_check(led):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from producer.contract.errors import InvalidJob, JobNotFound
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
 from producer.store import keys
+from producer.store.audit import Audit
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
 from tests.integration.batch_feeding import GRAPH, feed, seeds
@@ -172,6 +174,16 @@ def test_a_check_counts_packed_rows_and_mends_counts_by_them(led, ended):
     assert {found.kind for found in check(led, repair=True)} == {Kind.WRONG_COUNT}
     assert led.fleet.batch(batch).counts == counts
     assert check(led) == []
+
+
+def test_a_row_that_ends_and_is_packed_during_a_check_is_counted(led):
+    batch, [job] = submitted(led, 1)
+    audit = Audit(led.redis)
+    before = audit.batches()[batch]
+    led.failed(job)
+    assert pack(led) == 1
+    counts = {"before": before, "ended": Counter(), "others": [job.id]}
+    assert audit.recount(batch, **counts, is_complete=True, mend=True) == []
 
 
 def test_a_check_misses_an_object_of_a_packed_row(led, ended):
