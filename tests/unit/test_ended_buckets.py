@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from datetime import timedelta
 
 import pytest
@@ -13,8 +14,15 @@ from hypothesis import strategies as st
 from producer.contract.ids import new_batch_id, prompt_id, row_id
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
-from producer.store.ended_buckets import TornBucket, letters_of, pack_ended, unpack_ended
+from producer.store.ended_buckets import (
+    _IN_COMMON,
+    TornBucket,
+    letters_of,
+    pack_ended,
+    unpack_ended,
+)
 from producer.store.records import fields_of, job_of
+from tests.chaos.checker.packed import packed_rows
 
 BATCH = new_batch_id()
 SEALED = 1_796_000_000_000
@@ -145,6 +153,29 @@ def test_large_values_are_left_to_the_manifest_which_a_note_says():
     found = job(1, unpack_ended(pack_ended({1: large}, id_of), id_of)[1])
     assert found.values == {}
     assert found.notes == ["values of 3,014 characters are in the job's manifest only"]
+
+
+def test_the_checker_of_the_chaos_ring_reads_what_is_packed_as_it_was():
+    error = json.dumps({"cause": "x", "message": "y"})
+    records = {index: record(index) for index in range(30)}
+    records[50] = record(50, status="failed", error=error, **{"attempt:1": error})
+    bucket = pack_ended(records, id_of)
+    again = json.dumps({"51": "another"}).encode()
+    found = dict(packed_rows(BATCH, {b"0": bucket, b"0:again": again}))
+    assert found.keys() == {id_of(index) for index in records}
+    assert found[id_of(50)]["retried_as"] == "another"
+    for index, fields in records.items():
+        told = found[id_of(index)]
+        assert told["batch"] == BATCH
+        for name in ("status", "attempt", "node"):
+            assert told[name] == fields[name]
+        for name in {"spec", "result", "error", "attempt:1"} & fields.keys():
+            assert json.loads(told[name]) == json.loads(fields[name])
+
+
+def test_the_dictionary_is_that_with_which_rows_have_been_packed():
+    """One that is changed needs another first character of what is packed with it."""
+    assert zlib.crc32(_IN_COMMON) == 0xFF10909F
 
 
 def test_letters_say_who_is_there_and_how_it_ended():

@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 
 import redis
 
+from tests.chaos.checker.packed import packed_rows, whole_record
 from tests.chaos.checker.pictures import describe
 
 _EVENTS: Final = "comfyfleet:events"
@@ -72,7 +73,7 @@ def collect_redis(url: str, path: Path) -> None:
     """Write every record and index."""
     with redis.Redis.from_url(url, decode_responses=True, socket_timeout=30) as client:
         found = {
-            "jobs": _hashes(client, _JOB),
+            "jobs": _records(client, url),
             "batches": _hashes(client, _BATCH),
             "leases": dict(client.zrange("comfyfleet:leases", 0, -1, withscores=True)),
             "delayed": dict(client.zrange("comfyfleet:delayed", 0, -1, withscores=True)),
@@ -91,6 +92,19 @@ def collect_objects(s3: Any, bucket: str, path: Path) -> None:
     with ThreadPoolExecutor(4) as threads, path.open("w", encoding="utf-8") as file:
         for found in threads.map(lambda key: _object(s3, bucket, key), _keys(s3, bucket)):
             file.write(json.dumps(found) + "\n")
+
+
+def _records(client: redis.Redis, url: str) -> dict[str, dict[str, str]]:
+    """Return every record, those of packed rows included."""
+    found = {job: whole_record(job, fields) for job, fields in _hashes(client, _JOB).items()}
+    with redis.Redis.from_url(url, socket_timeout=30) as raw:
+        for key in client.scan_iter(f"{_BATCH}*:ended", count=_AT_ONCE):
+            batch = key.removeprefix(_BATCH).removesuffix(":ended")
+            for job, fields in packed_rows(batch, raw.hgetall(key)):
+                if job in found:
+                    raise ValueError(f"row {job} is packed, and has a record")
+                found[job] = fields
+    return found
 
 
 def _hashes(client: redis.Redis, prefix: str) -> dict[str, dict[str, str]]:
