@@ -78,6 +78,17 @@ def test_packed_rows_read_as_their_records_did(led, ended):
         led.fleet.get(row_id(batch, 6))
 
 
+def test_a_batch_that_is_submitted_again_is_the_one_whose_rows_are_packed(led):
+    batch, jobs = submitted(led, 2, idempotency_key="night")
+    for job in jobs:
+        led.failed(job)
+    assert pack(led) == 2
+    again = led.fleet.submit_many(GRAPH, seeds(2), idempotency_key="night")
+    assert (again.id, again.done, again.counts.failed) == (batch, True, 2)
+    feed(led.fleet)
+    assert not led.redis.exists(*(keys.job(job.id) for job in jobs))
+
+
 def test_what_a_packed_row_made_is_fetched_and_verified(led, ended, tmp_path):
     job = led.fleet.get(row_id(ended[0], 1))
     led.fleet.fetch(job.artifacts[1], tmp_path / "two")
