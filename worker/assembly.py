@@ -225,6 +225,7 @@ class Parts:
                 hand_back=HandBack(GATE, self._peers, load_s=settings.node_load_s),
                 fleet_rates=FleetRates(Rates(self.redis), GATE.render_times, node=node),
                 extra_data=extra_data,
+                is_watched=lambda: self.leases.is_watched,
             ),
             delivery=Delivery(
                 node=node,

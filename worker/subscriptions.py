@@ -51,6 +51,8 @@ class Subscriptions:
             self.update()
         elif call.what == "cancel":
             self._leases.cancel(JobId(call.about))
+        elif call.what == "watched":
+            self._leases.is_watched = True
         elif call.what == "rescan" and call.about in {self._node, "*"}:
             self._agent.rescan()
         elif call.what == "contradicted":

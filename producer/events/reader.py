@@ -27,7 +27,9 @@ _log = logging.getLogger(__name__)
 _WAIT: Final = timedelta(seconds=2)
 #: How often the stream is checked for entries that were trimmed or lost before they were read, s.
 _GAP_CHECK_EVERY_S: Final = 1.0
-#: Between two tries to reach Redis in an outage, s.
+#: How often workers are told that somebody watches, s; a third of how long that holds.
+_TELL_EVERY_S: Final = 5.0
+#: Between two tries to reach a Redis that is away, s.
 _AWAY_S: Final = 0.5
 
 
@@ -91,10 +93,14 @@ class Fanout:
             self._subscribers.remove(watcher, topics)
 
     def _run(self, redis: Redis, cursor: Cursor) -> None:
-        check_at, is_away = 0.0, False
+        check_at, tell_at, is_away = 0.0, 0.0, False
+        stream = EventStream(redis)
         with closing(redis):
             while self._has_watchers():
                 try:
+                    if time.monotonic() >= tell_at:
+                        stream.say_watched()
+                        tell_at = time.monotonic() + _TELL_EVERY_S
                     self._deliver(cursor.read(wait=_WAIT), cursor.position)
                     if time.monotonic() >= check_at:
                         self._check_for_gaps(cursor)

@@ -14,6 +14,7 @@ from producer.store import keys
 from producer.store.connection import translated
 from producer.store.fleet_entries import fleet_event_of
 from producer.store.records import event_of
+from producer.store.scripts import Scripts
 from producer.store.times import to_ms
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class EventStream:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._scripts = Scripts(redis)
+
+    def say_watched(self) -> None:
+        """Say that somebody watches: workers then write down progress as it comes, for 15 s."""
+        self._scripts.run("watched")
 
     def end(self) -> str:
         """Return the id after which only what happens from now on is read."""

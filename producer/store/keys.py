@@ -35,6 +35,7 @@
 | comfyfleet:rates:<shape> | hash device -> renders by duration, see `rates.py` | 30 days after its last render |
 | comfyfleet:shapes | zset shape that has rates -> since, ms; 20,000 at most | 60 days after the last new one |
 | comfyfleet:idempotency:<length of owner>:<owner>:<key> | string `job fingerprint` | as its job's or batch's record |
+| comfyfleet:watched | string: somebody reads the events | 15 s after a reader said so |
 | comfyfleet:lock:<what> | string | seconds |
 
 "60 days" is never less than the longest-lived job that the index lists: one may be held for years.
@@ -64,6 +65,7 @@ BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"
 SHAPES: Final = "comfyfleet:shapes"
+WATCHED: Final = "comfyfleet:watched"
 #: A channel, not a key; see `Call`. Who misses a call hears of it with the next beat, or outlook.
 CALLS: Final = "comfyfleet:calls"
 
@@ -89,6 +91,8 @@ INDEX_MS: Final = 60 * 86_400_000
 OPEN_MS: Final = 7 * 86_400_000
 #: Entries of the event stream; Redis trims it in whole nodes, so a few more.
 EVENTS_KEPT: Final = 100_000
+#: How long a reader's word that somebody watches holds, ms; it says so three times as often.
+WATCHED_MS: Final = 15_000
 #: How long rates stay after the last render of their shape, ms.
 RATES_MS: Final = 30 * 86_400_000
 #: Shapes that have rates; one takes about 400 bytes, with few devices.

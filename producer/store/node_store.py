@@ -38,9 +38,10 @@ _KEEP_MS: Final = 7 * 86_400_000  # life of a node's record after its last beat
 class Beat:
     """The answer to a beat."""
 
-    holder: str  #: The worker in the node's record; if it is another one, this worker must stop.
-    lost: frozenset[JobId]  #: Jobs that this worker no longer holds.
-    cancels: frozenset[JobId]  #: Jobs whose cancellation was requested.
+    holder: str  #: The worker the node's record names; another one means: stop.
+    lost: frozenset[JobId]  #: Jobs this worker no longer holds.
+    cancels: frozenset[JobId]  #: Jobs whose end somebody asked for.
+    is_watched: bool = True  #: Whether somebody reads the events.
 
 
 class NodeStore:
@@ -95,7 +96,7 @@ class NodeStore:
     def beat(self, name: str, *, worker: str, holds: Iterable[Hold] = ()) -> Beat:
         """Record that the node's worker is alive, and renew all its leases, in one call."""
         held = [part for hold in holds for part in (hold.job_id, hold.attempt)]
-        holder, lost, cancels = self._scripts.run(
+        holder, lost, cancels, watched = self._scripts.run(
             "renew",
             keys=[keys.node(name)],
             args=[name, worker, self._lease_ms, _KEEP_MS, *held],
@@ -104,6 +105,7 @@ class NodeStore:
             holder=holder,
             lost=frozenset(map(JobId, lost)),
             cancels=frozenset(map(JobId, cancels)),
+            is_watched=bool(watched),
         )
 
     def say(self, name: str, *, state: NodeState, reason: str = "") -> None:

@@ -39,6 +39,7 @@ _KEY_NAMES: Final = (
         "RENDERS_KEPT",
         "BUCKETS_AN_OCTAVE",
     ),
+    *("WATCHED", "WATCHED_MS"),
     *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )
 

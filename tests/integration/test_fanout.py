@@ -30,7 +30,9 @@ from producer.events.reader import fanout_of
 from producer.events.subscribers import BATCHES, EVERYTHING, NODES
 from producer.store import keys
 from producer.store.attempts import Hold
+from producer.store.calls import listen
 from producer.store.node_store import NodeStore
+from producer.store.scripts import Scripts
 from tests import key_lives, servers
 from tests.bench.seeding import seed_rows
 from tests.integration.batch_feeding import GRAPH, feed, seeds
@@ -95,6 +97,15 @@ def test_the_reader_comes_with_the_first_watcher_and_goes_with_the_last(led):
     with led.fleet.watch(EVERYTHING), led.fleet.watch(EVERYTHING):
         assert fanout.is_reading
     wait_until(lambda: not fanout.is_reading, description="it has ended")
+
+
+def test_workers_hear_at_once_that_somebody_watches_and_once(led):
+    calls = listen(led.redis, timeout=timedelta(seconds=5))
+    assert next(calls) is None
+    with led.fleet.watch(led.queued().id):
+        assert "watched" in (call.what for call in itertools.islice(calls, 10) if call)
+    assert 10_000 < led.redis.pttl(keys.WATCHED) <= keys.WATCHED_MS
+    assert not Scripts(led.redis).run("watched")  # it is no news
 
 
 def test_each_watcher_hears_of_what_it_watches_once_and_in_order(led):

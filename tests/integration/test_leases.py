@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from producer.contract.errors import LeaseLost
+from producer.store import keys
 from producer.store.attempts import Hold
+from producer.store.events import EventStream
 from producer.store.node_store import NodeStore
 from tests.integration.hand_led import LEASE, WORKER, hold
 from tests.polling import wait_until
@@ -52,3 +54,12 @@ def test_redis_has_answered_since_it_was_last_away(redis_client, keeper):
         redis_client.config_set("min-replicas-to-write", 0)
     wait_until(lambda: keeper.answered_s > 0, description="beats are answered again")
     assert keeper.answered_s < 0.3
+
+
+def test_a_beat_tells_whether_somebody_reads_the_events(redis_client, keeper):
+    assert keeper.is_watched  # until it is known
+    wait_until(lambda: not keeper.is_watched, description="nobody does")
+    EventStream(redis_client).say_watched()
+    wait_until(lambda: keeper.is_watched, description="somebody does")
+    redis_client.delete(keys.WATCHED)
+    wait_until(lambda: not keeper.is_watched, description="nobody does any more")

@@ -44,6 +44,7 @@ class Rig:
         breaker = StorageBreaker(ObjectStore(led.settings))
         self.events = EventSocket(node.url, node=NODE)
         self.gate = Gate()
+        self.is_watched = True
         self.render = Render(
             ComfyUI(node.url, node=NODE),
             self.events,
@@ -55,6 +56,7 @@ class Rig:
             hand_back=lambda *_: False,
             fleet_rates=FleetRates(Rates(led.redis), self.gate.render_times, node=NODE),
             away=None if away_s is None else timedelta(seconds=away_s),
+            is_watched=lambda: self.is_watched,
         )
         self.job = led.running(
             led.fleet.submit(sleeping(), run_within=timedelta(seconds=30)), node=NODE

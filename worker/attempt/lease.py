@@ -83,6 +83,7 @@ class LeaseKeeper:
         self._every_s = every.total_seconds()
         self._on_displaced = on_displaced
         self.looped_at = time.monotonic()  #: When the thread began its last round.
+        self.is_watched = True  #: Whether somebody reads the events, as far as is known.
         self._heard_at = self._answers_since = -math.inf
         self._leases: dict[JobId, Lease] = {}
         self._lock = Lock()
@@ -163,6 +164,7 @@ class LeaseKeeper:
         beat = self._nodes.beat(
             self._node, worker=self._worker, holds=[lease.hold for lease in leases.values()]
         )
+        self.is_watched = beat.is_watched
         for job_id in beat.lost:
             leases[job_id].lost.set()
         for job_id in beat.cancels:

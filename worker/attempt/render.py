@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -37,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 #: How often a running prompt's progress is written to its record, s.
 _NOTE_EVERY_S: Final = 0.5
+#: The same while nobody reads the events, s.
+_UNWATCHED_S: Final = 5.0
 #: How often /history is polled although the socket says nothing: silence proves nothing, s.
 _POLL_EVERY_S: Final = 2.0
 #: How often /queue is polled, which answers with whole graphs, s.
@@ -62,6 +65,7 @@ class Render:
     Args:
         stall: silence of a running prompt that means it is stuck.
         away: how long the node may not answer while it has the prompt; None: as usual.
+        is_watched: whether somebody reads the events.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Render:
         fleet_rates: FleetRates,
         extra_data: ExtraDataSource | None = None,
         away: timedelta | None = None,
+        is_watched: Callable[[], bool] = lambda: True,
     ) -> None:
         self._comfyui = comfyui
         self._events = events
@@ -89,6 +94,7 @@ class Render:
         self._outages = outages
         self._hand_back = hand_back
         self._fleet_rates = fleet_rates
+        self._is_watched = is_watched
         self._extra_data = extra_data or ExtraDataSource(store)
 
     def run(
@@ -264,20 +270,16 @@ class Render:
                 raise PromptStalled(self._node, "it takes prompts, but executes none")
             return
         silent_s = time.monotonic() - max(run.watch.last_heard or state.began, state.queued_until)
-        if silent_s > self._silence_limit_s(run.job, state):
-            raise PromptStalled(self._node, f"no progress for {silent_s:.0f} s")
-
-    def _silence_limit_s(self, job: Job, state: RenderState) -> float:
-        """Return how long a running prompt may say nothing."""
-        if state.is_subscribed(self._events):
-            return self._stall_s
         # What was posted under another connection's id is never heard, however well it renders.
-        return max(self._stall_s, job.run_within_s / 2)
+        limit_s = 0.0 if state.is_subscribed(self._events) else run.job.run_within_s / 2
+        if silent_s > max(self._stall_s, limit_s):
+            raise PromptStalled(self._node, f"no progress for {silent_s:.0f} s")
 
     def _note_progress(self, run: _Run, state: RenderState) -> None:
         progress = run.watch.progress
         if state.note_progress(progress):
             run.slot.on_progress((progress.percent or 0) / 100)
+        if state.must_write(progress, every_s=0 if self._is_watched() else _UNWATCHED_S):
             self._note(run.lease, progress=progress)
 
     def _note(

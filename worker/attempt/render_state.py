@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
@@ -41,7 +42,8 @@ class RenderState:
         self._done: dict[str, float] = {}
         self._posted_as = client_id
         self._connected_as = client_id
-        self._progress = Progress()
+        self._progress = self._written = Progress()
+        self._written_at = -math.inf
         self._away_since: float | None = None
         self._was_idle = False
 
@@ -71,6 +73,14 @@ class RenderState:
         """Remember the progress; return whether it has changed since the last poll."""
         old, self._progress = self._progress, progress
         return progress != old
+
+    def must_write(self, progress: Progress, *, every_s: float) -> bool:
+        """Return whether to write *progress* down: it is news, and the last was so long ago; true counts as done."""
+        now = time.monotonic()
+        if progress == self._written or now - self._written_at < every_s:
+            return False
+        self._written, self._written_at = progress, now
+        return True
 
     def on_no_answer(self) -> None:
         """Note that the node does not answer."""

@@ -5,7 +5,7 @@
 -- ARGV[3]  lease, ms           ARGV[4]  ms to keep the node's record after this beat
 -- ARGV[5..] job id, attempt, ...
 --
--- Returns {holder, {lost job id, ...}, {job id whose cancel was asked for, ...}};
+-- Returns {holder, {lost job id, ...}, {job id whose cancel was asked for, ...}, 1 if somebody watches events};
 -- holder is the worker that the node's record names ('' = no record).
 local holder, silent = unpack(redis.call('HMGET', KEYS[1], 'worker', 'silent'))
 holder = holder or ''
@@ -29,4 +29,4 @@ for i = 5, #ARGV, 2 do
         lost[#lost + 1] = id
     end
 end
-return {holder, lost, cancels}
+return {holder, lost, cancels, redis.call('EXISTS', WATCHED)}
