@@ -142,7 +142,7 @@ class Check:
         counts = self._audit.batches()
         yield from self._records()
         # After the records: a row that is packed meanwhile is read twice, and counts once.
-        yield from self._packed_rows()
+        yield from self._packed_rows(objects=objects)
         yield from self._indexes()
         yield from self._batches(counts)
         yield from self._batch_check.findings()
@@ -180,15 +180,14 @@ class Check:
             for job_id, fault, detail in faults:
                 yield self._fault(job_id, fault, detail)
 
-    def _packed_rows(self) -> Iterator[Finding]:
+    def _packed_rows(self, *, objects: bool) -> Iterator[Finding]:
         for bucket in self._audit.packed_rows():
             try:
-                jobs = bucket.jobs()
+                statuses = bucket.statuses()
             except TornBucket as exc:
                 yield _torn(bucket, exc)
                 continue
-            for job in jobs.values():
-                self.summary.add(job)
+            self.summary.add_packed(bucket.batch, statuses, retried=bucket.retried, ids=objects)
 
     def _fault(self, job_id: JobId, fault: str, detail: str) -> Finding:
         kind, found, expected = _FAULTS[fault]
@@ -230,7 +229,7 @@ class Check:
     def _batches(self, counts: dict[str, BatchCounted]) -> Iterator[Finding]:
         now = self._audit.now()
         kept = timedelta(seconds=self._settings.keep_ended_s)
-        for batch in counts.keys() | self.summary.batches.keys():
+        for batch in counts.keys() | self.summary.batches.keys() | self.summary.packed.keys():
             counted = counts.get(batch, BatchCounted())
             if self.summary.recount(batch) + counted.without_record == counted.counts:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,6 +38,8 @@ class RecordSummary:
     batches: defaultdict[str, dict[JobId, JobStatus]] = field(
         default_factory=lambda: defaultdict(dict)
     )
+    #: How many packed rows of a batch ended how; their ids would take more room than they do.
+    packed: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     made_again: set[JobId] = field(default_factory=set)  #: Not counted: the retry counts instead.
     queues: set[str] = field(default_factory=set)  #: Queues of jobs that have not ended.
     waiting: dict[str, Waiting] = field(default_factory=dict)
@@ -57,12 +60,36 @@ class RecordSummary:
         if job.waiting_for == "capacity":
             self._add_waiting(job)
 
+    def add_packed(
+        self,
+        batch: str,
+        statuses: Mapping[JobId, JobStatus],
+        *,
+        retried: Collection[JobId],
+        ids: bool,
+    ) -> None:
+        """Add some packed rows of a batch, after all records.
+
+        Args:
+            retried: those of them that were made again.
+            ids: whether `succeeded` shall have theirs.
+        """
+        self.jobs += len(statuses)
+        records = self.batches.get(batch, {})
+        for job_id, status in statuses.items():
+            records.pop(job_id, None)  # it was packed since it was read
+            if job_id not in retried and job_id not in self.made_again:
+                self.packed[batch][str(status)] += 1
+            if ids and status is JobStatus.SUCCEEDED:
+                self.succeeded.add(job_id)
+
     def recount(self, batch: str) -> Counter[str]:
         """Return the number of a batch's jobs by status, as they were when read."""
         jobs = self.batches.get(batch, {})
-        return Counter(
+        records = Counter(
             str(status) for job_id, status in jobs.items() if job_id not in self.made_again
         )
+        return records + self.packed.get(batch, Counter())
 
     def ended(self, batch: str) -> Counter[str]:
         """Return `recount` for terminal statuses only: it changes no more, unless a job is retried."""

@@ -93,9 +93,11 @@ class Audit:
         return read_jobs(self._redis, job_ids)
 
     def packed_rows(self) -> Iterator[EndedBucket]:
-        """Give every bucket of ended rows; one may come twice."""
+        """Give every bucket of ended rows, each once."""
+        seen: set[str] = set()
         for key in self._keys(keys.BATCH, kind="HASH"):
-            if key.endswith(_ENDED_ROWS):
+            if key.endswith(_ENDED_ROWS) and key not in seen:
+                seen.add(key)
                 batch = BatchId(key.removeprefix(keys.BATCH).removesuffix(_ENDED_ROWS))
                 with translated(self._redis):
                     names: Any = self._redis.hkeys(key)

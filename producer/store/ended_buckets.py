@@ -93,6 +93,24 @@ def letters_of(data: bytes) -> str:
     return letters
 
 
+def statuses_of(data: bytes) -> dict[int, JobStatus]:
+    """Return how the rows of a bucket ended, by their index, without unpacking them.
+
+    Raises:
+        TornBucket: it is not what was written.
+    """
+    letters = letters_of(data)
+    try:
+        _body(data)
+    except ValueError as exc:
+        raise TornBucket(f"what is packed is torn ({exc})") from exc
+    return {
+        index: JobStatus(_STATUSES[letter])
+        for index, letter in enumerate(letters)
+        if letter != ABSENT
+    }
+
+
 def pack_ended(records: Records, id_of: IdOf) -> bytes:
     """Pack the records of ended rows; `batch` and `retried_as` are left out."""
     order = sorted(records)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import BatchId, JobId, row_id, row_of
-from producer.contract.jobs import Job
+from producer.contract.jobs import Job, JobStatus
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.ended_buckets import TornBucket, unpack_ended
+from producer.store.ended_buckets import TornBucket, statuses_of, unpack_ended
 from producer.store.records import job_of
 
 if TYPE_CHECKING:
@@ -46,6 +46,19 @@ class EndedBucket:
     def id_of(self, index: int) -> JobId:
         """Return the job id of the row at an index."""
         return row_id(self.batch, self.number * keys.BUCKET_ROWS + index + 1)
+
+    def statuses(self) -> dict[JobId, JobStatus]:
+        """Return how its rows ended; of one that was made again as well.
+
+        Raises:
+            TornBucket: it is not what was written.
+        """
+        return {self.id_of(index): status for index, status in statuses_of(self.data).items()}
+
+    @property
+    def retried(self) -> set[JobId]:
+        """Its rows that were made again."""
+        return {row_id(self.batch, int(row)) for row in self.made_again}
 
     def jobs(self, wanted: Collection[int] | None = None) -> dict[JobId, Job]:
         """Return the jobs at these indexes, or all, as their records had it.

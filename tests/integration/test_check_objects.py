@@ -80,7 +80,7 @@ def test_orphans_are_removed_once_they_are_old(led):
 def test_objects_of_a_job_without_a_record_are_kept(led):
     job = led.succeeded()
     led.redis.delete(keys.job(job.id))
-    assert check(led, repair=True, **AT_ONCE) == []
+    assert [one for one in check(led, repair=True, **AT_ONCE) if not one.is_note] == []
     assert led.manifest_key(job) in led.stored_keys()
 
 
