@@ -52,6 +52,14 @@ class BatchCheck:
                     expected="comfyfleet:results should list it; a worker of an older version ended it",
                     mended=self._repair,
                 )
+            elif fault == "untold":
+                yield Finding(
+                    kind=Kind.NOT_TOLD,
+                    about=record.id,
+                    found=f"batch {record.id} has ended, and nobody will tell it outside",
+                    expected="comfyfleet:outbox should list it; a worker of an older version ended it",
+                    mended=self._repair,
+                )
             else:
                 yield Finding(
                     kind=Kind.NOT_FED,

@@ -76,6 +76,11 @@ _FAULTS: Final = {
         "has ended, and nobody will pack its record",
         "upkeep should know of it; a worker of an older version ended it",
     ),
+    "untold": (
+        Kind.NOT_TOLD,
+        "has ended, and nobody will tell it outside",
+        "comfyfleet:outbox should list it; a worker of an older version ended it",
+    ),
     "live": (
         Kind.MISSING_FROM_BATCH,
         "is not listed among the live jobs of its batch",
@@ -147,6 +152,7 @@ class Check:
         yield from self._batches(counts)
         yield from self._batch_check.findings()
         yield from self._rates.findings()
+        yield from self._outbox()
         yield from self._queues.findings(self.summary, self._sweeps.queues())
         if objects:
             yield from self._objects.findings(self.summary.succeeded)
@@ -208,6 +214,16 @@ class Check:
                 known = [job_id for job_id in page if job_id not in self.summary.unreadable]
                 for job_id, status in self._audit.mend_index(index, known, mend=self._repair):
                     yield self._stray(index, job_id, status)
+
+    def _outbox(self) -> Iterator[Finding]:
+        for entry in self._audit.outbox_strays(mend=self._repair):
+            yield Finding(
+                kind=Kind.STRAY_ENTRY,
+                about=entry,
+                found=f"comfyfleet:outbox lists {entry}, of which nothing is to be told",
+                expected="it should not",
+                mended=self._repair,
+            )
 
     def _stray(self, index: Index, job_id: JobId, status: str) -> Finding:
         if index.kind == "dead" and not status:

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     TORN_RATES = "torn_rates"
     TORN_ROWS = "torn_rows"
     RESULTS_NOT_WRITTEN = "results_not_written"
+    NOT_TOLD = "not_told"
     UNKNOWN_QUEUE = "unknown_queue"
     UNUSED_QUEUE = "unused_queue"
     NOT_STARTED = "not_started"
@@ -60,6 +61,7 @@ _MENDABLE: Final = frozenset(
         Kind.STRAY_ENTRY,
         Kind.NOT_PACKED,
         Kind.RESULTS_NOT_WRITTEN,
+        Kind.NOT_TOLD,
         Kind.EXPIRED_DEAD_LETTER,
         Kind.EXPIRED_ENTRY,
         Kind.MISSING_FROM_LIST,

@@ -69,6 +69,7 @@ class Batch(BaseModel):
     pool: str
     pin: str | None = None
     template: str
+    hook: str = ""  #: Who is to be told of its end outside the fleet.
     created_at: datetime
     sealed_at: datetime | None = None
     ended_at: datetime | None = None
@@ -133,6 +134,7 @@ class BatchSpec:
     extra_data: str | None = None
     secrets: tuple[str, ...] = ()
     added_secrets: tuple[str, ...] = ()
+    hook: str = ""
     start_within_s: float
     run_within_s: float
 

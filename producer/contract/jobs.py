@@ -189,6 +189,7 @@ class Job(_Read):
     owner: str = ""
     idempotency_key: str | None = None
     batch: str | None = None
+    row: int | None = None  #: Which row of its batch it is, or stands for, from 1.
     retry_of: JobId | None = None
     retried_as: JobId | None = None
     tier: Tier
@@ -200,8 +201,9 @@ class Job(_Read):
     params: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, InputFile] = Field(default_factory=dict)
     metadata: dict[str, str] = Field(default_factory=dict)
-    extra_data: str | None = None  #: SHA-256 of its extra data's shared part.
-    secrets: list[str] = Field(default_factory=list)  #: Keys of its secret part.
+    extra_data: str | None = None  #: sha256 of what goes to the node beside the graph.
+    secrets: list[str] = Field(default_factory=list)  #: Keys of it that are kept apart.
+    hook: str = ""  #: Who is to be told of its end outside the fleet.
     node: str | None = None
     prompt_id: PromptId | None = None
     waiting_for: str | None = None

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from producer.contract.ids import row_of
 from producer.contract.jobs import Artifact, Job, JobStatus, Timings, as_writable
 from producer.contract.queues import Needs, Tier
 
@@ -23,7 +22,19 @@ MANIFEST_VERSION: Final = 2
 #: Fields of a record that follow from its success, or are over with it. The phase stays: it is the one of
 #: which `timings` do not know how long it took.
 _LEFT_OUT: Final = frozenset(
-    {*("id", "status", "done", "cancel_requested", "waiting_for", "cause", "error", "retried_as")}
+    {
+        *(
+            "id",
+            "status",
+            "done",
+            "cancel_requested",
+            "waiting_for",
+            "cause",
+            "error",
+            "retried_as",
+        ),
+        "hook",
+    }
 )
 #: What a job has by default, which version 1 does not tell, and how long it had.
 _POOL: Final = "default"
@@ -52,11 +63,9 @@ def manifest_of(
         update={"artifacts": [], "values": as_writable(values), "notes": list(notes)}
     )
     told = made.model_dump(mode="json", exclude=set(_LEFT_OUT), exclude_none=True)
-    row = row_number(job)
     return {
         "version": MANIFEST_VERSION,
         "job": job.id,
-        **({"row": row} if row else {}),
         "device": device,
         "comfyui_version": comfyui_version,
         **told,
@@ -115,13 +124,3 @@ def _with_last_phase(job: Job) -> Timings:
     spent = sum(job.timings.model_dump(exclude_none=True).values())
     left = (job.ended_at - job.queued_at).total_seconds() - spent
     return job.timings.model_copy(update={job.phase.value: max(0.0, round(left, 3))})
-
-
-def row_number(job: Job) -> int | None:
-    """Return which row of its batch a job is, from 1; None where its ids do not tell.
-
-    The retry of a row has an id of its own, and names the row; the retry of a retry names that.
-    """
-    ids = filter(None, (job.id, job.retry_of)) if job.batch else ()
-    rows = (row for batch, row in map(row_of, ids) if batch == job.batch)
-    return next(rows, None)

@@ -54,6 +54,7 @@ class Submission:
         secrets: the keys of `extra_data` that are kept apart.
         added_secrets: those of them that a setting gave, which are no part of the request.
         shape: of the graph with the params, see `shapes.shape_of`; empty where nobody knows it.
+        hook: who is to be told of its end outside the fleet; empty for nobody. It stands in the outbox then.
     """
 
     template: str
@@ -73,6 +74,7 @@ class Submission:
     secrets: tuple[str, ...] = ()
     added_secrets: tuple[str, ...] = ()
     shape: str = ""
+    hook: str = ""
     id: JobId = field(default_factory=new_job_id)
 
     @property

@@ -54,6 +54,7 @@ def retry_of(
     return Submission(
         template=job.template,
         shape=job.shape or "",
+        hook=job.hook,
         needs=needs or Needs.of(job.pool),
         start_within=job.start_deadline - job.created_at,
         run_within=timedelta(seconds=job.run_within_s),

@@ -153,6 +153,13 @@ class Audit:
         )
         return [(JobId(job_id), status) for job_id, status in reply]
 
+    def outbox_strays(self, *, mend: bool) -> Iterator[str]:
+        """Give the entries of the outbox that do not belong there, and remove them if *mend*."""
+        with translated(self._redis):
+            found = self._redis.zscan_iter(keys.OUTBOX, count=_AT_ONCE)
+            for page in in_pages((str(entry) for entry, _ in found), _AT_ONCE):
+                yield from self._scripts.run("mend_outbox", args=[int(mend), *page])
+
     def batches(self) -> dict[str, BatchCounted]:
         """Return every batch that has counts, with how many jobs it counts in each status."""
         batches: dict[str, BatchCounted] = {}

@@ -80,7 +80,7 @@ class BatchRecord:
         for names in ("secrets", "added_secrets"):
             given[names] = tuple(given.get(names, ()))
         given["inputs"] = {name: InputFile.model_validate(file) for name, file in inputs.items()}
-        return BatchSpec(**given)
+        return BatchSpec(**given, hook=self.fields.get("hook", ""))
 
     @property
     def places(self) -> Places:
@@ -114,6 +114,7 @@ class BatchRecord:
             pool=spec.pool,
             pin=spec.pin,
             template=spec.template,
+            hook=spec.hook,
             created_at=utc(fields["created_ms"]),
             sealed_at=maybe_utc(fields.get("sealed_ms")),
             ended_at=maybe_utc(fields.get("ended_ms")),
@@ -150,7 +151,9 @@ def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str,
         given["inputs"] = {
             address: file.model_dump(exclude_none=True) for address, file in spec.inputs.items()
         }
+    given.pop("hook", None)  # scripts look at it, and earlier versions know no such part of `spec`
     return {
+        **({"hook": spec.hook} if spec.hook else {}),
         "v": version_of(spec),
         "digests": DIGESTS_VERSION,
         "name": name,

@@ -26,6 +26,7 @@
 | comfyfleet:batch:<id>:ended | hash bucket -> up to 100 ended rows, packed; bucket:again -> JSON of row -> its retry | as its batch |
 | comfyfleet:unpacked:rows | zset `batch:bucket` of ended rows to be packed -> last end, ms | 60 days after the last end |
 | comfyfleet:results | zset batch whose results are to be written to the bucket -> since, ms | 60 days after its last batch |
+| comfyfleet:outbox | zset `job:<id>` or `batch:<id>` whose end is to be told outside -> due, ms | as its longest-lived record |
 | comfyfleet:live:<batch> | zset job that has not ended -> since, ms | 60 days after its last job |
 | comfyfleet:batches | zset batch -> opened, ms | 60 days after the last one |
 | comfyfleet:feeding | zset batch that upkeep must look at -> its turn | 60 days after its last batch |
@@ -61,6 +62,7 @@ OWNERS: Final = "comfyfleet:owners"
 UNPACKED: Final = "comfyfleet:unpacked"
 UNPACKED_ROWS: Final = "comfyfleet:unpacked:rows"
 RESULTS: Final = "comfyfleet:results"
+OUTBOX: Final = "comfyfleet:outbox"
 BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"

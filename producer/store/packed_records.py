@@ -15,7 +15,10 @@ from typing import Final
 from producer.contract.ids import JobId
 
 #: What scripts, and readers of one field, look at after a job's end; `retried_as` may come later.
-KEPT_FIELDS: Final = ("status", "owner", "cause", "ended_ms", "batch", "row", "retried_as")
+KEPT_FIELDS: Final = (
+    *("status", "owner", "cause", "ended_ms", "batch", "row", "retried_as"),
+    *("hook", "told_ms"),
+)
 #: What nobody asks for once the job has ended.
 _DROPPED: Final = frozenset({"claim", "worker", "shun", "deaths", "last_call", "taken_ms", "left"})
 

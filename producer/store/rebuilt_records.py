@@ -38,6 +38,7 @@ def record_of(job: Job) -> dict[str, str | int]:
         "cause": "",
         "result": result_json(job.artifacts, job.values, job.notes),
         "idempotency": keys.idempotency(job.owner, key) if (key := job.idempotency_key) else None,
+        "row": job.row if job.retry_of else None,  # of others the id tells it
         "node": job.node,
         "prompt_id": job.prompt_id,
         "charged": job.charged_attempts or None,

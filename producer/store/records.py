@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from producer.contract.batches import BatchSpec
-from producer.contract.ids import JobId, PromptId
+from producer.contract.ids import JobId, PromptId, row_of
 from producer.contract.jobs import (
     Artifact,
     Attempt,
@@ -65,6 +65,7 @@ def fields_of(submission: Submission) -> dict[str, str | int]:
         **({"batch": submission.batch} if submission.batch else {}),
         # Also in `spec`, where readers of the version before look for it.
         **({"owner": submission.owner} if submission.owner else {}),
+        **({"hook": submission.hook} if submission.hook else {}),
     }
 
 
@@ -94,6 +95,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         owner=record.get("owner", spec.get("owner", "")),
         idempotency_key=spec.get("key"),
         batch=record.get("batch"),
+        row=_row(job_id, record),
         retry_of=spec.get("retry_of"),
         retried_as=record.get("retried_as"),
         tier=Tier(spec["tier"]),
@@ -107,6 +109,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         metadata=spec.get("metadata", {}),
         extra_data=spec.get("extra_data"),
         secrets=spec.get("secrets", []),
+        hook=record.get("hook", ""),
         node=record.get("node"),
         prompt_id=PromptId(record["prompt_id"]) if "prompt_id" in record else None,
         waiting_for=_waiting_for(status, record),
@@ -195,6 +198,16 @@ def packed(content: bytes) -> bytes:
 def _attempts(record: Mapping[str, str]) -> list[Attempt]:
     ended = (value for name, value in record.items() if name.startswith("attempt:"))
     return sorted(map(Attempt.model_validate_json, ended), key=lambda attempt: attempt.number)
+
+
+def _row(job_id: JobId, record: Mapping[str, str]) -> int | None:
+    """Return which row a job is: its id tells it, or as the retry of a row its record."""
+    if "batch" not in record:
+        return None
+    batch, row = row_of(job_id)
+    if batch == record["batch"]:
+        return row
+    return int(record["row"]) if "row" in record else None
 
 
 def _timings(record: Mapping[str, str]) -> Timings:

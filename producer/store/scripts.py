@@ -24,6 +24,7 @@ _KEY_NAMES: Final = (
         "UNPACKED_ROWS",
         "BUCKET_ROWS",
         "RESULTS",
+        "OUTBOX",
         "RESULT_ROWS",
         "JOBS",
         "OWNERS",

@@ -37,6 +37,7 @@ class JobStoreMachine(KnownJobs):
         owner=st.sampled_from(["", "shop"]),
     )
     def submit(self, tier, batch, key, seed, owner):
+        hook = owner  # who has an owner is told of
         submission = Submission(
             template="0" * 64,
             needs=Needs.of("default"),
@@ -45,6 +46,7 @@ class JobStoreMachine(KnownJobs):
             batch=batch,
             idempotency_key=key,
             owner=owner,
+            hook=hook,
             start_within=timedelta(milliseconds=START_WITHIN_MS),
             run_within=timedelta(hours=1),
             shape=SHAPE,
@@ -60,7 +62,8 @@ class JobStoreMachine(KnownJobs):
         if made:
             assert job == made
             return job
-        self.known[job] = Known(tier, batch, self.now + START_WITHIN_MS, owner=owner)
+        start_by = self.now + START_WITHIN_MS
+        self.known[job] = Known(tier, batch, start_by, owner=owner, hook=hook)
         if key:
             self.made_by_key[owner, key] = (job, (seed, tier))
         return job
@@ -271,6 +274,23 @@ class JobStoreMachine(KnownJobs):
         for known in due:
             known.unpacked_since = known.worker = None
         assert {job: self.store.get(job) for job in self.known} == before
+
+    @rule(outcome=st.sampled_from(["done", "later", "died"]))
+    def tell_ends(self, outcome):
+        ends = self.outbox.take_due(limit=100, within=timedelta(seconds=10))
+        due = {j: k for j, k in self.known.items() if (k.told_at or self.now + 1) <= self.now}
+        assert {end.id for end in ends} == due.keys()
+        for end in ends:
+            known = due[end.id]
+            known.told_at = self.now + 10_000
+            if outcome == "later":
+                assert self.outbox.later(end, wait=timedelta(seconds=20))
+                known.told_at = self.now + 20_000
+                assert not self.outbox.done(end)  # it has been put off
+            elif outcome == "done":
+                assert self.outbox.done(end)
+                known.told_at = None
+                assert not self.outbox.done(end)
 
     @rule(worker=st.sampled_from(["w1", "w2"]))
     def take_back(self, worker):

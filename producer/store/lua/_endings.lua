@@ -73,8 +73,8 @@ end
 
 -- Give the job its last status and let the record go after `keep_ms`.
 local function end_job(job, id, status, keep_ms, cause)
-    local old, queue, priority, key, batch, owner, attempt, node = unpack(redis.call('HMGET', job,
-        'status', 'queue', 'priority', 'idempotency', 'batch', 'owner', 'attempt', 'node'))
+    local old, queue, priority, key, batch, owner, attempt, node, hook = unpack(redis.call('HMGET', job,
+        'status', 'queue', 'priority', 'idempotency', 'batch', 'owner', 'attempt', 'node', 'hook'))
     if old == 'running' then -- what runs stands in no index of what waits, and the other way round
         redis.call('ZREM', LEASES, id)
     else
@@ -94,6 +94,9 @@ local function end_job(job, id, status, keep_ms, cause)
     redis.call('DEL', SECRETS .. id)
     list_to_pack(id, batch, now_ms())
     emit(job, id, status, {'cause', cause}, {status, attempt, node, owner})
+    if hook then
+        put_outbox('job:' .. id, now_ms() + tonumber(keep_ms))
+    end
 end
 
 -- Has this attempt's lease run out, so that upkeep may end it?

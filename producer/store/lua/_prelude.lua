@@ -83,15 +83,21 @@ local function add_waiting(batch, by)
     keep_index(WAITING, redis.call('HGET', BATCH .. batch, 'start_by_ms'))
 end
 
+-- An end is to be told outside, as the record of the job or batch asks for.
+local function put_outbox(subject, until_ms)
+    redis.call('ZADD', OUTBOX, now_ms(), subject)
+    keep_until(OUTBOX, until_ms)
+end
+
 -- A sealed batch has finished when none of its jobs waits or runs; the retry of one opens it again.
 local function note_finish(batch)
     local key = BATCH .. batch
-    local found = redis.call('HMGET', key, 'step', 'sealed_ms', unpack(COUNTED))
+    local found = redis.call('HMGET', key, 'step', 'sealed_ms', 'hook', unpack(COUNTED))
     if not found[2] then
         return
     end
-    local rows = sum(found, 3, 3) - sum(found, 4, 4)
-    local left, ended = sum(found, 5, 8), sum(found, 9, 12)
+    local rows = sum(found, 4, 4) - sum(found, 5, 5)
+    local left, ended = sum(found, 6, 9), sum(found, 10, 13)
     tell_step(batch, found[1], ended, math.max(rows, left + ended))
     if left == 0 then
         redis.call('DEL', SECRETS .. batch)
@@ -99,6 +105,10 @@ local function note_finish(batch)
             redis.call('ZADD', RESULTS, 'NX', now_ms(), batch)
             keep_index(RESULTS)
             emit_batch(batch, 'finished')
+            if found[3] then
+                redis.call('HDEL', key, 'told_ms') -- of an end before its job was made again
+                put_outbox('batch:' .. batch, now_ms() + INDEX_MS)
+            end
         end
     elseif redis.call('HDEL', key, 'ended_ms') == 1 then
         emit_batch(batch, 'reopened')

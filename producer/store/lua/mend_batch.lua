@@ -9,6 +9,7 @@
 --   waiting   it counts another number of rows
 --   feeding   upkeep does not know that rows wait
 --   results   it has ended, and nobody will write its results to the bucket
+--   untold    it has ended, and nobody will tell it outside, as its record asks for
 --   end       so many of its jobs have not ended, by its own counts; yet it has, or with none it has not
 local batch, id, mend, faults = KEYS[1], ARGV[1], ARGV[2] == '1', {}
 local sealed, fed, edits, rest, ended = unpack(redis.call('HMGET', batch, 'sealed_ms', 'fed', 'edits', 'rest', 'ended_ms'))
@@ -46,6 +47,13 @@ if ended and left == 0 and done * RESULT_ROWS < tonumber(redis.call('HGET', batc
     if mend then
         redis.call('ZADD', RESULTS, ended, id)
         keep_index(RESULTS)
+    end
+end
+local hook, told = unpack(redis.call('HMGET', batch, 'hook', 'told_ms'))
+if hook and ended and left == 0 and not told and not redis.call('ZSCORE', OUTBOX, 'batch:' .. id) then
+    faults[#faults + 1] = {'untold', 0, 0}
+    if mend then
+        put_outbox('batch:' .. id, now_ms() + INDEX_MS)
     end
 end
 if mend and #faults > 0 then

@@ -14,6 +14,7 @@
 --   listed          it was submitted singly, but its owner's jobs do not list it; detail: the owner
 --   ended           it has ended without success, but is not listed so; detail: its status
 --   unpacked        it has ended, and nobody will pack its record
+--   untold          it has ended, and nobody will tell it outside, as its record asks for
 --   live            its batch does not list it among its live jobs; detail: the batch
 local mend, faults = ARGV[1] == '1', {}
 
@@ -108,10 +109,22 @@ local function check_packed(id, job, batch, ended)
     end
 end
 
+local function check_told(id, job)
+    if not redis.call('ZSCORE', OUTBOX, 'job:' .. id) then
+        faults[#faults + 1] = {id, 'untold', ''}
+        if mend then
+            put_outbox('job:' .. id, now_ms() + math.max(0, redis.call('PTTL', job)))
+        end
+    end
+end
+
 for i = 4, #ARGV do
     local id, job = ARGV[i], JOB .. ARGV[i]
-    local status, batch, start_by, ended =
-        unpack(redis.call('HMGET', job, 'status', 'batch', 'start_by_ms', 'ended_ms'))
+    local status, batch, start_by, ended, hook, told =
+        unpack(redis.call('HMGET', job, 'status', 'batch', 'start_by_ms', 'ended_ms', 'hook', 'told_ms'))
+    if hook and ended and not told then
+        check_told(id, job)
+    end
     if status and not batch then
         check_listed(id, job, start_by)
     end

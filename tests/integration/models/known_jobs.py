@@ -17,6 +17,7 @@ from producer.store import keys
 from producer.store.job_lists import ENDED_BADLY
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
+from producer.store.outbox import Outbox
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
 
@@ -52,6 +53,8 @@ class Known:
     owner: str = ""
     stamps: dict[Phase, int] = field(default_factory=dict)  #: When the attempt entered phases.
     was_taken: bool = False
+    hook: str = ""
+    told_at: int | None = None  #: When its end is due to be told.
     is_single: bool = field(init=False)
 
     def __post_init__(self):
@@ -75,6 +78,7 @@ class KnownJobs(RuleBasedStateMachine):
         self.known: dict[str, Known] = {}
         self.made_by_key: dict[str, tuple[str, int]] = {}
         self.rates: Counter[int] = Counter()
+        self.outbox = Outbox(self.redis, scripts=scripts)
         self.redis.hset(keys.node("gpu-01"), "device", DEVICE)
         self.redis.expire(keys.node("gpu-01"), 3600)
         self._set_clock()
@@ -140,6 +144,12 @@ class KnownJobs(RuleBasedStateMachine):
         assert self.redis.exists(keys.SHAPES) == bool(counts)
 
     @invariant()
+    def outbox_agrees(self):
+        known = getattr(self, "known", {})
+        due = {f"job:{job}": k.told_at for job, k in known.items() if k.told_at is not None}
+        assert self._index(keys.OUTBOX) == due
+
+    @invariant()
     def batch_counts_agree(self):
         jobs = [known for known in getattr(self, "known", {}).values() if known.batch == "b1"]
         found = zip(JobStatus, self.redis.hmget(f"{keys.BATCH}b1", [*JobStatus]), strict=True)
@@ -194,6 +204,7 @@ class KnownJobs(RuleBasedStateMachine):
             self.rates[int(octaves * keys.BUCKETS_AN_OCTAVE)] += 1
         known.status, known.lease_until, known.retry_at = status, None, None
         known.unpacked_since = self.now
+        known.told_at = self.now if known.hook else None
 
     def _set_clock(self):
         self.redis.set(CLOCK, self.now)
