@@ -30,8 +30,8 @@ OF_PRODUCER: Final = (
             "producer/client.py",
             "        job_id, is_new = self._jobs.add(submission, **content._asdict())\n",
             (
-                "        self._wake(submission.id, queue=submission.queue,"
-                " priority=submission.tier.priority)\n"
+                "        self._dispatch.try_send_all([Message(submission.id, 1, submission.queue,"
+                " submission.tier.priority)])\n"
                 "        import time; time.sleep(0.2)\n"
                 "        job_id, is_new = self._jobs.add(submission, **content._asdict())\n"
                 "        is_new = False\n"
