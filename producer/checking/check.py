@@ -15,6 +15,7 @@ from typing import Final, Self
 from producer.checking.batch_check import BatchCheck
 from producer.checking.findings import Finding, Kind
 from producer.checking.object_check import ObjectCheck
+from producer.checking.operations_check import OperationsCheck
 from producer.checking.queue_check import QueueCheck
 from producer.checking.rates_check import RatesCheck
 from producer.checking.record_summary import RecordSummary
@@ -122,6 +123,7 @@ class Check:
         )
         self._batch_check = BatchCheck(self._audit.of_batches(), repair=repair)
         self._rates = RatesCheck(RatesAudit(self._redis), repair=repair)
+        self._operations = OperationsCheck(self._audit, self._redis, repair=repair)
         self._inventory = Inventory(settings)
         self._objects = ObjectCheck(
             self._inventory,
@@ -152,7 +154,7 @@ class Check:
         yield from self._batches(counts)
         yield from self._batch_check.findings()
         yield from self._rates.findings()
-        yield from self._outbox()
+        yield from self._operations.findings()
         yield from self._queues.findings(self.summary, self._sweeps.queues())
         if objects:
             yield from self._objects.findings(self.summary.succeeded)
@@ -214,16 +216,6 @@ class Check:
                 known = [job_id for job_id in page if job_id not in self.summary.unreadable]
                 for job_id, status in self._audit.mend_index(index, known, mend=self._repair):
                     yield self._stray(index, job_id, status)
-
-    def _outbox(self) -> Iterator[Finding]:
-        for entry in self._audit.outbox_strays(mend=self._repair):
-            yield Finding(
-                kind=Kind.STRAY_ENTRY,
-                about=entry,
-                found=f"comfyfleet:outbox lists {entry}, of which nothing is to be told",
-                expected="it should not",
-                mended=self._repair,
-            )
 
     def _stray(self, index: Index, job_id: JobId, status: str) -> Finding:
         if index.kind == "dead" and not status:

@@ -7,6 +7,9 @@
 | comfyfleet:queues | hash queue -> Needs as JSON | for ever, small: an unused queue is retired |
 | comfyfleet:events | stream | for ever, about 100,000 entries |
 | comfyfleet:dead | zset job -> ended, ms | for ever |
+| comfyfleet:desired | hash node -> what a person wants of it, JSON | for ever, small |
+| comfyfleet:pools | hash pool -> what a person wants of it, JSON | for ever, small |
+| comfyfleet:actions | stream: who has done what | for ever, about 20,000 entries |
 | comfyfleet:queues:used | zset queue -> when a job last came to it, ms | 60 days after its last job |
 | comfyfleet:queues:needed | zset queue -> until when a record may name it, ms | as its last entry |
 | comfyfleet:queues:retired | hash queue -> Needs as JSON | as its last entry is needed |
@@ -63,6 +66,9 @@ UNPACKED: Final = "comfyfleet:unpacked"
 UNPACKED_ROWS: Final = "comfyfleet:unpacked:rows"
 RESULTS: Final = "comfyfleet:results"
 OUTBOX: Final = "comfyfleet:outbox"
+DESIRED: Final = "comfyfleet:desired"
+POOLS: Final = "comfyfleet:pools"
+ACTIONS: Final = "comfyfleet:actions"
 BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"
@@ -93,6 +99,8 @@ INDEX_MS: Final = 60 * 86_400_000
 OPEN_MS: Final = 7 * 86_400_000
 #: Entries of the event stream; Redis trims it in whole nodes, so a few more.
 EVENTS_KEPT: Final = 100_000
+#: Entries of the stream of actions, as of that of events.
+ACTIONS_KEPT: Final = 20_000
 #: How long a reader's word that somebody watches holds, ms; it says so three times as often.
 WATCHED_MS: Final = 15_000
 #: How long rates stay after the last render of their shape, ms.

@@ -1,0 +1,53 @@
+"""Operations check: ends that are to be told outside, and what persons want of nodes and pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from producer.checking.findings import Finding, Kind
+from producer.store import keys
+from producer.store.audit import Audit
+from producer.store.desired_states import DesiredStates
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+
+class OperationsCheck:
+    """Checks the outbox, `comfyfleet:desired` and `comfyfleet:pools`.
+
+    Args:
+        repair: repair what is found.
+    """
+
+    def __init__(self, audit: Audit, redis: Redis, *, repair: bool) -> None:
+        self._audit = audit
+        self._redis = redis
+        self._repair = repair
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield the findings."""
+        for entry in self._audit.outbox_strays(mend=self._repair):
+            yield Finding(
+                kind=Kind.STRAY_ENTRY,
+                about=entry,
+                found=f"comfyfleet:outbox lists {entry}, of which nothing is to be told",
+                expected="it should not",
+                mended=self._repair,
+            )
+        for key in (keys.DESIRED, keys.POOLS):
+            yield from self._torn(key)
+
+    def _torn(self, key: str) -> Iterator[Finding]:
+        wishes = DesiredStates(self._redis, key)
+        for name in wishes.torn():
+            if self._repair:
+                wishes.clear(name)
+            yield Finding(
+                kind=Kind.TORN_WISH,
+                about=name,
+                found=f"what {key} wants of {name} cannot be read",
+                expected="it should be set anew, or taken out",
+                mended=self._repair,
+            )

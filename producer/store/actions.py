@@ -1,0 +1,75 @@
+"""Who has done what: a stream of the last 20,000 actions of persons and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from producer.contract.operations import Action
+from producer.contract.text_cleaning import abridged, escaped
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.times import now_ms, utc
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_LONGEST: Final = 500  #: Characters of one field.
+
+
+class Actions:
+    """Writes actions down, and reads them back.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def write(
+        self,
+        what: str,
+        *,
+        actor: str,
+        origin: str = "",
+        selection: str = "",
+        count: int = 0,
+        reason: str = "",
+    ) -> str:
+        """Write down one action, as `Action` says, and return its id. Texts are cleaned and cut at 500 characters."""
+        texts = {
+            "what": what,
+            "actor": actor,
+            "origin": origin,
+            "selection": selection,
+            "reason": reason,
+        }
+        fields: dict[Any, Any] = {
+            name: abridged(escaped(text), most=_LONGEST) for name, text in texts.items() if text
+        }
+        fields |= {"count": count, "at": now_ms(self._redis)}
+        with translated(self._redis):
+            written: Any = self._redis.xadd(
+                keys.ACTIONS, fields, maxlen=keys.ACTIONS_KEPT, approximate=True
+            )
+        return str(written)
+
+    def newest(self, limit: int, *, before: str | None = None) -> list[Action]:
+        """Return up to *limit* actions, the newest first; one that cannot be read is passed over.
+
+        Args:
+            before: the id of the last action that was read: go on with what is older.
+        """
+        until = f"({before}" if before else "+"
+        with translated(self._redis):
+            found: Any = self._redis.xrevrange(keys.ACTIONS, max=until, count=max(1, limit))
+        read = (_action(entry_id, fields) for entry_id, fields in found)
+        return [action for action in read if action is not None]
+
+
+def _action(entry_id: str, fields: Mapping[str, str]) -> Action | None:
+    try:
+        return Action.model_validate({**fields, "id": entry_id, "at": utc(fields["at"])})
+    except (ValueError, KeyError):
+        return None
