@@ -41,7 +41,7 @@ class Cursor:
     def text(self) -> str:
         """What the caller gets."""
         content = json.dumps([_VERSION, asdict(self)], separators=(",", ":")).encode()
-        return f"{base64.urlsafe_b64encode(content).decode().rstrip('=')}.{_sum(content)}"
+        return f"{_encoded(content)}.{_sum(content)}"
 
 
 def query_of(filter_text: str) -> str:
@@ -73,7 +73,9 @@ def _read(text: str) -> Cursor:
         content = base64.urlsafe_b64decode(encoded[:_LONGEST] + "=" * (-len(encoded) % 4))
     except ValueError:  # no base64, or no ASCII
         content = b""
-    if check != _sum(content):
+    if check != _sum(content) or encoded != _encoded(
+        content
+    ):  # some letters' last bits say nothing
         raise InvalidQuery(
             "cursor is torn: it is none that a list gave", field="cursor", advice=_ADVICE
         )
@@ -83,6 +85,10 @@ def _read(text: str) -> Cursor:
             "cursor was given by another version", field="cursor", advice="begin without a cursor"
         )
     return Cursor(**{**fields, "batches": tuple(fields["batches"])})
+
+
+def _encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 def _sum(content: bytes) -> str:
