@@ -28,6 +28,7 @@ from producer.contract.graph.graph import GraphLike
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node
+from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
 from producer.dead_letters import AsyncDeadLetters
@@ -85,6 +86,10 @@ class AsyncProducer(AsyncBatchMethods):
     async def queue(self) -> list[QueueLine]:
         """Return what waits, by pool, tier and reason; as of `Producer.queue`."""
         return await asyncio.to_thread(self._sync.queue)
+
+    async def owner(self, name: str) -> OwnerUsage:
+        """Return what an owner has and has used; errors as of `Producer.owner`."""
+        return await asyncio.to_thread(self._sync.owner, name)
 
     async def move(
         self,

@@ -19,6 +19,7 @@ from producer.contract.ids import JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node
+from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
 from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
@@ -61,6 +62,7 @@ def jobs(fleet: Producer) -> Job:
     page = fleet.jobs("status:failed owner:shop", limit=20)
     assert_type(page, JobPage)
     assert_type(fleet.queue(), list[QueueLine])
+    assert_type(fleet.owner("shop"), OwnerUsage)
     assert_type(fleet.move("owner:shop", tier=Tier.RUSH, pool="video", dry_run=True), int)
     assert_type(fleet.move_batch("night-0412", tier="idle"), int)
     assert_type(fleet.jobs("status:failed owner:shop", page.cursor, 20).jobs, list[Job])
@@ -134,6 +136,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.get_many([job.id]), list[Job])
     assert_type(await fleet.jobs("status:failed"), JobPage)
     assert_type(await fleet.queue(), list[QueueLine])
+    assert_type(await fleet.owner("shop"), OwnerUsage)
     assert_type(await fleet.move("owner:shop", tier="rush"), int)
     assert_type(await fleet.move_batch("night-0412", pool="video"), int)
     assert_type(fleet.stream(job.id), AsyncIterator[JobEvent])

@@ -16,6 +16,7 @@ from producer.checking.batch_check import BatchCheck
 from producer.checking.findings import Finding, Kind
 from producer.checking.object_check import ObjectCheck
 from producer.checking.operations_check import OperationsCheck
+from producer.checking.owner_check import OwnerCheck
 from producer.checking.queue_check import QueueCheck
 from producer.checking.rates_check import RatesCheck
 from producer.checking.record_summary import RecordSummary
@@ -122,6 +123,7 @@ class Check:
             recheck_for=recheck_for,
         )
         self._batch_check = BatchCheck(self._audit.of_batches(), repair=repair)
+        self._owners = OwnerCheck(self._audit.of_owners(), self._audit.of_batches(), repair=repair)
         self._rates = RatesCheck(RatesAudit(self._redis), repair=repair)
         self._operations = OperationsCheck(self._audit, self._redis, repair=repair)
         self._inventory = Inventory(settings)
@@ -146,13 +148,14 @@ class Check:
         """
         self.summary = RecordSummary()
         # Before the records are read: the sum of its counts then shows a batch that grew meanwhile.
-        counts = self._audit.batches()
+        counts, moves = self._audit.batches(), self._owners.begin()
         yield from self._records()
         # After the records: a row that is packed meanwhile is read twice, and counts once.
         yield from self._packed_rows(objects=objects)
         yield from self._indexes()
         yield from self._batches(counts)
         yield from self._batch_check.findings()
+        yield from self._owners.findings(self.summary, moves)
         yield from self._rates.findings()
         yield from self._operations.findings()
         yield from self._queues.findings(self.summary, self._sweeps.queues())

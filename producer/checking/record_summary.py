@@ -43,6 +43,7 @@ class RecordSummary:
     made_again: set[JobId] = field(default_factory=set)  #: Not counted: the retry counts instead.
     queues: set[str] = field(default_factory=set)  #: Queues of jobs that have not ended.
     waiting: dict[str, Waiting] = field(default_factory=dict)
+    owners: dict[JobId, tuple[str, JobStatus]] = field(default_factory=dict)  #: Of live jobs.
 
     def add(self, job: Job) -> None:
         """Add one record."""
@@ -57,6 +58,10 @@ class RecordSummary:
             self.succeeded.add(job.id)
         if not job.done:
             self.queues.add(job.queue)
+        if job.owner and not job.done:
+            self.owners[job.id] = (job.owner, job.status)
+        else:
+            self.owners.pop(job.id, None)
         if job.waiting_for == "capacity":
             self._add_waiting(job)
 
@@ -82,6 +87,14 @@ class RecordSummary:
                 self.packed[batch][str(status)] += 1
             if ids and status is JobStatus.SUCCEEDED:
                 self.succeeded.add(job_id)
+
+    def of_owners(self, *, running: bool) -> Counter[str]:
+        """Return how many jobs run, or wait, by their owner."""
+        return Counter(
+            owner
+            for owner, status in self.owners.values()
+            if (status is JobStatus.RUNNING) is running
+        )
 
     def recount(self, batch: str) -> Counter[str]:
         """Return the number of a batch's jobs by status, as they were when read."""

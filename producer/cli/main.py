@@ -14,6 +14,7 @@ from producer.cli import (
     jobs,
     moves,
     nodes,
+    owners,
     processes,
     queue,
 )
@@ -28,6 +29,7 @@ app = group(
 )
 app.command()(submit)
 app.command()(queue.queue)
+app.command()(owners.owner)
 app.add_typer(jobs.app, name="job")
 app.add_typer(batch.app, name="batch")
 app.add_typer(nodes.app, name="node")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pydantic import BaseModel, ConfigDict
+
 from producer.contract.text_cleaning import escaped
 
 LONGEST_OWNER: Final = 64
@@ -28,3 +30,14 @@ def owner_flaw(owner: str) -> str | None:
         f"{found}; expected at most {LONGEST_OWNER} characters "
         "without spaces, colons and control characters"
     )
+
+
+class OwnerUsage(BaseModel):
+    """What an owner has in the fleet, and has used of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    owner: str
+    waiting: int = 0  #: Jobs that are held or queued, and rows of batches that have not begun.
+    running: int = 0
+    gpu_seconds: float = 0  #: Rendered by all attempts that are over, whatever came of them.

@@ -15,6 +15,7 @@ from producer.store.batch_audit import BatchAudit
 from producer.store.connection import translated
 from producer.store.ended_rows import EndedBucket, read_ended_buckets
 from producer.store.job_lists import ENDED_BADLY
+from producer.store.owner_audit import OwnerAudit
 from producer.store.record_reader import Reading, in_pages, read_jobs
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms, utc
@@ -178,6 +179,10 @@ class Audit:
     def of_batches(self) -> BatchAudit:
         """Return what can be asked of batches alone."""
         return BatchAudit(self._redis, self._scripts)
+
+    def of_owners(self) -> OwnerAudit:
+        """Return what can be asked of owners alone."""
+        return OwnerAudit(self._redis, self._scripts)
 
     def recount(
         self,

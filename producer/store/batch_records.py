@@ -160,6 +160,7 @@ def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str,
         "key": key or "",
         "spec": json.dumps(given, separators=(",", ":")),
         "start_within_ms": to_ms(timedelta(seconds=spec.start_within_s)),
+        **({"owner": spec.owner} if spec.owner else {}),
     }
 
 

@@ -18,6 +18,7 @@
 | comfyfleet:jobs | zset job that was submitted singly, without an owner -> 0 | as its longest-lived record |
 | comfyfleet:jobs:<owner> | the same of an owner's jobs | as its longest-lived record |
 | comfyfleet:owners | zset owner that such jobs have -> 0 | as its longest-lived record |
+| comfyfleet:owner:<owner> | hash: what an owner has waiting and running, ms of cards used | 60 days after its last job |
 | comfyfleet:ended:<status> | zset job that failed, was cancelled or expired -> ended, ms | as its longest-lived record |
 | comfyfleet:unpacked | zset job whose record is to be packed -> ended, ms | 60 days after its last job |
 | comfyfleet:job:<id> | hash, packed an hour after its end | live: 30 days after its start deadline; ended: keep_ended_s |
@@ -79,6 +80,7 @@ CALLS: Final = "comfyfleet:calls"
 
 JOB: Final = "comfyfleet:job:"
 QUEUED: Final = "comfyfleet:queued:"
+OWNER: Final = "comfyfleet:owner:"
 ENDED: Final = "comfyfleet:ended:"
 BATCH: Final = "comfyfleet:batch:"
 LIVE: Final = "comfyfleet:live:"
@@ -130,6 +132,11 @@ def job(job_id: str) -> str:
 def jobs(owner: str) -> str:
     """Return the key of the jobs of an owner that were submitted singly; '' is the default owner."""
     return f"{JOBS}:{owner}" if owner else JOBS
+
+
+def owner(name: str) -> str:
+    """Return the key of what an owner has and has used; the default owner has none."""
+    return f"{OWNER}{name}"
 
 
 def ended(status: str) -> str:

@@ -27,6 +27,7 @@ from producer.contract.jobs import (
     Timings,
 )
 from producer.contract.nodes import Node, NodeState
+from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine, WaitReason
 from producer.contract.queues import Tier
 from producer.dead_letters import DeadLetters
@@ -38,7 +39,16 @@ from tests.docs.source_comments import comments
 PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
     "The fleet": (Producer, AsyncProducer, InputPolicy),
     "Jobs": (Job, JobStatus, Phase, Progress, Timings, Artifact, Attempt, JobError, JobEvent),
-    "More of jobs": (JobPage, QueueLine, WaitReason, Tier, Cancelled, DeadLetters, DeadLetter),
+    "More of jobs": (
+        JobPage,
+        OwnerUsage,
+        QueueLine,
+        WaitReason,
+        Tier,
+        Cancelled,
+        DeadLetters,
+        DeadLetter,
+    ),
     "Batches": (Batch, Row, BatchWriter, BadRow, BatchCancelled),
     "Nodes": (Node, NodeState),
 }

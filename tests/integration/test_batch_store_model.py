@@ -58,6 +58,7 @@ class BatchMachine(KnownBatches, JobStoreMachine):
             template=template * 64,
             tier=Tier.DEFAULT,
             pool="default",
+            owner="shop",
             start_within_s=START_WITHIN_MS / 1000,
             run_within_s=3600,
         )
@@ -158,7 +159,9 @@ class BatchMachine(KnownBatches, JobStoreMachine):
             fresh = set(range(fed + 1, known.fed + 1)) - known.empty
             assert set(ready) == {row_id(batch, row) for row in fresh}
             for job in ready:
-                self.known[job] = Known(Tier.DEFAULT, batch, known.start_by, since=self.now)
+                self.known[job] = Known(
+                    Tier.DEFAULT, batch, known.start_by, since=self.now, owner="shop"
+                )
             return multiple(*ready)
         assert ready is None
         return multiple()
@@ -183,7 +186,7 @@ class BatchMachine(KnownBatches, JobStoreMachine):
             assert self.store.cancel(job) is Cancelled.CANCELLED
             known.empty.add(row)
             known.edits += 1
-            ended = Known(Tier.DEFAULT, batch, known.start_by, since=self.now)
+            ended = Known(Tier.DEFAULT, batch, known.start_by, since=self.now, owner="shop")
             self.known[job] = ended
             self._end(job, JobStatus.CANCELLED)
 
@@ -243,6 +246,7 @@ class BatchMachine(KnownBatches, JobStoreMachine):
             template=self.store.get(job).template,
             needs=PLACES[0],
             batch=old.batch,
+            owner="shop",
             start_within=timedelta(milliseconds=START_WITHIN_MS),
             run_within=timedelta(hours=1),
             id=new_job_id(unix_ms=self.now),
@@ -254,7 +258,9 @@ class BatchMachine(KnownBatches, JobStoreMachine):
         assert retries.add(submission, only_dead=False) == (made, False)
         if is_new:
             start_by = self.now + START_WITHIN_MS
-            self.known[made] = Known(Tier.DEFAULT, old.batch, start_by, since=self.now)
+            self.known[made] = Known(
+                Tier.DEFAULT, old.batch, start_by, since=self.now, owner="shop"
+            )
             old.dead, old.batch = False, None  # the new one stands for it
         return made
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from producer.checking.findings import Kind
+from producer.contract.errors import InvalidJob
+from producer.contract.jobs import JobError
+from producer.contract.owners import OwnerUsage
 from producer.store import keys
+from tests.integration.checks import assert_found_and_mended, check
+from tests.integration.hand_led import WORKER, hold
 
 
 def events_of(led, job):
@@ -40,3 +48,77 @@ def test_rows_have_the_owner_of_their_batch(led):
         {"1": {"class_type": "PreviewAny", "inputs": {"source": "x"}}}, [{}], owner="shop"
     )
     assert [job.owner for _, job in led.fleet.batch_jobs(batch.id)] == ["shop"]
+
+
+# -- what an owner has, and has used
+
+
+def counted(led, owner="shop"):
+    found = led.fleet.owner(owner)
+    return found.waiting, found.running
+
+
+def test_what_an_owner_has_waiting_and_running_is_counted_as_it_moves(led):
+    job, other = led.queued(owner="shop"), led.queued(owner="shop")
+    led.queued()
+    assert counted(led) == (2, 0)
+    led.fleet.hold(other.id)
+    led.running(job)
+    assert counted(led) == (1, 1)
+    led.store.end_cancelled(hold(job))
+    assert counted(led) == (1, 0)
+    led.fleet.retry(job.id)
+    assert counted(led) == (2, 0)
+    led.fleet.cancel(other.id)
+    assert counted(led) == (1, 0)
+    assert led.fleet.owner("nobody") == OwnerUsage(owner="nobody")
+    assert check(led) == []
+
+
+def test_rows_of_batches_count_for_their_owner_from_the_seal_on(led):
+    rows = [{"1.source": str(number)} for number in range(7)]
+    graph = {"1": {"class_type": "PreviewAny", "inputs": {"source": "x"}}}
+    batch = led.fleet.submit_many(graph, rows, owner="shop")
+    assert counted(led) == (7, 0)
+    [first, *_] = [job.id for _, job in led.fleet.batch_jobs(batch.id)]
+    led.fleet.cancel(first)
+    assert counted(led) == (6, 0)
+    assert check(led) == []
+    led.fleet.cancel_batch(batch.id)
+    assert counted(led) == (0, 0)
+
+
+def test_the_seconds_of_all_attempts_are_charged(led):
+    job = led.running(led.queued(owner="shop"))
+    now = led.redis.time()[0] * 1000
+    led.redis.hset(keys.job(job.id), mapping={"at:rendering": now - 9_000, "at:fetching": now})
+    error = JobError(cause="node_fault", message="the node went away", node="gpu-01")
+    led.store.requeue(job.id, attempt=1, worker=WORKER, error=error, charged=True)
+    job = led.running(led.fleet.get(job.id))
+    led.redis.hset(keys.job(job.id), mapping={"at:rendering": now - 500, "at:fetching": now})
+    led.store.commit(hold(job), artifacts=[], values={})
+    assert led.fleet.owner("shop").gpu_seconds == 9.5
+
+
+@pytest.mark.parametrize("field", ["waiting", "running"])
+def test_a_wrong_count_of_an_owner_is_found_and_set_right(led, field):
+    led.running(led.queued(owner="shop"))
+    led.queued(owner="shop")
+    led.redis.hincrby(keys.owner("shop"), field, 3)
+    assert_found_and_mended(led, Kind.WRONG_COUNT, "shop")
+    assert counted(led) == (1, 1)
+
+
+def test_counts_that_are_gone_are_made_again(led):
+    led.queued(owner="shop")
+    led.redis.delete(keys.owner("shop"))
+    assert_found_and_mended(led, Kind.WRONG_COUNT, "shop")
+    assert counted(led) == (1, 0)
+    assert led.redis.ttl(keys.owner("shop")) > 0
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "a b", "x" * 65])
+def test_a_name_that_no_owner_can_have_is_refused(led, name):
+    with pytest.raises(InvalidJob, match=r"^owner ") as caught:
+        led.fleet.owner(name)
+    assert caught.value.field == "owner"

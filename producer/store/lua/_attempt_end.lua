@@ -5,6 +5,15 @@ local function rendered_ms(rendering, fetching)
     return rendering and math.max(0, tonumber(fetching or now_ms()) - tonumber(rendering))
 end
 
+-- Charge an owner with what an attempt has rendered.
+local function charge_owner(owner, rendering, fetching)
+    local ms = owner and owner ~= '' and rendered_ms(rendering, fetching)
+    if ms and ms > 0 then
+        redis.call('HINCRBY', OWNER .. owner, 'gpu_ms', string.format('%.0f', ms))
+        keep_index(OWNER .. owner)
+    end
+end
+
 -- Add to the story of a failed attempt, a JSON object, when it was claimed and how long it rendered: only this clock
 -- knows. Before its stamps go.
 local function complete_story(job, attempt)

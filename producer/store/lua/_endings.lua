@@ -82,7 +82,7 @@ local function end_job(job, id, status, keep_ms, cause)
     end
     redis.call('HDEL', job, 'phase', 'waiting_for', 'suspect')
     redis.call('HSET', job, 'ended_ms', now_ms(), 'cause', cause)
-    set_status(job, status, old, batch)
+    set_status(job, status, old, batch, owner)
     redis.call('PEXPIRE', job, keep_ms)
     list_ended(id, status, keep_ms)
     if key then

@@ -67,20 +67,35 @@ end
 
 -- A batch must outlast what can still happen to its jobs; its idempotency key lives as long as it.
 local function keep_batch(batch)
-    local start_by, key = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'idempotency'))
+    local start_by, key, owner = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'idempotency', 'owner'))
     local until_ms = math.max(now_ms() + INDEX_MS, tonumber(start_by or 0) + LIVE_MS)
     redis.call('PEXPIREAT', BATCH .. batch, until_ms)
     redis.call('PEXPIREAT', BATCH .. batch .. ':ended', until_ms)
+    if owner then
+        keep_until(OWNER .. owner, until_ms)
+    end
     if key and key ~= '' then
         redis.call('PEXPIREAT', key, until_ms)
     end
 end
 
--- Count rows that have no record yet, in their batch and over all.
+-- Count what an owner has `waiting` or `running`; jobs without one are counted nowhere. By `moves` a recount knows
+-- whether something has changed meanwhile.
+local function count_owner(owner, field, by)
+    if owner and owner ~= '' and by ~= 0 then
+        redis.call('HINCRBY', OWNER .. owner, field, by)
+        redis.call('HINCRBY', OWNER .. owner, 'moves', 1)
+        keep_index(OWNER .. owner)
+    end
+end
+
+-- Count rows that have no record yet, in their batch, for its owner and over all.
 local function add_waiting(batch, by)
+    local start_by, owner = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'owner'))
     redis.call('HINCRBY', BATCH .. batch, 'waiting', by)
+    count_owner(owner, 'waiting', by)
     redis.call('INCRBY', WAITING, by)
-    keep_index(WAITING, redis.call('HGET', BATCH .. batch, 'start_by_ms'))
+    keep_index(WAITING, start_by)
 end
 
 -- An end is to be told outside, as the record of the job or batch asks for.
@@ -149,13 +164,20 @@ local function is_live(status)
     return status == 'held' or status == 'queued' or status == 'running'
 end
 
--- Change the status, and with it its batch's counts and list of live jobs, so that they never drift. `old` is the status
--- so far and `batch` the job's, if the caller has read both.
-local function set_status(job, status, old, batch)
+local OWNERS_COUNT = {held = 'waiting', queued = 'waiting', running = 'running'}
+
+-- Change the status, and with it the counts of its owner and its batch, and the batch's list of live jobs, so that they
+-- never drift. `old` is the status so far, `batch` and `owner` are the job's, if the caller has read them.
+local function set_status(job, status, old, batch, owner)
     if old == nil then
-        old, batch = unpack(redis.call('HMGET', job, 'status', 'batch'))
+        old, batch, owner = unpack(redis.call('HMGET', job, 'status', 'batch', 'owner'))
     end
     redis.call('HSET', job, 'status', status)
+    local was, is = OWNERS_COUNT[old or ''], OWNERS_COUNT[status]
+    if owner and was ~= is then
+        count_owner(owner, was, was and -1 or 0)
+        count_owner(owner, is, is and 1 or 0)
+    end
     if not batch or batch == '' then
         return
     end
@@ -214,6 +236,7 @@ local function keep_listed(owner, until_ms)
     keep_until(jobs_key(owner), until_ms)
     if owner and owner ~= '' then
         keep_until(OWNERS, until_ms)
+        keep_until(OWNER .. owner, until_ms)
     end
 end
 

@@ -46,7 +46,7 @@ unindex_queued(job, id, queue, priority)
 redis.call('HDEL', job, 'waiting_for', 'suspect', 'retry_at_ms')
 redis.call('HSET', job, 'node', ARGV[3], 'worker', ARGV[4], 'claim', ARGV[7], 'prompt_id', ARGV[6],
     'phase', 'preparing', 'at:preparing', now_ms(), 'started_ms', started or now_ms())
-set_status(job, 'running', 'queued', batch)
+set_status(job, 'running', 'queued', batch, owner)
 redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[5]), id)
 if is_late then -- until then the record lives by its start deadline, as it has since it came to its queue
     keep_live(job)

@@ -11,7 +11,8 @@
 --
 -- Returns 'ok', 'cancel' (a cancel came first: nothing written, end it as cancelled) or 'lost'.
 local job, id, target = KEYS[1], ARGV[1], ARGV[4]
-local status, attempt, worker, cancel = unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker', 'cancel'))
+local status, attempt, worker, cancel, owner, rendering, fetching = unpack(redis.call('HMGET', job,
+    'status', 'attempt', 'worker', 'cancel', 'owner', 'at:rendering', 'at:fetching'))
 if ARGV[3] == '' then
     if not has_lapsed(job, id, ARGV[2]) then
         return 'lost'
@@ -31,6 +32,7 @@ end
 if ARGV[8] ~= '' then
     redis.call('HINCRBY', job, ARGV[8], 1)
 end
+charge_owner(owner, rendering, fetching)
 if target == 'succeeded' then
     count_rate(job)
 else

@@ -32,6 +32,7 @@ if not rest and fed == ARGV[4] and edits == ARGV[5] then
         if mend then
             redis.call('HSET', batch, 'waiting', is)
             add_waiting(id, should - is)
+            count_owner(redis.call('HGET', batch, 'owner'), 'waiting', is - should) -- which has a count of its own
         end
     end
     if should > 0 and not redis.call('ZSCORE', FEEDING, id) then

@@ -20,6 +20,7 @@ elseif not holds(job, attempt, ARGV[3]) then
 end
 redis.call('HSET', job, 'attempt:' .. attempt, ARGV[5])
 complete_story(job, attempt)
+charge_owner(unpack(redis.call('HMGET', job, 'owner', 'at:rendering', 'at:fetching')))
 if ARGV[4] ~= '' then
     redis.call('HINCRBY', job, ARGV[4], 1)
 end

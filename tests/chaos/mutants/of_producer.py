@@ -116,7 +116,7 @@ OF_PRODUCER: Final = (
         "I12",
         (
             f"{_LUA}/_endings.lua",
-            "    set_status(job, status, old, batch)\n    redis.call('PEXPIRE', job, keep_ms)",
+            "    set_status(job, status, old, batch, owner)\n    redis.call('PEXPIRE', job, keep_ms)",
             "    redis.call('HSET', job, 'status', status)\n    redis.call('PEXPIRE', job, keep_ms)",
         ),
     ),

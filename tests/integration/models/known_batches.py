@@ -54,7 +54,7 @@ class KnownBatches(KnownJobs):
     """Batches whose rows are jobs once they are fed."""
 
     # To compare everything after every step would leave time for few steps.
-    records_agree = indexes_agree = lists_agree = only_five_keys_live_for_ever = None
+    records_agree = indexes_agree = lists_agree = owners_agree = only_five_keys_live_for_ever = None
     events_are_numbered_without_a_gap = None
 
     @invariant()
@@ -72,6 +72,7 @@ class KnownBatches(KnownJobs):
         KnownJobs.records_agree(self)
         KnownJobs.indexes_agree(self)
         KnownJobs.lists_agree(self)
+        KnownJobs.owners_agree(self)
         KnownJobs.events_are_numbered_without_a_gap(self)
         KnownJobs.only_five_keys_live_for_ever(self)
         self.rows_agree()
@@ -99,6 +100,10 @@ class KnownBatches(KnownJobs):
             known.packed, known.unpacked_since, known.worker = True, None, None
         assert self.store.find(list(self.known)) == before
         assert not due or self.redis.exists(*map(keys.job, due)) == 0
+
+    def _rows_waiting(self):
+        batches = getattr(self, "known_batches", {}).values()
+        return sum(len(known.unfed) for known in batches if known.is_sealed and not known.rest)
 
     @property
     def _batch_store(self):

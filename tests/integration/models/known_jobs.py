@@ -150,6 +150,23 @@ class KnownJobs(RuleBasedStateMachine):
         assert self._index(keys.OUTBOX) == due
 
     @invariant()
+    def owners_agree(self):
+        live = [
+            k.status
+            for k in getattr(self, "known", {}).values()
+            if k.owner and not k.status.is_terminal
+        ]
+        running = sum(status is JobStatus.RUNNING for status in live)
+        counts = self.redis.hmget(keys.owner("shop"), "waiting", "running")
+        assert [int(count or 0) for count in counts] == [
+            len(live) - running + self._rows_waiting(),
+            running,
+        ]
+
+    def _rows_waiting(self):
+        return 0  # those of batches that have no record yet
+
+    @invariant()
     def batch_counts_agree(self):
         jobs = [known for known in getattr(self, "known", {}).values() if known.batch == "b1"]
         found = zip(JobStatus, self.redis.hmget(f"{keys.BATCH}b1", [*JobStatus]), strict=True)

@@ -1,0 +1,52 @@
+"""Finds owners whose counts of what waits and runs are not those of their jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from producer.checking.findings import Finding, Kind
+from producer.checking.record_summary import RecordSummary
+from producer.contract.jobs import JobStatus
+from producer.store.batch_audit import BatchAudit
+from producer.store.owner_audit import OwnerAudit
+
+
+class OwnerCheck:
+    """Checks the counts of every owner whose jobs have not moved while they were counted.
+
+    Args:
+        repair: put them right.
+    """
+
+    def __init__(self, audit: OwnerAudit, batches: BatchAudit, *, repair: bool) -> None:
+        self._audit = audit
+        self._batches = batches
+        self._repair = repair
+
+    def begin(self) -> Mapping[str, str]:
+        """Return what `findings` must know of the time before the records are read."""
+        return self._audit.moves()
+
+    def findings(self, summary: RecordSummary, begun: Mapping[str, str]) -> Iterator[Finding]:
+        """Yield the counts that are wrong."""
+        waiting, running = summary.of_owners(running=False), summary.of_owners(running=True)
+        for owner, status in self._audit.unreadable(summary.unreadable):
+            running[owner] += status == JobStatus.RUNNING
+            waiting[owner] += status in {JobStatus.QUEUED, JobStatus.HELD}
+        for record in self._batches.sealed():
+            waiting[record.fields.get("owner", "")] += record.number("waiting")
+        for owner in sorted({*begun, *waiting, *running} - {""}):
+            for field, found, recount in self._audit.mend(
+                owner,
+                moves=begun.get(owner, ""),
+                waiting=waiting[owner],
+                running=running[owner],
+                mend=self._repair,
+            ):
+                yield Finding(
+                    kind=Kind.WRONG_COUNT,
+                    about=owner,
+                    found=f"owner {owner} counts {found} jobs {field}",
+                    expected=f"its records say {recount}",
+                    mended=self._repair,
+                )
