@@ -8,7 +8,7 @@ from threading import Lock
 from producer.contract.ids import JobId
 from producer.contract.queues import node_queue, readable_needs
 from producer.store.calls import Call
-from producer.store.outlook import Outlook, read_models
+from producer.store.outlook import Outlook
 from producer.store.sweeps import Sweeps
 from worker.attempt.lease import LeaseKeeper
 from worker.node.agent import NodeAgent
@@ -60,10 +60,10 @@ class Subscriptions:
             if node == self._node:
                 self._agent.on_contradicted(JobId(job_id), message)
         elif call.what == "warm":
-            node, _, models = call.about.partition(" ")
-            self._loaded_models.on_peer_loading(node, read_models(models))
-        elif call.what == "outlook":
-            self._on_outlook(Outlook.parse(call.about))
+            node, _, _ = call.about.partition(" ")
+            self._loaded_models.on_peer_loading(node, call.models)
+        elif call.outlook:
+            self._on_outlook(call.outlook)
 
     def update(self) -> None:
         """Read all queues from Redis; consume those that the node can serve, drop retired ones."""

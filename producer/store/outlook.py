@@ -59,13 +59,17 @@ class Outlook:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `outlook.lua` publishes; values that newer versions append are ignored."""
+        """Read what `outlook.lua` publishes; values that newer versions append are ignored.
+
+        Raises:
+            ValueError, LookupError, TypeError: it is none.
+        """
         found = json.loads(text)
         return cls(
             # Lua writes an empty list as {}.
-            lines=tuple(Line(*line[:4]) for line in found["waiting"]),
+            lines=tuple(_line(*line[:4]) for line in found["waiting"]),
             nodes=tuple(node for alike in found["nodes"] for node in _nodes(*alike[:5])),
-            holds_s=_MISSED * found["every_ms"] / 1000,
+            holds_s=_MISSED * float(found["every_ms"]) / 1000,
         )
 
 
@@ -75,12 +79,30 @@ def models_text(models: Iterable[str]) -> str:
 
 
 def read_models(text: str) -> frozenset[str]:
-    """Read what `models_text` wrote."""
-    return frozenset(json.loads(text))
+    """Read what `models_text` wrote.
+
+    Raises:
+        ValueError: it is no list of texts.
+    """
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(model, str) for model in found):
+        raise ValueError(f"no list of models: {text[:80]!r}")
+    return frozenset(found)
+
+
+def _line(queue: str, priority: float, jobs: float, oldest_ms: float) -> Line:
+    if not isinstance(queue, str):
+        raise TypeError(f"a queue's name is no text: {queue!r:.80}")
+    return Line(queue, int(priority), int(jobs), int(oldest_ms))
 
 
 def _nodes(
     pool: str, catalog: str, models: str, is_idle: int, names: Sequence[str]
 ) -> list[ReadyNode]:
-    warm = read_models(models)
+    try:
+        warm = read_models(models)
+    except ValueError:
+        warm = frozenset()  # from the record of one node, which may be odd; the others are well
+    if not all(isinstance(name, str) for name in (pool, catalog, *names)):
+        raise TypeError("a node's name, pool or catalog is no text")
     return [ReadyNode(name, pool, f"{pool} {catalog}", warm, bool(is_idle)) for name in names]

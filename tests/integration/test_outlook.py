@@ -11,8 +11,10 @@ from celery_config import app
 from producer.contract.nodes import NodeState
 from producer.contract.queues import Needs, Tier
 from producer.dispatch import broker_url
+from producer.store import keys
 from producer.store.backlog import Backlog
 from producer.store.calls import Call, listen
+from producer.store.connection import connect
 from producer.store.node_store import NodeStore
 from producer.store.outlook import Line, Outlook, ReadyNode
 from producer.store.sweeps import Sweeps
@@ -25,6 +27,13 @@ LEASE, MINUTE = timedelta(seconds=15), timedelta(minutes=1)
 @pytest.fixture
 def sweeps(redis_client) -> Sweeps:
     return Sweeps(redis_client, keep_ended=MINUTE)
+
+
+@pytest.fixture
+def fleet_client(led: HandLed):
+    """A connection as the processes of a fleet have it."""
+    with connect(led.settings) as client:
+        yield client
 
 
 @pytest.fixture
@@ -60,7 +69,7 @@ def test_an_outlook_tells_what_waits_and_which_ready_node_has_which_models(
     assert sweeps.tell_outlook(every=MINUTE, lease=LEASE)
     assert not sweeps.tell_outlook(every=MINUTE, lease=LEASE), "it was told a moment ago"
 
-    outlook = Outlook.parse(_next(calls, "outlook").about)
+    outlook = _next(calls, "outlook").outlook
     queue = Needs.of("default").queue
     sent = redis_client.zscore(f"comfyfleet:queued:{queue}:3", jobs[0].id)
     assert outlook.lines == (Line(queue, 3, 2, int(sent)),)
@@ -75,7 +84,49 @@ def test_an_outlook_tells_what_waits_and_which_ready_node_has_which_models(
 
 def test_an_empty_fleet_has_an_outlook_too(sweeps, calls):
     assert sweeps.tell_outlook(every=MINUTE, lease=LEASE)
-    assert Outlook.parse(_next(calls).about) == Outlook(lines=(), nodes=(), holds_s=180)
+    assert _next(calls).outlook == Outlook(lines=(), nodes=(), holds_s=180)
+
+
+ODD_CALLS = (
+    *("outlook", "outlook {", "outlook null", 'outlook {"waiting": 7}', "outlook " + "[" * 9_000),
+    'outlook {"waiting": [["q"]], "nodes": [], "every_ms": 1}',
+    'outlook {"waiting": [[7, 3, 1, 1]], "nodes": [], "every_ms": 1}',
+    'outlook {"waiting": [["q", 3, 1, Infinity]], "nodes": [], "every_ms": 1}',
+    'outlook {"waiting": [], "nodes": [[["x"], "c", "[]", 1, ["n"]]], "every_ms": 1}',
+    *(
+        'outlook {"waiting": [], "nodes": [], "every_ms": "x"}',
+        "warm",
+        "warm gpu-1 {",
+        "warm a [[]]",
+    ),
+)
+
+
+def test_calls_that_make_no_sense_are_passed_over_and_told_once(fleet_client, caplog):
+    heard = listen(fleet_client, timeout=timedelta(seconds=2))
+    assert next(heard) is None
+    for odd in (*ODD_CALLS, b"cancel \xff"):
+        fleet_client.publish(keys.CALLS, odd)
+    fleet_client.publish(keys.CALLS, "cancel job")
+    assert [_next(heard), _next(heard)] == [Call("cancel", "\\xff"), Call("cancel", "job")]
+    assert len([line for line in caplog.records if "makes no sense" in line.getMessage()]) == 1
+
+
+def test_a_node_with_an_odd_record_keeps_nobody_from_the_outlook(
+    redis_client, sweeps, calls, led: HandLed
+):
+    led.queued()
+    nodes = NodeStore(redis_client, lease=LEASE)
+    for name in ("gpu-1", "gpu-2", "gpu-3", "gpu-4"):
+        _register(nodes, name, NodeState.READY)
+    redis_client.hset(keys.node("gpu-2"), "warm", "{")
+    redis_client.hdel(keys.node("gpu-3"), "pool")
+    redis_client.delete(keys.node("gpu-4"))
+    redis_client.set(keys.node("gpu-4"), "no hash", ex=60)
+    assert sweeps.tell_outlook(every=MINUTE, lease=LEASE)
+    outlook = _next(calls, "outlook").outlook
+    assert {node.name for node in outlook.nodes} == {"gpu-1", "gpu-2"}
+    assert len(outlook.lines) == 1
 
 
 def test_kombu_reads_lower_tiers_first_when_it_is_their_turn(redis_server):
