@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote
 
@@ -31,6 +32,10 @@ _PREFIX_BYTES: Final = len("x-amz-meta-")
 #: allows, as `%`, so bytes are escaped as `.c3`, and so is a dot before two hex digits.
 _ODD_IN_NAMES: Final = re.compile(rb"[^a-z0-9_.-]|\.(?=[0-9a-f]{2})")
 _ESCAPED_IN_NAMES: Final = re.compile(rb"\.([0-9a-f]{2})")
+
+#: Characters of the name that a download gets: twelve bytes each, at most, in UTF-8 and escaped.
+_LONGEST_FILE_NAME: Final = 200
+_LONGEST_SUFFIX: Final = 20
 
 _CUT_ESCAPE: Final = re.compile(r"%.?$")
 _NOT_QUOTABLE: Final = re.compile(r'[^ -~]|["\\%]')
@@ -86,11 +91,23 @@ def decode_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 def content_disposition(name: str, *, media_type: str) -> str:
     """Return the header Content-Disposition: `inline` for media types safe to show, else `attachment`.
 
-    The name is given twice (RFC 6266): in ASCII for old clients, and in UTF-8.
+    The name is given twice (RFC 6266): in ASCII for old clients, and in UTF-8. It is the last part of
+    a path, cut at 200 characters: S3 refuses more than 8 kB of headers.
     """
+    name = _file_name(name)
     kind = "inline" if _SHOWN.fullmatch(media_type.partition(";")[0].strip()) else "attachment"
     plain = _NOT_QUOTABLE.sub("_", name)
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _file_name(path: str) -> str:
+    name = re.split(r"[/\\]", path.rstrip("/\\"))[-1]
+    if len(name) <= _LONGEST_FILE_NAME:
+        return name
+    suffix = PurePosixPath(name).suffix
+    if len(suffix) > _LONGEST_SUFFIX:
+        suffix = ""
+    return f"{name[: _LONGEST_FILE_NAME - len(suffix)]}{suffix}"
 
 
 def _name(text: str) -> str:

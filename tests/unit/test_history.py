@@ -209,6 +209,27 @@ def test_what_is_too_large_is_left_out_and_named():
     assert entry.left_out == ("1.base64",)
 
 
+@pytest.mark.parametrize("long", [{"1": {"k" * KEPT_BYTES: ["x"]}}, {"1" * KEPT_BYTES: {"k": [1]}}])
+def test_a_key_counts_as_much_as_its_value_and_is_named_shortly(long):
+    entry = parse({**long, "2": {"text": ["kept"]}})
+    assert entry.values == {"2": {"text": ["kept"]}}
+    assert len(entry.left_out[0]) < 250
+
+
+def test_a_file_with_a_name_that_no_disk_has_is_named_shortly():
+    [output] = parse({"1" * 9_000: {"images": [file("n" * 9_000, "s" * 9_000)]}}).outputs
+    assert len(str(output)) < 500
+    assert output.filename == "n" * 9_000  # it is asked for as it is listed
+
+
+def test_files_that_are_named_with_more_than_a_record_can_hold_are_the_nodes_fault():
+    few = [file(f"{number}.png", "s" * 4_000) for number in range(1_900)]
+    assert len(parse({"1": {"images": few}}).outputs) == len(few)
+    many = [file(f"{number}.png", "s" * 4_000) for number in range(2_100)]
+    with pytest.raises(NodeFault, match=r"names its 2,100 files with 8,4.* characters, more than"):
+        parse({"1": {"images": many}})
+
+
 def test_what_is_nested_without_end_is_left_out():
     deep = []
     for _ in range(sys.getrecursionlimit()):

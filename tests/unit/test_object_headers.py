@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -81,3 +82,20 @@ def test_what_a_browser_might_run_is_an_attachment(media_type):
 def test_a_name_cannot_break_out_of_its_header():
     header = content_disposition('a"\r\nX: 1.png', media_type="image/png")
     assert header == ("inline; filename=\"a___X: 1.png\"; filename*=UTF-8''a%22%0D%0AX%3A%201.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a/b\\c.png", "c.png"),
+        ("d/" * 4_000, "d"),
+        ("\U0001f600" * 5_000 + ".png", "\U0001f600" * 196 + ".png"),
+        ("x." + "y" * 5_000, "x." + "y" * 198),
+        ("", ""),
+    ],
+    ids=["a path", "a long path", "four bytes each", "a long suffix", "none"],
+)
+def test_a_download_is_named_by_the_end_of_its_path_within_what_s3_takes(name, shown):
+    header = content_disposition(name, media_type="image/png")
+    assert unquote(header.partition("UTF-8''")[2]) == shown
+    assert len(header) < 4_000

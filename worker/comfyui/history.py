@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, Final, Self
 
-from producer.contract.text_cleaning import writable
+from producer.contract.text_cleaning import abridged, writable
 from worker.comfyui.returned_values import Values, fit_values
 from worker.errors import NodeFault
 
@@ -17,6 +17,10 @@ _MESSAGE_CHARACTERS: Final = 2_000
 _NAME_CHARACTERS: Final = 500
 #: Each becomes an artifact in its job's record. A film of a quarter of an hour has as many frames.
 _MOST_FILES: Final = 20_000
+#: Characters of all that names them, which is kept, too. ComfyUI's own names have some 60 a file.
+_MOST_NAMING: Final = 8_000_000
+#: Characters of what a message calls a file.
+_SHOWN_CHARACTERS: Final = 200
 _LONG_ID: Final = 20  #: Digits; Python refuses to read thousands of them.
 _TRACEBACK: Final = re.compile(
     r"^(Traceback \(most recent call last\)|  File \").*", re.MULTILINE | re.DOTALL
@@ -66,7 +70,14 @@ class OutputFile:
     def __str__(self) -> str:
         """Name the file and where it is from, for a message."""
         path = f"{self.subfolder}/{self.filename}" if self.subfolder else self.filename
-        return f"{self.type} file {path} of graph node {self.graph_node}"
+        shown = abridged(f"{self.type} file {path}", most=_SHOWN_CHARACTERS)
+        return f"{shown} of graph node {abridged(self.graph_node, most=_SHOWN_CHARACTERS)}"
+
+    @property
+    def naming(self) -> int:
+        """The characters of all that names it."""
+        texts = (self.graph_node, self.kind, self.filename, self.subfolder, self.type)
+        return sum(map(len, texts))
 
 
 @dataclass(frozen=True)
@@ -115,6 +126,12 @@ class HistoryEntry:
         outputs = tuple(islice(_outputs(found), _MOST_FILES + 1))
         if len(outputs) > _MOST_FILES:
             raise NodeFault(node, f"prompt {prompt_id} lists more than {_MOST_FILES:,} files")
+        if (naming := sum(output.naming for output in outputs)) > _MOST_NAMING:
+            raise NodeFault(
+                node,
+                f"prompt {prompt_id} names its {len(outputs):,} files with {naming:,} characters,"
+                f" more than {_MOST_NAMING:,}",
+            )
         values, left_out = fit_values(_without_files(found))
         return cls(
             prompt_id=prompt_id,

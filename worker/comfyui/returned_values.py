@@ -7,11 +7,13 @@ import math
 import re
 from typing import Any, Final
 
-from producer.contract.text_cleaning import writable
+from producer.contract.text_cleaning import abridged, writable
 
 #: Bytes of JSON that the values of one prompt may take in its job's record. A long text fits;
 #: a picture that a custom node returns as base64 does not.
 KEPT_BYTES: Final = 256 << 10
+#: Characters of what a note calls a list that was left out.
+_SHOWN_CHARACTERS: Final = 200
 
 #: Keys under which a person would look for one string.
 _TEXT_KEY: Final = re.compile(r"text|string|prompt|caption|message|markdown|html", re.IGNORECASE)
@@ -38,12 +40,12 @@ def fit_values(found: Values) -> tuple[Values, tuple[str, ...]]:
                 continue
             try:
                 values = _rejoined(key, _strict(items))
-                size = len(json.dumps(values))
+                size = len(json.dumps({graph_node: {writable(key): values}}))
             except RecursionError:  # nested deeper than any meaning
                 size = room + 1
                 values = []
             if size > room:
-                left_out.append(f"{graph_node}.{key}")
+                left_out.append(abridged(f"{graph_node}.{key}", most=_SHOWN_CHARACTERS))
                 continue
             room -= size
             kept.setdefault(graph_node, {})[key] = values
