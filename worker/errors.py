@@ -95,6 +95,10 @@ class NodeLacks(NodeError):
     """ComfyUI refused the graph for a class or model that it lacks and another node has."""
 
 
+class InputRefused(NodeLacks):
+    """ComfyUI refused the graph for nothing but input files that its worker had just uploaded."""
+
+
 class PromptFailed(NodeError):
     """A graph node raised while it ran.
 

@@ -45,6 +45,7 @@ Of a worker (`worker.errors`); a caller meets them as the causes of failed jobs:
     - RequestTooLarge       it, or a proxy before it, refuses a request of this size
     - PromptRejected        ComfyUI refused the graph; no retry will help
     - NodeLacks             it lacks a class or model of the graph that another node has
+      · InputRefused        it refuses an input file that it was given a moment before
     - PromptFailed          ComfyUI accepted the graph, then a graph node raised
     - PromptIncomplete      it succeeded, but a graph node that saves has listed no file
     - PromptInterrupted     the prompt was interrupted, not by its worker

@@ -12,7 +12,7 @@ from producer.contract.errors import JobNotSucceeded
 from producer.contract.jobs import JobStatus
 from producer.contract.nodes import NodeState
 from tests.acceptance.test_jobs import runs_of
-from tests.graphs import fresh_nonce, rendering, sleeping
+from tests.graphs import fresh_nonce, picture, rendering, sleeping
 from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=60)
@@ -29,6 +29,31 @@ NO_SLEEP = json.dumps(
             "extra_info": {"node_id": "2", "class_type": "ComfyFleetSleep"},
         },
         "node_errors": {},
+    }
+)
+
+
+LOADED = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "me.png"}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+}
+#: How ComfyUI refuses a picture that is not among its inputs (0.33.0).
+LOST_PICTURE = json.dumps(
+    {
+        "error": {"type": "prompt_outputs_failed_validation", "message": "x", "details": ""},
+        "node_errors": {
+            "1": {
+                "class_type": "LoadImage",
+                "errors": [
+                    {
+                        "type": "custom_validation_failed",
+                        "message": "Custom validation failed for node",
+                        "details": "image - Invalid image file: comfyfleet/x.png",
+                        "extra_info": {"input_name": "image"},
+                    }
+                ],
+            }
+        },
     }
 )
 
@@ -163,6 +188,24 @@ def test_what_one_node_lacks_another_renders(fleet, stack, first):
     with pytest.raises(JobNotSucceeded, match="this ComfyUI does not have the class") as caught:
         fleet.wait(pinned.id, timeout=PATIENCE)
     assert (caught.value.job.cause, caught.value.job.attempt) == ("invalid_graph", 1)
+
+
+@pytest.mark.parametrize(("refusals", "attempts"), [(1, 2), (0, 3)], ids=["once", "for ever"])
+def test_a_file_that_a_node_lost_after_its_upload_is_sent_again_or_the_job_says_why(
+    fleet, first, refusals, attempts
+):
+    node, script = first
+    rule = {"on": "POST /prompt", "do": "answer", "status": 400, "body": LOST_PICTURE}
+    script({**rule, "count": refusals})
+    job = fleet.submit(LOADED, inputs={"1.image": picture()}, pin=node.name)
+    if refusals:
+        fleet.wait(job.id, timeout=PATIENCE)
+    else:
+        with pytest.raises(JobNotSucceeded, match=r"Invalid image file: .*; its worker"):
+            fleet.wait(job.id, timeout=PATIENCE)
+    ended = fleet.get(job.id)
+    assert (ended.attempt, ended.charged_attempts) == (attempts, 0)
+    assert ended.cause == (None if refusals else "invalid_graph")
 
 
 def test_a_zombie_costs_three_attempts_at_most_and_returns_when_well(fleet, stack, first):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.contract.classes.catalog import Missing
-from worker.comfyui.refusal import Refusal, lacks_in
+from worker.comfyui.refusal import Refusal, blames_only, lacks_in
 
 
 def body(node_errors=None, **error):
@@ -58,6 +58,28 @@ def test_a_refusal_tells_what_the_node_lacks_if_that_is_all_that_is_wrong():
     assert lacks_in({"7": lora, "5": {"class_type": "EmptyImage", "errors": [wrong]}}) == []
     assert lacks_in({"7": {"class_type": "LoraLoader", "errors": [not_in_list("a", 7)]}}) == []
     assert lacks_in({"1": {"class_type": None, "errors": [{"type": "missing_node_type"}]}}) == []
+
+
+def not_valid(name, kind="custom_validation_failed"):
+    return {"type": kind, "extra_info": {"input_name": name, "received_value": "comfyfleet/1.png"}}
+
+
+@pytest.mark.parametrize(
+    ("node_errors", "is_so"),
+    [
+        ({"1": [not_valid("image")]}, True),
+        ({"1": [not_valid("image")], "2.3": [not_valid("mask", "value_not_in_list")]}, True),
+        ({"1": [not_valid("image"), not_valid("width")]}, False),
+        ({"1": [not_valid("image")], "9": [not_valid("image")]}, False),
+        ({"1": [not_valid("image", "return_type_mismatch")]}, False),
+        ({"1": [not_valid(["image"])]}, False),
+        ({"1": ["odd"], "2.3": 7}, False),
+        ({}, False),
+    ],
+)
+def test_only_a_refusal_of_nothing_else_is_blamed_on_files_that_were_uploaded(node_errors, is_so):
+    entries = {node: {"class_type": "X", "errors": errors} for node, errors in node_errors.items()}
+    assert blames_only(entries, {"1.image", "2.3.mask"}) is is_so
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from producer.contract.errors import (
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Attempt, Job, JobError, JobStatus
 from producer.contract.queues import Tier
-from worker.attempt.retry import CHARGED_LIMIT, FREE_LIMIT, LACKING_LIMIT
+from worker.attempt.retry import CHARGED_LIMIT, FREE_LIMIT, INPUT_REFUSED_LIMIT, LACKING_LIMIT
 from worker.attempt.retry import decide as decide_for
 from worker.errors import (
     ExecutorEnded,
+    InputRefused,
     LeaseLapsed,
     NodeFault,
     NodeLacks,
@@ -242,6 +243,17 @@ def test_who_must_log_in_is_told_at_once():
     last = decide_for(login, running(), node="gpu-1")
     assert (last.error.cause, last.again, last.charged) == ("needs_login", False, False)
     assert "--api-key-file" in last.error.advice
+
+
+def test_a_file_that_nodes_refuse_though_they_were_just_given_it_ends_the_job_soon():
+    refused = InputRefused("n", "Invalid image file")
+    nodes = [f"gpu-{n}" for n in range(INPUT_REFUSED_LIMIT - 1)]
+    once_less = running(free=len(nodes), felled=nodes[1:], cause="node_lacks")
+    again = decide_for(refused, once_less, node="gpu-9")
+    assert (again.again, again.charged, again.blames_node) == (True, False, False)
+    job = running(free=len(nodes), felled=nodes, cause="node_lacks")
+    last = decide_for(refused, job, node="gpu-9")
+    assert (last.again, last.charged, last.error.cause) == (False, False, "invalid_graph")
 
 
 def test_a_graph_that_one_node_after_the_other_lacks_something_for_is_invalid():

@@ -13,13 +13,15 @@ from producer.contract.jobs import Job
 from producer.contract.queues import Message
 from producer.dispatch import Dispatch
 from producer.store.attempt_endings import AttemptEndings
+from worker.attempt.input_files import uploaded
 from worker.attempt.lease import Lease
 from worker.attempt.outages import Outages
 from worker.attempt.rerouting import Rerouter
 from worker.attempt.retry import Decision, decide
 from worker.attempt.shutdown import Stopping
 from worker.comfyui.client import ComfyUI
-from worker.errors import NodeError, PromptRejected
+from worker.comfyui.refusal import blames_only
+from worker.errors import InputRefused, NodeError, PromptRejected
 from worker.node.agent import NodeAgent
 from worker.node.peers import Peers
 
@@ -94,6 +96,10 @@ class Failures:
         # Killed after this, the job runs on in its record; upkeep sends it to the new queue.
         if not isinstance(error, PromptRejected):
             return job, error
+        if blames_only(error.node_errors, uploaded(job.inputs)):
+            return job, InputRefused(
+                self._node, f"{error.detail}; its worker had uploaded the file"
+            )
         led = self._outages.until_redis_answers(
             lambda: self._rerouter.reroute(job, lease.hold, error), lease
         )

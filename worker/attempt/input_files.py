@@ -16,6 +16,9 @@ from worker.errors import RequestTooLarge
 #: Under the node's input folder. Files there are named by their content, so they are shared.
 FOLDER: Final = "comfyfleet"
 
+#: Before the name of a file that is among a node's inputs already.
+_AT_NODE: Final = "node:"
+
 
 class InputFiles:
     """Copies input files from S3 to one node, each content once."""
@@ -42,8 +45,8 @@ class InputFiles:
         }
 
     def _transferred(self, address: str, file: InputFile, spool: Path) -> str:
-        if file.source.startswith("node:"):
-            return file.source.removeprefix("node:")
+        if file.source.startswith(_AT_NODE):
+            return file.source.removeprefix(_AT_NODE)
         if file.sha256 and file.bytes is not None:
             name = _name(file.sha256, file.name)
             if self._comfyui.has_input(name, FOLDER, size_bytes=file.bytes):
@@ -64,6 +67,13 @@ class InputFiles:
             raise RequestTooLarge(exc.node, what, graph_node=graph_node) from exc
         finally:
             path.unlink()
+
+
+def uploaded(inputs: Mapping[str, InputFile]) -> frozenset[str]:
+    """Return the addresses of the files that a worker uploads: not of those that a node has."""
+    return frozenset(
+        address for address, file in inputs.items() if not file.source.startswith(_AT_NODE)
+    )
 
 
 def _name(sha256: str, original: str) -> str:

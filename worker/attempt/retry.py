@@ -24,6 +24,7 @@ from worker.errors import (
     DeliveryFailed,
     ExecutorEnded,
     HandedBack,
+    InputRefused,
     LeaseLapsed,
     NodeError,
     NodeLacks,
@@ -52,6 +53,8 @@ FELLED_TIMES: Final = 5
 TOO_LARGE_LIMIT: Final = 2
 #: So many nodes may lack what they are said to have; then the graph is what is wrong.
 LACKING_LIMIT: Final = 5
+#: So many refusals of a file that was uploaded a moment before: then its class takes no such file.
+INPUT_REFUSED_LIMIT: Final = 3
 
 #: Causes that no retry can mend.
 _FINAL: Final = frozenset(
@@ -184,7 +187,8 @@ def _decided(error: FleetError, job: Job, *, node: str | None, pool_nodes: int) 
         node=node,
         advice=error.advice or _ADVICE.get(cause),
     )
-    if cause == Cause.NODE_LACKS and _times(cause, job) + 1 >= LACKING_LIMIT:
+    limit = INPUT_REFUSED_LIMIT if isinstance(error, InputRefused) else LACKING_LIMIT
+    if cause == Cause.NODE_LACKS and _times(cause, job) + 1 >= limit:
         cause = Cause.INVALID_GRAPH
         job_error = job_error.model_copy(update={"cause": cause})
     if last := _final(job_error, job, is_plain=isinstance(error, ExecutorEnded)):

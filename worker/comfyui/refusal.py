@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -14,6 +14,8 @@ _SHOWN_CHARACTERS: Final = 300
 
 #: ComfyUI 0.3.64 names the graph node of an unknown class nowhere but in these texts.
 _NODE_ID: Final = re.compile(r"#([^']+)")
+#: A class's own judgement of a value, and a comparison with its list.
+_OF_A_VALUE: Final = frozenset({"custom_validation_failed", "value_not_in_list"})
 _CLASS: Final = re.compile(r"because node (.+) does not exist")
 
 
@@ -61,6 +63,24 @@ def lacks_in(node_errors: Mapping[str, Any]) -> list[Missing]:
                 return []
             lacks.append(lack)
     return lacks
+
+
+def blames_only(node_errors: Mapping[str, Any], inputs: Collection[str]) -> bool:
+    """Return whether all that ComfyUI refused are values of *inputs*, each as `graph_node.input`.
+
+    LoadImage and its like look whether the file is there; others compare with a list of files.
+    """
+    blamed = [
+        _is_value_of(graph_node, _object(error), inputs)
+        for graph_node, entry in node_errors.items()
+        for error in _errors(entry)
+    ]
+    return bool(blamed) and all(blamed)
+
+
+def _is_value_of(graph_node: str, error: dict[str, Any], inputs: Collection[str]) -> bool:
+    name = _object(error.get("extra_info")).get("input_name")
+    return error.get("type") in _OF_A_VALUE and f"{graph_node}.{name}" in inputs
 
 
 def _lack(graph_node: str, class_type: Any, error: dict[str, Any]) -> Missing | None:
