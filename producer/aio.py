@@ -20,6 +20,7 @@ from typing import Any, Self, Unpack
 
 from producer.batch.async_methods import AsyncBatchMethods
 from producer.client import Producer
+from producer.contract.arguments import checked
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.filters.query import Filter
@@ -154,7 +155,8 @@ class AsyncProducer(AsyncBatchMethods):
 
     def watch(self, *topics: str) -> AsyncEventWatch:
         """Return an async context manager that delivers the events of some topics; see `Producer.watch`."""
-        return AsyncEventWatch(self.fanout, topics)
+        wanted = [checked(topic, str, field="topic") for topic in topics]
+        return AsyncEventWatch(self.fanout, wanted)
 
     def watch_fleet(self, *topics: str) -> AsyncFleetWatch:
         """Return an `async with` block as `Producer.watch_fleet` does."""

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from producer.batch.methods import BatchMethods
 from producer.celery_app import celery_app
+from producer.contract.arguments import checked
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings, load_settings
 from producer.contract.crashpoints import crashpoint
@@ -35,6 +36,7 @@ from producer.intake.request import Request, check_place
 from producer.listing.move_methods import MoveMethods
 from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
+from producer.storage.object_store import LONGEST_URL, ObjectStore
 from producer.store.batch_store import BatchStore
 from producer.store.connection import connect
 from producer.store.dead_letters import DeadLetterIndex
@@ -42,6 +44,8 @@ from producer.store.events import EventStream
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.retries import Retries
+
+_SHORTEST_URL: Final = timedelta(seconds=1)
 
 
 class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
@@ -181,10 +185,17 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
         self._nodes.ask_rescan(node)
 
     def url(self, artifact: Artifact, *, expires: timedelta = timedelta(hours=1)) -> str:
-        """Return a presigned URL, by which anybody can fetch the artifact until it *expires*."""
-        return self._objects.presigned_url(
-            artifact.key, expires=expires, download_name=artifact.name
-        )
+        """Return a presigned URL, by which anybody can fetch the artifact until it *expires*.
+
+        Raises:
+            InvalidJob: *expires* is below a second or above 7 days.
+        """
+        stored = checked(artifact, Artifact, field="artifact")
+        if not _SHORTEST_URL <= checked(expires, timedelta, field="expires") <= LONGEST_URL:
+            raise InvalidJob(
+                f"a URL is valid for 1 s to 7 days, not for {expires}", field="expires"
+            )
+        return self._objects.presigned_url(stored.key, expires=expires, download_name=stored.name)
 
     def fetch(self, artifact: Artifact, path: Path) -> None:
         """Copy an artifact into a file, and check its SHA-256.
@@ -192,7 +203,8 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
         Raises:
             StorageError: it cannot be fetched, or its SHA-256 differs from the record's.
         """
-        self._objects.fetch(artifact.key, path, sha256=artifact.sha256)
+        stored = checked(artifact, Artifact, field="artifact")
+        self._objects.fetch(stored.key, Path(path), sha256=stored.sha256)
 
     def close(self) -> None:
         """Close all connections; they are opened again at the next use."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Final, Unpack
 
-from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, late
+from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, end_of, late
 from producer.batch.row_checks import RowLike
 from producer.contract.batches import Batch
 from producer.contract.cancel_outcomes import BatchCancelled
@@ -47,7 +47,7 @@ class AsyncBatchMethods:
         on_poll: Callable[[Batch], None] | None = None,
     ) -> Batch:
         """Return a batch once all of its jobs have ended; errors as of `Producer.wait_batch`."""
-        ends = None if timeout is None else time.monotonic() + timeout.total_seconds()
+        ends = end_of(timeout)
         while True:
             found = await self.batch(batch)
             if on_poll:

@@ -12,6 +12,7 @@ from typing import Any, Final, Unpack
 from producer.batch.row_checks import RowLike
 from producer.batch.submission import open_batch, submit_rows
 from producer.batch.writer import BatchWriter
+from producer.contract.arguments import checked
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.config.settings import Settings
@@ -164,7 +165,7 @@ class BatchMethods:
             BatchNotFound: there is none.
             WaitTimeout: some jobs have not ended within *timeout*; the batch is unaffected.
         """
-        ends = None if timeout is None else time.monotonic() + timeout.total_seconds()
+        ends = end_of(timeout)
         while True:
             found = self.batch(batch)
             if on_poll:
@@ -255,9 +256,10 @@ def batch_id_of(text: str) -> BatchId:
 
     Raises:
         BatchNotFound: it is no UUID.
+        InvalidJob: it is no text.
     """
     try:
-        return BatchId(str(uuid.UUID(text.strip())))
+        return BatchId(str(uuid.UUID(checked(text, str, field="batch").strip())))
     except ValueError:
         raise BatchNotFound(text) from None
 
@@ -269,6 +271,17 @@ def _as_status(value: JobStatus | str) -> JobStatus:
         known = ", ".join(JobStatus)
         message = f"there is no status {value!r}; statuses are {known}"
         raise InvalidJob(message, field="statuses") from None
+
+
+def end_of(timeout: timedelta | None) -> float | None:
+    """Return when *timeout* will be over, by the monotonic clock; None if never.
+
+    Raises:
+        InvalidJob: it is no timedelta.
+    """
+    if timeout is None:
+        return None
+    return time.monotonic() + checked(timeout, timedelta, field="timeout").total_seconds()
 
 
 def late(batch: Batch, timeout: timedelta | None) -> WaitTimeout:

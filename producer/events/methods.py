@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
+from producer.contract.arguments import checked
 from producer.contract.config.settings import Settings
 from producer.contract.errors import (
     FleetUnreachable,
@@ -100,7 +101,8 @@ class WatchMethods:
         Args:
             topics: job ids, batch ids, or `producer.events.subscribers.EVERYTHING`.
         """
-        return EventWatch(fanout_of(self.settings), topics)
+        wanted = [checked(topic, str, field="topic") for topic in topics]
+        return EventWatch(fanout_of(self.settings), wanted)
 
     def watch_fleet(self, *topics: str) -> FleetWatch:
         """Return a `with` block within which the events of batches and nodes are delivered, too.
@@ -129,10 +131,15 @@ def found_of(fleet: WatchMethods, job_ids: Iterable[str]) -> list[Job]:
 
 
 class Deadline:
-    """The time *length* from now; None: never."""
+    """The time *length* from now; None: never.
+
+    Raises:
+        InvalidJob: the caller's *timeout* is of another type.
+    """
 
     def __init__(self, length: timedelta | None) -> None:
-        self._ends = None if length is None else time.monotonic() + length.total_seconds()
+        length_s = None if length is None else checked(length, timedelta, field="timeout")
+        self._ends = None if length_s is None else time.monotonic() + length_s.total_seconds()
 
     @property
     def left(self) -> timedelta:
@@ -167,10 +174,10 @@ def job_id_of(text: str) -> JobId:
     """Return *text* as a job id.
 
     Raises:
-        InvalidJob: it is no UUID.
+        InvalidJob: it is no UUID, or no text.
     """
     try:
-        return parse_job_id(text)
+        return parse_job_id(checked(text, str, field="job"))
     except ValueError:
         raise InvalidJob(
             f"{text!r} is no job id; one looks like 01a202b8-2e5f-7533-81db-221426b72003",

@@ -25,7 +25,7 @@ from producer.storage.s3_client import LazyClient
 from producer.storage.write_once import NewObject, is_there, write_once
 
 _CHUNK_BYTES: Final = 256 << 10
-_LONGEST_URL: Final = timedelta(days=7)  #: S3's own limit for a signature of version 4.
+LONGEST_URL: Final = timedelta(days=7)  #: S3's own limit for a signature of version 4.
 _BINARY: Final = "application/octet-stream"
 
 
@@ -227,7 +227,7 @@ class ObjectStore:
         Raises:
             ValueError: *expires* is out of range.
         """
-        if not timedelta(0) < expires <= _LONGEST_URL:
+        if not timedelta(0) < expires <= LONGEST_URL:
             raise ValueError(f"a URL may be valid for up to 7 days, not {expires}")
         params = {"Bucket": self._bucket.name, "Key": key}
         if download_name:
