@@ -25,6 +25,7 @@ from producer.storage.s3_client import LazyClient
 from producer.storage.write_once import NewObject, is_there, write_once
 
 _CHUNK_BYTES: Final = 256 << 10
+_MOST_JSON_BYTES: Final = 128 << 20  #: A manifest of 20,000 files has some 10 MB.
 LONGEST_URL: Final = timedelta(days=7)  #: S3's own limit for a signature of version 4.
 _BINARY: Final = "application/octet-stream"
 
@@ -149,10 +150,12 @@ class ObjectStore:
         """
         with self._bucket.talking(key):
             answer = self._bucket.s3.get_object(Bucket=self._bucket.name, Key=key)
-            text = answer["Body"].read()
+            text = answer["Body"].read(_MOST_JSON_BYTES + 1)
+        if len(text) > _MOST_JSON_BYTES:
+            raise StorageError(f"{key} holds more than {_MOST_JSON_BYTES:,} bytes, so no manifest")
         try:
             return json.loads(text)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise StorageError(f"{key} holds no JSON: {exc}") from exc
 
     def fetch(self, source: str, path: Path, *, sha256: str | None = None) -> FetchedFile:
@@ -172,15 +175,24 @@ class ObjectStore:
         bucket, key = self._place(source)
         with _all_or_nothing(path), self._asking(source, bucket, key):
             answer = self._bucket.s3.get_object(Bucket=bucket, Key=key)
+            chunks = answer["Body"].iter_chunks(_CHUNK_BYTES)
             if source.startswith("s3://"):
                 self._check_size(source, int(answer.get("ContentLength", 0)))
-            fetched = _spool(answer["Body"].iter_chunks(_CHUNK_BYTES), path)
+                chunks = self._bounded(source, chunks)
+            fetched = _spool(chunks, path)
             promised = sha256 or promised_sha256(key)
             if promised not in {None, fetched.sha256}:
-                raise ObjectConflict(
-                    f"{source} was to have SHA-256 {promised}, but has {fetched.sha256}"
-                )
+                found = f"has {fetched.sha256}"
+                raise ObjectConflict(f"{source} was to have SHA-256 {promised}, but {found}")
         return fetched
+
+    def _bounded(self, source: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield *chunks* up to the limit of an input: some answers do not say their length."""
+        size = 0
+        for chunk in chunks:
+            size += len(chunk)
+            self._check_size(source, size)
+            yield chunk
 
     def _check_size(self, source: str, size: int) -> None:
         if size > (limit := self._settings.max_input_bytes):

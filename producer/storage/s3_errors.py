@@ -43,7 +43,10 @@ _NO_CREDENTIALS: Final = (
 
 
 #: Raised by boto3 where a part of an answer is missing, or of another type.
-_SURPRISES: Final = (LookupError, TypeError, ValueError, AttributeError)
+_SURPRISES: Final = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError),
+    *(RecursionError, MemoryError),
+)
 
 
 class NotSupported(StorageRefused):

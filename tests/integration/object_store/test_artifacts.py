@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from producer.contract.errors import BucketMissing, ObjectConflict, ObjectMissing, StorageError
+from producer.contract.errors import (
+    BucketMissing,
+    InvalidInput,
+    ObjectConflict,
+    ObjectMissing,
+    StorageError,
+)
 from tests.integration.object_store.stored_objects import LARGE, PNG, file_of, on, open_uploads, put
 
 
@@ -85,6 +91,39 @@ def test_a_manifest_that_is_no_json_is_a_storage_error(store, s3, s3_bucket):
     s3.put_object(Bucket=s3_bucket, Key="manifest.json", Body=b"{")
     with pytest.raises(StorageError, match="holds no JSON"):
         store.get_json("manifest.json")
+
+
+def test_a_manifest_without_an_end_is_a_storage_error(store):
+    class Endless:
+        def read(self, size=None):
+            assert size, "it would be read for ever"
+            return b"1" * size
+
+    store.put_json("manifest.json", {})
+    store._bucket.s3.meta.events.register(
+        "after-call.s3.GetObject", lambda parsed, **_: parsed.update(Body=Endless())
+    )
+    with pytest.raises(StorageError, match="holds more than 134,217,728 bytes"):
+        store.get_json("manifest.json")
+
+
+def test_a_manifest_that_is_nested_without_end_is_a_storage_error(store, s3, s3_bucket):
+    s3.put_object(Bucket=s3_bucket, Key="manifest.json", Body=b"[" * 100_000)
+    with pytest.raises(StorageError, match="holds no JSON"):
+        store.get_json("manifest.json")
+
+
+def test_an_input_of_another_bucket_is_bounded_also_where_its_length_is_not_told(
+    new_store, s3, s3_bucket, tmp_path
+):
+    s3.put_object(Bucket=s3_bucket, Key="long.png", Body=b"x" * 2_000)
+    store = new_store(max_input_bytes=1_000)
+    store._bucket.s3.meta.events.register(
+        "after-call.s3.GetObject", lambda parsed, **_: parsed.pop("ContentLength")
+    )
+    with pytest.raises(InvalidInput, match="has 2,000 bytes; the limit is 1,000"):
+        store.fetch(f"s3://{s3_bucket}/long.png", tmp_path / "long.png")
+    assert not (tmp_path / "long.png").exists()
 
 
 def test_keys_are_listed_by_prefix(store):
