@@ -204,6 +204,14 @@ def test_text_and_numbers_are_outputs_too(fleet):
     assert "a fox" in json.dumps(job.values["1"])
 
 
+def test_a_secret_that_a_graph_node_shows_is_not_kept(fleet):
+    graph = {"1": {"class_type": "ComfyFleetText", "inputs": {"text": "key-s3", "kind": "plain"}}}
+    job = fleet.submit(graph, extra_data={"api_key_comfy_org": "key-s3"})
+    shown = json.dumps(fleet.wait(job.id, timeout=PATIENCE).values)
+    assert "***" in shown
+    assert "key-s3" not in shown
+
+
 def test_a_queue_that_was_retired_is_served_again_with_its_next_job(fleet):
     fleet.wait(fleet.submit(sleeping()).id, timeout=PATIENCE)
     with closing(connect(fleet.settings)) as redis:

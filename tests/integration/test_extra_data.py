@@ -107,6 +107,29 @@ def test_a_node_that_repeats_a_secret_is_quoted_without_it(led):
     assert (told.detail, str(told)) == ("401: bad key ***, nor ***", f"node gpu-01: {told.detail}")
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (f"no such key {SECRET}", "no such key ***"),
+        (f"no such key {SECRET[:-3]}", "no such key ***"),
+        (f"no such key {SECRET[:9]} … {SECRET[-8:]}, sorry", "no such key *** … ***, sorry"),
+        (f"no such key {SECRET[:9]}…", "no such key ***…"),
+        ("no such key comfy", "no such key comfy"),
+    ],
+)
+def test_a_part_of_a_secret_that_a_cut_has_left_is_not_quoted(led, said, kept):
+    job = led.running(led.fleet.submit(sleeping(0), extra_data=EXTRA))
+    error = ExtraDataSource(led.store).without_secrets(job, NodeFault("n", said))
+    assert error.message == f"node n: {kept}"
+
+
+def test_a_graph_node_that_shows_a_secret_does_not_bring_it_into_the_record(led):
+    job = led.running(led.fleet.submit(sleeping(0), extra_data=EXTRA))
+    values = {"5": {"text": [f"key: {SECRET}", 7, {SECRET: [SECRET, None]}], "n": [1.5]}}
+    clean = ExtraDataSource(led.store, api_key="the node's").values_without_secrets(job, values)
+    assert clean == {"5": {"text": ["key: ***", 7, {"***": ["***", None]}], "n": [1.5]}}
+
+
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
 def test_secrets_end_with_their_job(led, end):
     job = led.fleet.submit(sleeping(), extra_data=EXTRA)

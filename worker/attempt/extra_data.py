@@ -9,6 +9,7 @@ from producer.contract.errors import FleetError, FleetUnreachable, InvalidInput
 from producer.contract.graph.extra_data import ExtraData
 from producer.contract.jobs import Job
 from producer.store.job_store import JobStore
+from worker.comfyui.returned_values import Values
 
 #: Shorter texts are no keys, and would be found in any message.
 _SHORTEST_SECRET: Final = 6
@@ -55,6 +56,20 @@ class ExtraDataSource:
         error.args = (error.message,)
         return error
 
+    def values_without_secrets(self, job: Job, values: Values) -> Values:
+        """Return what graph nodes showed without the job's secrets: some show what they were given.
+
+        Raises:
+            FleetUnreachable: Redis did not answer.
+        """
+        known = list(_texts(self._secrets(job)))
+        return {
+            graph_node: {
+                key: [_cleaned(known, item) for item in items] for key, items in found.items()
+            }
+            for graph_node, found in values.items()
+        }
+
     def _secrets(self, job: Job) -> list[Any]:
         if not job.secrets:
             return [self._api_key]
@@ -67,8 +82,30 @@ class ExtraDataSource:
 
 def _without(secrets: list[str], text: str) -> str:
     for secret in secrets:
-        text = text.replace(secret, "***")
+        text = _without_parts(secret, text.replace(secret, "***"))
     return text
+
+
+def _without_parts(secret: str, text: str) -> str:
+    """Return *text* without the part of a secret that a cut has left at its end, or around its `…`."""
+    for length in range(min(len(secret) - 1, len(text)), _SHORTEST_SECRET - 1, -1):
+        begin, end = secret[:length], secret[-length:]
+        if text.endswith(begin):
+            text = f"{text[:-length]}***"
+        for cut in ("…", " …"):
+            text = text.replace(f"{begin}{cut}", f"***{cut}")
+        text = text.replace(f"… {end}", "… ***")
+    return text
+
+
+def _cleaned(secrets: list[str], value: Any) -> Any:
+    if isinstance(value, str):
+        return _without(secrets, value)
+    if isinstance(value, list):
+        return [_cleaned(secrets, part) for part in value]
+    if isinstance(value, dict):
+        return {_without(secrets, key): _cleaned(secrets, part) for key, part in value.items()}
+    return value
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -135,6 +135,7 @@ class Runner:
             with self.spool.attempt_folder(hold) as spool:
                 graph, entry = render(job, lease, slot, spool)
                 crashpoint("render.ended")
+                entry = self._shown(job, entry, lease)
                 self._deliver(job, graph, entry, lease, spool)
             self._finish(job, entry)
 
@@ -153,6 +154,13 @@ class Runner:
             except Exception as exc:  # noqa: BLE001 - a job must end, whatever we did wrong
                 _log.exception("job %s attempt %d: this is a bug", job.id, job.attempt)
                 self.failures.record(job, lease, FleetError(f"the worker failed: {exc!r}"))
+
+    def _shown(self, job: Job, entry: HistoryEntry, lease: Lease) -> HistoryEntry:
+        """Return the entry with values that a record may hold."""
+        if not entry.values:
+            return entry
+        clean = partial(self.extra_data.values_without_secrets, job, entry.values)
+        return replace(entry, values=self.outages.until_redis_answers(clean, lease))
 
     def _deliver(
         self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
