@@ -36,7 +36,7 @@ from producer.intake.request import Request, check_place
 from producer.listing.move_methods import MoveMethods
 from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
-from producer.storage.object_store import LONGEST_URL, ObjectStore
+from producer.storage.object_store import LONGEST_URL
 from producer.store.batch_store import BatchStore
 from producer.store.connection import connect
 from producer.store.dead_letters import DeadLetterIndex
