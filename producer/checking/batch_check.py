@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from producer.checking.findings import Finding, Kind
-from producer.store.batch_audit import BatchAudit
+from producer.store.batch_audit import BatchAudit, UnreadableBatch
 from producer.store.batch_records import BatchRecord
 
 
@@ -23,7 +23,12 @@ class BatchCheck:
     def findings(self) -> Iterator[Finding]:
         """Yield the findings about batches and about the count of all waiting rows."""
         for record in self._audit.sealed():
-            yield from self._check(record)
+            try:
+                if isinstance(record, UnreadableBatch):
+                    raise record
+                yield from self._check(record)
+            except UnreadableBatch as exc:
+                yield _unreadable(exc)
         found, recount = self._audit.waiting(mend=self._repair)
         if found != recount:
             yield self._miscounted(
@@ -92,6 +97,15 @@ class BatchCheck:
             expected=f"the rows say {recount}",
             mended=self._repair,
         )
+
+
+def _unreadable(error: UnreadableBatch) -> Finding:
+    return Finding(
+        kind=Kind.UNREADABLE_RECORD,
+        about=error.batch,
+        found=f"batch {error.batch} cannot be read: {error}",
+        expected="a newer version may have written it; else cancel it, and submit its rows anew",
+    )
 
 
 def _lost(record: BatchRecord) -> Finding:

@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from producer.checking.batch_check import BatchCheck
 from producer.checking.findings import Finding, Kind
+from producer.checking.job_faults import FAULTS, NEVER_MENDED
 from producer.checking.object_check import ObjectCheck
 from producer.checking.operations_check import OperationsCheck
 from producer.checking.owner_check import OwnerCheck
@@ -40,55 +41,6 @@ STUCK_AFTER: Final = timedelta(minutes=1)
 ORPHAN_AGE: Final = timedelta(days=1)
 
 _TIMED_UUID: Final = 7  # the version of UUID that begins with Unix ms
-
-_FAULTS: Final = {
-    "lease": (Kind.MISSING_LEASE, "runs without a lease", "it should have one, to be taken over"),
-    "lapsed": (
-        Kind.LAPSED_LEASE,
-        "runs with a lease that ran out {seconds:.0f} s ago",
-        "a worker should have taken it over: every worker runs upkeep, is one alive?",
-    ),
-    "queue": (
-        Kind.MISSING_FROM_QUEUE,
-        "is queued, but in no index",
-        "its queue should list it, so that a lost message is noticed",
-    ),
-    "delay": (
-        Kind.MISSING_DELAY,
-        "waits out a delay that nobody will end",
-        "comfyfleet:delayed should list it for {time}",
-    ),
-    "start_deadline": (
-        Kind.MISSING_START_DEADLINE,
-        "is queued, but nobody will end it at its start deadline",
-        "comfyfleet:delayed should list it for {time}",
-    ),
-    "listed": (
-        Kind.MISSING_FROM_LIST,
-        "is not listed among the jobs of its owner",
-        "it should be, to be found",
-    ),
-    "ended": (
-        Kind.MISSING_FROM_LIST,
-        "has ended without success, and is not listed so",
-        "it should be, to be found",
-    ),
-    "unpacked": (
-        Kind.NOT_PACKED,
-        "has ended, and nobody will pack its record",
-        "upkeep should know of it; a worker of an older version ended it",
-    ),
-    "untold": (
-        Kind.NOT_TOLD,
-        "has ended, and nobody will tell it outside",
-        "comfyfleet:outbox should list it; a worker of an older version ended it",
-    ),
-    "live": (
-        Kind.MISSING_FROM_BATCH,
-        "is not listed among the live jobs of its batch",
-        "it should be, or a cancel of the batch would pass it over",
-    ),
-}
 
 
 class Check:
@@ -201,7 +153,7 @@ class Check:
             self.summary.add_packed(bucket.batch, statuses, retried=bucket.retried, ids=objects)
 
     def _fault(self, job_id: JobId, fault: str, detail: str) -> Finding:
-        kind, found, expected = _FAULTS[fault]
+        kind, found, expected = FAULTS[fault]
         ms = float(detail or 0) if fault not in {"live", "listed", "ended"} else 0.0
         time = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
         return Finding(
@@ -209,11 +161,14 @@ class Check:
             about=job_id,
             found=f"job {job_id} {found.format(seconds=ms / 1000)}",
             expected=expected.format(time=time),
-            mended=self._repair and kind is not Kind.LAPSED_LEASE,
+            mended=self._repair and kind not in NEVER_MENDED,
         )
 
     def _indexes(self) -> Iterator[Finding]:
         for index in self._audit.indexes():
+            if not self._audit.is_zset(index):
+                yield _no_index(index)
+                continue
             for page in self._audit.entries(index):
                 # An unreadable record fits no index; its entries are left as evidence.
                 known = [job_id for job_id in page if job_id not in self.summary.unreadable]
@@ -280,6 +235,15 @@ def _torn(bucket: EndedBucket, why: TornBucket) -> Finding:
         about=bucket.batch,
         found=f"rows {first:,} to {last:,} of batch {bucket.batch} have ended, and cannot be read: {why}",
         expected="a newer version may have packed them; else their manifests in the bucket say what they made",
+    )
+
+
+def _no_index(index: Index) -> Finding:
+    return Finding(
+        kind=Kind.UNREADABLE_RECORD,
+        about=index.key,
+        found=f"{index.key} lists no jobs: it is a key of another type than a sorted set",
+        expected="delete it, and run check --repair, which lists its jobs again",
     )
 
 

@@ -33,8 +33,8 @@ class OwnerCheck:
         for owner, status in self._audit.unreadable(summary.unreadable):
             running[owner] += status == JobStatus.RUNNING
             waiting[owner] += status in {JobStatus.QUEUED, JobStatus.HELD}
-        for record in self._batches.sealed():
-            waiting[record.fields.get("owner", "")] += record.number("waiting")
+        for owner, rows in self._batches.waiting_rows():
+            waiting[owner] += rows
         for owner in sorted({*begun, *waiting, *running} - {""}):
             for field, found, recount in self._audit.mend(
                 owner,

@@ -12,7 +12,7 @@ from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.batch_audit import BatchAudit
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.ended_rows import EndedBucket, read_ended_buckets
 from producer.store.job_lists import ENDED_BADLY
 from producer.store.owner_audit import OwnerAudit
@@ -135,6 +135,11 @@ class Audit:
             *(Index(key, "live") for key in self._keys(keys.LIVE)),
         ]
 
+    def is_zset(self, index: Index) -> bool:
+        """Return whether an index is a sorted set, or absent; a key of another type lists nothing."""
+        with translated(self._redis):
+            return self._redis.type(index.key) in {"zset", "none"}
+
     def entries(self, index: Index) -> Iterator[list[JobId]]:
         """Give the jobs that an index lists; one may come twice."""
         with translated(self._redis):
@@ -226,9 +231,7 @@ class Audit:
             with self._redis.pipeline(transaction=False) as pipe:
                 for job_id in running:
                     pipe.hget(keys.job(job_id), "node")
-                return {
-                    node for node in pipe.execute(raise_on_error=False) if isinstance(node, str)
-                }
+                return {node for node in replies_of(pipe) if isinstance(node, str)}
 
     def _batch_keys(self) -> Iterator[str]:
         # Beside its hash a batch has its rows, which are hashes, too.

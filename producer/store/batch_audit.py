@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import BatchId
 from producer.store import keys
 from producer.store.batch_records import BatchRecord
 from producer.store.batch_rows import bucket_of, unpack
-from producer.store.connection import translated
+from producer.store.connection import is_of_another_type, replies_of, translated
 from producer.store.record_reader import in_pages
 from producer.store.scripts import Scripts
 from producer.store.unfed_rows import read_buckets
@@ -19,6 +21,22 @@ if TYPE_CHECKING:
 
 #: Batches, or buckets of one, read in a round trip.
 _AT_ONCE: Final = 100
+
+#: What reading rows or a count raises that make no sense.
+_SENSELESS: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError, zlib.error)
+
+
+class UnreadableBatch(Exception):
+    """There is something in place of a batch, or of its rows, that makes no sense.
+
+    Args:
+        record: the fields that are there, if it is a hash.
+    """
+
+    def __init__(self, batch: str, flaw: str, record: BatchRecord | None = None) -> None:
+        super().__init__(flaw)
+        self.batch = batch
+        self.record = record
 
 
 class BatchAudit:
@@ -32,21 +50,39 @@ class BatchAudit:
         self._redis = redis
         self._scripts = scripts
 
-    def sealed(self) -> Iterator[BatchRecord]:
-        """Yield every sealed batch that has a record."""
+    def sealed(self) -> Iterator[BatchRecord | UnreadableBatch]:
+        """Yield every sealed batch that has a record, and what stands in place of one."""
         with translated(self._redis):
             found: Any = self._redis.zrange(keys.BATCHES, 0, -1)
             for page in in_pages(found, _AT_ONCE):
                 with self._redis.pipeline(transaction=False) as pipe:
                     for batch in page:
                         pipe.hgetall(keys.batch(batch))
-                    records = pipe.execute()
+                    records = replies_of(pipe)
                 for batch, fields in zip(page, records, strict=True):
-                    if "sealed_ms" in fields:
-                        yield BatchRecord(BatchId(batch), fields)
+                    if isinstance(fields, Exception):
+                        yield UnreadableBatch(batch, "a key of another type than a hash")
+                    elif "sealed_ms" in fields:
+                        yield _read(BatchRecord(BatchId(batch), fields))
+
+    def waiting_rows(self) -> Iterator[tuple[str, int]]:
+        """Yield owner and number of waiting rows of every sealed batch that tells them."""
+        for found in self.sealed():
+            record = found.record if isinstance(found, UnreadableBatch) else found
+            if record is not None:
+                with suppress(ValueError):
+                    yield record.fields.get("owner", ""), record.number("waiting")
 
     def to_feed(self, record: BatchRecord) -> int | None:
-        """Return the number of rows that are still to be fed; None if some of them are lost."""
+        """Return the number of rows that are still to be fed; None if some of them are lost.
+
+        Raises:
+            UnreadableBatch: its rows are there, and make no sense.
+        """
+        with _sense_in(record.id):
+            return self._to_feed(record)
+
+    def _to_feed(self, record: BatchRecord) -> int | None:
         if "rest" in record.fields or record.fed == record.received:
             return 0
         first, index = bucket_of(record.fed + 1)
@@ -77,3 +113,28 @@ class BatchAudit:
         """Return the stored number of all waiting rows and the sum over batches; repair it if *mend*."""
         found, recount = self._scripts.run("mend_waiting", args=[int(mend)])
         return int(found), int(recount)
+
+
+def _read(record: BatchRecord) -> BatchRecord | UnreadableBatch:
+    """Return the record; what its flaw is, if its counts or what its rows share cannot be read."""
+    try:
+        with _sense_in(record.id):
+            record.to_batch()
+    except UnreadableBatch as exc:
+        return UnreadableBatch(exc.batch, str(exc), record)
+    return record
+
+
+@contextmanager
+def _sense_in(batch: str) -> Iterator[None]:
+    from redis.exceptions import ResponseError  # noqa: PLC0415
+
+    try:
+        yield
+    except ResponseError as exc:
+        if not is_of_another_type(exc):
+            raise
+        raise UnreadableBatch(batch, "its rows are a key of another type than a hash") from exc
+    except _SENSELESS as exc:
+        said = str(exc).partition("\n")[0]
+        raise UnreadableBatch(batch, f"{type(exc).__name__}: {said}") from exc

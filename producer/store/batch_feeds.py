@@ -12,7 +12,7 @@ from producer.store import keys
 from producer.store.batch_records import BatchRecord, submission_of
 from producer.store.batch_rows import bucket_of, unpack
 from producer.store.batch_store import BatchStore
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.records import fields_of, flat
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms
@@ -61,7 +61,9 @@ class BatchFeeds:
                 # As long as somebody looks, neither may expire.
                 for index in (keys.FEEDING, keys.WAITING, keys.BATCHES):
                     pipe.pexpire(index, keys.INDEX_MS, gt=True)
-                records = pipe.execute()[: len(found)]
+                records = replies_of(pipe)[: len(found)]
+            # A key of another type is no batch any more than one that has expired; see the check.
+            records = [fields if isinstance(fields, dict) else {} for fields in records]
             expired = [batch for batch, fields in zip(found, records, strict=True) if not fields]
             if expired:
                 self._redis.zrem(keys.FEEDING, *expired)

@@ -29,6 +29,12 @@ from producer.store.times import maybe_utc, to_ms, utc
 #: How rows are told apart: from version 2 on without the names of their files.
 DIGESTS_VERSION: Final = 2
 
+#: Fields of a record that are numbers, if they are there.
+_NUMBERS: Final = (
+    *("fed", "received", "buckets", "edits", "switches", "skipped"),
+    *("sealed_ms", "start_by_ms", *BatchCounts.model_fields),
+)
+
 
 @dataclass(frozen=True)
 class BatchRecord:
@@ -44,7 +50,12 @@ class BatchRecord:
     @property
     def is_readable(self) -> bool:
         """Whether it is whole, and this version understands it; a newer one may have written it."""
-        return "spec" in self.fields and self.number("v") <= RECORD_VERSION
+        try:
+            for field in _NUMBERS:
+                self.number(field)
+            return "spec" in self.fields and self.number("v") <= RECORD_VERSION
+        except ValueError:
+            return False
 
     @property
     def is_open(self) -> bool:

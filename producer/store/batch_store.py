@@ -21,7 +21,7 @@ from producer.contract.submissions import Content
 from producer.store import keys
 from producer.store.batch_records import BatchRecord, fields_of_batch, places_json
 from producer.store.batch_rows import Bucket
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.job_store import JobStore
 from producer.store.record_reader import in_pages
 from producer.store.records import flat, packed
@@ -246,7 +246,7 @@ class BatchStore:
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for batch in batches:
                 pipe.hgetall(keys.batch(batch))
-            found = pipe.execute(raise_on_error=False)  # a key of another type is no batch
+            found = replies_of(pipe)  # a key of another type is no batch
         return [
             # Jobs may name a batch that was never opened; that has counts, and nothing else.
             BatchRecord(batch, fields) if isinstance(fields, dict) and "spec" in fields else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.settings import Settings
@@ -12,6 +12,7 @@ from producer.contract.errors import FleetUnreachable
 
 if TYPE_CHECKING:
     from redis import Redis
+    from redis.client import Pipeline
     from redis.exceptions import RedisError, ResponseError
 
 #: How long Redis may take to answer, s: it may be busy with a script, or loading.
@@ -71,6 +72,8 @@ def connect(settings: Settings, *, timeout_s: float = _ANSWER_TIMEOUT_S) -> Redi
         **RedisAddress.parse(settings.redis_url).client_options,
         retry=retry,
         decode_responses=True,
+        # One odd byte in one record would fail whatever is read along with it.
+        encoding_errors="backslashreplace",
         socket_timeout=timeout_s,
         socket_connect_timeout=3,
         socket_keepalive=True,
@@ -100,6 +103,28 @@ def translated(redis: Redis) -> Iterator[None]:
         raise _unreachable(redis, "does not serve yet", exc) from exc
     except RedisError as exc:
         raise _unreachable(redis, "does not answer", exc) from exc
+
+
+def replies_of(pipe: Pipeline) -> list[Any]:
+    """Run a pipeline of reads, and return its replies; use within `translated`.
+
+    The reply of a key of another type is an exception: one such key takes no other reply with it.
+
+    Raises:
+        RedisError: Redis did not answer, or refused a read for another reason.
+    """
+    replies: list[Any] = pipe.execute(raise_on_error=False)
+    for reply in replies:
+        if isinstance(reply, Exception) and not is_of_another_type(reply):
+            raise reply
+    return replies
+
+
+def is_of_another_type(error: Exception) -> bool:
+    """Tell whether Redis refused a command because its key holds a value of another type."""
+    from redis.exceptions import ResponseError  # noqa: PLC0415
+
+    return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
 
 
 def _unreachable(redis: Redis, how: str, error: RedisError) -> FleetUnreachable:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store import keys
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.ended_rows import find_ended_rows
 from producer.store.record_reader import Reading, in_pages, read_jobs
 from producer.store.times import utc
@@ -83,7 +83,7 @@ class DeadLetterIndex:
             with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
                 for job_id in page:
                     pipe.hget(keys.job(job_id), "cause")
-                causes = pipe.execute(raise_on_error=False)
+                causes = replies_of(pipe)
             gone = [job for job, cause in zip(page, causes, strict=True) if cause is None]
             ended = find_ended_rows(self._redis, gone)
             counts.update(job.cause or _UNKNOWN for job in ended.values())

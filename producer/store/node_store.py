@@ -17,7 +17,7 @@ from producer.contract.nodes import Node, NodeState
 from producer.contract.text_cleaning import abridged, escaped
 from producer.store import keys
 from producer.store.attempts import Hold
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.outlook import models_text, read_models
 from producer.store.records import flat
 from producer.store.scripts import Scripts
@@ -157,7 +157,7 @@ class NodeStore:
             with self._redis.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.hmget(keys.node(name), _FIELDS)
-                records = pipe.execute(raise_on_error=False)
+                records = replies_of(pipe)
         there = []
         for name, values in zip(names, records, strict=True):
             if isinstance(values, list) and (node := self._readable(name, values, now)):

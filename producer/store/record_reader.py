@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store import keys
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.ended_rows import find_ended_rows
 from producer.store.packed_records import unpacked
 from producer.store.records import job_of
@@ -45,7 +45,7 @@ def read_jobs(redis: Redis, job_ids: Sequence[JobId]) -> list[Reading]:
     with translated(redis), redis.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hgetall(keys.job(job_id))
-        replies = pipe.execute(raise_on_error=False)
+        replies = replies_of(pipe)
     found = [_reading(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
     gone = [reading.job_id for reading in found if reading.is_gone]
     ended = find_ended_rows(redis, gone) if gone else {}

@@ -13,7 +13,7 @@ from producer.contract.jobs import JobError
 from producer.contract.queues import PRIORITIES, Message
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.job_lists import forget_expired
 from producer.store.job_store import JobStore
 from producer.store.packing import Packing
@@ -151,11 +151,12 @@ class Sweeps:
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hmget(keys.job(job_id), "attempt", "queue", "priority")
-            found = zip(job_ids, pipe.execute(), strict=True)
+            found = zip(job_ids, replies_of(pipe), strict=True)
         return [
-            Message(job_id, int(attempt), queue, int(priority))
-            for job_id, (attempt, queue, priority) in found
-            if queue and _is_whole(attempt) and _is_whole(priority)
+            Message(job_id, int(fields[0]), fields[1], int(fields[2]))
+            for job_id, fields in found
+            if isinstance(fields, list) and fields[1]  # not a key of another type
+            if _is_whole(fields[0]) and _is_whole(fields[2])
         ]
 
     def retire_queues(self, *, idle: timedelta) -> list[str]:

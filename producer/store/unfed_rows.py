@@ -12,7 +12,7 @@ from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.batch_records import BatchRecord, is_of, submission_of
 from producer.store.batch_rows import bucket_of, unpack, without
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.records import fields_of, flat
 from producer.store.scripts import Scripts
 
@@ -104,8 +104,12 @@ class UnfedRows:
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for batch in batches:
                 pipe.hgetall(keys.batch(batch))
-            found = zip(batches, pipe.execute(), strict=True)
-        return {batch: BatchRecord(batch, fields) for batch, fields in found if "spec" in fields}
+            found = zip(batches, replies_of(pipe), strict=True)
+        return {
+            batch: BatchRecord(batch, fields)
+            for batch, fields in found
+            if isinstance(fields, dict) and "spec" in fields  # not a key of another type
+        }
 
     def _buckets(self, batch: BatchId, numbers: Sequence[int]) -> dict[int, bytes]:
         return read_buckets(self._redis, batch, numbers)

@@ -160,6 +160,11 @@ local function end_rows(batch, status, keep_ms)
     end
 end
 
+-- Read fields of one hash among many. A key of another type has none, so that it does not keep a script from the others.
+local function fields_of(key, ...)
+    return unpack(redis.pcall('HMGET', key, ...))
+end
+
 local function is_live(status)
     return status == 'held' or status == 'queued' or status == 'running'
 end

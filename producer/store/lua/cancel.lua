@@ -6,7 +6,7 @@
 -- Returns for each {'cancelled', old status}, {'requested', status}, {'ended', status} or {'missing', ''}.
 local function cancel(id)
     local job = JOB .. id
-    local status = redis.call('HGET', job, 'status')
+    local status = fields_of(job, 'status')
     if not status then
         status = packed_row(id)
         return status and {'ended', status} or {'missing', ''}

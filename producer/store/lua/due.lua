@@ -35,7 +35,7 @@ local ready = {}
 for _, id in ipairs(redis.call('ZRANGE', DELAYED, '-inf', now_ms(), 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
     local job = JOB .. id
     redis.call('ZREM', DELAYED, id)
-    local status, retry_at, started = unpack(redis.call('HMGET', job, 'status', 'retry_at_ms', 'started_ms'))
+    local status, retry_at, started = fields_of(job, 'status', 'retry_at_ms', 'started_ms')
     if status == 'queued' and retry_at then
         redis.call('HDEL', job, 'retry_at_ms', 'waiting_for')
         index_queued(job, id)

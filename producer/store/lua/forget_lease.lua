@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  job hash
 -- ARGV[1]  job id
-if redis.call('HGET', KEYS[1], 'status') ~= 'running' then
+if fields_of(KEYS[1], 'status') ~= 'running' then
     redis.call('ZREM', LEASES, ARGV[1])
 end
 return 'ok'

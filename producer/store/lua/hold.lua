@@ -7,7 +7,7 @@
 local is_wanted, outcomes = not KEYS[1] or redis.call('HEXISTS', KEYS[1], 'held_ms') == 1, {}
 for i, id in ipairs(ARGV) do
     local job = JOB .. id
-    local status, start_by = unpack(redis.call('HMGET', job, 'status', 'start_by_ms'))
+    local status, start_by = fields_of(job, 'status', 'start_by_ms')
     if status == 'queued' and is_wanted then
         unindex_queued(job, id)
         redis.call('HDEL', job, 'retry_at_ms', 'waiting_for', 'suspect')

@@ -41,7 +41,7 @@ end
 
 for i = 3, #ARGV do
     local id, job = ARGV[i], JOB .. ARGV[i]
-    local status = redis.call('HGET', job, 'status')
+    local status = fields_of(job, 'status')
     if redis.call('ZSCORE', index, id) and not (status and belongs(job, status) or not status and is_kept(id)) then
         strays[#strays + 1] = {id, status or ''}
         if mend then

@@ -16,6 +16,7 @@
 --   unpacked        it has ended, and nobody will pack its record
 --   untold          it has ended, and nobody will tell it outside, as its record asks for
 --   live            its batch does not list it among its live jobs; detail: the batch
+--   odd             one of its indexes is a key of another type
 local mend, faults = ARGV[1] == '1', {}
 
 local function delay(id, until_ms)
@@ -118,8 +119,8 @@ local function check_told(id, job)
     end
 end
 
-for i = 4, #ARGV do
-    local id, job = ARGV[i], JOB .. ARGV[i]
+local function check(id)
+    local job = JOB .. id
     local status, batch, start_by, ended, hook, told =
         unpack(redis.call('HMGET', job, 'status', 'batch', 'start_by_ms', 'ended_ms', 'hook', 'told_ms'))
     if hook and ended and not told then
@@ -140,6 +141,18 @@ for i = 4, #ARGV do
         check_queued(id, job)
     elseif status and not is_live(status) then
         check_packed(id, job, batch, ended)
+    end
+end
+
+for i = 4, #ARGV do
+    -- An index that should list the job may be a key of another type; the other jobs are looked at all the same.
+    local is_done, trouble = pcall(check, ARGV[i])
+    if not is_done then
+        local text = type(trouble) == 'table' and trouble.err or tostring(trouble)
+        if not string.find(text, 'WRONGTYPE', 1, true) then
+            error(trouble)
+        end
+        faults[#faults + 1] = {ARGV[i], 'odd', ''}
     end
 end
 return faults

@@ -5,7 +5,7 @@
 -- Returns {number, sum of the counts}.
 local sum = 0
 for _, batch in ipairs(redis.call('ZRANGE', BATCHES, 0, -1)) do
-    sum = sum + tonumber(redis.call('HGET', BATCH .. batch, 'waiting') or 0)
+    sum = sum + (tonumber(fields_of(BATCH .. batch, 'waiting') or 0) or 0)
 end
 local is = tonumber(redis.call('GET', WAITING) or 0)
 if is ~= sum and ARGV[1] == '1' then

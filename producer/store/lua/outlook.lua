@@ -46,8 +46,8 @@ end
 local nodes, alike = {}, {}
 for _, node in ipairs(living) do
     local state, pool, catalog, models =
-        unpack(redis.call('HMGET', NODE .. node, 'state', 'pool', 'catalog_sha', 'warm'))
-    if state == 'ready' then
+        fields_of(NODE .. node, 'state', 'pool', 'catalog_sha', 'warm')
+    if state == 'ready' and pool then
         local idle = redis.call('ZSCORE', IDLE .. pool, node) and 1 or 0
         local what = {pool, catalog or '', models or '[]', idle}
         local id = table.concat(what, ' ')

@@ -12,6 +12,11 @@
 -- were made again.
 local LIVE, ENDED = {'held', 'queued', 'running'}, {'succeeded', 'failed', 'cancelled', 'expired'}
 
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'hash' and kind ~= 'none' then
+    return {} -- a key of another type counts nothing; the check of batches tells of it
+end
+
 local function count_of(name)
     return tonumber(redis.call('HGET', KEYS[1], name) or 0) or 0
 end
@@ -27,8 +32,7 @@ local function recounted()
         recount[rest] = recount[rest] + tonumber(rows)
     end
     for i = 10, #ARGV do
-        -- What makes no sense may be no hash at all; it is no job then.
-        local status, batch, made = unpack(redis.pcall('HMGET', JOB .. ARGV[i], 'status', 'batch', 'retried_as'))
+        local status, batch, made = fields_of(JOB .. ARGV[i], 'status', 'batch', 'retried_as')
         if not status then
             status, made, batch = packed_row(ARGV[i])
         end

@@ -7,7 +7,7 @@
 local is_wanted, outcomes = not KEYS[1] or redis.call('HGET', KEYS[1], 'moving') == 'release', {}
 for i, id in ipairs(ARGV) do
     local job = JOB .. id
-    local status = redis.call('HGET', job, 'status')
+    local status = fields_of(job, 'status')
     if status == 'held' and is_wanted then
         redis.call('HSET', job, 'queued_ms', now_ms())
         set_status(job, 'queued')

@@ -22,7 +22,7 @@ end
 local taken = {}
 for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
     local job = JOB .. id
-    local status, node, worker, attempt = unpack(redis.call('HMGET', job, 'status', 'node', 'worker', 'attempt'))
+    local status, node, worker, attempt = fields_of(job, 'status', 'node', 'worker', 'attempt')
     if status == 'running' and node == ARGV[1] then
         if worker ~= ARGV[2] then
             if died_of_it(job) then

@@ -26,7 +26,7 @@ end
 local gone = {}
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', '(' .. before, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
     local job = JOB .. id
-    local status, suspect = unpack(redis.call('HMGET', job, 'status', 'suspect'))
+    local status, suspect = fields_of(job, 'status', 'suspect')
     local sent = redis.call('ZSCORE', KEYS[1], id)
     if status ~= 'queued' then
         redis.call('ZREM', KEYS[1], id)
