@@ -19,6 +19,7 @@ from producer.contract.errors import InvalidInput, ObjectConflict, StorageError
 from producer.storage.bucket import Bucket
 from producer.storage.content_md5 import md5_header
 from producer.storage.foreign_inputs import about_input
+from producer.storage.input_sources import check_input, sha256_of
 from producer.storage.object_headers import ObjectStat, content_disposition
 from producer.storage.object_keys import input_key, promised_sha256, split_s3_url
 from producer.storage.s3_client import LazyClient
@@ -111,8 +112,8 @@ class ObjectStore:
         Raises:
             InvalidInput: it is missing, empty or larger than `max_input_bytes`.
         """
-        _check_input(source, most_bytes=self._settings.max_input_bytes)
-        sha256 = _sha256(source)
+        check_input(source, most_bytes=self._settings.max_input_bytes)
+        sha256 = sha256_of(source)
         new = NewObject(
             key=input_key(self._settings.s3_prefix, sha256=sha256),
             source=source,
@@ -262,27 +263,6 @@ class ObjectStore:
                 errors.enter_context(about_input(source))
             errors.enter_context(self._bucket.talking(key, bucket=bucket))
             yield
-
-
-def _check_input(source: Path | bytes, *, most_bytes: int) -> None:
-    if isinstance(source, Path) and not source.is_file():
-        raise InvalidInput(f"{source} is no file")
-    size = source.stat().st_size if isinstance(source, Path) else len(source)
-    name = source if isinstance(source, Path) else "the input"
-    if size == 0:
-        raise InvalidInput(f"{name} is empty")
-    if size > most_bytes:
-        raise InvalidInput(
-            f"{name} has {size} bytes, more than the {most_bytes} allowed",
-            advice="raise COMFYFLEET_MAX_INPUT_BYTES, and --max-upload-size of every ComfyUI",
-        )
-
-
-def _sha256(source: Path | bytes) -> str:
-    if isinstance(source, bytes):
-        return hashlib.sha256(source).hexdigest()
-    with source.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _spool(chunks: Iterator[bytes], path: Path) -> FetchedFile:
