@@ -281,7 +281,7 @@ def test_batches_agree_with_model(redis_client, redis_server, monkeypatch):
     run_state_machine_as_test(
         BatchMachine,
         settings=settings(
-            max_examples=100,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

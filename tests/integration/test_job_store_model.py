@@ -312,7 +312,7 @@ def test_job_store_agrees_with_model(redis_client):
     run_state_machine_as_test(
         JobStoreMachine,
         settings=settings(
-            max_examples=100,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
