@@ -126,7 +126,10 @@ def test_the_landed_version_and_this_one_serve_one_fleet(landed, stack, tmp_path
         counts = [fleet.wait_batch(batch.id, timeout=WITHIN).counts for batch in batches]
     assert {(job.status, len(job.artifacts)) for job in ended} == {(JobStatus.SUCCEEDED, 1)}
     assert [count.succeeded for count in counts] == [ROWS, ROWS]
-    assert {job.node for job in ended} == {node.name for node in stack.nodes}
+    names = [node.name for node in stack.nodes]
+    rendered = {job.node for job in ended}  # the first of all to serve may take nearly all of them
+    assert rendered & set(names[::2]), "nodes of the landed version"
+    assert rendered & set(names[1::2]), "nodes of this one"
     assert landed.ask(READ, jobs) == [["succeeded", 1]] * len(jobs)
     assert landed.ask(CHECK, None) == []
     # A job of the landed version's producers stands in no list until a repair.
