@@ -14,7 +14,7 @@ from producer.contract.ids import new_job_id
 from tests.chaos.enumeration.cases import Case
 from tests.chaos.enumeration.lanes import Enumeration
 from tests.chaos.enumeration.lives import LIVES, Life, life_named
-from tests.chaos.enumeration.sites import Call, Site, calls_of, ids_of, sites_of
+from tests.chaos.enumeration.sites import BY_TIME, Call, Site, calls_of, ids_of, sites_of
 from tests.chaos.proxy.naming import load_scripts
 
 #: How long the idle fleet is watched: what it says then comes by itself, s. Its timers tick once.
@@ -95,10 +95,13 @@ class _Recording:
             self._seen.setdefault(call, []).extend(lives)
 
     def _by_chance(self, passed: Iterable[Site]) -> dict[Site, tuple[Life, ...]]:
-        """Return the calls that no life makes for sure: timers, starts, what a race decides."""
+        """Return the calls that no life makes for sure: timers, starts, what a race decides.
+
+        What a node sends by chance is no call of ours, and may never come again.
+        """
         sure = {site.call for site in passed}
         return {
             Site(*call, nth=1, about=False): tuple(lives)
             for call, lives in self._seen.items()
-            if call not in sure
+            if call not in sure and not call[1].startswith(BY_TIME)
         }

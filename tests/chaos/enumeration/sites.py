@@ -11,7 +11,7 @@ from tests.chaos.checker.history import prompt_id
 from tests.chaos.proxy.rules import Fault, Rule
 
 #: Of whom nothing is counted but that it happens: they come as time passes or as steps are told.
-_BY_TIME: Final = "WS "
+BY_TIME: Final = "WS "
 #: What every new connection begins with, in whatever order threads open theirs.
 _HANDSHAKE: Final = frozenset({"HELLO", "CLIENT", "AUTH", "SELECT"})
 #: What the broker does with each message. As with upkeep's and timers' calls, which name no job, a
@@ -102,7 +102,7 @@ def sites_of(
         if role is None:
             continue
         edge, request = f"{role}.{server}", entry["request"]
-        one_for_all = request in chatter or request in _HANDSHAKE or request.startswith(_BY_TIME)
+        one_for_all = request in chatter or request in _HANDSHAKE or request.startswith(BY_TIME)
         is_about = is_about and not one_for_all and role == "worker"
         first = Site(edge, request, 1, is_about)
         seen[first] += 1
