@@ -6,7 +6,9 @@ import base64
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from producer.contract.errors import InvalidQuery
 
@@ -32,9 +34,9 @@ class Cursor:
 
     query: str
     plan: str
-    source: int
+    source: Annotated[int, Field(ge=0)]
     after: str
-    began_ms: int
+    began_ms: Annotated[int, Field(ge=0, lt=1 << 47)]
     batches: tuple[str, ...] = ()
 
     @property
@@ -42,6 +44,9 @@ class Cursor:
         """What the caller gets."""
         content = json.dumps([_VERSION, asdict(self)], separators=(",", ":")).encode()
         return f"{_encoded(content)}.{_sum(content)}"
+
+
+_CURSOR: Final = TypeAdapter(Cursor)
 
 
 def query_of(filter_text: str) -> str:
@@ -73,18 +78,31 @@ def _read(text: str) -> Cursor:
         content = base64.urlsafe_b64decode(encoded[:_LONGEST] + "=" * (-len(encoded) % 4))
     except ValueError:  # no base64, or no ASCII
         content = b""
-    if check != _sum(content) or encoded != _encoded(
-        content
-    ):  # some letters' last bits say nothing
-        raise InvalidQuery(
-            "cursor is torn: it is none that a list gave", field="cursor", advice=_ADVICE
-        )
-    version, fields = json.loads(content)
+    # Some letters' last bits say nothing.
+    if check != _sum(content) or encoded != _encoded(content):
+        raise _torn()
+    try:
+        version, fields = json.loads(content)
+    except (
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as exc:  # the sum is no secret: anybody can write one
+        raise _torn() from exc
     if version != _VERSION:
         raise InvalidQuery(
             "cursor was given by another version", field="cursor", advice="begin without a cursor"
         )
-    return Cursor(**{**fields, "batches": tuple(fields["batches"])})
+    try:
+        return _CURSOR.validate_python(fields)
+    except ValidationError as exc:
+        raise _torn() from exc
+
+
+def _torn() -> InvalidQuery:
+    return InvalidQuery(
+        "cursor is torn: it is none that a list gave", field="cursor", advice=_ADVICE
+    )
 
 
 def _encoded(content: bytes) -> str:
