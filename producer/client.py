@@ -94,6 +94,7 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
         pin: str | None = None,
         metadata: Mapping[str, str] | None = None,
         owner: str = "",
+        hook: str = "",
         idempotency_key: str | None = None,
         start_within: timedelta | None = None,
         run_within: timedelta | None = None,
@@ -111,6 +112,7 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
             pin: the one node that may run it.
             metadata: texts by name, kept with the job and its artifacts.
             owner: for whom it is submitted; idempotency keys are separate for each owner.
+            hook: the name of the webhook that is told of its end.
             idempotency_key: the same key again, for the same owner, returns the same job.
             start_within: the job expires if no node has started it within this time.
             run_within: an attempt that takes longer is stopped, and the job fails.
@@ -131,6 +133,7 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
             pin=pin,
             metadata=metadata or {},
             owner=owner,
+            hook=hook,
             idempotency_key=idempotency_key,
             start_within=start_within,
             run_within=run_within,

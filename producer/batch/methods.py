@@ -68,6 +68,7 @@ class BatchMethods:
         pin: str | None = None,
         metadata: Mapping[str, str] | None = None,
         owner: str = "",
+        hook: str = "",
         idempotency_key: str | None = None,
         name: str = "",
         start_within: timedelta | None = None,
@@ -92,7 +93,7 @@ class BatchMethods:
             skip_invalid: leave out bad rows instead of refusing all.
             on_skipped: called with each row that is left out.
             on_progress: called with the number of rows read, every 1,000 rows.
-            pool, tier, pin, owner, run_within: see `submit`.
+            pool, tier, pin, owner, run_within: see `submit`. A `hook` is told of the batch's end.
 
         Raises:
             InvalidRows: bad rows, each with number and column; nothing was accepted.
@@ -111,6 +112,7 @@ class BatchMethods:
             pin=pin,
             metadata=metadata or {},
             owner=owner,
+            hook=hook,
             idempotency_key=idempotency_key,
             start_within=start_within,
             run_within=run_within,

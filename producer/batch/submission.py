@@ -60,6 +60,7 @@ def open_batch(
         params=request.params,
         metadata=request.metadata,
         owner=request.owner,
+        hook=request.hook,
         extra_data=content.extra_sha,
         secrets=tuple(sorted(extra.secrets)),
         added_secrets=extra.added,

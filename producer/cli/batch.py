@@ -56,6 +56,8 @@ def submit(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="NAME=TEXT", help="Kept with every job.")
     ] = None,
+    owner: Annotated[str, typer.Option(help="For whom it is handed in.")] = "",
+    hook: Annotated[str, typer.Option(help="The webhook that is told of its end.")] = "",
     api_key_file: ApiKeyOption = None,
     pool: Annotated[str, typer.Option(help="Nodes fit for it.")] = "default",
     tier: Annotated[str, typer.Option(help="rush, default, batch or idle.")] = "batch",
@@ -108,6 +110,8 @@ def submit(
                 tier=tier,
                 pin=pin,
                 metadata=as_pairs(metadata or (), option="--metadata"),
+                owner=owner,
+                hook=hook,
                 idempotency_key=key,
                 name=name,
                 start_within=as_duration(start_within, option="--start-within"),

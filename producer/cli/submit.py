@@ -43,6 +43,8 @@ def submit(
         list[str] | None,
         typer.Option(metavar="NAME=TEXT", help="Kept with the job and its artifacts."),
     ] = None,
+    owner: Annotated[str, typer.Option(help="For whom it is handed in.")] = "",
+    hook: Annotated[str, typer.Option(help="The webhook that is told of its end.")] = "",
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same one gives the same job.")
     ] = None,
@@ -84,6 +86,8 @@ def submit(
             tier=tier,
             pin=pin,
             metadata=as_pairs(metadata or (), option="--metadata"),
+            owner=owner,
+            hook=hook,
             idempotency_key=key,
             start_within=as_duration(start_within, option="--start-within"),
             run_within=as_duration(run_within, option="--run-within"),

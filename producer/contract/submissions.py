@@ -102,6 +102,7 @@ class Submission:
             [self.tier, self.needs.pool, self.pin],
             [self.start_within.total_seconds(), self.run_within.total_seconds()],
             [self.extra_data, *(name for name in self.secrets if name not in self.added_secrets)],
+            *([self.hook] if self.hook else []),
         ]
         return f"2-{_digest(request)}"
 

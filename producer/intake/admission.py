@@ -115,6 +115,7 @@ class Intake:
             tier=as_tier(request.tier),
             pin=request.pin,
             owner=request.owner,
+            hook=request.hook,
             idempotency_key=request.idempotency_key,
             start_within=start_within,
             run_within=run_within,

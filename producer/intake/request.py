@@ -10,7 +10,7 @@ from typing import Any, Final, TypedDict, cast
 
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
-from producer.contract.graph.json_values import text_flaw
+from producer.contract.graph.json_values import printable, text_flaw
 from producer.contract.nodes import Node
 from producer.contract.owners import owner_flaw
 from producer.contract.queues import Tier, is_name
@@ -34,6 +34,7 @@ class Request:
     pin: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     owner: str = ""
+    hook: str = ""
     idempotency_key: str | None = None
     start_within: timedelta | None = None
     run_within: timedelta | None = None
@@ -50,6 +51,7 @@ class JobOptions(TypedDict, total=False):
     pin: str | None
     metadata: Mapping[str, str] | None
     owner: str
+    hook: str
     idempotency_key: str | None
     start_within: timedelta | None
     run_within: timedelta | None
@@ -93,7 +95,7 @@ def _unknown(what: str, name: str, known: list[str]) -> str:
 
 
 def check_names(request: Request, *, name: str = "") -> None:
-    """Check pool, pin, owner and idempotency key of a request, and a batch's *name*.
+    """Check pool, pin, owner, hook and idempotency key of a request, and a batch's *name*.
 
     Raises:
         InvalidJob: one is too long, no text or no valid name; or params, inputs or metadata are no
@@ -106,6 +108,7 @@ def check_names(request: Request, *, name: str = "") -> None:
         "pool": request.pool,
         "pin": "" if request.pin is None else request.pin,
         "owner": request.owner,
+        "hook": request.hook,
         "idempotency_key": "" if request.idempotency_key is None else request.idempotency_key,
         "name": name,
     }
@@ -118,6 +121,12 @@ def check_names(request: Request, *, name: str = "") -> None:
             )
     if flaw := owner_flaw(request.owner):
         raise InvalidJob(f"owner {flaw}", field="owner")
+    if request.hook and not is_name(request.hook):
+        raise InvalidJob(
+            f"hook {printable(request.hook)} is no name of a webhook; expected 1 to 63 characters: "
+            "a to z, 0 to 9, and . _ - after the first",
+            field="hook",
+        )
     for what in ("pool", "pin"):
         if (what == "pool" or request.pin) and not is_name(names[what]):
             raise InvalidJob(

@@ -281,4 +281,5 @@ def fingerprint(spec: BatchSpec) -> str:
     asked = tuple(name for name in spec.secrets if name not in spec.added_secrets)
     request = replace(spec, secrets=asked, added_secrets=())
     written = fields_of_batch(request, name="", key=None)["spec"]
-    return hashlib.sha256(f"batch {written}".encode()).hexdigest()[:32]
+    hook = f" {spec.hook}" if spec.hook else ""  # no part of what is written as `spec`
+    return hashlib.sha256(f"batch {written}{hook}".encode()).hexdigest()[:32]

@@ -8,6 +8,7 @@ import pytest
 
 from producer.checking.findings import Kind
 from producer.contract.batches import BatchSpec
+from producer.contract.errors import KeyReused
 from producer.contract.ids import new_batch_id, new_job_id
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Needs, Tier
@@ -21,6 +22,7 @@ from tests.integration.checks import assert_found_and_mended, check
 
 SOON = timedelta(seconds=30)
 NOW = timedelta(0)
+GRAPH = {"1": {"class_type": "PreviewAny", "inputs": {"source": "x"}}}
 
 
 def asking(led, **fields):
@@ -95,6 +97,22 @@ def test_a_packed_record_knows_whether_its_end_was_told(led):
     assert outbox(led).done(second)
     assert [led.fleet.get(job.id).hook for job in ended] == ["shop", "shop"]
     assert check(led) == []
+
+
+def test_whoever_submits_a_job_or_batch_says_which_webhook_is_told(led):
+    job = led.fleet.submit(GRAPH, hook="shop", idempotency_key="k")
+    assert led.fleet.submit(GRAPH, hook="shop", idempotency_key="k").id == job.id
+    with pytest.raises(KeyReused):
+        led.fleet.submit(GRAPH, hook="other", idempotency_key="k")
+    batch = led.fleet.submit_many(GRAPH, [{}], hook="shop", idempotency_key="b")
+    assert led.fleet.submit_many(GRAPH, [{}], hook="shop", idempotency_key="b").id == batch.id
+    with pytest.raises(KeyReused):
+        led.fleet.submit_many(GRAPH, [{}], hook="other", idempotency_key="b")
+
+    led.fleet.cancel(job.id)
+    led.fleet.cancel_batch(batch.id)
+    due = outbox(led).take_due(limit=10, within=SOON)
+    assert [end.entry for end in due] == [f"job:{job.id}", f"batch:{batch.id}"]
 
 
 def batch_of_one(led):

@@ -9,7 +9,7 @@ from producer.intake.request import Request, check_names
 
 
 @pytest.mark.parametrize("value", [False, 0, b"", (), 7])
-@pytest.mark.parametrize("name", ["pool", "pin", "owner", "idempotency_key"])
+@pytest.mark.parametrize("name", ["pool", "pin", "owner", "hook", "idempotency_key"])
 def test_a_name_that_is_no_text_is_refused_by_its_field(name, value):
     with pytest.raises(InvalidJob, match="must be text") as caught:
         check_names(Request(graph={}, **{name: value}))
@@ -41,3 +41,17 @@ def test_an_owner_that_no_key_or_filter_could_hold_is_refused_in_one_sentence(ow
 @pytest.mark.parametrize("owner", ["", "shop", "Größe-7", "a" * 64, "me@example.org"])
 def test_a_plain_owner_is_taken(owner):
     check_names(Request(graph={}, owner=owner))
+
+
+@pytest.mark.parametrize("hook", ["shop", "wh_7", "0f.e-d", "a" * 63])
+def test_a_webhook_is_named_as_nodes_are(hook):
+    check_names(Request(graph={}, hook=hook))
+
+
+@pytest.mark.parametrize("hook", ["https://shop.example/told", "a b", "é", "a\n", "_a", "a" * 64])
+def test_what_can_name_no_webhook_is_refused_in_one_sentence(hook):
+    with pytest.raises(InvalidJob, match=r"^hook .* is no name of a webhook; expected") as caught:
+        check_names(Request(graph={}, hook=hook))
+    assert caught.value.field == "hook"
+    assert len(caught.value.message) < 250
+    assert "\n" not in caught.value.message
