@@ -9,6 +9,7 @@
     - InvalidRows           rows of a batch, each with its number and column
     - InvalidBatch          what is asked of a batch does not fit its state, or its rows
     - InvalidQuery          a filter, a cursor or a limit of a list makes no sense
+    - AddressRefused        a web address that nobody may have asked: not public, or in an odd form
   + InvalidSettings         settings that are missing or make no sense, each by its variable
   + BacklogFull             as many jobs wait as may
   + JobNotFound
@@ -18,6 +19,7 @@
   + NodeNameTaken           another living worker holds this node name
   + JobNotSucceeded         raised by wait for a job that failed, was cancelled or expired
   + WaitTimeout
+  + HostFault               the host of a web address does not answer, or not within bounds
   + FleetUnreachable        Redis does not answer, or refuses requests
   + StorageError            S3
     - StorageUnreachable
@@ -192,6 +194,17 @@ class InvalidQuery(InvalidJob):
     ) -> None:
         super().__init__(message, field=field, advice=advice)
         self.position = position
+
+
+class AddressRefused(InvalidJob):
+    """A web address leads to no public host, or could be read in more than one way; nobody was asked."""
+
+    def __init__(self, message: str, *, advice: str | None = None) -> None:
+        super().__init__(message, field="url", advice=advice)
+
+
+class HostFault(FleetError):
+    """The host of a web address does not answer, or not within bounds; it may do so later."""
 
 
 class BacklogFull(FleetError):

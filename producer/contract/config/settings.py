@@ -20,6 +20,7 @@ from producer.contract.config.api_keys import check_key, read_key
 from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.s3_address import check_apart, check_bucket, check_endpoint
 from producer.contract.config.setting_sources import Environment, TomlFile, line_of
+from producer.contract.config.trusted_hosts import TrustedHosts
 from producer.contract.errors import InvalidSettings
 from producer.contract.queues import is_name
 from producer.contract.submissions import LONGEST_WITHIN_S
@@ -95,6 +96,10 @@ class Settings(BaseSettings):
     #: Limit of an input file; the default is ComfyUI's own for one request.
     max_input_bytes: int = Field(100 << 20, gt=0, le=_LARGEST)
 
+    #: Hosts that webhooks and input addresses may name although they are private, or listen at another port than
+    #: 80, 443, 8080 or 8443: `HOST`, `HOST:PORT`, `ADDRESS` or `NETWORK/BITS`, separated by commas.
+    trusted_hosts: str = ""
+
     #: Headers and tokens that a proxy in front of a node requires.
     node_headers: str | None = Field(None, repr=False)
     #: The same in a file.
@@ -133,6 +138,12 @@ class Settings(BaseSettings):
     @classmethod
     def _is_endpoint(cls, value: str | None) -> str | None:
         return check_endpoint(value) if value else None
+
+    @field_validator("trusted_hosts")
+    @classmethod
+    def _are_hosts(cls, value: str) -> str:
+        TrustedHosts.parse(value)
+        return value
 
     @field_validator("s3_bucket")
     @classmethod
