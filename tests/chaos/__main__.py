@@ -17,7 +17,8 @@ from tests.chaos.comparison.plain import compare
 from tests.chaos.enumeration.crashes import enumerate_all
 from tests.chaos.mutants.scenarios import SCENARIOS, run_scenario
 from tests.chaos.mutants.trial import as_json, run_mutants
-from tests.chaos.storm.storm import StormOptions, run_storm
+from tests.chaos.storm.product import run_storm
+from tests.chaos.storm.storm import StormOptions
 
 
 def main() -> int:
@@ -33,6 +34,12 @@ def _parser() -> argparse.ArgumentParser:
     storm.set_defaults(run=partial(_in_folder, _storm))
     both = commands.add_parser("compare", help="the same storm over a plain Celery task")
     both.set_defaults(run=partial(_in_folder, _compare))
+    storm.add_argument(
+        "--landed-share",
+        type=float,
+        default=0,
+        help="how many workers and calls of producers are of the version landed last, 0 to 1",
+    )
     for command in (storm, both):
         command.add_argument("--seed", type=int, default=1)
         command.add_argument("--jobs", type=int, default=1000)
@@ -83,6 +90,7 @@ def _options(given: argparse.Namespace) -> StormOptions:
         faults=given.faults,
         minutes=given.minutes,
         faults_per_s=given.rate,
+        landed_share=getattr(given, "landed_share", 0),
     )
 
 

@@ -75,6 +75,8 @@ def good() -> dict:
                     "attempt": "1",
                     "n": "4",
                     "batch": "b",
+                    "node": "n1",
+                    "ended_ms": "4000",
                     "spec": json.dumps({"key": "k", "tier": "default"}),
                     "result": json.dumps({"artifacts": [ARTIFACT]}),
                 }

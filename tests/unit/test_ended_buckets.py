@@ -166,10 +166,11 @@ def test_the_checker_of_the_chaos_ring_reads_what_is_packed_as_it_was():
     assert found[id_of(50)]["retried_as"] == "another"
     for index, fields in records.items():
         told = found[id_of(index)]
-        assert told["batch"] == BATCH
-        for name in ("status", "attempt", "node"):
-            assert told[name] == fields[name]
-        for name in {"spec", "result", "error", "attempt:1"} & fields.keys():
+        json_fields = {"spec", "result", "error", "attempt:1"} & fields.keys()
+        assert {name: told[name] for name in fields.keys() - json_fields} == {
+            name: fields[name] for name in fields.keys() - json_fields
+        }
+        for name in json_fields:
             assert json.loads(told[name]) == json.loads(fields[name])
 
 

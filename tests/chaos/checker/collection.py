@@ -3,17 +3,18 @@
 A folder of evidence holds
     client.jsonl    the client's journal: what it asked for, and what it was told
     events.jsonl    every entry of the event stream, in order
-    redis.json      every record and index at the end
+    redis.json      every record, list, count and index at the end
     objects.jsonl   every object of the bucket, its bytes hashed and its picture looked at
     prompts.jsonl   every prompt that a node executed
     faults.jsonl    what was done to the fleet, and when
-    leftovers.json  files in spools, prompts in the queues of nodes
+    leftovers.json  files in spools, prompts in the queues of nodes; after how long records are packed
 """
 
 from __future__ import annotations
 
 import json
 import threading
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,13 @@ _EVENTS: Final = "comfyfleet:events"
 _JOB: Final = "comfyfleet:job:"
 _BATCH: Final = "comfyfleet:batch:"
 _QUEUED: Final = "comfyfleet:queued:"
+_OWNER: Final = "comfyfleet:owner:"
+_JOBS: Final = "comfyfleet:jobs"
+_ENDED_BADLY: Final = ("failed", "cancelled", "expired")
+_INDEXES: Final = {
+    **{name: name for name in ("leases", "delayed", "dead", "unpacked", "results", "outbox")},
+    "unpacked_rows": "unpacked:rows",
+}
 _AT_ONCE: Final = 1000
 
 
@@ -72,12 +80,19 @@ class EventTail:
 def collect_redis(url: str, path: Path) -> None:
     """Write every record and index."""
     with redis.Redis.from_url(url, decode_responses=True, socket_timeout=30) as client:
+        seconds, microseconds = client.time()
         found = {
-            "jobs": _records(client, url),
+            **_records(client, url),
+            "now_ms": 1000 * seconds + microseconds // 1000,
             "batches": _hashes(client, _BATCH),
-            "leases": dict(client.zrange("comfyfleet:leases", 0, -1, withscores=True)),
-            "delayed": dict(client.zrange("comfyfleet:delayed", 0, -1, withscores=True)),
-            "dead": dict(client.zrange("comfyfleet:dead", 0, -1, withscores=True)),
+            "owner": _hashes(client, _OWNER),
+            "owners": client.zrange("comfyfleet:owners", 0, -1),
+            "lists": {
+                key.removeprefix(_JOBS).removeprefix(":"): client.zrange(key, 0, -1)
+                for key in [_JOBS, *client.scan_iter(f"{_JOBS}:*", count=_AT_ONCE)]
+            },
+            "ended": {status: _scores(client, f"ended:{status}") for status in _ENDED_BADLY},
+            **{name: _scores(client, key) for name, key in _INDEXES.items()},
             "queued": {
                 key.removeprefix(_QUEUED): client.zrange(key, 0, -1)
                 for key in client.scan_iter(f"{_QUEUED}*", count=_AT_ONCE)
@@ -94,17 +109,31 @@ def collect_objects(s3: Any, bucket: str, path: Path) -> None:
             file.write(json.dumps(found) + "\n")
 
 
-def _records(client: redis.Redis, url: str) -> dict[str, dict[str, str]]:
-    """Return every record, those of packed rows included."""
-    found = {job: whole_record(job, fields) for job, fields in _hashes(client, _JOB).items()}
+def _records(client: redis.Redis, url: str) -> dict[str, Any]:
+    """Return `jobs`: every record, those of packed rows included; `twice` and `torn`: what is wrong with them."""
+    found: dict[str, dict[str, str]] = {}
+    twice, torn = [], []
+    for job, fields in _hashes(client, _JOB).items():
+        try:
+            found[job] = whole_record(job, fields)
+        except (ValueError, zlib.error) as exc:
+            torn.append(f"the record of {job}: {exc}")
+            found[job] = fields
     with redis.Redis.from_url(url, socket_timeout=30) as raw:
         for key in client.scan_iter(f"{_BATCH}*:ended", count=_AT_ONCE):
             batch = key.removeprefix(_BATCH).removesuffix(":ended")
-            for job, fields in packed_rows(batch, raw.hgetall(key)):
-                if job in found:
-                    raise ValueError(f"row {job} is packed, and has a record")
-                found[job] = fields
-    return found
+            try:
+                for job, fields in packed_rows(batch, raw.hgetall(key)):
+                    if job in found:
+                        twice.append(job)
+                    found[job] = fields
+            except (ValueError, zlib.error) as exc:
+                torn.append(f"rows of batch {batch}: {exc}")
+    return {"jobs": found, "twice": twice, "torn": torn}
+
+
+def _scores(client: redis.Redis, name: str) -> dict[str, float]:
+    return dict(client.zrange(f"comfyfleet:{name}", 0, -1, withscores=True))
 
 
 def _hashes(client: redis.Redis, prefix: str) -> dict[str, dict[str, str]]:

@@ -28,10 +28,16 @@ class Violation:
 
 @dataclass
 class History:
-    """All that is known of one run; see `collection` for the files."""
+    """All that is known of one run; see `collection` for the files.
+
+    Args:
+        events: of jobs only.
+        fleet_events: of batches and nodes.
+    """
 
     client: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    fleet_events: list[dict[str, Any]] = field(default_factory=list)
     redis: dict[str, Any] = field(default_factory=dict)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     prompts: list[dict[str, Any]] = field(default_factory=list)
@@ -41,10 +47,11 @@ class History:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read a folder of evidence."""
+        events = _lines(folder / "events.jsonl")
         return cls(
             client=_lines(folder / "client.jsonl"),
-            # Of batches and nodes nothing is judged here; their counts and states are.
-            events=[event for event in _lines(folder / "events.jsonl") if "kind" not in event],
+            events=[event for event in events if "kind" not in event],
+            fleet_events=[event for event in events if "kind" in event],
             redis=json.loads((folder / "redis.json").read_text()),
             objects={found["key"]: found for found in _lines(folder / "objects.jsonl")},
             prompts=_lines(folder / "prompts.jsonl"),
@@ -66,6 +73,11 @@ class History:
     def expectations(self) -> dict[str, dict[str, Any]]:
         """What should come of a job, by its idempotency key."""
         return {said["key"]: said["expects"] for said in reversed(self.submissions)}
+
+    @cached_property
+    def asked(self) -> dict[str, dict[str, Any]]:
+        """What was asked for, by idempotency key: the first time that it was."""
+        return {said["key"]: said for said in reversed(self.submissions)}
 
     @cached_property
     def events_of(self) -> dict[str, list[dict[str, Any]]]:
@@ -113,6 +125,8 @@ class Record:
         self.cause = fields.get("cause", "")
         self.spec: dict[str, Any] = json.loads(fields.get("spec", "{}"))
         self.key: str = self.spec.get("key") or job  # a batch's row is known by its id alone
+        self.owner: str = fields.get("owner") or self.spec.get("owner", "")
+        self.hook = fields.get("hook", "")
 
     @cached_property
     def artifacts(self) -> list[dict[str, Any]]:
@@ -121,6 +135,18 @@ class Record:
             "artifacts", []
         )
         return found
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.status in TERMINAL
+
+    @property
+    def row(self) -> int:
+        """Which row of its batch it is, or stands for; 0: none."""
+        if self.batch and self.job[:-8] == self.batch[:-8]:
+            return int(self.job[-8:], 16)
+        return int(self.fields.get("row", 0))
 
     @property
     def stories(self) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def check_indexes(history: History) -> Iterator[Violation]:
 def _counts(history: History) -> Iterator[Violation]:
     found: dict[str, Counter[str]] = {}
     for record in history.jobs.values():
-        if record.batch:
+        if record.batch and "retried_as" not in record.fields:  # the new one counts in its place
             found.setdefault(record.batch, Counter())[record.status] += 1
     for batch in found.keys() | history.redis.get("batches", {}).keys():
         told = history.redis.get("batches", {}).get(batch, {})

@@ -15,12 +15,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from tests.chaos.checker.history import prompt_id
+
 _STORE: Final = Path(__file__).parents[3] / "producer" / "store"
 _STATUSES: Final = {"s": "succeeded", "f": "failed", "c": "cancelled", "e": "expired"}
-#: What stands for a job's id, and for the next digest; prompts' ids are computed.
-_ID, _DIGEST = "\x01", "\x03"
+#: What stands for a job's id, for its prompt's, and for the next digest.
+_ID, _PROMPT, _DIGEST = "\x01", "\x02", "\x03"
 _IN_A_BUCKET: Final = 100
 _PIECE: Final = re.compile(r"p\d+")
+#: Times, each written as ms since the one before; those that are also compared with the row above.
+_TIMES: Final = (
+    *("created_ms", "start_by_ms", "queued_ms", "started_ms", "at:preparing", "at:ahead"),
+    *("at:rendering", "at:fetching", "at:storing", "ended_ms"),
+)
+_BY_ROW: Final = ("created_ms", "queued_ms")
 
 
 def whole_record(job: str, fields: dict[str, str]) -> dict[str, str]:
@@ -38,7 +46,11 @@ def whole_record(job: str, fields: dict[str, str]) -> dict[str, str]:
 
 
 def packed_rows(batch: str, fields: dict[bytes, bytes]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each packed row of a batch: its job id and its record's fields, without times."""
+    """Yield each packed row of a batch: its job id and its record's fields.
+
+    Raises:
+        ValueError: a bucket is torn.
+    """
     for name, data in fields.items():
         if not name.isdigit():
             continue
@@ -46,7 +58,11 @@ def packed_rows(batch: str, fields: dict[bytes, bytes]) -> Iterator[tuple[str, d
         for index, record in _bucket(data):
             row = int(name) * _IN_A_BUCKET + index + 1
             job = f"{batch[:-8]}{row:08x}"
-            told = json.loads(json.dumps(record).replace(json.dumps(_ID)[1:-1], job))
+            marks = {_ID: job, _PROMPT: prompt_id(job, int(record["attempt"]))}
+            text = json.dumps(record)
+            for mark, value in marks.items():
+                text = text.replace(json.dumps(mark)[1:-1], value)
+            told = json.loads(text)
             made = {"retried_as": again[str(row)]} if str(row) in again else {}
             yield job, {"batch": batch, **_fields(told), **made}
 
@@ -67,8 +83,22 @@ def _bucket(data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
         for row, leaf in zip(rows, leaves, strict=True):
             if leaf is not None:
                 _put(row, path, _with_digests(leaf, digests))
+    _add_times(rows)
     for index, row in zip(order, rows, strict=True):
         yield index, {"status": _STATUSES[chr(head[1 + index])], **row}
+
+
+def _add_times(rows: list[dict[str, Any]]) -> None:
+    above = dict.fromkeys(_BY_ROW, 0)
+    for row in rows:
+        before = 0
+        for name in _TIMES:
+            if not isinstance(row.get(name), int):
+                continue
+            before = row[name] + (above.get(name, before))
+            row[name] = str(before)
+            if name in above:
+                above[name] = before
 
 
 def _put(row: dict[str, Any], path: list[Any], leaf: Any) -> None:
@@ -87,7 +117,6 @@ def _fields(record: dict[str, Any]) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else json.dumps(_lists(value))
         for name, value in record.items()
-        if not isinstance(value, int)  # times, of which only differences are written
     }
 
 

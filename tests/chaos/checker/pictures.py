@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -15,7 +16,7 @@ _LENGTH_END: Final = len(_STAMP) + 2
 
 
 def describe(key: str, content: bytes) -> dict[str, Any]:
-    """Return `bytes` and `sha256`; `json` of a manifest; of a picture, its `picture`.
+    """Return `bytes` and `sha256`; `json` of a manifest; `lines` of results; of a picture, its `picture`.
 
     `picture` has `width`, `height`, `color` (of the first pixel, as 0xRRGGBB), `painted` (the
     facts in its pixels) and `said` (those beside them), or `error` when it does not decode.
@@ -23,6 +24,10 @@ def describe(key: str, content: bytes) -> dict[str, Any]:
     told: dict[str, Any] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     if key.endswith("/manifest.json"):
         return told | {"json": json.loads(content)}
+    if key.endswith(".jsonl.gz"):
+        return told | {
+            "lines": [json.loads(line) for line in gzip.decompress(content).splitlines()]
+        }
     if key.endswith(".png"):
         return told | {"picture": _picture(content)}
     return told

@@ -10,11 +10,19 @@ from tests.chaos.checker.artifacts import check_artifacts
 from tests.chaos.checker.fates import check_fates
 from tests.chaos.checker.history import History, Violation
 from tests.chaos.checker.indexes import check_indexes
+from tests.chaos.checker.lists import check_lists
 from tests.chaos.checker.moves import check_moves
+from tests.chaos.checker.outbox import check_outbox
+from tests.chaos.checker.owners import check_owners
+from tests.chaos.checker.records import check_records
 from tests.chaos.checker.renders import check_renders, extra_renders
+from tests.chaos.checker.results import check_results
 from tests.chaos.checker.waits import check_waits
 
-CHECKS = (check_fates, check_moves, check_artifacts, check_renders, check_indexes, check_waits)
+CHECKS = (
+    *(check_fates, check_moves, check_artifacts, check_renders, check_indexes, check_waits),
+    *(check_lists, check_owners, check_records, check_outbox, check_results),
+)
 
 
 def check(history: History) -> list[Violation]:

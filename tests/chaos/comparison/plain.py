@@ -15,7 +15,8 @@ from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.fleet.servers import BUCKET
 from tests.chaos.fleet.workload import Work
-from tests.chaos.storm.storm import NODES, Storm, StormOptions, run_storm
+from tests.chaos.storm.product import run_storm
+from tests.chaos.storm.storm import NODES, Storm, StormOptions
 
 #: Celery looks every 100 s for what is older than the visibility timeout.
 _QUIET_S: Final = 200.0
@@ -74,6 +75,15 @@ class PlainClient:
 
     def cancel(self, job: str) -> None:
         """Do nothing: a Celery task has no cancel that is sure."""
+
+    def retry_surely(self, job: str, work: Work) -> None:
+        """Do nothing: an ended task is not made again."""
+
+    def move(self, filter_: str, *, tier: str) -> None:
+        """Do nothing: a message stays where it was sent."""
+
+    def tell(self, *, settles: bool) -> None:
+        """Do nothing: a task tells nobody of its end."""
 
 
 class Plain:

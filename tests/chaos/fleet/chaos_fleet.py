@@ -49,6 +49,8 @@ class FleetOptions:
         skew_s: how much the clocks of all workers go wrong.
         is_recorded: whether the proxy logs requests from the fleet's first one on.
         worker_command: what to run in the place of our worker, after the interpreter.
+        landed: the Python of an environment with the version that was landed last; None without one.
+        landed_share: how many of the workers are of that version.
         settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
     """
 
@@ -60,6 +62,8 @@ class FleetOptions:
     skew_s: float = 0
     is_recorded: bool = False
     worker_command: Sequence[str] = ()
+    landed: Path | None = None
+    landed_share: float = 0
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -95,7 +99,7 @@ class ChaosFleet:
         with ExitStack() as undo:
             self._start_servers(undo)
             for number, pool in enumerate(self.options.pools, start=1):
-                self.members.append(self._start_member(f"n{number}", pool, undo))
+                self.members.append(self._start_member(number, pool, undo))
             if not self.options.worker_command:
                 for member in self.members:
                     self.wait_ready(member, within_s=_START_S)
@@ -118,10 +122,13 @@ class ChaosFleet:
         """Return the settings of one who speaks to the fleet through the edges `who.*`."""
         return load_settings(**self._settings(who))
 
-    def environment(self, who: str = PRODUCER) -> dict[str, str]:
+    def environment(self, who: str = PRODUCER, *, is_landed: bool = False) -> dict[str, str]:
         """Return the environment of a process that speaks through the edges `who.*`."""
         named = {f"COMFYFLEET_{name.upper()}": value for name, value in self._settings(who).items()}
-        return _environment({**named, "TMPDIR": str(self._directory / "tmp")})
+        found = _environment({**named, "TMPDIR": str(self._directory / "tmp")})
+        if is_landed:  # its modules are installed, and this tree's are others
+            del found["PYTHONPATH"]
+        return found
 
     def wait_ready(self, member: Member, *, within_s: float = 30) -> None:
         """Wait until a living worker says that its node takes work."""
@@ -166,7 +173,9 @@ class ChaosFleet:
         self.proxy.record(on=self.options.is_recorded)
         self.open_edges(PRODUCER)
 
-    def _start_member(self, name: str, pool: str, undo: ExitStack) -> Member:
+    def _start_member(self, number: int, pool: str, undo: ExitStack) -> Member:
+        name = f"n{number}"
+        is_landed = self._is_landed(number)
         port = choose_ports([name], {})[name]
         url = f"http://127.0.0.1:{port}"
         self._open(f"{name}.node", kind="node", port=port)
@@ -186,8 +195,12 @@ class ChaosFleet:
         comfyui = f"http://127.0.0.1:{self._ports[f'{name}.node']}"
         worker = KeptProcess(
             f"worker-{name}",
-            self._worker_command(name, pool, comfyui),
-            environment={**self.environment(name), **self._skew(), "CHAOS_NODE": comfyui},
+            self._worker_command(name, pool, comfyui, is_landed=is_landed),
+            environment={
+                **self.environment(name, is_landed=is_landed),
+                **self._skew(),
+                "CHAOS_NODE": comfyui,
+            },
             directory=self._directory,
             log=self.logs / f"worker-{name}.log",
         )
@@ -196,11 +209,19 @@ class ChaosFleet:
             process.start()
         return Member(name, pool, url, node, worker)
 
-    def _worker_command(self, name: str, pool: str, comfyui: str) -> tuple[str, ...]:
+    def _is_landed(self, number: int) -> bool:
+        """Tell whether the worker of that number is of the landed version: every second one at a half."""
+        share = self.options.landed_share if self.options.landed else 0
+        return int(number * share) > int((number - 1) * share)
+
+    def _worker_command(
+        self, name: str, pool: str, comfyui: str, *, is_landed: bool
+    ) -> tuple[str, ...]:
         if self.options.worker_command:
             return (sys.executable, "-P", *self.options.worker_command, f"--hostname={name}@%h")
         place = ("--name", name, "--pool", pool, "--comfyui", comfyui)
-        return (sys.executable, "-P", "-m", "worker", *place)
+        python = str(self.options.landed) if is_landed else sys.executable
+        return (python, "-P", "-m", "worker", *place)
 
     def _skew(self) -> dict[str, str]:
         if not self.options.skew_s:

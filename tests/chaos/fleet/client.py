@@ -10,19 +10,25 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from producer.client import Producer
 from producer.contract.config.settings import Settings
-from producer.contract.errors import FleetError, JobNotFound, KeyReused
+from producer.contract.errors import FleetError, InvalidJob, JobNotFound, KeyReused
 from producer.contract.ids import JobId, new_job_id, row_id
+from producer.store.outbox import Outbox
+from tests.chaos.fleet.presets import PresetBatches, PresetIntake
 from tests.chaos.fleet.workload import Work
 
 _TRY_AGAIN_S: Final = 0.3
 #: A row that names a graph node which is not there.
 _BLANK: Final = {"no such graph node.seed": 0}
+#: Ends that are told in one go, and how long that may take before somebody else may tell them.
+_TOLD_AT_ONCE: Final = 10
+_TELLS_WITHIN: Final = timedelta(seconds=3)
 
 T = TypeVar("T")
 
@@ -36,8 +42,11 @@ class JournalingClient:
 
     def __init__(self, settings: Settings, journal: Path) -> None:
         self._producer = Producer(settings)
-        self._intake = _PresetIntake(self._producer._intake)
+        self._intake = PresetIntake(self._producer._intake)
         self._producer._intake = self._intake
+        self._batches = PresetBatches(self._producer._batches)
+        self._producer._batches = self._batches
+        self._outbox = Outbox(self._producer._redis)
         self._lock = threading.Lock()
         self._journal = journal.open("a", encoding="utf-8")
 
@@ -49,18 +58,25 @@ class JournalingClient:
         self._journal.close()
 
     def submit(
-        self, work: Work, *, key: str, job_id: str | None = None, batch: str = "", **where: Any
+        self,
+        work: Work,
+        *,
+        key: str,
+        job_id: str | None = None,
+        batch: str = "",
+        hook: str = "",
+        **where: Any,
     ) -> str | None:
         """Hand a job in once; return its id, or None when there was no answer.
 
         Args:
             key: idempotency key; the same one again asks for the same job.
             job_id: the id it gets if it is new.
+            hook: who wants to hear of its end.
             where: `pool`, `tier` and so on, as `Producer.submit` takes them.
         """
-        self._intake.preset(id=JobId(job_id or new_job_id()), batch=batch or None)
-        said = {"do": "submit", "key": key, "batch": batch, "expects": work.expects}
-        said |= {name: str(value) for name, value in where.items()}
+        self._intake.preset(id=JobId(job_id or new_job_id()), batch=batch or None, hook=hook)
+        said = _said(work, key=key, batch=batch, hook=hook, **where)
         # Before it is asked for: the client, too, may die in between.
         self._write(said | {"answer": "asked", "job": None})
         try:
@@ -92,14 +108,16 @@ class JournalingClient:
         return _surely(lambda: self.submit(work, **how), within_s)
 
     def submit_rows(
-        self, works: Sequence[Work], *, key: str, blanks: int = 0, **where: Any
+        self, works: Sequence[Work], *, key: str, blanks: int = 0, hook: str = "", **where: Any
     ) -> list[str] | None:
         """Hand in a batch once; return its jobs' ids, or None when there was no answer.
 
         Args:
             works: one a row; all have the same graph.
             blanks: rows before them of which no job can be made.
+            hook: who wants to hear of the end of all of them.
         """
+        self._batches.preset(hook=hook)
         try:
             batch = self._producer.submit_many(
                 works[0].graph,
@@ -118,8 +136,9 @@ class JournalingClient:
             str(row_id(batch.id, number)) for number in range(blanks + 1, blanks + len(works) + 1)
         ]
         for job, work in zip(jobs, works, strict=True):
-            said = {"do": "submit", "key": job, "batch": batch.id, "expects": work.expects}
+            said = _said(work, key=job, batch=batch.id, **where)
             self._write(said | {"answer": "accepted", "job": job})
+        self._write({"do": "open", "batch": batch.id, "hook": hook})
         return jobs
 
     def submit_rows_surely(
@@ -137,6 +156,44 @@ class JournalingClient:
         self._write({"do": "cancel", "job": job_id, "answer": answer})
         return answer
 
+    def retry_surely(self, job_id: str, work: Work, *, within_s: float = 60) -> str | None:
+        """Have an ended job made again; return the id of the new one, None if it may not be."""
+
+        def retry() -> tuple[str | None] | None:
+            try:
+                return (self._producer.retry(job_id).id,)
+            except InvalidJob:
+                return (None,)
+            except FleetError:
+                return None
+
+        (made,) = _surely(retry, within_s)
+        if made:
+            said = _said(work, key=made, batch="")
+            self._write(said | {"answer": "accepted", "job": made, "retry_of": job_id})
+        return made
+
+    def move(self, filter_: str, *, tier: str) -> None:
+        """Have waiting jobs of a filter go to another tier; some may stay if a connection breaks."""
+        with suppress(FleetError):
+            self._producer.move(filter_, tier=tier)
+
+    def tell(self, *, settles: bool = True) -> int:
+        """Tell some of the ends that are due; return how many were taken.
+
+        Args:
+            settles: whether it lives long enough to say so; else they fall due again.
+        """
+        taken = []
+        with suppress(FleetError):
+            taken = list(self._outbox.take_due(limit=_TOLD_AT_ONCE, within=_TELLS_WITHIN))
+            for end in taken:
+                said = {"do": "tell", "entry": end.entry}
+                self._write(said | {"answer": "taken"})
+                if settles and self._outbox.done(end):
+                    self._write(said | {"answer": "done"})
+        return len(taken)
+
     def _write(self, said: dict[str, Any]) -> None:
         with self._lock:
             self._journal.write(json.dumps({"at": time.time(), **said}) + "\n")
@@ -152,19 +209,7 @@ def _surely(submit: Callable[[], T | None], within_s: float) -> T:
     return made
 
 
-class _PresetIntake:
-    """Gives the next submission of each thread what `Producer.submit` does not let one choose."""
-
-    def __init__(self, intake: Any) -> None:
-        self._intake = intake
-        self._wanted = threading.local()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._intake, name)
-
-    def preset(self, **fields: Any) -> None:
-        self._wanted.fields = fields
-
-    def check(self, request: Any) -> Any:
-        submission, template = self._intake.check(request)
-        return replace(submission, **self._wanted.fields), template
+def _said(work: Work, *, key: str, batch: str, **where: Any) -> dict[str, Any]:
+    """Return what the journal keeps of a submission."""
+    said = {"do": "submit", "key": key, "batch": batch, "expects": work.expects}
+    return said | {name: str(value) for name, value in where.items()}

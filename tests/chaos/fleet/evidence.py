@@ -17,6 +17,7 @@ import requests
 from tests.chaos.checker.collection import EventTail, collect_objects, collect_redis
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
 from tests.chaos.fleet.client import JournalingClient
+from tests.chaos.fleet.landed_client import LandedClient
 from tests.chaos.fleet.servers import BUCKET
 
 
@@ -47,6 +48,18 @@ class Evidence:
     def client(self, who: str = "producer") -> JournalingClient:
         """Return a client that speaks through the edges `who.*` and keeps the journal."""
         return JournalingClient(self._fleet.settings(who), self.folder / "client.jsonl")
+
+    def landed_client(self, who: str = "producer") -> LandedClient:
+        """Return one of the landed version, which the fleet must have; else as `client`."""
+        options = self._fleet.options
+        assert options.landed, "the fleet has no landed version"
+        return LandedClient(
+            options.landed,
+            environment=self._fleet.environment(who, is_landed=True),
+            directory=options.directory / "landed-client",
+            journal=self.folder / "client.jsonl",
+            log=self._fleet.logs / "landed-client.log",
+        )
 
     @contextmanager
     def fault(self, kind: str, target: str) -> Iterator[dict[str, Any]]:
@@ -92,7 +105,11 @@ class Evidence:
             collect_objects(s3, BUCKET, self.folder / "objects.jsonl")
         _write_lines(self.folder / "prompts.jsonl", self.prompts())
         _write_lines(self.folder / "faults.jsonl", self.faults())
-        leftovers = {"spool": self._spooled(), "queues": self._queued_on_nodes()}
+        leftovers = {
+            "spool": self._spooled(),
+            "queues": self._queued_on_nodes(),
+            "pack_ended_s": self._fleet.settings().pack_ended_s,
+        }
         (self.folder / "leftovers.json").write_text(json.dumps(leftovers))
 
     def prompts(self) -> list[dict[str, Any]]:

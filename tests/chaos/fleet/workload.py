@@ -13,6 +13,8 @@ from tests.graphs import picture, raising, sleeping
 MODELS: Final = ("v1-5-pruned-emaonly.safetensors", "sd_xl_base_1.0.safetensors")
 _SAMPLED = {"width": 64, "height": 64}
 _SLEPT = {"width": 32, "height": 32}
+#: So many batches are long.
+_LONG: Final = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,9 +110,10 @@ def draw(chance: random.Random, number: int) -> Work:
 
 
 def draw_rows(chance: random.Random, number: int) -> list[Work]:
-    """Draw the rows of batch *number*: a few samplers of one graph."""
+    """Draw the rows of batch *number*: a few samplers of one graph, now and then more than lie packed together."""
     steps = chance.randint(2, 8)
-    return [sample(seed=1_000 * number + row, steps=steps) for row in range(chance.randint(2, 6))]
+    rows = chance.randint(2, 6) if chance.random() > _LONG else chance.randint(101, 115)
+    return [sample(seed=1_000 * number + row, steps=steps) for row in range(rows)]
 
 
 def _sampling(steps: int, model: str) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _meaning(key: str) -> str:
         return "manifest"
     known = (
         *(("inputs/", "input"), ("probes/", "probe"), ("jobs/", "artifact")),
-        *(("templates/", "template"), ("extra_data/", "extra data")),
+        *(("templates/", "template"), ("extra_data/", "extra data"), ("batches/", "results")),
     )
     return next((noun for part, noun in known if part in f"/{key}"), "object")
 

@@ -1,4 +1,4 @@
-"""A storm: mixed jobs under faults of every family, then quiet, then the checker's verdict."""
+"""A storm: mixed jobs under faults of every family, then quiet."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import random
 import threading
 import time
 import uuid
-from collections import Counter
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import redis
 
-from tests.chaos.checker.history import TERMINAL
-from tests.chaos.checker.verdict import summary
 from tests.chaos.fleet import workload
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
-from tests.chaos.fleet.client import JournalingClient
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.workload import Work
 from tests.chaos.storm.faults import Faults
 
 NODES: Final = 4
@@ -35,6 +32,17 @@ _SUBMITTERS: Final = 3
 _AS_ROWS: Final = 0.04
 _CANCELLED: Final = 0.03
 _ASKED_TWICE: Final = 0.05
+_OWNERS: Final = ("", "", "shop", "studio.2")
+#: Somebody wants to hear of the end of so many.
+_HOOKED: Final = 0.3
+#: After so many submissions an ended job is made again; waiting ones are moved to another tier.
+_MADE_AGAIN: Final = 0.03
+_MOVED: Final = 0.01
+#: Of these, the newest ones, some are made again.
+_REMEMBERED: Final = 200
+#: Ends are told so often, s; so many who tell them die before they say so.
+_TELLS_EVERY_S: Final = 0.5
+_DIES_TELLING: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +55,8 @@ class StormOptions:
         quiet_s: how long to wait after the faults. The longest pause between two attempts at a
             job is a minute.
         is_paced: hand the jobs in evenly over the minutes, however long they take.
+        landed_share: how many workers, and so upkeep, and how many calls of producers are of the
+            version that was landed last.
     """
 
     seed: int
@@ -56,19 +66,20 @@ class StormOptions:
     faults_per_s: float = 1.0
     quiet_s: float = 180.0
     is_paced: bool = False
+    landed_share: float = 0
 
 
 class Side(Protocol):
     """One of the two that may be stormed: the product, or a plain Celery task."""
 
     def client(self) -> AbstractContextManager[Any]:
-        """Return what has `submit`, `submit_surely`, `submit_rows_surely` and `cancel`."""
+        """Return what has the methods of a `JournalingClient`."""
 
     def ended(self, jobs: Sequence[str]) -> set[str]:
         """Return those of the jobs that have ended; raises `redis.RedisError`."""
 
     def wait_well(self) -> None:
-        """Wait until every worker takes work again."""
+        """Wait until every worker takes work again, and what upkeep has to do is done."""
 
 
 class Storm:
@@ -86,7 +97,8 @@ class Storm:
         self._handed_in = threading.Event()
         self._lock = threading.Lock()
         self._next = 0
-        self._open: set[str] = set()
+        self._open: dict[str, Work] = {}
+        self._ended: deque[tuple[str, Work]] = deque(maxlen=_REMEMBERED)
 
     def run(self) -> float:
         """Let it rage, then wait for the quiet; return how long that took, in seconds."""
@@ -94,7 +106,7 @@ class Storm:
         watching = threading.Thread(target=self._watch, name="open jobs", daemon=True)
         raging.start()
         watching.start()
-        with self._side.client() as client:
+        with self._side.client() as client, self._telling(client):
             submitters = [
                 threading.Thread(target=self._submit_all, args=(client, number))
                 for number in range(_SUBMITTERS)
@@ -103,10 +115,28 @@ class Storm:
                 submitter.start()
             for submitter in submitters:
                 submitter.join()
-        self._handed_in.set()
-        raging.join()
-        self._faults.calm()
-        return self._wait_quiet()
+            self._handed_in.set()
+            raging.join()
+            self._faults.calm()
+            return self._wait_quiet()
+
+    @contextmanager
+    def _telling(self, client: Any) -> Iterator[None]:
+        """Tell the ends that somebody wants to hear of, for the block."""
+        over = threading.Event()
+        chance = random.Random(f"{self._options.seed}/telling")
+
+        def tell() -> None:
+            while not over.wait(_TELLS_EVERY_S):
+                client.tell(settles=chance.random() >= _DIES_TELLING)
+
+        telling = threading.Thread(target=tell, name="telling")
+        telling.start()
+        try:
+            yield
+        finally:
+            over.set()
+            telling.join()
 
     def _rage(self) -> None:
         """Strike by chance, on average as often as asked for, until all jobs are handed in."""
@@ -120,7 +150,7 @@ class Storm:
         for strike in strikes:
             strike.result()
 
-    def _submit_all(self, client: JournalingClient, number: int) -> None:
+    def _submit_all(self, client: Any, number: int) -> None:
         chance = random.Random(f"{self._options.seed}/{number}")
         while (nonce := self._take_number()) is not None:
             while not self._is_time_for(nonce) and time.monotonic() < self._deadline:
@@ -130,27 +160,34 @@ class Storm:
             else:
                 self._submit_one(client, chance, nonce)
 
-    def _submit_rows(self, client: JournalingClient, chance: random.Random, nonce: int) -> None:
+    def _submit_rows(self, client: Any, chance: random.Random, nonce: int) -> None:
         rows = workload.draw_rows(chance, nonce)
-        jobs = client.submit_rows_surely(rows, key=_key(chance), tier=chance.choice(_TIERS))
+        jobs = client.submit_rows_surely(rows, key=_key(chance), **_for_whom(chance))
         with self._lock:
-            self._open.update(jobs)
+            self._open.update(zip(jobs, rows, strict=True))
 
-    def _submit_one(self, client: JournalingClient, chance: random.Random, nonce: int) -> None:
+    def _submit_one(self, client: Any, chance: random.Random, nonce: int) -> None:
         work = workload.draw(chance, nonce)
-        how = {
-            "key": _key(chance),
-            "tier": chance.choice(_TIERS),
-            "batch": chance.choice(_BATCHES),
-        }
+        how = {"key": _key(chance), "batch": chance.choice(_BATCHES), **_for_whom(chance)}
         job = client.submit_surely(work, **how)
         with self._lock:
-            self._open.add(job)
+            self._open[job] = work
         if chance.random() < _ASKED_TWICE:
             client.submit(work, **how)
         if chance.random() < _CANCELLED:
             time.sleep(chance.uniform(0, 1))
             client.cancel(job)
+        if chance.random() < _MOVED:
+            client.move("status:queued tier:idle", tier=chance.choice(_TIERS))
+        if chance.random() < _MADE_AGAIN:
+            self._make_again(client, chance)
+
+    def _make_again(self, client: Any, chance: random.Random) -> None:
+        with self._lock:
+            old = chance.choice(self._ended) if self._ended else None
+        if old and (made := client.retry_surely(*old)):
+            with self._lock:
+                self._open[made] = old[1]
 
     def _is_time_for(self, number: int) -> bool:
         if not self._options.is_paced:
@@ -181,7 +218,7 @@ class Storm:
         with suppress(redis.RedisError):
             ended = self._side.ended(jobs)
             with self._lock:
-                self._open -= ended
+                self._ended += [(job, self._open.pop(job)) for job in sorted(ended)]
 
     def _wait_quiet(self) -> float:
         began = time.monotonic()
@@ -191,53 +228,10 @@ class Storm:
         return time.monotonic() - began
 
 
-class Product:
-    """Our own side of a storm."""
-
-    def __init__(self, fleet: ChaosFleet, evidence: Evidence) -> None:
-        self._fleet = fleet
-        self._evidence = evidence
-
-    def client(self) -> JournalingClient:
-        """Return a client that keeps the journal."""
-        return self._evidence.client()
-
-    def ended(self, jobs: Sequence[str]) -> set[str]:
-        """Return those of the jobs that have ended."""
-        with self._fleet.redis.client.pipeline(transaction=False) as pipe:
-            for job in jobs:
-                pipe.hget(f"comfyfleet:job:{job}", "status")
-            found = pipe.execute()
-        return {job for job, status in zip(jobs, found, strict=True) if status in TERMINAL}
-
-    def wait_well(self) -> None:
-        """Wait until every worker takes work again."""
-        for member in self._fleet.members:
-            self._fleet.wait_ready(member, within_s=60)
+def _for_whom(chance: random.Random) -> dict[str, str]:
+    hook = f"hook-{chance.randrange(1_000)}" if chance.random() < _HOOKED else ""
+    return {"tier": chance.choice(_TIERS), "owner": chance.choice(_OWNERS), "hook": hook}
 
 
 def _key(chance: random.Random) -> str:
     return str(uuid.UUID(int=chance.getrandbits(128)))
-
-
-def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
-    """Run a storm on a fleet of its own and return the verdict as JSON."""
-    began = time.monotonic()
-    directory = folder / "fleet"
-    with (
-        ChaosFleet(FleetOptions(directory=directory, pools=("default",) * NODES)) as fleet,
-        Evidence(fleet, folder / "evidence") as evidence,
-    ):
-        quiet_s = Storm(options, fleet, evidence, Product(fleet, evidence)).run()
-        evidence.collect()
-    verdict = summary(evidence.folder)
-    faults = Counter(evidence.strikes())
-    return {
-        "seed": options.seed,
-        "is_enough": verdict["jobs"] >= options.jobs and faults.total() >= options.faults,
-        **verdict,
-        "faults": faults.total(),
-        "faults_by_kind": dict(faults.most_common()),
-        "quiet_s": round(quiet_s, 1),
-        "seconds": round(time.monotonic() - began),
-    }

@@ -22,9 +22,11 @@ _BREAKABLE: Final = {
         *("BRPOP queue*", "MULTI", "EXEC", "LPUSH queue", "HGETALL job", "GET template"),
         *("EVALSHA claim", "EVALSHA note", "EVALSHA finish", "EVALSHA requeue", "EVALSHA renew"),
         *("EVALSHA due", "EVALSHA unsent", "EVALSHA take_back", "EVALSHA register"),
+        *("EVALSHA pack", "EVALSHA pack_rows", "EVALSHA results_written", "EVALSHA results_left"),
+        "EVALSHA script",  # of another version, which the proxy cannot name
     ),
     "node": ("POST /prompt", "GET /history*", "GET /view", "GET /queue", "WS *", "POST *"),
-    "s3": ("PUT artifact", "PUT manifest"),
+    "s3": ("PUT artifact", "PUT manifest", "PUT results"),
 }
 _SERVERS: Final = tuple(_BREAKABLE)
 
@@ -206,7 +208,12 @@ class Strikes:
         self._fleet.proxy.cut("producer.*")
 
     def break_submission(self, _: Member, chance: random.Random) -> bool:
-        request = chance.choice(("EVALSHA submit", "LPUSH queue", "EVALSHA cancel"))
+        request = chance.choice(
+            (
+                *("EVALSHA submit", "LPUSH queue", "EVALSHA cancel", "EVALSHA retry"),
+                *("EVALSHA move", "EVALSHA outbox_take", "EVALSHA outbox_settle"),
+            )
+        )
         after = chance.random() < 0.5
         return self._lurk(
             Rule(edge="producer.redis", request=request, fault=Fault.CUT, after=after)

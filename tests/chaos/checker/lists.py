@@ -1,0 +1,49 @@
+"""The lists of jobs: I21. Each single job stands in its owner's, what ended badly in that of its end, nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tests.chaos.checker.history import History, Violation
+
+_ENDED_BADLY = ("failed", "cancelled", "expired")
+
+
+def check_lists(history: History) -> Iterator[Violation]:
+    """Yield jobs that lack in a list, and entries of lists that are of no job."""
+    yield from _by_owner(history)
+    yield from _by_end(history)
+
+
+def _by_owner(history: History) -> Iterator[Violation]:
+    wanted: dict[str, set[str]] = defaultdict(set)
+    for record in history.jobs.values():
+        if not record.batch:  # the jobs of a batch are listed by it
+            wanted[record.owner].add(record.job)
+    listed = {owner: set(jobs) for owner, jobs in history.redis.get("lists", {}).items()}
+    for owner in sorted(wanted.keys() | listed.keys()):
+        name = f"the jobs of owner {owner!r}"
+        yield from _compared(name, wanted[owner], listed.get(owner, set()))
+    told = set(history.redis.get("owners", ()))
+    if told != (having := {owner for owner, jobs in wanted.items() if owner and jobs}):
+        yield Violation("I21", "", f"owners {sorted(told)} are listed, {sorted(having)} have jobs")
+
+
+def _by_end(history: History) -> Iterator[Violation]:
+    for status in _ENDED_BADLY:
+        listed = history.redis.get("ended", {}).get(status, {})
+        ended = {record.job for record in history.jobs.values() if record.status == status}
+        yield from _compared(f"what was {status}", ended, set(listed))
+        for job in ended & listed.keys():
+            ended_ms = int(history.jobs[job].fields.get("ended_ms", 0))
+            if ended_ms != int(listed[job]):
+                story = f"it is listed as {status} at {listed[job]:.0f}, it ended at {ended_ms}"
+                yield Violation("I21", job, story)
+
+
+def _compared(name: str, wanted: set[str], listed: set[str]) -> Iterator[Violation]:
+    for job in sorted(wanted - listed):
+        yield Violation("I21", job, f"it lacks in the list of {name}")
+    for job in sorted(listed - wanted):
+        yield Violation("I21", job, f"it stands in the list of {name}, where it does not belong")
