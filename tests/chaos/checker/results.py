@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -9,16 +10,17 @@ from tests.chaos.checker.history import History, Record, Violation
 
 #: So long after the end of a batch, beyond the time for packing, its results may still be on their way, ms.
 _WRITTEN_WITHIN_MS: Final = 60_000
+_RESULTS: Final = re.compile(r"(?:.*/)?batches/(?P<batch>[^/]+)/results-(?P<number>\d+)\.jsonl\.gz")
 
 
 def check_results(history: History) -> Iterator[Violation]:
     """Yield results that lack, or say something else than the records."""
-    newest = _newest(history)
+    newest, parts = _newest(history), _parts(history)
     for batch, fields in history.redis.get("batches", {}).items():
         if "received" not in fields or "ended_ms" not in fields:
             continue
         if not _is_on_its_way(history, batch, newest.get(batch, {})):
-            yield from _file(history, batch, fields, newest.get(batch, {}))
+            yield from _file(batch, fields, newest.get(batch, {}), parts.get(batch, {}))
 
 
 def _newest(history: History) -> dict[str, dict[int, Record]]:
@@ -39,11 +41,14 @@ def _is_on_its_way(history: History, batch: str, rows: Mapping[int, Record]) -> 
 
 
 def _file(
-    history: History, batch: str, fields: Mapping[str, str], wanted: Mapping[int, Record]
+    batch: str,
+    fields: Mapping[str, str],
+    wanted: Mapping[int, Record],
+    parts: Mapping[int, list[dict[str, Any]]],
 ) -> Iterator[Violation]:
     if fields.get("results_again"):
         yield Violation("I25", batch, "rows that were made again are not in its results yet")
-    lines = [line for part in _parts(history, batch) for line in part]
+    lines = [line for number in sorted(parts) for line in parts[number]]
     rows = [line["row"] for line in lines]
     if rows != sorted(set(rows)):
         yield Violation("I25", batch, f"its results list rows in the order {rows[:50]}")
@@ -58,15 +63,13 @@ def _file(
             yield Violation("I25", wanted[row].job, f"results say {told}, its record {record}")
 
 
-def _parts(history: History, batch: str) -> Iterator[list[dict[str, Any]]]:
-    end = f"batches/{batch}/results-"
-    number = 1
-    by_name = {
-        key[key.index(end) :]: stored for key, stored in history.objects.items() if end in key
-    }
-    while part := by_name.get(f"{end}{number}.jsonl.gz"):
-        yield part["lines"]
-        number += 1
+def _parts(history: History) -> dict[str, dict[int, list[dict[str, Any]]]]:
+    """Return the lines of each batch's results by the number of their object."""
+    found: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for key, stored in history.objects.items():
+        if place := _RESULTS.fullmatch(key):
+            found.setdefault(place["batch"], {})[int(place["number"])] = stored["lines"]
+    return found
 
 
 def _told(line: Mapping[str, Any]) -> tuple[Any, ...]:
