@@ -71,7 +71,7 @@ class Phase(StrEnum):
     AHEAD = "ahead"  #: Its prompt waits in the node's own queue, behind the one that renders.
     RENDERING = "rendering"
     FETCHING = "fetching"  #: Output files are downloaded from the node and checked.
-    STORING = "storing"  #: Files are uploaded to S3, the manifest last.
+    STORING = "storing"  #: Files are uploaded to S3, the manifest beside the last.
 
 
 class _Read(BaseModel):

@@ -4,6 +4,11 @@ It lies in the bucket beside the artifacts and outlives the record. Version 1 ha
 `node`, `template`, `params`, `metadata`, `created_at`, `artifacts`, `values` and `notes`. Version 2 has every
 field that the record has at the commit, and what the node was. What jobs share lies in the bucket too, under
 the sha256 that the manifest names: templates, and extra data without its secrets.
+
+A manifest alone proves nothing. It is written beside the last file of its attempt, before the commit, so a
+worker that dies, is overtaken, cancelled or refused in between leaves one that may list files which are not
+there, and that no record names. Who has the record asks that: `check` and `verify` do. Who has the bucket
+alone believes in a manifest only if each file that it lists is there, and knows that a cancel may have come.
 """
 
 from __future__ import annotations

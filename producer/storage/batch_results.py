@@ -15,6 +15,7 @@ from producer.contract.jobs import Job
 from producer.storage.content_md5 import md5_header
 from producer.storage.object_keys import results_key, results_prefix
 from producer.storage.object_store import ObjectStore
+from producer.storage.put_object import put_object
 
 _NUMBER: Final = re.compile(r"results-([1-9][0-9]{0,9})\.jsonl\.gz")
 #: Quick: a line is mostly names that repeat.
@@ -40,7 +41,8 @@ class BatchResults(ObjectStore):
         body = gzip.compress(text.encode("utf-8", "backslashreplace"), _LEVEL, mtime=0)
         checked = {} if self._bucket.checks else md5_header(body)
         with self._bucket.talking(key):
-            self._bucket.s3.put_object(
+            put_object(
+                self._bucket.s3,
                 Bucket=self._bucket.name,
                 Key=key,
                 Body=body,

@@ -14,14 +14,18 @@ from producer.contract.errors import (
     CredentialsRefused,
     ObjectConflict,
     StorageError,
+    StorageFault,
     StorageRefused,
+    StorageUnreachable,
 )
 from producer.storage.content_md5 import md5_header
 from producer.storage.object_headers import ObjectStat
 from producer.storage.object_keys import probe_key
+from producer.storage.put_object import put_object
 from producer.storage.s3_client import LazyClient
 from producer.storage.s3_codes import SIGNED_OTHERWISE
 from producer.storage.s3_errors import NotSupported, Place, has_stale_credentials, translated
+from producer.storage.write_proof import wrong_digest
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ class Bucket:
         self.name = settings.s3_bucket
         self.has_conditions = True  #: Until a write or `honours_conditions` finds otherwise.
         self.checks = settings.s3_checksums == "when_supported"  #: With newer checksums.
+        self._compares_digests: bool | None = None  # not known yet
         self._endpoint = without_password(settings.s3_endpoint_url or "AWS S3")
         self._prefix = settings.s3_prefix
         self._region = settings.s3_region
@@ -116,6 +121,23 @@ class Bucket:
             self.has_conditions = False
         return self.has_conditions
 
+    def compares_digests(self) -> bool:
+        """Test once whether the S3 service refuses a body whose digest is wrong; False if it does not say.
+
+        AWS and SeaweedFS do; some gateways repeat any digest unread, so that theirs proves nothing.
+        """
+        if self._compares_digests is None:
+            try:
+                self._write_probe(**wrong_digest(sha256=self.checks))
+                self._compares_digests = False
+                _log.info("this store takes any checksum: what is written is looked at again")
+            except (StorageUnreachable, StorageFault, BucketForbidden) as exc:
+                _log.debug("not known whether this store compares checksums: %s", exc)
+            except StorageError as exc:
+                _log.debug("this store compares checksums: %s", exc)
+                self._compares_digests = True
+        return bool(self._compares_digests)
+
     def create_if_missing(self) -> None:
         """Create the bucket if it does not exist."""
         try:
@@ -152,11 +174,11 @@ class Bucket:
             return False
         return True
 
-    def _write_probe(self, **condition: str) -> None:
+    def _write_probe(self, **headers: str) -> None:
         key = probe_key(self._prefix, name="write")
         checked = {} if self.checks else md5_header(_PROBE)
         with self.talking(key):
-            self.s3.put_object(Bucket=self.name, Key=key, Body=_PROBE, **checked, **condition)
+            put_object(self.s3, Bucket=self.name, Key=key, Body=_PROBE, **{**checked, **headers})
 
     def _probe_without_checksums(self, refused: StorageError) -> None:
         self._client.do_without_checksums()

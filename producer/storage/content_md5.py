@@ -10,9 +10,13 @@ from typing import BinaryIO
 def md5_header(body: bytes | BinaryIO) -> dict[str, str]:
     """Return Content-MD5 as boto3's argument, for a request without a newer checksum.
 
-    Buckets with Object Lock require one of the two. A file is read from its position to its end, and
-    its position restored.
+    Buckets with Object Lock require one of the two.
     """
+    return {"ContentMD5": base64.b64encode(md5_of(body)).decode()}
+
+
+def md5_of(body: bytes | BinaryIO) -> bytes:
+    """Return the MD5 of *body*; a file is read from its position to its end, and its position restored."""
     digest = hashlib.md5(usedforsecurity=False)
     if isinstance(body, bytes):
         digest.update(body)
@@ -21,4 +25,4 @@ def md5_header(body: bytes | BinaryIO) -> dict[str, str]:
         while chunk := body.read(256 << 10):
             digest.update(chunk)
         body.seek(start)
-    return {"ContentMD5": base64.b64encode(digest.digest()).decode()}
+    return digest.digest()

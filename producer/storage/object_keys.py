@@ -1,8 +1,8 @@
 """Object keys: the layout of the bucket.
 
     {prefix}/jobs/{job}/{attempt}/{graph_node}-{index}{ext}   an artifact
-    {prefix}/jobs/{job}/{attempt}/manifest.json               what the attempt made; written last
-    {prefix}/templates/{sha256}.json                          a graph, canonical JSON; there before a manifest names it
+    {prefix}/jobs/{job}/{attempt}/manifest.json               what the attempt made; written beside the last of it
+    {prefix}/templates/{sha256}.json                          a graph, canonical JSON; there before a record names its manifest
     {prefix}/extra_data/{sha256}.json                         what goes beside graphs, without secrets; as a template
     {prefix}/inputs/{sha256}                                  a file that graphs read
     {prefix}/batches/{batch}/results-{n}.jsonl.gz             what each of a thousand rows has come to

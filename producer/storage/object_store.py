@@ -22,6 +22,7 @@ from producer.storage.foreign_inputs import about_input
 from producer.storage.input_sources import check_input, sha256_of
 from producer.storage.object_headers import ObjectStat, content_disposition
 from producer.storage.object_keys import input_key, promised_sha256, split_s3_url
+from producer.storage.put_object import put_object
 from producer.storage.s3_client import LazyClient
 from producer.storage.write_once import NewObject, is_there, write_once
 
@@ -134,7 +135,8 @@ class ObjectStore:
         """Store JSON that is written already, byte for byte, replacing an existing object."""
         checked = {} if self._bucket.checks else md5_header(body)
         with self._bucket.talking(key):
-            self._bucket.s3.put_object(
+            put_object(
+                self._bucket.s3,
                 Bucket=self._bucket.name,
                 Key=key,
                 Body=body,

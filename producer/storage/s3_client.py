@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 from producer.contract.config.settings import Settings, without_password
 from producer.contract.errors import InvalidSettings
+from producer.storage.put_object import send_bodies_at_once
 
 CONNECT_TIMEOUT_S: Final = 3
 READ_TIMEOUT_S: Final = 30  #: Between two bytes, not for a whole answer; boto3's default is 60 s.
 
-#: A worker has eight threads, each of which may send two files at once, in two parts at once.
-_CONNECTIONS: Final = 32
+#: A worker has eight threads, each of which may send four files at once, in two parts at once.
+_CONNECTIONS: Final = 64
 
 #: Tries of a request. boto3's own retry is used, not a second one around it: it knows which answers
 #: are temporary (5xx, SlowDown, resets), rewinds a half-sent body, and waits with jitter. Few tries,
@@ -111,6 +112,7 @@ class LazyClient:
             if self._client is None:
                 raise
             return self._client  # the file is half written; it is read again at the next use
+        send_bodies_at_once(client)
         self._files, self._read = files, read
         return client
 

@@ -30,6 +30,8 @@ from producer.storage.content_md5 import md5_header
 from producer.storage.multipart import MultipartUpload
 from producer.storage.object_headers import content_disposition, encode_metadata
 from producer.storage.object_keys import promised_sha256
+from producer.storage.put_object import put_object
+from producer.storage.write_proof import WriteProof
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +81,8 @@ class NewObject:
 
 def write_once(bucket: Bucket, new: NewObject) -> None:
     """Store *new*; the S3 service checks the body, by SHA-256, by each part's CRC32, or by MD5.
+
+    Where its answer does not prove what it has taken, the object's size is asked for.
 
     If the S3 service has no conditional writes, which the first write finds out, each write asks for
     the object first.
@@ -151,24 +155,35 @@ def _conflict_unless_ours(bucket: Bucket, new: NewObject) -> Iterator[None]:
 
 
 def _put(bucket: Bucket, new: NewObject, *, if_free: bool) -> None:
-    with bucket.talking(new.key):
-        if path := new.path_to_split:
+    if path := new.path_to_split:
+        with bucket.talking(new.key):
             _put_parts(bucket, new, path, if_free=if_free)
-        elif _put_whole(bucket, new, if_free=if_free):
-            return
-    _compare_size(bucket, new.key, sent=new.size_bytes)
+        is_proved = False
+    else:
+        is_proved = _put_whole(bucket, new, if_free=if_free)
+    if not is_proved:
+        _compare_size(bucket, new.key, sent=new.size_bytes)
 
 
 def _put_whole(bucket: Bucket, new: NewObject, *, if_free: bool) -> bool:
-    """Send it in one request; return whether the S3 service confirmed its SHA-256."""
+    """Send it in one request; return whether the answer proves that just these bytes were taken."""
     digest = base64.b64encode(bytes.fromhex(new.sha256)).decode()
     condition = {"IfNoneMatch": "*"} if if_free else {}
     with new.open() as body:
         checked = {"ChecksumSHA256": digest} if bucket.checks else md5_header(body)
-        answer = bucket.s3.put_object(
-            Bucket=bucket.name, Key=new.key, Body=body, **new.headers, **checked, **condition
-        )
-    return bool(answer.get("ChecksumSHA256") == digest)
+        proof = WriteProof(new.sha256, checked.get("ContentMD5"), bucket.compares_digests)
+        with bucket.talking(new.key):
+            answer = put_object(
+                bucket.s3,
+                Bucket=bucket.name,
+                Key=new.key,
+                Body=body,
+                **new.headers,
+                **checked,
+                **condition,
+            )
+        body.seek(0)
+        return proof.holds(answer, body)
 
 
 def _put_parts(bucket: Bucket, new: NewObject, path: Path, *, if_free: bool) -> None:

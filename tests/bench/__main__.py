@@ -22,6 +22,7 @@ NAMES = (
     "recovery",
     "scale",
     "storing",
+    "tail",
 )
 
 

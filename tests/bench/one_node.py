@@ -25,6 +25,8 @@ from infra.local.nodes import Node, probe_worker, worker_service
 from infra.local.stack import LocalStack, Options
 from infra.local.supervisor import Supervisor
 from producer.client import Producer
+from producer.contract.config.settings import Settings
+from producer.contract.jobs import Job
 from tests.bench.history_tail import HistoryTail
 from tests.bench.latency import delayed
 from tests.bench.plain_loop import render_one_by_one
@@ -100,13 +102,14 @@ class OneNode:
         }
 
     @contextmanager
-    def worker(self, round_trip_s: float) -> Iterator[tuple[str, str]]:
-        """Run a worker so far from node and store; yield the addresses that it uses."""
+    def worker(self, round_trip_s: float, *, to_the_node: bool = True) -> Iterator[tuple[str, str]]:
+        """Run a worker so far from store, and node; yield the addresses that it uses."""
         with ExitStack() as stack:
-            urls = (self.node.url, str(self._stack.settings["s3_endpoint_url"]))
+            node_url, s3_url = self.node.url, str(self._stack.settings["s3_endpoint_url"])
             if round_trip_s:
-                urls = tuple(stack.enter_context(_far(url, round_trip_s)) for url in urls)
-            node_url, s3_url = urls
+                s3_url = stack.enter_context(_far(s3_url, round_trip_s))
+            if round_trip_s and to_the_node:
+                node_url = stack.enter_context(_far(node_url, round_trip_s))
             far = {**self._stack.settings_env, "COMFYFLEET_S3_ENDPOINT_URL": s3_url}
             name = f"gpu-{1000 * round_trip_s:.0f}"
             services = stack.enter_context(
@@ -136,6 +139,19 @@ class OneNode:
         ended = [self._fleet.wait(job.id, timeout=timedelta(minutes=5)) for job in made]
         assert all(job.status == "succeeded" for job in ended), ended
         return self._read({str(job.prompt_id) for job in ended[WARM_UP:]})
+
+    def render(self, graph: dict, **options: object) -> tuple[Job, float]:
+        """Have the fleet render one; return it, and the seconds from its prompt's end to its own."""
+        job = self._fleet.submit(graph, inputs={"1.image": "node:"}, **options)
+        job = self._fleet.wait(job.id, timeout=timedelta(minutes=5))
+        assert job.status == "succeeded", job
+        [(_, ended_ms)] = self._journal({str(job.prompt_id)})
+        return job, job.ended_at.timestamp() - ended_ms / 1000
+
+    @property
+    def settings(self) -> Settings:
+        """The fleet's own, as they are without the distance."""
+        return self._fleet.settings
 
     def drain_own_queue(self, seconds: float, jobs: int) -> Drained:
         """Fill the node's own queue with so many, and let it drain."""

@@ -17,19 +17,22 @@ import requests
 
 from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
+from producer.checking.findings import Kind
+from producer.checking.verify import Verifier
 from producer.contract.errors import StorageRefused
 from producer.contract.graph.graph import to_bytes
-from producer.contract.jobs import JobStatus
+from producer.contract.jobs import JobError, JobStatus
 from producer.contract.manifests import job_of_manifest
 from producer.storage.object_store import ObjectStore
 from tests.graphs import picture, sleeping
+from tests.integration.checks import check
 from tests.integration.hand_led import HandLed, hold
 from tests.media_samples import noise, saved
 from worker.attempt.delivery import Delivery
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.outages import Outages
 from worker.attempt.shared_contents import SharedContents
-from worker.attempt.shutdown import Shutdown
+from worker.attempt.shutdown import Shutdown, Stopping
 from worker.attempt.templates import Templates
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, Outcome, OutputFile
@@ -299,3 +302,106 @@ def test_a_bucket_that_refuses_templates_costs_no_job_and_is_not_asked_again_at_
     assert rig.led.fleet.get(rig.job.id).status is JobStatus.SUCCEEDED
     assert len(objects.put) == 1
     assert rig.manifest()["template"] == rig.job.template
+
+
+# --- the manifest, beside the last file
+
+
+class ManifestFirst(ObjectStore):
+    """Takes a file only once the manifest is there, and then perhaps not at all.
+
+    Args:
+        files: how many files are taken before it must be there.
+    """
+
+    def __init__(self, settings, *, files: int = 0, then: Exception | None = None) -> None:
+        super().__init__(settings)
+        self.then = then
+        self._files = files
+        self._manifest = threading.Event()
+
+    def put_json(self, key, value) -> None:
+        super().put_json(key, value)
+        self._manifest.set()
+
+    def put_file(self, path, **about) -> None:
+        if self._files:
+            self._files -= 1
+        else:
+            assert self._manifest.wait(10), "the manifest waits for its files"
+            if self.then:
+                raise self.then
+        super().put_file(path, **about)
+
+
+def flaws(rig: Rig) -> list:
+    with Verifier(rig.led.settings) as verifier:
+        return list(verifier.flaws(verifier.succeeded()))
+
+
+@pytest.mark.parametrize("files", [1, 3])
+def test_the_manifest_is_sent_beside_the_last_file(rig, files):
+    rig = rig()
+    objects = ManifestFirst(rig.led.settings, files=files - 1)
+    rig.delivery = replace(rig.delivery, objects=objects)
+    rig.deliver(rig.made(*pictures(files)))
+
+    ended = rig.led.fleet.get(rig.job.id)
+    assert ended.status is JobStatus.SUCCEEDED
+    assert [entry["key"] for entry in rig.manifest()["artifacts"]] == [
+        artifact.key for artifact in ended.artifacts
+    ]
+
+
+def test_what_made_values_alone_has_a_manifest_all_the_same(rig):
+    rig = rig()
+    rig.deliver(())
+    assert rig.led.fleet.get(rig.job.id).status is JobStatus.SUCCEEDED
+    assert rig.manifest()["artifacts"] == []
+
+
+def test_a_manifest_whose_file_was_refused_makes_nobody_believe_in_the_file(rig):
+    rig = rig()
+    refusing = ManifestFirst(rig.led.settings, then=StorageRefused("too large for this store"))
+    whole = rig.delivery
+    rig.delivery = replace(whole, objects=refusing)
+    with pytest.raises(StorageRefused, match="too large"):
+        rig.deliver(rig.made(*pictures(1)))
+
+    first = rig.led.manifest_key(rig.job)
+    assert rig.led.fleet.get(rig.job.id).status is JobStatus.RUNNING
+    assert first in rig.led.stored_keys()
+    assert check(rig.led, objects=True) == []
+
+    error = JobError(cause="storage_refused", message="too large", node=NODE)
+    rig.led.store.requeue(
+        rig.job.id, attempt=1, worker=rig.lease.hold.worker, error=error, charged=False,
+        delay=timedelta(0),
+    )  # fmt: skip
+    rig.delivery = whole
+    rig.take(rig.led.fleet.get(rig.job.id))
+    rig.deliver(rig.made(*pictures(1)))
+
+    assert rig.job.attempt == 2
+    assert flaws(rig) == []
+    [orphan] = check(rig.led, objects=True, orphan_age=timedelta(0), repair=True)
+    assert (orphan.kind, orphan.about, orphan.mended) == (Kind.ORPHAN_OBJECT, first, True)
+    assert check(rig.led, objects=True) == []
+
+
+def test_who_takes_back_an_attempt_with_a_manifest_and_no_file_stores_the_file(rig):
+    rig = rig()
+    leaving = ManifestFirst(rig.led.settings, then=Stopping())
+    whole = rig.delivery
+    rig.delivery = replace(whole, objects=leaving)
+    outputs = rig.made(*pictures(2))
+    with pytest.raises(Stopping):
+        rig.deliver(outputs)
+    assert rig.led.manifest_key(rig.job) in rig.led.stored_keys()
+    assert rig.led.fleet.get(rig.job.id).status is JobStatus.RUNNING
+
+    rig.delivery = whole
+    rig.deliver(outputs)
+    assert rig.led.fleet.get(rig.job.id).status is JobStatus.SUCCEEDED
+    assert flaws(rig) == []
+    assert check(rig.led, objects=True) == []

@@ -1,10 +1,13 @@
-"""Delivery of a succeeded prompt's outputs: fetch, check, store, write the manifest, commit the job."""
+"""Delivery of a succeeded prompt's outputs: fetch, check, store beside the manifest, commit the job.
+
+Between the last byte of the last file and the commit lies one answer of the bucket: the manifest is sent
+beside that file.
+"""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,23 +25,21 @@ from producer.storage.object_keys import artifact_key, extension_of, manifest_ke
 from producer.storage.object_store import ObjectStore
 from producer.store.attempt_endings import Commit
 from producer.store.job_store import JobStore
-from worker.attempt.bounded_call import bounded_call
 from worker.attempt.completeness import notes_on
 from worker.attempt.kept_outputs import KeptOutputs
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.outages import Outages
-from worker.attempt.output_files import Spooled, fetch_output
+from worker.attempt.output_files import OutputFetch, Spooled
 from worker.attempt.parallel import Countdown, Work, run_parallel
 from worker.attempt.shared_contents import SharedContents
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, OutputFile
-from worker.errors import NodeTimeout
 from worker.node.registration import NodeFacts
 
 _log = logging.getLogger(__name__)
 
-#: Files of one job on their way at once: while one is stored, another is fetched and checked.
-_AT_ONCE: Final = 2
+#: Files of one job on their way at once: a batch of pictures waits for a distant bucket once, not once each.
+_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,97 +76,107 @@ class Delivery:
             NodeError, StorageError: a file cannot be had whole, or its key holds another.
             LeaseLost, JobCancelled, Stopping: as they say; nothing was committed.
         """
+        outputs = _Outputs(self, job, graph, entry, lease)
         self.outages.enter_phase(Phase.FETCHING, lease, self.store)
-        to_fetch = Countdown(len(entry.outputs))
-        kept = KeptOutputs(
-            self.comfyui,
-            entry,
-            node=self.node,
-            mark=attempt_mark(job.id, job.attempt),
-            within_s=self.away_s,
-        )
-
-        def bring(output: OutputFile, path: Path, still_wanted: Callable[[], None]) -> Artifact:
-            file = self._fetched(output, kept, path, lease, still_wanted)
-            if to_fetch.is_last():
-                # From here on the node is needed no more.
-                self.outages.enter_phase(Phase.STORING, lease, self.store)
-            return self._stored(job, graph, file, lease)
-
-        works: list[Work[Artifact | None]] = [
-            partial(bring, output, spool / str(number))
-            for number, output in enumerate(entry.outputs)
-        ]
-        if self.contents.has_new(job):
-            works.insert(0, lambda _: self.contents.store(job, lease))
-        artifacts = [made for made in run_parallel(works, at_once=_AT_ONCE) if made]
-        self._commit(job, graph, artifacts, entry, lease)
+        outputs.store_all(spool)
+        outputs.commit()
         self.comfyui.companion.delete_outputs(entry.outputs)  # never before: nothing else has them
 
-    def _fetched(
-        self,
-        output: OutputFile,
-        kept: KeptOutputs,
-        path: Path,
-        lease: Lease,
-        still_wanted: Callable[[], None],
-    ) -> Spooled:
-        def check() -> None:
-            lease.check()
-            still_wanted()
 
-        def fetch() -> Spooled:
-            path.unlink(missing_ok=True)
-            growth = _Growth(path, output, node=self.node, within_s=self.grows_within_s)
+class _Outputs:
+    """What one prompt made, on its way: its files, the manifest that lists them, and the commit."""
 
-            def check_growth() -> None:
-                check()
-                growth.check()
-
-            return bounded_call(
-                lambda: fetch_output(self.comfyui, output, path, node=self.node, check=check),
-                check=check_growth,
-            )
-
-        def pause(seconds: float) -> None:
-            self.outages.pause(seconds, lease)
-            still_wanted()
-
-        spooled = self.outages.until_fetched(
-            fetch, lease, is_back=lambda error: kept.wait_until_back(error, output, pause=pause)
+    def __init__(
+        self, means: Delivery, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease
+    ) -> None:
+        self._means = means
+        self._job = job
+        self._graph = graph
+        self._entry = entry
+        self._lease = lease
+        self._notes = fit_notes(notes_on(entry, graph))
+        self._shape = job.shape or shape_of(graph)
+        self._to_fetch = Countdown(len(entry.outputs))
+        self._found: dict[int, Artifact] = {}
+        self._fetch = OutputFetch(
+            comfyui=means.comfyui,
+            outages=means.outages,
+            kept=KeptOutputs(
+                means.comfyui,
+                entry,
+                node=means.node,
+                mark=attempt_mark(job.id, job.attempt),
+                within_s=means.away_s,
+            ),
+            lease=lease,
+            node=means.node,
+            grows_within_s=means.grows_within_s,
         )
-        crashpoint("output.fetched")
-        return spooled
 
-    def _stored(self, job: Job, graph: Graph, file: Spooled, lease: Lease) -> Artifact:
-        output, facts = file.output, file.facts
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """Those that have been fetched, in the order of the outputs."""
+        return [artifact for _, artifact in sorted(self._found.items())]
+
+    def store_all(self, spool: Path) -> None:
+        """Store all files, the manifest, and what jobs share."""
+        works: list[Work[None]] = [
+            partial(self._bring, number, output, spool / str(number))
+            for number, output in enumerate(self._entry.outputs)
+        ]
+        if not works:
+            works.append(self._store_manifest)
+        at_once = _AT_ONCE
+        if self._means.contents.has_new(self._job):
+            works.insert(0, lambda _: self._means.contents.store(self._job, self._lease))
+            at_once += 1
+        run_parallel(works, at_once=at_once)
+
+    def commit(self) -> None:
+        """Make the job succeeded."""
+        self._lease.check()
+        outcome = self._means.outages.until_redis_answers(
+            lambda: self._means.store.commit(
+                self._lease.hold,
+                artifacts=self.artifacts,
+                values=self._entry.values,
+                notes=self._notes,
+                shape=None if self._job.shape else self._shape,
+            ),
+            self._lease,
+        )
+        if outcome is Commit.CANCEL_CAME_FIRST:
+            raise JobCancelled
+        crashpoint("commit.done")
+        _log.info(
+            "job %s attempt %d: succeeded, %d artifacts",
+            *(self._job.id, self._job.attempt, len(self._found)),
+        )
+
+    def _bring(
+        self, number: int, output: OutputFile, path: Path, still_wanted: Callable[[], None]
+    ) -> None:
+        file = self._fetch.spooled(output, path, still_wanted)
+        artifact = self._found[number] = self._artifact(file)
+        store_file = partial(self._store_file, file, artifact)
+        if self._to_fetch.is_last():
+            # From here on the node is needed no more, and all is known that the manifest tells.
+            self._means.outages.enter_phase(Phase.STORING, self._lease, self._means.store)
+            run_parallel([store_file, self._store_manifest], at_once=2)
+        else:
+            store_file(still_wanted)
+
+    def _artifact(self, file: Spooled) -> Artifact:
+        """Return what the record will say of a file, all of which is known before it is stored."""
+        job, output, facts = self._job, file.output, file.facts
         key = artifact_key(
-            self.prefix,
+            self._means.prefix,
             job_id=job.id,
             attempt=job.attempt,
             graph_node=output.graph_node,
             index=output.index,
             extension=extension_of(output.filename),
         )
-        said = {
-            "job": job.id,
-            "graph-node": output.graph_node,
-            **_seed(graph, output.graph_node),
-        }
-        self.outages.until_storage_answers(
-            lambda: self.objects.put_file(
-                file.path,
-                key=key,
-                sha256=facts.sha256,
-                media_type=facts.media_type,
-                metadata=job.metadata,
-                said=said,
-                download_name=output.filename,
-            ),
-            lease,
-        )
-        crashpoint("artifact.stored")
-        file.path.unlink()
         return Artifact(
             key=key,
             graph_node=output.graph_node,
@@ -181,70 +192,55 @@ class Delivery:
             height=facts.height,
         )
 
-    def _commit(
-        self,
-        job: Job,
-        graph: Graph,
-        artifacts: Sequence[Artifact],
-        entry: HistoryEntry,
-        lease: Lease,
+    def _store_file(
+        self, file: Spooled, artifact: Artifact, _still_wanted: Callable[[], None]
     ) -> None:
-        key = manifest_key(self.prefix, job_id=job.id, attempt=job.attempt)
-        notes = fit_notes(notes_on(entry, graph))
-        facts, shape = self.node_facts(), job.shape or shape_of(graph)
+        graph_node = artifact.graph_node
+        said = {"job": self._job.id, "graph-node": graph_node, **_seed(self._graph, graph_node)}
+        self._means.outages.until_storage_answers(
+            lambda: self._means.objects.put_file(
+                file.path,
+                key=artifact.key,
+                sha256=artifact.sha256,
+                media_type=artifact.media_type,
+                metadata=self._job.metadata,
+                said=said,
+                download_name=artifact.name,
+            ),
+            self._lease,
+        )
+        crashpoint("artifact.stored")
+        file.path.unlink()
+
+    def _store_manifest(self, still_wanted: Callable[[], None]) -> None:
+        """Write the manifest, beside the last file: what it says of that is known already.
+
+        An attempt that ends in between leaves a manifest that lists a file which is not there. It is
+        an orphan like any file of an attempt without a commit; see `producer.contract.manifests`.
+        """
+        job, facts = self._job, self._means.node_facts()
+        key = manifest_key(self._means.prefix, job_id=job.id, attempt=job.attempt)
         manifest = manifest_of(
-            self._as_recorded(job, lease).model_copy(update={"shape": shape}),
-            artifacts=artifacts,
-            values=entry.values,
-            notes=notes,
+            self._as_recorded().model_copy(update={"shape": self._shape}),
+            artifacts=self.artifacts,
+            values=self._entry.values,
+            notes=self._notes,
             device=facts.device,
             comfyui_version=facts.comfyui_version,
         )
-        self.outages.until_storage_answers(lambda: self.objects.put_json(key, manifest), lease)
+
+        def put() -> None:
+            still_wanted()
+            self._means.objects.put_json(key, manifest)
+
+        self._means.outages.until_storage_answers(put, self._lease)
         crashpoint("manifest.stored")
-        lease.check()
-        outcome = self.outages.until_redis_answers(
-            lambda: self.store.commit(
-                lease.hold,
-                artifacts=artifacts,
-                values=entry.values,
-                notes=notes,
-                shape=None if job.shape else shape,
-            ),
-            lease,
-        )
-        if outcome is Commit.CANCEL_CAME_FIRST:
-            raise JobCancelled
-        crashpoint("commit.done")
-        _log.info("job %s attempt %d: succeeded, %d artifacts", job.id, job.attempt, len(artifacts))
 
-    def _as_recorded(self, job: Job, lease: Lease) -> Job:
+    def _as_recorded(self) -> Job:
         """Read the job again: only its record knows when its phases began."""
-        found = self.outages.until_redis_answers(lambda: self.store.find([job.id]), lease)
+        job, store = self._job, self._means.store
+        found = self._means.outages.until_redis_answers(lambda: store.find([job.id]), self._lease)
         return found.get(job.id, job)
-
-
-class _Growth:
-    """Whether a file that is fetched comes in at all: less than a chunk is as good as nothing."""
-
-    def __init__(self, path: Path, output: OutputFile, *, node: str, within_s: float) -> None:
-        self._within_s = within_s
-        self._path = path
-        self._output = output
-        self._node = node
-        self._bytes = 0
-        self._since = time.monotonic()
-
-    def check(self) -> None:
-        """Return if more of it has come within the last minute."""
-        size = self._path.stat().st_size if self._path.exists() else 0
-        now = time.monotonic()
-        if size > self._bytes:
-            self._bytes, self._since = size, now
-        elif now - self._since > self._within_s:
-            raise NodeTimeout(
-                self._node, f"{self._output} came to less than 256 KiB in {self._within_s:g} s"
-            )
 
 
 def _seed(graph: Graph, graph_node: str) -> dict[str, str]:

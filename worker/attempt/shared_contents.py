@@ -29,7 +29,7 @@ _REFUSED_FOR_S: Final = 600.0
 
 
 class SharedContents:
-    """Stores each content once a process, before the first manifest that names it.
+    """Stores each content once a process, before the first commit of a job that names it.
 
     A bucket that refuses them costs no job: the picture is what was asked for.
 

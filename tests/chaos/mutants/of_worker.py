@@ -6,25 +6,31 @@ from typing import Final
 
 from tests.chaos.mutants.mutation import mutant
 
-_MANIFEST: Final = "        self.outages.until_storage_answers(lambda: self.objects.put_json(key, manifest), lease)\n"
-
 OF_WORKER: Final = (
     mutant(
         "commit before the manifest is stored",
         "dies_at_the_manifest",
         "I4",
-        ("worker/attempt/delivery.py", _MANIFEST, ""),
+        (
+            "worker/attempt/delivery.py",
+            "run_parallel([store_file, self._store_manifest], at_once=2)",
+            "store_file(still_wanted)",
+        ),
         (
             "worker/attempt/delivery.py",
             '        crashpoint("commit.done")\n',
-            f'        crashpoint("commit.done")\n{_MANIFEST}',
+            '        crashpoint("commit.done")\n        self._store_manifest(lambda: None)\n',
         ),
     ),
     mutant(
         "commit without the template that the manifest names",
         "dies_at_the_manifest",
         "I4",
-        ("worker/attempt/delivery.py", "if self.contents.has_new(job):", "if not self.contents:"),
+        (
+            "worker/attempt/delivery.py",
+            "if self._means.contents.has_new(self._job):",
+            "if not self._means:",
+        ),
     ),
     mutant(
         "trust the socket alone",

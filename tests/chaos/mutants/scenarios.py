@@ -85,8 +85,8 @@ def late_cancel(stage: Stage) -> None:
 
 
 def dies_at_the_manifest(stage: Stage) -> None:
-    """A worker dies when everything but the manifest is stored."""
-    with stage.catching("n*.s3", "PUT manifest") as wait_caught:
+    """A worker dies when the manifest is not stored, and perhaps all else is."""
+    with stage.catching("n*.s3", "PUT manifest", fault=Fault.DROP) as wait_caught:
         job = stage.submit()
         wait_caught()
         stage.holder(job).worker.take_down()

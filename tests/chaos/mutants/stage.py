@@ -67,9 +67,15 @@ class Stage:
             time.sleep(0.05)
 
     @contextmanager
-    def catching(self, edge: str, request: str) -> Iterator[Callable[[], None]]:
-        """Keep the next such request on its way for the block; yield how to wait for it."""
-        with self.under(Rule(edge=edge, request=request, fault=Fault.SWALLOW)) as number:
+    def catching(
+        self, edge: str, request: str, *, fault: Fault = Fault.SWALLOW
+    ) -> Iterator[Callable[[], None]]:
+        """Keep the next such request on its way for the block; yield how to wait for it.
+
+        Args:
+            fault: DROP for one that must not arrive after the block either, its sender being dead.
+        """
+        with self.under(Rule(edge=edge, request=request, fault=fault)) as number:
 
             def wait_caught() -> None:
                 wait_until(

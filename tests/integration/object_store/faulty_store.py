@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from tests.integration.object_store.providers import Refusal
 
+CUT = object()
+
 
 class FaultyStore(ThreadingHTTPServer):
     """Passes requests on to the real store, with a fault.
@@ -18,17 +20,19 @@ class FaultyStore(ThreadingHTTPServer):
     Args:
         lose: of the requests whose first line matches, the first answer is lost after it was given.
         before: called with each request; may return a status, or a `providers.Refusal`, to answer
-            with in the store's place.
+            with in the store's place, or `CUT`, to close the connection.
+        told: called with each request and the store's `{header: value}`; returns those to answer with.
         keeps_metadata: whether the metadata that came with an object is given out again.
     """
 
     daemon_threads = True
 
-    def __init__(self, upstream, *, lose=None, before=None, keeps_metadata=True):
+    def __init__(self, upstream, *, lose=None, before=None, told=None, keeps_metadata=True):
         super().__init__(("127.0.0.1", 0), Relay)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.upstream = urlsplit(upstream).netloc
         self.before = before
+        self.told = told or (lambda _request, headers: headers)
         self.keeps_metadata = keeps_metadata
         self.lost = []
         self._lose = lose
@@ -43,7 +47,10 @@ class Relay(BaseHTTPRequestHandler):
     def relay(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.server.before and (refusal := self.server.before(self)):
-            self.refuse(Refusal(refusal, "") if isinstance(refusal, int) else refusal)
+            if refusal is CUT:
+                self.close_connection = True
+            else:
+                self.refuse(Refusal(refusal, "") if isinstance(refusal, int) else refusal)
             return
         with closing(http.client.HTTPConnection(self.server.upstream, timeout=10)) as upstream:
             passed_on = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
@@ -54,7 +61,7 @@ class Relay(BaseHTTPRequestHandler):
             self.server.lost.append(given.status)
             self.close_connection = True
             return
-        self.answer(given.status, given.getheaders(), content)
+        self.answer(given.status, self.server.told(self, dict(given.getheaders())).items(), content)
 
     def refuse(self, refusal):
         body = refusal.body if refusal.code and self.command != "HEAD" else b""
