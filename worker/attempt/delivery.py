@@ -158,7 +158,7 @@ class _Outputs:
     ) -> None:
         file = self._fetch.spooled(output, path, still_wanted)
         artifact = self._found[number] = self._artifact(file)
-        store_file = partial(self._store_file, file, artifact)
+        store_file: Work[None] = partial(self._store_file, file, artifact)
         if self._to_fetch.is_last():
             # From here on the node is needed no more, and all is known that the manifest tells.
             self._means.outages.enter_phase(Phase.STORING, self._lease, self._means.store)
