@@ -74,9 +74,9 @@ $(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
 COMPILE = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
-	$(COMPILE) --extra local pyproject.toml -o requirements/run.txt
+	$(COMPILE) --extra local --extra api pyproject.toml -o requirements/run.txt
 	$(COMPILE) -c requirements/run.txt pyproject.toml -o requirements/worker.txt
-	$(COMPILE) -c requirements/run.txt --group dev --extra local pyproject.toml -o requirements/dev.txt
+	$(COMPILE) -c requirements/run.txt --group dev --extra local --extra api pyproject.toml -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt --group docs pyproject.toml -o requirements/docs.txt
 	$(COMPILE) -c requirements/dev.txt --group deploy -o requirements/deploy.txt
 	printf 'uv\n' | $(COMPILE) -c requirements/dev.txt - -o requirements/uv.txt

@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, Unpack
 
+from producer.access_keys import AsyncAccessKeys
 from producer.batch.async_methods import AsyncBatchMethods
 from producer.client import Producer
 from producer.contract.arguments import checked
@@ -56,6 +57,7 @@ class AsyncProducer(AsyncBatchMethods):
         self._sync = Producer(settings, input_policy=input_policy)
         self._calls = self._sync
         self._fanouts = LoopFanouts(settings)
+        self.keys = AsyncAccessKeys(self._sync.keys)
         self.dead_letters = AsyncDeadLetters(self._sync.dead_letters)
 
     @classmethod

@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
+from producer.access_keys import AccessKeys
 from producer.batch.methods import BatchMethods
 from producer.celery_app import celery_app
 from producer.contract.arguments import checked
@@ -37,6 +38,7 @@ from producer.listing.move_methods import MoveMethods
 from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_store import LONGEST_URL
+from producer.store.access_keys import AccessKeyRecords
 from producer.store.batch_store import BatchStore
 from producer.store.connection import connect
 from producer.store.dead_letters import DeadLetterIndex
@@ -66,6 +68,7 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
         self._retries = Retries(self._redis)
         self._dead_index = DeadLetterIndex(self._redis)
         self._dispatch = Dispatch(settings)
+        self.keys = AccessKeys(AccessKeyRecords(self._redis))
 
     @classmethod
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:

@@ -12,6 +12,7 @@ from producer.cli import (
     dead_letters,
     job_list,
     jobs,
+    keys,
     moves,
     nodes,
     owners,
@@ -34,6 +35,7 @@ app.add_typer(jobs.app, name="job")
 app.add_typer(batch.app, name="batch")
 app.add_typer(nodes.app, name="node")
 app.add_typer(dead_letters.app, name="dead")
+app.add_typer(keys.app, name="key")
 app.command()(checking.check)
 app.command()(checking.verify)
 jobs.app.command("list", context_settings=job_list.TAKES_TERMS)(job_list.list_jobs)

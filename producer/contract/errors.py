@@ -10,6 +10,9 @@
     - InvalidBatch          what is asked of a batch does not fit its state, or its rows
     - InvalidQuery          a filter, a cursor or a limit of a list makes no sense
     - AddressRefused        a web address that nobody may have asked: not public, or in an odd form
+  + AccessKeyNotValid       the API key is unknown, was revoked, or has expired
+  + ScopeMissing            the API key does not allow this
+  + TooManyRequests         the API key was used faster than it may be
   + InvalidSettings         settings that are missing or make no sense, each by its variable
   + BacklogFull             as many jobs wait as may
   + JobNotFound
@@ -69,6 +72,7 @@ Control signals that end an attempt are no errors: `Shunned` (another node shoul
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from producer.contract.text_cleaning import abridged, escaped
@@ -205,6 +209,33 @@ class AddressRefused(InvalidJob):
 
 class HostFault(FleetError):
     """The host of a web address does not answer, or not within bounds; it may do so later."""
+
+
+class AccessKeyNotValid(FleetError):
+    """The API key is unknown, was revoked, or has expired."""
+
+
+class ScopeMissing(FleetError):
+    """The API key does not allow what was asked for."""
+
+    def __init__(self, key: str, scope: str, scopes: Sequence[str]) -> None:
+        super().__init__(
+            f"access key {key} has the scopes {', '.join(scopes)}; this needs {scope}",
+            advice="ask for a key with this scope",
+        )
+        self.scope = scope
+
+
+class TooManyRequests(FleetError):
+    """The API key was used faster than it may be.
+
+    Args:
+        after: when to come again.
+    """
+
+    def __init__(self, message: str, *, after: timedelta) -> None:
+        super().__init__(message, advice=f"come again in {after.total_seconds():.3g} s")
+        self.after = after
 
 
 class BacklogFull(FleetError):

@@ -10,6 +10,7 @@
 | comfyfleet:desired | hash node -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:pools | hash pool -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:actions | stream: who has done what | for ever, about 20,000 entries |
+| comfyfleet:keys | hash SHA-256 of an access key -> whose it is and what it allows, JSON | for ever, small |
 | comfyfleet:queues:used | zset queue -> when a job last came to it, ms | 60 days after its last job |
 | comfyfleet:queues:needed | zset queue -> until when a record may name it, ms | as its last entry |
 | comfyfleet:queues:retired | hash queue -> Needs as JSON | as its last entry is needed |
@@ -40,6 +41,7 @@
 | comfyfleet:rates:<shape> | hash device -> renders by duration, see `rates.py` | 30 days after its last render |
 | comfyfleet:shapes | zset shape that has rates -> since, ms; 20,000 at most | 60 days after the last new one |
 | comfyfleet:idempotency:<length of owner>:<owner>:<key> | string `job fingerprint` | as its job's or batch's record |
+| comfyfleet:requests:<sha256> | string: until when an access key has used up its rate, ms | seconds |
 | comfyfleet:watched | string: somebody reads the events | 15 s after a reader said so |
 | comfyfleet:lock:<what> | string | seconds |
 
@@ -69,6 +71,7 @@ RESULTS: Final = "comfyfleet:results"
 OUTBOX: Final = "comfyfleet:outbox"
 DESIRED: Final = "comfyfleet:desired"
 POOLS: Final = "comfyfleet:pools"
+ACCESS_KEYS: Final = "comfyfleet:keys"
 ACTIONS: Final = "comfyfleet:actions"
 BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
@@ -88,6 +91,7 @@ IDEMPOTENCY: Final = "comfyfleet:idempotency:"
 NODE: Final = "comfyfleet:node:"
 IDLE: Final = "comfyfleet:idle:"
 SECRETS: Final = "comfyfleet:secrets:"
+REQUESTS: Final = "comfyfleet:requests:"
 RATES: Final = "comfyfleet:rates:"
 
 #: How long a live record outlasts its start deadline, ms: it must be there to be ended.

@@ -41,7 +41,7 @@ _KEY_NAMES: Final = (
         "RENDERS_KEPT",
         "BUCKETS_AN_OCTAVE",
     ),
-    *("WATCHED", "WATCHED_MS"),
+    *("WATCHED", "WATCHED_MS", "ACCESS_KEYS", "REQUESTS"),
     *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )
 
@@ -52,7 +52,7 @@ _BESIDE: Final = {"finish": "_attempt_end", "requeue": "_attempt_end"}
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"
 _NOT_WHEN_FULL: Final = "#!lua\n"
 _MAKES_JOBS: Final = frozenset(
-    {"submit", "retry", "batch_open", "batch_add", "batch_seal", "batch_feed"}
+    {"submit", "retry", "batch_open", "batch_add", "batch_seal", "batch_feed", "key_add"}
 )
 
 
