@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 from producer.aio import AsyncProducer
 from producer.batch.row_checks import Row
@@ -119,6 +119,8 @@ def batches(fleet: Producer) -> None:
     for number, job in fleet.batch_jobs(batch.id, statuses=[JobStatus.FAILED]):
         assert_type(number, int)
         assert_type(job, Job)
+    assert_type(fleet.batch_results(batch.id), Iterator[dict[str, Any]])
+    assert_type(fleet.batch_result_lines(batch.id, statuses=["failed"]), Iterator[str])
 
 
 def opened() -> None:

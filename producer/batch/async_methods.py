@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from datetime import timedelta
 from itertools import islice
-from typing import Final, Unpack
+from typing import Final, TypeVar, Unpack
 
 from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, end_of, late
 from producer.batch.row_checks import RowLike
@@ -15,6 +15,9 @@ from producer.contract.batches import Batch
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.result_lines import Line
+
+T = TypeVar("T")
 
 #: Rows of a batch that one call in a thread reads.
 _AT_ONCE: Final = 500
@@ -74,7 +77,26 @@ class AsyncBatchMethods:
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> AsyncIterator[tuple[int, Job]]:
         """Yield the jobs of a batch with their row numbers; see `Producer.batch_jobs`."""
-        jobs = self._calls.batch_jobs(batch, statuses=statuses)
-        while page := await asyncio.to_thread(lambda: list(islice(jobs, _AT_ONCE))):
-            for found in page:
-                yield found
+        async for found in _from_thread(self._calls.batch_jobs(batch, statuses=statuses)):
+            yield found
+
+    async def batch_results(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> AsyncIterator[Line]:
+        """Yield a dict a row, as JSON has it; see `Producer.batch_results`."""
+        async for line in _from_thread(self._calls.batch_results(batch, statuses=statuses)):
+            yield line
+
+    async def batch_result_lines(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> AsyncIterator[str]:
+        """Yield the same as lines of JSON, without their ends."""
+        async for line in _from_thread(self._calls.batch_result_lines(batch, statuses=statuses)):
+            yield line
+
+
+async def _from_thread(items: Iterator[T]) -> AsyncIterator[T]:
+    """Yield *items*, read in a thread some at a time."""
+    while page := await asyncio.to_thread(lambda: list(islice(items, _AT_ONCE))):
+        for item in page:
+            yield item

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from itertools import islice
 from typing import Any, Final, Unpack
 
+from producer.batch.result_methods import ResultMethods, batch_id_of
 from producer.batch.row_checks import RowLike
 from producer.batch.submission import open_batch, submit_rows
 from producer.batch.writer import BatchWriter
@@ -16,19 +15,14 @@ from producer.contract.arguments import checked
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.config.settings import Settings
-from producer.contract.errors import BatchNotFound, InvalidBatch, InvalidJob, WaitTimeout
+from producer.contract.errors import WaitTimeout
 from producer.contract.graph.graph import GraphLike
-from producer.contract.ids import BatchId, JobId, row_id
-from producer.contract.jobs import Job, JobStatus
+from producer.contract.ids import JobId
 from producer.contract.queues import Message, Tier
 from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.request import JobOptions, Request, request_of
-from producer.storage.batch_results import BatchResults
-from producer.store.batch_store import BatchStore
-from producer.store.job_store import JobStore
-from producer.store.newest_jobs import newest
 
 #: How often `wait_batch` reads the batch: one record, whatever the number of rows.
 BATCH_POLL_EVERY: Final = timedelta(seconds=0.3)
@@ -45,13 +39,10 @@ class BatchOptions(JobOptions, total=False):
     on_progress: Callable[[int], None] | None
 
 
-class BatchMethods:
+class BatchMethods(ResultMethods):
     """The batch methods of `Producer`."""
 
     settings: Settings
-    _jobs: JobStore
-    _batches: BatchStore
-    _objects: BatchResults
     _intake: Intake
     _dispatch: Dispatch
 
@@ -201,46 +192,6 @@ class BatchMethods:
         self._wake_all(self._batches.release(batch_id_of(batch)))
         return self.batch(batch)
 
-    def batch_jobs(
-        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
-    ) -> Iterator[tuple[int, Job]]:
-        """Yield (row number, job) in row order; where a job was retried, its newest retry.
-
-        Left out are rows that were skipped, and jobs whose record has expired. Where the batch itself has
-        expired, its results are read from the bucket.
-
-        Args:
-            statuses: only jobs in one of these; all if empty.
-
-        Raises:
-            BatchNotFound: there is none.
-            InvalidBatch: it is still open.
-            InvalidJob: *statuses* holds an unknown one.
-            StorageError: the batch has no record, and the bucket could not be read.
-        """
-        wanted = {_as_status(status) for status in statuses} or set(JobStatus)
-        rows = self._rows(batch_id_of(batch))
-        yield from ((row, job) for row, job in rows if job.status in wanted)
-
-    def _rows(self, batch: BatchId) -> Iterator[tuple[int, Job]]:
-        try:
-            found = self.batch(batch)
-        except BatchNotFound:
-            kept = self._objects.results(batch)
-            if (first := next(kept, None)) is None:
-                raise
-            yield first
-            yield from kept
-            return
-        if found.sealed_at is None:
-            raise InvalidBatch(found.id, "is still open: its rows are not accepted yet")
-        numbers = iter(range(1, found.rows + 1))
-        while page := list(islice(numbers, _AT_ONCE)):
-            jobs = newest(self._jobs, [row_id(found.id, number) for number in page])
-            for number, job in zip(page, jobs, strict=True):
-                if job:
-                    yield number, job
-
     def _open(self, request: Request, *, name: str, replays: bool) -> BatchWriter:
         return open_batch(
             self._batches, self._intake, self.settings, request, name=name, replays=replays
@@ -251,28 +202,6 @@ class BatchMethods:
         self._dispatch.try_send_all(
             [Message(job.id, job.attempt, job.queue, job.tier.priority) for job in jobs]
         )
-
-
-def batch_id_of(text: str) -> BatchId:
-    """Return *text* as a batch id: a UUID in lower case with hyphens.
-
-    Raises:
-        BatchNotFound: it is no UUID.
-        InvalidJob: it is no text.
-    """
-    try:
-        return BatchId(str(uuid.UUID(checked(text, str, field="batch").strip())))
-    except ValueError:
-        raise BatchNotFound(text) from None
-
-
-def _as_status(value: JobStatus | str) -> JobStatus:
-    try:
-        return JobStatus(value)
-    except ValueError:
-        known = ", ".join(JobStatus)
-        message = f"there is no status {value!r}; statuses are {known}"
-        raise InvalidJob(message, field="statuses") from None
 
 
 def end_of(timeout: timedelta | None) -> float | None:

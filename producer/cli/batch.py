@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,13 +13,12 @@ from producer.cli.arguments import ApiKeyOption, BatchArgument, JsonOption, Urls
 from producer.cli.command_group import group
 from producer.cli.csv_dialect import open_rows
 from producer.cli.open_fleet import opened
-from producer.cli.output import Exit, hint, print_json, print_line, print_row
+from producer.cli.output import Exit, hint, print_json, print_json_line, print_line, print_row
 
 if TYPE_CHECKING:
     from producer.cli.row_files import RowFile
     from producer.client import Producer
     from producer.contract.batches import BadRow, Batch
-    from producer.contract.jobs import Job
 
 app = group("Many jobs of one graph, as one.")
 
@@ -203,12 +202,17 @@ def results(
     with opened(as_json=as_json) as fleet:
         from producer.cli.batch_view import tell_result
 
-        for row, job in fleet.batch_jobs(batch, statuses=statuses or ()):
-            found = _signed(fleet, job) if urls else job
+        if as_json and not urls:
+            for text in fleet.batch_result_lines(batch, statuses=statuses or ()):
+                print_json_line(text)
+            return
+        for line in fleet.batch_results(batch, statuses=statuses or ()):
+            if urls:
+                _sign(fleet, line)
             if as_json:
-                print_json({"row": row, **found.model_dump(mode="json", exclude_none=True)})
+                print_json(line)
             else:
-                tell_result(row, found)
+                tell_result(line)
 
 
 def _teller(file: RowFile, *, as_json: bool) -> Callable[[BadRow], None]:
@@ -247,10 +251,8 @@ def _answer(batch: str, outcome: str, *, as_json: bool) -> None:
         print_line(f"{batch} {outcome}")
 
 
-def _signed(fleet: Producer, job: Job) -> Job:
-    expires = timedelta(hours=1)
-    signed = [
-        artifact.model_copy(update={"url": fleet.url(artifact, expires=expires)})
-        for artifact in job.artifacts
-    ]
-    return job.model_copy(update={"artifacts": signed})
+def _sign(fleet: Producer, line: dict[str, Any]) -> None:
+    from producer.contract.jobs import Artifact
+
+    for artifact in line["artifacts"]:
+        artifact["url"] = fleet.url(Artifact.model_validate(artifact), expires=timedelta(hours=1))

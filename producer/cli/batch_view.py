@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.table import Table
 from rich.text import Text
 
 from producer.cli.escaping_console import OUT
 from producer.cli.output import hint, print_json, print_row
 from producer.contract.batches import Batch
-from producer.contract.jobs import Job
 
 
 def tell_batch(batch: Batch, *, as_json: bool) -> None:
@@ -40,11 +41,12 @@ def state_of(batch: Batch) -> str:
     return f"{batch.state}, held" if batch.held and not batch.done else str(batch.state)
 
 
-def tell_result(row: int, job: Job) -> None:
-    """Print a line for each artifact, or one that says why there is none; notes go to stderr."""
-    why = job.error.message if job.error else job.cause or "; ".join(job.notes)
-    made = [artifact.url or artifact.key for artifact in job.artifacts]
+def tell_result(line: dict[str, Any]) -> None:
+    """Print a line for each artifact of a row, or one that says why there is none; notes go to stderr."""
+    notes = line["notes"]
+    why = line["error"]["message"] if "error" in line else line.get("cause") or "; ".join(notes)
+    made = [artifact.get("url") or artifact["key"] for artifact in line["artifacts"]]
     for what in made or [why]:
-        print_row(row, job.id, job.status, what)
-    for note in job.notes if made else ():
-        hint(f"row {row}: {note}")
+        print_row(line["row"], line["id"], line["status"], what)
+    for note in notes if made else ():
+        hint(f"row {line['row']}: {note}")

@@ -107,6 +107,11 @@ def print_json(value: BaseModel | dict[str, Any]) -> None:
         text = json.dumps(value, separators=(",", ":"))
     else:
         text = value.model_dump_json(exclude_none=True)
+    print_json_line(text)
+
+
+def print_json_line(text: str) -> None:
+    """Print an object that is JSON on one line already."""
     # json.dumps escapes only ASCII's control characters; terminals interpret some of Unicode's, too.
     print_line(text if text.isprintable() else "".join(map(_in_json, text)))
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from producer.contract.graph.json_values import has_depth
 from producer.contract.ids import JobId, PromptId
 from producer.contract.queues import Tier
-from producer.contract.text_cleaning import abridged, writable
+from producer.contract.text_cleaning import abridged, is_whole, writable
 
 #: Nesting levels of a value that a graph node returned; pydantic encodes at most 255.
 _DEEPEST_VALUE: Final = 100
@@ -81,6 +81,11 @@ class _Read(BaseModel):
 
 #: Characters of a text from a node that a record keeps; the fleet's own texts are shorter.
 _LONGEST: Final = 4_000
+
+
+def is_kept_as_it_is(text: str) -> bool:
+    """Tell whether a record keeps a text from a node without a change."""
+    return len(text) <= _LONGEST and is_whole(text)
 
 
 def _kept(text: str) -> str:

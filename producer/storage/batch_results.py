@@ -7,11 +7,12 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from producer.contract.errors import ObjectMissing, StorageError
 from producer.contract.ids import BatchId
-from producer.contract.jobs import Job
+from producer.contract.jobs import Job, JobStatus
+from producer.contract.result_lines import Line
 from producer.storage.content_md5 import md5_header
 from producer.storage.object_keys import results_key, results_prefix
 from producer.storage.object_store import ObjectStore
@@ -21,9 +22,6 @@ _NUMBER: Final = re.compile(r"results-([1-9][0-9]{0,9})\.jsonl\.gz")
 #: Quick: a line is mostly names that repeat.
 _LEVEL: Final = 6
 
-#: A row and its job, as `comfyfleet batch results --json` prints them.
-Line = tuple[int, Job]
-
 
 class BatchResults(ObjectStore):
     """The object storage, with the results of batches. Threads may share one.
@@ -31,14 +29,12 @@ class BatchResults(ObjectStore):
     Its methods raise the errors of `producer.storage.s3_errors`.
     """
 
-    def put_results(self, batch: BatchId, number: int, lines: Iterable[Line]) -> None:
-        """Store the results of some rows, in place of what is there."""
+    def put_results(self, batch: BatchId, number: int, lines: Iterable[str]) -> None:
+        """Store the lines of some rows, JSON without line ends, in place of what is there."""
         key = results_key(self._settings.s3_prefix, batch=batch, number=number)
-        text = "".join(
-            f"{json.dumps(line_of(row, job), ensure_ascii=False)}\n" for row, job in lines
-        )
+        text = "".join(f"{line}\n" for line in lines)
         # Without a time: written again, the same results are the same bytes.
-        body = gzip.compress(text.encode("utf-8", "backslashreplace"), _LEVEL, mtime=0)
+        body = gzip.compress(text.encode(), _LEVEL, mtime=0)
         checked = {} if self._bucket.checks else md5_header(body)
         with self._bucket.talking(key):
             put_object(
@@ -68,6 +64,17 @@ class BatchResults(ObjectStore):
         except (ValueError, KeyError, TypeError, EOFError, OSError, zlib.error) as exc:
             raise StorageError(f"{key} holds no results of a batch: {exc}") from exc
 
+    def job_of(self, line: Line) -> tuple[int, Job]:
+        """Return a row and its job by a line that was read.
+
+        Raises:
+            StorageError: it tells of no job.
+        """
+        try:
+            return int(line["row"]), Job.model_validate(line)
+        except ValueError as exc:
+            raise StorageError(f"row {line['row']} in the bucket is no job: {exc}") from exc
+
     def results(self, batch: BatchId) -> Iterator[Line]:
         """Yield all results of a batch that are there, in the order of its rows; memory stays flat."""
         prefix = results_prefix(self._settings.s3_prefix, batch=batch)
@@ -76,11 +83,7 @@ class BatchResults(ObjectStore):
             yield from self.get_results(batch, number)
 
 
-def line_of(row: int, job: Job) -> dict[str, Any]:
-    """Return what is told of a row."""
-    return {"row": row, **job.model_dump(mode="json", exclude_none=True)}
-
-
-def _read(line: bytes) -> Line:
-    found = json.loads(line)
-    return int(found["row"]), Job.model_validate(found)
+def _read(text: bytes) -> Line:
+    line = json.loads(text)
+    int(line["row"]), JobStatus(line["status"])
+    return dict(line)

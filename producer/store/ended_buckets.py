@@ -12,7 +12,7 @@ import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from producer.contract.ids import JobId, prompt_id
@@ -22,8 +22,6 @@ from producer.store.ended_leaves import (
     Path,
     leaves_of,
     pack_times,
-    record_of,
-    unpack_times,
 )
 
 _VERSION: Final = b"1"
@@ -34,19 +32,20 @@ LETTERS: Final[Mapping[str, str]] = {
     JobStatus.CANCELLED: "c",
     JobStatus.EXPIRED: "e",
 }
-_STATUSES: Final = {letter: str(status) for status, letter in LETTERS.items()}
+#: The status of each letter.
+STATUSES: Final = {letter: str(status) for status, letter in LETTERS.items()}
 #: The letter of a row that is not here.
 ABSENT: Final = "-"
 
 #: What stands for a job's id, its prompt's id, and the next digest.
-_ID, _PROMPT, _DIGEST = "\x01", "\x02", "\x03"
+ID, PROMPT, DIGEST = "\x01", "\x02", "\x03"
 _MARKS: Final = re.compile("[\x01-\x03]")
 _SHA256: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_DIGEST_BYTES: Final = 32
+DIGEST_BYTES: Final = 32
 _CRC_BYTES: Final = 4
 
 #: What buckets have in common, the commonest last. Never change it: packed rows need it.
-_IN_COMMON: Final = (
+IN_COMMON: Final = (
     b'[["error","advice"],[["error","message"],"[["error","cause"],"execution_error"],[["error","graph_node"],'
     b'[["attempt:1","error","message"],[["attempt:1","ended_at"],"2026-11-28T00:00:00.000000Z"],[["attempt:1","charged"],true],'
     b'[["progress","graph_nodes_done"],[["progress","max"],20.0],[["progress","value"],20.0],[["progress","graph_nodes"],'
@@ -88,7 +87,7 @@ def letters_of(data: bytes) -> str:
     """
     head, found, _ = data.partition(b"\n")
     letters = head[1:].decode("latin-1")
-    if not found or head[:1] != _VERSION or not set(letters) <= {ABSENT, *_STATUSES}:
+    if not found or head[:1] != _VERSION or not set(letters) <= {ABSENT, *STATUSES}:
         raise TornBucket("it does not begin as ended rows of this version do")
     return letters
 
@@ -101,11 +100,11 @@ def statuses_of(data: bytes) -> dict[int, JobStatus]:
     """
     letters = letters_of(data)
     try:
-        _body(data)
+        packed_part(data)
     except ValueError as exc:
         raise TornBucket(f"what is packed is torn ({exc})") from exc
     return {
-        index: JobStatus(_STATUSES[letter])
+        index: JobStatus(STATUSES[letter])
         for index, letter in enumerate(letters)
         if letter != ABSENT
     }
@@ -124,42 +123,22 @@ def pack_ended(records: Records, id_of: IdOf) -> bytes:
     same = [[path, leaves[0]] for path, leaves in columns if _is_one(leaves)]
     differ, digests = _without_digests([found for found in columns if not _is_one(found[1])])
     text = _encode({"same": same, "differ": differ}).encode("utf-8", "surrogatepass")
-    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=_IN_COMMON)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, zdict=IN_COMMON)
     head = _VERSION + "".join(letters).encode() + b"\n"
     body = packer.compress(text) + packer.flush() + digests
     return head + _crc(head, body) + body
-
-
-def unpack_ended(
-    data: bytes, id_of: IdOf, *, wanted: Collection[int] | None = None
-) -> dict[int, dict[str, str]]:
-    """Return the records of ended rows by their index, their status included.
-
-    Args:
-        wanted: only those at these indexes; all by default.
-
-    Raises:
-        TornBucket: it makes no sense.
-    """
-    letters = letters_of(data)
-    order = [index for index, letter in enumerate(letters) if letter != ABSENT]
-    try:
-        rows = _rows(_body(data), len(order))
-        unpack_times(rows)
-        return {
-            index: {"status": _STATUSES[letters[index]], **record_of(_unmarked(row, id_of(index)))}
-            for index, row in zip(order, rows, strict=True)
-            if wanted is None or index in wanted
-        }
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, zlib.error) as exc:
-        raise TornBucket(f"what is packed is torn ({type(exc).__name__}: {exc})") from exc
 
 
 def _crc(head: bytes, body: bytes) -> bytes:
     return zlib.crc32(head + body).to_bytes(_CRC_BYTES)
 
 
-def _body(data: bytes) -> bytes:
+def packed_part(data: bytes) -> bytes:
+    """Return what is packed in a bucket, the stream and then digests.
+
+    Raises:
+        ValueError: its checksum is another.
+    """
     head, newline, rest = data.partition(b"\n")
     crc, body = rest[:_CRC_BYTES], rest[_CRC_BYTES:]
     if crc != _crc(head + newline, body):
@@ -176,19 +155,8 @@ def _mark(leaf: Any, job_id: str, prompt: str) -> Any:
     if isinstance(leaf, str):
         if _MARKS.search(leaf):
             return [leaf]  # a list of one is what stands in it
-        return leaf.replace(job_id, _ID).replace(prompt, _PROMPT)
+        return leaf.replace(job_id, ID).replace(prompt, PROMPT)
     return [leaf] if leaf is None else leaf
-
-
-def _unmarked(leaves: Leaves, job_id: JobId) -> Leaves:
-    prompt = _prompt_of(leaves, job_id)
-    return {path: _unmark(leaf, job_id, prompt) for path, leaf in leaves.items()}
-
-
-def _unmark(leaf: Any, job_id: str, prompt: str) -> Any:
-    if isinstance(leaf, str):
-        return leaf.replace(_ID, job_id).replace(_PROMPT, prompt)
-    return leaf[0] if isinstance(leaf, list) and leaf else leaf
 
 
 def _prompt_of(leaves: Leaves, job_id: JobId) -> str:
@@ -221,41 +189,9 @@ def _without_digests(columns: Sequence[_Column]) -> tuple[list[_Column], bytes]:
         if count[found[0]] > 1:
             return found[0]
         taken.extend(bytes.fromhex(found[0]))
-        return _DIGEST
+        return DIGEST
 
     return [
         (path, [_SHA256.sub(take, leaf) if isinstance(leaf, str) else leaf for leaf in leaves])
         for path, leaves in columns
     ], bytes(taken)
-
-
-def _rows(body: bytes, count: int) -> list[Leaves]:
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS, zdict=_IN_COMMON)
-    text = unpacker.decompress(body) + unpacker.flush()
-    digests = _digests(unpacker.unused_data)
-    found = json.loads(text.decode("utf-8", "surrogatepass"))
-    same = {tuple(path): leaf for path, leaf in found["same"]}
-    rows = [dict(same) for _ in range(count)]
-    for path, leaves in found["differ"]:
-        for row, leaf in zip(rows, leaves, strict=True):
-            if leaf is not None:
-                row[tuple(path)] = _with_digests(leaf, digests)
-    return rows
-
-
-def _digests(tail: bytes) -> Iterator[str]:
-    for start in range(0, len(tail), _DIGEST_BYTES):
-        yield tail[start : start + _DIGEST_BYTES].hex()
-
-
-def _with_digests(leaf: Any, digests: Iterator[str]) -> Any:
-    if not isinstance(leaf, str) or _DIGEST not in leaf:
-        return leaf
-    first, *others = leaf.split(_DIGEST)
-    return first + "".join(_next(digests) + other for other in others)
-
-
-def _next(digests: Iterator[str]) -> str:
-    if (digest := next(digests, None)) is None:
-        raise ValueError("a digest is missing")
-    return digest

@@ -23,6 +23,8 @@ _TIMES: Final = (
     *("created_ms", "start_by_ms", "queued_ms", "started_ms", "at:preparing", "at:ahead"),
     *("at:rendering", "at:fetching", "at:storing", "ended_ms"),
 )
+#: The paths of times.
+TIMES: Final[tuple[Path, ...]] = tuple((name,) for name in _TIMES)
 #: These follow from the row before; the others from the time before in the same row.
 _BY_ROW: Final = frozenset({"created_ms", "queued_ms"})
 

@@ -12,7 +12,8 @@ from producer.contract.ids import BatchId, JobId, row_id, row_of
 from producer.contract.jobs import Job, JobStatus
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.ended_buckets import TornBucket, statuses_of, unpack_ended
+from producer.store.ended_buckets import TornBucket, statuses_of
+from producer.store.ended_columns import unpack_ended
 from producer.store.records import job_of
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ class EndedBucket:
         """
         return {self.id_of(index): status for index, status in statuses_of(self.data).items()}
 
+    def ended(self) -> list[tuple[int, JobStatus]]:
+        """Return the number of each row that is here, and how it ended.
+
+        Raises:
+            TornBucket: it is not what was written.
+        """
+        first, _ = self.rows
+        return [(first + index, status) for index, status in statuses_of(self.data).items()]
+
     @property
     def retried(self) -> set[JobId]:
         """Its rows that were made again."""
@@ -66,17 +76,25 @@ class EndedBucket:
         Raises:
             TornBucket: it makes no sense.
         """
-        jobs = {}
-        for index, record in unpack_ended(self.data, self.id_of, wanted=wanted).items():
-            job_id = self.id_of(index)
-            record["batch"] = self.batch
-            if made := self.made_again.get(str(row_of(job_id)[1])):
-                record["retried_as"] = made
-            try:
-                jobs[job_id] = job_of(job_id, record)
-            except (ValueError, TypeError, KeyError, AttributeError) as exc:
-                raise TornBucket(f"the record of job {job_id} makes no sense: {exc}") from exc
-        return jobs
+        records = unpack_ended(self.data, self.id_of, wanted=wanted)
+        return {
+            self.id_of(index): self.job_of(self.id_of(index), record)
+            for index, record in records.items()
+        }
+
+    def job_of(self, job_id: JobId, record: dict[str, str]) -> Job:
+        """Return the job of a row by what was packed of its record.
+
+        Raises:
+            TornBucket: it makes no sense.
+        """
+        record["batch"] = self.batch
+        if made := self.made_again.get(str(row_of(job_id)[1])):
+            record["retried_as"] = made
+        try:
+            return job_of(job_id, record)
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            raise TornBucket(f"the record of job {job_id} makes no sense: {exc}") from exc
 
 
 def find_ended_rows(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, Job]:

@@ -30,6 +30,9 @@ from producer.store.times import maybe_utc, utc
 #: A record of version 2 has extra data, which workers of the first version would leave out.
 RECORD_VERSION: Final = 2
 
+#: The name of each phase in `Timings`, and the field that says when it began.
+_STAMPS: Final = (("queued", "queued_ms"), *((str(phase), f"at:{phase}") for phase in Phase))
+
 
 def fields_of(submission: Submission) -> dict[str, str | int]:
     """Return the record of a new job without its status and its times: scripts set both.
@@ -117,7 +120,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         error=JobError.model_validate_json(error) if error else None,
         cancel_requested="cancel" in record,
         progress=Progress.model_validate_json(progress) if progress else None,
-        timings=_timings(record),
+        timings=Timings(**phase_seconds(record)),
         artifacts=result.get("artifacts", []),
         values=result.get("values", {}),
         notes=result.get("notes", []),
@@ -210,16 +213,14 @@ def _row(job_id: JobId, record: Mapping[str, str]) -> int | None:
     return int(record["row"]) if "row" in record else None
 
 
-def _timings(record: Mapping[str, str]) -> Timings:
-    """Return what each phase took: from its stamp to the next one, or to the end."""
-    stamps = [("queued", int(record["queued_ms"]))] if "queued_ms" in record else []
-    stamps += [(phase, int(record[f"at:{phase}"])) for phase in Phase if f"at:{phase}" in record]
+def phase_seconds(record: Mapping[str, str]) -> dict[str, float]:
+    """Return what each phase took, s: from its stamp to the next one, or to the end."""
+    stamps = [(name, int(record[stamp])) for name, stamp in _STAMPS if stamp in record]
     stamps.sort(key=lambda stamp: stamp[1])
     ends = [at for _, at in stamps[1:]]
     if "ended_ms" in record:
         ends.append(int(record["ended_ms"]))
-    spent = {name: (end - at) / 1000 for (name, at), end in zip(stamps, ends, strict=False)}
-    return Timings(**spent)
+    return {name: (end - at) / 1000 for (name, at), end in zip(stamps, ends, strict=False)}
 
 
 def _waiting_for(status: JobStatus, record: Mapping[str, str]) -> str | None:

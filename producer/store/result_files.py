@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import BatchId, row_id
-from producer.contract.jobs import Job
+from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.connection import translated
 from producer.store.ended_buckets import ABSENT, TornBucket, letters_of
 from producer.store.ended_rows import read_ended_buckets
 from producer.store.job_store import JobStore
 from producer.store.newest_jobs import newest
+from producer.store.result_lines import ResultLines
 from producer.store.scripts import Scripts
 from producer.store.times import to_ms
 
@@ -89,11 +90,10 @@ class ResultFiles:
                 return file
         return None
 
-    def jobs(self, file: ResultFile) -> list[tuple[int, Job]]:
-        """Return the rows of a file that there are, each as the newest job that was made of it."""
-        ids = [row_id(file.batch, row) for row in file.rows]
-        pairs = zip(file.rows, newest(self._jobs, ids), strict=True)
-        return [(row, job) for row, job in pairs if job]
+    def lines(self, file: ResultFile) -> dict[int, str]:
+        """Return the rows of a file that there are, each with the line of the newest job that was made of it."""
+        lines = ResultLines(self._redis, self._jobs)
+        return dict(lines.of(file.batch, file.rows, list(JobStatus)))
 
     def written(self, file: ResultFile) -> None:
         """Note that a file is there."""

@@ -11,7 +11,8 @@ from producer.contract.ids import BatchId
 from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.ended_buckets import TornBucket, letters_of, pack_ended, unpack_ended
+from producer.store.ended_buckets import TornBucket, letters_of, pack_ended
+from producer.store.ended_columns import unpack_ended
 from producer.store.ended_rows import EndedBucket, read_ended_buckets
 from producer.store.records import RECORD_VERSION, pairs
 from producer.store.scripts import Scripts

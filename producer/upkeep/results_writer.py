@@ -5,13 +5,15 @@ While the bucket is away nothing is forgotten: what is to be written stands in R
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from typing import Final
 
 from producer.contract.errors import StorageError
 from producer.contract.ids import BatchId
-from producer.storage.batch_results import BatchResults, Line
+from producer.contract.result_lines import line_text
+from producer.storage.batch_results import BatchResults
 from producer.store.result_files import ResultFile, ResultFiles
 from producer.upkeep.fault_isolation import stopping_no_other
 
@@ -55,12 +57,13 @@ class ResultsWriter:
         self._files.leave(batch, mark)
         return written
 
-    def _lines(self, file: ResultFile) -> list[Line]:
-        lines = dict(self._files.jobs(file))
+    def _lines(self, file: ResultFile) -> list[str]:
+        lines = self._files.lines(file)
         if file.was_there:
             # The record of a retry may have expired since it was written, and with it what it came to.
-            for row, before in self._objects.get_results(file.batch, file.number):
-                now = lines.get(row)
-                if now is None or (now.retried_as and now.id != before.id):
-                    lines[row] = before
-        return sorted(lines.items(), key=lambda line: line[0])
+            for before in self._objects.get_results(file.batch, file.number):
+                row = int(before["row"])
+                now = json.loads(lines.get(row, "null"))
+                if now is None or ("retried_as" in now and now["id"] != before["id"]):
+                    lines[row] = line_text(before)
+        return [line for _, line in sorted(lines.items())]

@@ -12,6 +12,7 @@ from tests.bench.results import Result
 
 NAMES = (
     "affinity",
+    "batch_results",
     "enqueue",
     "fanout",
     "gpu_busy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from redis import Redis
@@ -15,6 +15,8 @@ from producer.contract.jobs import JobStatus, Phase
 from producer.store import keys
 from producer.store.batch_feeds import BatchFeeds
 from producer.store.batch_records import BatchRecord
+from producer.store.ended_buckets import pack_ended
+from producer.store.ended_rows import EndedBucket
 from producer.store.record_reader import in_pages
 from producer.store.records import fields_of
 from producer.store.row_packing import RowPacking
@@ -26,7 +28,7 @@ _IN_TWO_HOURS = "local t = redis.call('TIME') return t[1] * 1000 + 7200000"
 
 
 def fill(fleet: Producer, redis: Redis, count: int) -> BatchId:
-    """Let a batch of so many rows end, and pack them; return the batch."""
+    """Let a batch of so many rows end, and pack them as upkeep does; return the batch."""
     batch = fleet.submit_many(graph_of_20_kb(), rows(count)).id
     scripts = Scripts(redis, clock_lua=_IN_TWO_HOURS)
     packing = RowPacking(redis, scripts, after=_HOUR, keep_ended=timedelta(days=7))
@@ -36,19 +38,51 @@ def fill(fleet: Producer, redis: Redis, count: int) -> BatchId:
         _end(redis, record, feeds, page)
         while packing.pack():
             pass
+    _note_end(redis, batch, count)
+    return batch
+
+
+def fill_packed(fleet: Producer, redis: Redis, count: int) -> BatchId:
+    """Do the same for very many rows: packed as upkeep packs them, of records that never were in Redis."""
+    batch = fleet.submit_many(graph_of_20_kb(), rows(count)).id
+    feeds = BatchFeeds(redis, keep_ended=timedelta(days=7), lease=timedelta(seconds=15))
+    record = fleet._batches.record(batch)
+    for firsts in in_pages(range(1, count + 1, keys.BUCKET_ROWS), 20):
+        packed = {}
+        for first in firsts:
+            number = (first - 1) // keys.BUCKET_ROWS
+            records = {
+                int(job_id[-8:], 16) - first: fields
+                for job_id, fields in _bucket(record, feeds, first)
+            }
+            bucket = EndedBucket(batch, number, b"", {})
+            packed[number] = pack_ended(records, bucket.id_of)
+        redis.hset(keys.ended_rows(batch), mapping=packed)
+    _note_end(redis, batch, count)
+    return batch
+
+
+def _note_end(redis: Redis, batch: BatchId, count: int) -> None:
     redis.delete(keys.rows(batch), keys.WAITING, keys.FEEDING)
     ended = {"waiting": 0, JobStatus.SUCCEEDED: count, "fed": count, "ended_ms": _now(redis)}
     redis.hset(keys.batch(batch), mapping=ended)
-    return batch
+
+
+def _bucket(
+    record: BatchRecord, feeds: BatchFeeds, first: int
+) -> Iterator[tuple[JobId, dict[str, str]]]:
+    """Yield the ended records of the rows of a bucket."""
+    at = BatchRecord(record.id, {**record.fields, "fed": str(first - 1)})
+    for row in filter(None, feeds.next_rows(at)):
+        fields = {name: str(value) for name, value in fields_of(row).items()}
+        yield row.id, _ended(row.id, at, fields)
 
 
 def _end(redis: Redis, record: BatchRecord, feeds: BatchFeeds, page: list[int]) -> None:
     with redis.pipeline(transaction=False) as pipe:
         for first in page[:: keys.BUCKET_ROWS]:
-            at = BatchRecord(record.id, {**record.fields, "fed": str(first - 1)})
-            for row in filter(None, feeds.next_rows(at)):
-                fields = {name: str(value) for name, value in fields_of(row).items()}
-                pipe.hset(keys.job(row.id), mapping=_ended(row.id, at, fields))
+            for job_id, fields in _bucket(record, feeds, first):
+                pipe.hset(keys.job(job_id), mapping=fields)
             place = f"{record.id}:{(first - 1) // keys.BUCKET_ROWS}"
             pipe.zadd(keys.UNPACKED_ROWS, {place: _now(redis)})
         pipe.execute()

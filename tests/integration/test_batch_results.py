@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from producer.contract.errors import BatchNotFound, StorageError
+from producer.contract.result_lines import line_of
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_keys import results_key
 from producer.store import keys
@@ -67,6 +68,9 @@ def test_results_outlive_the_batch(led):
     with pytest.raises(BatchNotFound):
         led.fleet.batch(batch)
     assert list(led.fleet.batch_jobs(batch)) == list(before.items())
+    results = [line_of(row, job) for row, job in before.items()]
+    assert list(led.fleet.batch_results(batch)) == results
+    assert list(led.fleet.batch_results(batch, statuses=["failed"])) == [results[1]]
     assert [row for row, _ in led.fleet.batch_jobs(batch, statuses=["failed"])] == [2]
     assert [line["row"] for line in lines(led, batch, 2)] == list(range(101, 121))
 

@@ -241,6 +241,8 @@ def test_the_same_for_asyncio(led):
         async with AsyncProducer(led.settings) as fleet:
             batch = await fleet.submit_many(GRAPH, seeds(3), name="night")
             assert [row async for row, _ in fleet.batch_jobs(batch.id)] == [1, 2, 3]
+            assert [line["row"] async for line in fleet.batch_results(batch.id)] == [1, 2, 3]
+            assert [text[:8] async for text in fleet.batch_result_lines(batch.id)][1] == '{"row":2'
             with pytest.raises(WaitTimeout, match=r"batch .* is still sealed, 3 jobs to go"):
                 await fleet.wait_batch(batch.id, timeout=timedelta(0))
             assert (await fleet.hold_batch(batch.id)).held

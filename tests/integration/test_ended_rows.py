@@ -14,6 +14,7 @@ from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.errors import InvalidJob, JobNotFound
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
+from producer.contract.result_lines import line_of
 from producer.store import keys
 from producer.store.audit import Audit
 from producer.store.scripts import Scripts
@@ -68,12 +69,34 @@ def ended(led):
     return batch, before, counts
 
 
+def assert_results_are_those_of_the_jobs(led, batch):
+    for statuses in ((), ["failed"], ["succeeded", "queued"]):
+        jobs = led.fleet.batch_jobs(batch, statuses=statuses)
+        expected = [line_of(row, job) for row, job in jobs]
+        assert list(led.fleet.batch_results(batch, statuses=statuses)) == expected
+
+
+def test_results_of_rows_that_wait_run_and_have_ended_come_in_order_and_by_status(led):
+    batch = led.fleet.submit_many(
+        GRAPH, [*seeds(3), {"1.nothing": 1}, *seeds(1_200)], skip_invalid=True
+    ).id
+    assert [line["row"] for line in led.fleet.batch_results(batch)][:5] == [1, 2, 3, 5, 6]
+    feed(led.fleet)
+    jobs = [job for _, job in led.fleet.batch_jobs(batch)]
+    for job in jobs[:3]:
+        led.failed(job)
+    pack(led)
+    led.running(jobs[3])
+    assert_results_are_those_of_the_jobs(led, batch)
+
+
 def test_packed_rows_read_as_their_records_did(led, ended):
     batch, before, counts = ended
     assert dict(led.fleet.batch_jobs(batch)) == before
     assert {row: led.fleet.get(row_id(batch, row)) for row in before} == before
     assert led.fleet.batch(batch).counts == counts
     assert [row for row, _ in led.fleet.batch_jobs(batch, statuses=["failed"])] == [2, 5]
+    assert_results_are_those_of_the_jobs(led, batch)
     with pytest.raises(JobNotFound):
         led.fleet.get(row_id(batch, 6))
 
@@ -115,6 +138,7 @@ def test_a_packed_row_is_made_again_once_and_says_so(led, ended):
     assert led.fleet.get(old.id) == old.model_copy(update={"retried_as": new.id})
     led.succeeded(new)
     assert dict(led.fleet.batch_jobs(batch))[2].status is JobStatus.SUCCEEDED
+    assert_results_are_those_of_the_jobs(led, batch)
     after = led.fleet.batch(batch).counts
     assert (after.failed, after.succeeded) == (counts.failed - 1, counts.succeeded + 1)
     assert check(led) == []

@@ -14,13 +14,8 @@ from hypothesis import strategies as st
 from producer.contract.ids import new_batch_id, prompt_id, row_id
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Submission
-from producer.store.ended_buckets import (
-    _IN_COMMON,
-    TornBucket,
-    letters_of,
-    pack_ended,
-    unpack_ended,
-)
+from producer.store.ended_buckets import IN_COMMON, TornBucket, letters_of, pack_ended
+from producer.store.ended_columns import unpack_ended
 from producer.store.records import fields_of, job_of
 from tests.chaos.checker.packed import packed_rows
 
@@ -176,7 +171,7 @@ def test_the_checker_of_the_chaos_ring_reads_what_is_packed_as_it_was():
 
 def test_the_dictionary_is_that_with_which_rows_have_been_packed():
     """One that is changed needs another first character of what is packed with it."""
-    assert zlib.crc32(_IN_COMMON) == 0xFF10909F
+    assert zlib.crc32(IN_COMMON) == 0xFF10909F
 
 
 def test_letters_say_who_is_there_and_how_it_ended():

@@ -131,7 +131,7 @@ def _lists(value: Any) -> Any:
 @cache
 def _dictionary(file: str) -> bytes:
     for node in ast.parse((_STORE / file).read_text("utf-8")).body:
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "_IN_COMMON":
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target).endswith("IN_COMMON"):
             found = ast.literal_eval(node.value) if node.value else ""
             return found if isinstance(found, bytes) else str(found).encode()
     raise LookupError(f"{file} has no dictionary")

@@ -1,0 +1,126 @@
+"""Methods for the results of batches; `BatchMethods` inherits them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Collection, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
+
+from producer.contract.arguments import checked
+from producer.contract.batches import Batch
+from producer.contract.errors import BatchNotFound, InvalidBatch, InvalidJob
+from producer.contract.ids import BatchId, row_id
+from producer.contract.jobs import Job, JobStatus
+from producer.contract.result_lines import Line, line_text
+from producer.storage.batch_results import BatchResults
+from producer.store.batch_store import BatchStore
+from producer.store.job_store import JobStore
+from producer.store.newest_jobs import newest
+from producer.store.result_lines import ResultLines
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: Rows whose jobs are read in one round trip.
+_AT_ONCE: Final = 500
+
+
+class ResultMethods:
+    """What became of the rows of a batch."""
+
+    _redis: Redis
+    _jobs: JobStore
+    _batches: BatchStore
+    _objects: BatchResults
+
+    def batch_jobs(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> Iterator[tuple[int, Job]]:
+        """Yield (row number, job) in row order; where a job was retried, its newest retry.
+
+        Left out are rows that were skipped, and jobs whose record has expired. Where the batch itself has
+        expired, its results are read from the bucket.
+
+        Args:
+            statuses: only jobs in one of these; all if empty.
+
+        Raises:
+            BatchNotFound: there is none.
+            InvalidBatch: it is still open.
+            InvalidJob: *statuses* holds an unknown one.
+            StorageError: the batch has no record, and the bucket could not be read.
+        """
+        wanted = _wanted(statuses)
+        found = self._sealed(batch_id_of(batch))
+        rows = self._rows(found) if isinstance(found, Batch) else map(self._objects.job_of, found)
+        yield from ((row, job) for row, job in rows if job.status in wanted)
+
+    def batch_results(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> Iterator[Line]:
+        """Yield a dict a row as JSON has it, `row` and the fields of its job that are not None.
+
+        The same rows in the same order as of `batch_jobs`, and the same errors, several times as quickly where
+        rows are packed, as they are an hour after their end.
+        """
+        yield from map(json.loads, self.batch_result_lines(batch, statuses=statuses))
+
+    def batch_result_lines(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> Iterator[str]:
+        """Yield what `batch_results` does as lines of JSON, without their ends."""
+        wanted = _wanted(statuses)
+        found = self._sealed(batch_id_of(batch))
+        if isinstance(found, Batch):
+            rows = range(1, found.rows + 1)
+            lines = ResultLines(self._redis, self._jobs).of(found.id, rows, wanted)
+            yield from (text for _, text in lines)
+        else:
+            yield from (line_text(line) for line in found if line["status"] in wanted)
+
+    def _sealed(self, batch: BatchId) -> Batch | Iterator[Line]:
+        """Return a batch; if its record has expired, its results in the bucket."""
+        try:
+            found = self._batches.get(batch)
+        except BatchNotFound:
+            kept = self._objects.results(batch)
+            if (first := next(kept, None)) is None:
+                raise
+            return chain([first], kept)
+        if found.sealed_at is None:
+            raise InvalidBatch(found.id, "is still open: its rows are not accepted yet")
+        return found
+
+    def _rows(self, batch: Batch) -> Iterator[tuple[int, Job]]:
+        numbers = iter(range(1, batch.rows + 1))
+        while page := list(islice(numbers, _AT_ONCE)):
+            jobs = newest(self._jobs, [row_id(BatchId(batch.id), number) for number in page])
+            yield from ((row, job) for row, job in zip(page, jobs, strict=True) if job)
+
+
+def batch_id_of(text: str) -> BatchId:
+    """Return *text* as a batch id: a UUID in lower case with hyphens.
+
+    Raises:
+        BatchNotFound: it is no UUID.
+        InvalidJob: it is no text.
+    """
+    try:
+        return BatchId(str(uuid.UUID(checked(text, str, field="batch").strip())))
+    except ValueError:
+        raise BatchNotFound(text) from None
+
+
+def _wanted(statuses: Collection[JobStatus | str]) -> set[JobStatus]:
+    return {_as_status(status) for status in statuses} or set(JobStatus)
+
+
+def _as_status(value: JobStatus | str) -> JobStatus:
+    try:
+        return JobStatus(value)
+    except ValueError:
+        known = ", ".join(JobStatus)
+        message = f"there is no status {value!r}; statuses are {known}"
+        raise InvalidJob(message, field="statuses") from None
