@@ -44,6 +44,7 @@ from producer.events.job_stream import JobStream
 from producer.events.methods import RECHECK_EVERY, Deadline, found_of, job_id_of, succeeded
 from producer.intake.input_policy import InputPolicy
 from producer.intake.request import JobOptions
+from producer.webhooks.methods import AsyncWebhooks
 
 
 class AsyncProducer(AsyncBatchMethods):
@@ -59,6 +60,7 @@ class AsyncProducer(AsyncBatchMethods):
         self._fanouts = LoopFanouts(settings)
         self.keys = AsyncAccessKeys(self._sync.keys)
         self.dead_letters = AsyncDeadLetters(self._sync.dead_letters)
+        self.webhooks = AsyncWebhooks(self._sync.webhooks)
 
     @classmethod
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:

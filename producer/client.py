@@ -46,6 +46,7 @@ from producer.store.events import EventStream
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.retries import Retries
+from producer.webhooks.methods import Webhooks
 
 _SHORTEST_URL: Final = timedelta(seconds=1)
 
@@ -69,6 +70,8 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
         self._dead_index = DeadLetterIndex(self._redis)
         self._dispatch = Dispatch(settings)
         self.keys = AccessKeys(AccessKeyRecords(self._redis))
+        #: The webhooks of the fleet; see `producer.webhooks.methods.Webhooks`.
+        self.webhooks = Webhooks(settings, self._redis)
 
     @classmethod
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:
@@ -141,6 +144,7 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
             start_within=start_within,
             run_within=run_within,
         )
+        self.webhooks.check_hook(hook, owner=owner)
         submission, content = self._intake.check(request)
         job_id, is_new = self._jobs.add(submission, **content._asdict())
         if is_new:

@@ -12,7 +12,7 @@ from producer.celery_app import celery_app
 from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.settings import Settings, without_password
 from producer.contract.errors import FleetError, FleetUnreachable
-from producer.contract.queues import RUN_TASK, Message
+from producer.contract.queues import HOOK_QUEUE, HOOK_TASK, RUN_TASK, Message
 from producer.store.connection import NOT_THERE, advice_on
 
 _log = logging.getLogger(__name__)
@@ -44,13 +44,20 @@ class Dispatch:
         Raises:
             FleetUnreachable: the broker did not take the messages, or perhaps only some.
         """
+        self._send([_as_task(message) for message in messages])
+
+    def wake_senders(self, count: int) -> None:
+        """Wake senders of webhooks by *count* messages, which say nothing; errors as of `send_all`."""
+        self._send([{"name": HOOK_TASK, "queue": HOOK_QUEUE, "priority": 0}] * count)
+
+    def _send(self, tasks: list[dict[str, Any]]) -> None:
         # Imported here: it takes 0.2 s, which `comfyfleet --help` should not.
         from kombu.exceptions import KombuError, LimitExceeded  # noqa: PLC0415
         from redis.exceptions import RedisError  # noqa: PLC0415
 
         try:
             with self._producers.acquire(block=True, timeout=self._free_within_s) as producer:
-                self._publish(producer, list(messages))
+                self._publish(producer, tasks)
         except LimitExceeded as exc:
             why = f"all {exc} connections of this process were busy for {self._free_within_s:g} s"
             raise self._unreachable(why, "hand in fewer at once, or from more processes") from exc
@@ -76,16 +83,12 @@ class Dispatch:
             advice=advice or NOT_THERE,
         )
 
-    def _publish(self, producer: Any, messages: list[Message]) -> None:
+    def _publish(self, producer: Any, tasks: list[dict[str, Any]]) -> None:
         app = celery_app()
 
-        def send(message: Message) -> None:
+        def send(task: dict[str, Any]) -> None:
             app.send_task(
-                RUN_TASK,
-                args=(message.job_id, message.attempt),
-                task_id=f"{message.job_id}.{message.attempt}",
-                queue=message.queue,
-                priority=message.priority,
+                **task,
                 producer=producer,
                 ignore_result=True,
                 retry_policy={"max_retries": 1, "interval_start": 0.1},
@@ -94,12 +97,12 @@ class Dispatch:
                 kwargsrepr="-",
             )
 
-        if len(messages) == 1:
-            send(messages[0])
+        if len(tasks) == 1:
+            send(tasks[0])
             return
         with producer.batch():
-            for message in messages:
-                send(message)
+            for task in tasks:
+                send(task)
 
     @property
     def _producers(self) -> Any:
@@ -119,6 +122,16 @@ class Dispatch:
         options = {**app.conf.broker_transport_options, "socket_timeout": _ANSWER_TIMEOUT_S}
         connection = app.connection_for_write(broker_url(self._url), transport_options=options)
         return producers[connection]
+
+
+def _as_task(message: Message) -> dict[str, Any]:
+    return {
+        "name": RUN_TASK,
+        "args": (message.job_id, message.attempt),
+        "task_id": f"{message.job_id}.{message.attempt}",
+        "queue": message.queue,
+        "priority": message.priority,
+    }
 
 
 def broker_url(redis_url: str) -> str:

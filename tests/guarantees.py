@@ -41,6 +41,8 @@ FAULT_TESTS = {
     "Values that no node would take": "tests/integration/test_refused_values.py",
     "What upkeep finds": "tests/integration/test_upkeep.py",
     "Idempotency keys, and refusals that leave nothing": "tests/integration/test_idempotency.py",
+    "Webhooks": "tests/integration/test_webhooks.py",
+    "Requests to addresses that strangers name": "tests/integration/test_outbound.py",
     "Extra data and its secrets": "tests/integration/test_extra_data.py",
     "A node's answers": "tests/integration/test_comfyui_faults.py",
     "What a node may say, and how much": "tests/integration/test_bounded_answers.py",
@@ -218,7 +220,7 @@ def _job() -> Job:
 def _crash_points() -> str:
     rows = ["| place | when a process ends there |", "| --- | --- |"]
     rows += [f"| `{name}` | {what} |" for name, what in CRASHPOINTS.items()]
-    intro = "At each a process was killed, and the job reached its one end (tests/chaos)."
+    intro = "At each a process was killed, and the job reached its one end, or was told of (tests/chaos, test_webhooks.py)."
     return "\n".join(["## Places between two lines", "", intro, "", *rows, ""])
 
 

@@ -12,12 +12,12 @@ from typing import Any, Final
 from celery import signals
 from celery.platforms import SecurityWarning
 
+from producer import broker_transport
 from producer.celery_app import celery_app
 from producer.contract.config.settings import Settings
 from producer.contract.ids import JobId
 from producer.contract.queues import RUN_TASK, node_queue
 from producer.dispatch import broker_url
-from worker import broker_transport
 from worker.assembly import Hooks, Options
 from worker.loop_waker import LoopWaker
 from worker.scheduling.gate import GATE

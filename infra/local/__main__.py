@@ -71,6 +71,7 @@ def up(
         s3_endpoint_url=s3_endpoint,
         s3_bucket=s3_bucket,
         pool=pool,
+        hooks=True,
         echo=_echo if echo else None,
     )
     with LocalStack(options) as stack:

@@ -25,6 +25,8 @@ _STANDIN_GRACE: Final = timedelta(seconds=5)
 
 #: A worker stores what it holds in this time.
 _WORKER_GRACE: Final = timedelta(seconds=60)
+#: A message that is being sent has got its answer, or will get none.
+_HOOKS_GRACE: Final = timedelta(seconds=25)
 
 #: What a state means where the node's record gives no reason for it.
 _REASONS: Final = {NodeState.JOINING: "its worker asks ComfyUI what it has"}
@@ -96,6 +98,17 @@ def worker_service(
         probe=probe,
         ready_within=ready_within,
         stop_within=_WORKER_GRACE,
+    )
+
+
+def hooks_service(directory: Path, environment: Mapping[str, str]) -> Service:
+    """Return what to run for the senders of webhooks."""
+    return Service(
+        name="hooks",
+        argv=started("producer.webhooks"),
+        environment=environment,
+        directory=directory,
+        stop_within=_HOOKS_GRACE,
     )
 
 

@@ -21,6 +21,7 @@ from infra.local.background import BackgroundSupervisor
 from infra.local.environment import for_python, without_proxy
 from infra.local.nodes import (
     Node,
+    hooks_service,
     nodes_at,
     own_node_ready_within,
     probe_worker,
@@ -53,6 +54,7 @@ class Options:
     s3_bucket: str = "comfyfleet"
     pool: str = "default"
     workers: bool = True  #: One for each node.
+    hooks: bool = False  #: One process that tells webhooks, beside workers.
     #: Called with node and settings, in a thread; raises `NotReady` until its worker serves.
     worker_probe: Callable[[Node, Mapping[str, str]], None] = probe_worker
     #: Called with service name and line for each line that a service writes.
@@ -84,6 +86,7 @@ class LocalStack:
             lock = undo.enter_context(self._state.locked())
             undo.callback(self._state.remove_settings)
             self.settings |= _node_headers() if self.nodes else {}
+            self.settings |= _trusted_hosts() if self._options.hooks else {}
             servers = [*self._redis(undo), *self._s3(undo), *self._standins()]
             supervisor = Supervisor(
                 self.logs_dir,
@@ -210,7 +213,7 @@ class LocalStack:
         overruling = [f"COMFYFLEET_{name.upper()}" for name in self.settings]
         environment = for_python(self.settings_env, without=overruling)
         patience = {"ready_within": own_node_ready_within()} if self.has_own_nodes else {}
-        return [
+        workers = [
             worker_service(
                 node,
                 self._options.pool,
@@ -221,10 +224,18 @@ class LocalStack:
             )
             for node in self.nodes
         ]
+        hooks = [hooks_service(self._state.path, environment)] if self._options.hooks else []
+        return [*workers, *hooks]
 
     def _note_failure(self, failure: ServiceFailed) -> None:
         self._failure = failure
         self._given_up.set()
+
+
+def _trusted_hosts() -> dict[str, str]:
+    """Return what the user's own settings say of private hosts that webhooks may name."""
+    hosts = load_settings().trusted_hosts
+    return {"trusted_hosts": hosts} if hosts else {}
 
 
 def _node_headers() -> dict[str, str]:

@@ -23,6 +23,7 @@ from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.request import JobOptions, Request, request_of
+from producer.webhooks.methods import Webhooks
 
 #: How often `wait_batch` reads the batch: one record, whatever the number of rows.
 BATCH_POLL_EVERY: Final = timedelta(seconds=0.3)
@@ -45,6 +46,7 @@ class BatchMethods(ResultMethods):
     settings: Settings
     _intake: Intake
     _dispatch: Dispatch
+    webhooks: Webhooks
 
     def submit_many(
         self,
@@ -193,6 +195,7 @@ class BatchMethods(ResultMethods):
         return self.batch(batch)
 
     def _open(self, request: Request, *, name: str, replays: bool) -> BatchWriter:
+        self.webhooks.check_hook(request.hook, owner=request.owner)
         return open_batch(
             self._batches, self._intake, self.settings, request, name=name, replays=replays
         )

@@ -18,6 +18,7 @@ from producer.cli import (
     owners,
     processes,
     queue,
+    webhooks,
 )
 from producer.cli.command_group import group
 from producer.cli.submit import submit
@@ -36,6 +37,7 @@ app.add_typer(batch.app, name="batch")
 app.add_typer(nodes.app, name="node")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(keys.app, name="key")
+app.add_typer(webhooks.app, name="webhook")
 app.command()(checking.check)
 app.command()(checking.verify)
 jobs.app.command("list", context_settings=job_list.TAKES_TERMS)(job_list.list_jobs)
@@ -43,7 +45,7 @@ jobs.app.command("move", context_settings=job_list.TAKES_TERMS)(moves.move_jobs)
 batch.app.command("move")(moves.move_batch)
 jobs.app.command()(dead_letters.retry)
 batch.app.command("rows", context_settings=job_list.TAKES_TERMS)(job_list.list_rows)
-for command in (processes.worker, processes.up, processes.demo):
+for command in (processes.worker, processes.hooks, processes.up, processes.demo):
     app.command(context_settings=processes.PASS_ON)(command)
 
 

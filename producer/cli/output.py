@@ -25,6 +25,7 @@ from producer.contract.errors import (
     KeyReused,
     StorageError,
     WaitTimeout,
+    WebhookNotFound,
 )
 from producer.contract.text_cleaning import escaped
 
@@ -53,6 +54,7 @@ _STATUS: Final[tuple[tuple[type[FleetError], Exit], ...]] = (
     (InvalidJob, Exit.REFUSED),
     (JobNotFound, Exit.REFUSED),
     (BatchNotFound, Exit.REFUSED),
+    (WebhookNotFound, Exit.REFUSED),
     (BacklogFull, Exit.REFUSED),
     (KeyReused, Exit.REFUSED),
 )

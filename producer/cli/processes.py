@@ -1,4 +1,4 @@
-"""Processes that commands start in their place: worker, embedded stack (`up`), demo.
+"""Processes that commands start in their place: worker, senders of webhooks, embedded stack (`up`), demo.
 
 They are executed, never imported, so that neither a GPU node's nor a web backend's installation
 needs the other's libraries.
@@ -31,6 +31,7 @@ PASS_ON: Final = {
 #: user of the machine can read a process's command line.
 _HIDDEN: Final = {
     "worker": {"--comfyui": "COMFYFLEET_NODE_URL"},
+    "producer.webhooks": {},
     "infra.local": {
         "--comfyui": "COMFYFLEET_UP_COMFYUI",
         "--redis-url": "COMFYFLEET_UP_REDIS_URL",
@@ -41,6 +42,11 @@ _HIDDEN: Final = {
 def worker(context: typer.Context) -> None:
     """Serve one ComfyUI: --comfyui URL --name NAME [--pool P]."""
     _become("worker", *context.args)
+
+
+def hooks(context: typer.Context) -> None:
+    """Tell webhooks of what has ended; any number of these processes share the work."""
+    _become("producer.webhooks", *context.args)
 
 
 def up(context: typer.Context) -> None:

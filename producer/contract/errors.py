@@ -17,6 +17,7 @@
   + BacklogFull             as many jobs wait as may
   + JobNotFound
   + BatchNotFound
+  + WebhookNotFound
   + KeyReused               the idempotency key belongs to another request
   + LeaseLost               another attempt owns the job now; stop, write nothing
   + NodeNameTaken           another living worker holds this node name
@@ -259,6 +260,18 @@ class BatchNotFound(FleetError):
             advice="one that was cancelled before it was sealed is forgotten; records expire",
         )
         self.batch = batch
+
+
+class WebhookNotFound(FleetError):
+    """The owner has no webhook of this name, or it has no such delivery.
+
+    Args:
+        field: the argument that named it.
+    """
+
+    def __init__(self, message: str, *, field: str = "webhook") -> None:
+        super().__init__(message, advice="comfyfleet webhook list shows what there is")
+        self.field = field
 
 
 class JobNotFound(FleetError):

@@ -13,8 +13,11 @@ from typing import Final, NamedTuple, Self
 
 from producer.contract.ids import JobId
 
-#: The one Celery task; never rename it: a worker that does not know a task's name drops its message.
+#: The Celery task of workers; never rename it: a worker that does not know a task's name drops its message.
 RUN_TASK: Final = "comfyfleet.run"
+#: That of the senders of webhooks, and their queue.
+HOOK_TASK: Final = "comfyfleet.tell"
+HOOK_QUEUE: Final = "comfyfleet.hooks"
 
 _OF_POOL: Final = "comfyfleet.pool."
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")

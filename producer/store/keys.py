@@ -11,6 +11,9 @@
 | comfyfleet:pools | hash pool -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:actions | stream: who has done what | for ever, about 20,000 entries |
 | comfyfleet:keys | hash SHA-256 of an access key -> whose it is and what it allows, JSON | for ever, small |
+| comfyfleet:webhooks | hash `owner:name` -> webhook, JSON | for ever, small |
+| comfyfleet:webhooks:secrets | hash `owner:name` -> what its messages are signed with, JSON | for ever, small |
+| comfyfleet:webhooks:failing | hash `owner:name` -> tries that failed since the last success | for ever, small |
 | comfyfleet:queues:used | zset queue -> when a job last came to it, ms | 60 days after its last job |
 | comfyfleet:queues:needed | zset queue -> until when a record may name it, ms | as its last entry |
 | comfyfleet:queues:retired | hash queue -> Needs as JSON | as its last entry is needed |
@@ -32,6 +35,11 @@
 | comfyfleet:unpacked:rows | zset `batch:bucket` of ended rows to be packed -> last end, ms | 60 days after the last end |
 | comfyfleet:results | zset batch whose results are to be written to the bucket -> since, ms | 60 days after its last batch |
 | comfyfleet:outbox | zset `job:<id>` or `batch:<id>` whose end is to be told outside -> due, ms | as its longest-lived record |
+| comfyfleet:deliveries | zset `owner:name` of a webhook -> when a delivery to it is due, ms | 60 days after its last delivery |
+| comfyfleet:deliveries:<owner:name> | zset delivery -> due, ms | 60 days after its last delivery |
+| comfyfleet:deliveries:<owner:name>:settled | zset delivery that is delivered or given up -> since, ms; 1,000 at most | 60 days after its last delivery |
+| comfyfleet:delivering | zset `owner:name delivery` that a sender is busy with -> until, ms | minutes |
+| comfyfleet:delivery:<owner:name>:<id> | hash | waiting: 60 days; settled: 30 days |
 | comfyfleet:live:<batch> | zset job that has not ended -> since, ms | 60 days after its last job |
 | comfyfleet:batches | zset batch -> opened, ms | 60 days after the last one |
 | comfyfleet:feeding | zset batch that upkeep must look at -> its turn | 60 days after its last batch |
@@ -69,6 +77,11 @@ UNPACKED: Final = "comfyfleet:unpacked"
 UNPACKED_ROWS: Final = "comfyfleet:unpacked:rows"
 RESULTS: Final = "comfyfleet:results"
 OUTBOX: Final = "comfyfleet:outbox"
+WEBHOOKS: Final = "comfyfleet:webhooks"
+WEBHOOK_SECRETS: Final = "comfyfleet:webhooks:secrets"
+WEBHOOKS_FAILING: Final = "comfyfleet:webhooks:failing"
+DELIVERIES: Final = "comfyfleet:deliveries"
+DELIVERING: Final = "comfyfleet:delivering"
 DESIRED: Final = "comfyfleet:desired"
 POOLS: Final = "comfyfleet:pools"
 ACCESS_KEYS: Final = "comfyfleet:keys"
@@ -90,6 +103,7 @@ LIVE: Final = "comfyfleet:live:"
 IDEMPOTENCY: Final = "comfyfleet:idempotency:"
 NODE: Final = "comfyfleet:node:"
 IDLE: Final = "comfyfleet:idle:"
+DELIVERY: Final = "comfyfleet:delivery:"
 SECRETS: Final = "comfyfleet:secrets:"
 REQUESTS: Final = "comfyfleet:requests:"
 RATES: Final = "comfyfleet:rates:"
@@ -109,6 +123,9 @@ EVENTS_KEPT: Final = 100_000
 ACTIONS_KEPT: Final = 20_000
 #: How long a reader's word that somebody watches holds, ms; it says so three times as often.
 WATCHED_MS: Final = 15_000
+#: Settled deliveries of a webhook that are kept, and how long, ms.
+DELIVERIES_KEPT: Final = 1_000
+DELIVERY_KEPT_MS: Final = 30 * 86_400_000
 #: How long rates stay after the last render of their shape, ms.
 RATES_MS: Final = 30 * 86_400_000
 #: Shapes that have rates; one takes about 400 bytes, with few devices.
@@ -191,6 +208,21 @@ def node(name: str) -> str:
 def idle(pool: str) -> str:
     """Return the key of the nodes of a pool that wait for work."""
     return f"{IDLE}{pool}"
+
+
+def deliveries(webhook: str) -> str:
+    """Return the key of the deliveries to a webhook, `owner:name`, that are not settled."""
+    return f"{DELIVERIES}:{webhook}"
+
+
+def settled_deliveries(webhook: str) -> str:
+    """Return the key of those that are."""
+    return f"{DELIVERIES}:{webhook}:settled"
+
+
+def delivery(webhook: str, delivery_id: str) -> str:
+    """Return the key of one delivery."""
+    return f"{DELIVERY}{webhook}:{delivery_id}"
 
 
 def rates(shape: str) -> str:

@@ -42,11 +42,20 @@ _KEY_NAMES: Final = (
         "BUCKETS_AN_OCTAVE",
     ),
     *("WATCHED", "WATCHED_MS", "ACCESS_KEYS", "REQUESTS"),
+    *("WEBHOOKS", "WEBHOOK_SECRETS", "WEBHOOKS_FAILING", "DELIVERIES", "DELIVERING", "DELIVERY"),
+    *("DELIVERIES_KEPT", "DELIVERY_KEPT_MS"),
     *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )
 
 #: What else goes before a script.
-_BESIDE: Final = {"finish": "_attempt_end", "requeue": "_attempt_end"}
+_BESIDE: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("finish", "requeue"), ("_attempt_end",)),
+    "outbox_settle": ("_outbox",),
+    "delivery_add": ("_outbox", "_deliveries"),
+    **dict.fromkeys(
+        ("delivery_take", "delivery_settle", "delivery_again", "webhook_state"), ("_deliveries",)
+    ),
+}
 
 #: A full Redis takes no new jobs, but those that run must still be able to end.
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"
@@ -97,9 +106,8 @@ class Scripts:
 
     def _load(self, name: str) -> Script:
         flags = _NOT_WHEN_FULL if name in _MAKES_JOBS else _WHEN_FULL
-        text = (
-            flags + self._prelude + self._texts.get(_BESIDE.get(name, ""), "") + self._texts[name]
-        )
+        beside = "".join(self._texts[part] for part in _BESIDE.get(name, ()))
+        text = flags + self._prelude + beside + self._texts[name]
         return self._scripts.setdefault(name, self._redis.register_script(text))
 
 

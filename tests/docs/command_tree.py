@@ -17,6 +17,7 @@ from producer.cli.main import app
 #: Commands that become another process, with the module whose command that is.
 _BECOME: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "worker": ("worker", ()),
+    "hooks": ("producer.webhooks", ()),
     "up": ("infra.local", ("up",)),
     "demo": ("infra.local", ("demo",)),
 }

@@ -30,9 +30,18 @@ from producer.contract.nodes import Node, NodeState
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine, WaitReason
 from producer.contract.queues import Tier
+from producer.contract.webhooks import (
+    Delivery,
+    DeliveryState,
+    DeliveryTry,
+    EventType,
+    NewWebhook,
+    Webhook,
+)
 from producer.dead_letters import DeadLetters
 from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
+from producer.webhooks.methods import Webhooks
 from tests.docs.source_comments import comments
 
 #: What a backend meets, by the heading it stands under.
@@ -51,6 +60,7 @@ PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
     ),
     "Batches": (Batch, Row, BatchWriter, BadRow, BatchCancelled),
     "Nodes": (Node, NodeState),
+    "Webhooks": (Webhooks, Webhook, NewWebhook, EventType, Delivery, DeliveryState, DeliveryTry),
 }
 #: The errors that a caller meets; the whole tree is on a page of its own.
 RAISED: Final = (

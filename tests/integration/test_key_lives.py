@@ -18,4 +18,6 @@ def test_a_key_without_a_life_is_seen_unless_it_is_meant_to_stay(redis_client):
 
 def test_what_stays_for_ever_is_what_the_table_of_keys_says():
     jobs = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD}
-    assert kept_for_ever() == jobs | {keys.DESIRED, keys.POOLS, keys.ACTIONS}
+    webhooks = {keys.WEBHOOKS, keys.WEBHOOK_SECRETS, keys.WEBHOOKS_FAILING}
+    persons = {keys.DESIRED, keys.POOLS, keys.ACTIONS, keys.ACCESS_KEYS}
+    assert kept_for_ever() == jobs | webhooks | persons

@@ -100,6 +100,8 @@ def test_a_packed_record_knows_whether_its_end_was_told(led):
 
 
 def test_whoever_submits_a_job_or_batch_says_which_webhook_is_told(led):
+    for name in ("shop", "other"):
+        led.fleet.webhooks.create(name, "https://shop.example/hook")
     job = led.fleet.submit(GRAPH, hook="shop", idempotency_key="k")
     assert led.fleet.submit(GRAPH, hook="shop", idempotency_key="k").id == job.id
     with pytest.raises(KeyReused):

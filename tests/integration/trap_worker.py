@@ -18,8 +18,8 @@ from celery import signals
 from celery.platforms import SecurityWarning
 
 from celery_config import app
+from producer import broker_transport
 from tests.polling import wait_until
-from worker import broker_transport
 from worker.loop_waker import LoopWaker
 from worker.scheduling.gate import GATE
 

@@ -12,12 +12,13 @@ import sys
 from typer.main import get_command
 from infra.local.__main__ import app as local
 from producer.cli.main import app
+from producer.webhooks.__main__ import app as hooks
 from worker.__main__ import app as worker
 
 HEAVY = {
     "boto3", "botocore", "celery", "kombu", "pydantic", "redis", "requests", "rich", "websocket",
 }
-PASSED_ON = {"worker", "up", "demo"}  # to another process, which `local` and `worker` are
+PASSED_ON = {"worker", "hooks", "up", "demo"}  # to another process, which the other apps are
 
 def words(command, *before):
     yield before
@@ -25,7 +26,7 @@ def words(command, *before):
         yield from words(below, *before, name)
 
 shown = 0
-for name, app in {"comfyfleet": app, "infra.local": local, "worker": worker}.items():
+for name, app in {"comfyfleet": app, "infra.local": local, "worker": worker, "hooks": hooks}.items():
     command = get_command(app)
     for line in words(command):
         if name == "comfyfleet" and PASSED_ON & set(line):
