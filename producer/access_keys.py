@@ -126,8 +126,12 @@ class AccessKeys:
         """Have a key open nothing from now on; return whether there was one of this name."""
         return self._records.remove(name)
 
-    def admit(self, secret: str, scope: Scope) -> AccessKey:
-        """Count one request with a key, and return the key if it has the scope.
+    def probe(self) -> None:
+        """Return if a request could be admitted; raises FleetUnreachable."""
+        self._records.admit("")
+
+    def admit(self, secret: str, scope: Scope | None = None) -> AccessKey:
+        """Count one request with a key, and return the key if it has the scope; None asks for none.
 
         Raises:
             AccessKeyNotValid: there is no such key, or it has expired.
@@ -146,9 +150,7 @@ class AccessKeys:
             raise TooManyRequests(
                 f"access key {key.name} may be used {key.rate:g} times a second", after=after
             )
-        if not key.allows(scope):
-            raise ScopeMissing(key.name, scope, sorted(key.scopes))
-        return key
+        return key if scope is None else allowing(key, scope)
 
 
 class AsyncAccessKeys:
@@ -188,9 +190,24 @@ class AsyncAccessKeys:
         """Have a key open nothing from now on; see `AccessKeys.revoke`."""
         return await asyncio.to_thread(self._calls.revoke, name)
 
-    async def admit(self, secret: str, scope: Scope) -> AccessKey:
+    async def probe(self) -> None:
+        """Return if a request could be admitted; raises FleetUnreachable."""
+        await asyncio.to_thread(self._calls.probe)
+
+    async def admit(self, secret: str, scope: Scope | None = None) -> AccessKey:
         """Count one request with a key; errors as of `AccessKeys.admit`."""
         return await asyncio.to_thread(self._calls.admit, secret, scope)
+
+
+def allowing(key: AccessKey, scope: Scope) -> AccessKey:
+    """Return a key that has a scope.
+
+    Raises:
+        ScopeMissing: it has not.
+    """
+    if not key.allows(scope):
+        raise ScopeMissing(key.name, scope, sorted(key.scopes))
+    return key
 
 
 def _digest(secret: str) -> str:

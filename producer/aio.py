@@ -20,7 +20,7 @@ from typing import Any, Self, Unpack
 
 from producer.access_keys import AsyncAccessKeys
 from producer.batch.async_methods import AsyncBatchMethods
-from producer.client import Producer
+from producer.client import Producer, Submitted
 from producer.contract.arguments import checked
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
@@ -70,6 +70,10 @@ class AsyncProducer(AsyncBatchMethods):
     async def submit(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job:
         """Submit one job; options and errors as of `Producer.submit`."""
         return await asyncio.to_thread(self._sync.submit, graph, **options)
+
+    async def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
+        """Submit one job, and tell whether it is new; all as of `Producer.submit_once`."""
+        return await asyncio.to_thread(self._sync.submit_once, graph, **options)
 
     async def get(self, job_id: str) -> Job:
         """Return one job; raises JobNotFound."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self, Unpack
 
 from producer.access_keys import AccessKeys
 from producer.batch.methods import BatchMethods
@@ -33,7 +33,7 @@ from producer.events.methods import WatchMethods, job_id_of
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
-from producer.intake.request import Request, check_place
+from producer.intake.request import JobOptions, Request, check_place, request_of
 from producer.listing.move_methods import MoveMethods
 from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
@@ -49,6 +49,18 @@ from producer.store.retries import Retries
 from producer.webhooks.methods import Webhooks
 
 _SHORTEST_URL: Final = timedelta(seconds=1)
+
+
+class Submitted(NamedTuple):
+    """A job that was handed in.
+
+    Args:
+        job: its record as it is now.
+        is_replay: whether the same request had made it before, under the same idempotency key.
+    """
+
+    job: Job
+    is_replay: bool
 
 
 class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
@@ -144,14 +156,21 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
             start_within=start_within,
             run_within=run_within,
         )
-        self.webhooks.check_hook(hook, owner=owner)
+        return self._submit(request).job
+
+    def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
+        """Submit one job as `submit` does, and tell whether its idempotency key had made it before."""
+        return self._submit(request_of(graph, options))
+
+    def _submit(self, request: Request) -> Submitted:
+        self.webhooks.check_hook(request.hook, owner=request.owner)
         submission, content = self._intake.check(request)
         job_id, is_new = self._jobs.add(submission, **content._asdict())
         if is_new:
             crashpoint("submit.recorded")
             priority = submission.tier.priority
             self._dispatch.try_send_all([Message(job_id, 1, submission.queue, priority)])
-        return self._jobs.get(job_id)
+        return Submitted(self._jobs.get(job_id), not is_new)
 
     def cancel(self, job_id: str) -> Cancelled:
         """Request that the job be cancelled, and return the outcome.

@@ -57,6 +57,7 @@ def jobs(fleet: Producer) -> Job:
         run_within=timedelta(minutes=5),
     )
     assert_type(job, Job)
+    assert_type(fleet.submit_once(GRAPH, idempotency_key="order-1").is_replay, bool)
     assert_type(fleet.get(job.id), Job)
     assert_type(fleet.get_many([job.id]), list[Job])
     page = fleet.jobs("status:failed owner:shop", limit=20)

@@ -45,7 +45,7 @@ jobs.app.command("move", context_settings=job_list.TAKES_TERMS)(moves.move_jobs)
 batch.app.command("move")(moves.move_batch)
 jobs.app.command()(dead_letters.retry)
 batch.app.command("rows", context_settings=job_list.TAKES_TERMS)(job_list.list_rows)
-for command in (processes.worker, processes.hooks, processes.up, processes.demo):
+for command in (processes.worker, processes.api, processes.hooks, processes.up, processes.demo):
     app.command(context_settings=processes.PASS_ON)(command)
 
 

@@ -36,6 +36,7 @@ _HIDDEN: Final = {
         "--comfyui": "COMFYFLEET_UP_COMFYUI",
         "--redis-url": "COMFYFLEET_UP_REDIS_URL",
     },
+    "producer.http": {},
 }
 
 
@@ -49,22 +50,30 @@ def hooks(context: typer.Context) -> None:
     _become("producer.webhooks", *context.args)
 
 
+def api(context: typer.Context) -> None:
+    """Serve the HTTP API: [--host ADDRESS] [--port N]."""
+    _need("api", "fastapi", "uvicorn")
+    _become("producer.http", *context.args)
+
+
 def up(context: typer.Context) -> None:
     """Start a whole fleet on this machine: Redis, S3, nodes, workers."""
-    _need_local()
+    _need("local", "aiohttp")
     _become("infra.local", "up", *context.args)
 
 
 def demo(context: typer.Context) -> None:
     """Render 8 jobs over 2 nodes on a fleet of its own, check every artifact, and end."""
-    _need_local()
+    _need("local", "aiohttp")
     _become("infra.local", "demo", *context.args)
 
 
-def _need_local() -> None:
-    if find_spec("aiohttp") is None:
+def _need(extra: str, *modules: str) -> None:
+    if any(find_spec(module) is None for module in modules):
         complain(
-            FleetError("this needs the extra 'local'", advice="pip install 'comfyfleet[local]'"),
+            FleetError(
+                f"this needs the extra '{extra}'", advice=f"pip install 'comfyfleet[{extra}]'"
+            ),
             as_json=False,
         )
         raise typer.Exit(Exit.USAGE)

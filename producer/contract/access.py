@@ -43,7 +43,12 @@ class AccessKey(BaseModel):
 
     def sees(self, owner: str) -> bool:
         """Tell whether what is *owner*'s may be seen with it."""
-        return owner == self.owner or Scope.ADMIN in self.scopes
+        return owner == self.owner or self.sees_all
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it sees what is whoever's."""
+        return Scope.ADMIN in self.scopes
 
     @property
     def tiers(self) -> list[Tier]:

@@ -114,6 +114,7 @@ class InvalidJob(FleetError):
     Args:
         field: the argument of the submission at fault, as `params.6.text` or `pool`.
         graph_node: the id of the graph node at fault.
+        allowed: what would do in its place, where that is a short list.
     """
 
     def __init__(
@@ -123,10 +124,12 @@ class InvalidJob(FleetError):
         field: str | None = None,
         graph_node: str | None = None,
         advice: str | None = None,
+        allowed: Sequence[str] | None = None,
     ) -> None:
         super().__init__(tidied(message), advice=tidied(advice) if advice else None)
         self.field = field
         self.graph_node = graph_node
+        self.allowed = allowed
 
 
 class InvalidGraph(InvalidJob):

@@ -17,6 +17,8 @@ from producer.contract.queues import Tier, is_name
 from producer.contract.submissions import LONGEST_WITHIN_S
 from producer.intake.files import InputLike
 
+#: Names that an error tells.
+_TOLD: Final = 100
 #: Characters of what a request is called by.
 _LONGEST: Final = {"pool": 63, "pin": 63, "idempotency_key": 512, "name": 256}
 
@@ -73,7 +75,9 @@ def as_tier(value: Tier | str) -> Tier:
         return Tier(value)
     except ValueError:
         known = ", ".join(Tier)
-        raise InvalidJob(f"there is no tier {value!r}; tiers are {known}", field="tier") from None
+        raise InvalidJob(
+            f"there is no tier {value!r}; tiers are {known}", field="tier", allowed=list(Tier)
+        ) from None
 
 
 def check_place(nodes: Sequence[Node], *, pool: str | None, pin: str | None) -> None:
@@ -83,9 +87,9 @@ def check_place(nodes: Sequence[Node], *, pool: str | None, pin: str | None) -> 
         InvalidJob: one is unknown; suggests a similar name.
     """
     if pin and nodes and pin not in (names := [node.name for node in nodes]):
-        raise InvalidJob(_unknown("node", pin, names), field="pin")
+        raise InvalidJob(_unknown("node", pin, names), field="pin", allowed=names[:_TOLD])
     if pool and nodes and pool not in (pools := sorted({node.pool for node in nodes})):
-        raise InvalidJob(_unknown("pool", pool, pools), field="pool")
+        raise InvalidJob(_unknown("pool", pool, pools), field="pool", allowed=pools[:_TOLD])
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

@@ -25,13 +25,13 @@ def find_batch(redis: Redis, name: str, *, owners: Collection[str] | None = None
     """Return the batch that *name* stands for: its id, or the name that it alone has.
 
     Args:
-        owners: whose batches count by their names; None for everybody's.
+        owners: whose batches count; None for everybody's.
 
     Raises:
         BatchNotFound: there is none.
         InvalidQuery: several have this name.
     """
-    if (by_id := _as_id(name)) and _exists(redis, by_id):
+    if (by_id := _as_id(name)) and _exists(redis, by_id, owners):
         return by_id
     found = list(_called(redis, name, owners))
     if not found:
@@ -79,6 +79,7 @@ def _as_id(text: str) -> BatchId | None:
         return None
 
 
-def _exists(redis: Redis, batch: BatchId) -> bool:
+def _exists(redis: Redis, batch: BatchId, owners: Collection[str] | None) -> bool:
     with translated(redis):
-        return bool(redis.hexists(keys.batch(batch), "spec"))
+        spec: Any = redis.hget(keys.batch(batch), "spec")
+    return spec is not None and _is_of(spec, owners)

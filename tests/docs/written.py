@@ -13,6 +13,7 @@ from tests.docs import (
     fleet_picture,
     key_tables,
     life_pictures,
+    problems_page,
     python_page,
     settings_table,
 )
@@ -24,6 +25,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "pictures/fleet.svg": fleet_picture.fleet,
     "pictures/life.svg": life_pictures.life,
     "pictures/statuses.svg": life_pictures.statuses,
+    "problems/index.md": problems_page.page,
     "reference/cli.md": command_page.page,
     "reference/errors.md": errors_page.page,
     "reference/python.md": python_page.page,

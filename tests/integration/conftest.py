@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from producer.contract.config.settings import Settings
+from tests.integration.api_server import Client, running_api
 from tests.integration.hand_led import HandLed
 
 
@@ -32,15 +34,21 @@ def s3_client(s3_server) -> Iterator[Any]:
 @pytest.fixture
 def s3_settings(s3_server, s3_bucket, tmp_path) -> dict[str, Any]:
     """What settings say of a new, empty bucket."""
-    credentials = tmp_path / "s3-credentials"
+    return {
+        **s3_options(s3_server, tmp_path / "s3-credentials"),
+        "s3_bucket": s3_bucket,
+        "s3_prefix": "renders",
+    }
+
+
+def s3_options(s3_server, credentials: Path) -> dict[str, Any]:
+    """Return what settings say of the store; write its credentials into a file."""
     credentials.write_text(
         f"[default]\naws_access_key_id = {s3_server.access_key}\n"
         f"aws_secret_access_key = {s3_server.secret_key}\n"
     )
     return {
         "s3_endpoint_url": s3_server.endpoint_url,
-        "s3_bucket": s3_bucket,
-        "s3_prefix": "renders",
         "s3_addressing_style": "path",
         "s3_credentials_file": credentials,
     }
@@ -70,3 +78,30 @@ def authority(tmp_path_factory) -> Path:
     ):  # fmt: skip
         subprocess.run([openssl, "req", *arguments], cwd=folder, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def api_url(redis_server, s3_server, tmp_path_factory) -> Iterator[str]:
+    """The address of the HTTP API, on the tests' own Redis and a bucket of its own."""
+    folder = tmp_path_factory.mktemp("api")
+    with s3_server.client() as s3:
+        s3.create_bucket(Bucket="api")
+    settings = {
+        "redis_url": redis_server.url,
+        **s3_options(s3_server, folder / "s3-credentials"),
+        "s3_bucket": "api",
+    }
+    with running_api(settings, folder / "api.log") as url:
+        yield url
+
+
+@pytest.fixture
+def api(api_url, led) -> Callable[..., Client]:
+    """Return a client with a new key; `led` leads its jobs by hand."""
+
+    def client(owner: str = "shop", *, scopes: str = "submit,read", **bounds: Any) -> Client:
+        name = f"{owner}-{secrets.token_hex(4)}"
+        made = led.fleet.keys.create(name, owner=owner, scopes=scopes.split(","), **bounds)
+        return Client(api_url, made.secret)
+
+    return client

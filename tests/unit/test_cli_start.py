@@ -16,9 +16,9 @@ from producer.webhooks.__main__ import app as hooks
 from worker.__main__ import app as worker
 
 HEAVY = {
-    "boto3", "botocore", "celery", "kombu", "pydantic", "redis", "requests", "rich", "websocket",
+    "boto3", "botocore", "celery", "kombu", "pydantic", "redis", "requests", "rich", "websocket", "fastapi", "uvicorn",
 }
-PASSED_ON = {"worker", "hooks", "up", "demo"}  # to another process, which the other apps are
+PASSED_ON = {"worker", "api", "hooks", "up", "demo"}  # to another process, which the other apps are
 
 def words(command, *before):
     yield before

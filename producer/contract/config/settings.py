@@ -100,6 +100,15 @@ class Settings(BaseSettings):
     #: 80, 443, 8080 or 8443: `HOST`, `HOST:PORT`, `ADDRESS` or `NETWORK/BITS`, separated by commas.
     trusted_hosts: str = ""
 
+    #: Where the HTTP API listens. Put a proxy with TLS before it, rather than open it to the world.
+    api_host: str = "127.0.0.1"
+    #: The port of the HTTP API; 0: any that is free.
+    api_port: int = Field(8190, ge=0, le=65_535)
+    #: Limit of a request's body, but for uploads (`max_input_bytes`).
+    api_max_body_bytes: int = Field(16 << 20, gt=0, le=_LARGEST)
+    #: Streams of events that one process of the API has open at most.
+    api_max_streams: int = Field(5_000, ge=0, le=_LARGEST)
+
     #: Headers and tokens that a proxy in front of a node requires.
     node_headers: str | None = Field(None, repr=False)
     #: The same in a file.

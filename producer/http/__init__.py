@@ -1,0 +1,1 @@
+"""The HTTP API: requests to calls of `producer.aio`, and errors to problems. Nothing is decided here."""

@@ -1,0 +1,72 @@
+"""`python -m producer.http`: one process of the API; `comfyfleet api` starts it so."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated, Final
+
+import typer
+import uvicorn
+
+from producer.aio import AsyncProducer
+from producer.contract.config.settings import Settings, load_settings
+from producer.contract.errors import FleetError
+from producer.http.app import create_app
+from producer.intake.input_policy import InputPolicy
+
+_USAGE: Final = 2
+#: Requests that are under way when it is told to end have this long, s; streams are closed at once.
+_GRACE_S: Final = 10
+
+
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="The address it listens at.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="0: any that is free.")
+    ] = None,
+    access_log: Annotated[bool, typer.Option(help="Write a line a request.")] = False,
+) -> None:
+    """Serve the HTTP API until it is told to end."""
+    named = {"api_host": host, "api_port": port}
+    given = {name: value for name, value in named.items() if value is not None}
+    settings = load_settings(**given)
+    # Never a path of this machine, nor any bucket: those who ask are strangers.
+    fleet = AsyncProducer.from_env(input_policy=InputPolicy.bytes_only(), **given)
+    server = uvicorn.Server(_config(fleet, settings, access_log=access_log))
+    server.run()
+    if not server.started:
+        raise SystemExit(1)
+
+
+def _config(fleet: AsyncProducer, settings: Settings, *, access_log: bool) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(fleet, settings),
+        host=settings.api_host,
+        port=settings.api_port,
+        http="httptools",
+        ws="none",
+        access_log=access_log,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE_S,
+        log_level="info",
+    )
+
+
+def main() -> None:
+    """Run the command; exit status 2 for settings that make no sense."""
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(serve)
+    try:
+        app(prog_name="comfyfleet api")
+    except FleetError as exc:
+        sys.stderr.write(f"comfyfleet: {exc}\n")
+        sys.exit(_USAGE)
+
+
+if __name__ == "__main__":
+    main()

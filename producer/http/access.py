@@ -1,0 +1,82 @@
+"""Who asks: the key of a request, what it may do, and whose things it sees."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Request
+
+from producer.access_keys import allowing
+from producer.aio import AsyncProducer
+from producer.contract.access import AccessKey, Scope
+from producer.contract.batches import Batch
+from producer.contract.errors import BatchNotFound, InvalidJob, JobNotFound
+from producer.contract.filters.parser import parse_filter
+from producer.contract.filters.query import Filter, Term
+from producer.contract.jobs import Job
+from producer.contract.queues import Tier
+from producer.intake.request import as_tier
+
+
+def fleet_of(request: Request) -> AsyncProducer:
+    """Return the fleet that the app is of."""
+    return cast("AsyncProducer", request.app.state.fleet)
+
+
+def _needs(scope: Scope) -> Any:
+    def key_of(request: Request) -> AccessKey:
+        return allowing(request.state.key, scope)
+
+    return Depends(key_of)
+
+
+Fleet = Annotated[AsyncProducer, Depends(fleet_of)]
+Reader = Annotated[AccessKey, _needs(Scope.READ)]
+Submitter = Annotated[AccessKey, _needs(Scope.SUBMIT)]
+Operator = Annotated[AccessKey, _needs(Scope.OPERATE)]
+
+
+async def job_of(fleet: AsyncProducer, key: AccessKey, job_id: str) -> Job:
+    """Return a job that the key sees.
+
+    Raises:
+        JobNotFound: there is none, it is another owner's, or this is no id: nobody can tell which.
+    """
+    try:
+        job = await fleet.get(job_id)
+    except InvalidJob:
+        raise JobNotFound(job_id) from None
+    if not key.sees(job.owner):
+        raise JobNotFound(job.id)
+    return job
+
+
+async def batch_of(fleet: AsyncProducer, key: AccessKey, batch_id: str) -> Batch:
+    """Return a batch that the key sees; else BatchNotFound, as of `job_of`."""
+    batch = await fleet.batch(batch_id)
+    if not key.sees(batch.owner):
+        raise BatchNotFound(batch.id)
+    return batch
+
+
+def seen(key: AccessKey, text: str) -> Filter:
+    """Return a filter for those of the jobs meant that the key sees."""
+    wanted = parse_filter(text)
+    return wanted if key.sees_all else Filter((*wanted.terms, Term("owner", (key.owner,))))
+
+
+def tier_of(key: AccessKey, tier: str) -> Tier:
+    """Return a tier that the key may ask for.
+
+    Raises:
+        InvalidJob: there is none of that name, or it is more urgent than the key may ask for.
+    """
+    found = as_tier(tier)
+    if found not in key.tiers:
+        raise InvalidJob(
+            f"tier {found} is more urgent than this key may ask for; it may ask for "
+            f"{', '.join(key.tiers)}",
+            field="tier",
+            allowed=list(key.tiers),
+        )
+    return found

@@ -1,0 +1,143 @@
+"""The app: routes, the gate before them, and problems in place of errors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from producer.aio import AsyncProducer
+from producer.contract.config.settings import Settings
+from producer.contract.errors import FleetError
+from producer.contract.graph.json_values import shown
+from producer.http import health, jobs
+from producer.http.gate import Gate
+from producer.http.openapi import describe
+from producer.http.problems import Flaw, Problem, ProblemType, pointer_of, problem_of
+
+_log = logging.getLogger(__name__)
+
+#: Calls of the library at once: they mostly wait, for Redis and for S3.
+_THREADS: Final = 64
+_FLAWS_TOLD: Final = 20
+_PARTS: Final = (health, jobs)
+_OF_STATUS: Final = {
+    404: (ProblemType.NOT_FOUND, "there is no such path"),
+    405: (ProblemType.METHOD_NOT_ALLOWED, "the path does not take this method"),
+}
+
+
+def create_app(fleet: AsyncProducer, settings: Settings) -> FastAPI:
+    """Return the API of a fleet. It keeps no state: any number of processes give the same answers."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        threads = ThreadPoolExecutor(_THREADS, "call")
+        asyncio.get_running_loop().set_default_executor(threads)
+        async with fleet:
+            yield
+
+    app = FastAPI(
+        title="ComfyFleet",
+        version=version("comfyfleet"),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.fleet = fleet
+    app.state.settings = settings
+    for part in _PARTS:
+        app.include_router(part.router)
+    app.add_middleware(Gate, fleet=fleet, max_body=_limits(settings))
+    app.add_exception_handler(FleetError, _on_fleet_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(Exception, _on_bug)
+    describe(app)
+    return app
+
+
+def _limits(settings: Settings) -> Callable[[str], int]:
+    def most(path: str) -> int:
+        return settings.max_input_bytes if path == "/v1/uploads" else settings.api_max_body_bytes
+
+    return most
+
+
+async def _on_fleet_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, FleetError)  # noqa: S101 - registered for it
+    problem = problem_of(error)
+    if problem.kind is ProblemType.INTERNAL:
+        _log.error("an error that no problem is for", exc_info=error)
+    elif problem.status_code >= 500:  # noqa: PLR2004
+        _log.warning("%s", error)
+    return problem.response()
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, Problem):
+        return error.response()
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    kind, detail = _OF_STATUS.get(
+        error.status_code, (ProblemType.MALFORMED_REQUEST, "the request cannot be read")
+    )
+    headers = dict(error.headers or {})
+    if kind is ProblemType.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return Problem(kind, detail, headers=headers).response()
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of all routes of a path; Starlette tells those of the first."""
+    routes = (route for part in _PARTS for route in part.router.routes)
+    fitting = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in fitting for method in getattr(route, "methods", None) or ()}
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    flaws = [_flaw(found) for found in error.errors()[:_FLAWS_TOLD]]
+    if isinstance(error.body, bytes) and error.body:
+        return Problem(
+            ProblemType.WRONG_MEDIA_TYPE,
+            "the body is of another type than expected",
+            advice="send JSON, with Content-Type: application/json",
+        ).response()
+    first = flaws[0]
+    where = first.parameter or first.pointer or "the body"
+    return Problem(ProblemType.INVALID_REQUEST, f"{where}: {first.detail}", flaws=flaws).response()
+
+
+async def _on_bug(_: Request, error: Exception) -> Response:
+    _log.error("a request failed by a bug", exc_info=error)
+    return Problem(ProblemType.INTERNAL, "a bug of the fleet; the log has more").response()
+
+
+def _flaw(found: Any) -> Flaw:
+    place, *parts = found["loc"]
+    context = found.get("ctx", {})
+    detail = str(found["msg"])
+    if "input" in found and isinstance(found["input"], str | int | float | bool):
+        detail += f", not {shown(found['input'])}"
+    allowed = [
+        word.strip("' ")
+        for word in str(context.get("expected", "")).replace(" or ", ", ").split(",")
+    ]
+    return Flaw(
+        str(found["type"]),
+        detail,
+        pointer=pointer_of(parts) if place == "body" else "",
+        parameter="" if place == "body" else str(parts[0] if parts else place),
+        allowed=allowed if found["type"] == "enum" else None,
+    )

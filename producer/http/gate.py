@@ -1,0 +1,127 @@
+"""What every request passes before its route: its access key, and bounds on its body's size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from producer.aio import AsyncProducer
+from producer.contract.errors import AccessKeyNotValid, FleetError, FleetUnreachable
+from producer.http.problems import Problem, ProblemType, problem_of
+
+_log = logging.getLogger(__name__)
+
+#: Paths that need no key: they tell nothing of anybody's jobs.
+PUBLIC: Final = frozenset({"/livez", "/readyz", "/v1/openapi.json", "/docs"})
+#: How long Redis may take to know a key, s: who hands in a job is to hear within 2 s that it is away.
+_ADMIT_WITHIN_S: Final = 1.8
+#: How long a client may be silent within its body, and what it must send in a second on average, s and bytes.
+_SILENT_S: Final = 10.0
+_SLOWEST: Final = 4_096
+_GRACE_S: Final = 10.0
+
+
+class Gate:
+    """ASGI middleware: answers in place of the app what must not reach it.
+
+    Args:
+        max_body: bytes of a body, by its path.
+    """
+
+    def __init__(
+        self, app: ASGIApp, fleet: AsyncProducer, *, max_body: Callable[[str], int]
+    ) -> None:
+        self._app = app
+        self._fleet = fleet
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its key in `state`, or answer a problem."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            if scope["path"] not in PUBLIC:
+                scope.setdefault("state", {})["key"] = await self._admit(headers)
+            body = _Body(receive, headers, most=self._max_body(scope["path"]))
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
+            return
+        await self._app(scope, body.receive, send)
+
+    async def _admit(self, headers: Headers) -> object:
+        try:
+            secret = _secret(headers)
+            return await asyncio.wait_for(self._fleet.keys.admit(secret), _ADMIT_WITHIN_S)
+        except FleetUnreachable as exc:
+            _log.warning("%s", exc)
+            raise problem_of(exc) from exc
+        except FleetError as exc:
+            raise problem_of(exc) from exc
+        except TimeoutError:
+            raise problem_of(FleetUnreachable("Redis does not answer in time")) from None
+
+
+def _secret(headers: Headers) -> str:
+    given = headers.getlist("authorization")
+    if not given:
+        raise AccessKeyNotValid(
+            "the request has no access key", advice="send: Authorization: Bearer cfk_..."
+        )
+    scheme, _, secret = given[0].strip().partition(" ")
+    if len(given) > 1 or scheme.lower() != "bearer":
+        raise AccessKeyNotValid(
+            "the Authorization header is of another form", advice="send: Bearer cfk_..."
+        )
+    return secret.strip()
+
+
+class _Body:
+    """Counts a body's bytes and seconds while it is read."""
+
+    def __init__(self, receive: Receive, headers: Headers, *, most: int) -> None:
+        self._receive = receive
+        self._most = most
+        self._bytes = 0
+        self._began = time.monotonic()
+        self._is_over = False
+        announced = headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > most:
+            raise self._too_large(f"{int(announced):,} bytes")
+
+    async def receive(self) -> Message:
+        """Return the next part of the body; once it is over, wait for the client to go."""
+        if self._is_over:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), _SILENT_S)
+        except TimeoutError:
+            raise _too_slow(f"nothing came of the body for {_SILENT_S:g} s") from None
+        if message["type"] == "http.request":
+            self._bytes += len(message.get("body", b""))
+            self._is_over = not message.get("more_body", False)
+            if self._bytes > self._most:
+                raise self._too_large("more than that")
+            taken = time.monotonic() - self._began
+            if not self._is_over and taken > _GRACE_S + self._bytes / _SLOWEST:
+                raise _too_slow(f"the body came with less than {_SLOWEST:,} bytes a second")
+        return message
+
+    def _too_large(self, found: str) -> Problem:
+        return Problem(
+            ProblemType.TOO_LARGE,
+            f"a body here has at most {self._most:,} bytes; this one has {found}",
+            advice="upload large files by themselves, and rows in parts",
+            headers={"Connection": "close"},
+        )
+
+
+def _too_slow(detail: str) -> Problem:
+    return Problem(ProblemType.TOO_SLOW, detail, headers={"Connection": "close"})

@@ -1,0 +1,206 @@
+"""Routes of jobs: hand in, list, read, cancel, hold, release, retry, fetch."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.responses import RedirectResponse
+from starlette.responses import Response
+
+from producer.aio import AsyncProducer
+from producer.contract.errors import InvalidJob
+from producer.contract.jobs import Job
+from producer.http.access import Fleet, Reader, Submitter, job_of, seen, tier_of
+from producer.http.problems import Flaw, Problem, ProblemType
+from producer.http.requests import JobRequest, RetryRequest, SubmitHeaders
+from producer.http.responses import answers
+from producer.http.strict_json import StrictRoute
+from producer.http.views import (
+    CancelledJobView,
+    JobPageView,
+    JobView,
+    answer,
+    cancelled_view,
+    job_view,
+)
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
+
+#: How long `Prefer: wait` may hold a request, s.
+_LONGEST_WAIT_S: Final = 60
+_PREFER_WAIT: Final = re.compile(
+    r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE
+)
+#: How long a link to an artifact is valid.
+_LINK_LIFE: Final = timedelta(hours=1)
+
+JobId = Annotated[str, Path(max_length=100, examples=["01a202b8-2e5f-7533-81db-221426b72003"])]
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=JobView,
+    responses=answers(
+        400,
+        403,
+        408,
+        413,
+        415,
+        422,
+        429,
+        503,
+        also={200: ("The job that the same key made before", JobView)},
+    ),
+)
+async def submit(
+    request: Request,
+    body: JobRequest,
+    fleet: Fleet,
+    key: Submitter,
+    headers: Annotated[SubmitHeaders, Header()],
+) -> Response:
+    """Hand one job in. 201 for a new one; 200 for the one that the same request has made before."""
+    tier_of(key, body.tier)
+    submitted = await fleet.submit_once(
+        body.graph, **body.options(key.owner, key=headers.idempotency_key)
+    )
+    job, told = submitted.job, {"Location": f"/v1/jobs/{submitted.job.id}"}
+    if submitted.is_replay:
+        told["Idempotent-Replayed"] = "true"
+    if wait_s := _wanted_wait(headers.prefer):
+        job = await _ended(request, fleet, job, wait_s)
+        told["Preference-Applied"] = f"wait={wait_s}"
+    return answer(job_view(job), status=200 if submitted.is_replay else 201, headers=told)
+
+
+@router.get("", response_model=JobPageView, responses=answers(403, 404, 409, 422, 503))
+async def list_jobs(
+    fleet: Fleet,
+    key: Reader,
+    filter: Annotated[str, Query(max_length=4_000, examples=["status:failed"])] = "",  # noqa: A002 - as it is called everywhere
+    cursor: Annotated[str | None, Query(max_length=20_000)] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
+) -> Response:
+    """List jobs, the newest first; `filter` is that of `comfyfleet job list`."""
+    page = await fleet.jobs(seen(key, filter), cursor, limit)
+    return answer(
+        JobPageView.model_construct(jobs=[job_view(job) for job in page.jobs], cursor=page.cursor)
+    )
+
+
+@router.get("/{job_id}", response_model=JobView, responses=answers(403, 404, 503))
+async def read(job_id: JobId, fleet: Fleet, key: Reader) -> Response:
+    """Read one job."""
+    return answer(job_view(await job_of(fleet, key, job_id)))
+
+
+@router.post("/{job_id}/cancel", response_model=CancelledJobView, responses=answers(403, 404, 503))
+async def cancel(job_id: JobId, fleet: Fleet, key: Submitter) -> Response:
+    """Request that a job be cancelled; `outcome` says whether it was, will be, or had ended before."""
+    job = await job_of(fleet, key, job_id)
+    outcome = await fleet.cancel(job.id)
+    return answer(cancelled_view(await fleet.get(job.id), outcome))
+
+
+@router.post("/{job_id}/hold", response_model=JobView, responses=answers(403, 404, 409, 503))
+async def hold(job_id: JobId, fleet: Fleet, key: Submitter) -> Response:
+    """Hold a job that waits for a node, until it is released."""
+    job = await job_of(fleet, key, job_id)
+    try:
+        return answer(job_view(await fleet.hold(job.id)))
+    except InvalidJob as exc:
+        raise _conflict(exc) from exc
+
+
+@router.post("/{job_id}/release", response_model=JobView, responses=answers(403, 404, 503))
+async def release(job_id: JobId, fleet: Fleet, key: Submitter) -> Response:
+    """Release a held job; one that is not held stays as it is."""
+    job = await job_of(fleet, key, job_id)
+    return answer(job_view(await fleet.release(job.id)))
+
+
+@router.post(
+    "/{job_id}/retry",
+    status_code=201,
+    response_model=JobView,
+    responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 503),
+)
+async def retry(
+    job_id: JobId, fleet: Fleet, key: Submitter, body: RetryRequest | None = None
+) -> Response:
+    """Submit an ended job again as a new one. It is made once: who asks again gets the same new job."""
+    job = await job_of(fleet, key, job_id)
+    wanted = body or RetryRequest()
+    tier = tier_of(key, wanted.tier or job.tier) if wanted.tier else None
+    try:
+        new = await fleet.retry(job.id, tier=tier, pin=wanted.pin, secrets=wanted.secrets)
+    except InvalidJob as exc:
+        if exc.field not in (None, "job", "graph"):
+            raise
+        raise _conflict(exc) from exc
+    return answer(job_view(new), status=201, headers={"Location": f"/v1/jobs/{new.id}"})
+
+
+@router.get(
+    "/{job_id}/artifacts/{number}",
+    status_code=302,
+    response_class=RedirectResponse,
+    responses=answers(403, 404, 503),
+)
+async def artifact(
+    job_id: JobId,
+    number: Annotated[
+        int, Path(ge=0, le=1_000_000, description="Its place in `artifacts`, from 0.")
+    ],
+    fleet: Fleet,
+    key: Reader,
+) -> Response:
+    """Redirect to an artifact: a link that is valid for an hour, under which it is saved, not shown."""
+    job = await job_of(fleet, key, job_id)
+    if number >= len(job.artifacts):
+        raise Problem(
+            ProblemType.NOT_FOUND,
+            f"job {job.id} has {len(job.artifacts)} artifacts, counted from 0",
+        )
+    url = await fleet.url(job.artifacts[number], expires=_LINK_LIFE)
+    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+
+
+def _wanted_wait(prefer: str | None) -> int:
+    found = _PREFER_WAIT.search(prefer or "")
+    return min(_LONGEST_WAIT_S, int(found[1])) if found else 0
+
+
+async def _ended(request: Request, fleet: AsyncProducer, job: Job, wait_s: int) -> Job:
+    """Return the job once it has ended, or as it is after a time, or as soon as nobody listens."""
+
+    async def follow() -> None:
+        async for _ in fleet.stream(job.id, timeout=timedelta(seconds=wait_s)):
+            pass
+
+    async def leave() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = [asyncio.ensure_future(follow()), asyncio.ensure_future(leave())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return await fleet.get(job.id)
+
+
+def _conflict(error: InvalidJob) -> Problem:
+    return Problem(
+        ProblemType.CONFLICT,
+        error.message,
+        advice=error.advice,
+        flaws=[Flaw("conflict", error.message)],
+    )

@@ -1,0 +1,205 @@
+"""Problems (RFC 9457): the fixed list of their types, and which error of the library is which."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from producer.contract import errors
+from producer.contract.errors import FleetError, InvalidJob, InvalidRows
+from producer.contract.text_cleaning import abridged, writable
+
+MEDIA_TYPE: Final = "application/problem+json"
+#: Where the page of a type is: its slug and `.md` are appended.
+PAGES: Final = "https://github.com/comfyfleet/comfyfleet/blob/main/docs/problems/"
+#: Characters of what a problem says of a value.
+_LONGEST: Final = 400
+#: When to come again where nothing else is known.
+_SOON: Final = timedelta(seconds=2)
+_LATER: Final = timedelta(seconds=10)
+
+
+class _Type(NamedTuple):
+    slug: str
+    status: int
+    title: str
+    is_retryable: bool = False
+
+
+class ProblemType(_Type, Enum):
+    """The types of problems; each has a page `docs/problems/SLUG.md`."""
+
+    MALFORMED_REQUEST = "malformed-request", 400, "The request cannot be read"
+    UNAUTHORIZED = "unauthorized", 401, "The access key is missing or not valid"
+    FORBIDDEN = "forbidden", 403, "The access key does not allow this"
+    NOT_FOUND = "not-found", 404, "There is nothing of that name"
+    METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The path does not take this method"
+    TOO_SLOW = "too-slow", 408, "The body came too slowly", True
+    CONFLICT = "conflict", 409, "The state of the job or batch does not allow this"
+    TOO_LARGE = "too-large", 413, "The body is too large"
+    WRONG_MEDIA_TYPE = "wrong-media-type", 415, "The body is of another type than expected"
+    INVALID_REQUEST = "invalid-request", 422, "The request makes no sense"
+    INVALID_GRAPH = "invalid-graph", 422, "The graph cannot work"
+    INVALID_PARAM = "invalid-param", 422, "A value does not fit its input"
+    INVALID_INPUT = "invalid-input", 422, "An input file cannot be used"
+    INVALID_ROWS = "invalid-rows", 422, "Rows of the batch are invalid"
+    NO_NODE_CAN_RUN = "no-node-can-run", 422, "No node has what the graph needs"
+    IDEMPOTENCY_KEY_REUSE = "idempotency-key-reuse", 422, "The key belongs to another request"
+    BACKLOG_FULL = "backlog-full", 429, "As many jobs wait as may", True
+    TOO_MANY_REQUESTS = "too-many-requests", 429, "The access key is used too often", True
+    INTERNAL = "internal", 500, "A bug of the fleet"
+    FLEET_UNREACHABLE = "fleet-unreachable", 503, "Redis does not answer", True
+    STORAGE_UNAVAILABLE = "storage-unavailable", 503, "The S3 store does not serve", True
+    TOO_MANY_STREAMS = "too-many-streams", 503, "This process has no room for another stream", True
+
+
+class Flaw(NamedTuple):
+    """One thing that is wrong with a request.
+
+    Args:
+        pointer: where in the body, as a JSON pointer in a URI fragment; empty if not there.
+        parameter: the query parameter or header, where it is one.
+        allowed: what would do, where that is a short list.
+    """
+
+    code: str
+    detail: str
+    pointer: str = ""
+    parameter: str = ""
+    allowed: Sequence[str] | None = None
+    row: int | None = None
+
+
+class Problem(HTTPException):
+    """A problem, raised by routes and middleware, and made from the library's errors."""
+
+    def __init__(
+        self,
+        kind: ProblemType,
+        detail: str,
+        *,
+        flaws: Sequence[Flaw] = (),
+        advice: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        after: timedelta | None = None,
+        **more: Any,
+    ) -> None:
+        if kind.is_retryable:
+            seconds = max(1, math.ceil((after or _SOON).total_seconds()))
+            headers = {**(headers or {}), "Retry-After": str(seconds)}
+        super().__init__(kind.status, detail, dict(headers or {}))
+        self.kind = kind
+        self.flaws = flaws
+        self.advice = advice
+        self.more = more
+
+    def response(self) -> Response:
+        """Return it as an answer."""
+        content: dict[str, Any] = {
+            "type": f"{PAGES}{self.kind.slug}.md",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": _told(self.detail),
+            "retryable": self.kind.is_retryable,
+            "advice": _told(self.advice) if self.advice else None,
+            "errors": [
+                {name: value for name, value in _of(flaw).items() if value not in (None, "")}
+                for flaw in self.flaws
+            ],
+            **self.more,
+        }
+        shown = {name: value for name, value in content.items() if value is not None}
+        return Response(
+            json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode(),
+            self.status_code,
+            self.headers,
+            MEDIA_TYPE,
+        )
+
+
+#: The narrowest class first.
+_OF_ERRORS: Final[tuple[tuple[type[FleetError], ProblemType], ...]] = (
+    (errors.AccessKeyNotValid, ProblemType.UNAUTHORIZED),
+    (errors.ScopeMissing, ProblemType.FORBIDDEN),
+    (errors.TooManyRequests, ProblemType.TOO_MANY_REQUESTS),
+    (errors.BacklogFull, ProblemType.BACKLOG_FULL),
+    (errors.JobNotFound, ProblemType.NOT_FOUND),
+    (errors.BatchNotFound, ProblemType.NOT_FOUND),
+    (errors.WebhookNotFound, ProblemType.NOT_FOUND),
+    (errors.KeyReused, ProblemType.IDEMPOTENCY_KEY_REUSE),
+    (errors.InvalidBatch, ProblemType.CONFLICT),
+    (errors.InvalidRows, ProblemType.INVALID_ROWS),
+    (errors.InvalidParam, ProblemType.INVALID_PARAM),
+    (errors.InvalidGraph, ProblemType.INVALID_GRAPH),
+    (errors.InvalidInput, ProblemType.INVALID_INPUT),
+    (errors.AddressRefused, ProblemType.INVALID_INPUT),
+    (errors.HostFault, ProblemType.INVALID_INPUT),
+    (errors.NoNodeCanRun, ProblemType.NO_NODE_CAN_RUN),
+    (errors.InvalidJob, ProblemType.INVALID_REQUEST),
+    (errors.StorageError, ProblemType.STORAGE_UNAVAILABLE),
+    (errors.FleetUnreachable, ProblemType.FLEET_UNREACHABLE),
+)
+#: Arguments of the library that come in the query, or in a header.
+_PARAMETERS: Final = frozenset({"filter", "cursor", "limit", "topics"})
+
+
+def problem_of(error: FleetError) -> Problem:
+    """Return the problem that an error of the library is."""
+    kind = next((k for cls, k in _OF_ERRORS if isinstance(error, cls)), ProblemType.INTERNAL)
+    if kind is ProblemType.INTERNAL:
+        return Problem(kind, "something went wrong that should not; the log has more")
+    if kind in {ProblemType.FLEET_UNREACHABLE, ProblemType.STORAGE_UNAVAILABLE}:
+        # The message names addresses within the fleet, which are nobody's business outside.
+        return Problem(kind, f"{kind.title}; nothing was changed that was not answered")
+    headers = {"WWW-Authenticate": "Bearer"} if kind is ProblemType.UNAUTHORIZED else None
+    after = error.after if isinstance(error, errors.TooManyRequests) else _LATER
+    return Problem(
+        kind,
+        error.message,
+        flaws=_flaws(error, kind),
+        advice=error.advice,
+        headers=headers,
+        after=after,
+    )
+
+
+def _flaws(error: FleetError, kind: ProblemType) -> list[Flaw]:
+    code = kind.slug.replace("-", "_")
+    if isinstance(error, InvalidRows):
+        return [
+            Flaw(code, row.message, pointer=_pointer("params", row.column), row=row.row)
+            for row in error.rows
+        ]
+    if not isinstance(error, InvalidJob) or not error.field:
+        return []
+    if error.field in _PARAMETERS:
+        return [Flaw(code, error.message, parameter=error.field)]
+    part, _, address = error.field.partition(".")
+    if error.field == "graph" and error.graph_node:
+        address = error.graph_node
+    return [Flaw(code, error.message, pointer=_pointer(part, address), allowed=error.allowed)]
+
+
+def _pointer(*parts: str | None) -> str:
+    return pointer_of([part for part in parts if part])
+
+
+def pointer_of(parts: Sequence[str | int]) -> str:
+    """Return a place in the body as a JSON pointer in a URI fragment (RFC 6901)."""
+    told = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    return "#" + "".join(f"/{_told(part, most=200)}" for part in told)
+
+
+def _of(flaw: Flaw) -> dict[str, Any]:
+    return {**flaw._asdict(), "detail": _told(flaw.detail)}
+
+
+def _told(text: str, *, most: int = _LONGEST) -> str:
+    return writable(abridged(text, most=most))

@@ -1,0 +1,119 @@
+"""Bodies of requests, as they are checked before the library is asked."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from producer.contract.errors import InvalidInput, InvalidJob
+from producer.contract.queues import Tier
+from producer.intake.files import InputLike
+from producer.intake.request import JobOptions
+
+_EXAMPLE_GRAPH: Final[dict[str, Any]] = {
+    "3": {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 512, "height": 512, "batch_size": 1, "color": 0},
+    },
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "a"}},
+}
+
+Seconds = Annotated[float, Field(gt=0, le=315_360_000)]
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SubmitHeaders(BaseModel):
+    """Headers of a request that hands something in.
+
+    `Idempotency-Key` makes the same request, sent again, give the same job. `Prefer: wait=N` has the answer wait
+    for the job's end, for N seconds at most.
+    """
+
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    prefer: Annotated[str, Field(max_length=200)] | None = None
+
+
+class InputFile(_Body):
+    """A file that the graph reads: its content in base64."""
+
+    base64: str
+
+
+class JobRequest(_Body):
+    """A job to hand in. Its owner is that of the key."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"graph": _EXAMPLE_GRAPH, "params": {"3.color": 255}}]},
+    )
+
+    #: ComfyUI's API format, bare or in an envelope.
+    graph: dict[str, Any]
+    params: dict[str, Any] = Field(default_factory=dict)  #: Values by address, as `6.text`.
+    inputs: dict[str, InputFile] = Field(default_factory=dict)
+    extra_data: dict[str, Any] = Field(default_factory=dict)
+    pool: Name = "default"
+    tier: Tier = Tier.DEFAULT
+    pin: Name | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    hook: Name | None = None
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    start_within_s: Seconds | None = None
+    run_within_s: Seconds | None = None
+
+    def options(self, owner: str, *, key: str | None) -> JobOptions:
+        """Return the arguments of `Producer.submit`.
+
+        Raises:
+            InvalidJob: header and body name different idempotency keys.
+            InvalidInput: an input is no base64.
+        """
+        if key is not None and self.idempotency_key not in (None, key):
+            raise InvalidJob(
+                "the header Idempotency-Key and the body name different keys",
+                field="idempotency_key",
+                advice="name it once",
+            )
+        return JobOptions(
+            params=self.params,
+            inputs={address: _content(address, file) for address, file in self.inputs.items()},
+            extra_data=self.extra_data,
+            pool=self.pool,
+            tier=self.tier,
+            pin=self.pin,
+            metadata=self.metadata,
+            owner=owner,
+            hook=self.hook or "",
+            idempotency_key=key if key is not None else self.idempotency_key,
+            start_within=_duration(self.start_within_s),
+            run_within=_duration(self.run_within_s),
+        )
+
+
+class RetryRequest(_Body):
+    """What a retry may have otherwise than the job that is made again."""
+
+    tier: Tier | None = None
+    pin: Name | None = None
+    secrets: dict[str, Any] = Field(default_factory=dict)
+
+
+def _duration(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def _content(address: str, file: InputFile) -> InputLike:
+    try:
+        return base64.b64decode(file.base64, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise InvalidInput(
+            f"the content of {address} is no base64", field=f"inputs.{address}"
+        ) from exc

@@ -1,0 +1,57 @@
+"""What OpenAPI says of answers: the problem's form, and the statuses of a route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from producer.http.problems import MEDIA_TYPE, PAGES, ProblemType
+
+
+class FlawForm(BaseModel):
+    """One thing that is wrong with a request."""
+
+    code: str
+    detail: str
+    pointer: str | None = None  #: A place in the body, as `#/params/6.text`.
+    parameter: str | None = None  #: A query parameter or header.
+    allowed: list[str] | None = None
+    row: int | None = None
+
+
+class ProblemForm(BaseModel):
+    """A problem as RFC 9457 has it. `type` is one of a fixed list, and the address of its page."""
+
+    type: str = Field(examples=[f"{PAGES}invalid-param.md"])
+    title: str
+    status: int
+    detail: str
+    retryable: bool
+    advice: str | None = None
+    errors: list[FlawForm]
+
+
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds", "required": True, "schema": {"type": "string"}}
+}
+
+
+def answers(
+    *statuses: int, also: Mapping[int, tuple[str, type[BaseModel]]] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of the problems of a route, with those that each may have."""
+    told: dict[int | str, dict[str, Any]] = {
+        status: {"description": text, "model": model}
+        for status, (text, model) in (also or {}).items()
+    }
+    for status in sorted({*statuses, 401, 404, 422, 429, 503}):
+        kinds = [kind for kind in ProblemType if kind.status == status]
+        told[status] = {
+            "description": "; ".join(kind.title for kind in kinds),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemForm"}}},
+        }
+        if all(kind.is_retryable for kind in kinds):
+            told[status]["headers"] = _RETRY_AFTER
+    return told

@@ -1,0 +1,86 @@
+"""JSON bodies, read strictly: no NaN, no key twice, bounded depth; and the routes that read them so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NoReturn
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from producer.contract.graph.json_values import has_depth, printable
+from producer.http.problems import Problem, ProblemType
+
+#: Levels of lists and objects in a body. A graph's values may have 50.
+_DEEPEST: Final = 100
+#: A larger body is parsed in a thread, bytes.
+_LARGE: Final = 1 << 16
+
+
+class StrictRoute(APIRoute):
+    """A route that reads its body by `parse`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return FastAPI's handler, which gets a stricter request."""
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handler(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        body = await self.body()
+        return await asyncio.to_thread(parse, body) if len(body) > _LARGE else parse(body)
+
+
+def parse(body: bytes) -> Any:
+    """Return the value of a JSON document.
+
+    Raises:
+        Problem: it is none, is nested too deep, says a key twice, or holds NaN, Infinity or a number of
+            more than 4,300 digits.
+    """
+    try:
+        value = json.loads(
+            body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_without_doubles
+        )
+    except UnicodeDecodeError as exc:
+        raise _malformed(f"the body is not UTF-8 text: offset {exc.start}") from exc
+    except json.JSONDecodeError as exc:
+        raise _malformed(
+            f"the body is no JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}"
+        ) from exc
+    except RecursionError as exc:
+        raise _too_deep() from exc
+    except ValueError as exc:
+        raise _malformed("the body has a number of more than 4,300 digits") from exc
+    if not has_depth(value, most=_DEEPEST - 1):
+        raise _too_deep()
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _malformed(f"the body is no JSON: {name} is no JSON number")
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise _malformed(f"the body says {printable(double)} twice in one object")
+    return found
+
+
+def _too_deep() -> Problem:
+    return _malformed(f"the body is nested deeper than {_DEEPEST} levels")
+
+
+def _malformed(detail: str) -> Problem:
+    return Problem(ProblemType.MALFORMED_REQUEST, detail)

@@ -1,0 +1,102 @@
+"""What the API shows of jobs and batches: the records as they are, with links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from producer.contract.batches import Batch
+from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
+from producer.contract.jobs import Artifact, Job
+
+JSON = "application/json"
+
+
+class Links(BaseModel):
+    """Where a job or batch is, and what can be done with it; paths of this server."""
+
+    model_config = ConfigDict(extra="allow")
+
+    self: str
+
+
+class ArtifactView(Artifact):
+    """A file that a job made, and where it is fetched."""
+
+    links: Links
+
+
+class JobView(Job):
+    """A job. `done` says whether it has ended, whatever statuses there will be."""
+
+    artifacts: list[ArtifactView] = Field(default_factory=list)  # type: ignore[assignment]
+    links: Links
+
+
+class CancelledJobView(JobView):
+    """A job whose cancellation was requested; `outcome` says which side of the race won."""
+
+    outcome: Cancelled
+
+
+class JobPageView(BaseModel):
+    """A part of a list, the newest first. With `cursor`, and the same filter, the next part comes."""
+
+    jobs: list[JobView]
+    cursor: str | None = None
+
+
+class BatchView(Batch):
+    """A batch."""
+
+    links: Links
+
+
+class CancelledBatchView(BaseModel):
+    """A batch whose cancellation was requested. One that was still open is deleted, so nothing is shown of it."""
+
+    outcome: BatchCancelled
+    batch: BatchView | None = None
+
+
+def job_view(job: Job) -> JobView:
+    """Return a job as the API shows it."""
+    return JobView.model_construct(**_fields(job))
+
+
+def cancelled_view(job: Job, outcome: Cancelled) -> CancelledJobView:
+    """Return a job as the API shows it after a request to cancel it."""
+    return CancelledJobView.model_construct(**_fields(job), outcome=outcome)
+
+
+def batch_view(batch: Batch) -> BatchView:
+    """Return a batch as the API shows it."""
+    base = f"/v1/batches/{batch.id}"
+    verbs = ("rows", "seal", "events", "cancel", "hold", "release")
+    links = {verb: f"{base}/{verb}" for verb in verbs}
+    files = {name: f"{base}/{name}.jsonl" for name in ("results", "errors")}
+    return BatchView.model_construct(**batch.__dict__, links=Links(self=base, **links, **files))
+
+
+def answer(
+    view: BaseModel, *, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """Return a view as JSON, without what is None."""
+    return Response(view.model_dump_json(exclude_none=True), status, headers, JSON)
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    base = f"/v1/jobs/{job.id}"
+    verbs = ("events", "cancel", "hold", "release", "retry")
+    links: dict[str, Any] = {verb: f"{base}/{verb}" for verb in verbs}
+    if job.batch:
+        links["batch"] = f"/v1/batches/{job.batch}"
+    artifacts = [
+        ArtifactView.model_construct(
+            **artifact.__dict__, links=Links(self=f"{base}/artifacts/{number}")
+        )
+        for number, artifact in enumerate(job.artifacts)
+    ]
+    return {**job.__dict__, "artifacts": artifacts, "links": Links(self=base, **links)}

@@ -1,0 +1,270 @@
+"""The HTTP API: jobs, keys and problems, asked of a real process."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import requests
+
+from producer.contract.ids import new_job_id
+from tests.integration.api_server import GRAPH, problem
+
+
+def test_a_job_is_handed_in_read_and_listed(api, led):
+    shop = api()
+    answer = shop.post(
+        "/v1/jobs", {"graph": GRAPH, "params": {"3.color": 255}, "metadata": {"order": "7"}}
+    )
+    job = answer.json()
+    assert (answer.status_code, answer.headers["location"]) == (201, f"/v1/jobs/{job['id']}")
+    assert (job["status"], job["done"], job["owner"]) == ("queued", False, "shop")
+    assert job["links"]["cancel"] == f"/v1/jobs/{job['id']}/cancel"
+    assert led.fleet.get(job["id"]).params == {"3.color": 255}
+    assert shop.get(job["links"]["self"]).json() == job
+    page = shop.get("/v1/jobs", params={"filter": "status:queued", "limit": 1}).json()
+    assert [found["id"] for found in page["jobs"]] == [job["id"]]
+
+
+def test_pages_go_on_after_their_cursor(api):
+    shop = api()
+    made = [shop.submit()["id"] for _ in range(3)]
+    page = shop.get("/v1/jobs?limit=2").json()
+    rest = shop.get("/v1/jobs", params={"limit": 2, "cursor": page["cursor"]}).json()
+    assert [job["id"] for job in page["jobs"] + rest["jobs"]] == made[::-1]
+    assert "cursor" not in rest
+
+
+def test_the_same_key_gives_the_same_job_and_another_request_is_refused(api):
+    shop = api()
+    headers = {"Idempotency-Key": "order-1"}
+    first = shop.post("/v1/jobs", {"graph": GRAPH}, headers=headers)
+    again = shop.post("/v1/jobs", {"graph": GRAPH}, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+    assert first.json()["id"] == again.json()["id"]
+    other = shop.post("/v1/jobs", {"graph": GRAPH, "pool": "other"}, headers=headers)
+    problem(other, 422, "idempotency-key-reuse")
+    assert api("press").post("/v1/jobs", {"graph": GRAPH}, headers=headers).status_code == 201
+
+
+def test_fifty_submissions_at_once_with_one_key_make_one_job(api, led):
+    shop = api()
+
+    def submit(_):
+        return requests.post(
+            f"{shop.url}/v1/jobs",
+            json={"graph": GRAPH},
+            headers={"Authorization": f"Bearer {shop.key}", "Idempotency-Key": "once"},
+            timeout=30,
+        )
+
+    with ThreadPoolExecutor(50) as threads:
+        answers = list(threads.map(submit, range(50)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 49 + [201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(led.fleet.jobs().jobs) == 1
+
+
+def test_what_is_wrong_is_told_with_its_place_and_what_would_do(api, led):
+    shop = api()
+    told = problem(
+        shop.post("/v1/jobs", {"graph": GRAPH, "params": {"3.colour": 1}}), 422, "invalid-param"
+    )
+    assert told["errors"][0]["pointer"] == "#/params/3.colour"
+    told = problem(shop.post("/v1/jobs", {"graph": {"3": {"inputs": {}}}}), 422, "invalid-graph")
+    assert told["errors"][0]["pointer"] == "#/graph/3"
+    told = problem(shop.post("/v1/jobs", {"graph": GRAPH, "tier": "now"}), 422, "invalid-request")
+    assert told["errors"][0]["pointer"] == "#/tier"
+    assert told["errors"][0]["allowed"] == ["rush", "default", "batch", "idle"]
+    told = problem(
+        shop.post("/v1/jobs", {"graph": GRAPH, "owner": "press"}), 422, "invalid-request"
+    )
+    assert told["errors"][0]["pointer"] == "#/owner"
+    told = problem(shop.get("/v1/jobs?filter=stat:failed"), 422, "invalid-request")
+    assert told["errors"][0]["parameter"] == "filter"
+    assert led.fleet.jobs().jobs == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b'{"graph": NaN}',
+        b'{"graph": {}, "graph": {}}',
+        b'{"graph": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+        b'{"graph": ' + b'{"a":' * 200 + b"1" + b"}" * 200 + b"}",
+        b'{"graph": {"a": ' + b"9" * 5_000 + b"}}",
+        b'{"graph": {"\\ud800": 1}}',
+        b'{"graph": {}, "metadata": {"a": "\\udc00"}}',
+        b'{"graph": {}, "run_within_s": 1e999}',
+        b"[]",
+        b'"x"',
+        b'{"graph": {}, "params": []}',
+        json.dumps(
+            {"graph": {str(n): {"class_type": "A", "inputs": {}} for n in range(30_000)}}
+        ).encode(),
+    ],
+    ids=lambda body: body[:24].decode("latin-1"),
+)
+def test_a_body_that_makes_no_sense_is_a_problem_and_nothing_is_stored(api, led, body):
+    answer = api()("POST", "/v1/jobs", data=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {400, 422}, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(answer.content) < 5_000
+    assert led.fleet.jobs().jobs == []
+
+
+def test_a_body_of_another_type_or_too_large_is_refused(api):
+    shop = api()
+    problem(
+        shop("POST", "/v1/jobs", data=b"graph", headers={"Content-Type": "text/plain"}),
+        415,
+        "wrong-media-type",
+    )
+    large = b'{"graph": {"a": "' + b"x" * (17 << 20) + b'"}}'
+    for data in (large, iter([large])):  # with its length announced, and in chunks
+        try:
+            answer = shop(
+                "POST", "/v1/jobs", data=data, headers={"Content-Type": "application/json"}
+            )
+        except requests.ConnectionError:
+            continue  # it is answered, and hung up on, while it is still being sent
+        problem(answer, 413, "too-large")
+
+
+def test_without_a_valid_key_nothing_is_told(api, api_url):
+    shop = api()
+    job = shop.submit()
+    brief = api(expires_in=timedelta(milliseconds=1))
+    for key in ("", "cfk_wrong", brief.key):
+        shop.key = key
+        for path in (f"/v1/jobs/{job['id']}", "/v1/jobs", "/v1/nothing", "/", "/metrics"):
+            answer = shop.get(path)
+            problem(answer, 401, "unauthorized")
+            assert answer.headers["www-authenticate"] == "Bearer"
+    assert requests.get(f"{api_url}/v1/jobs", timeout=5).status_code == 401
+    for path in ("/livez", "/readyz", "/v1/openapi.json"):
+        assert requests.get(f"{api_url}{path}", timeout=5).status_code == 200
+
+
+def test_a_key_may_do_what_its_scopes_say(api):
+    reader, writer = api(scopes="read"), api(scopes="submit")
+    job = writer.submit()
+    assert reader.get(f"/v1/jobs/{job['id']}").status_code == 200
+    problem(reader.post("/v1/jobs", {"graph": GRAPH}), 403, "forbidden")
+    problem(reader.post(f"/v1/jobs/{job['id']}/cancel"), 403, "forbidden")
+    problem(writer.get(f"/v1/jobs/{job['id']}"), 403, "forbidden")
+
+
+def test_a_rate_and_a_top_tier_hold(api):
+    slow = api(rate=2, top_tier="default")
+    told = problem(slow.post("/v1/jobs", {"graph": GRAPH, "tier": "rush"}), 422, "invalid-request")
+    assert told["errors"][0]["allowed"] == ["default", "batch", "idle"]
+    answers = [slow.get("/v1/jobs") for _ in range(4)]
+    told = problem(answers[-1], 429, "too-many-requests")
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+def test_another_owners_job_is_answered_as_an_unknown_one(api):
+    job = api("shop").submit()
+    press = api("press")
+    unknown = new_job_id()
+    for method, path in (
+        ("GET", ""),
+        ("POST", "/cancel"),
+        ("POST", "/hold"),
+        ("POST", "/release"),
+        ("POST", "/retry"),
+        ("GET", "/artifacts/0"),
+    ):
+        theirs = problem(press(method, f"/v1/jobs/{job['id']}{path}"), 404, "not-found")
+        nobodys = problem(press(method, f"/v1/jobs/{unknown}{path}"), 404, "not-found")
+        assert {**theirs, "detail": ""} == {**nobodys, "detail": ""}
+        assert theirs["detail"].replace(job["id"], unknown) == nobodys["detail"]
+    assert press.get("/v1/jobs").json() == {"jobs": []}
+    assert press.get("/v1/jobs?filter=owner:shop").json() == {"jobs": []}
+    assert [found["id"] for found in api("ops", scopes="admin").get("/v1/jobs").json()["jobs"]] == [
+        job["id"]
+    ]
+
+
+def test_another_owners_batch_is_no_batch_of_a_filter(api, led):
+    batch = led.fleet.submit_many(GRAPH, [{}], owner="shop", name="night")
+    page = api("shop").get(f"/v1/jobs?filter=batch:{batch.id}").json()
+    assert len(page["jobs"]) == 1
+    for name in (batch.id, "night"):
+        told = problem(api("press").get(f"/v1/jobs?filter=batch:{name}"), 404, "not-found")
+        assert "no batch" in told["detail"]
+
+
+def test_a_job_is_held_released_cancelled_and_made_again(api):
+    shop = api()
+    job = shop.submit()
+    at = f"/v1/jobs/{job['id']}"
+    assert shop.post(f"{at}/hold").json()["status"] == "held"
+    assert shop.post(f"{at}/release").json()["status"] == "queued"
+    problem(shop.post(f"{at}/retry"), 409, "conflict")
+    cancelled = shop.post(f"{at}/cancel").json()
+    assert (cancelled["status"], cancelled["outcome"]) == ("cancelled", "cancelled")
+    assert shop.post(f"{at}/cancel").json()["outcome"] == "ended"
+    problem(shop.post(f"{at}/hold"), 409, "conflict")
+    again = shop.post(f"{at}/retry", {"tier": "batch"})
+    assert (again.status_code, again.json()["retry_of"], again.json()["tier"]) == (
+        201,
+        job["id"],
+        "batch",
+    )
+    assert shop.post(f"{at}/retry").json()["id"] == again.json()["id"]
+
+
+def test_prefer_wait_answers_with_the_ended_job(api, led):
+    shop = api()
+    thread = threading.Timer(
+        0.3, lambda: [led.fleet.cancel(job.id) for job in led.fleet.jobs().jobs]
+    )
+    thread.start()
+    answer = shop.post("/v1/jobs", {"graph": GRAPH}, headers={"Prefer": "wait=10"})
+    thread.join()
+    assert (answer.status_code, answer.json()["status"]) == (201, "cancelled")
+    assert answer.headers["preference-applied"] == "wait=10"
+    late = shop.post("/v1/jobs", {"graph": GRAPH}, headers={"Prefer": "respond-async, wait=1"})
+    assert (late.status_code, late.json()["done"]) == (201, False)
+
+
+def test_who_goes_away_while_it_waits_leaves_nothing_behind(api, led, api_url):
+    shop = api()
+    host, _, port = api_url.removeprefix("http://").partition(":")
+    body = json.dumps({"graph": GRAPH}).encode()
+    head = (
+        f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {shop.key}\r\nPrefer: wait=60\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    for cut in (len(head) // 2, len(head) + len(body) // 2, len(head) + len(body)):
+        with socket.create_connection((host, int(port)), 5) as connection:
+            connection.sendall((head.encode() + body)[:cut])
+    assert shop.get("/v1/jobs").status_code == 200
+    assert len(led.fleet.jobs().jobs) <= 1
+
+
+def test_the_description_is_openapi_and_names_no_other_host(api_url):
+    schema = requests.get(f"{api_url}/v1/openapi.json", timeout=5).json()
+    assert schema["openapi"].startswith("3.1")
+    assert "/v1/jobs/{job_id}" in schema["paths"]
+    assert schema["paths"]["/v1/jobs"]["post"]["security"] == [{"key": []}]
+    assert "security" not in schema["paths"]["/livez"]["get"]
+
+
+def test_unknown_paths_and_methods_are_problems(api):
+    shop = api()
+    problem(shop.get("/v1/nothing"), 404, "not-found")
+    answer = shop("DELETE", "/v1/jobs")
+    problem(answer, 405, "method-not-allowed")
+    assert {method.strip() for method in answer.headers["allow"].split(",")} >= {"GET"}
