@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import statistics
 from datetime import timedelta
+from itertools import pairwise
+
+import requests
 
 from producer.contract.jobs import JobStatus, Phase
-from tests.graphs import fresh_nonce, sleeping
+from tests.graphs import fresh_nonce, journal, sleeping
 from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=30)
@@ -67,3 +71,32 @@ def test_what_waits_behind_a_long_render_goes_to_an_idle_node(fleet):
     assert all((job.charged_attempts, job.free_attempts) == (0, 0) for job in ended)
     fleet.cancel(long.id)
     wait_until(lambda: fleet.get(long.id).done, description="it is cancelled")
+
+
+def test_a_slow_history_makes_no_gap_between_graphs_handed_in_whole(fleet, stack):
+    """Each is a template of its own, and the first one's shape is new to all."""
+    node = stack.nodes[0]
+    slow = {"on": "GET /history", "do": "delay", "seconds": 0.2, "count": 0}
+    with requests.Session() as session:
+        session.trust_env = False
+        session.post(f"{node.url}/standin/faults", json=slow, timeout=5).raise_for_status()
+        try:
+            graphs = [sleeping(0.3) for _ in range(8)]
+            for graph in graphs:
+                graph["1"]["inputs"]["width"] = 34
+            jobs = [fleet.submit(graph, pin=node.name) for graph in graphs]
+            ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
+        finally:
+            session.delete(f"{node.url}/standin/faults", timeout=5).raise_for_status()
+    prompts = {str(job.prompt_id) for job in ended}
+    spans = sorted(
+        (note["started_ms"], note["ended_ms"])
+        for note in journal(node)
+        if note["prompt_id"] in prompts
+    )
+    gaps = [after[0] - before[1] for before, after in pairwise(spans)]
+    assert len(gaps) == 7
+    assert max(gaps) < 200, (
+        gaps
+    )  # the first one's length was known to nobody: its end opens the gate
+    assert statistics.median(gaps) <= 10, gaps  # 200 and more where it waits for the history

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from worker.comfyui.continuations import find_next, is_unfinished, joined
+from worker.comfyui.continuations import find_next, is_unfinished, joined, may_continue
 from worker.comfyui.history import HistoryEntry
 
 MARKS = {"job_id": "j", "job_attempt": 2}
@@ -68,3 +68,9 @@ def test_the_parts_of_a_film_are_one_result():
         ("4", 1, "2.png"),
     ]
     assert (last.earlier, last.prompt_id, last.values) == (("a",), "b", {})
+
+
+def test_a_graph_with_a_batch_manager_may_be_continued_and_no_other():
+    film = {"1": {"class_type": "VHS_VideoCombine", "inputs": {"meta_batch": ["2", 0]}}}
+    assert may_continue(film)
+    assert not may_continue({"1": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}}})

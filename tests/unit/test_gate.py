@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.graphs import rendering
 from worker.scheduling.gate import Gate
+from worker.scheduling.node_times import kinds_of
 from worker.scheduling.queue_order import QueueOrder
 from worker.scheduling.render_times import RenderKind, RenderTimes
 
@@ -181,10 +183,10 @@ def test_a_thousand_graphs_of_one_shape_leave_it_known_and_little_behind():
     render_times = RenderTimes()
     for number in range(1_000):
         render_times.on_rendered(RenderKind("shape", str(number)), 5)
-        render_times.on_told(str(number), 5)
+        render_times.on_told(str(number), 7)
     assert render_times.expected_s(RenderKind("shape", "new")) == 5
     assert not render_times.knows("0")
-    assert render_times.expected_s(RenderKind("new", "0")) is None
+    assert render_times.expected_s(RenderKind("new", "999")) == 5
 
 
 def test_the_pace_says_how_far_the_worker_looks_ahead_and_why():
@@ -209,3 +211,49 @@ def test_the_queue_that_gave_a_message_closes_the_gate_until_its_task_begins():
     assert order.consume(1) == []
     gate.take_slot().release()
     assert order.consume(1) == ["comfyfleet.pool.a.any"]
+
+
+# --- whole graphs, like none before
+
+
+def test_of_a_graph_like_none_before_its_classes_tell_and_at_last_what_was_rendered_lately():
+    render_times = RenderTimes()
+    graph = kinds_of(rendering("a", seed=1, steps=20))
+    new = RenderKind("new", "b" * 64, kinds_of(rendering("b", seed=2, steps=40)))
+    assert render_times.expected_s(new) is None
+    render_times.on_rendered(KIND, 3)
+    assert render_times.expected_s(new) == 3
+    seconds = {"4": 1.0, "3": 8.0, "8": 0.5, "9": 0.25}
+    render_times.node_times.on_measured("shape", graph, dict.fromkeys(graph, 0.0) | seconds)
+    assert render_times.expected_s(new) == pytest.approx(17.75)
+    render_times.on_told("new", 12)
+    assert render_times.expected_s(new) == 12
+
+
+def test_behind_a_graph_like_none_before_the_next_is_taken_ahead():
+    gate = ready_gate(paced(render_s=0.5))
+    gate.take_slot().on_posted(RenderKind("new", "b" * 64), on_change=lambda: None)
+    assert takes_ahead(gate)
+
+
+def test_a_prompt_that_has_left_the_card_holds_nobody_up_and_its_time_is_told_once_it_is_sure():
+    gate = ready_gate()
+    first, second = posted(gate), posted(gate)
+    assert first.on_left()
+    assert second.turn_at is not None
+    assert not second.on_left()
+    assert gate.is_open()
+    assert gate.render_times.render_s is None
+    first.turn_at -= 9  # what it does after the card is not part of its render
+    first.release(rendered=True)
+    assert gate.render_times.render_s < 1
+
+
+def test_a_prompt_that_others_may_continue_keeps_the_card_until_it_is_clear_that_none_does():
+    gate = ready_gate()
+    slot = gate.take_slot()
+    slot.on_posted(KIND, on_change=lambda: None, may_continue=True)
+    slot.on_left()
+    assert not gate.is_open()
+    slot.release(rendered=True)
+    assert gate.is_open()

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from producer.contract.graph.graph import Graph
 from worker.comfyui.connection import Connection
 from worker.comfyui.history import HistoryEntry, Outcome, OutputFile, in_reading_order
 from worker.foreign_data import LARGE_BYTES
@@ -18,6 +19,15 @@ from worker.foreign_data import LARGE_BYTES
 _UNFINISHED: Final = "unfinished_batch"
 #: How many entries of the history are searched: each holds a copy of its graph.
 _NEWEST: Final = 32
+
+
+#: The input by which graph nodes are told that they make a part of a film (ComfyUI-VideoHelperSuite).
+_INPUT: Final = "meta_batch"
+
+
+def may_continue(graph: Graph) -> bool:
+    """Tell whether a graph node of *graph* may queue a further prompt to continue its work."""
+    return any(_INPUT in found["inputs"] for found in graph.values())
 
 
 def is_unfinished(entry: HistoryEntry) -> bool:

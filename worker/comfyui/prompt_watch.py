@@ -40,6 +40,7 @@ class PromptWatch:
         self._hint = False  # an end was heard, and no wait has returned it yet
         self._news = False  # the same for progress, and for the first message
         self._woken = False
+        self._succeeded = self._is_over = False
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -66,6 +67,11 @@ class PromptWatch:
         None as long as none has; the first one comes when the prompt begins to run.
         """
         return self._last_heard
+
+    @property
+    def has_left_card(self) -> bool:
+        """Whether the prompt was heard to succeed and to be over: the node executes the next one."""
+        return self._succeeded and self._is_over
 
     def wait(self, timeout: float, *, or_progress: bool = False) -> bool:
         """Wait until the prompt seems to have ended.
@@ -102,7 +108,10 @@ class PromptWatch:
     def on_message(self, kind: str, data: dict[str, Any]) -> None:
         """Update progress, files and hints by a message of this prompt; socket thread only."""
         # A blocked part of the graph sends an error too, without a time; the rest goes on.
-        ended = (kind in _ENDS and "timestamp" in data) or _is_last(kind, data)
+        is_last = _is_last(kind, data)
+        ended = (kind in _ENDS and "timestamp" in data) or is_last
+        self._succeeded |= kind == "execution_success"
+        self._is_over |= is_last
         progress = self._tally.add(kind, data)
         if kind == "executed" and (count := count_files(data.get("output"))):
             self._listed[str(data.get("node"))] = count

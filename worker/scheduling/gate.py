@@ -34,6 +34,8 @@ class Slot:
         self.on_change: Callable[[], None] = lambda: None
         self.kind: RenderKind | None = None
         self.done = 0.0  #: Which part of its graph is done, 0 to 1.
+        self._may_continue = False
+        self._ran_s: float | None = None
         self.turn_at: float | None = None  #: When the card became its own; None before that.
 
     @property
@@ -41,15 +43,19 @@ class Slot:
         """Whether no other prompt of ours would go before this one."""
         return not self._gate.has_posted
 
-    def on_posted(self, kind: RenderKind, *, on_change: Callable[[], None]) -> None:
+    def on_posted(
+        self, kind: RenderKind, *, on_change: Callable[[], None], may_continue: bool = False
+    ) -> None:
         """Record that the prompt is in the node's queue.
 
         Args:
             on_change: called when the card is this job's, and when the node's readiness changed
                 while it waits; it must not block.
+            may_continue: whether further prompts may continue its work.
         """
         self.kind = kind
         self.on_change = on_change
+        self._may_continue = may_continue
         self._gate.on_posted(self, since=self._taken_at)
 
     def on_progress(self, done: float) -> None:
@@ -61,14 +67,29 @@ class Slot:
         """Move the job to the front: the node executes its prompt, whatever order was assumed."""
         self._gate.on_executing(self)
 
+    def on_left(self) -> bool:
+        """Pass the card to the next job: the node said that the prompt is over, and well.
+
+        Nobody has read its history yet: the next prompt must not wait for that. What may be continued
+        keeps the card until it is clear that it is not.
+
+        Returns:
+            whether a prompt of ours follows at once.
+        """
+        if not self._may_continue and self._ran_s is None:
+            self._ran_s = time.monotonic() - (self.turn_at or time.monotonic())
+            self._gate.release(self)
+        return self._gate.has_posted
+
     def release(self, *, rendered: bool = False) -> None:
-        """Pass the card to the next job; twice is harmless.
+        """Pass the card to the next job, if it still has it; twice is harmless.
 
         Args:
             rendered: whether all of a render was seen, so that its length tells something.
         """
         if rendered and self.kind and self.turn_at:
-            self._gate.render_times.on_rendered(self.kind, time.monotonic() - self.turn_at)
+            ran_s = time.monotonic() - self.turn_at if self._ran_s is None else self._ran_s
+            self._gate.render_times.on_rendered(self.kind, ran_s)
         self._gate.release(self)
 
     def on_turn(self) -> None:

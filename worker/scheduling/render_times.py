@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from worker.scheduling.node_times import NodeKind, NodeTimes
 
 #: How much the newest sample counts.
 _NEWEST: Final = 0.3
@@ -21,10 +25,12 @@ class RenderKind(NamedTuple):
     Args:
         shape: of the graph; it says more than the template.
         template: whatever values are set in it.
+        graph_nodes: the kind of each, by its id.
     """
 
     shape: str
     template: str
+    graph_nodes: Mapping[str, NodeKind] = MappingProxyType({})
 
 
 class RenderTimes:
@@ -34,6 +40,7 @@ class RenderTimes:
         self._of_shape: OrderedDict[str, float] = OrderedDict()
         self._of_template: OrderedDict[str, float] = OrderedDict()
         self._told: OrderedDict[str, float] = OrderedDict()
+        self.node_times = NodeTimes()
         self.render_s: float | None = None  #: Of all renders together.
         self.turnaround_s: float | None = None  #: From a free slot to the next prompt posted.
 
@@ -56,10 +63,12 @@ class RenderTimes:
         return shape in self._of_shape or shape in self._told
 
     def expected_s(self, kind: RenderKind | None) -> float | None:
-        """Return how long a render of *kind* usually takes; None if that is not known.
+        """Return how long a render of *kind* usually takes; None before the first render of any.
 
         What this node has rendered of its shape counts first, then what others have, then what
-        this node has rendered of its template: with other sizes, perhaps.
+        this node has rendered of its template: with other sizes, perhaps. Of a graph like none before,
+        the classes tell, and at last what this node has rendered lately: a wrong guess costs little, as
+        what waits behind it is handed back.
         """
         if kind is None:
             return None
@@ -67,6 +76,8 @@ class RenderTimes:
             self._of_shape.get(kind.shape),
             self._told.get(kind.shape),
             self._of_template.get(kind.template),
+            self.node_times.expected_s(kind.graph_nodes),
+            self.render_s,
         )
         return next((seconds for seconds in found if seconds is not None), None)
 

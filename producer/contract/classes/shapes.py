@@ -32,6 +32,14 @@ def shape_of(graph: Graph) -> str:
     Args:
         graph: cut to what its outputs need, its links sound and without circles.
     """
+    return _digest([_VERSION, *sorted(places_of(graph).values())])
+
+
+def places_of(graph: Graph) -> dict[str, str]:
+    """Return of each graph node its place in the shape, 16 hex digits: equal in all graphs of one shape.
+
+    Graph nodes that nothing tells apart have one place; see `shape_of`, also for what *graph* is.
+    """
     order = _order(graph)
     wanted = _number_sources(graph, order)
     # From a graph node's ancestors first, then from those that take from it as well, so that it
@@ -42,13 +50,13 @@ def shape_of(graph: Graph) -> str:
             _described(graph[graph_node], own, is_number_wanted=graph_node in wanted)
         )
     takers: defaultdict[str, list[Any]] = defaultdict(list)
-    both: list[str] = []
+    places: dict[str, str] = {}
     for graph_node in reversed(order):
         found = _digest([own[graph_node], *sorted(takers.pop(graph_node, []))])
-        both.append(found)
+        places[graph_node] = found
         for link in links_of(graph[graph_node]):
             takers[link.source].append([found, link.input, link.slot])
-    return _digest([_VERSION, *sorted(both)])
+    return places
 
 
 def _order(graph: Graph) -> Sequence[str]:

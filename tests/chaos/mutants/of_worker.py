@@ -37,8 +37,8 @@ OF_WORKER: Final = (
         "deaf",
         "I2",
         (
-            "worker/attempt/render.py",
-            'if state.ended or state.start_if_due("history", _POLL_EVERY_S):',
+            "worker/attempt/prompt_wait.py",
+            'if state.ended or (not is_heard and state.start_if_due("history", _POLL_EVERY_S)):',
             "if state.ended:",
         ),
     ),
