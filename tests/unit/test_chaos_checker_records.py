@@ -8,6 +8,7 @@ import json
 import pytest
 
 from tests.chaos.checker.history import History
+from tests.chaos.checker.renders import extra_renders
 from tests.chaos.checker.verdict import check
 from tests.unit.chaos_evidence import (
     BATCH,
@@ -83,6 +84,10 @@ BROKEN = {
     "it has another tier": (
         "I23",
         lambda e: lead(e, ROW).update(spec='{"tier": "rush", "pool": "default"}'),
+    ),
+    "it waits by another priority than its tier's": (
+        "I23",
+        lambda e: lead(e).update(priority="9"),
     ),
     "it has ended at another time": ("I23", lambda e: lead(e, ROW).update(ended_ms="2001")),
     "it has ended elsewhere": ("I23", lambda e: lead(e, ROW).update(node="n2")),
@@ -184,3 +189,11 @@ def test_each_broken_promise_is_named(name):
     evidence = good()
     break_(evidence)
     assert invariant in invariants(evidence)
+
+
+def test_a_job_that_was_lost_does_not_keep_the_others_from_being_judged():
+    evidence = good()
+    del evidence["redis"]["jobs"][SINGLE]
+    history = History(**evidence)
+    assert "I1" in {violation.invariant for violation in check(history)}
+    assert extra_renders(history) == 0

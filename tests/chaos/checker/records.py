@@ -12,6 +12,8 @@ from tests.chaos.checker.history import History, Record, Violation
 _HAS_ALL: Final = 2
 #: A record waits so long to be packed, beyond its time, ms: upkeep packs some hundred at once.
 _PACKED_WITHIN_MS: Final = 60_000
+#: The published tiers, written down again, and their priorities on the broker.
+_PRIORITIES: Final = {"rush": "0", "default": "3", "batch": "6", "idle": "9"}
 _TIMES: Final = {"created_at": "created_ms", "queued_at": "queued_ms", "started_at": "started_ms"}
 
 
@@ -48,6 +50,10 @@ def _as_asked(history: History, record: Record) -> Iterator[Violation]:
         "tier": record.spec.get("tier"),
         "pool": record.spec.get("pool"),
     }
+    priority = record.fields.get("priority", _PRIORITIES.get(str(says["tier"])))
+    if priority != _PRIORITIES.get(str(says["tier"])):
+        story = f"its tier is {says['tier']}, its priority {priority}"
+        yield Violation("I23", record.job, story)
     for name in says.keys() & asked.keys() - ({"tier", "pool"} if is_moved else set()):
         if says[name] != asked[name]:
             yield Violation(

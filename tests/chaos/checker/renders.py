@@ -30,8 +30,9 @@ def check_renders(history: History) -> Iterator[Violation]:
 def extra_renders(history: History) -> int:
     """Return how many prompts were executed beyond one for each charged or final attempt."""
     extra = 0
-    for job, prompts in history.prompts_of.items():
-        needed = max(1, history.jobs[job].charged)
+    for job, record in history.jobs.items():
+        prompts = history.prompts_of.get(job, [])
+        needed = max(1, record.charged)
         extra += max(0, len(prompts) - needed)
     return extra
 

@@ -162,7 +162,7 @@ class JournalingClient:
         def retry() -> tuple[str | None] | None:
             try:
                 return (self._producer.retry(job_id).id,)
-            except InvalidJob:
+            except (InvalidJob, JobNotFound):
                 return (None,)
             except FleetError:
                 return None

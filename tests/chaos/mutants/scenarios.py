@@ -15,6 +15,7 @@ from tests.chaos.fleet import workload
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.mutants.odd_scenarios import ODD
+from tests.chaos.mutants.record_scenarios import OF_RECORDS
 from tests.chaos.mutants.stage import PATIENCE_S, Stage
 from tests.chaos.proxy.rules import Fault, Rule
 from tests.polling import wait_until
@@ -175,12 +176,14 @@ SCENARIOS: Final = {
     for story in (
         *(plain, one_by_one, many_at_once, twins, asked_twice, late_commit, late_cancel),
         *(dies_at_the_manifest, dies_at_the_fetch, worker_gone, node_gone, deaf, flipped),
-        *(lost_message, stale_message, skewed, gated, *ODD),
+        *(lost_message, stale_message, skewed, gated, *ODD, *OF_RECORDS),
     )
 }
 
 #: Stories in which another node is to take over.
 _OF_TWO: Final = frozenset({"late_commit", "worker_gone", "skewed"})
+#: Stories in which what has ended is packed so soon, s.
+_PACKED_AFTER_S: Final = 1.0
 
 
 def run_scenario(name: str, folder: Path) -> dict[str, Any]:
@@ -189,6 +192,7 @@ def run_scenario(name: str, folder: Path) -> dict[str, Any]:
         directory=folder / "fleet",
         pools=("default",) * (2 if name in _OF_TWO else 1),
         skew_s=-3600 if name == "skewed" else 0,
+        settings={"pack_ended_s": str(_PACKED_AFTER_S)} if SCENARIOS[name] in OF_RECORDS else {},
     )
     with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:
         with evidence.client() as client:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
-from tests.chaos.checker.history import TERMINAL
 from tests.chaos.enumeration.lives import Lane
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
 from tests.chaos.fleet.client import JournalingClient
+from tests.chaos.fleet.ends import ended, is_done
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.fleet.workload import Work
 from tests.chaos.proxy.rules import Fault, Rule
@@ -41,6 +41,17 @@ class Stage:
         self.jobs.append(self.client.submit_surely(work, **how))
         return self.jobs[-1]
 
+    def submit_rows(self, works: Sequence[Work], **how: Any) -> list[str]:
+        """Hand in a batch; return its jobs."""
+        jobs = self.client.submit_rows_surely(works, key=f"batch-{next(self.nonces)}", **how)
+        self.jobs += jobs
+        return jobs
+
+    def make_again(self, job: str, work: Work) -> None:
+        """Have an ended job made again."""
+        if made := self.client.retry_surely(job, work):
+            self.jobs.append(made)
+
     def status(self, job: str) -> str:
         """Return where a job is, past every fault."""
         return self.fleet.redis.client.hget(f"comfyfleet:job:{job}", "status") or ""
@@ -60,10 +71,20 @@ class Stage:
 
     def wait_ends(self) -> None:
         """Wait until every job has ended, or until it is clear that one never will."""
-        deadline = time.monotonic() + PATIENCE_S
-        while any(self.status(job) not in TERMINAL for job in self.jobs):
-            if time.monotonic() > deadline:
-                return
+        self._wait(lambda: ended(self.fleet.redis.client, self.jobs) == set(self.jobs))
+
+    def wait_done(self, *to_do: str, within_s: float = PATIENCE_S) -> None:
+        """Wait until upkeep has done this, of what `fleet.ends` lists, or until it is clear that it never will."""
+        self._wait(lambda: is_done(self.fleet.redis.client, *to_do), within_s=within_s)
+
+    def tell_all(self) -> None:
+        """Tell every end that is due."""
+        while self.client.tell():
+            pass
+
+    def _wait(self, is_so: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
+        deadline = time.monotonic() + within_s
+        while not is_so() and time.monotonic() < deadline:
             time.sleep(0.05)
 
     @contextmanager

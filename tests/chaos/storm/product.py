@@ -10,17 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos.checker.history import TERMINAL
 from tests.chaos.checker.verdict import summary
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.ends import TO_DO, ended, is_done
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.landed_version import install
 from tests.chaos.storm.storm import NODES, Storm, StormOptions
 
 #: What has ended is packed so soon, s: during the storm, and while others may still be busy with it.
 _PACK_ENDED_S: Final = 3.0
-#: What upkeep has to do when all is quiet: records to be packed, results to be written, ends to be told.
-_TO_DO: Final = ("unpacked", "unpacked:rows", "results", "outbox")
 _DONE_WITHIN_S: Final = 60.0
 
 
@@ -43,36 +41,16 @@ class Product:
                 yield _EitherClient(present, landed, self._options)
 
     def ended(self, jobs: Sequence[str]) -> set[str]:
-        """Return those of the jobs that have ended; a row is packed with others, so its record is gone."""
-        with self._fleet.redis.client.pipeline(transaction=False) as pipe:
-            for job in jobs:
-                pipe.hget(f"comfyfleet:job:{job}", "status")
-            found = pipe.execute()
-        statuses = dict(zip(jobs, found, strict=True))
-        return {
-            job
-            for job, status in statuses.items()
-            if status in TERMINAL or self._is_packed(job, status)
-        }
+        """Return those of the jobs that have ended."""
+        return ended(self._fleet.redis.client, jobs)
 
     def wait_well(self) -> None:
         """Wait until every worker takes work again, and what upkeep has to do is done, or never will be."""
         for member in self._fleet.members:
             self._fleet.wait_ready(member, within_s=60)
         deadline = time.monotonic() + _DONE_WITHIN_S
-        while time.monotonic() < deadline and any(
-            self._fleet.redis.client.zcard(f"comfyfleet:{name}") for name in _TO_DO
-        ):
+        while time.monotonic() < deadline and not is_done(self._fleet.redis.client, *TO_DO):
             time.sleep(0.2)
-
-    def _is_packed(self, job: str, status: str | None) -> bool:
-        row = int(job[-8:], 16)
-        bucket = f"comfyfleet:batch:{job[:-8]}00000000:ended"
-        return (
-            status is None
-            and row > 0
-            and self._fleet.redis.client.hexists(bucket, str((row - 1) // 100))
-        )
 
 
 class _EitherClient:

@@ -1,0 +1,168 @@
+"""Seeded bugs of what becomes of ended jobs: lists, owners' counts, packing, the outbox, results; and of moves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.chaos.mutants.mutation import mutant
+
+_LUA: Final = "producer/store/lua"
+
+OF_RECORDS: Final = (
+    mutant(
+        "list no job that is made again",
+        "kept",
+        "I21",
+        (f"{_LUA}/retry.lua", "list_job(new, id)\n", ""),
+    ),
+    mutant(
+        "list the jobs of a batch with the single ones",
+        "kept",
+        "I21",
+        (
+            f"{_LUA}/_prelude.lua",
+            "    if not batch then\n        redis.call('ZADD', jobs_key",
+            "    if true then\n        redis.call('ZADD', jobs_key",
+        ),
+    ),
+    mutant(
+        "list only what failed among the bad ends",
+        "kept",
+        "I21",
+        (
+            f"{_LUA}/_prelude.lua",
+            "    if status ~= 'succeeded' then\n",
+            "    if status == 'failed' then\n",
+        ),
+    ),
+    mutant(
+        "count an owner's job for ever",
+        "kept",
+        "I22",
+        (
+            f"{_LUA}/_prelude.lua",
+            "count_owner(owner, was, was and -1 or 0)",
+            "count_owner(owner, was, 0)",
+        ),
+    ),
+    mutant(
+        "charge an owner with its last attempts only",
+        "kept",
+        "I22",
+        (
+            f"{_LUA}/requeue.lua",
+            "charge_owner(unpack(redis.call('HMGET', job, 'owner', 'at:rendering', 'at:fetching')))\n",
+            "",
+        ),
+    ),
+    mutant(
+        "forget in a packed record who wants to hear of its end",
+        "kept",
+        "I23",
+        ("producer/store/packed_records.py", '    *("hook", "told_ms"),\n', '    *("told_ms",),\n'),
+        (
+            "producer/store/packed_records.py",
+            '_DROPPED: Final = frozenset({"claim",',
+            '_DROPPED: Final = frozenset({"hook", "claim",',
+        ),
+    ),
+    mutant(
+        "forget in a packed record what its first attempt met",
+        "kept",
+        "I23",
+        (
+            "producer/store/packed_records.py",
+            '_DROPPED: Final = frozenset({"claim",',
+            '_DROPPED: Final = frozenset({"attempt:1", "claim",',
+        ),
+    ),
+    mutant(
+        "keep the record of a row that is packed",
+        "rows_kept",
+        "I23",
+        (f"{_LUA}/pack_rows.lua", "    redis.call('DEL', unpack(records))\n", ""),
+    ),
+    mutant(
+        "pack rows in place of those that are packed",
+        "rows_kept",
+        "I1",
+        (
+            "producer/store/row_packing.py",
+            "pack_ended({**old, **records}, known.id_of)",
+            "pack_ended(records, known.id_of)",
+        ),
+    ),
+    mutant(
+        "remember one row of a bucket that was made again",
+        "rows_kept",
+        "I12",
+        (
+            f"{_LUA}/_endings.lua",
+            "local made = cjson.decode(redis.call('HGET', key, bucket .. ':again') or '{}')",
+            "local made = {}",
+        ),
+    ),
+    mutant(
+        "never write the results of what was made again",
+        "rows_kept",
+        "I25",
+        (f"{_LUA}/retry.lua", "        note_results(row, count)\n", ""),
+    ),
+    mutant(
+        "note results as written that the bucket refused",
+        "bucket_away",
+        "I25",
+        (
+            "producer/upkeep/results_writer.py",
+            "            self._objects.put_results(batch, file.number, self._lines(file))\n",
+            (
+                "            try:\n"
+                "                self._objects.put_results(batch, file.number, self._lines(file))\n"
+                "            except StorageError:\n"
+                "                pass\n"
+            ),
+        ),
+    ),
+    mutant(
+        "end what waits without a word to who asked for it",
+        "kept",
+        "I24",
+        (f"{_LUA}/_endings.lua", "    if hook then\n", "    if hook and old == 'running' then\n"),
+    ),
+    mutant(
+        "leave in the outbox what is told",
+        "kept",
+        "I24",
+        (
+            f"{_LUA}/outbox_settle.lua",
+            "redis.call('ZREM', OUTBOX, ARGV[1])\nlocal kind",
+            "local kind",
+        ),
+    ),
+    mutant(
+        "count a batch as told that has ended anew",
+        "rows_kept",
+        "I24",
+        (
+            f"{_LUA}/_prelude.lua",
+            "                put_outbox('batch:' .. batch, now_ms() + INDEX_MS)\n",
+            "                if redis.call('HGET', key, 'n') == '2' then put_outbox('batch:' .. batch, now_ms() + INDEX_MS) end\n",
+        ),
+    ),
+    mutant(
+        "move a job, but not what its record says",
+        "moved",
+        "I23",
+        (
+            f"{_LUA}/move.lua",
+            "redis.call('HSET', job, 'spec', spec, 'queue', queue, 'priority', priority)",
+            "redis.call('HSET', job, 'queue', queue, 'priority', priority)",
+        ),
+    ),
+    mutant(
+        "move a job without a word",
+        "moved",
+        "I23",
+        (f"{_LUA}/move.lua", "    emit(job, id, 'moved')\n", ""),
+    ),
+)
