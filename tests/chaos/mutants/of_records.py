@@ -133,11 +133,7 @@ OF_RECORDS: Final = (
         "leave in the outbox what is told",
         "kept",
         "I24",
-        (
-            f"{_LUA}/outbox_settle.lua",
-            "redis.call('ZREM', OUTBOX, ARGV[1])\nlocal kind",
-            "local kind",
-        ),
+        (f"{_LUA}/_outbox.lua", "    redis.call('ZREM', OUTBOX, subject)\n", ""),
     ),
     mutant(
         "count a batch as told that has ended anew",
