@@ -78,8 +78,7 @@ def _request(job: Job) -> Iterator[tuple[str, str]]:
         yield "batch", job.batch
     if job.shape:
         yield "shape", job.shape
-    for name, value in job.params.items():
-        yield f"set {name}", shown(value, most=300)
+    yield from _values(job)
     for name, file in job.inputs.items():
         yield f"input {name}", file.name
     if job.secrets:
@@ -88,6 +87,13 @@ def _request(job: Job) -> Iterator[tuple[str, str]]:
         yield f"metadata {name}", text
     for graph_node, value in job.values.items():
         yield f"value of {graph_node}", str(value)
+
+
+def _values(job: Job) -> Iterator[tuple[str, str]]:
+    """Tell the params that were handed in, and what stood in the graph beside its template."""
+    for what, values in (("set", job.params), ("in its graph", job.graph_values)):
+        for name, value in values.items():
+            yield f"{what} {name}", shown(value, most=300)
 
 
 def _status(job: Job) -> str:

@@ -204,6 +204,8 @@ class Job(_Read):
     template: str
     shape: str | None = None  #: Equal for jobs that take as long on one kind of card.
     params: dict[str, Any] = Field(default_factory=dict)
+    #: What stood in the graph that was handed in and is not in the template, by address as params.
+    graph_values: dict[str, Any] = Field(default_factory=dict)
     inputs: dict[str, InputFile] = Field(default_factory=dict)
     metadata: dict[str, str] = Field(default_factory=dict)
     extra_data: str | None = None  #: sha256 of what goes to the node beside the graph.
@@ -226,6 +228,11 @@ class Job(_Read):
     ended_at: datetime | None = None
     start_deadline: datetime
     run_within_s: float
+
+    @property
+    def set_values(self) -> dict[str, Any]:
+        """All that is set in its template, by address."""
+        return {**self.graph_values, **self.params}
 
     @field_validator("values", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from producer.contract import own_params
 from producer.contract.jobs import Artifact, Job, JobStatus, Timings, as_writable
 from producer.contract.queues import Needs, Tier
 
@@ -39,6 +40,7 @@ _LEFT_OUT: Final = frozenset(
             "retried_as",
         ),
         "hook",
+        *("params", "graph_values"),  # told together
     }
 )
 #: What a job has by default, which version 1 does not tell, and how long it had.
@@ -74,6 +76,7 @@ def manifest_of(
         "device": device,
         "comfyui_version": comfyui_version,
         **told,
+        **own_params.told(job.params, job.graph_values),
         "artifacts": [
             artifact.model_dump(mode="json", exclude_none=True, exclude={"url"})
             for artifact in artifacts
@@ -94,6 +97,8 @@ def job_of_manifest(manifest: Any, *, stored_at: datetime) -> Job:
     if not isinstance(manifest, dict) or "job" not in manifest or "artifacts" not in manifest:
         raise ValueError("this is no manifest: it names no job and lists no artifacts")
     told = manifest if manifest.get("version", 1) != 1 else {**_defaults(manifest), **manifest}
+    params, graph_values = own_params.told_apart(told)
+    told = {**told, "params": params, "graph_values": graph_values}
     ended = {"status": JobStatus.SUCCEEDED, "done": True, "ended_at": stored_at}
     try:
         job = Job.model_validate({**told, "id": manifest["job"], **ended})

@@ -44,8 +44,10 @@ class Submission:
     """One job before it is recorded.
 
     Args:
-        template: SHA-256 of the graph's canonical JSON.
+        template: SHA-256 of the canonical JSON of the graph that is stored.
         params: `{"6.text": value}`, addresses already resolved to graph node ids.
+        graph_values: likewise, what stood in the graph that was handed in and is left out of the stored one.
+        handed_in: SHA-256 of the graph that was handed in, where it is another one.
         inputs: `{"34.image": where the file is}`.
         pin: the one node that may run it.
         start_within: after that, nobody will start it any more.
@@ -62,6 +64,8 @@ class Submission:
     start_within: timedelta
     run_within: timedelta
     params: dict[str, Any] = field(default_factory=dict)
+    graph_values: dict[str, Any] = field(default_factory=dict)
+    handed_in: str = ""
     inputs: dict[str, InputFile] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     tier: Tier = Tier.DEFAULT
@@ -95,7 +99,7 @@ class Submission:
         keys, not the values.
         """
         request = [
-            self.template,
+            self.handed_in or self.template,
             self.params,
             {address: file.sha256 or file.source for address, file in self.inputs.items()},
             self.metadata,
@@ -118,7 +122,8 @@ class Submission:
             }
             for address, file in self.inputs.items()
         }
-        return _digest([self.template, self.params, inputs, self.metadata])
+        graph = self.handed_in or self.template
+        return _digest([graph, self.params, inputs, self.metadata])
 
 
 def secrets_holder(job: str, *, batch: str | None, retry_of: str | None) -> str:

@@ -51,6 +51,7 @@ from producer.intake.input_policy import InputPolicy
 from producer.intake.input_storage import InputStorage
 from producer.intake.request import Request, as_tier, check_names, check_within
 from producer.intake.value_rules import judged_by_all, rules_at, verdicts
+from producer.intake.whole_graphs import GraphSplitter
 from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
 
@@ -66,6 +67,7 @@ class Plan:
         refused: what each kind of node that could run it would refuse; empty where one takes it.
         judged: the graph nodes whose values all of them look at.
         shape: of the graph with the params, cut to what its outputs need.
+        needed: the graph nodes that its outputs need.
     """
 
     graph: Graph
@@ -75,6 +77,7 @@ class Plan:
     refused: Verdicts = ()
     judged: frozenset[str] = frozenset()
     shape: str = ""
+    needed: frozenset[str] = frozenset()
 
 
 class Intake:
@@ -90,6 +93,7 @@ class Intake:
     ) -> None:
         self._settings = settings
         self._catalogs = FleetCatalogs(nodes)
+        self._splitter = GraphSplitter()
         self._inputs = InputStorage(settings, objects, policy or InputPolicy())
 
     def check(self, request: Request) -> tuple[Submission, Content]:
@@ -106,9 +110,16 @@ class Intake:
         plan = self.plan(request, document.graph)
         given = dict(zip(plan.params, request.params, strict=True))  # resolving keeps the order
         check_verdicts(plan.refused, plan.graph, given)
+        split = self._splitter.split(plan.graph, needed=plan.needed, has_params=bool(plan.params))
+        if split.values:
+            content = content._replace(graph=to_bytes(split.template))
         submission = Submission(
-            template=template_id(plan.graph),
+            template=template_id(split.template),
             params=plan.params,
+            graph_values={
+                name: value for name, value in split.values.items() if name not in plan.params
+            },
+            handed_in=template_id(plan.graph) if split.values else "",
             inputs={file.address: self.take(file, value) for file, value in plan.files},
             needs=plan.needs,
             metadata=dict(request.metadata),
@@ -196,7 +207,14 @@ class Intake:
         kinds = self._catalogs.rules_of(who_can_run(wanted, catalogs))
         judged = judged_by_all(wanted, kinds)
         return Plan(
-            graph, params, needs, files, verdicts(wanted, kinds), judged, shape=shape_of(wanted)
+            graph,
+            params,
+            needs,
+            files,
+            verdicts(wanted, kinds),
+            judged,
+            shape=shape_of(wanted),
+            needed=frozenset(wanted),
         )
 
     def shape(self, request: Request, graph: Graph, params: Mapping[str, Any]) -> str:

@@ -59,6 +59,7 @@ def retry_of(
         start_within=job.start_deadline - job.created_at,
         run_within=timedelta(seconds=job.run_within_s),
         params=job.params,
+        graph_values=job.graph_values,
         inputs=job.inputs,
         metadata=job.metadata,
         tier=job.tier if tier is None else as_tier(tier),

@@ -21,6 +21,7 @@ from producer.contract.jobs import (
     Progress,
     Timings,
 )
+from producer.contract.own_params import told, told_apart
 from producer.contract.queues import Tier
 from producer.contract.submissions import Submission
 from producer.store.packed_records import unpacked
@@ -47,7 +48,7 @@ def fields_of(submission: Submission) -> dict[str, str | int]:
         "pool": submission.needs.pool,
         "pin": submission.pin,
         "template": submission.template,
-        "params": submission.params,
+        **told(submission.params, submission.graph_values),
         "inputs": {
             address: file.model_dump(exclude_none=True)
             for address, file in submission.inputs.items()
@@ -57,7 +58,11 @@ def fields_of(submission: Submission) -> dict[str, str | int]:
         "secrets": list(submission.secrets),
         "run_within_s": submission.run_within.total_seconds(),
     }
-    given = {name: value for name, value in spec.items() if value not in ({}, [], None, "")}
+    given = {
+        name: value
+        for name, value in spec.items()
+        if value not in ({}, [], None, "") or name == "own"
+    }
     return {
         "v": version_of(submission),
         "attempt": 1,
@@ -86,6 +91,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
     error = record.get("error")
     progress = record.get("progress")
     phase = record.get("phase")
+    params, graph_values = told_apart(spec)
     return Job(
         id=job_id,
         status=status,
@@ -107,7 +113,8 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         queue=record["queue"],
         template=spec["template"],
         shape=record.get("shape") or None,
-        params=spec.get("params", {}),
+        params=params,
+        graph_values=graph_values,
         inputs=spec.get("inputs", {}),
         metadata=spec.get("metadata", {}),
         extra_data=spec.get("extra_data"),

@@ -146,7 +146,7 @@ class SubmissionFuzz:
         """Do what a worker does before it posts, and what people do who look at the job."""
         graph = stored_graph(self._fleet._jobs.graph(job.template))
         files = {address: file.name for address, file in job.inputs.items()}
-        graph = set_params(graph, {**job.params, **files})
+        graph = set_params(graph, {**job.set_values, **files})
         graph = cut(graph, output_graph_nodes(graph, self._catalog))
         graph = with_save_names(graph, f"{job.id}-1")
         extra = ExtraDataSource(self._fleet._jobs).of(job)

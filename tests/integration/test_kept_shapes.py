@@ -34,7 +34,6 @@ def test_a_whole_graph_and_params_over_another_come_to_one_shape(fleet):
     jobs = [fleet.submit(whole()), fleet.submit(GRAPH, params={"2.nonce": 12, "1.color": 3})]
     assert {fleet.get(job.id).shape for job in jobs} == {SHAPE}
     wide = [fleet.submit(whole(64)), fleet.submit(GRAPH, params={"1.width": 64})]
-    assert len({job.template for job in wide} | {job.template for job in jobs}) == 3
     assert {fleet.get(job.id).shape for job in wide} == {shape_of(whole(64))} != {SHAPE}
 
 

@@ -45,7 +45,7 @@ def test_a_packed_record_needs_less_than_a_kilobyte(led):
     job = led.succeeded()
     plain = led.redis.memory_usage(keys.job(job.id))
     pack(led)
-    assert led.redis.memory_usage(keys.job(job.id)) < min(ONE_KB, plain / 2)
+    assert led.redis.memory_usage(keys.job(job.id)) < min(ONE_KB, 0.6 * plain)
 
 
 def test_what_has_just_ended_or_runs_stays_as_it_is(led, ended):

@@ -30,6 +30,7 @@ def rich(led: HandLed):
         start_within=timedelta(hours=2),
         run_within=timedelta(minutes=7),
         params={"6.text": "a fox, é 名", "3.seed": 2**63, "3.cfg": 7.5},
+        graph_values={"7.text": "blurry, é", "3.denoise": 1.0},
         inputs={
             "34.image": InputFile(source="inputs/1", name="me.png", sha256="1" * 64, bytes=7),
             "35.image": InputFile(source="node:there.png", name="there.png"),
@@ -50,6 +51,14 @@ def rich(led: HandLed):
     return led.fleet.get(job.id)
 
 
+def whole(led: HandLed):
+    """Hand in a graph whose values are its own, without params."""
+    job = led.queued(idempotency_key="k")
+    assert job.graph_values
+    assert not job.params
+    return job
+
+
 def row(led: HandLed):
     """Hand in a batch of three rows, and return the second."""
     batch = led.fleet.submit_many(GRAPH, seeds(3), metadata={"night": "1"}, tier="batch")
@@ -61,7 +70,7 @@ def row_made_again(led: HandLed):
     return led.fleet.retry(led.failed(row(led)).id)
 
 
-JOBS = {"rich": rich, "plain": HandLed.queued, "row": row, "row made again": row_made_again}
+JOBS = {"rich": rich, "whole": whole, "plain": HandLed.queued, "row": row, "row made again": row_made_again}
 
 
 def delivered(led: HandLed, job, *, files: int):

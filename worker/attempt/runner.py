@@ -222,7 +222,7 @@ class Runner:
     def _graph(self, job: Job, lease: Lease, files: Mapping[str, str]) -> Graph:
         """Return the job's graph as it goes to this node, where its input files are."""
         graph = self.outages.until_redis_answers(lambda: self.templates.graph(job.template), lease)
-        graph = set_params(graph, {**job.params, **files})
+        graph = set_params(graph, {**job.set_values, **files})
         graph = cut(graph, output_graph_nodes(graph, self.agent.catalog))
         self.loaded_models.on_loading(base_models(graph))
         # An identical graph would not be saved again, and names of deleted files come back.

@@ -21,7 +21,7 @@ from worker.attempt.templates import Templates
 
 _log = logging.getLogger(__name__)
 
-#: Keys that are known to be stored; one takes about 200 bytes. Whoever hands in whole graphs makes one a job.
+#: Keys that are known to be stored; one takes about 200 bytes.
 _REMEMBERED: Final = 10_000
 #: How long nothing is stored after the bucket has refused one of them, s. Refusals cost tries and shut the gate
 #: meanwhile, and a rule of the bucket that refuses one refuses the next.

@@ -63,6 +63,8 @@ _WRITTEN: Final = frozenset({"text", "prompt", "prefix", "suffix", "title", "des
 _OF_A_JOB: Final = frozenset({"id", "file", "filename", "image", "video", "audio"})
 #: Characters of a choice or a path; what is longer was written by a person.
 _LONGEST: Final = 255
+#: Numbers from here on are seldom set by a person.
+_LARGE: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class _Name:
     is_choice: bool
     names_model: bool
     is_written: bool
+    is_of_a_job: bool
 
 
 def cost_of(name: str, value: Any, *, is_number_wanted: bool = False) -> Any:
@@ -93,6 +96,25 @@ def cost_of(name: str, value: Any, *, is_number_wanted: bool = False) -> Any:
     if isinstance(value, str):
         return _of_text(_read(name), value)
     return value if isinstance(value, list) and _read(name).is_size else None
+
+
+def is_of_one_job(name: str, value: Any) -> bool:
+    """Tell whether a value is probably another one in each job: a seed, what somebody wrote, a file.
+
+    Args:
+        name: of the input.
+        value: no link, and without `__value__`.
+    """
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int | float):
+        return abs(value) >= _LARGE or _read(name).is_seed
+    if not isinstance(value, str) or not value:
+        return False
+    found = _read(name)
+    if len(value) > _LONGEST or found.is_written or found.is_of_a_job:
+        return True
+    return " " in value.strip() and not found.names_model and not _MODEL_FILE.fullmatch(value)
 
 
 def is_size(name: str) -> bool:
@@ -133,6 +155,7 @@ def _read(name: str) -> _Name:
         is_choice=not is_of_a_job and any(part in found for part in (*_METHODS, *_SIZES_IN_TEXT)),
         names_model=not is_of_a_job and any(part in found for part in _MODELS),
         is_written=bool(words & _WRITTEN),
+        is_of_a_job=is_of_a_job,
     )
 
 

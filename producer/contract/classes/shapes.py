@@ -1,7 +1,7 @@
 """A graph's shape: what decides how long it renders, whatever its seed and its texts are. Pure.
 
 Jobs of one shape take about as long on one kind of card. A backend hands in whole graphs, with seed
-and text inside, so each is a template of its own; their shape is one.
+and text inside, so each graph is another one; their shape is one.
 """
 
 from __future__ import annotations

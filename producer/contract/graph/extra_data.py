@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from producer.contract.errors import InvalidJob
@@ -120,6 +121,11 @@ def _refused(why: str, *, advice: str | None = None) -> InvalidJob:
     return InvalidJob(f"extra_data {why}", field="extra_data", advice=advice)
 
 
+def is_secret(key: str, value: Any) -> bool:
+    """Tell whether *key* is called as credentials are, or a key inside *value*."""
+    return _is_credential(key) or _holds_secret(value)
+
+
 def _is_secret(key: str, value: Any) -> bool:
     return key in _COMFY_ORG or _is_credential(key) or (key != _PNGINFO and _holds_secret(value))
 
@@ -131,5 +137,10 @@ def _holds_secret(value: Any) -> bool:
 
 
 def _is_credential(key: str) -> bool:
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", key[:200]).lower()
+    return _reads_as_credential(key[:200])
+
+
+@lru_cache(maxsize=4096)
+def _reads_as_credential(key: str) -> bool:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "_", key).lower()
     return _CREDENTIAL.search(words) is not None
