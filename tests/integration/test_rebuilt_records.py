@@ -70,7 +70,13 @@ def row_made_again(led: HandLed):
     return led.fleet.retry(led.failed(row(led)).id)
 
 
-JOBS = {"rich": rich, "whole": whole, "plain": HandLed.queued, "row": row, "row made again": row_made_again}
+JOBS = {
+    "rich": rich,
+    "whole": whole,
+    "plain": HandLed.queued,
+    "row": row,
+    "row made again": row_made_again,
+}
 
 
 def delivered(led: HandLed, job, *, files: int):

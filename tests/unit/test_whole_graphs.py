@@ -21,7 +21,9 @@ from tests.unit.graph_samples import names, scalars, seed_graph, step
 
 #: Text that looks like a link, an address, JSON or a wrapped value.
 _texts = st.sampled_from(["6", "null", "[]", '["1",0]', "a.b", "\u0000", "é", "e\u0301", "日本"])
-_leaves = scalars | _texts | st.integers(-(10**400), 10**400) | st.sampled_from([1, 1.0, True, -0.0])
+_leaves = (
+    scalars | _texts | st.integers(-(10**400), 10**400) | st.sampled_from([1, 1.0, True, -0.0])
+)
 _values = st.recursive(
     _leaves,
     lambda inner: (
@@ -149,7 +151,7 @@ def test_of_graphs_with_other_ids_each_set_of_ids_has_its_template():
 @pytest.mark.parametrize(
     "graph",
     [
-        {"1": step("Ask", api_key="sk-1 2 3", **{"openai": {"authToken": "a secret one"}})},
+        {"1": step("Ask", api_key="sk-1 2 3", openai={"authToken": "a secret one"})},
         {"1": step("PrimitiveString", value="sk-1 2 3"), "2": step("Ask", api_key=["1", 0])},
     ],
 )
