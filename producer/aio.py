@@ -33,6 +33,7 @@ from producer.contract.nodes import Node
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
+from producer.contract.uploads import Upload
 from producer.dead_letters import AsyncDeadLetters
 from producer.events.async_event_watch import (
     AsyncEventWatch,
@@ -74,6 +75,10 @@ class AsyncProducer(AsyncBatchMethods):
     async def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
         """Submit one job, and tell whether it is new; all as of `Producer.submit_once`."""
         return await asyncio.to_thread(self._sync.submit_once, graph, **options)
+
+    async def upload(self, content: Path | bytes, *, owner: str = "", name: str = "") -> Upload:
+        """Store a file for jobs of an owner; all as of `Producer.upload`."""
+        return await asyncio.to_thread(self._sync.upload, content, owner=owner, name=name)
 
     async def get(self, job_id: str) -> Job:
         """Return one job; raises JobNotFound."""

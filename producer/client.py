@@ -28,12 +28,15 @@ from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Artifact, Job, JobStatus
 from producer.contract.queues import Message, Tier
+from producer.contract.uploads import Upload
 from producer.dispatch import Dispatch
 from producer.events.methods import WatchMethods, job_id_of
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
+from producer.intake.named_inputs import NamedInputs
 from producer.intake.request import JobOptions, Request, check_place, request_of
+from producer.intake.uploading import Uploading
 from producer.listing.move_methods import MoveMethods
 from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
@@ -46,6 +49,7 @@ from producer.store.events import EventStream
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.retries import Retries
+from producer.store.uploads import Uploads
 from producer.webhooks.methods import Webhooks
 
 _SHORTEST_URL: Final = timedelta(seconds=1)
@@ -76,7 +80,11 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
         self._nodes = NodeStore(self._redis, lease=timedelta(seconds=settings.lease_s))
         self._objects = BatchResults(settings)
         nodes, objects = self._nodes, self._objects
-        self._intake = Intake(settings, nodes=nodes, objects=objects, policy=input_policy)
+        named = NamedInputs(settings, self._redis, jobs=self._jobs, objects=objects)
+        self._intake = Intake(
+            settings, nodes=nodes, objects=objects, named=named, policy=input_policy
+        )
+        self._uploading = Uploading(settings, objects, Uploads(self._redis))
         self._events = EventStream(self._redis)
         self._retries = Retries(self._redis)
         self._dead_index = DeadLetterIndex(self._redis)
@@ -171,6 +179,21 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
             priority = submission.tier.priority
             self._dispatch.try_send_all([Message(job_id, 1, submission.queue, priority)])
         return Submitted(self._jobs.get(job_id), not is_new)
+
+    def upload(self, content: Path | bytes, *, owner: str = "", name: str = "") -> Upload:
+        """Store a file for jobs of an owner, which name it as `{"upload": ID}`; return what it is called.
+
+        The same content again is the same upload. It is remembered for 30 days after it was last named.
+
+        Args:
+            content: its bytes, or a path on this machine.
+            name: as the owner calls it; its suffix is kept at the node.
+
+        Raises:
+            InvalidInput: it is empty, too large, or a picture of too many pixels.
+            StorageError: S3 failed.
+        """
+        return self._uploading.upload(content, owner=owner, name=name)
 
     def cancel(self, job_id: str) -> Cancelled:
         """Request that the job be cancelled, and return the outcome.

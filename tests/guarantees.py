@@ -43,6 +43,7 @@ FAULT_TESTS = {
     "Idempotency keys, and refusals that leave nothing": "tests/integration/test_idempotency.py",
     "Webhooks": "tests/integration/test_webhooks.py",
     "Requests to addresses that strangers name": "tests/integration/test_outbound.py",
+    "Files that strangers name": "tests/integration/test_input_forms.py",
     "Extra data and its secrets": "tests/integration/test_extra_data.py",
     "A node's answers": "tests/integration/test_comfyui_faults.py",
     "What a node may say, and how much": "tests/integration/test_bounded_answers.py",

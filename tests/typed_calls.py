@@ -22,6 +22,7 @@ from producer.contract.nodes import Node
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
+from producer.contract.uploads import Upload
 from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
 from producer.events.event_watch import EventWatch, FleetWatch
 from producer.intake.input_policy import InputPolicy
@@ -58,6 +59,9 @@ def jobs(fleet: Producer) -> Job:
     )
     assert_type(job, Job)
     assert_type(fleet.submit_once(GRAPH, idempotency_key="order-1").is_replay, bool)
+    upload = fleet.upload(b"...", owner="shop", name="fox.png")
+    assert_type(upload, Upload)
+    fleet.submit(GRAPH, inputs={"10.image": {"upload": upload.id}}, owner="shop")
     assert_type(fleet.get(job.id), Job)
     assert_type(fleet.get_many([job.id]), list[Job])
     page = fleet.jobs("status:failed owner:shop", limit=20)
@@ -135,6 +139,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     """Do the same from an event loop."""
     job = await fleet.submit(GRAPH, params={"3.seed": 7}, tier="rush", owner="shop")
     assert_type(job, Job)
+    assert_type(await fleet.upload(Path("fox.png")), Upload)
     assert_type(await fleet.get(job.id), Job)
     assert_type(await fleet.get_many([job.id]), list[Job])
     assert_type(await fleet.jobs("status:failed"), JobPage)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 from producer.batch.plan_cache import CachedPlan, PlanCache
@@ -29,7 +29,7 @@ from producer.contract.params.params import check_count, check_size, resolve_par
 from producer.contract.params.values import fit
 from producer.contract.queues import Needs
 from producer.intake.admission import Intake
-from producer.intake.files import InputLike, check_given
+from producer.intake.files import InputLike, cache_key, check_given
 from producer.intake.request import Request
 
 #: Values that a link cannot be.
@@ -128,7 +128,7 @@ class RowChecks:
         self._advised = 0
         self._plans = PlanCache(intake, request, graph, self._addresses)
         self._files: dict[str, tuple[str, str]] = {}
-        self._taken: dict[tuple[str, InputLike], InputFile] = {}
+        self._taken: dict[tuple[str, str | Path | bytes], InputFile] = {}
         self._places: dict[Needs, int] = {needs: number for number, needs in enumerate(places)}
         self._shaper = RowShaper(graph, self._addresses, self._shape_with, shapes)
 
@@ -249,12 +249,11 @@ class RowChecks:
 
     def _take(self, file: FileInput, value: InputLike) -> InputFile:
         check_given(value, file, f"inputs.{file.address}")
-        # The cache's key is a picture's hash, not its bytes.
-        key = (file.address, sha256(value).digest() if isinstance(value, bytes) else value)
+        key = (file.address, cache_key(value))
         if key not in self._taken:
             if len(self._taken) >= _REMEMBERED:
                 self._taken.clear()
-            self._taken[key] = self._intake.take(file, value)
+            self._taken[key] = self._intake.take(file, value, owner=self._request.owner)
         return self._taken[key]
 
     def _place(self, address: str) -> tuple[str, str]:

@@ -49,6 +49,7 @@ from producer.intake.catalogs import FleetCatalogs, merged, rare_classes
 from producer.intake.files import InputLike, matched_files
 from producer.intake.input_policy import InputPolicy
 from producer.intake.input_storage import InputStorage
+from producer.intake.named_inputs import NamedInputs
 from producer.intake.request import Request, as_tier, check_names, check_within
 from producer.intake.value_rules import judged_by_all, rules_at, verdicts
 from producer.intake.whole_graphs import GraphSplitter
@@ -89,12 +90,13 @@ class Intake:
         *,
         nodes: NodeStore,
         objects: ObjectStore,
+        named: NamedInputs,
         policy: InputPolicy | None = None,
     ) -> None:
         self._settings = settings
         self._catalogs = FleetCatalogs(nodes)
         self._splitter = GraphSplitter()
-        self._inputs = InputStorage(settings, objects, policy or InputPolicy())
+        self._inputs = InputStorage(settings, objects, policy or InputPolicy(), named)
 
     def check(self, request: Request) -> tuple[Submission, Content]:
         """Check a request, store its input files, and return the submission and its content.
@@ -120,7 +122,10 @@ class Intake:
                 name: value for name, value in split.values.items() if name not in plan.params
             },
             handed_in=template_id(plan.graph) if split.values else "",
-            inputs={file.address: self.take(file, value) for file, value in plan.files},
+            inputs={
+                file.address: self.take(file, value, owner=request.owner)
+                for file, value in plan.files
+            },
             needs=plan.needs,
             metadata=dict(request.metadata),
             tier=as_tier(request.tier),
@@ -258,6 +263,6 @@ class Intake:
         check_within(run_within, field="run_within")
         return start_within, run_within
 
-    def take(self, file: FileInput, value: InputLike) -> InputFile:
+    def take(self, file: FileInput, value: InputLike, *, owner: str) -> InputFile:
         """Store an input file, or check the object it names; see `InputStorage.take`."""
-        return self._inputs.take(file, value)
+        return self._inputs.take(file, value, owner=owner)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.files import FileInput, input_files
@@ -12,9 +16,18 @@ from producer.contract.graph.graph import Graph
 from producer.contract.graph.json_values import find_flaw, short
 from producer.contract.params.addresses import Addresses
 from producer.intake.file_signatures import HEAD_BYTES, missing_bytes, surely_no
+from producer.intake.picture_size import picture_size
 
-#: An input file: a path, its bytes, `s3://bucket/key`, or `node:NAME` for a file that the nodes have.
-InputLike = str | Path | bytes
+#: An input file: a path, its bytes, `s3://bucket/key`, `node:NAME` for a file that the nodes have, or a form that
+#: strangers may name it by: `{"url": ...}`, `{"base64": ...}`, `{"upload": ID}`, `{"artifact": {"job": ID}}`, `{"s3": ...}`.
+InputLike = str | Path | bytes | Mapping[str, Any]
+
+
+def cache_key(value: InputLike) -> str | Path | bytes:
+    """Return what stands for a file in a cache: of a picture its hash, not its bytes."""
+    if isinstance(value, Mapping):
+        value = json.dumps(value, default=repr, sort_keys=True, skipkeys=True).encode()
+    return sha256(value).digest() if isinstance(value, bytes) else value
 
 
 def matched_files(
@@ -59,12 +72,12 @@ def check_given(value: object, file: FileInput, where: str) -> None:
     Raises:
         InvalidInput: it is not; says what is expected.
     """
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | Mapping):
         return
     reads = f"graph node {file.graph_node} reads a file"
     if not isinstance(value, str | Path):
         raise InvalidInput(
-            f"{reads}; expected a path, s3://BUCKET/KEY, node:NAME or bytes, not "
+            f"{reads}; expected a path, s3://BUCKET/KEY, node:NAME, bytes or a form as {{'url': ...}}, not "
             f"{type(value).__name__}",
             field=where,
             graph_node=file.graph_node,
@@ -77,7 +90,9 @@ def check_given(value: object, file: FileInput, where: str) -> None:
         )
 
 
-def check_content(content: Path | bytes, file: FileInput, where: str, *, limit: int) -> int:
+def check_content(
+    content: Path | bytes, file: FileInput, where: str, *, limit: int, most_pixels: int
+) -> int:
     """Check an input file's content by its first bytes and size, and return its size in bytes.
 
     Raises:
@@ -86,29 +101,32 @@ def check_content(content: Path | bytes, file: FileInput, where: str, *, limit: 
 
     def refused(why: str) -> InvalidInput:
         name = f"{short(str(content))!r}" if isinstance(content, Path) else "the bytes"
+        reader = f" for graph node {file.graph_node}" if file.graph_node else ""
         return InvalidInput(
-            f"{name} for graph node {file.graph_node} {why}",
-            field=where,
-            graph_node=file.graph_node,
+            f"{name}{reader} {why}", field=where, graph_node=file.graph_node or None
         )
 
-    if isinstance(content, bytes):
-        size, head = len(content), content[:HEAD_BYTES]
-    else:
-        try:
-            with content.open("rb") as opened:
-                head = opened.read(HEAD_BYTES)
-            size = content.stat().st_size
-        except OSError as exc:
-            raise refused(f"cannot be read: {exc.strerror}") from exc
-        except ValueError as exc:  # a NUL in its name
-            raise refused(f"cannot be read: {exc}") from exc
+    try:
+        with BytesIO(content) if isinstance(content, bytes) else content.open("rb") as opened:
+            head = opened.read(HEAD_BYTES)
+            opened.seek(0)
+            picture = picture_size(opened)
+            size = opened.seek(0, 2)
+    except OSError as exc:
+        raise refused(f"cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:  # a NUL in its name
+        raise refused(f"cannot be read: {exc}") from exc
     if not size:
         raise refused("is empty")
     if size > limit:
         raise refused(f"has {size:,} bytes; the limit is {limit:,} (COMFYFLEET_MAX_INPUT_BYTES)")
     if what := surely_no(file.input, head):
         raise refused(f"is {what}: it begins with {head[:12]!r}")
+    if picture and most_pixels and (pixels := picture[0] * picture[1]) > most_pixels:
+        raise refused(
+            f"claims {picture[0]:,} by {picture[1]:,} pixels, which are {pixels:,}; the limit is "
+            f"{most_pixels:,} (COMFYFLEET_MAX_INPUT_PIXELS)"
+        )
     if lacks := missing_bytes(file.input, head, size):
         raise refused(f"is cut short: {lacks:,} bytes are missing at its end")
     return size

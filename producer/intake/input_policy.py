@@ -10,7 +10,6 @@ from typing import Final, Self
 from producer.contract.classes.files import FileInput
 from producer.contract.errors import InvalidInput
 from producer.contract.graph.json_values import printable, short
-from producer.intake.files import InputLike
 from producer.storage.object_keys import split_s3_url
 
 _NODE: Final = "node:"
@@ -28,18 +27,30 @@ class InputPolicy:
         folders: files below them are allowed, after resolving symlinks; None: any folder.
         buckets: objects in them are allowed; None: any bucket.
         node_files: whether `node:NAME`, a file that the nodes have already, is allowed.
+        forms: which forms are allowed, as `url`; None: all of them, the bucket of `s3` if it is listed.
     """
 
     folders: Collection[str | Path] | None = None
     buckets: Collection[str] | None = None
     node_files: bool = True
+    forms: Collection[str] | None = None
 
     @classmethod
     def bytes_only(cls) -> Self:
         """Return the policy that allows only bytes."""
-        return cls(folders=(), buckets=(), node_files=False)
+        return cls(folders=(), buckets=(), node_files=False, forms=())
 
-    def checked(self, value: InputLike, file: FileInput, where: str) -> InputLike:
+    @classmethod
+    def forms_only(cls, *, buckets: Collection[str] = ()) -> Self:
+        """Return the policy for strangers: bytes and forms, and of buckets only those that are listed."""
+        return cls(folders=(), buckets=buckets, node_files=False)
+
+    def check_form(self, name: str, file: FileInput, where: str) -> None:
+        """Raise InvalidInput if a form is not allowed."""
+        if self.forms is not None and name not in self.forms:
+            raise _refusal(f"{{{name!r}: ...}}", file, where, "a form")
+
+    def checked(self, value: str | Path | bytes, file: FileInput, where: str) -> str | Path | bytes:
         """Return *value* if it is allowed; a path with symlinks resolved.
 
         The refusal of a file outside the folders does not tell whether it exists.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from producer.contract.classes.files import FileInput, base_name, check_file_name, split_annotation
 from producer.contract.config.s3_address import check_bucket
@@ -14,7 +15,16 @@ from producer.contract.errors import BucketMissing, InvalidInput, ObjectMissing,
 from producer.contract.graph.json_values import printable, short
 from producer.contract.jobs import InputFile
 from producer.intake.files import InputLike, check_content, check_given
+from producer.intake.input_forms import (
+    ArtifactInput,
+    BytesInput,
+    S3Input,
+    UploadInput,
+    UrlInput,
+    input_form,
+)
 from producer.intake.input_policy import InputPolicy
+from producer.intake.named_inputs import NamedInputs
 from producer.storage.object_keys import split_s3_url
 from producer.storage.object_store import ObjectStore
 
@@ -24,7 +34,10 @@ _LONGEST_URL: Final = 1_100
 _BLIND_S: Final = 60.0
 #: URLs that other ComfyUI wrappers accept as inputs, and the advice for them.
 _SCHEME: Final = re.compile(r"(?P<scheme>https?|data):", re.IGNORECASE)
-_FETCHED: Final = "download it and hand in the file, or put it into a bucket: s3://BUCKET/KEY"
+_FETCHED: Final = (
+    'from Python, hand it in as {"url": "https://..."}; else download it and hand in the file, or put it '
+    "into a bucket: s3://BUCKET/KEY"
+)
 _INSTEAD: Final = {
     "http": _FETCHED,
     "https": _FETCHED,
@@ -35,15 +48,21 @@ _INSTEAD: Final = {
 class InputStorage:
     """Stores files under their content's hash; of `s3://` inputs it checks name and size, of `node:` the name."""
 
-    def __init__(self, settings: Settings, objects: ObjectStore, policy: InputPolicy) -> None:
+    def __init__(
+        self, settings: Settings, objects: ObjectStore, policy: InputPolicy, named: NamedInputs
+    ) -> None:
         self._settings = settings
+        self._named = named
         self._policy = policy
         self._objects = objects
         self._store_is_known = False
         self._blind_until = 0.0
 
-    def take(self, file: FileInput, value: InputLike) -> InputFile:
-        """Check an input file, store it in S3 if it is a path or bytes, and return where it is.
+    def take(self, file: FileInput, value: InputLike, *, owner: str) -> InputFile:
+        """Check an input file, store it in S3 if it is a path, bytes or a URL, and return where it is.
+
+        Args:
+            owner: for whom the job is; whose uploads and artifacts it may read.
 
         Raises:
             InvalidInput: the graph node cannot load it, or the policy forbids it.
@@ -51,6 +70,30 @@ class InputStorage:
         """
         where = f"inputs.{file.graph_node}.{file.input}"
         check_given(value, file, where)
+        if isinstance(value, Mapping):
+            return self._take_form(value, file, where, owner)
+        return self._take_plain(value, file, where)
+
+    def _take_form(
+        self, value: Mapping[str, Any], file: FileInput, where: str, owner: str
+    ) -> InputFile:
+        name, form = input_form(value, where, limit=self._settings.max_input_bytes)
+        self._policy.check_form(name, file, where)
+        where = f"{where}.{name}"
+        match form:
+            case UrlInput():
+                with self._named.fetched(form, file, where) as (path, called):
+                    return self._stored(path, file, where, name=called)
+            case BytesInput():
+                return self._stored(form.content, file, where)
+            case UploadInput():
+                return self._named.uploaded(form, file, where, owner=owner)
+            case ArtifactInput():
+                return self._named.made(form, file, where, owner=owner)
+            case S3Input():
+                return self._take_plain(form.url, file, where)
+
+    def _take_plain(self, value: str | Path | bytes, file: FileInput, where: str) -> InputFile:
         value = self._policy.checked(value, file, where)
         if isinstance(value, str) and value.startswith("node:"):
             name = value.removeprefix("node:") or file.value
@@ -73,14 +116,25 @@ class InputStorage:
                 graph_node=file.graph_node,
                 advice=_INSTEAD[found["scheme"].lower()],
             )
-        content = value if isinstance(value, bytes) else Path(value)
-        size = check_content(content, file, where, limit=self._settings.max_input_bytes)
+        return self._stored(value if isinstance(value, bytes) else Path(value), file, where)
+
+    def _stored(
+        self, content: Path | bytes, file: FileInput, where: str, *, name: str = ""
+    ) -> InputFile:
+        size = check_content(
+            content,
+            file,
+            where,
+            limit=self._settings.max_input_bytes,
+            most_pixels=self._settings.max_input_pixels,
+        )
         if not self._store_is_known:
             # Some S3 services create a bucket at the first write, which would hide a misspelt name.
             self._objects.probe()
             self._store_is_known = True
         key = self._objects.put_input(content)
-        name = content.name if isinstance(content, Path) else base_name(file.value)
+        if not name:
+            name = content.name if isinstance(content, Path) else base_name(file.value)
         return InputFile(source=key, name=name, sha256=key.rpartition("/")[2], bytes=size)
 
     def _check_object(self, url: str, file: FileInput, where: str) -> None:

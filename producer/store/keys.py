@@ -40,6 +40,7 @@
 | comfyfleet:deliveries:<owner:name>:settled | zset delivery that is delivered or given up -> since, ms; 1,000 at most | 60 days after its last delivery |
 | comfyfleet:delivering | zset `owner:name delivery` that a sender is busy with -> until, ms | minutes |
 | comfyfleet:delivery:<owner:name>:<id> | hash | waiting: 60 days; settled: 30 days |
+| comfyfleet:upload:<owner>:<sha256> | JSON: what an owner calls a file of this content | 30 days after it was last handed in or named |
 | comfyfleet:live:<batch> | zset job that has not ended -> since, ms | 60 days after its last job |
 | comfyfleet:batches | zset batch -> opened, ms | 60 days after the last one |
 | comfyfleet:feeding | zset batch that upkeep must look at -> its turn | 60 days after its last batch |
@@ -126,6 +127,8 @@ WATCHED_MS: Final = 15_000
 #: Settled deliveries of a webhook that are kept, and how long, ms.
 DELIVERIES_KEPT: Final = 1_000
 DELIVERY_KEPT_MS: Final = 30 * 86_400_000
+#: How long an upload is remembered after it was last named, ms.
+UPLOAD_KEPT_MS: Final = 30 * 86_400_000
 #: How long rates stay after the last render of their shape, ms.
 RATES_MS: Final = 30 * 86_400_000
 #: Shapes that have rates; one takes about 400 bytes, with few devices.
@@ -223,6 +226,11 @@ def settled_deliveries(webhook: str) -> str:
 def delivery(webhook: str, delivery_id: str) -> str:
     """Return the key of one delivery."""
     return f"{DELIVERY}{webhook}:{delivery_id}"
+
+
+def upload(owner: str, sha256: str) -> str:
+    """Return the key of an owner's upload; an owner's name holds no colon."""
+    return f"comfyfleet:upload:{owner}:{sha256}"
 
 
 def rates(shape: str) -> str:

@@ -30,6 +30,7 @@ from producer.contract.nodes import Node, NodeState
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine, WaitReason
 from producer.contract.queues import Tier
+from producer.contract.uploads import Upload
 from producer.contract.webhooks import (
     Delivery,
     DeliveryState,
@@ -57,6 +58,7 @@ PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
         Cancelled,
         DeadLetters,
         DeadLetter,
+        Upload,
     ),
     "Batches": (Batch, Row, BatchWriter, BadRow, BatchCancelled),
     "Nodes": (Node, NodeState),

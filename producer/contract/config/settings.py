@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     #: Limit of an input file; the default is ComfyUI's own for one request.
     max_input_bytes: int = Field(100 << 20, gt=0, le=_LARGEST)
 
+    #: Limit of the pixels of a picture that is handed in, by its header; the default is Pillow's own. 0: no limit.
+    max_input_pixels: int = Field(178_956_970, ge=0, le=_LARGEST)
+
     #: Hosts that webhooks and input addresses may name although they are private, or listen at another port than
     #: 80, 443, 8080 or 8443: `HOST`, `HOST:PORT`, `ADDRESS` or `NETWORK/BITS`, separated by commas.
     trusted_hosts: str = ""
