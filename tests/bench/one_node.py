@@ -127,12 +127,18 @@ class OneNode:
             )
             yield node_url, s3_url
 
-    def through_the_fleet(self, seconds: float, jobs: int) -> Drained:
-        """Have the fleet render so many, submitted at once."""
+    def through_the_fleet(self, seconds: float, jobs: int, *, whole: bool = False) -> Drained:
+        """Have the fleet render so many, submitted at once.
+
+        Args:
+            whole: hand each graph in with its values inside, in place of params over one graph.
+        """
         graph = self.graph(seconds, nonce=0)
         made = [
             self._fleet.submit(
-                graph, params={"2.nonce": next(self._nonces)}, inputs={"1.image": "node:"}
+                self.graph(seconds) if whole else graph,
+                params={} if whole else {"2.nonce": next(self._nonces)},
+                inputs={"1.image": "node:"},
             )
             for _ in range(WARM_UP + jobs)
         ]
