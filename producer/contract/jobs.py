@@ -136,10 +136,17 @@ class Progress(_Read):
     max: float = 0
     graph_nodes_done: int = 0
     graph_nodes: int = 0
+    #: The part of the render's time that has passed, 0 to 1, by what each class took before on such a node.
+    share: float | None = None
 
     @property
     def percent(self) -> float | None:
-        """The done part of the graph, 0 to 100, each graph node counted alike; None if unknown."""
+        """The done part of the render, 0 to 100; None if unknown.
+
+        By time where the worker says it, else with each graph node counted alike.
+        """
+        if self.share is not None:
+            return min(100.0, 100.0 * self.share)
         if not self.graph_nodes:
             return None
         step = min(1.0, self.value / self.max) if self.max else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -11,11 +12,13 @@ from datetime import timedelta
 import pytest
 import requests
 
+from infra.standin.options import StandinOptions
 from infra.standin.process import StandinProcess
+from producer.contract.classes.shapes import shape_of
 from producer.contract.jobs import Phase
 from producer.storage.object_store import ObjectStore
 from producer.store.rates import Rates
-from tests.graphs import journal, sleeping
+from tests.graphs import journal, rendering, sleeping
 from tests.integration.hand_led import HandLed, hold
 from tests.polling import wait_until
 from worker.attempt.fleet_rates import FleetRates
@@ -29,6 +32,7 @@ from worker.comfyui.history import Outcome
 from worker.errors import NodeUnreachable, PromptStalled
 from worker.node.storage_breaker import StorageBreaker
 from worker.scheduling.gate import Gate
+from worker.scheduling.node_times import NodeTimes, kinds_of
 
 NODE = "gpu-01"
 
@@ -132,3 +136,40 @@ def test_one_lost_answer_at_the_return_costs_no_render(rig):
     rig.faulty(on="GET /queue", do="close", count=1)
     assert rig.resume(sleeping(1)).outcome is Outcome.SUCCEEDED
     assert len(journal(rig.node)) == 1
+
+
+def sampler(seed: int) -> dict:
+    return rendering("v1-5-pruned-emaonly.safetensors", seed=seed, steps=20)
+
+
+def test_how_long_each_graph_node_took_is_known_after_a_render(rig):
+    rig = rig()
+    rig.run(sampler(1))
+    graph, node_times = sampler(2), rig.gate.render_times.node_times
+    weights = node_times.weights(shape_of(sampler(1)), kinds_of(graph))
+    assert weights["3"] == pytest.approx(20 * StandinOptions.step_seconds, rel=0.5)
+    assert weights["3"] > 0.6 * sum(weights.values()) > weights["9"]
+    longer = rendering("v1-5-pruned-emaonly.safetensors", seed=3, steps=40)
+    assert node_times.expected_s(kinds_of(longer)) > 40 * StandinOptions.step_seconds
+
+
+def test_the_progress_of_a_sampler_follows_the_time_from_its_second_render_on(rig):
+    rig, node_times = rig(), NodeTimes()
+    wait_until(lambda: rig.events.connected, description="it is connected")
+    for seed in (1, 2):
+        graph, seen = sampler(seed), []
+        kinds = kinds_of(graph)
+        with (
+            ComfyUI(rig.node.url, node=NODE) as comfyui,
+            rig.events.watch(str(uuid.uuid4()), graph_nodes=graph) as watch,
+        ):
+            watch.weigh(node_times.weights("shape", kinds))
+            comfyui.queue_prompt(graph, prompt_id=watch.prompt_id, client_id=rig.events.client_id)
+            while not watch.wait(0.05):
+                seen.append((time.monotonic(), watch.progress.share))
+            node_times.on_measured("shape", kinds, watch.seconds)
+        began, ended = seen[0][0], watch.last_heard
+        shown = [share for _, share in seen]
+        assert shown == sorted(shown)
+    off = [abs((at - began) / (ended - began) - share) for at, share in seen]
+    assert max(off) < 0.15, (off, seen)  # ten points, and what a busy machine adds

@@ -257,3 +257,15 @@ def test_a_prompt_that_others_may_continue_keeps_the_card_until_it_is_clear_that
     assert not gate.is_open()
     slot.release(rendered=True)
     assert gate.is_open()
+
+
+def test_what_is_only_guessed_of_a_render_that_takes_steps_is_believed_once_they_bear_it_out():
+    render_times = RenderTimes()
+    render_times.on_rendered(KIND, 10)
+    new = RenderKind("new", "b" * 64, kinds_of(rendering("a", seed=1, steps=20)))
+    assert not render_times.is_measured(new)
+    assert render_times.remaining_s(new, ran_s=0, done=0) is None
+    assert render_times.remaining_s(new, ran_s=4, done=0.05) is None  # it takes far longer
+    assert render_times.remaining_s(new, ran_s=4, done=0.35) == 6
+    one_step = RenderKind("one", "b" * 64, kinds_of(rendering("a", seed=1, steps=1)))
+    assert render_times.remaining_s(one_step, ran_s=4, done=0) == 6

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from producer.contract.errors import FleetError
 from producer.store.rates import Rates
-from worker.scheduling.render_times import RenderTimes
+from worker.scheduling.render_times import RenderKind, RenderTimes
 
 _log = logging.getLogger(__name__)
 
@@ -30,3 +31,12 @@ class FleetRates:
             return
         if usual_s is not None:
             self._render_times.on_told(shape, usual_s)
+
+    def weights(self, kind: RenderKind) -> dict[str, float]:
+        """Return how long each graph node of a render is expected to take, s."""
+        return self._render_times.node_times.weights(kind.shape, kind.graph_nodes)
+
+    def on_rendered(self, kind: RenderKind, seconds: Mapping[str, float] | None) -> None:
+        """Take in how long each graph node of a render took, s; None if that was not heard."""
+        if seconds is not None:
+            self._render_times.node_times.on_measured(kind.shape, kind.graph_nodes, seconds)

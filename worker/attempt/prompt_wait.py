@@ -27,9 +27,11 @@ from worker.scheduling.gate import Slot
 
 _log = logging.getLogger(__name__)
 
-#: How often a running prompt's progress is written to its record, s.
+#: How often a running prompt's progress is looked at, s.
 _NOTE_EVERY_S: Final = 0.5
-#: The same while nobody reads the events, s.
+#: How long ago the last must be for it to be written to its record, s, while somebody reads the events.
+_WATCHED_S: Final = 0.4
+#: The same while nobody does, s.
 _UNWATCHED_S: Final = 5.0
 #: How long nothing may be heard of a prompt before /history is polled, and how often then, s.
 _POLL_EVERY_S: Final = 2.0
@@ -84,7 +86,8 @@ class PromptWait:
     def until_ended(self, run: Run, state: RenderState) -> HistoryEntry:
         """Return the prompt's history entry; errors as of `Render.run`."""
         while True:
-            state.ended |= run.watch.wait(_NOTE_EVERY_S, or_progress=not state.has_begun)
+            or_progress = not state.has_begun or run.slot.needs_steps
+            state.ended |= run.watch.wait(_NOTE_EVERY_S, or_progress=or_progress)
             run.lease.check()
             self._shutdown.check_render()
             try:
@@ -158,8 +161,8 @@ class PromptWait:
     def _note_progress(self, run: Run, state: RenderState) -> None:
         progress = run.watch.progress
         if state.note_progress(progress):
-            run.slot.on_progress((progress.percent or 0) / 100)
-        if state.must_write(progress, every_s=0 if self._is_watched() else _UNWATCHED_S):
+            run.slot.on_progress(run.watch.share_of_steps)
+        if state.must_write(progress, every_s=_WATCHED_S if self._is_watched() else _UNWATCHED_S):
             self._note(run.lease, progress=progress)
 
     def _note(

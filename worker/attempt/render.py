@@ -134,11 +134,13 @@ class Render:
                 state = self._posted(run, graph) if ran_before_s is None else self._reattached(run)
                 kind = RenderKind(job.shape or shape_of(graph), job.template, kinds_of(graph))
                 self._fleet_rates.learn(kind.shape)
+                watch.weigh(self._fleet_rates.weights(kind))
                 slot.on_posted(kind, on_change=watch.wake, may_continue=may_continue(graph))
                 entry = self._prompt_wait.until_ended(run, state)
                 while is_unfinished(entry) and prompt.switch_to_continuation():
                     entry = joined(entry, self._wait_for_continuation(run, state, graph))
                 slot.release(rendered=ran_before_s is None)
+                self._fleet_rates.on_rendered(kind, watch.seconds)
             except (Stopping, HandedBack):
                 raise
             except LeaseLost:
@@ -157,6 +159,9 @@ class Render:
         """Wait for the prompt that continues the work of an earlier one."""
         state.on_continued()
         with self._events.watch(run.prompt.id, graph_nodes=graph) as watch:
+            if run.slot.kind:
+                shown = run.watch.progress.share or 0.0
+                watch.weigh(self._fleet_rates.weights(run.slot.kind), at_least=shown)
             return self._prompt_wait.until_ended(replace(run, watch=watch), state)
 
     def _posted(self, run: Run, graph: Graph) -> RenderState:

@@ -21,16 +21,19 @@ class ProgressTally:
 
     def __init__(self, graph_nodes: Collection[str]) -> None:
         self._graph_nodes = frozenset(graph_nodes)
-        self._done: set[str] = set()
-        self._current: str | None = None
-        self._value = 0.0
-        self._max = 0.0
+        self.done: set[str] = set()
+        self.cached: set[str] = set()
+        self.current: str | None = None  #: The graph node that runs.
+        self.value = 0.0  #: Its last step, of *max*.
+        self.max = 0.0
 
     def add(self, kind: str, data: dict[str, Any]) -> Progress:
         """Take one message into account and return what is known now."""
         match kind:
             case "execution_cached":
-                self._finish(*_listed(data.get("nodes")))
+                listed = _listed(data.get("nodes"))
+                self.cached.update(listed)
+                self._finish(*listed)
             case "executing" if data.get("node") is not None:
                 self._begin(self._shown(data))
             case "progress":
@@ -55,20 +58,20 @@ class ProgressTally:
             elif state.get("state") == "finished" and shown == graph_node:
                 self._finish(graph_node)
         # Its steps are left to "progress", which says the same and is not a step behind.
-        if running and self._current not in running:
+        if running and self.current not in running:
             self._step(*running.popitem())
 
     def _begin(self, graph_node: str | None) -> None:
-        if graph_node != self._current:
-            self._current, self._value, self._max = graph_node, 0.0, 0.0
+        if graph_node != self.current:
+            self.current, self.value, self.max = graph_node, 0.0, 0.0
 
     def _step(self, graph_node: str | None, data: dict[str, Any]) -> None:
         self._begin(graph_node)
-        self._value, self._max = _number(data.get("value")), _number(data.get("max"))
+        self.value, self.max = _number(data.get("value")), _number(data.get("max"))
 
     def _finish(self, *graph_nodes: str | None) -> None:
-        self._done.update(node for node in graph_nodes if node is not None)
-        if self._current in self._done:
+        self.done.update(node for node in graph_nodes if node is not None)
+        if self.current in self.done:
             self._begin(None)  # its last step and itself are not to be counted both
 
     def _shown(self, data: dict[str, Any]) -> str | None:
@@ -81,11 +84,11 @@ class ProgressTally:
         return node if node in self._graph_nodes else node.partition(".")[0]
 
     def _progress(self) -> Progress:
-        counted = self._done & self._graph_nodes if self._graph_nodes else self._done
+        counted = self.done & self._graph_nodes if self._graph_nodes else self.done
         return Progress(
-            graph_node=self._current,
-            value=self._value,
-            max=self._max,
+            graph_node=self.current,
+            value=self.value,
+            max=self.max,
             graph_nodes_done=len(counted),
             graph_nodes=len(self._graph_nodes),
         )

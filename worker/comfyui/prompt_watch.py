@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Self
 
 from producer.contract.jobs import Progress
 from worker.comfyui.history import count_files
 from worker.comfyui.progress import ProgressTally
+from worker.comfyui.time_share import TimeShare
 
 #: After these it is worth looking into the history. `execution_success` is not among them: in
 #: one of nine cases the entry is made only after it (measured on ComfyUI 0.3.64).
@@ -32,6 +33,7 @@ class PromptWatch:
     ) -> None:
         self.prompt_id = prompt_id
         self._tally = ProgressTally(graph_nodes)
+        self._time_share = TimeShare(graph_nodes)
         self._progress = Progress(graph_nodes=len(graph_nodes))
         self._last_heard: float | None = None
         self._listed: dict[str, int] = {}
@@ -40,7 +42,7 @@ class PromptWatch:
         self._hint = False  # an end was heard, and no wait has returned it yet
         self._news = False  # the same for progress, and for the first message
         self._woken = False
-        self._succeeded = self._is_over = False
+        self._has_begun = self._succeeded = self._is_over = False
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -50,10 +52,31 @@ class PromptWatch:
         """Stop watching."""
         self.close()
 
+    def weigh(self, seconds: Mapping[str, float], *, at_least: float = 0.0) -> None:
+        """Take in how long each graph node is expected to take, s; see `TimeShare.weigh`."""
+        with self._changed:
+            self._time_share.weigh(seconds, at_least=at_least)
+
     @property
     def progress(self) -> Progress:
-        """The latest that was heard."""
-        return self._progress
+        """The latest that was heard, and which part of the time has passed by now, in hundredths."""
+        with self._changed:
+            share = self._time_share.share
+        return self._progress.model_copy(
+            update={"share": None if share is None else round(share, 2)}
+        )
+
+    @property
+    def share_of_steps(self) -> float:
+        """Which part of the render is known to be done, 0 to 1."""
+        with self._changed:
+            return self._time_share.share_of_steps
+
+    @property
+    def seconds(self) -> dict[str, float] | None:
+        """How long each graph node took; None unless all was heard, to the end."""
+        with self._changed:
+            return self._time_share.seconds if self._has_begun else None
 
     @property
     def listed(self) -> dict[str, int]:
@@ -116,6 +139,8 @@ class PromptWatch:
         if kind == "executed" and (count := count_files(data.get("output"))):
             self._listed[str(data.get("node"))] = count
         with self._changed:
+            self._time_share.on_message(kind, self._tally)
+            self._has_begun |= kind == "execution_start"
             news = progress != self._progress or self._last_heard is None
             self._last_heard = time.monotonic()
             self._progress = progress

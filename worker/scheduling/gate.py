@@ -58,6 +58,11 @@ class Slot:
         self._may_continue = may_continue
         self._gate.on_posted(self, since=self._taken_at)
 
+    @property
+    def needs_steps(self) -> bool:
+        """Whether only the steps of its render tell when it ends: no render like it is known."""
+        return self.kind is not None and not self._gate.render_times.is_measured(self.kind)
+
     def on_progress(self, done: float) -> None:
         """Record how far the graph is, 0 to 1."""
         self.done = done

@@ -15,6 +15,8 @@ _NEWEST: Final = 0.3
 _KEPT: Final = 256
 #: A render that takes longer than so many times the usual is not a usual one.
 _UNUSUAL: Final = 2.0
+#: What of a guessed time must have passed before the steps bear it out.
+_EARLY: Final = 0.2
 #: What of a graph must be done before its own speed is believed.
 _HALF: Final = 0.5
 
@@ -72,14 +74,8 @@ class RenderTimes:
         """
         if kind is None:
             return None
-        found = (
-            self._of_shape.get(kind.shape),
-            self._told.get(kind.shape),
-            self._of_template.get(kind.template),
-            self.node_times.expected_s(kind.graph_nodes),
-            self.render_s,
-        )
-        return next((seconds for seconds in found if seconds is not None), None)
+        measured_s = self._measured_s(kind)
+        return self._guessed_s(kind) if measured_s is None else measured_s
 
     def remaining_s(self, kind: RenderKind | None, *, ran_s: float, done: float) -> float | None:
         """Return how long a render has still to go; None if nobody can tell.
@@ -88,10 +84,40 @@ class RenderTimes:
             done: which part of the graph is done, 0 to 1.
         """
         usual_s = self.expected_s(kind)
-        if usual_s is not None and ran_s <= _UNUSUAL * usual_s:
+        is_believed = usual_s is not None and (
+            ran_s <= _UNUSUAL * usual_s and self._is_borne_out(kind, ran_s / (usual_s or 1), done)
+        )
+        if usual_s is not None and is_believed:
             # One that is overdue is believed to take as long again as it is late.
             return abs(usual_s - ran_s)
         return ran_s * (1 - done) / done if done >= _HALF else None
+
+    def is_measured(self, kind: RenderKind) -> bool:
+        """Tell whether renders like *kind* are known, so that nothing about it is guessed."""
+        return self._measured_s(kind) is not None
+
+    def _measured_s(self, kind: RenderKind) -> float | None:
+        found = (
+            self._of_shape.get(kind.shape),
+            self._told.get(kind.shape),
+            self._of_template.get(kind.template),
+        )
+        return next((seconds for seconds in found if seconds is not None), None)
+
+    def _guessed_s(self, kind: RenderKind) -> float | None:
+        by_class_s = self.node_times.expected_s(kind.graph_nodes)
+        return self.render_s if by_class_s is None else by_class_s
+
+    def _is_borne_out(self, kind: RenderKind | None, passed: float, done: float) -> bool:
+        """Tell whether a render goes on as it should by what is expected of it.
+
+        What is only guessed is asked of its steps, if it takes any: a job that waits behind an hour's
+        render would have been told that it begins within seconds.
+        """
+        if kind is None or self.is_measured(kind):
+            return True
+        takes_steps = any(found.steps > 1 for found in kind.graph_nodes.values())
+        return not takes_steps or (passed >= _EARLY and done >= _HALF * passed)
 
     @property
     def depth(self) -> int:
