@@ -37,6 +37,7 @@ _INDEXES: Final = {
     **{name: name for name in ("leases", "delayed", "dead", "unpacked", "results", "outbox")},
     "unpacked_rows": "unpacked:rows",
 }
+_LISTS: Final = "comfyfleet.*"
 _AT_ONCE: Final = 1000
 
 
@@ -109,6 +110,11 @@ def collect_objects(s3: Any, bucket: str, path: Path) -> None:
             file.write(json.dumps(found) + "\n")
 
 
+def has_messages(client: redis.Redis) -> bool:
+    """Tell whether a message lies in any of the broker's lists."""
+    return any(client.scan_iter(_LISTS, count=_AT_ONCE, _type="list"))
+
+
 def _records(client: redis.Redis, url: str) -> dict[str, Any]:
     """Return `jobs`: every record, those of packed rows included; `twice` and `torn`: what is wrong with them."""
     found: dict[str, dict[str, str]] = {}
@@ -153,11 +159,14 @@ def _hashes(client: redis.Redis, prefix: str) -> dict[str, dict[str, str]]:
 
 
 def _messages(client: redis.Redis) -> dict[str, list[str]]:
-    """Return the task ids in each of the broker's lists."""
+    """Return the task ids in each of the broker's lists; of what is no message, how it begins."""
     found = defaultdict(list)
-    for key in client.scan_iter("comfyfleet.*", count=_AT_ONCE, _type="list"):
+    for key in client.scan_iter(_LISTS, count=_AT_ONCE, _type="list"):
         for message in client.lrange(key, 0, -1):
-            found[key].append(json.loads(message)["headers"]["id"])
+            try:
+                found[key].append(json.loads(message)["headers"]["id"])
+            except (ValueError, TypeError, KeyError):
+                found[key].append(message[:80])
     return found
 
 

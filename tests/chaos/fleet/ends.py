@@ -12,6 +12,17 @@ from tests.chaos.checker.history import TERMINAL
 #: What upkeep has to do with what has ended: pack it, write its results, have it told.
 TO_DO: Final = ("unpacked", "unpacked:rows", "results", "outbox")
 _IN_A_BUCKET: Final = 100
+#: The letters of a bucket, one a row; what follows them is no text.
+_LETTERS: Final = (
+    "return string.match(redis.call('HGET', KEYS[1], ARGV[1]) or '', '^1([sfce-]*)') or ''"
+)
+_STATUSES: Final = {"s": "succeeded", "f": "failed", "c": "cancelled", "e": "expired"}
+
+
+def status_of(client: redis.Redis, job: str) -> str:
+    """Return where a job is; empty if it has neither a record nor a place in a bucket."""
+    status = client.hget(f"comfyfleet:job:{job}", "status")
+    return str(status) if status else _packed_status(client, job)
 
 
 def ended(client: redis.Redis, jobs: Sequence[str]) -> set[str]:
@@ -23,7 +34,7 @@ def ended(client: redis.Redis, jobs: Sequence[str]) -> set[str]:
     return {
         job
         for job, status in statuses.items()
-        if status in TERMINAL or (status is None and _is_packed(client, job))
+        if (status or _packed_status(client, job)) in TERMINAL
     }
 
 
@@ -32,7 +43,11 @@ def is_done(client: redis.Redis, *to_do: str) -> bool:
     return not any(client.zcard(f"comfyfleet:{name}") for name in to_do)
 
 
-def _is_packed(client: redis.Redis, job: str) -> bool:
+def _packed_status(client: redis.Redis, job: str) -> str:
     row = int(job[-8:], 16)
-    bucket = str((row - 1) // _IN_A_BUCKET)
-    return row > 0 and bool(client.hexists(f"comfyfleet:batch:{job[:-8]}00000000:ended", bucket))
+    if not row:
+        return ""
+    bucket, index = divmod(row - 1, _IN_A_BUCKET)
+    key = f"comfyfleet:batch:{job[:-8]}00000000:ended"
+    letters = str(client.eval(_LETTERS, 1, key, str(bucket)))
+    return _STATUSES.get(letters[index : index + 1], "")

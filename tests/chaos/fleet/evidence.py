@@ -10,15 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import requests
 
-from tests.chaos.checker.collection import EventTail, collect_objects, collect_redis
+from tests.chaos.checker.collection import (
+    EventTail,
+    collect_objects,
+    collect_redis,
+    has_messages,
+)
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
 from tests.chaos.fleet.client import JournalingClient
 from tests.chaos.fleet.landed_client import LandedClient
 from tests.chaos.fleet.servers import BUCKET
+
+#: A worker that is ready takes any message in this time, were it only to drop it, s.
+_TAKEN_WITHIN_S: Final = 15.0
 
 
 class Evidence:
@@ -97,6 +105,12 @@ class Evidence:
 
     def collect(self) -> None:
         """Write everything down, once the fleet has come to rest."""
+        # Where a worker was cut off just after it had taken a message, kombu puts it back 300 s later, stale by then;
+        # while workers start anew it takes them a while to come to it.
+        client = self._fleet.redis.client
+        deadline = time.monotonic() + _TAKEN_WITHIN_S
+        while has_messages(client) and time.monotonic() < deadline:
+            time.sleep(0.1)
         for member in self._fleet.members:
             self.keep_journal(member)
         self._tail.__exit__(None, None, None)

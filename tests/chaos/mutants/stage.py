@@ -13,7 +13,7 @@ from tests.chaos.enumeration.lives import Lane
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
 from tests.chaos.fleet.client import JournalingClient
-from tests.chaos.fleet.ends import ended, is_done
+from tests.chaos.fleet.ends import ended, is_done, status_of
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.fleet.workload import Work
 from tests.chaos.proxy.rules import Fault, Rule
@@ -54,7 +54,7 @@ class Stage:
 
     def status(self, job: str) -> str:
         """Return where a job is, past every fault."""
-        return self.fleet.redis.client.hget(f"comfyfleet:job:{job}", "status") or ""
+        return status_of(self.fleet.redis.client, job)
 
     def holder(self, job: str) -> Member:
         """Return who runs a job."""
