@@ -8,7 +8,7 @@ request, a link or a mount would lead.
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,17 @@ class Refused(ValueError):
     """What is named is none of ours."""
 
 
-def delete(files: Sequence[Any], folders: Mapping[str, Path]) -> dict[str, Any]:
+def delete(
+    files: Sequence[Any],
+    folders: Mapping[str, Path],
+    settle: Callable[[str], object] = lambda _path: None,
+) -> dict[str, Any]:
     """Delete *files*, and the folders of ours that are empty then.
 
     Args:
         files: `{"filename", "subfolder", "type"}` each, as ComfyUI's history lists them.
         folders: the folder that each `type` means.
+        settle: called with each path first, lest it is still written.
 
     Returns:
         `{"deleted": n, "missing": n, "refused": [{"file", "reason"}, ...]}`. What is not there is
@@ -37,7 +42,7 @@ def delete(files: Sequence[Any], folders: Mapping[str, Path]) -> dict[str, Any]:
     refused = []
     for file in files:
         try:
-            counts["deleted" if _delete_one(file, folders) else "missing"] += 1
+            counts["deleted" if _delete_one(file, folders, settle) else "missing"] += 1
         except Refused as exc:
             refused.append({"file": file, "reason": str(exc)})
         except (OSError, ValueError, RuntimeError) as exc:  # a NUL in a name; a loop of links
@@ -46,12 +51,14 @@ def delete(files: Sequence[Any], folders: Mapping[str, Path]) -> dict[str, Any]:
     return {**counts, "refused": refused}
 
 
-def _delete_one(file: Any, folders: Mapping[str, Path]) -> bool:
+def _delete_one(file: Any, folders: Mapping[str, Path], settle: Callable[[str], object]) -> bool:
     """Delete one file; tell whether it was there."""
     home, path = _located(file, folders)
+    settle(str(path))
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
+        _remove_empty(path.parent, home)
         return False
     if not stat.S_ISREG(mode):
         raise Refused("no regular file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,28 +16,50 @@ from aiohttp import web
 from server import PromptServer  # type: ignore[import-not-found]
 
 from .deletion import delete
+from .encoding import Encoding
+from .encoding_pool import EncodingPool
 from .executor import Executor
+from .settings import Settings
 
 #: Of the routes: what is said under them may gain fields, and loses none.
 VERSION = 1
 _MOST_FILES = 1000
+#: A file that is being written is waited for so long before it is deleted, s.
+_SETTLE_S = 10.0
 
 _log = logging.getLogger(__name__)
 
 
 def install() -> None:
     """Add the routes, and what is done when ComfyUI starts to serve."""
-    companion = _Companion(PromptServer.instance)
-    routes = PromptServer.instance.routes
+    server = PromptServer.instance
+    companion = _Companion(server, _pool(Settings.read(), server))
+    routes = server.routes
     routes.get(f"/comfyfleet/v{VERSION}/status")(companion.status)
     routes.post(f"/comfyfleet/v{VERSION}/delete")(companion.delete)
+    routes.post(f"/comfyfleet/v{VERSION}/failed")(companion.failed)
     # By then every custom node is imported and the executing thread runs; no prompt has come yet.
-    PromptServer.instance.app.on_startup.append(companion.start)
+    server.app.on_startup.append(companion.start)
+
+
+def _pool(settings: Settings, server: Any) -> EncodingPool | None:
+    if not settings.encoding_threads:
+        return None
+    pool = EncodingPool(
+        threads=settings.encoding_threads, most_bytes=settings.encoding_mb * 1_000_000
+    )
+    try:
+        Encoding(pool, server=server).install()
+    except Exception:  # noqa: BLE001 - another ComfyUI than those we know: the rest of the companion goes on
+        _log.exception("comfyfleet companion: pictures are encoded as ever")
+        return None
+    return pool
 
 
 class _Companion:
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, pool: EncodingPool | None) -> None:
         self._executor = Executor(server)
+        self._pool = pool
         self._frozen = 0
 
     async def start(self, _app: web.Application) -> None:
@@ -56,11 +79,22 @@ class _Companion:
                 "executor": self._executor.status(),
                 "memory": _memory(),
                 "frozen_objects": self._frozen,
+                "encoding": self._pool.status() if self._pool else None,
             }
         )
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete `{"files": [{"filename", "subfolder", "type"}, ...]}`, as the history lists them."""
+        return await self._about_files(request, partial(delete, settle=self._settle))
+
+    async def failed(self, request: web.Request) -> web.Response:
+        """Return which of `{"files": [...]}` could not be written, and what was raised.
+
+        `{"failed": [{"file", "exception_type", "exception_message"}, ...]}`
+        """
+        return await self._about_files(request, self._failures)
+
+    async def _about_files(self, request: web.Request, does: Any) -> web.Response:
         # A page in somebody's browser cannot post this type without being asked first.
         if request.content_type != "application/json":
             return web.json_response({"error": "expected application/json"}, status=415)
@@ -72,10 +106,25 @@ class _Companion:
             wanted = f'expected {{"files": [...]}} with up to {_MOST_FILES} files'
             return web.json_response({"error": wanted}, status=400)
         # In a thread: a disk may be slow, and this loop serves everything else.
-        done = await asyncio.get_running_loop().run_in_executor(
-            None, partial(delete, files, _folders())
-        )
+        done = await asyncio.get_running_loop().run_in_executor(None, does, files, _folders())
         return web.json_response(done)
+
+    def _settle(self, path: str) -> None:
+        if self._pool is not None:
+            self._pool.drop(path, _SETTLE_S)
+
+    def _failures(self, files: list[Any], folders: dict[str, Path]) -> dict[str, Any]:
+        failed = []
+        for file in files:
+            with suppress(LookupError, TypeError, OSError, ValueError):
+                path = folders[file["type"]] / file["subfolder"] / file["filename"]
+                failure = self._pool.failure_of(path) if self._pool else None
+                if failure is not None:
+                    kind, message = failure
+                    failed.append(
+                        {"file": file, "exception_type": kind, "exception_message": message}
+                    )
+        return {"failed": failed}
 
 
 def _folders() -> dict[str, Path]:

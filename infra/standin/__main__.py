@@ -49,6 +49,8 @@ def _options() -> StandinOptions:
     )
     parser.add_argument("--previews", action="store_true", help="the sampler sends previews")
     parser.add_argument("--companion", action="store_true", help="with the companion's routes")
+    parser.add_argument("--encoding-threads", type=int, default=2, help="of it; 0 = none")
+    parser.add_argument("--encode-seconds", type=float, default=0.0, help="of a picture")
     given = parser.parse_args()
     return StandinOptions(
         directory=given.dir,
@@ -61,6 +63,8 @@ def _options() -> StandinOptions:
         classes=given.classes,
         previews=given.previews,
         companion=given.companion,
+        encoding_threads=given.encoding_threads,
+        encode_seconds=given.encode_seconds,
     )
 
 

@@ -19,6 +19,7 @@ from infra.standin.graph_nodes.contract_tests import CONTRACT
 from infra.standin.graph_nodes.images import IMAGES
 from infra.standin.graph_nodes.loading import LOADERS
 from infra.standin.graph_nodes.odd_savers import MODEL_SAVERS, ODD_SAVERS
+from infra.standin.graph_nodes.pictures import PICTURES
 from infra.standin.graph_nodes.sampling import CONDITIONING, SAMPLING
 from infra.standin.graph_nodes.saving import SAVERS, save_pictures
 from infra.standin.options import StandinOptions
@@ -35,7 +36,7 @@ class Catalog:
         self._options = options
         self._storage = storage
         core = (*IMAGES, *LOADERS, *CONDITIONING, *SAMPLING, *SAVERS, *MODEL_SAVERS, *CONTRACT)
-        known = (*(replace(one, module="nodes") for one in core), *ODD_SAVERS)
+        known = (*(replace(one, module="nodes") for one in core), *ODD_SAVERS, *PICTURES)
         extra = (_extra_class(name, info) for name, info in options.classes.items())
         self._classes = {one.name: one for one in (*known, *extra)}
 

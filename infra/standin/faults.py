@@ -17,6 +17,8 @@ A rule names a place, the fault there, and how often it occurs. Places and their
 ``run KSampler``       *a graph node* of that class, or of any, about to run: ``hang``, ``raise``,
                        ``oom``, ``disk_full``, ``interrupt``, ``forget``, ``exit``
 ``step KSampler``      *a step* of it, as it reports progress: the same
+``encode SaveImage``   *a picture* that a graph node of that class saves, about to be encoded, in the
+                       companion's pool if there is one: ``hang``, ``raise``, ``disk_full``, ``exit``
 ``end``                *a prompt* that ended, after its last message: ``lose``, ``late``, ``short``
 =====================  ==========================================================================
 """
@@ -81,6 +83,7 @@ _POSSIBLE: Mapping[str, Collection[Fault]] = {
     "prompt": {Fault.HANG, Fault.FORGET, Fault.EXIT},
     "run": _OF_A_GRAPH_NODE,
     "step": _OF_A_GRAPH_NODE,
+    "encode": {Fault.HANG, Fault.RAISE, Fault.DISK_FULL, Fault.EXIT},
     "end": {Fault.LOSE, Fault.LATE, Fault.SHORT},
 }
 

@@ -27,7 +27,9 @@ class StandinOptions:
 
     Durations are seconds. ``models`` maps a kind of ``GET /models`` to file names. ``classes`` adds
     graph node classes in the form of ``GET /object_info``: ``{name: {"input": {"required": …},
-    "output": [type, …], "output_node": bool}}``. ``companion``: add the companion's routes.
+    "output": [type, …], "output_node": bool}}``. ``companion``: add the companion's routes, and its
+    pool of ``encoding_threads`` (0: none). ``encode_seconds``: what a picture takes to be encoded, beside
+    what Pillow takes.
     """
 
     directory: Path
@@ -40,6 +42,8 @@ class StandinOptions:
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     previews: bool = False
     companion: bool = False
+    encoding_threads: int = 2
+    encode_seconds: float = 0.0
     max_upload_bytes: int = 104_857_600
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -224,6 +225,20 @@ class PromptRun:
     def facts(self) -> dict[str, Any]:
         job = {"job": self._note.job} if self._note.job else {}
         return {**job, "prompt": self._prompt_id}
+
+    def save_picture(self, picture: Image.Image, path: Path, **options: Any) -> None:
+        place = f"encode {self._class_type}"
+
+        def write(where: str) -> None:
+            self._faults.suffer(place)
+            self._gpu.work(self.options.encode_seconds)
+            picture.save(where, **options)
+
+        if self.storage.pool is None:
+            write(str(path))
+        else:
+            size = picture.width * picture.height * len(picture.getbands())
+            self.storage.pool.put(str(path), write, prompt=self._prompt_id, size=size)
 
     def work(self, seconds: float) -> None:
         self._gpu.work(seconds)

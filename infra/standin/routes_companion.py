@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from infra.standin.storage import OutsideFolder, Storage
 
 _OURS = "comfyfleet"
 _MOST_FILES = 1000
+_SETTLE_S = 10.0
 
 
 class CompanionRoutes:
@@ -34,6 +38,7 @@ class CompanionRoutes:
         return [
             web.get("/comfyfleet/v1/status", self.status),
             web.post("/comfyfleet/v1/delete", self.delete),
+            web.post("/comfyfleet/v1/failed", self.failed),
         ]
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -46,11 +51,26 @@ class CompanionRoutes:
         }
         memory = {"vram_total": VRAM_BYTES, "vram_free": VRAM_BYTES}
         memory |= {"ram_total": 2 * VRAM_BYTES, "ram_free": VRAM_BYTES}
+        encoding = self._storage.pool.status() if self._storage.pool else None
         return web.json_response(
-            {"version": 1, "executor": executor, "memory": memory, "frozen_objects": 0}
+            {
+                "version": 1,
+                "executor": executor,
+                "memory": memory,
+                "frozen_objects": 0,
+                "encoding": encoding,
+            }
         )
 
     async def delete(self, request: web.Request) -> web.Response:
+        return await self._about_files(request, self._delete)
+
+    async def failed(self, request: web.Request) -> web.Response:
+        return await self._about_files(request, self._failed)
+
+    async def _about_files(
+        self, request: web.Request, does: Callable[[list[Any]], dict[str, Any]]
+    ) -> web.Response:
         if request.content_type != "application/json":
             return web.json_response({"error": "expected application/json"}, status=415)
         try:
@@ -59,9 +79,29 @@ class CompanionRoutes:
             files = None
         if not isinstance(files, list) or len(files) > _MOST_FILES:
             return web.json_response({"error": 'expected {"files": [...]}'}, status=400)
+        return web.json_response(await asyncio.to_thread(does, files))
+
+    def _failed(self, files: list[Any]) -> dict[str, Any]:
+        failed = []
+        for file in files:
+            with suppress(LookupError, TypeError, ValueError):
+                path = self._storage.within(file["type"], file["subfolder"], file["filename"])
+                if found := self._storage.pool and self._storage.pool.failure_of(path):
+                    failed.append(
+                        {
+                            "file": file,
+                            "exception_type": found[0],
+                            "exception_message": found[1],
+                        }
+                    )
+        return {"failed": failed}
+
+    def _delete(self, files: list[Any]) -> dict[str, Any]:
         answer: dict[str, Any] = {"deleted": 0, "missing": 0, "refused": []}
         for file in files:
             path = self._path(file)
+            if path is not None and self._storage.pool:
+                self._storage.pool.drop(path, _SETTLE_S)
             if path is None or path.is_dir():
                 answer["refused"].append({"file": file, "reason": f"not below {_OURS}/"})
             elif path.exists():
@@ -71,7 +111,7 @@ class CompanionRoutes:
                 answer["deleted"] += 1
             else:
                 answer["missing"] += 1
-        return web.json_response(answer)
+        return answer
 
     def _path(self, file: Any) -> Path | None:
         """Return the path of a file below the fleet's folder, or None if it is none."""

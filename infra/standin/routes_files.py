@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
 import mimetypes
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,10 @@ from infra.standin.storage import FOLDER_TYPES, OutsideFolder, Storage
 _ACTIVE_TYPES = {".html", ".xhtml", ".js", ".css", ".svg", ".xml"}
 #: Those of them that 0.3.64 serves without their media type.
 _DISARMED_BEFORE = {".html", ".xhtml", ".css"}
+
+
+#: With the companion, a file that is not written yet is waited for so long, s.
+_WAIT_S = 30.0
 
 
 class FileRoutes:
@@ -41,7 +47,12 @@ class FileRoutes:
 
     async def view(self, request: web.Request) -> web.StreamResponse:
         path = self._asked_path(request)
-        if not path.is_file():
+        if pool := self._storage.pool:
+            if future := pool.future_of(path):
+                await asyncio.wait({asyncio.wrap_future(future)}, timeout=_WAIT_S)
+            if pool.is_waiting(path):
+                return web.Response(status=503, text=f"not written within {_WAIT_S:g} s")
+        if not os.path.isfile(path):  # noqa: PTH113, ASYNC240 - none, whatever the system says of its name
             return web.Response(status=404)
         self._journal.count("views")
         if "preview" in request.query or "channel" in request.query:

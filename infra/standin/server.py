@@ -77,6 +77,7 @@ class Standin:
             raise
         self.url = f"http://{self.options.host}:{self._runner.addresses[0][1]}"
         self._publisher = asyncio.create_task(self._sockets.publish())
+        self._storage = storage
         self._executor.start()
 
     async def run(self) -> None:
@@ -90,6 +91,7 @@ class Standin:
     async def stop(self) -> None:
         """Cut every connection and end the executing thread, with the prompt it executes."""
         await asyncio.to_thread(self._executor.stop)
+        self._storage.close()
         self._publisher.cancel()
         await asyncio.gather(self._publisher, return_exceptions=True)
         self._sockets.drop()

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.companion_node.encoding_pool import EncodingPool
 from infra.standin.options import StandinOptions
 
 #: The three folders that ``type`` can name in `/view`, `/upload/image` and history entries.
 FOLDER_TYPES = ("input", "output", "temp")
+
+#: A file that is still to be written is waited for so long, s.
+_SETTLE_S = 30.0
 
 _ANNOTATION = re.compile(r"(?P<name>.*) \[(?P<type>input|output|temp)\]$", re.DOTALL)
 
@@ -41,9 +46,14 @@ class SaveTarget:
 
 
 class Storage:
-    """The folders below one directory; temp is emptied when the node starts, as in ComfyUI."""
+    """The folders below one directory; temp is emptied when the node starts, as in ComfyUI.
+
+    `pool` is the companion's, which writes pictures whose names were given before; else None.
+    """
 
     def __init__(self, options: StandinOptions) -> None:
+        has_pool = options.companion and options.encoding_threads > 0
+        self.pool = EncodingPool(threads=options.encoding_threads) if has_pool else None
         self._directory = options.directory.resolve()
         self._confines_inputs = options.is_current
         shutil.rmtree(self.folder("temp"), ignore_errors=True)
@@ -80,6 +90,21 @@ class Storage:
         kind, bare = (annotated["type"], annotated["name"]) if annotated else ("input", name)
         return self.within(kind, bare) if self._confines_inputs else self.folder(kind) / bare
 
+    def is_there(self, path: Path) -> bool:
+        """Tell whether there is such a file, or its name was given."""
+        return path.exists() or bool(self.pool and self.pool.is_waiting(path))
+
+    def settle(self, path: Path) -> Path:
+        """Return *path* once it is written, if its name was given; waits up to 30 s."""
+        if self.pool:
+            self.pool.wait(path, _SETTLE_S)
+        return path
+
+    def close(self) -> None:
+        """Give up what is not written, as a process that ends."""
+        if self.pool:
+            self.pool.close()
+
     def save_target(
         self, prefix: str, *, kind: str = "output", width: int = 0, height: int = 0
     ) -> SaveTarget:
@@ -98,7 +123,10 @@ class Storage:
             message = "Saving image outside the output folder is not allowed."
             raise OutsideFolder(message) from None
         folder.mkdir(parents=True, exist_ok=True)
-        counter = 1 + _highest_counter(folder, stem)
+        given = (
+            [path.name for path in self.pool.names() if path.parent == folder] if self.pool else []
+        )
+        counter = 1 + _highest_counter([*given, *(path.name for path in folder.iterdir())], stem)
         return SaveTarget(folder=folder, subfolder=subfolder, stem=stem, counter=counter, type=kind)
 
 
@@ -111,7 +139,7 @@ def _filled(prefix: str, *, width: int, height: int) -> str:
     return prefix
 
 
-def _highest_counter(folder: Path, stem: str) -> int:
+def _highest_counter(names: Iterable[str], stem: str) -> int:
     numbered = re.compile(re.escape(stem) + r"_(\d+)", re.IGNORECASE)
-    found = (numbered.match(path.name) for path in folder.iterdir())
+    found = map(numbered.match, names)
     return max((int(match[1]) for match in found if match), default=0)

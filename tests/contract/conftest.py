@@ -68,6 +68,39 @@ def output_folder(_served) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", params=_NODES)
+def _companion_served(request, tmp_path_factory) -> Iterator[tuple[Comfy, Path | None]]:
+    with ExitStack() as stack:
+        if REAL_URL:
+            url, output = REAL_URL, os.environ.get("COMFYUI_OUTPUT_DIR")
+        else:
+            directory = tmp_path_factory.mktemp("standin")
+            options = StandinOptions(
+                directory=directory, version=request.param, companion=True, encode_seconds=0.1
+            )
+            url = stack.enter_context(standin_thread(options)).url
+            output = directory / "output"
+        yield stack.enter_context(Comfy(url)), Path(output) if output else None
+
+
+@pytest.fixture
+def node(_companion_served) -> Iterator[Comfy]:
+    """The ComfyUI under test, if it has the companion."""
+    known, _ = _companion_served
+    if known.get("/comfyfleet/v1/status").status_code == 404:
+        pytest.skip("this ComfyUI lacks the companion: comfyfleet node install-companion")
+    known.settle()
+    yield known
+    known.settle()
+
+
+@pytest.fixture
+def folder(_companion_served) -> Path:
+    """The node's output folder, if it is on this machine."""
+    _, output = _companion_served
+    return output or pytest.skip("COMFYUI_OUTPUT_DIR does not say where the output folder is")
+
+
 @pytest.fixture
 def current(comfy) -> Comfy:
     """The ComfyUI under test, if it is one of today."""

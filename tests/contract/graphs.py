@@ -24,6 +24,12 @@ def blank(**inputs: Any) -> dict[str, Any]:
     )
 
 
+def noise(side: int = 512, batch_size: int = 1) -> dict[str, Any]:
+    """Return a ComfyFleetNoise: square pictures that take a while to encode."""
+    sizes = {"width": side, "height": side, "batch_size": batch_size}
+    return graph_node("ComfyFleetNoise", **sizes, nonce=fresh())
+
+
 def save(source: str, prefix: str = "contract/img") -> dict[str, Any]:
     """Return a SaveImage of what *source* makes."""
     return graph_node("SaveImage", images=[source, 0], filename_prefix=prefix)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,37 +14,6 @@ from tests.contract.comfy import REAL_URL, Comfy, wait_until
 from tests.contract.graphs import picture, raising, sleeping
 
 STATUS, DELETE = "/comfyfleet/v1/status", "/comfyfleet/v1/delete"
-
-
-@pytest.fixture(scope="module", params=["real"] if REAL_URL else ["0.33.0", "0.3.64"])
-def _served(request, tmp_path_factory) -> Iterator[tuple[Comfy, Path | None]]:
-    if REAL_URL:
-        output = os.environ.get("COMFYUI_OUTPUT_DIR")
-        with Comfy(REAL_URL) as known:
-            yield known, Path(output) if output else None
-        return
-    folder = tmp_path_factory.mktemp("standin")
-    options = StandinOptions(directory=folder, version=request.param, companion=True)
-    with standin_thread(options) as node, Comfy(node.url) as known:
-        yield known, folder / "output"
-
-
-@pytest.fixture
-def node(_served) -> Iterator[Comfy]:
-    """The ComfyUI under test, if it has the companion."""
-    known, _ = _served
-    if known.get(STATUS).status_code == 404:
-        pytest.skip("this ComfyUI lacks the companion: comfyfleet node install-companion")
-    known.settle()
-    yield known
-    known.settle()
-
-
-@pytest.fixture
-def folder(_served) -> Path:
-    """The node's output folder, if it is on this machine."""
-    _, output = _served
-    return output or pytest.skip("COMFYUI_OUTPUT_DIR does not say where the output folder is")
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.companion_node.settings import NAMES as COMPANION_NAMES
 from producer.contract.config.settings import Settings
 from producer.contract.jobs import JobStatus, Phase
 from producer.contract.nodes import NodeState
@@ -18,7 +19,10 @@ from tests.docs.command_tree import commands
 
 PAGES = [*pages(), "ARCHITECTURE.md"]
 #: Variables that are neither of `Settings` nor an option's.
-OTHERS = {"COMFYFLEET_CONFIG", "COMFYFLEET_REDIS_BIN", "COMFYFLEET_WEED_BIN"}
+OTHERS = {
+    *("COMFYFLEET_CONFIG", "COMFYFLEET_REDIS_BIN", "COMFYFLEET_WEED_BIN"),
+    *(f"COMFYFLEET_COMPANION_{name}" for name in COMPANION_NAMES),
+}
 
 
 def spans(page: str) -> list[str]:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from producer.cli.companion import NoComfyUI, install_companion
 
-PARTS = {"__init__.py", "deletion.py", "entry.py", "executor.py"}
+PARTS = {path.name for path in Path("infra/companion_node").glob("*.py")}
 
 
 @pytest.fixture

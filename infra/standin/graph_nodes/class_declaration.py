@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
@@ -77,6 +78,9 @@ class Bench(Protocol):
     @property
     def facts(self) -> dict[str, Any]:
         """The prompt id, and the job id if ``extra_data`` has one, for `paint`."""
+
+    def save_picture(self, picture: Image.Image, path: Path, **options: Any) -> None:
+        """Encode *picture* as the file *path*, by Pillow's *options*; with the companion, soon."""
 
     def queue_again(self, graph: dict[str, Any]) -> None:
         """Queue *graph* before all others, with a new id and the rest of the running prompt."""

@@ -40,7 +40,7 @@ def _empty_image(_bench: Bench, *, width: int, height: int, batch_size: int, col
 
 
 def _load_image(bench: Bench, *, image: str) -> Result:
-    with Image.open(bench.storage.annotated_path(image)) as opened:
+    with Image.open(bench.storage.settle(bench.storage.annotated_path(image))) as opened:
         picture = ImageOps.exif_transpose(opened)
         alpha = picture.getchannel("A") if "A" in picture.getbands() else None
         mask = ImageOps.invert(alpha) if alpha else Image.new("L", (64, 64))
@@ -50,14 +50,14 @@ def _load_image(bench: Bench, *, image: str) -> Result:
 def _existing_file(storage: Storage, inputs: Mapping[str, Any]) -> dict[str, str]:
     name = inputs["image"]
     try:
-        found = storage.annotated_path(name).exists()
+        found = storage.is_there(storage.annotated_path(name))
     except (OutsideFolder, ValueError):
         found = False
     return {} if found else {"image": f"Invalid image file: {name}"}
 
 
 def _file_hash(storage: Storage, inputs: Mapping[str, Any]) -> str:
-    path: Path = storage.annotated_path(inputs["image"])
+    path: Path = storage.settle(storage.annotated_path(inputs["image"]))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

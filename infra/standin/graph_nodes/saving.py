@@ -9,6 +9,7 @@ import struct
 import time
 import wave
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from PIL import Image
@@ -38,6 +39,13 @@ def save_pictures(bench: Bench, *, images: Pictures, filename_prefix: str = "Com
     return _save_pngs(bench, images, _target(bench, images, filename_prefix), level=4)
 
 
+def save_pictures_at_once(bench: Bench, *, images: Pictures, filename_prefix: str) -> Result:
+    """Save as `save_pictures` does, without the companion's pool: who calls may read the files."""
+    target = _target(bench, images, filename_prefix)
+    result = _save_pngs(bench, images, target, level=4, at_once=True)
+    return Result(ui=result.ui)
+
+
 def _preview_pictures(bench: Bench, *, images: Pictures) -> Result:
     suffix = "".join(random.choices(string.ascii_lowercase, k=5))
     target = _target(bench, images, f"ComfyUI_temp_{suffix}", kind="temp")
@@ -49,11 +57,15 @@ def _target(bench: Bench, images: Pictures, prefix: str, *, kind: str = "output"
     return bench.storage.save_target(prefix, kind=kind, width=width, height=height)
 
 
-def _save_pngs(bench: Bench, images: Pictures, target: SaveTarget, *, level: int) -> Result:
+def _save_pngs(
+    bench: Bench, images: Pictures, target: SaveTarget, *, level: int, at_once: bool = False
+) -> Result:
     entries = []
     for index, picture in enumerate(images):
         name = target.name(".png", index=index)
-        picture.save(target.folder / name, pnginfo=_png_info(bench), compress_level=level)
+        path = target.folder / name
+        save = picture.save if at_once else partial(bench.save_picture, picture)
+        save(path, pnginfo=_png_info(bench), compress_level=level)
         entries.append(target.entry(name))
     return Result(ui={"images": entries}, values=(images,))
 

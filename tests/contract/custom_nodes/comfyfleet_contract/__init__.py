@@ -18,6 +18,8 @@ import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from PIL import Image
 
+from .pictures import ComfyFleetNoise, ComfyFleetReadBack
+
 _NONCE = ("INT", {"default": 0, "min": 0, "max": 2**31 - 1})
 _SECONDS = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 600.0})
 
@@ -304,5 +306,7 @@ NODE_CLASS_MAPPINGS = {
         ComfyFleetSaveIf,
         ComfyFleetFindLatest,
         ComfyFleetFilm,
+        ComfyFleetNoise,
+        ComfyFleetReadBack,
     )
 }

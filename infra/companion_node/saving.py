@@ -1,0 +1,131 @@
+"""Lends ComfyUI's own saving methods pictures that are encoded in the pool (0.3.64 and 0.33.0).
+
+The methods run as they are, with all that they decide: names, metadata, what Pillow is told. Only
+the `save` of the picture that they make does not encode at once. A method that makes its pictures
+in another way saves as it always did.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .encoding_pool import EncodingPool
+
+
+def lend_pictures(
+    method: Callable[..., Any],
+    *,
+    maker: tuple[str, str],
+    pool: EncodingPool,
+    prompt: Callable[[], Any],
+) -> Callable[..., Any]:
+    """Return *method*, which saves through *pool* where ComfyUI's own code calls it.
+
+    A custom node that calls it may go on to read the file.
+
+    Args:
+        maker: name in the method's module, and name in that, of what returns a Pillow image.
+        prompt: returns what tells the prompt that runs from another.
+    """
+    module, name = maker
+    if not isinstance(method, types.FunctionType):
+        return method
+
+    @functools.wraps(method)
+    def saving(*args: Any, **kwargs: Any) -> Any:
+        if not _is_called_by_comfyui(sys._getframe(1)):  # noqa: SLF001 - who calls
+            return method(*args, **kwargs)
+        makes = method.__globals__.get(module)
+        made = functools.partial(_Picture, pool=pool, prompt=prompt())
+        lent = {**method.__globals__, module: _Lent(makes, name, made)}
+        twin = types.FunctionType(
+            method.__code__, lent, method.__name__, method.__defaults__, method.__closure__
+        )
+        twin.__kwdefaults__ = method.__kwdefaults__
+        return twin(*args, **kwargs)
+
+    return saving
+
+
+def _is_called_by_comfyui(frame: Any) -> bool:
+    """Tell whether the caller is the executor, or a class that comes with ComfyUI."""
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("comfy_api."):
+        frame = frame.f_back
+    if frame is None:
+        return False
+    is_executor = bool(frame.f_globals.get("__name__") == "execution")
+    return is_executor or Path(frame.f_code.co_filename).parent.name == "comfy_extras"
+
+
+class _Lent:
+    """A module or class of which one function returns something else."""
+
+    def __init__(self, lent: Any, name: str, made: Callable[[Any], Any]) -> None:
+        self.__lent, self.__made = lent, made
+        setattr(self, name, self.__make)
+        self.__name = name
+
+    def __make(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__made(getattr(self.__lent, self.__name)(*args, **kwargs))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__lent, name)
+
+
+class _Picture:
+    """A Pillow image that is saved later; nobody else has its pixels."""
+
+    def __init__(self, image: Any, *, pool: EncodingPool, prompt: Any) -> None:
+        self.__image, self.__pool, self.__prompt = image, pool, prompt
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__image, name)
+
+    def save(self, fp: Any, *args: Any, **kwargs: Any) -> None:
+        image = self.__image
+        if not isinstance(fp, str):
+            image.save(fp, *args, **kwargs)
+            return
+        size = image.width * image.height * len(image.getbands())
+        try:
+            self.__pool.put(
+                fp,
+                lambda part: image.save(part, *args, **kwargs),
+                prompt=self.__prompt,
+                size=size,
+            )
+        except RuntimeError:  # its threads have ended, as ComfyUI does
+            image.save(fp, *args, **kwargs)
+
+
+def count_names(get_save_image_path: Callable[..., Any], pool: EncodingPool) -> Callable[..., Any]:
+    """Return ComfyUI's `get_save_image_path`, which counts names whose files are still to come.
+
+    It returns `(folder, filename, counter, subfolder, prefix)`, the counter being one more than the
+    highest of the files `{filename}_{counter}…` in *folder*.
+    """
+
+    @functools.wraps(get_save_image_path)
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        # Before the folder is read: what is written in between is in both.
+        given = pool.names()
+        found = get_save_image_path(*args, **kwargs)
+        folder, filename, counter, *rest = found
+        parent = Path(folder).resolve()
+        numbers = (_number(path.name, filename) for path in given if path.parent == parent)
+        return (folder, filename, max(counter, max(numbers, default=0) + 1), *rest)
+
+    return counting
+
+
+def _number(name: str, filename: str) -> int:
+    stem, given = os.path.normcase(filename), os.path.normcase(name)
+    found = re.match(r"_(\d+)", given[len(stem) :]) if given.startswith(stem) else None
+    return int(found[1]) if found else 0

@@ -1,0 +1,62 @@
+"""A picture that takes as long to encode as a rendered one, and a saver that reads what it saved."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+
+import folder_paths
+import nodes
+import torch
+
+_SIDE = ("INT", {"default": 1024, "min": 16, "max": 8192})
+
+
+@functools.lru_cache(maxsize=4)
+def _noisy(width, height):
+    across = torch.linspace(0, 1, width).expand(height, width)
+    down = torch.linspace(0, 1, height).unsqueeze(1).expand(height, width)
+    smooth = torch.stack([(across * 6 + down * 3).sin(), (across * down * 5).cos(), down], dim=-1)
+    chance = torch.Generator().manual_seed(1)
+    return (smooth * 0.4 + 0.5 + torch.randn(smooth.shape, generator=chance) * 0.01).clamp(0, 1)
+
+
+class ComfyFleetNoise:
+    """Smooth colours with a little noise, another for each nonce."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "run"
+    CATEGORY = "comfyfleet"
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {
+            "required": {
+                "width": _SIDE,
+                "height": _SIDE,
+                "batch_size": ("INT", {"default": 1, "min": 1, "max": 64}),
+                "nonce": ("INT", {"default": 0, "min": 0, "max": 2**31 - 1}),
+            }
+        }
+
+    def run(self, width, height, batch_size, nonce):
+        base = _noisy(width, height)
+        shifts = [(nonce * 7 + number * 13) % height for number in range(batch_size)]
+        return (torch.stack([torch.roll(base, shift, 0) for shift in shifts]),)
+
+
+class ComfyFleetReadBack(nodes.SaveImage):
+    """Saves by SaveImage's own method, and goes on to read the file, as uploaders do."""
+
+    RETURN_TYPES = ()
+    FUNCTION = "run"
+    CATEGORY = "comfyfleet"
+    OUTPUT_NODE = True
+
+    def run(self, images, filename_prefix="ComfyUI", prompt=None, extra_pnginfo=None):
+        shown = self.save_images(images, filename_prefix, prompt, extra_pnginfo)["ui"]
+        for file in shown["images"]:
+            folder = pathlib.Path(folder_paths.get_output_directory(), file["subfolder"])
+            if not (folder / file["filename"]).read_bytes().endswith(b"IEND\xaeB`\x82"):
+                raise RuntimeError(f"{file['filename']} is not whole")
+        return {"ui": shown}
