@@ -35,6 +35,7 @@ FAULT_TESTS = {
     "What savers do": "tests/acceptance/test_outputs.py",
     "What may be wrong around a worker": "tests/acceptance/test_surroundings.py",
     "Nodes on different systems": "tests/acceptance/test_mixed_systems.py",
+    "A node with the companion": "tests/acceptance/test_companion.py",
     "How a worker leaves": "tests/acceptance/test_shutdown.py",
     "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
     "What Redis refuses": "tests/integration/test_redis_refusals.py",

@@ -123,6 +123,10 @@ class PromptFailed(NodeError):
         self.class_type = class_type
 
 
+class OutputUnwritten(PromptFailed):
+    """The prompt succeeded, but the companion could not write a file that it had promised."""
+
+
 class PromptIncomplete(NodeError):
     """The prompt succeeded, but a graph node that saves files lists none."""
 
@@ -172,3 +176,19 @@ class WorkerDied(NodeError):
 
 class OutputDamaged(NodeError):
     """A file the node promised came truncated, empty, undecodable or not at all."""
+
+
+class OutputMissing(OutputDamaged):
+    """A file the node promised is not there."""
+
+
+class OutputPending(NodeFault):
+    """The companion has not written a file yet.
+
+    Args:
+        written: how many files it has written so far; None if it does not say.
+    """
+
+    def __init__(self, node: str, message: str, *, written: str | None) -> None:
+        super().__init__(node, message)
+        self.written = written

@@ -20,8 +20,10 @@ from aiohttp import web
 from .encoding_pool import EncodingPool
 from .saving import count_names, lend_pictures
 
-#: Whoever asks for a file that is not written yet waits so long, s.
-_WAIT_S = 30.0
+#: Whoever asks for a file that is not written yet waits so long, s; less than clients do.
+_VIEW_S = 10.0
+#: `LoadImage` waits so long for one, s.
+_LOAD_S = 60.0
 _VIEWS = {"/view", "/api/view"}
 
 
@@ -56,9 +58,9 @@ class Encoding:
         if request.path in _VIEWS and (path := _viewed(request.rel_url.query)):
             future = self.pool.future_of(path)
             if future is not None:
-                await asyncio.wait({asyncio.wrap_future(future)}, timeout=_WAIT_S)
-            if self.pool.future_of(path) is not None:
-                return web.Response(status=503, text=f"not written within {_WAIT_S:g} s")
+                await asyncio.wait({asyncio.wrap_future(future)}, timeout=_VIEW_S)
+            if self.pool.is_waiting(path):
+                return _not_yet(self.pool)
         return await handler(request)
 
     def _exists(self, exists: Callable[[str], bool]) -> Callable[[str], bool]:
@@ -75,7 +77,7 @@ class Encoding:
             path = find(name, *args, **kwargs)
             # Never in the thread that serves: everybody would wait.
             if threading.current_thread() is not threading.main_thread():
-                self.pool.wait(path, _WAIT_S)
+                self.pool.wait(path, _LOAD_S)
             return path
 
         return written
@@ -91,6 +93,12 @@ def _lend_to_schemas(lend: Callable[..., Any]) -> None:
         return
     maker = (ImageSaveHelper.__name__, "_convert_tensor_to_pil")
     ImageSaveHelper.save_images = staticmethod(lend(saved, maker=maker))
+
+
+def _not_yet(pool: EncodingPool) -> web.Response:
+    """Return what is said of a file that is still to be written: ask again, as long as it gets on."""
+    written = str(pool.status()["written"])
+    return web.Response(status=425, headers={"Comfyfleet-Written": written, "Retry-After": "1"})
 
 
 def _viewed(query: Any) -> Path | None:

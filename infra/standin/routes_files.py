@@ -26,7 +26,7 @@ _DISARMED_BEFORE = {".html", ".xhtml", ".css"}
 
 
 #: With the companion, a file that is not written yet is waited for so long, s.
-_WAIT_S = 30.0
+_WAIT_S = 10.0
 
 
 class FileRoutes:
@@ -51,7 +51,8 @@ class FileRoutes:
             if future := pool.future_of(path):
                 await asyncio.wait({asyncio.wrap_future(future)}, timeout=_WAIT_S)
             if pool.is_waiting(path):
-                return web.Response(status=503, text=f"not written within {_WAIT_S:g} s")
+                headers = {"Comfyfleet-Written": str(pool.status()["written"])}
+                return web.Response(status=425, headers=headers)
         if not os.path.isfile(path):  # noqa: PTH113, ASYNC240 - none, whatever the system says of its name
             return web.Response(status=404)
         self._journal.count("views")

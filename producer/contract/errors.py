@@ -48,11 +48,13 @@ Of a worker (`worker.errors`); a caller meets them as the causes of failed jobs:
     - NodeTimeout
     - NodeFault             it answered, but not as ComfyUI does
       · SpoolFault          its worker's own disk cannot be written
+      · OutputPending       its companion has not written a file yet
     - RequestTooLarge       it, or a proxy before it, refuses a request of this size
     - PromptRejected        ComfyUI refused the graph; no retry will help
     - NodeLacks             it lacks a class or model of the graph that another node has
       · InputRefused        it refuses an input file that it was given a moment before
     - PromptFailed          ComfyUI accepted the graph, then a graph node raised
+      · OutputUnwritten     its companion could not write a file
     - PromptIncomplete      it succeeded, but a graph node that saves has listed no file
     - PromptInterrupted     the prompt was interrupted, not by its worker
     - PromptLost            neither in the node's queue nor in its history
@@ -63,6 +65,7 @@ Of a worker (`worker.errors`); a caller meets them as the causes of failed jobs:
     - LeaseLapsed           its worker did not renew its lease in time
     - WorkerDied            workers of the node died repeatedly while they ran it
     - OutputDamaged         a file came truncated, empty or undecodable
+      · OutputMissing       it is not there
 
 Of the embedded stack (`infra.local`): BinaryNotFound, ComfyUnusable, ServiceFailed, StateDirInUse.
 

@@ -9,8 +9,17 @@ import requests
 
 from tests.integration.nodes import NODES, open_node, raising_graph, sleeping_graph
 from tests.polling import wait_until
+from worker.attempt.retry import cause_of
 from worker.comfyui.client import ComfyUI
-from worker.errors import NodeFault, NodeUnreachable, OutputDamaged, PromptStalled
+from worker.errors import (
+    NodeFault,
+    NodeUnreachable,
+    OutputDamaged,
+    OutputMissing,
+    OutputPending,
+    OutputUnwritten,
+    PromptStalled,
+)
 
 
 @pytest.fixture(params=NODES)
@@ -39,7 +48,7 @@ def is_there(comfyui, output):
     try:
         with comfyui.view(output):
             return True
-    except OutputDamaged:
+    except (OutputDamaged, OutputPending):
         return False
 
 
@@ -56,6 +65,48 @@ def test_what_the_fleet_made_is_discarded_and_nothing_else(node):
     node.companion.delete_outputs([ours, theirs])
 
     assert (is_there(node, ours), is_there(node, theirs)) == (False, True)
+
+
+def test_why_a_file_was_not_written_is_asked_for_and_the_cause_is_its(tmp_path):
+    with (
+        open_node("0.33.0", tmp_path, companion=True) as url,
+        ComfyUI(url, node="gpu-01") as comfyui,
+    ):
+        assert comfyui.companion.find()
+        rule = {"on": "encode SaveImage", "do": "disk_full"}
+        requests.post(f"{url}/standin/faults", json=rule, timeout=5).raise_for_status()
+        [output] = saved_by(comfyui, "comfyfleet/job-1/3")
+
+        with pytest.raises(OutputUnwritten, match="graph node 3 raised OSError") as told:
+            comfyui.view(output).__enter__()
+        assert cause_of(told.value) == "disk_full"
+        for answer in ("[]", "{}", '{"failed": 7}', '{"failed": [{"exception_type": "E"}]}', "<p>"):
+            rule = {
+                "on": "POST /comfyfleet/v1/failed",
+                "do": "answer",
+                "status": 200,
+                "body": answer,
+            }
+            requests.post(f"{url}/standin/faults", json=rule, timeout=5).raise_for_status()
+            with pytest.raises(OutputMissing, match="no longer has"):
+                comfyui.view(output).__enter__()
+
+
+def test_a_file_that_does_not_come_is_told_before_the_worker_loses_patience(tmp_path, monkeypatch):
+    monkeypatch.setattr("infra.standin.routes_files._WAIT_S", 0.1)
+    with (
+        open_node("0.33.0", tmp_path, companion=True) as url,
+        ComfyUI(url, node="gpu-01") as comfyui,
+    ):
+        rule = {"on": "encode SaveImage", "do": "hang"}
+        requests.post(f"{url}/standin/faults", json=rule, timeout=5).raise_for_status()
+        [output] = saved_by(comfyui, "comfyfleet/job-1/3")
+
+        with pytest.raises(OutputPending) as told:
+            comfyui.view(output).__enter__()
+        assert told.value.written == "0"
+        requests.delete(f"{url}/standin/faults", timeout=5)
+        wait_until(lambda: is_there(comfyui, output), description="it is written")
 
 
 def test_a_node_without_a_companion_is_asked_no_more(tmp_path):

@@ -15,6 +15,8 @@ from worker.errors import (
     NodeTimeout,
     NodeUnreachable,
     OutputDamaged,
+    OutputMissing,
+    OutputPending,
     PromptLost,
     SpoolFault,
 )
@@ -71,6 +73,32 @@ def test_what_a_restarted_node_may_have_lost_is_lost(output):
 
 def test_a_file_of_this_attempt_alone_outlives_a_restart_of_its_node():
     assert Node(AWAY, PromptPlace.UNKNOWN).wait_until_back(AWAY)
+
+
+def test_what_a_node_that_was_restarted_no_longer_has_is_lost():
+    missing = OutputMissing("gpu-01", "404")
+    with pytest.raises(PromptLost, match="no longer has"):
+        Node(PromptPlace.UNKNOWN).wait_until_back(missing)
+    assert not Node(PromptPlace.FINISHED).wait_until_back(missing)
+    assert not Node(AWAY).wait_until_back(missing)
+
+
+def test_a_file_is_waited_for_as_long_as_the_node_writes_any(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("worker.attempt.kept_outputs.time.monotonic", lambda: now)
+    entry = SimpleNamespace(prompt_id="p", duration_s=None)
+    kept = KeptOutputs(Node(), entry, node="gpu-01", mark="job-1", within_s=60)
+    for now, written, expected in (  # noqa: B007 - the clock reads it
+        (0, "7", True),
+        (50, "7", True),
+        (70, "8", True),
+        (120, "8", True),
+        (131, "8", False),
+        (132, None, True),
+        (200, None, False),
+    ):
+        pending = OutputPending("gpu-01", "not yet", written=written)
+        assert kept.wait_until_back(pending, OURS, pause=lambda _: None) is expected
 
 
 def test_the_workers_own_full_disk_is_waited_for():

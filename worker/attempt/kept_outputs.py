@@ -16,6 +16,8 @@ from worker.errors import (
     NodeError,
     NodeTimeout,
     NodeUnreachable,
+    OutputMissing,
+    OutputPending,
     PromptLost,
     SpoolFault,
 )
@@ -27,6 +29,8 @@ _AT_LEAST_S: Final = 120.0
 #: Whoever is away for longer may not come back at all, s.
 _AT_MOST_S: Final = 900.0
 _POLL_EVERY_S: Final = 1.0
+#: A node whose companion encodes writes some file within so long, s.
+_WRITES_WITHIN_S: Final = 60.0
 
 
 def wait_limit_s(rendered_s: float) -> float:
@@ -60,6 +64,8 @@ class KeptOutputs:
         self._mark = mark
         self._within_s = wait_limit_s(entry.duration_s or 0) if within_s is None else within_s
         self._deadline: float | None = None
+        self._written: str | None = None
+        self._written_at = time.monotonic()
 
     def wait_until_back(
         self, error: NodeError, output: OutputFile, *, pause: Callable[[float], None]
@@ -70,8 +76,12 @@ class KeptOutputs:
             pause: waits so many seconds; what it raises ends the wait.
 
         Raises:
-            PromptLost: the node was restarted, and may have lost it.
+            PromptLost: the node was restarted, and has lost it or may have.
         """
+        if isinstance(error, OutputPending):
+            return self._is_written_on(error)
+        if isinstance(error, OutputMissing):
+            self._check_kept(output)
         if isinstance(error, SpoolFault):  # ours is the disk that is full
             pause(_POLL_EVERY_S)
             return self._has_time()
@@ -88,6 +98,17 @@ class KeptOutputs:
         if place is PromptPlace.UNKNOWN and not self._is_of_this_attempt_alone(output):
             raise PromptLost(self._node, f"it was restarted, and {output} may be another by now")
         return was_away
+
+    def _is_written_on(self, error: OutputPending) -> bool:
+        """Tell whether the node has written any file since it was last seen to."""
+        now = time.monotonic()
+        if error.written != self._written:
+            self._written, self._written_at = error.written, now
+        return now - self._written_at < _WRITES_WITHIN_S
+
+    def _check_kept(self, output: OutputFile) -> None:
+        if self._place() is PromptPlace.UNKNOWN:
+            raise PromptLost(self._node, f"it was restarted, and no longer has {output}")
 
     def _place(self) -> PromptPlace | None:
         try:

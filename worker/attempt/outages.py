@@ -32,7 +32,7 @@ from producer.store.attempts import AttemptStore
 from worker.attempt.bounded_call import bounded_call
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.shutdown import Shutdown
-from worker.errors import NodeError
+from worker.errors import NodeError, OutputUnwritten, PromptLost
 from worker.node.storage_breaker import StorageBreaker
 
 _log = logging.getLogger(__name__)
@@ -44,6 +44,9 @@ _FETCHES: Final = 3
 
 #: Errors that no further try changes.
 _FINAL: Final = (ObjectConflict, ObjectMissing, StorageRefused)
+
+#: What no further fetch brings.
+_ENDED: Final = (OutputUnwritten, PromptLost)
 
 #: Errors that may concern the whole bucket, or one request alone.
 _REFUSALS: Final = (BucketForbidden, BucketMissing, StorageFault)
@@ -158,7 +161,7 @@ class Outages:
                         raise
 
         return Retrying(
-            retry=retry_if_exception_type(NodeError),
+            retry=retry_if_exception_type(NodeError) & retry_if_not_exception_type(_ENDED),
             stop=stop_after_attempt(_FETCHES),
             wait=wait_exponential_jitter(multiplier=0.5, max=5),
             before_sleep=_log_retry,

@@ -280,9 +280,11 @@ class ComfyUI:
         Raises (here, or when a chunk is read):
             OutputDamaged: the node does not have the file, or sent less of it than it said.
                 Without a declared length nobody can tell here.
+            OutputUnwritten: its companion could not write it.
+            OutputPending: its companion has not written it yet.
             NodeTimeout: no byte came for `read_s`; the whole may take as long as it likes.
         """
-        return open_download(self._http, output)
+        return open_download(self._http, self.companion, output)
 
 
 def _json(body: dict[str, Any]) -> bytes:

@@ -15,9 +15,12 @@ from worker.comfyui.history import OutputFile
 from worker.errors import ExecutorEnded, NodeError
 
 _STATUS: Final = "/comfyfleet/v1/status"
+_FAILED: Final = "/comfyfleet/v1/failed"
 _DELETE: Final = "/comfyfleet/v1/delete"
 _MOST_MEMORY: Final = 1 << 50  #: Bytes; no machine has as much.
 _MOST_FILES: Final = 1000  #: It takes so many at once.
+_LONGEST_TYPE: Final = 200  #: Characters of an exception's class that are kept.
+_LONGEST_MESSAGE: Final = 2_000
 _OURS: Final = "comfyfleet"  #: The folder below which it deletes.
 
 #: What a ComfyUI says to GET and to POST where it has no such route.
@@ -89,6 +92,28 @@ class Companion:
                 self._http.node, "its executing thread has ended; only a restart of ComfyUI helps"
             )
         return status
+
+    def failure_of(self, output: OutputFile) -> tuple[str, str] | None:
+        """Return class and message of what the node raised when it was to write *output*.
+
+        None if it did not, or has no companion that can tell.
+        """
+        if not self._is_there:
+            return None
+        asked = {"files": [_named(output)]}
+        try:
+            response = self._http.send("POST", _FAILED, json=asked, read_s=SMALL_READ_S)
+            if response.status_code in _NO_ROUTE:  # an older companion, which writes at once
+                return None
+            told = self._http.object_in(response).get("failed")
+        except NodeError as exc:
+            _log.warning("why %s is missing is not known: %s", output, exc)
+            return None
+        first = _object(told[0]) if isinstance(told, list) and told else {}
+        kind, message = first.get("exception_type"), first.get("exception_message")
+        if not isinstance(kind, str) or not isinstance(message, str):
+            return None
+        return kind[:_LONGEST_TYPE], message[:_LONGEST_MESSAGE]
 
     def delete_outputs(self, outputs: Iterable[OutputFile]) -> None:
         """Delete what was delivered from the node's disk, as far as that can be done.

@@ -12,11 +12,21 @@ import requests
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 
 from producer.contract.text_cleaning import is_whole
+from worker.comfyui.companion import Companion
 from worker.comfyui.connection import Connection, network_cause
 from worker.comfyui.history import OutputFile
-from worker.errors import NodeError, OutputDamaged
+from worker.errors import (
+    NodeError,
+    OutputDamaged,
+    OutputMissing,
+    OutputPending,
+    OutputUnwritten,
+)
 
 _CHUNK_BYTES: Final = 256 << 10
+
+#: With 425: how many files the companion has written so far.
+_WRITTEN: Final = "Comfyfleet-Written"
 
 #: Why `/view` will not hand out a name, as in ComfyUI 0.3.64 and 0.33.
 _REFUSALS: Final[dict[int, str]] = {
@@ -40,7 +50,9 @@ class Download:
 
 
 @contextmanager
-def open_download(connection: Connection, output: OutputFile) -> Iterator[Download]:
+def open_download(
+    connection: Connection, companion: Companion, output: OutputFile
+) -> Iterator[Download]:
     """Ask the node for *output* and yield the answer as it streams in."""
     if not is_whole(output.filename + output.subfolder + output.type):
         why = "its name holds half a character, which nobody can ask for"
@@ -54,7 +66,7 @@ def open_download(connection: Connection, output: OutputFile) -> Iterator[Downlo
     )
     with closing(response):
         if response.status_code != HTTPStatus.OK:
-            raise _refusal(connection, output, response)
+            raise _refusal(connection, companion, output, response)
         yield Download(
             media_type=_media_type(response),
             chunks=_chunks(connection, output, response),
@@ -75,8 +87,24 @@ def _chunks(
             raise OutputDamaged(connection.node, f"{output} came truncated: {exc}") from exc
 
 
-def _refusal(connection: Connection, output: OutputFile, response: requests.Response) -> NodeError:
+def _refusal(
+    connection: Connection, companion: Companion, output: OutputFile, response: requests.Response
+) -> NodeError:
     status = response.status_code
+    if status == HTTPStatus.TOO_EARLY:
+        written = response.headers.get(_WRITTEN)
+        return OutputPending(connection.node, f"{output} is not written yet", written=written)
+    if status == HTTPStatus.NOT_FOUND:
+        if raised := companion.failure_of(output):
+            kind, message = raised
+            return OutputUnwritten(
+                connection.node,
+                f"graph node {output.graph_node} raised {kind}: {message}",
+                graph_node=output.graph_node,
+                exception_type=kind,
+            )
+        lacks = f"{output} cannot be fetched: {_REFUSALS[status]} ({status})"
+        return OutputMissing(connection.node, lacks)
     if why := _REFUSALS.get(status):
         return OutputDamaged(connection.node, f"{output} cannot be fetched: {why} ({status})")
     # Its body may be long, and reading it may fail: the status must do.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from threading import Event
 from typing import Any, Final
 
 from producer.contract.classes.catalog import Catalog
 from worker.comfyui.client import ComfyUI, PromptPlace
-from worker.comfyui.history import Outcome
+from worker.comfyui.history import Outcome, OutputFile
 from worker.errors import NodeFault, PromptStalled
 
 _POLL_S: Final = 0.1
@@ -80,6 +80,7 @@ class Canary:
                 continue
             if entry.outcome is Outcome.SUCCEEDED:
                 self._abandoned.clear()
+                self._check_written(entry.outputs)
                 return True
             why = f": {entry.error.message}" if entry.error else ""
             raise NodeFault(self._node, f"a canary prompt {entry.outcome}{why}")
@@ -91,6 +92,12 @@ class Canary:
             if running:
                 return False
         raise PromptStalled(self._node, f"a canary prompt did not end in {self._timeout_s:g} s")
+
+    def _check_written(self, outputs: Iterable[OutputFile]) -> None:
+        # The companion writes pictures after their prompt has ended.
+        for output in outputs:
+            with self._comfyui.view(output):
+                pass
 
     def _check_not_stuck(self, running: Mapping[str, Mapping[str, Any]]) -> None:
         """Give up if what kept the last canary waiting, and for which nobody waits, still does.
