@@ -13,6 +13,7 @@ from tests.bench.results import Result
 NAMES = (
     "affinity",
     "batch_results",
+    "card_busy",
     "enqueue",
     "fanout",
     "gpu_busy",
@@ -36,11 +37,16 @@ def main() -> int:
     parser.add_argument(
         "--readme", action="store_true", help="keep the figures, and write the pages' figures"
     )
-    parser.add_argument("--comfyui", metavar="URL", help="a real node, for gpu_busy")
+    parser.add_argument("--comfyui", metavar="URL", help="a real node, for gpu_busy and card_busy")
+    parser.add_argument(
+        "--cases", nargs="+", default=(), metavar="SECONDS:PICTURES:STORE_MS", help="of card_busy"
+    )
+    parser.add_argument("--jobs", type=int, help="in a run of card_busy")
     given = parser.parse_args()
     missed = 0
     for name in NAMES if given.name == "all" else (given.name,):
-        result = _run(name, full=given.full, comfyui=given.comfyui)
+        options = {name: value for name, value in vars(given).items() if name != "name"}
+        result = _run(name, **options)
         missed += not result.print(as_json=given.json)
         if given.readme:
             readme.keep(result.as_dict())

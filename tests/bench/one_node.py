@@ -107,10 +107,10 @@ class OneNode:
         with ExitStack() as stack:
             node_url, s3_url = self.node.url, str(self._stack.settings["s3_endpoint_url"])
             if round_trip_s:
-                s3_url = stack.enter_context(_far(s3_url, round_trip_s))
+                s3_url = stack.enter_context(far(s3_url, round_trip_s))
             if round_trip_s and to_the_node:
-                node_url = stack.enter_context(_far(node_url, round_trip_s))
-            far = {**self._stack.settings_env, "COMFYFLEET_S3_ENDPOINT_URL": s3_url}
+                node_url = stack.enter_context(far(node_url, round_trip_s))
+            distant = {**self._stack.settings_env, "COMFYFLEET_S3_ENDPOINT_URL": s3_url}
             name = f"gpu-{1000 * round_trip_s:.0f}"
             services = stack.enter_context(
                 BackgroundSupervisor(Supervisor(self._folder / f"logs-{name}"))
@@ -122,7 +122,7 @@ class OneNode:
                     "default",
                     lambda: probe_worker(node, self._stack.settings),
                     self._folder,
-                    for_python({**os.environ, **far}),
+                    for_python({**os.environ, **distant}),
                 )
             )
             yield node_url, s3_url
@@ -217,7 +217,7 @@ def _upload_noise(url: str) -> str:
 
 
 @contextmanager
-def _far(url: str, round_trip_s: float) -> Iterator[str]:
+def far(url: str, round_trip_s: float) -> Iterator[str]:
     """Yield an address from which the server at *url* is so far away."""
     parts = urlsplit(url)
     with delayed(parts.hostname, parts.port, round_trip_s=round_trip_s) as port:

@@ -19,7 +19,7 @@ def render_one_by_one(
 ) -> list[str]:
     """Render each graph and store its pictures before the next; return the prompt ids."""
     client_id, prompts = uuid.uuid4().hex, []
-    with _credentials(settings["s3_credentials_file"]):
+    with credentials(settings["s3_credentials_file"]):
         s3 = boto3.client("s3", endpoint_url=s3_url, region_name=settings["s3_region"])
     socket = websocket.create_connection(
         f"{node_url.replace('http', 'ws', 1)}/ws?clientId={client_id}", timeout=60
@@ -44,7 +44,8 @@ def render_one_by_one(
 
 
 @contextmanager
-def _credentials(file: str) -> Iterator[None]:
+def credentials(file: str) -> Iterator[None]:
+    """Have boto3 find *file* while the block runs."""
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = file
     try:
         yield
