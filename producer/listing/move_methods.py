@@ -9,7 +9,7 @@ from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.errors import InvalidJob, InvalidQuery, NoNodeCanRun
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter, Term
-from producer.contract.graph.graph import read_graph
+from producer.contract.graph.graph import stored_graph
 from producer.contract.graph.json_values import printable
 from producer.contract.job_pages import LONGEST_PAGE
 from producer.contract.jobs import Job, JobStatus
@@ -146,11 +146,7 @@ class MoveMethods(ListMethods):
             NoNodeCanRun: no living node of it has what they need.
         """
         catalogs = FleetCatalogs(self._nodes).of(pool, None)
-        graph = read_graph(
-            self._jobs.graph(template),
-            max_bytes=self.settings.max_graph_bytes,
-            max_extra_bytes=self.settings.max_extra_data_bytes,
-        ).graph
+        graph = stored_graph(self._jobs.graph(template))
         wanted = cut(graph, output_graph_nodes(graph, merged(catalogs)))
         classes = {found["class_type"] for found in wanted.values()}
         whole = Needs.of(pool, models=old.models, classes=classes)

@@ -25,7 +25,8 @@ from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.classes.save_names import with_save_names
 from producer.contract.errors import BacklogFull, FleetError, InvalidJob, InvalidRows, KeyReused
-from producer.contract.graph.graph import stored_graph
+from producer.contract.graph.graph import read_graph, stored_graph
+from producer.contract.graph.json_values import canonical
 from producer.contract.jobs import Job
 from producer.contract.params.params import set_params
 from tests.fuzz.odd_values import NAMES, mutated, odd, written
@@ -126,6 +127,8 @@ class SubmissionFuzz:
         for job in jobs:
             try:
                 self._prepare(job)
+                if not is_batch and not self._is_as_handed_in(job, graph, options):
+                    self._break(number, "its template and values are another graph")
             except Exception:  # noqa: BLE001 - likewise
                 self._break(number, f"accepted, but {traceback.format_exc(limit=-4)}")
         self._forget(before)
@@ -141,6 +144,17 @@ class SubmissionFuzz:
             graph, rows, **options, skip_invalid=chance.random() < 0.5, name=_text(chance)
         )
         yield from (job for _, job in self._fleet.batch_jobs(batch.id))
+
+    def _is_as_handed_in(self, job: Job, graph: Any, options: dict[str, Any]) -> bool:
+        """Tell whether what is stored is the graph that was handed in, with the params, to the type of each value."""
+        settings = self._fleet.settings
+        document = read_graph(
+            graph,
+            max_bytes=settings.max_graph_bytes,
+            max_extra_bytes=settings.max_extra_data_bytes,
+        )
+        kept = set_params(stored_graph(self._fleet._jobs.graph(job.template)), job.set_values)
+        return canonical(kept) == canonical(set_params(document.graph, options.get("params") or {}))
 
     def _prepare(self, job: Job) -> None:
         """Do what a worker does before it posts, and what people do who look at the job."""
