@@ -11,6 +11,7 @@ from typing import Final
 from producer.contract.config.node_address import NodeAddress
 from producer.contract.config.node_credentials import credentials_of
 from producer.contract.config.settings import Settings
+from producer.contract.params.params import set_params
 from producer.dispatch import Dispatch
 from producer.storage.batch_results import BatchResults
 from producer.store.backlog import Backlog
@@ -237,6 +238,7 @@ class Parts:
                 contents=SharedContents(
                     self.objects, self._store, templates, outages, prefix=settings.s3_prefix
                 ),
+                handed_in=lambda job: set_params(templates.graph(job.template), job.set_values),
                 node_facts=lambda: self.agent.facts,
             ),
             failures=Failures(

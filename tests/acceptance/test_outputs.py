@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from producer.contract.errors import JobNotSucceeded
+from producer.contract.graph.graph import read_graph
 from tests.acceptance.test_jobs import runs_of
 from tests.graphs import fresh_nonce, journal
 from tests.polling import wait_until
@@ -177,3 +178,35 @@ def test_a_worker_that_comes_back_goes_on_with_the_film(fleet, node, serve):
 
     assert (done.attempt, done.notes, len(runs(job))) == (1, [], 5)
     assert [artifact.graph_node for artifact in done.artifacts] == ["3", "4"]
+
+
+def chunks_of(png: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the chunks of a PNG, without what the stand-in says of the prompt."""
+    found, at = [], 8
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        found.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
+        at += 12 + length
+    return [(kind, body) for kind, body in found if not body.startswith(b"standin")]
+
+
+def test_a_picture_holds_the_graph_that_was_handed_in_so_equal_pixels_make_equal_files(
+    fleet, tmp_path
+):
+    blank_ = {**blank(), "inputs": {**blank()["inputs"], "color": 7}}
+    unused = {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1}}
+    graph = {"1": blank_, "2": step("SaveImage", "night/fox"), "3": unused}
+    workflow = {"nodes": [{"id": 1}]}
+    pictures = []
+    for number in range(2):
+        job = fleet.submit(
+            graph, params={"1.color": 9}, extra_data={"extra_pnginfo": {"workflow": workflow}}
+        )
+        [artifact] = fleet.wait(job.id, timeout=PATIENCE).artifacts
+        fleet.fetch(artifact, tmp_path / str(number))
+        pictures.append((tmp_path / str(number)).read_bytes())
+        assert len(pictures[-1]) == artifact.bytes
+    handed_in = read_graph(pictures[0], max_bytes=1 << 20)
+    assert handed_in.graph == {**graph, "1": {**blank_, "inputs": {**blank_["inputs"], "color": 9}}}
+    assert handed_in.extra_data == {"extra_pnginfo": {"workflow": workflow}}
+    assert chunks_of(pictures[0]) == chunks_of(pictures[1])

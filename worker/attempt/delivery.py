@@ -34,6 +34,7 @@ from worker.attempt.parallel import Countdown, Work, run_parallel
 from worker.attempt.shared_contents import SharedContents
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import HistoryEntry, OutputFile
+from worker.media.embedded_prompts import EmbeddedPrompt
 from worker.node.registration import NodeFacts
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Delivery:
 
     Args:
         prefix: goes before every key in the bucket.
+        handed_in: returns a job's graph as it was handed in, its params set; it is embedded in what the node made.
         node_facts: returns what the node says that it is.
         grows_within_s: within so long another chunk of 256 KiB of a file must have come.
         away_s: how long a node may be away that holds outputs; by default by what they cost.
@@ -60,6 +62,7 @@ class Delivery:
     store: JobStore
     outages: Outages
     contents: SharedContents
+    handed_in: Callable[[Job], Graph]
     node_facts: Callable[[], NodeFacts] = NodeFacts
     grows_within_s: float = 60.0
     away_s: float | None = None
@@ -110,6 +113,7 @@ class _Outputs:
             ),
             lease=lease,
             node=means.node,
+            prompt=EmbeddedPrompt(graph, partial(means.handed_in, job)),
             grows_within_s=means.grows_within_s,
         )
 

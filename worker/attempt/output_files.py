@@ -15,6 +15,7 @@ from worker.attempt.outages import Outages
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.history import OutputFile
 from worker.errors import NodeTimeout, OutputDamaged, SpoolFault
+from worker.media.embedded_prompts import EmbeddedPrompt, with_prompt
 from worker.media.file_check import Damaged, FileCheck, FileFacts
 
 
@@ -28,11 +29,18 @@ class Spooled:
 
 
 def fetch_output(
-    comfyui: ComfyUI, output: OutputFile, path: Path, *, node: str, check: Callable[[], None]
+    comfyui: ComfyUI,
+    output: OutputFile,
+    path: Path,
+    *,
+    node: str,
+    prompt: EmbeddedPrompt,
+    check: Callable[[], None],
 ) -> Spooled:
     """Copy one output file from its node into *path*.
 
     Args:
+        prompt: the graph that stands in it then.
         check: called between any two chunks; what it raises ends the copy.
 
     Raises:
@@ -43,7 +51,7 @@ def fetch_output(
     try:
         with comfyui.view(output) as download, path.open("wb") as spool:
             file = FileCheck(output.filename, download.media_type)
-            for chunk in download.chunks:
+            for chunk in with_prompt(download.chunks, prompt):
                 check()
                 file.feed(chunk)
                 spool.write(chunk)
@@ -60,6 +68,7 @@ class OutputFetch:
 
     Args:
         kept: says whether the node has come back with its files.
+        prompt: the graph that stands in them then.
         grows_within_s: within so long another chunk of 256 KiB of a file must have come.
     """
 
@@ -68,6 +77,7 @@ class OutputFetch:
     kept: KeptOutputs
     lease: Lease
     node: str
+    prompt: EmbeddedPrompt
     grows_within_s: float
 
     def spooled(self, output: OutputFile, path: Path, still_wanted: Callable[[], None]) -> Spooled:
@@ -106,7 +116,9 @@ class OutputFetch:
             growth.check()
 
         return bounded_call(
-            lambda: fetch_output(self.comfyui, output, path, node=self.node, check=check),
+            lambda: fetch_output(
+                self.comfyui, output, path, node=self.node, prompt=self.prompt, check=check
+            ),
             check=check_growth,
         )
 

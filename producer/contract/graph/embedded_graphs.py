@@ -185,10 +185,21 @@ def _jpeg_exif(data: bytes) -> Iterator[bytes]:
 
 
 def _exif_texts(block: bytes, max_bytes: int) -> Iterator[tuple[str, str]]:
-    order = {b"II": "<", b"MM": ">"}.get(block[:2])
-    if order is None or len(block) < 8:  # noqa: PLR2004 - its head
+    for at, length in exif_places(block):
+        text = _plain(block[at : at + length].rstrip(b"\0"), max_bytes)
+        name, colon, rest = text.partition(":")
+        if colon:
+            yield name.strip().lower(), rest
+
+
+def exif_places(block: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where in an EXIF block its texts are: offset and length, the zero at its end included."""
+    base = len(_EXIF) if block.startswith(_EXIF) else 0
+    order = {b"II": "<", b"MM": ">"}.get(block[base : base + 2])
+    if order is None or len(block) < base + 8:
         return
-    (at,) = struct.unpack_from(f"{order}I", block, 4)
+    (at,) = struct.unpack_from(f"{order}I", block, base + 4)
+    at += base
     if at + 2 > len(block):
         return
     (count,) = struct.unpack_from(f"{order}H", block, at)
@@ -198,7 +209,4 @@ def _exif_texts(block: bytes, max_bytes: int) -> Iterator[tuple[str, str]]:
             return
         _, kind, length, where = struct.unpack_from(f"{order}HHII", block, entry)
         if kind == _ASCII and length > 4:  # noqa: PLR2004 - shorter ones lie in the entry itself
-            text = _plain(block[where : where + length].rstrip(b"\0"), max_bytes)
-            name, colon, rest = text.partition(":")
-            if colon:
-                yield name.strip().lower(), rest
+            yield base + where, length
