@@ -23,12 +23,14 @@ from producer.checking.rates_check import RatesCheck
 from producer.checking.record_summary import RecordSummary
 from producer.checking.upload_check import UploadCheck
 from producer.contract.config.settings import Settings
+from producer.contract.errors import KeyOfAnotherType
 from producer.contract.ids import JobId
 from producer.storage.inventory import Inventory
 from producer.store.audit import Audit, BatchCounted, Index
 from producer.store.connection import connect
 from producer.store.ended_buckets import TornBucket
 from producer.store.ended_rows import EndedBucket
+from producer.store.key_types import ForeignKey
 from producer.store.node_store import NodeStore
 from producer.store.rates_audit import RatesAudit
 from producer.store.record_reader import Reading
@@ -99,21 +101,43 @@ class Check:
             FleetUnreachable, StorageError: Redis or S3 failed; findings yielded before stay valid.
         """
         self.summary = RecordSummary()
+        foreign = {key.key: _foreign(key) for key in self._audit.foreign_keys()}
+        yield from foreign.values()
+        for part in self._parts(objects=objects):
+            try:
+                yield from part
+            except (
+                KeyOfAnotherType
+            ) as exc:  # what it would say of the rest of this part is left out
+                if exc.key not in foreign:
+                    raise
+
+    def _parts(self, *, objects: bool) -> Iterator[Iterator[Finding]]:
         # Before the records are read: the sum of its counts then shows a batch that grew meanwhile.
-        counts, moves = self._audit.batches(), self._owners.begin()
-        yield from self._records()
+        counts, moves = self._counts(), self._owners.begin()
+        yield self._records()
         # After the records: a row that is packed meanwhile is read twice, and counts once.
-        yield from self._packed_rows(objects=objects)
-        yield from self._indexes()
-        yield from self._batches(counts)
-        yield from self._batch_check.findings()
-        yield from self._owners.findings(self.summary, moves)
-        yield from self._rates.findings()
-        yield from self._operations.findings()
-        yield from self._queues.findings(self.summary, self._sweeps.queues())
+        yield self._packed_rows(objects=objects)
+        yield self._indexes()
+        if counts is not None:
+            yield self._batches(counts)
+        yield self._batch_check.findings()
+        yield self._owners.findings(self.summary, moves)
+        yield self._rates.findings()
+        yield self._operations.findings()
+        yield self._queue_findings()
         if objects:
-            yield from self._objects.findings(self.summary.succeeded)
-            yield from self._uploads.findings()
+            yield self._objects.findings(self.summary.succeeded)
+            yield self._uploads.findings()
+
+    def _counts(self) -> dict[str, BatchCounted] | None:
+        try:
+            return self._audit.batches()
+        except KeyOfAnotherType:  # it is among the findings
+            return None
+
+    def _queue_findings(self) -> Iterator[Finding]:
+        yield from self._queues.findings(self.summary, self._sweeps.queues())
 
     def close(self) -> None:
         """Close the connections."""
@@ -235,6 +259,15 @@ def _torn(bucket: EndedBucket, why: TornBucket) -> Finding:
         about=bucket.batch,
         found=f"rows {first:,} to {last:,} of batch {bucket.batch} have ended, and cannot be read: {why}",
         expected="a newer version may have packed them; else their manifests in the bucket say what they made",
+    )
+
+
+def _foreign(key: ForeignKey) -> Finding:
+    return Finding(
+        kind=Kind.UNREADABLE_RECORD,
+        about=key.key,
+        found=key.sentence,
+        expected="rename or delete it, and run check --repair, which makes it anew where records tell it",
     )
 
 

@@ -25,6 +25,7 @@
   + WaitTimeout
   + HostFault               the host of a web address does not answer, or not within bounds
   + FleetUnreachable        Redis does not answer, or refuses requests
+  + KeyOfAnotherType        something else stands in Redis where the fleet has an index
   + StorageError            S3
     - StorageUnreachable
     - BucketMissing
@@ -346,6 +347,18 @@ class InvalidSettings(FleetError):
 
 class FleetUnreachable(FleetError):
     """Redis does not answer, or refuses requests; the message shows its address without password."""
+
+
+class KeyOfAnotherType(FleetError):
+    """A key of the fleet holds a value of another type in Redis, which somebody else wrote there.
+
+    Args:
+        key: its name; None if it could not be found.
+    """
+
+    def __init__(self, message: str, *, key: str | None = None, advice: str | None = None) -> None:
+        super().__init__(message, advice=advice)
+        self.key = key
 
 
 class StorageError(FleetError):

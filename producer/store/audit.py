@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import BatchId, JobId
@@ -15,6 +16,7 @@ from producer.store.batch_audit import BatchAudit
 from producer.store.connection import replies_of, translated
 from producer.store.ended_rows import EndedBucket, read_ended_buckets
 from producer.store.job_lists import ENDED_BADLY
+from producer.store.key_types import TYPES, ForeignKey, foreign_keys
 from producer.store.owner_audit import OwnerAudit
 from producer.store.record_reader import Reading, in_pages, read_jobs
 from producer.store.scripts import Scripts
@@ -134,6 +136,13 @@ class Audit:
             *(Index(key, "queued") for key in self._keys(keys.QUEUED)),
             *(Index(key, "live") for key in self._keys(keys.LIVE)),
         ]
+
+    def foreign_keys(self) -> Iterator[ForeignKey]:
+        """Yield the indexes and counts that are keys of another type, but for those of `indexes`."""
+        known = {index.key for index in self.indexes()}
+        names = chain(TYPES, self._keys(keys.OWNER), self._keys(keys.IDLE), self._keys(keys.NODE))
+        with translated(self._redis):
+            yield from foreign_keys(self._redis, (name for name in names if name not in known))
 
     def is_zset(self, index: Index) -> bool:
         """Return whether an index is a sorted set, or absent; a key of another type lists nothing."""

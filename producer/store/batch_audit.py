@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.errors import KeyOfAnotherType
 from producer.contract.ids import BatchId
 from producer.store import keys
 from producer.store.batch_records import BatchRecord
 from producer.store.batch_rows import bucket_of, unpack
-from producer.store.connection import is_of_another_type, replies_of, translated
+from producer.store.connection import replies_of, translated
 from producer.store.record_reader import in_pages
 from producer.store.scripts import Scripts
 from producer.store.unfed_rows import read_buckets
@@ -127,13 +128,9 @@ def _read(record: BatchRecord) -> BatchRecord | UnreadableBatch:
 
 @contextmanager
 def _sense_in(batch: str) -> Iterator[None]:
-    from redis.exceptions import ResponseError  # noqa: PLC0415
-
     try:
         yield
-    except ResponseError as exc:
-        if not is_of_another_type(exc):
-            raise
+    except KeyOfAnotherType as exc:
         raise UnreadableBatch(batch, "its rows are a key of another type than a hash") from exc
     except _SENSELESS as exc:
         said = str(exc).partition("\n")[0]

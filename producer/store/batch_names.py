@@ -11,7 +11,7 @@ from producer.contract.errors import BatchNotFound, InvalidQuery
 from producer.contract.graph.json_values import short
 from producer.contract.ids import BatchId
 from producer.store import keys
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -54,7 +54,7 @@ def _called(redis: Redis, name: str, owners: Collection[str] | None) -> Iterator
             with redis.pipeline(transaction=False) as pipe:
                 for batch in page:
                     pipe.hmget(keys.batch(batch), ["name", "spec"])
-                fields = pipe.execute(raise_on_error=False)
+                fields = replies_of(pipe)
         for batch, reply in zip(page, fields, strict=True):
             if isinstance(reply, list) and reply[0] == name and _is_of(reply[1], owners):
                 yield BatchId(batch)

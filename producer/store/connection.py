@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.settings import Settings
-from producer.contract.errors import FleetUnreachable
+from producer.contract.errors import FleetUnreachable, KeyOfAnotherType
+from producer.store.key_types import foreign_key_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -94,6 +95,8 @@ def translated(redis: Redis) -> Iterator[None]:
     try:
         yield
     except ResponseError as exc:
+        if is_of_another_type(exc):
+            raise _foreign(redis, exc) from exc
         if _code(exc) not in _ADVICE:
             raise  # a bug in this project
         raise _unreachable(redis, "refuses", exc) from exc
@@ -125,6 +128,16 @@ def is_of_another_type(error: Exception) -> bool:
     from redis.exceptions import ResponseError  # noqa: PLC0415
 
     return isinstance(error, ResponseError) and "WRONGTYPE" in str(error)
+
+
+def _foreign(redis: Redis, error: ResponseError) -> KeyOfAnotherType:
+    found = foreign_key_of(redis, error)
+    what = found.sentence if found else "a key of the fleet has a value of another type"
+    return KeyOfAnotherType(
+        f"{what}, in Redis at {address(redis)}",
+        key=found.key if found else None,
+        advice="rename or delete it, then run comfyfleet check --repair",
+    )
 
 
 def _unreachable(redis: Redis, how: str, error: RedisError) -> FleetUnreachable:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.ids import BatchId, JobId, row_id, row_of
 from producer.contract.jobs import Job, JobStatus
 from producer.store import keys
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.ended_buckets import TornBucket, statuses_of
 from producer.store.ended_columns import unpack_ended
 from producer.store.records import job_of
@@ -126,7 +126,7 @@ def read_ended_buckets(
                     *("HMGET", keys.ended_rows(batch), number, f"{number}:again"),
                     NEVER_DECODE=True,
                 )
-            replies: list[Any] = pipe.execute(raise_on_error=False)
+            replies: list[Any] = replies_of(pipe)
         for (batch, number), reply in zip(page, replies, strict=True):
             if isinstance(reply, list) and reply[0] is not None:
                 yield EndedBucket(batch, number, reply[0], _made_again(reply[1]))

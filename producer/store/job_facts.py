@@ -12,7 +12,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.contract.queues import PRIORITIES, pool_of
 from producer.store import keys
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.packed_records import KEPT_FIELDS, PACKED_MARK, unpacked
 from producer.store.record_reader import Reading, read_jobs
 from producer.store.times import maybe_utc
@@ -77,7 +77,7 @@ def _likely(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[JobI
     with translated(redis), redis.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hmget(keys.job(job_id), [*names, PACKED_MARK, "status"])
-        replies: list[Any] = pipe.execute(raise_on_error=False)
+        replies: list[Any] = replies_of(pipe)
     found: dict[JobId, Mapping[str, str | None]] = {
         job_id: dict(zip(names, reply, strict=False))
         for job_id, reply in zip(job_ids, replies, strict=True)
@@ -108,7 +108,7 @@ def _unpacked(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, Mapping[str
     with translated(redis), redis.pipeline(transaction=False) as pipe:
         for job_id in job_ids:
             pipe.hgetall(keys.job(job_id))
-        replies: list[Any] = pipe.execute(raise_on_error=False)
+        replies: list[Any] = replies_of(pipe)
     found: dict[JobId, Mapping[str, str | None]] = {}
     for job_id, record in zip(job_ids, replies, strict=True):
         with suppress(ValueError, TypeError):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from producer.contract.ids import JobId
 from producer.store import keys
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.scripts import Scripts
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class OwnerAudit:
             with self._redis.pipeline(transaction=False) as pipe:
                 for key in found:
                     pipe.hget(key, "moves")
-                moves = pipe.execute(raise_on_error=False)
+                moves = replies_of(pipe)
         return {
             key.removeprefix(keys.OWNER): count
             for key, count in zip(found, moves, strict=True)
@@ -44,7 +44,7 @@ class OwnerAudit:
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hmget(keys.job(job_id), ["owner", "status"])
-            found = pipe.execute(raise_on_error=False)
+            found = replies_of(pipe)
         return [(reply[0] or "", reply[1] or "") for reply in found if isinstance(reply, list)]
 
     def mend(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.store import keys
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.rates import is_rate
 from producer.store.record_reader import in_pages
 from producer.store.times import now_ms
@@ -41,7 +41,7 @@ class RatesAudit:
                 pipe.hgetall(keys.rates(shape))
                 pipe.pttl(keys.rates(shape))
                 pipe.zscore(keys.SHAPES, shape)
-            answers = iter(pipe.execute(raise_on_error=False))
+            answers = iter(replies_of(pipe))
         for shape, *answer in zip(shapes, answers, answers, answers, answers, strict=True):
             fault = _fault(*answer)
             if fault and mend:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.ids import BatchId
 from producer.contract.jobs import JobStatus
 from producer.store import keys
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.ended_buckets import TornBucket, letters_of, pack_ended
 from producer.store.ended_columns import unpack_ended
 from producer.store.ended_rows import EndedBucket, read_ended_buckets
@@ -88,7 +88,7 @@ class RowPacking:
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for index in range(keys.BUCKET_ROWS):
                 pipe.hgetall(keys.job(bucket.id_of(index)))
-            found: list[Any] = pipe.execute(raise_on_error=False)
+            found: list[Any] = replies_of(pipe)
         return {index: record for index, record in enumerate(found) if _can_be_packed(record)}
 
 

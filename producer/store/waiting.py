@@ -12,7 +12,7 @@ from producer.contract.queue_lines import WaitReason
 from producer.contract.queues import PRIORITIES, Needs, Tier, readable_needs
 from producer.store import keys
 from producer.store.batch_records import BatchRecord, queue_of
-from producer.store.connection import translated
+from producer.store.connection import replies_of, translated
 from producer.store.scripts import Scripts
 from producer.store.times import utc
 
@@ -69,7 +69,7 @@ def _unfed(redis: Redis) -> Iterator[Waiting]:
         with redis.pipeline(transaction=False) as pipe:
             for batch in found:
                 pipe.hgetall(keys.batch(batch))
-            records: list[Any] = pipe.execute(raise_on_error=False)
+            records: list[Any] = replies_of(pipe)
     for batch, fields in zip(found, records, strict=True):
         if not isinstance(fields, dict):
             continue

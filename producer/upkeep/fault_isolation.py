@@ -6,20 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import Logger
 
-from producer.contract.errors import FleetError
+from producer.contract.errors import FleetError, KeyOfAnotherType
 
 
 @contextmanager
 def stopping_no_other(log: Logger, message: str, name: str) -> Iterator[None]:
     """Log an exception raised inside, and suppress it.
 
-    A `FleetError` is not suppressed: in an outage of Redis all others would fail, too.
+    A `FleetError` is not suppressed, as in an outage of Redis all others would fail, too; but a key of another type
+    is that of one record.
 
     Args:
         message: what is logged, with `%s` for *name*.
     """
     try:
         yield
+    except KeyOfAnotherType:
+        log.exception(message, name)
     except FleetError:
         raise
     except Exception:

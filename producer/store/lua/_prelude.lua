@@ -2,6 +2,17 @@
 -- Scripts may touch keys beyond KEYS[1]: the fleet runs on one Redis, never on Redis Cluster.
 -- Times are ms by Redis' own clock, so that no machine's clock can end a lease.
 
+-- Refuse to go on if one of these keys is there with another type: a script that fails in its middle has
+-- written what is before. `translated` reads the message. The last key may be nil.
+local function expect_type(wanted, ...)
+    for _, key in ipairs({...}) do
+        local found = redis.call('TYPE', key).ok
+        if found ~= 'none' and found ~= wanted then
+            error({err = 'WRONGTYPE ' .. key .. ' is ' .. found .. ', not ' .. wanted})
+        end
+    end
+end
+
 local function queued_key(queue, priority)
     return QUEUED .. queue .. ':' .. priority
 end
@@ -201,6 +212,35 @@ local function set_status(job, status, old, batch, owner)
         note_finish(batch)
     end
     keep_batch(batch)
+end
+
+-- All that a new job comes to stand in can take it.
+local function expect_indexes(owner, queue, priority)
+    expect_type('zset', DELAYED, QUEUES_USED, QUEUES_NEEDED, queue and queued_key(queue, priority))
+    expect_type('hash', QUEUES, QUEUES_RETIRED)
+    expect_type('stream', EVENTS)
+    if owner and owner ~= '' then
+        expect_type('zset', OWNERS, JOBS .. ':' .. owner)
+        expect_type('hash', OWNER .. owner)
+    else
+        expect_type('zset', JOBS)
+    end
+end
+
+-- And all that a batch comes to stand in.
+local function expect_batch_indexes(owner)
+    expect_type('string', WAITING)
+    expect_type('zset', BATCHES, FEEDING, RESULTS)
+    expect_indexes(owner)
+end
+
+-- The field of a flat list of fields and values.
+local function field_of(list, from, name)
+    for i = from, #list, 2 do
+        if list[i] == name then
+            return list[i + 1]
+        end
+    end
 end
 
 -- The job waits for a message: note when it was sent, and when its start deadline falls due.

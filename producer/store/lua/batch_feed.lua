@@ -23,6 +23,8 @@ end
 if held or fed ~= ARGV[2] or edits ~= ARGV[3] then
     return false
 end
+expect_type('zset', LIVE .. id)
+expect_batch_indexes(redis.call('HGET', batch, 'owner'))
 
 local function feed(job_id, from, to)
     local job = JOB .. job_id

@@ -5,7 +5,9 @@
 -- ARGV[3..] field, value, ... of the batch
 --
 -- Returns {'new', id}, {'same', id of the batch opened before} or {'reused', id}: that key, another request.
+expect_type('zset', BATCHES)
 if KEYS[2] ~= '' then
+    expect_type('string', KEYS[2])
     local id, fingerprint = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) (%S+)$')
     if id and has_record(id) then
         return {fingerprint == ARGV[2] and 'same' or 'reused', id}

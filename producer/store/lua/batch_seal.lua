@@ -30,6 +30,7 @@ end
 if most > 0 and backlog() + total > most then
     return {'full', backlog()}
 end
+expect_batch_indexes(redis.call('HGET', batch, 'owner'))
 if tonumber(ARGV[4]) > 0 then
     redis.call('HSET', KEYS[2], ARGV[3], ARGV[7])
     redis.call('HSET', batch, 'buckets', tonumber(buckets) + 1)

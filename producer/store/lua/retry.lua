@@ -37,6 +37,7 @@ for _, shared in ipairs({KEYS[3], KEYS[4]}) do
         return {'no_template', status}
     end
 end
+expect_indexes(field_of(ARGV, 9, 'owner'), ARGV[6], field_of(ARGV, 9, 'priority'))
 redis.call('PEXPIRE', KEYS[3], ARGV[5], 'GT')
 redis.call('PEXPIRE', KEYS[4], ARGV[5], 'GT')
 keep_secrets(id, ARGV[8], ARGV[5])
