@@ -173,6 +173,9 @@ class Check:
                 statuses = bucket.statuses()
             except TornBucket as exc:
                 yield _torn(bucket, exc)
+                # Nobody knows how they ended: what counts or lists them is left as it is.
+                self.summary.torn.add(bucket.batch)
+                self.summary.unreadable.update(bucket.ids)
                 continue
             self.summary.add_packed(bucket.batch, statuses, retried=bucket.retried, ids=objects)
 
@@ -221,6 +224,8 @@ class Check:
         kept = timedelta(seconds=self._settings.keep_ended_s)
         for batch in counts.keys() | self.summary.batches.keys() | self.summary.packed.keys():
             counted = counts.get(batch, BatchCounted())
+            if batch in self.summary.torn:
+                continue
             if self.summary.recount(batch) + counted.without_record == counted.counts:
                 continue
             # Jobs changed or expired since, or the counts are wrong: a script compares both at once.

@@ -40,6 +40,7 @@ class RecordSummary:
     )
     #: How many packed rows of a batch ended how; their ids would take more room than they do.
     packed: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    torn: set[str] = field(default_factory=set)  #: Batches of which packed rows cannot be read.
     made_again: set[JobId] = field(default_factory=set)  #: Not counted: the retry counts instead.
     queues: set[str] = field(default_factory=set)  #: Queues of jobs that have not ended.
     waiting: dict[str, Waiting] = field(default_factory=dict)

@@ -16,6 +16,7 @@
   + InvalidSettings         settings that are missing or make no sense, each by its variable
   + BacklogFull             as many jobs wait as may
   + JobNotFound
+  + UnreadableRecord        a job's record is there, and torn
   + BatchNotFound
   + WebhookNotFound
   + KeyReused               the idempotency key belongs to another request
@@ -286,6 +287,17 @@ class JobNotFound(FleetError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id}", advice="records of ended jobs expire")
+        self.job_id = job_id
+
+
+class UnreadableRecord(FleetError):
+    """There is a record of the job, alone or packed with other rows, that makes no sense."""
+
+    def __init__(self, job_id: str, flaw: str) -> None:
+        super().__init__(
+            f"the record of job {job_id} cannot be read: {tidied(flaw)}",
+            advice="comfyfleet check says what can be done about it",
+        )
         self.job_id = job_id
 
 

@@ -12,7 +12,6 @@ from producer.contract.config.settings import Settings
 from producer.contract.errors import (
     FleetUnreachable,
     InvalidJob,
-    JobNotFound,
     JobNotSucceeded,
     WaitTimeout,
 )
@@ -50,7 +49,7 @@ class WatchMethods:
         found = self._jobs.find(wanted)
         for job_id in wanted:
             if job_id not in found:
-                raise JobNotFound(job_id)
+                raise self._jobs.why_not_found(job_id)
         return [found[job_id] for job_id in wanted]
 
     def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:

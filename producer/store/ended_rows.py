@@ -56,6 +56,11 @@ class EndedBucket:
         """
         return {self.id_of(index): status for index, status in statuses_of(self.data).items()}
 
+    @property
+    def ids(self) -> list[JobId]:
+        """The job ids of all rows that may be here."""
+        return [self.id_of(index) for index in range(keys.BUCKET_ROWS)]
+
     def ended(self) -> list[tuple[int, JobStatus]]:
         """Return the number of each row that is here, and how it ended.
 
@@ -112,6 +117,19 @@ def find_ended_rows(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
         except TornBucket as exc:
             _log.warning("ended rows of batch %s cannot be read: %s", bucket.batch, exc)
     return found
+
+
+def flaw_of_row(redis: Redis, job_id: JobId) -> str | None:
+    """Return why a packed row cannot be read; None if it is none, or can."""
+    batch, row = _row_of(job_id)
+    number, index = divmod(row - 1, keys.BUCKET_ROWS)
+    for bucket in read_ended_buckets(redis, [(batch, number)] if row else []):
+        try:
+            bucket.jobs({index})
+        except TornBucket as exc:
+            first, last = bucket.rows
+            return f"rows {first:,} to {last:,} of its batch are packed, and {exc}"
+    return None
 
 
 def read_ended_buckets(

@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from producer.contract.batches import BUCKET_ROWS
 from producer.contract.cancel_outcomes import Cancelled
-from producer.contract.errors import BacklogFull, InvalidInput, JobNotFound, KeyReused
+from producer.contract.errors import (
+    BacklogFull,
+    InvalidInput,
+    JobNotFound,
+    KeyReused,
+    UnreadableRecord,
+)
 from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.submissions import Submission, secrets_holder
 from producer.store import keys
 from producer.store.attempt_endings import AttemptEndings
-from producer.store.connection import translated
-from producer.store.ended_rows import find_ended_rows
-from producer.store.records import fields_of, flat, job_of, packed
+from producer.store.connection import replies_of, translated
+from producer.store.ended_rows import find_ended_rows, flaw_of_row
+from producer.store.record_reader import read_jobs, reading_of
+from producer.store.records import fields_of, flat, packed
 from producer.store.scripts import Scripts
 from producer.store.times import to_ms
 from producer.store.unfed_rows import RowCancel, UnfedRows
@@ -106,14 +113,21 @@ class JobStore(AttemptEndings):
 
         Raises:
             JobNotFound: no such job, or its record has expired.
+            UnreadableRecord: it is torn.
         """
         found = self.find([job_id])
         if job_id not in found:
-            raise JobNotFound(job_id)
+            raise self.why_not_found(job_id)
         return found[job_id]
 
+    def why_not_found(self, job_id: JobId) -> JobNotFound | UnreadableRecord:
+        """Return the error of a job that `find` did not give."""
+        [reading] = read_jobs(self._redis, [job_id])
+        flaw = reading.flaw or flaw_of_row(self._redis, job_id)
+        return UnreadableRecord(job_id, flaw) if flaw else JobNotFound(job_id)
+
     def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
-        """Read many jobs in one round trip; those that are not there are left out."""
+        """Read many jobs in one round trip; those that are not there, or torn, are left out."""
         found: dict[JobId, Job] = {}
         # A row that was fed after the look at unfed ones has its record by now, or has even ended.
         for look in (self._read, self._ended, self._rows.find, self._read, self._ended):
@@ -221,8 +235,9 @@ class JobStore(AttemptEndings):
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hgetall(keys.job(job_id))
-            found = zip(job_ids, pipe.execute(), strict=True)
-        return {job_id: job_of(job_id, record) for job_id, record in found if record}
+            replies = replies_of(pipe)
+        readings = map(reading_of, job_ids, replies)
+        return {reading.job_id: reading.job for reading in readings if reading.job}
 
 
 def _batch_key(batch: BatchId | None) -> list[str]:

@@ -46,7 +46,7 @@ def read_jobs(redis: Redis, job_ids: Sequence[JobId]) -> list[Reading]:
         for job_id in job_ids:
             pipe.hgetall(keys.job(job_id))
         replies = replies_of(pipe)
-    found = [_reading(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
+    found = [reading_of(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
     gone = [reading.job_id for reading in found if reading.is_gone]
     ended = find_ended_rows(redis, gone) if gone else {}
     return [replace(reading, job=ended.get(reading.job_id, reading.job)) for reading in found]
@@ -59,7 +59,8 @@ def in_pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield page
 
 
-def _reading(job_id: JobId, reply: Mapping[str, str] | Exception) -> Reading:
+def reading_of(job_id: JobId, reply: Mapping[str, str] | Exception) -> Reading:
+    """Return what HGETALL of a record gave."""
     if isinstance(reply, Exception):
         return Reading(job_id, None, f"Redis holds no hash there ({reply})")
     if not reply:

@@ -11,7 +11,7 @@ import redis
 from producer.checking.findings import Kind
 from producer.checking.verify import Verifier
 from producer.contract.cancel_outcomes import Cancelled
-from producer.contract.errors import InvalidJob, JobNotFound
+from producer.contract.errors import InvalidJob, JobNotFound, UnreadableRecord
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
 from producer.contract.result_lines import line_of
@@ -250,8 +250,39 @@ def test_torn_rows_are_named_and_no_others_are_lost(led, ended):
     [torn] = [found for found in check(led) if found.kind is Kind.TORN_ROWS]
     assert torn.is_left
     assert f"rows 1 to 100 of batch {batch} have ended, and cannot be read" in torn.sentence
-    assert list(led.fleet.batch_jobs(batch)) == []
+    assert list(led.fleet.batch_jobs(batch)) == list(led.fleet.batch_results(batch)) == []
     assert [job.status for _, job in led.fleet.batch_jobs(other)] == [JobStatus.FAILED]
+
+
+TEARS = {
+    "cut": lambda data: data[:-3],
+    "one bit": lambda data: data[:30] + bytes([data[30] ^ 1]) + data[31:],
+    "letters": lambda data: data.replace(b"sf", b"fs", 1),
+    "a newer version": lambda data: b"2" + data[1:],
+    "text": lambda _: b"text",
+    "nothing": lambda _: b"",
+    "letters alone": lambda data: data.partition(b"\n")[0] + b"\n",
+}
+
+
+def test_whatever_is_torn_of_packed_rows_is_told_by_each_call_and_left_as_evidence(led, ended):
+    batch, before, _ = ended
+    job_id = before[2].id
+    calls = (led.fleet.get, led.fleet.retry, led.fleet.wait, lambda one: led.fleet.get_many([one]))
+    with redis.Redis.from_url(led.settings.redis_url) as raw:
+        data = raw.hget(keys.ended_rows(batch), 0)
+        for tear in TEARS.values():
+            raw.hset(keys.ended_rows(batch), 0, torn := tear(data))
+            for call in calls:
+                with pytest.raises(
+                    UnreadableRecord, match=f"^the record of job {job_id} cannot be"
+                ):
+                    call(job_id)
+            assert [found.kind for found in check(led, repair=True)] == [Kind.TORN_ROWS]
+            assert raw.hget(keys.ended_rows(batch), 0) == torn
+        raw.hset(keys.ended_rows(batch), 0, data)
+    assert led.fleet.get(job_id) == before[2]
+    assert check(led) == []
 
 
 def test_rows_that_end_later_join_those_that_are_packed(led):

@@ -10,7 +10,7 @@ import pytest
 
 from producer.aio import AsyncProducer
 from producer.contract.errors import BatchNotFound, InvalidBatch, InvalidQuery
-from producer.contract.ids import new_job_id
+from producer.contract.ids import new_job_id, row_id
 from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.sweeps import Sweeps
@@ -205,13 +205,14 @@ def test_a_batch_that_is_open_or_not_there_is_told(led):
 
 
 def test_a_batch_that_ends_while_it_is_listed_keeps_its_pages(led):
-    batch = led.fleet.submit_many(GRAPH, rows(250), name="n")
-    page = led.fleet.jobs("batch:n", limit=100)
+    batch = led.fleet.submit_many(GRAPH, rows(3_000), name="n")
+    page = led.fleet.jobs("batch:n", limit=1_000)
     led.fleet.cancel_batch(batch.id)
-    found = [*ids(page), *ids(led.fleet.jobs("batch:n", page.cursor, 1_000))]
-    assert found == [job.id for _, job in led.fleet.batch_jobs(batch.id)]
-    cancelled = pages(led.fleet, "batch:n status:cancelled", limit=100)
-    assert len(cancelled) == 250
+    rest = led.fleet.jobs("batch:n", page.cursor, 1_000)
+    found = [*ids(page), *ids(rest), *ids(led.fleet.jobs("batch:n", rest.cursor, 1_000))]
+    assert found == [row_id(batch.id, row) for row in range(1, 3_001)]
+    cancelled = led.fleet.jobs("batch:n status:cancelled", limit=1_000)
+    assert len(cancelled.jobs) == 1_000
 
 
 # -- what a call may cost, and what breaks no list

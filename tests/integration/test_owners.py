@@ -50,6 +50,16 @@ def test_rows_have_the_owner_of_their_batch(led):
     assert [job.owner for _, job in led.fleet.batch_jobs(batch.id)] == ["shop"]
 
 
+def test_an_owner_that_reads_like_a_pattern_is_a_name_like_any_other(led):
+    led.queued(owner="shop")
+    for owner in ("*", "[a-z]?", "漢字", "a\\b", "{}", "%s", "'shop'", '"x"'):
+        job = led.queued(owner=owner)
+        quoted = owner.replace("\\", "\\\\").replace('"', '\\"')
+        assert [found.id for found in led.fleet.jobs(f'owner:"{quoted}"').jobs] == [job.id]
+        assert led.fleet.owner(owner) == OwnerUsage(owner=owner, waiting=1)
+    assert check(led) == []
+
+
 # -- what an owner has, and has used
 
 

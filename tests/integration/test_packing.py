@@ -8,7 +8,7 @@ import pytest
 
 from producer.checking.check import Check
 from producer.checking.findings import Kind
-from producer.contract.errors import InvalidJob
+from producer.contract.errors import InvalidJob, UnreadableRecord
 from producer.contract.jobs import JobError, JobStatus
 from producer.store import keys
 from producer.store.sweeps import Sweeps
@@ -103,6 +103,9 @@ def test_a_packed_record_that_is_torn_is_named_and_hides_no_other(torn, led, end
     assert [(found.kind, found.about) for found in findings if not found.is_note] == [
         (Kind.UNREADABLE_RECORD, ended[0].id)
     ]
+    with pytest.raises(UnreadableRecord, match=f"^the record of job {ended[0].id} cannot be read"):
+        led.fleet.get(ended[0].id)
+    assert led.fleet.get(ended[1].id).status is JobStatus.FAILED
 
 
 def test_what_a_worker_of_an_older_version_ended_is_packed_after_a_repair(led, ended):

@@ -27,6 +27,10 @@ def test_no_pin_and_no_key_are_nothing_to_refuse():
         ("acme bob", "'acme bob' has a space"),
         ("acme\nbob", r"'acme\\nbob' has a space"),
         ("acme\x1b[0m", r"'acme\\x1b\[0m' has a control character"),
+        ("acme\n", r"'acme\\n' has a space"),
+        ("\u2028", r"'\\u2028' has a space"),
+        ("\u202eshop", r"'\\u202eshop' has a control character"),
+        ("x" * 10_000, "has 10,000 characters"),
         ("a" * 65, "has 65 characters"),
         ("a" * 100_000, "has 100,000 characters"),
     ],
@@ -38,7 +42,9 @@ def test_an_owner_that_no_key_or_filter_could_hold_is_refused_in_one_sentence(ow
     assert len(caught.value.message) < 200
 
 
-@pytest.mark.parametrize("owner", ["", "shop", "Größe-7", "a" * 64, "me@example.org"])
+@pytest.mark.parametrize(
+    "owner", ["", "shop", "Größe-7", "a" * 64, "me@example.org", "*", "[a-z]?", "漢字", "a\\\\b"]
+)
 def test_a_plain_owner_is_taken(owner):
     check_names(Request(graph={}, owner=owner))
 

@@ -6,8 +6,8 @@
 --
 -- Returns {'new', id}, {'same', id of the batch opened before} or {'reused', id}: that key, another request.
 expect_type('zset', BATCHES)
+expect_type('string', KEYS[2])
 if KEYS[2] ~= '' then
-    expect_type('string', KEYS[2])
     local id, fingerprint = string.match(redis.call('GET', KEYS[2]) or '', '^(%S+) (%S+)$')
     if id and has_record(id) then
         return {fingerprint == ARGV[2] and 'same' or 'reused', id}

@@ -16,8 +16,8 @@
 -- Returns {'new', id}, {'same', id of the job made before}, {'reused', id}: that key, another request,
 -- or {'full', how many wait}.
 expect_indexes(field_of(ARGV, 13, 'owner'), ARGV[4], field_of(ARGV, 13, 'priority'))
+expect_type('string', KEYS[2])
 if KEYS[2] ~= '' then
-    expect_type('string', KEYS[2])
     local before = redis.call('GET', KEYS[2])
     local id, fingerprint = string.match(before or '', '^(%S+) (%S+)$')
     if id and has_record(id) then
