@@ -23,11 +23,16 @@ TYPES: Final = {
             *(keys.NODES, keys.LEASES, keys.DEAD, keys.QUEUES_USED, keys.QUEUES_NEEDED),
             *(keys.DELAYED, keys.JOBS, keys.OWNERS, keys.UNPACKED, keys.UNPACKED_ROWS),
             *(keys.RESULTS, keys.OUTBOX, keys.BATCHES, keys.FEEDING, keys.SHAPES),
+            *(keys.DELIVERIES, keys.DELIVERING),
         ),
         "zset",
     ),
     **dict.fromkeys(
-        (keys.QUEUES, keys.QUEUES_RETIRED, keys.DESIRED, keys.POOLS, keys.ACCESS_KEYS), "hash"
+        (
+            *(keys.QUEUES, keys.QUEUES_RETIRED, keys.DESIRED, keys.POOLS, keys.ACCESS_KEYS),
+            *(keys.WEBHOOKS, keys.WEBHOOK_SECRETS, keys.WEBHOOKS_FAILING),
+        ),
+        "hash",
     ),
     **dict.fromkeys((keys.EVENTS, keys.ACTIONS), "stream"),
     **dict.fromkeys((keys.WAITING, keys.WATCHED), "string"),
