@@ -145,6 +145,7 @@ _OF_ERRORS: Final[tuple[tuple[type[FleetError], ProblemType], ...]] = (
     (errors.InvalidJob, ProblemType.INVALID_REQUEST),
     (errors.StorageError, ProblemType.STORAGE_UNAVAILABLE),
     (errors.FleetUnreachable, ProblemType.FLEET_UNREACHABLE),
+    (errors.KeyOfAnotherType, ProblemType.FLEET_UNREACHABLE),
 )
 #: Arguments of the library that come in the query, or in a header.
 _PARAMETERS: Final = frozenset({"filter", "cursor", "limit", "topics"})

@@ -14,7 +14,7 @@ from tests.docs.written import DOCS
 
 #: What only workers, waits and settings raise: no request meets them.
 NOT_ANSWERED = {
-    "LeaseLost", "NodeNameTaken", "JobNotSucceeded", "WaitTimeout", "InvalidSettings", "FleetError",
+    "LeaseLost", "NodeNameTaken", "UnreadableRecord", "JobNotSucceeded", "WaitTimeout", "InvalidSettings", "FleetError",
 }  # fmt: skip
 
 
