@@ -105,6 +105,14 @@ class AsyncProducer(AsyncBatchMethods):
         """Return what an owner has and has used; errors as of `Producer.owner`."""
         return await asyncio.to_thread(self._sync.owner, name)
 
+    async def owners(self) -> list[OwnerUsage]:
+        """Return the same of every owner; as of `Producer.owners`."""
+        return await asyncio.to_thread(self._sync.owners)
+
+    async def limit_owner(self, name: str, *, max_waiting: int | None) -> OwnerUsage:
+        """Set how many jobs of an owner may wait; all as of `Producer.limit_owner`."""
+        return await asyncio.to_thread(self._sync.limit_owner, name, max_waiting=max_waiting)
+
     async def move(
         self,
         filter: str | Filter,  # noqa: A002 - as it is called everywhere

@@ -146,7 +146,7 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
         Raises:
             InvalidJob: the request is invalid; names field or graph node. Nothing was submitted.
             KeyReused: the idempotency key belongs to another request.
-            BacklogFull: the limit of waiting jobs is reached.
+            BacklogFull: the limit of waiting jobs is reached, or as OwnerBacklogFull that of its owner.
             FleetUnreachable, StorageError: Redis, or S3 for input files, failed.
         """
         request = Request(

@@ -52,6 +52,7 @@ class RetryMethods:
         Raises:
             JobNotFound: no such job, or its record has expired.
             InvalidJob: it has not ended, its graph has expired, or there is no such tier or node.
+            OwnerBacklogFull: the limit of its owner's waiting jobs is reached.
         """
         return self._made_again(job_id, tier=tier, pin=pin, secrets=secrets, only_dead=False)
 

@@ -92,7 +92,7 @@ class BatchMethods(ResultMethods):
             InvalidRows: bad rows, each with number and column; nothing was accepted.
             InvalidJob: what all rows share is invalid, or there are no rows.
             KeyReused, InvalidBatch: the idempotency key belongs to another request.
-            BacklogFull: the number of waiting jobs would exceed its limit.
+            BacklogFull: the number of waiting jobs would exceed its limit, or that of its owner.
             FleetUnreachable, StorageError: Redis, or S3 for input files, failed.
         """
         request = Request(

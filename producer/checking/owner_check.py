@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from producer.checking.findings import Finding, Kind
 from producer.checking.record_summary import RecordSummary
+from producer.contract.graph.json_values import short
 from producer.contract.jobs import JobStatus
+from producer.contract.text_cleaning import escaped
 from producer.store.batch_audit import BatchAudit
 from producer.store.owner_audit import OwnerAudit
 
@@ -29,6 +31,7 @@ class OwnerCheck:
 
     def findings(self, summary: RecordSummary, begun: Mapping[str, str]) -> Iterator[Finding]:
         """Yield the counts that are wrong."""
+        yield from self._torn_limits()
         waiting, running = summary.of_owners(running=False), summary.of_owners(running=True)
         for owner, status in self._audit.unreadable(summary.unreadable):
             running[owner] += status == JobStatus.RUNNING
@@ -50,3 +53,13 @@ class OwnerCheck:
                     expected=f"its records say {recount}",
                     mended=self._repair,
                 )
+
+    def _torn_limits(self) -> Iterator[Finding]:
+        for owner, text in self._audit.torn_limits(mend=self._repair).items():
+            yield Finding(
+                kind=Kind.TORN_WISH,
+                about=owner,
+                found=f"the limit of owner {owner} is no number: '{escaped(short(text))}'",
+                expected="it should be set anew: comfyfleet owner limit",
+                mended=self._repair,
+            )

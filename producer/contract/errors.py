@@ -15,6 +15,7 @@
   + TooManyRequests         the API key was used faster than it may be
   + InvalidSettings         settings that are missing or make no sense, each by its variable
   + BacklogFull             as many jobs wait as may
+    - OwnerBacklogFull      as many of its owner's
   + JobNotFound
   + UnreadableRecord        a job's record is there, and torn
   + BatchNotFound
@@ -255,6 +256,20 @@ class BacklogFull(FleetError):
             f"{waiting:,} jobs wait already; the limit is {limit:,} (COMFYFLEET_MAX_QUEUED)",
             advice="submit later, or fewer at once",
         )
+        self.waiting = waiting
+        self.limit = limit
+
+
+class OwnerBacklogFull(BacklogFull):
+    """The limit of what an owner may have waiting would be exceeded; nothing was accepted."""
+
+    def __init__(self, owner: str, waiting: int, limit: int) -> None:
+        FleetError.__init__(
+            self,
+            f"owner {owner} has {waiting:,} jobs waiting; its limit is {limit:,}",
+            advice="submit later, or fewer at once; comfyfleet owner limit sets another limit",
+        )
+        self.owner = owner
         self.waiting = waiting
         self.limit = limit
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from producer.contract.text_cleaning import escaped
 
 LONGEST_OWNER: Final = 64
+#: The highest limit of what an owner may have waiting.
+HIGHEST_LIMIT: Final = 10**9
 
 
 def owner_flaw(owner: str) -> str | None:
@@ -33,7 +35,7 @@ def owner_flaw(owner: str) -> str | None:
 
 
 class OwnerUsage(BaseModel):
-    """What an owner has in the fleet, and has used of it."""
+    """What an owner has in the fleet, and has used of it; and what it may have waiting."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,3 +43,6 @@ class OwnerUsage(BaseModel):
     waiting: int = 0  #: Jobs that are held or queued, and rows of batches that have not begun.
     running: int = 0
     gpu_seconds: float = 0  #: Rendered by all attempts that are over, whatever came of them.
+    max_waiting: int | None = (
+        None  #: A job or batch is refused with which more would wait; None: no limit.
+    )

@@ -6,19 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from producer.contract.classes.catalog import Catalog
-from producer.contract.errors import InvalidJob, InvalidQuery
+from producer.contract.errors import InvalidQuery
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter, Term
 from producer.contract.job_pages import LONGEST_PAGE, JobPage
 from producer.contract.jobs import Job
-from producer.contract.owners import OwnerUsage, owner_flaw
 from producer.contract.queue_lines import QueueLine
 from producer.listing.cursors import Cursor, query_of, read_cursor
+from producer.listing.owner_methods import OwnerMethods
 from producer.listing.plans import Plans
 from producer.listing.queue_view import QueueView
 from producer.store.batch_names import find_batch
 from producer.store.batch_store import BatchStore
-from producer.store.job_lists import usage_of
 from producer.store.job_sources import Source
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
@@ -37,7 +36,7 @@ _SHOWN: Final = 10**15
 _AT_ONCE: Final = 500
 
 
-class ListMethods:
+class ListMethods(OwnerMethods):
     """List and search jobs."""
 
     _redis: Redis
@@ -95,16 +94,6 @@ class ListMethods:
             catalogs |= self._nodes.catalogs(pool, among=nodes)
         view = QueueView(nodes, catalogs, needs_of_queues(self._redis))
         return view.lines(waiting(self._redis, Scripts(self._redis)))
-
-    def owner(self, name: str) -> OwnerUsage:
-        """Return what an owner has waiting and running, and the seconds of cards that it has used.
-
-        Raises:
-            InvalidJob: no owner can have this name; what has none is counted nowhere.
-        """
-        if flaw := "is empty; expected a name" if not name else owner_flaw(name):
-            raise InvalidJob(f"owner {flaw}", field="owner")
-        return usage_of(self._redis, name)
 
     def _begin(self, wanted: Filter, query: str) -> Cursor:
         names = [value for term in _batch_terms(wanted) for value in term.values]

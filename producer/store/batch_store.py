@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.batches import Batch, BatchSpec, Places, RowShapes
 from producer.contract.cancel_outcomes import BatchCancelled
-from producer.contract.errors import BacklogFull, BatchNotFound, InvalidBatch, KeyReused
+from producer.contract.errors import (
+    BacklogFull,
+    BatchNotFound,
+    InvalidBatch,
+    KeyReused,
+    OwnerBacklogFull,
+)
 from producer.contract.ids import BatchId, JobId
 from producer.contract.submissions import Content
 from producer.store import keys
@@ -253,11 +259,13 @@ class BatchStore:
             for batch, fields in zip(batches, found, strict=True)
         ]
 
-    def _expect(self, batch: BatchId, outcome: str, detail: int) -> None:
+    def _expect(self, batch: BatchId, outcome: str, detail: Any) -> None:
         if outcome == "missing":
             raise BatchNotFound(batch)
         if outcome == "full":
             raise BacklogFull(detail, self._most_waiting)
+        if outcome == "owner_full":
+            raise OwnerBacklogFull(self.record(batch).fields.get("owner", ""), *detail)
         if outcome == "sealed":
             raise InvalidBatch(batch, f"was sealed with {detail:,} rows, and takes no more")
         if outcome == "differs":

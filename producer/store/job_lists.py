@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.jobs import JobStatus
-from producer.contract.owners import OwnerUsage
 from producer.store import keys
 from producer.store.connection import translated
 from producer.store.record_reader import in_pages
@@ -34,14 +33,6 @@ def owners(redis: Redis) -> list[str]:
     with translated(redis):
         found: Any = redis.zrange(keys.OWNERS, 0, -1)
     return ["", *found]
-
-
-def usage_of(redis: Redis, owner: str) -> OwnerUsage:
-    """Return what an owner has and has used."""
-    with translated(redis):
-        found: Any = redis.hmget(keys.owner(owner), ["waiting", "running", "gpu_ms"])
-    waiting, running, gpu_ms = (int(count or 0) for count in found)
-    return OwnerUsage(owner=owner, waiting=waiting, running=running, gpu_seconds=gpu_ms / 1000)
 
 
 def forget_expired(redis: Redis, scripts: Scripts) -> int:

@@ -15,6 +15,7 @@ from producer.contract.errors import (
     InvalidInput,
     JobNotFound,
     KeyReused,
+    OwnerBacklogFull,
     UnreadableRecord,
 )
 from producer.contract.ids import BatchId, JobId
@@ -78,10 +79,10 @@ class JobStore(AttemptEndings):
 
         Raises:
             KeyReused: the idempotency key belongs to another request.
-            BacklogFull: too many jobs wait already.
+            BacklogFull: too many jobs wait already, in all or of its owner.
         """
         key = submission.idempotency_key
-        outcome, job_id = self._scripts.run(
+        outcome, found = self._scripts.run(
             "submit",
             keys=[
                 keys.job(submission.id),
@@ -103,10 +104,12 @@ class JobStore(AttemptEndings):
             ],
         )
         if outcome == "full":
-            raise BacklogFull(job_id, self._most_waiting)
+            raise BacklogFull(found, self._most_waiting)
+        if outcome == "owner_full":
+            raise OwnerBacklogFull(submission.owner, *found)
         if outcome == "reused":
-            raise KeyReused(str(key), job_id)
-        return JobId(job_id), outcome == "new"
+            raise KeyReused(str(key), found)
+        return JobId(found), outcome == "new"
 
     def get(self, job_id: JobId) -> Job:
         """Read one job.

@@ -7,6 +7,7 @@
 | comfyfleet:queues | hash queue -> Needs as JSON | for ever, small: an unused queue is retired |
 | comfyfleet:events | stream | for ever, about 100,000 entries |
 | comfyfleet:dead | zset job -> ended, ms | for ever |
+| comfyfleet:owners:limits | hash owner -> most jobs that it may have waiting | for ever, small |
 | comfyfleet:desired | hash node -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:pools | hash pool -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:actions | stream: who has done what | for ever, about 20,000 entries |
@@ -74,6 +75,7 @@ DEAD: Final = "comfyfleet:dead"
 DELAYED: Final = "comfyfleet:delayed"
 JOBS: Final = "comfyfleet:jobs"
 OWNERS: Final = "comfyfleet:owners"
+OWNER_LIMITS: Final = "comfyfleet:owners:limits"
 UNPACKED: Final = "comfyfleet:unpacked"
 UNPACKED_ROWS: Final = "comfyfleet:unpacked:rows"
 RESULTS: Final = "comfyfleet:results"

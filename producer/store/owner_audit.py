@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from producer.contract.ids import JobId
 from producer.store import keys
 from producer.store.connection import replies_of, translated
+from producer.store.owner_limits import set_limit, torn_limits
 from producer.store.scripts import Scripts
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ class OwnerAudit:
                 pipe.hmget(keys.job(job_id), ["owner", "status"])
             found = replies_of(pipe)
         return [(reply[0] or "", reply[1] or "") for reply in found if isinstance(reply, list)]
+
+    def torn_limits(self, *, mend: bool) -> dict[str, str]:
+        """Return the limits that are no numbers, by owner, and take them away if *mend*."""
+        torn = torn_limits(self._redis)
+        for owner in torn if mend else ():
+            set_limit(self._redis, owner, None)
+        return torn
 
     def mend(
         self, owner: str, *, moves: str, waiting: int, running: int, mend: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from producer.contract.errors import InvalidJob, JobNotFound
+from producer.contract.errors import InvalidJob, JobNotFound, OwnerBacklogFull
 from producer.contract.ids import JobId
 from producer.contract.queues import Needs
 from producer.contract.submissions import Submission
@@ -52,6 +52,7 @@ class Retries:
         Raises:
             JobNotFound: the ended job has no record any more.
             InvalidJob: it has not ended, is no dead letter, or its graph has expired.
+            OwnerBacklogFull: too many jobs of its owner wait already.
         """
         old = submission.retry_of
         if old is None:
@@ -77,6 +78,8 @@ class Retries:
                 *flat(fields_of(submission)),
             ],
         )
+        if outcome == "owner_full":
+            raise OwnerBacklogFull(submission.owner, *found)
         if outcome not in {"new", "same"}:
             raise _refusal(old, outcome, status=found)
         return JobId(found), outcome == "new"

@@ -28,6 +28,7 @@ _KEY_NAMES: Final = (
         "RESULT_ROWS",
         "JOBS",
         "OWNERS",
+        "OWNER_LIMITS",
         "OWNER",
         "ENDED",
     ),

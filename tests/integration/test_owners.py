@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from producer.checking.findings import Kind
-from producer.contract.errors import InvalidJob
+from producer.contract.errors import InvalidJob, OwnerBacklogFull
 from producer.contract.jobs import JobError
 from producer.contract.owners import OwnerUsage
 from producer.store import keys
 from tests.integration.checks import assert_found_and_mended, check
 from tests.integration.hand_led import WORKER, hold
+from tests.integration.test_job_list_command import command
+
+GRAPH = {"1": {"class_type": "PreviewAny", "inputs": {"source": "x"}}}
 
 
 def events_of(led, job):
@@ -132,3 +137,99 @@ def test_a_name_that_no_owner_can_have_is_refused(led, name):
     with pytest.raises(InvalidJob, match=r"^owner ") as caught:
         led.fleet.owner(name)
     assert caught.value.field == "owner"
+
+
+# -- what an owner may have waiting
+
+
+def refused(call):
+    with pytest.raises(OwnerBacklogFull) as caught:
+        call()
+    return caught.value
+
+
+def test_what_an_owner_may_have_waiting_is_kept_for_jobs_retries_and_batches(led):
+    running, failed = led.running(led.queued(owner="shop")), led.failed(led.queued(owner="shop"))
+    led.fleet.limit_owner("shop", max_waiting=2)
+    submit = partial(led.fleet.submit, GRAPH, owner="shop")
+    first = submit(idempotency_key="k")
+    led.fleet.hold(submit().id)
+    for call in (submit, lambda: led.fleet.retry(failed.id), lambda: submit_many(led, 1)):
+        error = refused(call)
+        assert (error.owner, error.waiting, error.limit) == ("shop", 2, 2)
+        assert error.message == "owner shop has 2 jobs waiting; its limit is 2"
+    assert submit(idempotency_key="k").id == first.id, "a replay hands in nothing"
+    led.fleet.submit(GRAPH, owner="other")
+    led.fleet.submit(GRAPH)
+    error = JobError(cause="node_fault", message="away", node="gpu-01")
+    led.store.requeue(running.id, attempt=1, worker=WORKER, error=error, charged=True)
+    assert counted(led) == (3, 0), "what runs may always wait again"
+
+    led.fleet.limit_owner("shop", max_waiting=8)
+    assert refused(lambda: submit_many(led, 6)).waiting == 3
+    submit_many(led, 4)
+    assert led.fleet.retry(failed.id).owner == "shop"
+    assert refused(submit).waiting == 8
+    assert led.fleet.owner("shop").max_waiting == 8
+    led.fleet.limit_owner("shop", max_waiting=0)
+    assert refused(submit).limit == 0
+    assert led.fleet.limit_owner("shop", max_waiting=None).max_waiting is None
+    submit()
+    assert check(led) == []
+
+
+def submit_many(led, count):
+    rows = [{"1.source": str(number)} for number in range(count)]
+    return led.fleet.submit_many(GRAPH, rows, owner="shop")
+
+
+def test_an_open_batch_is_refused_by_the_bucket_that_is_too_much_and_by_its_seal(led):
+    led.fleet.limit_owner("shop", max_waiting=150)
+    rows = [{"1.source": str(number)} for number in range(1_200)]
+    assert refused(lambda: led.fleet.submit_many(GRAPH, rows, owner="shop")).waiting == 0
+    assert counted(led) == (0, 0)
+    with led.fleet.open_batch(GRAPH, owner="shop") as writer:
+        for row in rows[:150]:
+            writer.add(row)
+    assert counted(led) == (150, 0)
+
+
+def test_of_many_who_submit_at_once_no_more_than_the_limit_are_accepted(led):
+    led.fleet.limit_owner("shop", max_waiting=7)
+
+    def submit(_):
+        try:
+            return bool(led.fleet.submit(GRAPH, owner="shop"))
+        except OwnerBacklogFull:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(submit, range(24))) == 7
+    assert counted(led) == (7, 0)
+
+
+@pytest.mark.parametrize("limit", [-1, 10**9 + 1, True, 2.5, "7", 10**400])
+def test_a_limit_that_is_no_count_is_refused(led, limit):
+    with pytest.raises(InvalidJob, match=r"^max_waiting is .* expected a whole number") as caught:
+        led.fleet.limit_owner("shop", max_waiting=limit)
+    assert caught.value.field == "max_waiting"
+    assert len(str(caught.value)) < 250
+
+
+def test_a_torn_limit_limits_nothing_and_is_found(led):
+    led.redis.hset(keys.OWNER_LIMITS, "shop", "many")
+    led.fleet.submit(GRAPH, owner="shop")
+    assert led.fleet.owner("shop").max_waiting is None
+    assert_found_and_mended(led, Kind.TORN_WISH, "shop")
+
+
+def test_every_owner_is_listed_with_its_limit(led):
+    led.queued(owner="shop")
+    led.fleet.submit_many(GRAPH, [{}], owner="night")
+    led.fleet.limit_owner("idle", max_waiting=3)
+    found = {one.owner: (one.waiting, one.max_waiting) for one in led.fleet.owners()}
+    assert found == {"idle": (0, 3), "night": (1, None), "shop": (1, None)}
+    assert "limit\t4" in command(led, "owner", "limit", "shop", "--max-waiting", "4").stdout
+    assert command(led, "owner", "limit", "shop").returncode == 2
+    assert command(led, "owner", "list").stdout.splitlines()[3] == "shop\t1\t4\t0\t0"
+    assert json.loads(command(led, "owner", "show", "shop", "--json").stdout)["max_waiting"] == 4

@@ -100,6 +100,18 @@ local function count_owner(owner, field, by)
     end
 end
 
+-- What an owner has waiting and may have, {waiting, limit}, if it may not have so many more; else nil.
+local function owner_full(owner, more)
+    local limit = owner and owner ~= '' and redis.call('HGET', OWNER_LIMITS, owner)
+    if limit and string.match(limit, '^%d+$') then
+        limit = tonumber(limit)
+        local waiting = tonumber(redis.call('HGET', OWNER .. owner, 'waiting') or 0)
+        if waiting + more > limit then
+            return {waiting, limit}
+        end
+    end
+end
+
 -- Count rows that have no record yet, in their batch, for its owner and over all.
 local function add_waiting(batch, by)
     local start_by, owner = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'owner'))
@@ -221,7 +233,7 @@ local function expect_indexes(owner, queue, priority)
     expect_type('stream', EVENTS)
     if owner and owner ~= '' then
         expect_type('zset', OWNERS, JOBS .. ':' .. owner)
-        expect_type('hash', OWNER .. owner)
+        expect_type('hash', OWNER .. owner, OWNER_LIMITS)
     else
         expect_type('zset', JOBS)
     end

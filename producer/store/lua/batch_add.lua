@@ -8,7 +8,8 @@
 -- ARGV[8]  how many of its rows are left out
 -- ARGV[9]  shapes of the rows so far, JSON ('' = as before)
 --
--- Returns {'ok', rows received}, {'same', rows received}, {'full', how many wait}, {'missing', 0},
+-- Returns {'ok', rows received}, {'same', rows received}, {'full', how many wait},
+-- {'owner_full', {how many of its owner wait, how many may}}, {'missing', 0},
 -- {'sealed', rows received} or {'differs', rows received}: other rows were handed in before.
 local batch, number, most = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[7])
 local sealed, buckets, digest, received, key =
@@ -30,6 +31,10 @@ if number > tonumber(buckets) or digest ~= ARGV[3] then
 end
 if most > 0 and backlog() + received + tonumber(ARGV[2]) > most then
     return {'full', backlog()}
+end
+local full = owner_full(redis.call('HGET', batch, 'owner'), received + tonumber(ARGV[2]))
+if full then
+    return {'owner_full', full}
 end
 redis.call('HSET', KEYS[2], number, ARGV[5])
 redis.call('HSET', batch, 'buckets', number + 1, 'digest', ARGV[4], 'places', ARGV[6])

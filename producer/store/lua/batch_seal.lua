@@ -13,7 +13,8 @@
 -- ARGV[11] graph, packed       ARGV[12] extra data, packed      ARGV[13] secrets, JSON ('' = none)
 -- ARGV[14] shapes of the rows, JSON ('' = as before)
 --
--- Returns {'ok', rows}, {'same', rows}: it was sealed before, {'full', how many wait}, {'missing', 0}
+-- Returns {'ok', rows}, {'same', rows}: it was sealed before, {'full', how many wait},
+-- {'owner_full', {how many of its owner wait, how many may}}, {'missing', 0}
 -- or {'differs', rows received}: other rows were handed in before.
 local batch, id, total, most = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[9])
 local sealed, buckets, digest, received, key, start_within =
@@ -29,6 +30,10 @@ if digest ~= ARGV[5] or buckets ~= ARGV[3] or tonumber(received) + tonumber(ARGV
 end
 if most > 0 and backlog() + total > most then
     return {'full', backlog()}
+end
+local full = owner_full(redis.call('HGET', batch, 'owner'), total)
+if full then
+    return {'owner_full', full}
 end
 expect_batch_indexes(redis.call('HGET', batch, 'owner'))
 if tonumber(ARGV[4]) > 0 then

@@ -12,7 +12,8 @@
 -- ARGV[9..] field, value, ... of the new record, but for its status
 --
 -- Returns {'new', id}, {'same', id of the job made before}, or why not: {'missing', ''}, {'live', status},
--- {'no_dead_letter', status}, {'no_template', status}.
+-- {'no_dead_letter', status}, {'no_template', status},
+-- {'owner_full', {how many of its owner wait, how many may}}.
 local old, new, id = KEYS[1], KEYS[2], ARGV[2]
 local status, ended, batch, made = unpack(redis.call('HMGET', old, 'status', 'ended_ms', 'batch', 'retried_as'))
 local is_packed = not status
@@ -36,6 +37,10 @@ for _, shared in ipairs({KEYS[3], KEYS[4]}) do
     if shared ~= '' and redis.call('EXISTS', shared) == 0 then
         return {'no_template', status}
     end
+end
+local full = owner_full(field_of(ARGV, 9, 'owner'), 1)
+if full then
+    return {'owner_full', full}
 end
 expect_indexes(field_of(ARGV, 9, 'owner'), ARGV[6], field_of(ARGV, 9, 'priority'))
 redis.call('PEXPIRE', KEYS[3], ARGV[5], 'GT')

@@ -14,7 +14,7 @@
 -- ARGV[13..] field, value, ... of the record, but for its status
 --
 -- Returns {'new', id}, {'same', id of the job made before}, {'reused', id}: that key, another request,
--- or {'full', how many wait}.
+-- {'full', how many wait}, or {'owner_full', {how many of its owner wait, how many may}}.
 expect_indexes(field_of(ARGV, 13, 'owner'), ARGV[4], field_of(ARGV, 13, 'priority'))
 expect_type('string', KEYS[2])
 if KEYS[2] ~= '' then
@@ -31,6 +31,10 @@ if redis.call('EXISTS', job) == 1 then
 end
 if tonumber(ARGV[6]) > 0 and backlog() >= tonumber(ARGV[6]) then
     return {'full', backlog()}
+end
+local full = owner_full(field_of(ARGV, 13, 'owner'), 1)
+if full then
+    return {'owner_full', full}
 end
 local start_by = now_ms() + tonumber(ARGV[3])
 local status = ARGV[12]
