@@ -43,6 +43,7 @@ from producer.events.async_event_watch import (
 )
 from producer.events.job_stream import JobStream
 from producer.events.methods import RECHECK_EVERY, Deadline, found_of, job_id_of, succeeded
+from producer.events.missed import Missed
 from producer.intake.input_policy import InputPolicy
 from producer.intake.request import JobOptions
 from producer.webhooks.methods import AsyncWebhooks
@@ -191,6 +192,14 @@ class AsyncProducer(AsyncBatchMethods):
     async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:
         """Return what the stream still holds of all events of jobs after one id, up to another."""
         return await asyncio.to_thread(lambda: list(self._sync.events(after=after, until=until)))
+
+    async def missed(self, *topics: str, after: str) -> Missed | None:
+        """Return a part of what came of some topics after an event's id; all as of `Producer.missed`."""
+        return await asyncio.to_thread(lambda: self._sync.missed(*topics, after=after))
+
+    async def position(self) -> str:
+        """Return the id after which `missed` gives what happens from now on."""
+        return await asyncio.to_thread(self._sync.position)
 
     async def fleet_events(self, *, after: str, until: str = "+") -> list[JobEvent | FleetEvent]:
         """Return the same with those of batches and nodes."""

@@ -25,6 +25,7 @@ from producer.contract.queues import Tier
 from producer.contract.uploads import Upload
 from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
 from producer.events.event_watch import EventWatch, FleetWatch
+from producer.events.missed import Missed
 from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
 
@@ -77,6 +78,8 @@ def jobs(fleet: Producer) -> Job:
     assert_type(fleet.events(after="0-0"), Iterator[JobEvent])
     assert_type(fleet.watch(job.id), EventWatch)
     assert_type(fleet.watch_fleet("batch:" + (job.batch or ""), "nodes"), FleetWatch)
+    assert_type(fleet.missed("batch:x", after="0-0"), Missed | None)
+    assert_type(fleet.position(), str)
     assert_type(fleet.fleet_events(after="0-0"), Iterator[JobEvent | FleetEvent])
     assert_type(fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)
     artifact: Artifact = job.artifacts[0]
@@ -155,6 +158,8 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.events(after="0-0"), list[JobEvent])
     assert_type(fleet.watch(job.id), AsyncEventWatch)
     assert_type(fleet.watch_fleet("batches"), AsyncFleetWatch)
+    assert_type(await fleet.missed("batch:x", after="0-0"), Missed | None)
+    assert_type(await fleet.position(), str)
     assert_type(await fleet.fleet_events(after="0-0"), list[JobEvent | FleetEvent])
     assert_type(fleet.fanout, LoopFanout)
     assert_type(await fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)

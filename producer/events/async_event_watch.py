@@ -43,6 +43,11 @@ class LoopFanout:
         """Whether its loop is closed, so that it can deliver no more."""
         return self._loop.is_closed()
 
+    @property
+    def position(self) -> str:
+        """The id in the stream up to which the process's reader has delivered, perhaps not yet taken here."""
+        return self._fanout.position
+
     def watchers(self, topic: str) -> int:
         """Return the number of this loop's watchers of a topic."""
         return self._subscribers.count(topic)

@@ -39,7 +39,7 @@ class JobStream:
         """Yield the present state of *jobs*, as read after the stream's position."""
         for job in jobs:
             self._note(job)
-            yield _snapshot(job, self._position)
+            yield snapshot_of(job, self._position)
 
     def changes(self, events: Iterable[JobEvent]) -> Iterator[JobEvent]:
         """Yield those of *events* whose job is open; a terminal status closes it."""
@@ -67,7 +67,7 @@ class JobStream:
             is_news = job.done or job.id in self._missed
             self._note(job)
             if is_news:
-                yield _snapshot(job, self._position)
+                yield snapshot_of(job, self._position)
 
     def _note(self, job: Job) -> None:
         for jobs, has_it in (
@@ -81,7 +81,8 @@ class JobStream:
                 jobs.discard(job.id)
 
 
-def _snapshot(job: Job, position: str) -> JobEvent:
+def snapshot_of(job: Job, position: str) -> JobEvent:
+    """Return the present state of a job as an event; its id is the stream's *position*."""
     return JobEvent(
         id=position,
         job=job.id,

@@ -20,6 +20,7 @@ from producer.contract.ids import JobId, parse_job_id
 from producer.contract.jobs import Job, JobEvent, JobStatus
 from producer.events.event_watch import EventWatch, FleetWatch
 from producer.events.job_stream import JobStream
+from producer.events.missed import Missed, missed
 from producer.events.reader import fanout_of
 from producer.store.events import EventStream
 from producer.store.job_store import JobStore
@@ -115,6 +116,23 @@ class WatchMethods:
     def events(self, *, after: str, until: str = "+") -> Iterator[JobEvent]:
         """Give what the stream still holds of all events of jobs after one id, up to another."""
         return self._events.between(after, until)
+
+    def missed(self, *topics: str, after: str) -> Missed | None:
+        """Return a part of what came of some topics after an event's id, beginning with the oldest.
+
+        Call it again with the `position` that it gives until `is_end`.
+
+        Args:
+            topics: those of `watch_fleet`.
+
+        Returns:
+            None if the stream does not hold all of it any more: then read the records.
+        """
+        return missed(self._events, topics, after=after)
+
+    def position(self) -> str:
+        """Return the id after which `missed` gives what happens from now on."""
+        return self._events.end()
 
     def fleet_events(self, *, after: str, until: str = "+") -> Iterator[JobEvent | FleetEvent]:
         """Give the same with those of batches and nodes."""

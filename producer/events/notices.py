@@ -22,12 +22,17 @@ class Notice:
     @property
     def topics(self) -> tuple[str, ...]:
         """Under which it is delivered, beside `EVERYTHING`."""
-        return self.event.job, self.batch
+        owner = self.event.owner
+        return (
+            (self.event.job, self.batch, f"owner:{owner}")
+            if owner
+            else (self.event.job, self.batch)
+        )
 
     @cached_property
     def sse(self) -> bytes:
         """The event as a browser's EventSource reads it; its id is what to resume after."""
-        return _sse(self.event)
+        return sse_of(self.event)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +45,14 @@ class FleetNotice:
     @cached_property
     def sse(self) -> bytes:
         """The same as of `Notice`; its `kind` tells what it is of."""
-        return _sse(self.event)
+        return sse_of(self.event)
 
 
 AnyNotice = Notice | FleetNotice
 
 
-def _sse(event: JobEvent | FleetEvent) -> bytes:
+def sse_of(event: JobEvent | FleetEvent) -> bytes:
+    """Return an event as a browser's EventSource reads it."""
     return f"id: {event.id}\ndata: {event.model_dump_json(exclude_none=True)}\n\n".encode()
 
 

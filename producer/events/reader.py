@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
-from producer.events.notices import AnyNotice, FleetNotice, Notice
+from producer.events.missed import notice_of
+from producer.events.notices import AnyNotice
 from producer.events.subscribers import Subscribers, Watcher, topics_of
 from producer.store.connection import connect
 from producer.store.events import Cursor, Entry, EventStream
@@ -53,6 +54,11 @@ class Fanout:
     def is_reading(self) -> bool:
         """Whether its thread reads the stream."""
         return self._is_reading
+
+    @property
+    def position(self) -> str:
+        """The id in the stream up to which everything was delivered."""
+        return self._position
 
     def watchers(self, topic: str) -> int:
         """Return the number of watchers of a topic; an event loop counts as one."""
@@ -143,16 +149,10 @@ class Fanout:
             if not self._subscribers.watches(topics):
                 continue
             try:
-                yield _notice(entry, topics)
+                yield notice_of(entry, topics)
             except (KeyError, ValueError) as exc:
                 _log.warning("event %s is not understood: %r", entry.id, exc)
                 self._subscribers.lag(topics)
-
-
-def _notice(entry: Entry, topics: tuple[str, ...]) -> AnyNotice:
-    if entry.is_of_job:
-        return Notice(entry.decoded(), entry.batch)
-    return FleetNotice(entry.fleet_event(), topics)
 
 
 _FANOUTS: Final[dict[tuple[int, str], Fanout]] = {}

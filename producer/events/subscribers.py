@@ -14,6 +14,7 @@ _log = logging.getLogger(__name__)
 
 #: The topic of every event of jobs. A job's id is a topic, and a batch's, for the events of its jobs.
 EVERYTHING: Final = "*"
+#: `owner:NAME` is the topic of the jobs and batches of one owner.
 #: The topics of every batch and of every node; `batch:ID` and `node:NAME` are those of one.
 BATCHES: Final = "batches"
 NODES: Final = "nodes"
@@ -22,10 +23,16 @@ _ALL_OF: Final = {"batch": BATCHES, "node": NODES}
 
 def topics_of(entry: Entry) -> tuple[str, ...]:
     """Return under which topics an entry of the stream is delivered; none if only a newer version knows it."""
+    owner = owner_topics(entry.fields.get("owner", ""))
     if entry.is_of_job:
-        return entry.job, entry.batch, EVERYTHING
+        return entry.job, entry.batch, EVERYTHING, *owner
     every = _ALL_OF.get(entry.kind)
-    return (f"{entry.kind}:{entry.about}", every) if every else ()
+    return (f"{entry.kind}:{entry.about}", every, *owner) if every else ()
+
+
+def owner_topics(owner: str) -> tuple[str, ...]:
+    """Return the topic of all that is an owner's, jobs and batches; none for the default owner."""
+    return (f"owner:{owner}",) if owner else ()
 
 
 class Watcher(Protocol):

@@ -7,17 +7,15 @@ import sys
 from typing import Annotated, Final
 
 import typer
-import uvicorn
 
 from producer.aio import AsyncProducer
-from producer.contract.config.settings import Settings, load_settings
+from producer.contract.config.settings import load_settings
 from producer.contract.errors import FleetError
 from producer.http.app import create_app
+from producer.http.server import Server, config_of
 from producer.intake.input_policy import InputPolicy
 
 _USAGE: Final = 2
-#: Requests that are under way when it is told to end have this long, s; streams are closed at once.
-_GRACE_S: Final = 10
 
 
 def serve(
@@ -34,26 +32,12 @@ def serve(
     settings = load_settings(**given)
     # Never a path of this machine, nor any bucket: those who ask are strangers.
     fleet = AsyncProducer.from_env(input_policy=InputPolicy.bytes_only(), **given)
-    server = uvicorn.Server(_config(fleet, settings, access_log=access_log))
+    app = create_app(fleet, settings)
+    config = config_of(app, host=settings.api_host, port=settings.api_port, access_log=access_log)
+    server = Server(config, app.state.streams)
     server.run()
     if not server.started:
         raise SystemExit(1)
-
-
-def _config(fleet: AsyncProducer, settings: Settings, *, access_log: bool) -> uvicorn.Config:
-    return uvicorn.Config(
-        create_app(fleet, settings),
-        host=settings.api_host,
-        port=settings.api_port,
-        http="httptools",
-        ws="none",
-        access_log=access_log,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=_GRACE_S,
-        log_level="info",
-    )
 
 
 def main() -> None:

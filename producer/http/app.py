@@ -20,17 +20,18 @@ from producer.aio import AsyncProducer
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetError
 from producer.contract.graph.json_values import shown
-from producer.http import health, jobs
+from producer.http import events, health, jobs
 from producer.http.gate import Gate
 from producer.http.openapi import describe
 from producer.http.problems import Flaw, Problem, ProblemType, pointer_of, problem_of
+from producer.http.streams import Streams
 
 _log = logging.getLogger(__name__)
 
 #: Calls of the library at once: they mostly wait, for Redis and for S3.
 _THREADS: Final = 64
 _FLAWS_TOLD: Final = 20
-_PARTS: Final = (health, jobs)
+_PARTS: Final = (health, jobs, events)
 _OF_STATUS: Final = {
     404: (ProblemType.NOT_FOUND, "there is no such path"),
     405: (ProblemType.METHOD_NOT_ALLOWED, "the path does not take this method"),
@@ -57,6 +58,7 @@ def create_app(fleet: AsyncProducer, settings: Settings) -> FastAPI:
     )
     app.state.fleet = fleet
     app.state.settings = settings
+    app.state.streams = Streams(most=settings.api_max_streams)
     for part in _PARTS:
         app.include_router(part.router)
     app.add_middleware(Gate, fleet=fleet, max_body=_limits(settings))

@@ -58,7 +58,7 @@ class Gate:
 
     async def _admit(self, headers: Headers) -> object:
         try:
-            secret = _secret(headers)
+            secret = secret_of(headers)
             return await asyncio.wait_for(self._fleet.keys.admit(secret), _ADMIT_WITHIN_S)
         except FleetUnreachable as exc:
             _log.warning("%s", exc)
@@ -69,7 +69,8 @@ class Gate:
             raise problem_of(FleetUnreachable("Redis does not answer in time")) from None
 
 
-def _secret(headers: Headers) -> str:
+def secret_of(headers: Headers) -> str:
+    """Return the key that a request brings; raises AccessKeyNotValid where there is none."""
     given = headers.getlist("authorization")
     if not given:
         raise AccessKeyNotValid(

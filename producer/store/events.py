@@ -131,6 +131,27 @@ class EventStream:
                 return
             after = found[-1][0]
 
+    def page_after(self, after: str, count: int) -> list[Entry] | None:
+        """Return up to *count* entries after one; None if that is there no more, so that others may lack, too.
+
+        Args:
+            after: the id of an entry; `0-0` for the beginning, which is whole while nothing was trimmed.
+        """
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            pipe.xrange(keys.EVENTS, f"({after}", "+", count=count)
+            # Looked at after the entries were read: if it is there now, nothing was trimmed before.
+            pipe.xrange(keys.EVENTS, after, after, count=1)
+            pipe.exists(keys.EVENTS)
+            found, anchor, is_there = pipe.execute()
+            is_whole = bool(anchor)
+            if after == _BEGIN:
+                is_whole = not is_there or self._was_never_trimmed()
+        return [Entry(entry_id, fields) for entry_id, fields in found] if is_whole else None
+
+    def _was_never_trimmed(self) -> bool:
+        told: Any = self._redis.xinfo_stream(keys.EVENTS)
+        return bool(told.get("entries-added") == told["length"])
+
     def holds(self, *entry_ids: str) -> bool:
         """Tell whether the stream still has all of these entries.
 

@@ -1,0 +1,182 @@
+"""A feed of events: the present state first, then every change in order and without a gap, as bytes to be sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+from producer.aio import AsyncProducer
+from producer.contract.errors import FleetError, FleetUnreachable
+from producer.contract.fleet_events import BatchEvent, FleetEvent
+from producer.contract.jobs import JobEvent
+from producer.events.async_event_watch import AsyncFleetWatch
+from producer.events.notices import LAGGED, AnyNotice, encoded, sse_of
+from producer.store.events import order
+
+#: How often a comment is sent where nothing happens, so that proxies and clients know that it lives.
+_ALIVE_EVERY: Final = timedelta(seconds=15)
+#: How often records are read of which no event may tell: rows that have none yet.
+_RECHECK_EVERY: Final = timedelta(seconds=5)
+#: How soon a client shall connect again, ms.
+_BEGIN: Final = b"retry: 2000\n\n"
+_RESET: Final = b"event: reset\ndata: {}\n\n"
+
+
+class Present(NamedTuple):
+    """What a feed is about, as it is now.
+
+    Args:
+        events: the states, as events of the type `snapshot`.
+        open: jobs and batches of which more will come; a feed that ends does so when none is left.
+        unfed: of these, rows without a record: they may end without an event.
+    """
+
+    events: Sequence[JobEvent | FleetEvent]
+    open: frozenset[str] = frozenset()
+    unfed: frozenset[str] = frozenset()
+
+
+#: Returns what a feed is about, with the stream's position that its snapshots carry.
+Presenter = Callable[[str], Awaitable[Present]]
+
+
+class EventFeed:
+    """The events of some topics.
+
+    Where events were missed (since the last connection, or because the client was too slow), they are read from
+    the stream. Where that holds them no more, the feed says `reset`, and shows the present state anew.
+
+    Args:
+        topics: of `Producer.watch_fleet`.
+        present: reads what the feed is about.
+        is_endless: whether it goes on when nothing of what it is about is open.
+    """
+
+    def __init__(
+        self,
+        fleet: AsyncProducer,
+        topics: Collection[str],
+        present: Presenter,
+        *,
+        is_endless: bool = False,
+    ) -> None:
+        self._fleet = fleet
+        self._topics = tuple(topics)
+        self._present = present
+        self._is_endless = is_endless
+        self._position = ""
+        self._seen = (
+            ""  #: The reader's position at the last sign of life: all before has come through.
+        )
+        self._state = Present([])
+        self._open: set[str] = set()
+
+    async def is_over(self, after: str) -> bool:
+        """Tell whether nothing has come after an event's id, and nothing will."""
+        if self._is_endless or (await self._present(after)).open:
+            return False
+        missed = await self._fleet.missed(*self._topics, after=after)
+        return missed is not None and missed.is_end and not missed.notices
+
+    async def frames(self, after: str | None) -> AsyncIterator[bytes]:
+        """Yield what is to be sent, until all is over.
+
+        Args:
+            after: the id of the last event that the client has seen.
+
+        Raises:
+            FleetUnreachable: Redis cannot be read at the beginning.
+        """
+        async with self._fleet.watch_fleet(*self._topics) as watch:
+            yield _BEGIN
+            self._position = self._seen = watch.since
+            is_behind = False
+            if after and await self._fleet.missed(*self._topics, after=after) is None:
+                yield _RESET
+            elif after:
+                self._position, is_behind = after, True
+            yield await self._snapshot()
+            while is_behind or self._is_endless or self._open:
+                if is_behind:
+                    told, is_behind = await self._caught_up()
+                else:
+                    told, is_behind = await self._taken(watch)
+                if told:
+                    yield told
+
+    async def _snapshot(self) -> bytes:
+        self._state = await self._present(self._position)
+        self._open = set(self._state.open)
+        return b"".join(map(sse_of, self._state.events))
+
+    async def _caught_up(self) -> tuple[bytes, bool]:
+        """Return a part of what was missed, and whether there is more."""
+        try:
+            missed = await self._fleet.missed(*self._topics, after=self._position)
+            if missed is None:
+                self._position = await self._fleet.position()
+                return _RESET + await self._snapshot(), False
+        except FleetUnreachable:
+            return await self._after_outage(), True
+        told = self._told(missed.notices)
+        self._position = missed.position
+        return told, not missed.is_end
+
+    async def _after_outage(self) -> bytes:
+        await asyncio.sleep(_RECHECK_EVERY.total_seconds())
+        return b":\n\n"
+
+    async def _taken(self, watch: AsyncFleetWatch) -> tuple[bytes, bool]:
+        wait = _RECHECK_EVERY if self._state.unfed & self._open else _ALIVE_EVERY
+        items = await watch.take(wait=wait)
+        if LAGGED in items:
+            return b"", True
+        if items:
+            begin = order(self._position)
+            notices = [i for i in items if i is not LAGGED and order(i.event.id) > begin]
+            return self._told(notices), False
+        return await self._rechecked() + self._alive(), False
+
+    def _told(self, notices: Sequence[AnyNotice]) -> bytes:
+        for notice in notices:
+            event = notice.event
+            if isinstance(event, JobEvent) and event.status.is_terminal:
+                self._open.discard(event.job)
+            elif isinstance(event, BatchEvent):
+                ends = event.type in {"finished", "cancelled"} and not _is_live(event)
+                (self._open.discard if ends else self._open.add)(event.batch)
+        if notices:
+            self._position = notices[-1].event.id
+        return encoded(notices)
+
+    def _alive(self) -> bytes:
+        """Return a comment; with an id, where the client need not look at what lies before it.
+
+        It is the reader's position of the time before: all up to there has come through since. A browser takes the id
+        of an event without data, and tells nobody of it.
+        """
+        seen, self._seen = self._seen, self._fleet.fanout.position
+        if order(seen) <= order(self._position):
+            return b":\n\n"
+        self._position = seen
+        return f":\nid: {seen}\n\n".encode()
+
+    async def _rechecked(self) -> bytes:
+        if not self._state.unfed & self._open:
+            return b""
+        try:
+            state = await self._present(self._position)
+        except FleetError:
+            return b""
+        closed = self._open - state.open
+        self._open -= closed
+        self._state = state
+        ended = [e for e in state.events if isinstance(e, JobEvent) and e.job in closed]
+        return b"".join(map(sse_of, ended))
+
+
+def _is_live(event: BatchEvent) -> bool:
+    counts = event.counts
+    return bool(counts.waiting + counts.held + counts.queued + counts.running)

@@ -1,0 +1,79 @@
+"""The server: uvicorn, with a bound on how long a connection may be silent, and streams that end with it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from producer.http.streams import Streams
+
+#: How long a new connection may take to send the head of its first request, s.
+_HEAD_WITHIN_S: Final = 15.0
+#: How long requests that are under way have when the process is told to end, s.
+_GRACE_S: Final = 10
+
+
+class Connection(HttpToolsProtocol):
+    """One connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for its first request."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(_HEAD_WITHIN_S, transport.abort)
+        self._deadline = self.timeout_keep_alive_task
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; the first deadline holds until a head is complete."""
+        self.timeout_keep_alive_task = (
+            None if self.timeout_keep_alive_task is self._deadline else self.timeout_keep_alive_task
+        )
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Let the app cut the connection of who does not read."""
+        super().on_message_begin()
+        self.scope["transport"] = self.transport  # type: ignore[typeddict-unknown-key]
+
+    def on_headers_complete(self) -> None:
+        """The head is complete."""
+        self._deadline.cancel()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+
+class Server(uvicorn.Server):
+    """A server that ends its streams at once when it is told to end; other requests have their time."""
+
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all that is open."""
+        self._streams.close()
+        await super().shutdown(sockets)
+
+
+def config_of(app: Any, *, host: str, port: int, access_log: bool) -> uvicorn.Config:
+    """Return how an app is served."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Connection,
+        ws="none",
+        access_log=access_log,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE_S,
+        log_level="info",
+    )

@@ -1,0 +1,130 @@
+"""Open streams of server-sent events: sent as they come, cut where nobody reads, closed with the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from producer.contract.errors import AccessKeyNotValid, FleetError
+from producer.http.problems import Problem, ProblemType
+
+_log = logging.getLogger(__name__)
+
+#: How long a client may take to read what lies in the socket before it is dropped, s.
+_UNREAD_S: Final = 20.0
+#: How often the key of an open stream is looked at again, s.
+_KEY_CHECK_S: Final = 60.0
+_HEADERS: Final = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would gather events before it passes them on
+]
+
+
+class Streams:
+    """The streams that this process has open.
+
+    Args:
+        most: of them at once.
+    """
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._open: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def check_room(self) -> None:
+        """Raise a Problem if there is no room for another stream."""
+        if len(self._open) >= self._most:
+            raise Problem(
+                ProblemType.TOO_MANY_STREAMS,
+                f"this process has {self._most:,} streams open already",
+            )
+
+    def begin(self, work: asyncio.Task[Any]) -> None:
+        """Count a stream until its task is done."""
+        self._open.add(work)
+        work.add_done_callback(self._open.discard)
+
+    def close(self) -> None:
+        """End all of them; clients connect again, to another process."""
+        for task in list(self._open):
+            task.cancel()
+
+
+class EventStreamResponse(Response):
+    """An ASGI answer: what a feed yields, until it or the client ends, or its key is not valid any more.
+
+    Args:
+        check_key: raises AccessKeyNotValid.
+    """
+
+    def __init__(
+        self,
+        frames: AsyncIterator[bytes],
+        streams: Streams,
+        check_key: Callable[[], Awaitable[object]],
+    ) -> None:
+        super().__init__()
+        self._frames = frames
+        self._streams = streams
+        self._check_key = check_key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all of it; return at once when the client is gone."""
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        tasks = [
+            asyncio.ensure_future(self._pump(send)),
+            asyncio.ensure_future(_gone(receive)),
+            asyncio.ensure_future(self._watch_key()),
+        ]
+        self._streams.begin(tasks[0])
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_UNREAD_S / 10):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            if transport := scope.get("transport"):
+                transport.abort()  # closing it would wait for a client that does not read
+
+    async def _pump(self, send: Send) -> None:
+        frames = self._frames
+        try:
+            async for frame in frames:
+                async with asyncio.timeout(_UNREAD_S):
+                    await send({"type": "http.response.body", "body": frame, "more_body": True})
+        except TimeoutError:
+            _log.info("a client that reads nothing is dropped")
+        except FleetError as exc:
+            _log.warning("a stream ends: %s", exc)
+        finally:
+            with suppress(AttributeError):
+                await frames.aclose()  # type: ignore[attr-defined]
+
+    async def _watch_key(self) -> None:
+        while True:
+            await asyncio.sleep(_KEY_CHECK_S)
+            try:
+                await self._check_key()
+            except AccessKeyNotValid:
+                return
+            except FleetError:
+                continue
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
