@@ -29,7 +29,7 @@ from producer.contract.fleet_events import FleetEvent
 from producer.contract.graph.graph import GraphLike
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
-from producer.contract.nodes import Node
+from producer.contract.nodes import Node, NodeTimes
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
@@ -235,6 +235,10 @@ class AsyncProducer(AsyncBatchMethods):
     async def nodes(self) -> list[Node]:
         """Return every node that sent a beat within the last week."""
         return await asyncio.to_thread(self._sync.nodes)
+
+    async def node_times(self, name: str) -> NodeTimes:
+        """Return how long things take on a node; errors as of `Producer.node_times`."""
+        return await asyncio.to_thread(self._sync.node_times, name)
 
     async def rescan(self, node: str) -> None:
         """Have a node read its models and classes again; errors as of `Producer.rescan`."""

@@ -47,6 +47,7 @@ from producer.store.connection import connect
 from producer.store.dead_letters import DeadLetterIndex
 from producer.store.events import EventStream
 from producer.store.job_store import JobStore
+from producer.store.node_seconds import NodeSeconds
 from producer.store.node_store import NodeStore
 from producer.store.retries import Retries
 from producer.store.uploads import Uploads
@@ -78,6 +79,7 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
         self._jobs = JobStore(self._redis, keep_ended=keep_ended, most_waiting=most)
         self._batches = BatchStore(self._redis, keep_ended=keep_ended, most_waiting=most)
         self._nodes = NodeStore(self._redis, lease=timedelta(seconds=settings.lease_s))
+        self._node_seconds = NodeSeconds(self._redis)
         self._objects = BatchResults(settings)
         nodes, objects = self._nodes, self._objects
         named = NamedInputs(settings, self._redis, jobs=self._jobs, objects=objects)

@@ -8,15 +8,17 @@ from typing import Any
 
 from producer.contract.errors import InvalidJob, JobNotFound
 from producer.contract.jobs import Job
-from producer.contract.nodes import Node
+from producer.contract.nodes import Node, NodeTimes
 from producer.contract.queues import Message, Tier
 from producer.dead_letters import DeadLetters
 from producer.dispatch import Dispatch
 from producer.events.methods import job_id_of
 from producer.intake.admission import Intake
+from producer.intake.request import check_place
 from producer.intake.retries import retry_of
 from producer.store.dead_letters import DeadLetterIndex
 from producer.store.job_store import JobStore
+from producer.store.node_seconds import NodeSeconds
 from producer.store.node_store import NodeStore
 from producer.store.retries import Retries
 
@@ -26,6 +28,7 @@ class RetryMethods:
 
     _jobs: JobStore
     _nodes: NodeStore
+    _node_seconds: NodeSeconds
     _retries: Retries
     _intake: Intake
     _dispatch: Dispatch
@@ -64,6 +67,18 @@ class RetryMethods:
     def nodes(self) -> list[Node]:
         """Return every node that sent a beat within the last week, sorted by name."""
         return self._nodes.nodes()
+
+    def node_times(self, name: str) -> NodeTimes:
+        """Return how long models take to load on a node, and graph nodes to run, as far as it was seen.
+
+        Raises:
+            InvalidJob: the fleet has no such node.
+        """
+        known = {node.name: node for node in self.nodes()}
+        check_place(list(known.values()), pool=None, pin=name)
+        if name not in known:
+            raise InvalidJob(f"there is no node {name!r}: the fleet has none yet", field="node")
+        return self._node_seconds.times_of(known[name].device)
 
     def _made_again(
         self,

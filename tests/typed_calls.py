@@ -18,7 +18,7 @@ from producer.contract.fleet_events import FleetEvent
 from producer.contract.ids import JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
-from producer.contract.nodes import Node
+from producer.contract.nodes import Node, NodeTimes
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
@@ -102,6 +102,7 @@ def changes(fleet: Producer, job: Job) -> None:
     assert_type(fleet.dead_letters.causes(), Counter[str])
     assert_type(fleet.dead_letters.prune(), int)
     assert_type(fleet.nodes(), list[Node])
+    assert_type(fleet.node_times("gpu-01"), NodeTimes)
     fleet.rescan("gpu-01")
 
 
@@ -170,6 +171,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.release(job.id), Job)
     assert_type(await fleet.retry(job.id, secrets={"key": "k"}), Job)
     assert_type(await fleet.nodes(), list[Node])
+    assert_type(await fleet.node_times("gpu-01"), NodeTimes)
     await fleet.rescan("gpu-01")
 
 

@@ -17,8 +17,8 @@ from producer.storage.batch_results import BatchResults
 from producer.store.backlog import Backlog
 from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
+from producer.store.node_seconds import NodeSeconds
 from producer.store.node_store import NodeStore
-from producer.store.rates import Rates
 from producer.store.rerouting import Rerouting
 from producer.store.sweeps import Sweeps
 from producer.upkeep.sweeper import Upkeep
@@ -207,6 +207,12 @@ class Parts:
         outages = Outages(self._breaker, self.shutdown, on_damage=self.agent.on_damaged_file)
         extra_data = ExtraDataSource(self._store, api_key=settings.nodes_api_key)
         templates = Templates(self._store)
+        fleet_rates = FleetRates(
+            NodeSeconds(self.redis),
+            GATE.render_times,
+            node=node,
+            device=lambda: self.agent.facts.device,
+        )
         return Runner(
             claimant=Claimant(node=node, worker=self._worker, lease=self._lease),
             spool=self.spool,
@@ -226,8 +232,8 @@ class Parts:
                 stall=timedelta(seconds=settings.node_progress_s),
                 shutdown=self.shutdown,
                 outages=outages,
-                hand_back=HandBack(GATE, self._peers, load_s=settings.node_load_s),
-                fleet_rates=FleetRates(Rates(self.redis), GATE.render_times, node=node),
+                hand_back=HandBack(GATE, self._peers, load_s=LOADED_MODELS.load_s),
+                fleet_rates=fleet_rates,
                 extra_data=extra_data,
                 is_watched=lambda: self.leases.is_watched,
             ),
@@ -264,6 +270,7 @@ class Parts:
             agent=self.agent,
             retry_placement=RetryPlacement(self._store, self._dispatch, self._peers),
             extra_data=extra_data,
+            fleet_rates=fleet_rates,
         )
 
     def _make_upkeep(self) -> Upkeep:

@@ -6,6 +6,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -40,7 +41,11 @@ class NodeWorker:
         self._hooks = hooks
         self._boot_id = f"{options.name}:{uuid4().hex[:12]}"
         self._lease = timedelta(seconds=settings.lease_s)
-        self._load_cost = LoadCost(bound_s=settings.node_warm_s, load_s=settings.node_load_s)
+        self._load_cost = LoadCost(
+            bound_s=settings.node_warm_s,
+            load_s=settings.node_load_s,
+            of_models=partial(GATE.render_times.load_times.usual_s, else_s=settings.node_load_s),
+        )
         self._lock: NameLock | None = None
         self._taken_back = ThreadPoolExecutor(8, thread_name_prefix="taken-back")
         self._parts = Parts(

@@ -1,4 +1,4 @@
-"""Node table: prints the fleet's nodes for a person."""
+"""Node table: prints the fleet's nodes, or one of them and its times, for a person."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from producer.cli.escaping_console import OUT
 from producer.cli.output import size
-from producer.contract.nodes import Node, NodeState
+from producer.contract.nodes import Node, NodeState, NodeTimes
 
 _COLOURS: Final = {
     NodeState.READY: "green",
@@ -38,3 +38,23 @@ def show_nodes(nodes: Sequence[Node]) -> None:
             f"{node.silent_s:.0f} s ago",
         )
     OUT.print(table)
+
+
+def show_node(node: Node, times: NodeTimes) -> None:
+    """Print a node, how long each of its models takes to load, and each class to run."""
+    show_nodes([node])
+    for title, rows in (
+        (
+            "load",
+            [(model, by, s) for model, found in times.loads.items() for by, s in found.items()],
+        ),
+        ("a step", [(class_type, "", s) for class_type, s in times.steps.items()]),
+    ):
+        if not rows:
+            continue
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for column in (title, "by" if title == "load" else "", "seconds"):
+            table.add_column(column, justify="right" if column == "seconds" else "left")
+        for name, by, seconds in rows:
+            table.add_row(name, by, f"{seconds:.2f}")
+        OUT.print(table)

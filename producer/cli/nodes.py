@@ -1,4 +1,4 @@
-"""Nodes commands (`comfyfleet node`): list, check, rescan, install-companion."""
+"""Nodes commands (`comfyfleet node`): list, show, check, rescan, install-companion."""
 
 from __future__ import annotations
 
@@ -30,6 +30,24 @@ def list_nodes(*, as_json: JsonOption = False) -> None:
         from producer.cli.node_table import show_nodes
 
         show_nodes(nodes)
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The node's name.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a node, and how long its models take to load and its classes to run, as far as it was seen."""
+    with opened(as_json=as_json) as fleet:
+        times = fleet.node_times(name)
+        node = next(node for node in fleet.nodes() if node.name == name)
+        if as_json:
+            print_json({**node.model_dump(mode="json"), **times.model_dump(mode="json")})
+            return
+        from producer.cli.node_table import show_node
+
+        show_node(node, times)
 
 
 @app.command("check")

@@ -54,3 +54,14 @@ class Node(BaseModel):
     def is_living(self) -> bool:
         """Whether a worker serves it now, able to take work at this moment or not."""
         return self.state is not NodeState.OFFLINE
+
+
+class NodeTimes(BaseModel):
+    """How long things take on a node, as workers have seen it on its device, s."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    loads: dict[str, dict[str, float]] = {}  #: Of each base model, by the class that loads it.
+    steps: dict[
+        str, float
+    ] = {}  #: One step of each graph node class; all of it where it has no steps.

@@ -38,12 +38,29 @@ class Rates:
         Raises:
             FleetUnreachable: Redis did not answer.
         """
+        return self.usual_of(*self.read(shape, node=node))
+
+    def read(self, shape: str, *, node: str) -> tuple[str, dict[str, str]]:
+        """Return the device of a node, and all that is kept of *shape*.
+
+        Raises:
+            FleetUnreachable: Redis did not answer.
+        """
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(keys.node(node), "device")
             pipe.hgetall(keys.rates(shape))
             device, found = pipe.execute()
-        own = median_s([found.get(device or "", "")])
-        return median_s(found.values()) if own is None else own
+        return device or "", found
+
+    @staticmethod
+    def usual_of(device: str, found: dict[str, str]) -> float | None:
+        """Return the median, s, of what `read` has returned; see `usual_s`."""
+        own = median_s([found.get(device, "")])
+        if own is not None:
+            return own
+        return median_s(
+            text for name, text in found.items() if not name.startswith(keys.NODE_SECONDS)
+        )
 
 
 def median_s(rates: Iterable[Any]) -> float | None:

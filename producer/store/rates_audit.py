@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.store import keys
 from producer.store.connection import replies_of, translated
+from producer.store.node_seconds import is_node_seconds
 from producer.store.rates import is_rate
 from producer.store.record_reader import in_pages
 from producer.store.times import now_ms
@@ -61,6 +62,10 @@ class RatesAudit:
 def _fault(kind: str, rates: Any, life_ms: int, listed: float | None) -> str | None:
     if kind == "none":
         return None
-    if kind != "hash" or not all(map(is_rate, rates.values())):
+    if kind != "hash" or not all(_is_kept(name, text) for name, text in rates.items()):
         return "torn"
     return "unlisted" if listed is None or life_ms < 0 else None
+
+
+def _is_kept(name: str, text: str) -> bool:
+    return is_node_seconds(name, text) or is_rate(text)

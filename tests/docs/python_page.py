@@ -26,7 +26,7 @@ from producer.contract.jobs import (
     Progress,
     Timings,
 )
-from producer.contract.nodes import Node, NodeState
+from producer.contract.nodes import Node, NodeState, NodeTimes
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine, WaitReason
 from producer.contract.queues import Tier
@@ -61,7 +61,7 @@ PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
         Upload,
     ),
     "Batches": (Batch, Row, BatchWriter, BadRow, BatchCancelled),
-    "Nodes": (Node, NodeState),
+    "Nodes": (Node, NodeTimes, NodeState),
     "Webhooks": (Webhooks, Webhook, NewWebhook, EventType, Delivery, DeliveryState, DeliveryTry),
 }
 #: The errors that a caller meets; the whole tree is on a page of its own.

@@ -17,7 +17,7 @@ from infra.standin.process import StandinProcess
 from producer.contract.classes.shapes import shape_of
 from producer.contract.jobs import Phase
 from producer.storage.object_store import ObjectStore
-from producer.store.rates import Rates
+from producer.store.node_seconds import NodeSeconds
 from tests.graphs import journal, rendering, sleeping
 from tests.integration.hand_led import HandLed, hold
 from tests.polling import wait_until
@@ -58,7 +58,7 @@ class Rig:
             shutdown=self.shutdown,
             outages=Outages(breaker, self.shutdown, on_damage=lambda: None),
             hand_back=lambda *_: False,
-            fleet_rates=FleetRates(Rates(led.redis), self.gate.render_times, node=NODE),
+            fleet_rates=FleetRates(NodeSeconds(led.redis), self.gate.render_times, node=NODE),
             away=None if away_s is None else timedelta(seconds=away_s),
             is_watched=lambda: self.is_watched,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from producer.contract.causes import Cause
@@ -26,10 +27,10 @@ class HandBack:
     """Tells whether to hand back a job whose prompt has not begun.
 
     Args:
-        load_s: about how long it takes to load a model.
+        load_s: returns about how long it takes to load the models of a queue.
     """
 
-    def __init__(self, gate: Gate, peers: Peers, *, load_s: float) -> None:
+    def __init__(self, gate: Gate, peers: Peers, *, load_s: Callable[[str], float]) -> None:
         self._gate = gate
         self._peers = peers
         self._load_s = load_s
@@ -51,7 +52,7 @@ class HandBack:
             remaining_s = self._gate.remaining_s()
             if remaining_s is not None and remaining_s <= _TURN_IS_NEAR_S:
                 return False
-            may_load = remaining_s is None or remaining_s > self._load_s
+            may_load = remaining_s is None or remaining_s > self._load_s(job.queue)
             return self._peers.has_idle_for(job, may_load=may_load)
         except FleetError as exc:
             _log.warning("job %s: whether another node is idle, nobody knows: %s", job.id, exc)

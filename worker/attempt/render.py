@@ -140,7 +140,7 @@ class Render:
                 while is_unfinished(entry) and prompt.switch_to_continuation():
                     entry = joined(entry, self._wait_for_continuation(run, state, graph))
                 slot.release(rendered=ran_before_s is None)
-                self._fleet_rates.on_rendered(kind, watch.seconds)
+                self._fleet_rates.on_rendered(kind, graph, watch.seconds)
             except (Stopping, HandedBack):
                 raise
             except LeaseLost:

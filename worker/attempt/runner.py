@@ -28,6 +28,7 @@ from worker.attempt.deadline import Deadline
 from worker.attempt.delivery import Delivery
 from worker.attempt.extra_data import ExtraDataSource
 from worker.attempt.failures import Failures
+from worker.attempt.fleet_rates import FleetRates
 from worker.attempt.input_files import InputFiles
 from worker.attempt.lease import JobCancelled, Lease, LeaseKeeper
 from worker.attempt.outages import Outages
@@ -85,6 +86,7 @@ class Runner:
     agent: NodeAgent
     retry_placement: RetryPlacement
     extra_data: ExtraDataSource
+    fleet_rates: FleetRates
 
     def run(self, job_id: JobId, attempt: int, slot: Slot) -> None:
         """Claim a job and run the attempt to its end; return at once if its message was stale.
@@ -234,6 +236,7 @@ class Runner:
 
     def _finish(self, job: Job, entry: HistoryEntry) -> None:
         self.agent.on_success()
+        self.fleet_rates.publish()
         for node, message in contradicted(job, by=self.claimant.node):
             try:
                 self.nodes.contradict(node, job.id, message)

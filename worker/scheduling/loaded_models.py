@@ -68,6 +68,10 @@ class LoadedModels:
             self._models = {**self._models, **models}
             self._excluded = frozenset(excluded)
 
+    def load_s(self, queue: str) -> float:
+        """Return about how long it takes to load the models of *queue*."""
+        return self._cost.seconds(self._models.get(queue, _NO_MODELS))
+
     def on_taken(self, queue: str) -> None:
         """Count the models of *queue* as loaded: a job of it is the node's next."""
         self.on_loading(self._models.get(queue, _NO_MODELS))

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from producer.contract.classes.shapes import places_of
 from producer.contract.graph.graph import Graph, literal
+from worker.scheduling.samples import Samples
 
-#: Newest samples of one graph node that count. The lower middle one does: the first has loaded a model.
-_SAMPLES: Final = 5
-#: Shapes and classes remembered; a node rarely meets more within an hour.
-_SHAPES, _CLASSES = 256, 1024
+#: Shapes, graph nodes of each, and classes that are remembered; a node rarely meets more within an hour.
+_SHAPES, _PLACES, _CLASSES = 256, 256, 1024
+#: Hex digits of a place: within one shape they tell graph nodes apart.
+_PLACE_DIGITS: Final = 8
 #: What is guessed of a class that nobody has seen run, s: a step of a sampler, and all else.
 _STEP_S, _ELSE_S = 0.5, 0.25
 #: Steps of a sampler that does not say how many it takes.
 _USUAL_STEPS: Final = 20
 _MOST_STEPS: Final = 10_000
-
-_Samples = deque[float]
 
 
 class NodeKind(NamedTuple):
@@ -38,17 +37,27 @@ class NodeKind(NamedTuple):
 def kinds_of(graph: Graph) -> dict[str, NodeKind]:
     """Return the kind of each graph node; *graph* is cut, its links sound."""
     return {
-        graph_node: NodeKind(place, graph[graph_node]["class_type"], _steps(graph, graph_node))
+        graph_node: NodeKind(
+            place[:_PLACE_DIGITS], graph[graph_node]["class_type"], _steps(graph, graph_node)
+        )
         for graph_node, place in places_of(graph).items()
     }
 
 
 class NodeTimes:
-    """Samples of seconds; called from any thread, a torn sample harms nobody."""
+    """Seconds of graph nodes; called from any thread."""
 
     def __init__(self) -> None:
-        self._of_shape: OrderedDict[str, dict[str, _Samples]] = OrderedDict()
-        self._step_of_class: OrderedDict[str, _Samples] = OrderedDict()
+        self._of_shape: OrderedDict[str, Samples] = OrderedDict()
+        self.steps = Samples(_CLASSES)  #: One step of a class.
+
+    def places(self, shape: str) -> Samples:
+        """Return what is known of the graph nodes of a shape, by their places in it."""
+        found = self._of_shape.setdefault(shape, Samples(_PLACES))
+        self._of_shape.move_to_end(shape)
+        if len(self._of_shape) > _SHAPES:
+            self._of_shape.popitem(last=False)
+        return found
 
     def on_measured(
         self, shape: str, kinds: Mapping[str, NodeKind], seconds: Mapping[str, float]
@@ -58,15 +67,11 @@ class NodeTimes:
         Args:
             seconds: of each graph node that ran, or was passed over; not of those that were cached.
         """
-        places = self._of_shape.setdefault(shape, {})
+        places = self.places(shape)
         for graph_node, took_s in seconds.items():
             if kind := kinds.get(graph_node):
-                _add(places, kind.place, took_s)
-                _add(self._step_of_class, kind.class_type, took_s / kind.steps)
-                self._step_of_class.move_to_end(kind.class_type)
-        self._of_shape.move_to_end(shape)
-        _shrink(self._of_shape, _SHAPES)
-        _shrink(self._step_of_class, _CLASSES)
+                places.add(kind.place, took_s)
+                self.steps.add(kind.class_type, took_s / kind.steps)
 
     def expected_s(self, kinds: Mapping[str, NodeKind]) -> float | None:
         """Return how long a graph takes by its classes; None if one of them was never seen, or there are none."""
@@ -76,17 +81,15 @@ class NodeTimes:
 
     def weights(self, shape: str, kinds: Mapping[str, NodeKind]) -> dict[str, float]:
         """Return the seconds that each graph node is expected to take, guessed where need be."""
-        places = self._of_shape.get(shape, {})
+        places = self.places(shape)
         return {
-            graph_node: _usual(places[kind.place])
-            if kind.place in places
-            else _first(self._by_class(kind), _guess_s(kind))
+            graph_node: _first(places.usual_s(kind.place), self._by_class(kind), _guess_s(kind))
             for graph_node, kind in kinds.items()
         }
 
     def _by_class(self, kind: NodeKind) -> float | None:
-        samples = self._step_of_class.get(kind.class_type)
-        return _usual(samples) * kind.steps if samples else None
+        step_s = self.steps.usual_s(kind.class_type)
+        return None if step_s is None else step_s * kind.steps
 
 
 def _steps(graph: Graph, graph_node: str) -> int:
@@ -101,18 +104,5 @@ def _guess_s(kind: NodeKind) -> float:
     return _ELSE_S * kind.steps if kind.steps > 1 else _ELSE_S
 
 
-def _first(known: float | None, guessed: float) -> float:
-    return guessed if known is None else known
-
-
-def _usual(samples: _Samples) -> float:
-    return sorted(samples)[(len(samples) - 1) // 2]
-
-
-def _add(kept: dict[str, _Samples], key: str, seconds: float) -> None:
-    kept.setdefault(key, deque(maxlen=_SAMPLES)).append(seconds)
-
-
-def _shrink(kept: OrderedDict[str, Any], most: int) -> None:
-    while len(kept) > most:
-        kept.popitem(last=False)
+def _first(*known: float | None) -> float:
+    return next((seconds for seconds in known if seconds is not None), 0.0)

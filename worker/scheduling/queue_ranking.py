@@ -12,7 +12,7 @@ leaves a queue to the nodes that have its models. Three things limit that:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -27,6 +27,8 @@ _STAGGERED_PART: Final = 0.2
 #: An idle node takes what is left to it within milliseconds. One that has not by then is not as
 #: well as it seems, s.
 _IDLE_TAKES_WITHIN_S: Final = 0.5
+#: A load takes no less: what is cached all over would be worth any number of nodes, s.
+_LEAST_S: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,18 @@ class LoadCost:
 
     Args:
         bound_s: the longest time for which a queue may be passed over.
-        load_s: about how long it takes to load a model.
+        load_s: about how long it takes to load a model, as long as nobody has seen it load.
+        of_models: returns how long models take to load together, given that; None: each as long.
     """
 
     bound_s: float = 60.0
     load_s: float = 5.0
+    of_models: Callable[[Collection[str]], float] | None = None
+
+    def seconds(self, models: Collection[str]) -> float:
+        """Return how long it takes to load *models*; never none at all."""
+        found_s = self.of_models(models) if self.of_models and models else self.load_s
+        return max(_LEAST_S, found_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +137,9 @@ class QueueRanking:
         if warm_nodes and self._is_stalled(queue):
             return Demand(jobs, warm_nodes, wanted_nodes=warm_nodes + jobs)
         # Before its first render a node takes one to last as long as a load.
-        render_s = self.render_s or self.cost.load_s
-        return Demand(jobs, warm_nodes, wanted_nodes=min(jobs, jobs * render_s / self.cost.load_s))
+        load_s = self._load_s(queue)
+        render_s = self.render_s or load_s
+        return Demand(jobs, warm_nodes, wanted_nodes=min(jobs, jobs * render_s / load_s))
 
     def _neglected(self, cold: Sequence[str]) -> list[str]:
         """Return what the nodes it was planned for cannot or do not take."""
@@ -144,13 +154,16 @@ class QueueRanking:
         models = self.models[queue]
         others = (node for node in self._same_kind if node.name != self.name and node.is_idle)
         is_idle_for_it = any(not self._warm_nodes(queue) or models <= node.warm for node in others)
-        within_s = (
-            min(_IDLE_TAKES_WITHIN_S, self.cost.load_s) if is_idle_for_it else self.cost.load_s
-        )
+        load_s = self._load_s(queue)
+        within_s = min(_IDLE_TAKES_WITHIN_S, load_s) if is_idle_for_it else load_s
         return any(
             self.waited_s.get((queue, line.priority), 0.0) > within_s
             for line in self._lines.get(queue, [])[:1]  # the others wait for their tier's turn
         )
+
+    def _load_s(self, queue: str) -> float:
+        """Return how long it would take here to load what *queue* needs and the node has not loaded."""
+        return self.cost.seconds(self.models[queue] - self.warm)
 
     def _warm_nodes(self, queue: str, *, now: bool = False) -> int:
         """Count the other nodes that had the models of *queue* in the outlook, or have them now."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from worker.scheduling.load_times import LoadTimes
 from worker.scheduling.node_times import NodeKind, NodeTimes
 
 #: How much the newest sample counts.
@@ -43,6 +44,7 @@ class RenderTimes:
         self._of_template: OrderedDict[str, float] = OrderedDict()
         self._told: OrderedDict[str, float] = OrderedDict()
         self.node_times = NodeTimes()
+        self.load_times = LoadTimes()
         self.render_s: float | None = None  #: Of all renders together.
         self.turnaround_s: float | None = None  #: From a free slot to the next prompt posted.
 

@@ -40,6 +40,12 @@ def base_models(graph: Graph) -> tuple[str, ...]:
     return tuple(sorted({name for found in graph.values() for name in _base_models(found)}))
 
 
+def loaders(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Return the base models that each graph node loads, of those that load any; see `base_models`."""
+    found = {graph_node: tuple(_base_models(node)) for graph_node, node in graph.items()}
+    return {graph_node: models for graph_node, models in found.items() if models}
+
+
 def _base_models(graph_node: GraphNode) -> Iterator[str]:
     class_type = graph_node["class_type"]
     if class_type.endswith(_SMALL_LOADERS):

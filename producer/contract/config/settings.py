@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     node_progress_s: _Seconds = 600
     #: How long a queue may be passed over for others whose models are loaded.
     node_warm_s: _Seconds = 60
-    #: About how long a node takes to load a model.
+    #: About how long a node takes to load a model that nobody has seen it load.
     node_load_s: _Seconds = 5
     #: How long a canary prompt may take on a suspect node.
     node_canary_s: _Seconds = 30
