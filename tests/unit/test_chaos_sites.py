@@ -23,6 +23,12 @@ def test_each_repetition_is_a_site():
     assert [site.nth for site in found] == [1, 2]
 
 
+def test_what_a_producer_reads_more_than_twice_is_alike_and_what_it_changes_is_not():
+    log = [entry("p1.redis", "HGETALL batch", at=at) for at in range(5)]
+    log += [entry("p1.redis", "EVALSHA batch_hold", at=at) for at in range(5, 8)]
+    assert [site.nth for site in sites(*log)] == [1, 2, 1, 2, 3]
+
+
 def test_a_pipeline_of_equal_commands_is_one_site():
     found = sites(entry("n1.redis", "EXISTS queued"), entry("n1.redis", "EXISTS queued", at=0.001))
     assert [site.nth for site in found] == [1]

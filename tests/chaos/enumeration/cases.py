@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import chain, cycle, islice
 from typing import Final
 
-from tests.chaos.enumeration.lives import Life, life_named
+from tests.chaos.enumeration.life import Life
+from tests.chaos.enumeration.lives import life_named
 from tests.chaos.enumeration.sites import Site
 
 #: Two rounds of the slowest timer: kombu's look after lost messages and its PING, 10 s each.

@@ -15,7 +15,8 @@ from producer.contract.crashpoints import CRASHPOINTS
 from producer.contract.ids import new_job_id
 from tests.chaos.enumeration import handing_in
 from tests.chaos.enumeration.lanes import Enumeration, enumeration
-from tests.chaos.enumeration.lives import LIVES, Lane, Life, life_named
+from tests.chaos.enumeration.life import Lane, Life
+from tests.chaos.enumeration.lives import LIVES, life_named
 from tests.chaos.enumeration.outcomes import Outcome, report
 from tests.chaos.enumeration.recording import record_cases
 from tests.chaos.fleet.chaos_fleet import TREE, Member

@@ -16,7 +16,8 @@ from producer.contract.ids import new_job_id
 from tests.chaos.checker.history import History
 from tests.chaos.checker.verdict import check
 from tests.chaos.enumeration.cases import EXACT, Case, Turn, spread
-from tests.chaos.enumeration.lives import LIVES, Lane, Life
+from tests.chaos.enumeration.life import Lane, Life
+from tests.chaos.enumeration.lives import LIVES
 from tests.chaos.enumeration.outcomes import Outcome, of_the_fleet
 from tests.chaos.enumeration.sites import ids_of
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 #: Six workers may start at once: none of them may lose its jobs to that.
 _LEASE_S: Final = 6.0
+#: What has ended is packed so soon, s, but after any call about it that was cut has been made again.
+_PACK_ENDED_S: Final = 2.0
 
 
 class Enumeration:
@@ -170,7 +173,11 @@ def enumeration(folder: Path) -> Iterator[Enumeration]:
     """Yield an enumeration on a recorded fleet of its own, with a pool for each lane."""
     pools = [f"lane-{number}" for number in range(1, LANES + 1)]
     options = FleetOptions(
-        directory=folder / "fleet", pools=pools, lease_s=_LEASE_S, is_recorded=True
+        directory=folder / "fleet",
+        pools=pools,
+        lease_s=_LEASE_S,
+        is_recorded=True,
+        settings={"pack_ended_s": str(_PACK_ENDED_S)},
     )
     with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:
         lanes = [Lane(fleet, member, f"p{n}") for n, member in enumerate(fleet.members, start=1)]

@@ -13,7 +13,8 @@ from typing import Any, Final
 from producer.contract.ids import new_job_id
 from tests.chaos.enumeration.cases import Case
 from tests.chaos.enumeration.lanes import Enumeration
-from tests.chaos.enumeration.lives import LIVES, Life, life_named
+from tests.chaos.enumeration.life import Life
+from tests.chaos.enumeration.lives import LIVES, life_named
 from tests.chaos.enumeration.sites import BY_TIME, Call, Site, calls_of, ids_of, sites_of
 from tests.chaos.proxy.naming import load_scripts
 

@@ -18,6 +18,8 @@ _HANDSHAKE: Final = frozenset({"HELLO", "CLIENT", "AUTH", "SELECT"})
 #: later one of the same life goes the same way.
 _BROKERS: Final = frozenset({"BRPOP queue message", "HSET unacked"})
 _ALIKE_MOST: Final = 2
+#: What a producer asks before and after a change: cut, each raises the same to the same caller.
+_READS: Final = ("GET ", "HGET ", "HGETALL ", "HMGET ", "ZRANGE ", "LRANGE ", "EXISTS ")
 #: Equal commands so soon after each other were sent in one go, s.
 _PIPELINED_S: Final = 0.002
 
@@ -106,7 +108,8 @@ def sites_of(
         is_about = is_about and not one_for_all and role == "worker"
         first = Site(edge, request, 1, is_about)
         seen[first] += 1
-        is_alike = edge == "worker.redis" and (not is_about or request in _BROKERS)
+        is_read = edge == "producer.redis" and request.startswith(_READS)
+        is_alike = is_read or (edge == "worker.redis" and (not is_about or request in _BROKERS))
         most = 1 if one_for_all else _ALIKE_MOST if is_alike else seen[first]
         seen[first] = min(most, seen[first])
     return [

@@ -17,7 +17,13 @@ from typing import Any, Final, Self, TypeVar
 
 from producer.client import Producer
 from producer.contract.config.settings import Settings
-from producer.contract.errors import FleetError, InvalidJob, JobNotFound, KeyReused
+from producer.contract.errors import (
+    FleetError,
+    FleetUnreachable,
+    InvalidJob,
+    JobNotFound,
+    KeyReused,
+)
 from producer.contract.ids import JobId, new_job_id, row_id
 from producer.store.outbox import Outbox
 from tests.chaos.fleet.presets import PresetBatches, PresetIntake
@@ -172,6 +178,20 @@ class JournalingClient:
             said = _said(work, key=made, batch="")
             self._write(said | {"answer": "accepted", "job": made, "retry_of": job_id})
         return made
+
+    def ask_surely(self, what: str, *about: Any, within_s: float = 60, **how: Any) -> None:
+        """Call a method of the producer as often as it takes, until it is answered, or refused for good."""
+
+        def ask() -> bool | None:
+            try:
+                getattr(self._producer, what)(*about, **how)
+            except FleetUnreachable:
+                return None
+            except FleetError:
+                return False
+            return True
+
+        _surely(ask, within_s)
 
     def move(self, filter_: str, *, tier: str) -> None:
         """Have waiting jobs of a filter go to another tier; some may stay if a connection breaks."""

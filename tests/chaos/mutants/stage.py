@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
-from tests.chaos.enumeration.lives import Lane
+from tests.chaos.enumeration.life import Lane
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
 from tests.chaos.fleet.client import JournalingClient
