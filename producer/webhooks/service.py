@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
@@ -40,12 +41,29 @@ SENDERS: Final = 16
 _EVERY_S: Final = 0.5
 #: How long one message keeps a sender busy, s; then another has to be sent.
 _BUSY_S: Final = 20.0
+#: How long messages may wake nobody, s: each sender is done after two tries at most, and kombu pauses up to
+#: 30 s once Redis is back.
+_STUCK_AFTER_S: Final = 90.0
 
 
 class HookService:
-    """What runs in the process: `sweep` in a thread, `send` in each of Celery's."""
+    """What runs in the process: a sweep in a thread, `send` in each of Celery's.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        on_stuck: called when messages have woken no sender for so long.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_stuck: Callable[[], None] = lambda: None,
+        stuck_after_s: float = _STUCK_AFTER_S,
+    ) -> None:
+        self._on_stuck = on_stuck
+        self._stuck_after_s = stuck_after_s
+        self._tried_at = 0.0
+        self._waking_since: float | None = None
         self._redis = connect(settings)
         self._dispatch = Dispatch(settings)
         self._stopping = Event()
@@ -77,31 +95,49 @@ class HookService:
     def send(self) -> int:
         """Deliver what is due until nothing is, for 20 s at most; return how many were tried."""
         until, tried = time.monotonic() + _BUSY_S, 0
+        self._tried_at = time.monotonic()
         while not self._stopping.is_set() and time.monotonic() < until:
             if not self._sender.try_one():
                 break
             tried += 1
         return tried
 
-    def sweep_once(self) -> None:
-        """Make deliveries of the ends that are due, and wake senders; raises FleetUnreachable."""
-        while self._ends.sweep():
-            pass
+    def sweep_once(self) -> bool:
+        """Make deliveries of some ends that are due, and wake senders; return whether there may be more.
+
+        Raises:
+            FleetUnreachable: Redis did not answer.
+        """
+        taken = self._ends.sweep()
         due = self._deliveries.due()
         with translated(self._redis):
             waking = int(self._redis.llen(keys.message_list(HOOK_QUEUE, 0)))
         if wanted := max(0, min(due, SENDERS) - waking):
             self._dispatch.wake_senders(wanted)
+        self._check_senders(is_waking=due > 0 and waking > 0)
+        return taken > 0
+
+    def _check_senders(self, *, is_waking: bool) -> None:
+        """Have the process ended if messages wake no sender for long: kombu may have stopped to ask for them."""
+        now = time.monotonic()
+        if not is_waking:
+            self._waking_since = None
+        elif self._waking_since is None or self._tried_at > self._waking_since:
+            self._waking_since = now
+        elif now - self._waking_since > self._stuck_after_s:
+            self._on_stuck()
 
     def _sweep(self) -> None:
-        was_away = False
-        while not self._stopping.wait(_EVERY_S):
+        was_away, has_more = False, False
+        while not self._stopping.wait(0 if has_more else _EVERY_S):
+            has_more = False
             try:
-                self.sweep_once()
+                has_more = self.sweep_once()
             except FleetUnreachable as exc:
                 if not was_away:
                     _log.warning("webhooks wait: %s", exc)
                 was_away = True
+                self._waking_since = None
             except Exception:  # noqa: BLE001 - logged, and tried again
                 # The sweep is all that finds what is due: it must outlive what nobody thought of.
                 _log.exception("the sweep of webhooks failed; it goes on")

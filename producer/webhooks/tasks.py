@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import warnings
-from typing import Any
+from typing import Any, Final
 
 from celery import signals
 from celery.platforms import SecurityWarning
@@ -19,6 +20,11 @@ from producer.webhooks.service import SENDERS, HookService
 
 app = celery_app()
 
+_log = logging.getLogger(__name__)
+
+#: The exit status by which a process asks to be started again.
+_RESTART: Final = 75
+
 _service: HookService | None = None
 
 
@@ -31,7 +37,7 @@ def serve(settings: Settings) -> int:
         FleetUnreachable: Redis is not available; nothing was started.
     """
     global _service  # noqa: PLW0603 - Celery calls a module's function, not an object's
-    _service = service = HookService(settings)
+    _service = service = HookService(settings, on_stuck=_restart)
     service.check()
     signals.worker_ready.connect(lambda **_: service.start(), weak=False)
     signals.worker_shutting_down.connect(lambda **_: service.stop(), weak=False)
@@ -42,6 +48,11 @@ def serve(settings: Settings) -> int:
         service.stop()
         service.close()
     return int(worker.exitcode or 0)
+
+
+def _restart() -> None:
+    _log.error("messages wake no sender any more; this process ends, to be started again")
+    os._exit(_RESTART)
 
 
 @app.task(name=HOOK_TASK)

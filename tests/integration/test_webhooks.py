@@ -388,6 +388,21 @@ def test_the_command_registers_tests_and_lists(led, to, service):
     assert "did you mean shop?" in refused["error"]["message"]
 
 
+def test_a_sender_that_no_message_wakes_any_more_is_ended(led, to):
+    register(led, to)
+    led.fleet.webhooks.test("shop")
+    ends = []
+    service = HookService(led.settings, on_stuck=lambda: ends.append(1), stuck_after_s=0)
+    for _ in range(3):  # it sends a message, sees it lie there, and again
+        assert ends == []
+        service.sweep_once()
+    assert ends == [1]
+    service.send()  # one of another process, or of this one after all
+    service.sweep_once()
+    assert ends == [1]
+    service.close()
+
+
 def test_events_are_those_that_are_told():
     assert set(EventType) == {
         *(f"job.{status}" for status in ("succeeded", "failed", "cancelled", "expired")),

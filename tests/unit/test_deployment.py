@@ -16,11 +16,13 @@ from typer.main import get_command
 from infra.local.seaweed import _FLAGS
 from producer.cli.main import app
 from producer.contract.config.settings import Settings
+from producer.webhooks.sender import WITHIN_S
 from worker.__main__ import app as worker
 from worker.service import _ABORT_S, _GRACE_S, NAME_TAKEN
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "infra/systemd/comfyfleet-worker@.service"
+HOOKS = ROOT / "infra/systemd/comfyfleet-hooks.service"
 DOCKERFILE = ROOT / "infra/docker/Dockerfile"
 COMPOSE = ROOT / "infra/compose.yaml"
 EXAMPLE = ROOT / "infra/docker/example.env"
@@ -28,11 +30,11 @@ EXAMPLE = ROOT / "infra/docker/example.env"
 WORKERS = get_command(worker)
 
 
-def unit() -> configparser.SectionProxy:
-    """Return the unit's service; of what is named twice, the last."""
+def unit(file: Path = UNIT) -> configparser.SectionProxy:
+    """Return a unit's service; of what is named twice, the last."""
     parser = configparser.RawConfigParser(strict=False, delimiters=("=",))
     parser.optionxform = str
-    parser.read(UNIT)
+    parser.read(file)
     return parser["Service"]
 
 
@@ -52,7 +54,9 @@ def understood() -> set[str]:
     return settings | {str(param.envvar) for param in WORKERS.params if param.envvar}
 
 
-@pytest.mark.parametrize("file", [UNIT, DOCKERFILE, COMPOSE, EXAMPLE], ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", [UNIT, HOOKS, DOCKERFILE, COMPOSE, EXAMPLE], ids=lambda file: file.name
+)
 def test_every_variable_is_one_that_is_read(file):
     named = set(re.findall(r"COMFYFLEET_[A-Z0-9_]*[A-Z0-9]\b(?!_)", file.read_text()))
     assert named <= understood()
@@ -64,6 +68,18 @@ def test_the_unit_starts_a_worker_with_options_that_it_has():
     known = {flag for param in WORKERS.params for flag in param.opts}
     assert {option for option in options if option.startswith("-")} <= known
     assert options[options.index("--name") + 1] == "%i"
+
+
+def test_webhooks_are_told_by_a_unit_and_a_service_of_their_own():
+    _, *words = shlex.split(unit(HOOKS)["ExecStart"])
+    service = compose()["services"]["hooks"]
+    assert words == service["command"] == ["hooks"]
+    assert words[0] in get_command(app).commands
+    assert unit(HOOKS)["Restart"] == "always"
+    assert unit(HOOKS)["RestartPreventExitStatus"] == "2"
+    for waits in (unit(HOOKS)["TimeoutStopSec"], service["stop_grace_period"].rstrip("s")):
+        assert float(waits) > WITHIN_S + 5
+    assert "standardwebhooks==" in (ROOT / "requirements/worker.txt").read_text()
 
 
 def test_who_stops_a_worker_waits_until_it_has_let_go():
