@@ -19,6 +19,9 @@ from .deletion import delete
 from .encoding import Encoding
 from .encoding_pool import EncodingPool
 from .executor import Executor
+from .memory import read_memory
+from .model_files import files_named
+from .preloading import MOST_NAMES, Preloader, announced
 from .settings import Settings
 
 #: Of the routes: what is said under them may gain fields, and loses none.
@@ -33,11 +36,14 @@ _log = logging.getLogger(__name__)
 def install() -> None:
     """Add the routes, and what is done when ComfyUI starts to serve."""
     server = PromptServer.instance
-    companion = _Companion(server, _pool(Settings.read(), server))
+    settings = Settings.read()
+    preloader = Preloader(files_named, read_memory) if settings.preloads else None
+    companion = _Companion(server, _pool(settings, server), preloader)
     routes = server.routes
     routes.get(f"/comfyfleet/v{VERSION}/status")(companion.status)
     routes.post(f"/comfyfleet/v{VERSION}/delete")(companion.delete)
     routes.post(f"/comfyfleet/v{VERSION}/failed")(companion.failed)
+    routes.post(f"/comfyfleet/v{VERSION}/preload")(companion.preload)
     # By then every custom node is imported and the executing thread runs; no prompt has come yet.
     server.app.on_startup.append(companion.start)
 
@@ -57,8 +63,9 @@ def _pool(settings: Settings, server: Any) -> EncodingPool | None:
 
 
 class _Companion:
-    def __init__(self, server: Any, pool: EncodingPool | None) -> None:
+    def __init__(self, server: Any, pool: EncodingPool | None, preloader: Preloader | None) -> None:
         self._executor = Executor(server)
+        self._preloader = preloader
         self._pool = pool
         self._frozen = 0
 
@@ -80,6 +87,7 @@ class _Companion:
                 "memory": _memory(),
                 "frozen_objects": self._frozen,
                 "encoding": self._pool.status() if self._pool else None,
+                "preloading": self._preloader.status() if self._preloader else None,
             }
         )
 
@@ -93,6 +101,21 @@ class _Companion:
         `{"failed": [{"file", "exception_type", "exception_message"}, ...]}`
         """
         return await self._about_files(request, self._failures)
+
+    async def preload(self, request: web.Request) -> web.Response:
+        """Bring the models of `{"models": [name, ...]}`, as ComfyUI lists them, into the page cache."""
+        if request.content_type != "application/json":
+            return web.json_response({"error": "expected application/json"}, status=415)
+        try:
+            names = announced(await request.json())
+        except ValueError:
+            names = None
+        if names is None:
+            wanted = f'expected {{"models": [...]}} with up to {MOST_NAMES} names'
+            return web.json_response({"error": wanted}, status=400)
+        if self._preloader:
+            self._preloader.announce(names)
+        return web.json_response({"preloads": self._preloader is not None})
 
     async def _about_files(self, request: web.Request, does: Any) -> web.Response:
         # A page in somebody's browser cannot post this type without being asked first.

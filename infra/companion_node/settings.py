@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _PREFIX = "COMFYFLEET_COMPANION_"
 #: What may be set, without the prefix.
-NAMES = ("ENCODING", "ENCODING_THREADS", "ENCODING_MB")
+NAMES = ("ENCODING", "ENCODING_THREADS", "ENCODING_MB", "PRELOADING")
 _OFF = {"0", "off", "no", "false"}
 _MOST_THREADS = 4
 
@@ -26,22 +26,28 @@ class Settings:
     Args:
         encoding_threads: pictures that are encoded beside the executing thread; 0 for none.
         encoding_mb: MB of pixels that may wait for it.
+        preloads: whether models of the next prompt are brought into the page cache.
     """
 
     encoding_threads: int
     encoding_mb: int
+    preloads: bool
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read `COMFYFLEET_COMPANION_ENCODING`, `…_ENCODING_THREADS` and `…_ENCODING_MB`."""
+        """Read the `NAMES`."""
         threads = _number(
             environ, "ENCODING_THREADS", default=min(_MOST_THREADS, os.cpu_count() or 1)
         )
-        is_off = environ.get(f"{_PREFIX}ENCODING", "").strip().lower() in _OFF
         return cls(
-            encoding_threads=0 if is_off else threads,
+            encoding_threads=0 if _is_off(environ, "ENCODING") else threads,
             encoding_mb=_number(environ, "ENCODING_MB", default=1024),
+            preloads=not _is_off(environ, "PRELOADING"),
         )
+
+
+def _is_off(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(_PREFIX + name, "").strip().lower() in _OFF
 
 
 def _number(environ: Mapping[str, str], name: str, *, default: int) -> int:

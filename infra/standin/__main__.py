@@ -41,6 +41,7 @@ def _options() -> StandinOptions:
     parser.add_argument("--version", choices=("0.3.64", "0.33.0"), default="0.33.0")
     parser.add_argument("--step-seconds", type=float, default=0.05, help="of one sampler step")
     parser.add_argument("--load-seconds", type=float, default=0.5, help="of loading a cold model")
+    parser.add_argument("--cold-seconds", type=float, default=0.0, help="of reading one anew")
     parser.add_argument(
         "--models", type=_models, default=DEFAULT_MODELS, help="JSON file, or checkpoints a,b"
     )
@@ -59,6 +60,7 @@ def _options() -> StandinOptions:
         version=given.version,
         step_seconds=given.step_seconds,
         load_seconds=given.load_seconds,
+        cold_seconds=given.cold_seconds,
         models=given.models,
         classes=given.classes,
         previews=given.previews,

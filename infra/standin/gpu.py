@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from infra.standin.cache import ResultCache
 from infra.standin.catalog import Catalog
@@ -14,6 +15,27 @@ class Stopped(BaseException):
     """The stand-in is stopping: the running prompt ends without messages, as in a killed process."""
 
 
+class PageCache:
+    """Which models were read since the start, or are being read. Thread-safe."""
+
+    def __init__(self, cold_seconds: float) -> None:
+        self._cold_seconds = cold_seconds
+        self._read_at: dict[str, float] = {}
+
+    def read(self, name: str) -> None:
+        """Begin to read the model *name*, unless that was done."""
+        self._read_at.setdefault(name, time.monotonic() + self._cold_seconds)
+
+    def wait_s(self, name: str) -> float:
+        """Return how long it takes until the model *name* is read."""
+        self.read(name)
+        return max(0.0, self._read_at[name] - time.monotonic())
+
+    def is_reading(self) -> bool:
+        """Tell whether any model is being read."""
+        return max(self._read_at.values(), default=0.0) > time.monotonic()
+
+
 class Gpu:
     """The one GPU of a stand-in, with one loaded model and the result cache."""
 
@@ -22,6 +44,7 @@ class Gpu:
         self.catalog = catalog
         self.storage = storage
         self.cache = ResultCache()
+        self.page_cache = PageCache(options.cold_seconds)
         self.stopped = threading.Event()
         self._warm_model: str | None = None
         self._to_free: set[str] = set()
@@ -39,7 +62,7 @@ class Gpu:
         """Load the model *name* unless it is loaded; return whether it was loaded now."""
         if self._warm_model == name:
             return False
-        self.work(self.options.load_seconds)
+        self.work(self.page_cache.wait_s(name) + self.options.load_seconds)
         self._warm_model = name
         return True
 

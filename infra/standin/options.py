@@ -28,7 +28,9 @@ class StandinOptions:
     Durations are seconds. ``models`` maps a kind of ``GET /models`` to file names. ``classes`` adds
     graph node classes in the form of ``GET /object_info``: ``{name: {"input": {"required": …},
     "output": [type, …], "output_node": bool}}``. ``companion``: add the companion's routes, and its
-    pool of ``encoding_threads`` (0: none). ``encode_seconds``: what a picture takes to be encoded, beside
+    pool of ``encoding_threads`` (0: none). ``cold_seconds``: what reading a model takes that
+    was not read since the start, beside ``load_seconds``; the companion reads it ahead.
+    ``encode_seconds``: what a picture takes to be encoded, beside
     what Pillow takes.
     """
 
@@ -38,6 +40,7 @@ class StandinOptions:
     version: Version = "0.33.0"
     step_seconds: float = 0.05
     load_seconds: float = 0.5
+    cold_seconds: float = 0.0
     models: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_MODELS))
     classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     previews: bool = False

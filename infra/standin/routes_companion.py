@@ -11,11 +11,13 @@ from typing import Any
 
 from aiohttp import web
 
+from infra.companion_node.preloading import announced
 from infra.standin.executor import Executor
+from infra.standin.gpu import Gpu
 from infra.standin.journal import Journal
 from infra.standin.prompt_queue import PromptQueue
 from infra.standin.routes_info import VRAM_BYTES
-from infra.standin.storage import OutsideFolder, Storage
+from infra.standin.storage import OutsideFolder
 
 _OURS = "comfyfleet"
 _MOST_FILES = 1000
@@ -26,11 +28,13 @@ class CompanionRoutes:
     """Handlers that report the executing thread, and delete delivered files."""
 
     def __init__(
-        self, *, executor: Executor, queue: PromptQueue, storage: Storage, journal: Journal
+        self, *, executor: Executor, queue: PromptQueue, gpu: Gpu, journal: Journal
     ) -> None:
+        self._gpu = gpu
+        self._announced = {"announced": 0, "unknown": 0}
         self._executor = executor
         self._queue = queue
-        self._storage = storage
+        self._storage = gpu.storage
         self._journal = journal
 
     def routes(self) -> list[web.RouteDef]:
@@ -39,6 +43,7 @@ class CompanionRoutes:
             web.get("/comfyfleet/v1/status", self.status),
             web.post("/comfyfleet/v1/delete", self.delete),
             web.post("/comfyfleet/v1/failed", self.failed),
+            web.post("/comfyfleet/v1/preload", self.preload),
         ]
 
     async def status(self, _request: web.Request) -> web.Response:
@@ -59,6 +64,7 @@ class CompanionRoutes:
                 "memory": memory,
                 "frozen_objects": 0,
                 "encoding": encoding,
+                "preloading": {**self._announced, "busy": self._gpu.page_cache.is_reading()},
             }
         )
 
@@ -67,6 +73,24 @@ class CompanionRoutes:
 
     async def failed(self, request: web.Request) -> web.Response:
         return await self._about_files(request, self._failed)
+
+    async def preload(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/json":
+            return web.json_response({"error": "expected application/json"}, status=415)
+        try:
+            names = announced(await request.json())
+        except json.JSONDecodeError:
+            names = None
+        if names is None:
+            return web.json_response({"error": 'expected {"models": [...]}'}, status=400)
+        listed = {name for found in self._gpu.options.models.values() for name in found}
+        for name in names:
+            self._announced["announced"] += 1
+            if name in listed:
+                self._gpu.page_cache.read(name)
+            else:
+                self._announced["unknown"] += 1
+        return web.json_response({"preloads": True})
 
     async def _about_files(
         self, request: web.Request, does: Callable[[list[Any]], dict[str, Any]]

@@ -127,7 +127,7 @@ class Standin:
         ]
         if options.companion:
             companion = CompanionRoutes(
-                executor=self._executor, queue=self._queue, storage=storage, journal=self.journal
+                executor=self._executor, queue=self._queue, gpu=gpu, journal=self.journal
             )
             shared += companion.routes()
         faulty = FaultyServer(self.faults, vanish=self._sockets.drop)

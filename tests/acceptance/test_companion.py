@@ -12,11 +12,12 @@ import pytest
 import requests
 
 from infra.local.stack import LocalStack, Options
+from infra.standin.options import DEFAULT_MODELS
 from producer.client import Producer
 from producer.contract.config.settings import load_settings
 from producer.contract.jobs import JobStatus, Phase
 from producer.contract.nodes import NodeState
-from tests.graphs import counted, raising, sleeping
+from tests.graphs import counted, fresh_nonce, raising, rendering, sleeping
 from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=40)
@@ -64,6 +65,21 @@ def test_delivered_files_are_deleted(fleet, folder):
     assert len(done.artifacts) == 1
     wait_until(lambda: counted(node, "deletes"), description="the picture is deleted on the node")
     assert not list((folder / node.name / "output" / "comfyfleet").iterdir())
+
+
+def test_the_models_of_what_waits_behind_a_render_are_announced(fleet):
+    fleet, node = fleet
+    first, then = DEFAULT_MODELS["checkpoints"]
+    fleet.wait(fleet.submit(rendering(first, seed=fresh_nonce())).id, timeout=PATIENCE)
+    jobs = [
+        fleet.submit(rendering(model, seed=fresh_nonce())) for model in (first, first, then, then)
+    ]
+    for job in jobs:
+        fleet.wait(job.id, timeout=PATIENCE)
+
+    told = requests.get(f"{node.url}/comfyfleet/v1/status", timeout=5).json()["preloading"]
+    assert 1 <= told["announced"] <= 2  # once, and perhaps the first model after it
+    assert told["unknown"] == 0
 
 
 def test_a_picture_that_the_full_disk_does_not_take_is_the_nodes_fault(fleet):

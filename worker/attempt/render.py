@@ -131,7 +131,11 @@ class Render:
         with self._events.watch(prompt.id, graph_nodes=graph) as watch:
             run = Run(job, prompt, lease, slot, watch)
             try:
-                state = self._posted(run, graph) if ran_before_s is None else self._reattached(run)
+                state = (
+                    self._posted(run, graph, catalog)
+                    if ran_before_s is None
+                    else self._reattached(run)
+                )
                 kind = RenderKind(job.shape or shape_of(graph), job.template, kinds_of(graph))
                 self._fleet_rates.learn(kind.shape)
                 watch.weigh(self._fleet_rates.weights(kind))
@@ -164,8 +168,11 @@ class Render:
                 watch.weigh(self._fleet_rates.weights(run.slot.kind), at_least=shown)
             return self._prompt_wait.until_ended(replace(run, watch=watch), state)
 
-    def _posted(self, run: Run, graph: Graph) -> RenderState:
+    def _posted(self, run: Run, graph: Graph, catalog: Catalog | None) -> RenderState:
         phase = Phase.RENDERING if run.slot.is_next else Phase.AHEAD
+        if catalog is not None:
+            models = catalog.models_of(graph)
+            self._comfyui.companion.on_posted(models, is_ahead=phase is Phase.AHEAD)
         self._outages.enter_phase(phase, run.lease, self._store)
         client_id = self._events.client_id
         extra_data = self._outages.until_redis_answers(

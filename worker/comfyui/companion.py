@@ -16,8 +16,10 @@ from worker.errors import ExecutorEnded, NodeError
 
 _STATUS: Final = "/comfyfleet/v1/status"
 _FAILED: Final = "/comfyfleet/v1/failed"
+_PRELOAD: Final = "/comfyfleet/v1/preload"
 _DELETE: Final = "/comfyfleet/v1/delete"
 _MOST_MEMORY: Final = 1 << 50  #: Bytes; no machine has as much.
+_MOST_MODELS: Final = 64  #: It takes so many names at once.
 _MOST_FILES: Final = 1000  #: It takes so many at once.
 _LONGEST_TYPE: Final = 200  #: Characters of an exception's class that are kept.
 _LONGEST_MESSAGE: Final = 2_000
@@ -57,13 +59,16 @@ class Companion:
     def __init__(self, http: Connection) -> None:
         self._http = http
         self._is_there = False  # until `find` has found it
+        self._preloads = False
+        self._models: frozenset[str] = frozenset()  # of the last prompt that was posted
 
     def find(self) -> CompanionStatus | None:
         """Return as `status` does, after checking anew whether the node has a companion.
 
         To be called whenever the node may be another ComfyUI than before.
         """
-        self._is_there = True
+        self._is_there = self._preloads = True
+        self._models = frozenset()
         return self.status()
 
     def status(self) -> CompanionStatus | None:
@@ -114,6 +119,23 @@ class Companion:
         if not isinstance(kind, str) or not isinstance(message, str):
             return None
         return kind[:_LONGEST_TYPE], message[:_LONGEST_MESSAGE]
+
+    def on_posted(self, models: frozenset[str], *, is_ahead: bool) -> None:
+        """Tell it the models of a prompt that is about to be posted, so that it reads new ones.
+
+        Args:
+            models: as the node lists them.
+            is_ahead: whether the prompt waits behind another; else the node reads them anyway.
+        """
+        new, self._models = models - self._models, models
+        if not (new and is_ahead and self._is_there and self._preloads):
+            return
+        asked = {"models": sorted(new)[:_MOST_MODELS]}
+        try:
+            response = self._http.send("POST", _PRELOAD, json=asked, read_s=SMALL_READ_S)
+            self._preloads = response.status_code not in _NO_ROUTE  # an older one reads nothing
+        except NodeError as exc:
+            _log.warning("the next models are not announced: %s", exc)
 
     def delete_outputs(self, outputs: Iterable[OutputFile]) -> None:
         """Delete what was delivered from the node's disk, as far as that can be done.

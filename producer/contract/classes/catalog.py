@@ -165,6 +165,16 @@ class Catalog:
             name for one in self.classes.values() for names in one.models.values() for name in names
         )
 
+    def models_of(self, graph: Graph) -> frozenset[str]:
+        """Return the model files that *graph* names, as this node lists them."""
+        named = (
+            (literal(found["inputs"].get(name)), choices)
+            for found in graph.values()
+            if (known := self.classes.get(found["class_type"]))
+            for name, choices in known.models.items()
+        )
+        return frozenset(name for name, choices in named if name in choices)
+
     def outputs_of(self, class_type: str) -> int | None:
         """Return how many outputs the class has; None if it is not known."""
         found = self.classes.get(class_type)
