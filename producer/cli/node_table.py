@@ -19,6 +19,13 @@ _COLOURS: Final = {
 }
 
 
+def _companion(node: Node) -> str:
+    """Return what a reader should know of the node's companion: that it lacks, or gained much."""
+    if node.companion is False:
+        return "no companion"
+    return f"companion gained {node.companion_gained_s} s" if node.companion_gained_s else ""
+
+
 def show_nodes(nodes: Sequence[Node]) -> None:
     """Print a row for each node: state and reason, device and VRAM, loaded models, version, last beat."""
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -31,7 +38,7 @@ def show_nodes(nodes: Sequence[Node]) -> None:
             node.name,
             node.pool,
             Text(node.state, _COLOURS.get(node.state, "yellow")),
-            node.reason or node.pace,
+            "; ".join(filter(None, (node.reason or node.pace, _companion(node)))),
             f"{node.device}{vram}{free}",
             ", ".join(node.warm),
             node.comfyui_version,

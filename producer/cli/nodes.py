@@ -102,13 +102,17 @@ def install(
 ) -> None:
     """Copy the companion node into a ComfyUI on this machine, which loads it at its next start.
 
-    It keeps Python's garbage collector from pausing renders, deletes files that were delivered, and
-    reports when ComfyUI executes nothing any more. Workers need no companion.
+    It encodes pictures beside the next render, reads the next model ahead, keeps Python's garbage
+    collector from pausing renders, deletes files that were delivered, and reports when ComfyUI
+    executes nothing any more. Workers need no companion. Where workers of this machine tell what
+    it gained so far, that is printed, too.
     """
-    from producer.cli.companion import NoComfyUI, install_companion
+    from producer.cli.companion import NoComfyUI, gains_here, install_companion
 
     try:
         target = install_companion(comfyui_dir)
     except NoComfyUI as exc:
         raise typer.BadParameter(str(exc)) from exc
     print_line(f"{target} is there; restart ComfyUI to load it")
+    for line in gains_here():
+        hint(line)

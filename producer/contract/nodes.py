@@ -38,6 +38,8 @@ class Node(BaseModel):
     device: str = ""
     vram_total: int = 0  #: Bytes; 0 on a CPU.
     vram_free: int | None = None  #: Bytes, rounded to 256 MiB; known only with the companion.
+    companion: bool | None = None  #: Whether its ComfyUI has the companion; None: nobody knows.
+    companion_gained_s: int = 0  #: Of encoding that no render waited for, since ComfyUI began.
     catalog_sha: str = ""
     rules_sha: str = ""  #: Of its input rules; empty if its worker's version has none.
     rules_for: str = ""  #: SHA of the catalog that the rules belong to.

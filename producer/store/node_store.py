@@ -149,6 +149,12 @@ class NodeStore:
         with translated(self._redis):
             self._redis.hset(keys.node(name), "vram_free", free_bytes)
 
+    def say_companion(self, name: str, *, is_there: bool, gained_s: int) -> None:
+        """Record whether the node's ComfyUI has the companion, and the seconds that it gained."""
+        known: dict[Any, Any] = {"companion": int(is_there), "companion_gained_s": gained_s}
+        with translated(self._redis):
+            self._redis.hset(keys.node(name), mapping=known)
+
     def say_warm(self, name: str, models: Iterable[str]) -> None:
         """Record which models the node has loaded, and publish a call with them."""
         text = models_text(models)

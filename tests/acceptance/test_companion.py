@@ -60,6 +60,7 @@ def test_delivered_files_are_deleted(fleet, folder):
     fleet, node = fleet
     [known] = fleet.nodes()
     assert known.vram_free == known.vram_total
+    assert (known.companion, known.companion_gained_s) == (True, 0)
 
     done = fleet.wait(fleet.submit(sleeping(0.1)).id, timeout=PATIENCE)
     assert len(done.artifacts) == 1

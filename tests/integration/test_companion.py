@@ -11,6 +11,7 @@ from tests.integration.nodes import NODES, open_node, raising_graph, sleeping_gr
 from tests.polling import wait_until
 from worker.attempt.retry import cause_of
 from worker.comfyui.client import ComfyUI
+from worker.comfyui.companion import CompanionStatus
 from worker.errors import (
     NodeFault,
     NodeUnreachable,
@@ -65,6 +66,21 @@ def test_what_the_fleet_made_is_discarded_and_nothing_else(node):
     node.companion.delete_outputs([ours, theirs])
 
     assert (is_there(node, ours), is_there(node, theirs)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "gained_s"),
+    [
+        (None, None),
+        ({"encoded_s": 61.5, "blocked_s": 1.5}, 60.0),
+        ({"encoded_s": 1, "blocked_s": 2}, 0.0),
+        ({"encoded_s": "1", "blocked_s": 2}, None),
+        ({"encoded_s": float("nan"), "blocked_s": 2}, None),
+        ({"encoded_s": True, "blocked_s": 0}, None),
+    ],
+)
+def test_what_it_gained_is_what_was_encoded_less_what_a_render_waited_for(encoding, gained_s):
+    assert CompanionStatus.parse({"encoding": encoding}).gained_s == gained_s
 
 
 def test_why_a_file_was_not_written_is_asked_for_and_the_cause_is_its(tmp_path):

@@ -19,6 +19,7 @@ _FAILED: Final = "/comfyfleet/v1/failed"
 _PRELOAD: Final = "/comfyfleet/v1/preload"
 _DELETE: Final = "/comfyfleet/v1/delete"
 _MOST_MEMORY: Final = 1 << 50  #: Bytes; no machine has as much.
+_LONGEST_S: Final = 1e9  #: No ComfyUI runs for longer.
 _MOST_MODELS: Final = 64  #: It takes so many names at once.
 _MOST_FILES: Final = 1000  #: It takes so many at once.
 _LONGEST_TYPE: Final = 200  #: Characters of an exception's class that are kept.
@@ -38,16 +39,20 @@ class CompanionStatus:
     Args:
         executes: whether the thread lives that executes prompts; if not, only a restart helps.
         vram_free: bytes.
+        gained_s: seconds of encoding that no render waited for, since ComfyUI began.
     """
 
     executes: bool | None
     vram_free: int | None
+    gained_s: float | None = None
 
     @classmethod
     def parse(cls, answer: dict[str, Any]) -> Self:
         """Parse the answer of its route; fields that a newer companion adds are ignored."""
         executor, memory = _object(answer.get("executor")), _object(answer.get("memory"))
+        encoding = _object(answer.get("encoding"))
         return cls(
+            gained_s=_gained_s(encoding.get("encoded_s"), encoding.get("blocked_s")),
             executes=_known(executor.get("alive"), bool),
             vram_free=known_bytes(memory.get("vram_free")),
         )
@@ -181,6 +186,13 @@ def known_bytes(found: Any) -> int | None:
     """Return a size of memory that a node may say, in bytes; None for anything else."""
     is_size = isinstance(found, int) and not isinstance(found, bool)
     return found if is_size and 0 <= found < _MOST_MEMORY else None
+
+
+def _gained_s(encoded_s: Any, blocked_s: Any) -> float | None:
+    numbers = [one for one in (encoded_s, blocked_s) if type(one) in (int, float)]
+    if len(numbers) < 2 or not all(0 <= one < _LONGEST_S for one in numbers):  # noqa: PLR2004
+        return None
+    return max(0.0, float(numbers[0] - numbers[1]))
 
 
 def _known(found: Any, kind: type[Any]) -> Any:

@@ -241,6 +241,9 @@ class NodeAgent:
             status = self._comfyui.companion.find()
             self._read_catalog()
         self._registration.write_vram(status.vram_free if status else None)
+        self._registration.write_companion(
+            is_there=status is not None, gained_s=status.gained_s if status else None
+        )
         if self._breaker.reason is not None:
             self._breaker.probe()
         if self._health.needs_canary and self.catalog is not None:

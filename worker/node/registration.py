@@ -21,6 +21,8 @@ from worker.node.name_lock import NameLock
 
 _log = logging.getLogger(__name__)
 
+#: What a companion gained is told in such steps, s.
+_GAINED_STEP_S: Final = 10
 #: Free VRAM is written down when it has changed by so much, so that an idle node costs nothing.
 _VRAM_STEP_BYTES: Final = 256 << 20
 #: Characters of what a node says of itself.
@@ -61,6 +63,7 @@ class Registration:
         self.facts = NodeFacts()
         self._lookahead = ""
         self._vram_free: int | None = None
+        self._companion: tuple[bool, int] | None = None
 
     def join(self, lock: NameLock, *, timeout: timedelta, wait: Callable[[float], object]) -> None:
         """Take the node's name in the fleet.
@@ -130,9 +133,16 @@ class Registration:
             self._nodes.say_vram(self._identity.name, free_bytes=free_bytes)
             self._vram_free = free_bytes
 
+    def write_companion(self, *, is_there: bool, gained_s: float | None) -> None:
+        """Say whether the node has the companion and what it gained, in steps of 10 s."""
+        step = int(gained_s or 0) // _GAINED_STEP_S * _GAINED_STEP_S
+        if (is_there, step) != self._companion:
+            self._nodes.say_companion(self._identity.name, is_there=is_there, gained_s=step)
+            self._companion = (is_there, step)
+
     def on_record_lost(self) -> None:
         """Forget what was written: Redis has lost the record, and all is written again."""
-        self._lookahead, self._vram_free = "", None
+        self._lookahead, self._vram_free, self._companion = "", None, None
 
     def drain(self) -> None:
         """Say that the worker takes nothing more."""
