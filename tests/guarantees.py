@@ -54,6 +54,7 @@ FAULT_TESTS = {
     "A store's answers, through a whole fleet": "tests/acceptance/test_stores.py",
     "Stores as providers run them": "tests/integration/object_store/test_providers.py",
     "A store that has the key already": "tests/integration/object_store/test_write_once.py",
+    "What a store's answer proves": "tests/integration/object_store/test_write_proof.py",
 }
 
 PROMISES = f"""\

@@ -78,7 +78,7 @@ class NodeWorker:
         self._parts.agent.start()
         self._parts.housekeeping.start()
         self._parts.backlog_probe.start()
-        self._check_conditional_writes()
+        self._learn_about_storage()
         self._parts.watchdog.start()  # last: it must not count the time that this method takes
 
     def stop(self) -> None:
@@ -119,12 +119,13 @@ class NodeWorker:
         finally:
             slot.release()
 
-    def _check_conditional_writes(self) -> None:
+    def _learn_about_storage(self) -> None:
         try:
             if not self._parts.objects.honours_conditions():
                 _log.warning(
                     "this S3 storage ignores If-None-Match; each write checks for the object first"
                 )
+            self._parts.objects.compares_digests()  # now, not while the first job waits for it
         except StorageError as exc:  # the first write will tell
             _log.warning("not known yet whether the storage supports conditional writes: %s", exc)
 

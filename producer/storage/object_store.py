@@ -68,6 +68,10 @@ class ObjectStore:
         """Test whether the S3 service supports conditional writes; see `Bucket.honours_conditions`."""
         return self._bucket.honours_conditions()
 
+    def compares_digests(self) -> bool:
+        """Test whether the S3 service refuses a wrong digest, so that the right one proves something."""
+        return self._bucket.compares_digests()
+
     def create_bucket_if_missing(self) -> None:
         """Create the bucket if it does not exist."""
         self._bucket.create_if_missing()

@@ -173,3 +173,13 @@ def test_the_progress_of_a_sampler_follows_the_time_from_its_second_render_on(ri
         assert shown == sorted(shown)
     off = [abs((at - began) / (ended - began) - share) for at, share in seen]
     assert max(off) < 0.15, (off, seen)  # ten points, and what a busy machine adds
+
+
+def test_of_a_prompt_that_is_heard_to_go_on_the_node_is_asked_nothing(rig):
+    rig = rig()
+    wait_until(lambda: rig.events.connected, description="it is connected")
+    for route in ("GET /history", "GET /queue"):
+        rig.faulty(on=route, do="delay", seconds=0.001, count=0)
+    rig.run(sleeping(2.5))
+    rules = requests.get(f"{rig.node.url}/standin/faults", timeout=5).json()
+    assert [rule["seen"] for rule in rules] == [1, 0]  # its history, once it was over

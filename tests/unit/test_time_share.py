@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +13,17 @@ from worker.comfyui.progress import ProgressTally
 from worker.comfyui.time_share import TimeShare
 from worker.scheduling.node_times import NodeTimes, kinds_of
 
+#: What a real ComfyUI sent, and when: `{"comfyui", "graph", "events": [[s, message, data], ...]}`.
+RECORDED = Path(__file__).parent / "recorded"
+
 GRAPH = rendering("sd15.safetensors", seed=1, steps=20)
 
-#: `[(seconds, message, data), ...]` of such a graph, as ComfyUI 0.33.0 sent it; times of a first render,
-#: which reads the model, and of the second, for which it is still there.
+#: `[(seconds, message, data), ...]`.
 Events = list[tuple[float, str, dict[str, Any]]]
 
 
 def run(*, load_s: float, cached: list[str], step_s: float = 0.25, steps: int = 20) -> Events:
+    """Return what ComfyUI 0.33.0 sends of such a graph, in its order and without `progress_state`."""
     events: Events = [(0, "execution_start", {}), (0, "execution_cached", {"nodes": cached})]
     now = 0.0
 
@@ -87,6 +92,16 @@ def test_from_the_second_run_on_it_is_within_ten_points_of_the_time_that_has_pas
     for seen in others:
         assert max(abs(passed - shown) for passed, shown in seen) < 0.1, seen
         assert seen[-1][1] == 1
+
+
+@pytest.mark.parametrize("file", sorted(RECORDED.iterdir()), ids=lambda file: file.stem)
+def test_what_a_real_server_sent_is_followed_as_closely(file):
+    recorded = json.loads(file.read_text())
+    events = [(at, kind, data) for at, kind, data in recorded["events"]]
+    first, second = played(events, events, graph=recorded["graph"])
+    assert [share for _, share in first] == sorted(share for _, share in first)
+    assert max(abs(passed - shown) for passed, shown in second) < 0.1, second
+    assert second[-1][1] == 1
 
 
 def test_before_anything_is_known_the_sampler_counts_for_nearly_all():
