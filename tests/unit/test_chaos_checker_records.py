@@ -32,6 +32,10 @@ def invariants(evidence) -> set[str]:
 
 
 BROKEN = {
+    "the same request counts as another one": (
+        "I14",
+        lambda e: e["client"].append({**e["client"][0], "answer": "key reused"}),
+    ),
     "a single job stands in no list": ("I21", lambda e: e["redis"]["lists"]["shop"].clear()),
     "it stands in another owner's list": (
         "I21",

@@ -7,7 +7,8 @@ A folder of evidence holds
     objects.jsonl   every object of the bucket, its bytes hashed and its picture looked at
     prompts.jsonl   every prompt that a node executed
     faults.jsonl    what was done to the fleet, and when
-    leftovers.json  files in spools, prompts in the queues of nodes; after how long records are packed
+    leftovers.json  files in spools, prompts in the queues of nodes; after how long records are packed;
+                    how many versions of the product there were
 """
 
 from __future__ import annotations
