@@ -20,6 +20,7 @@ from typing import Any, Self, Unpack
 
 from producer.access_keys import AsyncAccessKeys
 from producer.batch.async_methods import AsyncBatchMethods
+from producer.bulk_methods import Acted, BulkAction
 from producer.client import Producer, Submitted
 from producer.contract.arguments import checked
 from producer.contract.cancel_outcomes import Cancelled
@@ -113,6 +114,29 @@ class AsyncProducer(AsyncBatchMethods):
     async def limit_owner(self, name: str, *, max_waiting: int | None) -> OwnerUsage:
         """Set how many jobs of an owner may wait; all as of `Producer.limit_owner`."""
         return await asyncio.to_thread(self._sync.limit_owner, name, max_waiting=max_waiting)
+
+    async def act(
+        self,
+        action: BulkAction | str,
+        filter: str | Filter,  # noqa: A002 - as it is called everywhere
+        *,
+        cursor: str | None = None,
+        dry_run: bool = False,
+        actor: str = "",
+        origin: str = "",
+        reason: str = "",
+    ) -> Acted:
+        """Do one thing with the next jobs that a filter means; all as of `Producer.act`."""
+        return await asyncio.to_thread(
+            self._sync.act,
+            action,
+            filter,
+            cursor=cursor,
+            dry_run=dry_run,
+            actor=actor,
+            origin=origin,
+            reason=reason,
+        )
 
     async def move(
         self,

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, Self, Unpack
 
 from producer.access_keys import AccessKeys
 from producer.batch.methods import BatchMethods
+from producer.bulk_methods import BulkMethods
 from producer.celery_app import celery_app
 from producer.contract.arguments import checked
 from producer.contract.cancel_outcomes import Cancelled
@@ -37,12 +38,11 @@ from producer.intake.input_policy import InputPolicy
 from producer.intake.named_inputs import NamedInputs
 from producer.intake.request import JobOptions, Request, check_place, request_of
 from producer.intake.uploading import Uploading
-from producer.listing.move_methods import MoveMethods
-from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_store import LONGEST_URL
 from producer.store.access_keys import AccessKeyRecords
 from producer.store.batch_store import BatchStore
+from producer.store.begun_batches import BegunBatches
 from producer.store.connection import connect
 from producer.store.dead_letters import DeadLetterIndex
 from producer.store.events import EventStream
@@ -68,7 +68,7 @@ class Submitted(NamedTuple):
     is_replay: bool
 
 
-class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
+class Producer(WatchMethods, BatchMethods, BulkMethods):
     """A fleet, as those see it who hand in jobs. Connections open at the first need."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
@@ -78,6 +78,7 @@ class Producer(WatchMethods, BatchMethods, MoveMethods, RetryMethods):
         keep_ended, most = timedelta(seconds=settings.keep_ended_s), settings.max_queued
         self._jobs = JobStore(self._redis, keep_ended=keep_ended, most_waiting=most)
         self._batches = BatchStore(self._redis, keep_ended=keep_ended, most_waiting=most)
+        self._begun = BegunBatches(self._redis)
         self._nodes = NodeStore(self._redis, lease=timedelta(seconds=settings.lease_s))
         self._node_seconds = NodeSeconds(self._redis)
         self._objects = BatchResults(settings)

@@ -11,6 +11,7 @@ from typing import Any, assert_type
 from producer.aio import AsyncProducer
 from producer.batch.row_checks import Row
 from producer.batch.writer import BatchWriter
+from producer.bulk_methods import Acted
 from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
@@ -122,7 +123,11 @@ def batches(fleet: Producer) -> None:
         assert_type(writer, BatchWriter)
         writer.add({"3.seed": 3})
     assert_type(fleet.batch(batch.id), Batch)
+    assert_type(fleet.act("cancel", "status:queued", dry_run=True).matched, int)
     assert_type(fleet.batches(limit=5), list[Batch])
+    begun = fleet.begin_batch(GRAPH, name="night", inputs={"10.image": {"upload": "0" * 64}})
+    assert_type(fleet.add_rows(begun.id, [{"3.seed": 1}], first=0, on_skipped=told), Batch)
+    assert_type(fleet.seal_batch(begun.id), Batch)
     assert_type(fleet.wait_batch(batch.id, timeout=None, on_poll=seen), Batch)
     assert_type(fleet.hold_batch(batch.id), Batch)
     assert_type(fleet.release_batch(batch.id), Batch)
@@ -194,7 +199,11 @@ async def batches_from_a_loop() -> None:
         )
         assert_type(batch, Batch)
         assert_type(await fleet.batch(batch.id), Batch)
-        assert_type(await fleet.batches(5), list[Batch])
+        assert_type(await fleet.act("cancel", "status:queued", dry_run=True), Acted)
+        assert_type(await fleet.batches(5, "shop"), list[Batch])
+        begun = await fleet.begin_batch(GRAPH, owner="shop")
+        assert_type(await fleet.add_rows(begun.id, [{"3.seed": 1}]), Batch)
+        assert_type(await fleet.seal_batch(begun.id), Batch)
         assert_type(await fleet.wait_batch(batch.id, on_poll=seen), Batch)
         assert_type(await fleet.hold_batch(batch.id), Batch)
         assert_type(await fleet.release_batch(batch.id), Batch)

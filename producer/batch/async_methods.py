@@ -11,11 +11,12 @@ from typing import Final, TypeVar, Unpack
 
 from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, end_of, late
 from producer.batch.row_checks import RowLike
-from producer.contract.batches import Batch
+from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.result_lines import Line
+from producer.intake.request import JobOptions
 
 T = TypeVar("T")
 
@@ -38,9 +39,32 @@ class AsyncBatchMethods:
         """Return one batch; raises BatchNotFound."""
         return await asyncio.to_thread(self._calls.batch, batch)
 
-    async def batches(self, limit: int = 50) -> list[Batch]:
-        """Return up to *limit* batches, the newest first."""
-        return await asyncio.to_thread(self._calls.batches, limit)
+    async def batches(self, limit: int = 50, owner: str | None = None) -> list[Batch]:
+        """Return up to *limit* batches, the newest first; only those of one *owner*, if it is named."""
+        return await asyncio.to_thread(self._calls.batches, limit, owner)
+
+    async def begin_batch(
+        self, graph: GraphLike, *, name: str = "", **options: Unpack[JobOptions]
+    ) -> Batch:
+        """Open a batch that `add_rows` fills; all as of `Producer.begin_batch`."""
+        return await asyncio.to_thread(self._calls.begin_batch, graph, name=name, **options)
+
+    async def add_rows(
+        self,
+        batch: str,
+        rows: Iterable[RowLike],
+        *,
+        first: int | None = None,
+        on_skipped: Callable[[BadRow], None] | None = None,
+    ) -> Batch:
+        """Add a part of its rows to an open batch; all as of `Producer.add_rows`."""
+        return await asyncio.to_thread(
+            self._calls.add_rows, batch, rows, first=first, on_skipped=on_skipped
+        )
+
+    async def seal_batch(self, batch: str) -> Batch:
+        """Accept all rows of an open batch; all as of `Producer.seal_batch`."""
+        return await asyncio.to_thread(self._calls.seal_batch, batch)
 
     async def wait_batch(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Unpack
 
+from producer.batch.parts import BatchPartMethods
 from producer.batch.result_methods import ResultMethods, batch_id_of
 from producer.batch.row_checks import RowLike
 from producer.batch.submission import open_batch, submit_rows
@@ -40,7 +41,7 @@ class BatchOptions(JobOptions, total=False):
     on_progress: Callable[[int], None] | None
 
 
-class BatchMethods(ResultMethods):
+class BatchMethods(ResultMethods, BatchPartMethods):
     """The batch methods of `Producer`."""
 
     settings: Settings
@@ -140,9 +141,9 @@ class BatchMethods(ResultMethods):
         """
         return self._batches.get(batch_id_of(batch))
 
-    def batches(self, limit: int = 50) -> list[Batch]:
-        """Return up to *limit* batches, the newest first."""
-        return self._batches.newest(limit)
+    def batches(self, limit: int = 50, owner: str | None = None) -> list[Batch]:
+        """Return up to *limit* batches, the newest first; only those of one *owner*, if it is named."""
+        return self._batches.newest(limit, owner=owner)
 
     def wait_batch(
         self,

@@ -10,12 +10,13 @@ from producer.batch.writer import BatchWriter
 from producer.contract.batches import BadRow, Batch, BatchSpec, PackedRow
 from producer.contract.config.settings import Settings
 from producer.contract.errors import SAME_ROWS, FleetError, InvalidBatch, InvalidJob, InvalidRows
-from producer.contract.graph.graph import template_id
+from producer.contract.graph.graph import Graph, template_id
 from producer.contract.ids import new_batch_id
 from producer.contract.metadata import check_metadata
 from producer.contract.params.params import check_size
 from producer.intake.admission import Intake
 from producer.intake.request import Request, as_tier, check_names
+from producer.store.batch_records import BatchRecord
 from producer.store.batch_store import BatchStore
 
 #: Bad rows that an error names.
@@ -70,15 +71,36 @@ def open_batch(
     key = request.idempotency_key
     batch, _ = store.open(new_batch_id(), spec, name=name, key=key)
     record = store.record(batch)
-    checks = RowChecks(
+    return BatchWriter(
+        store,
+        record,
+        _checks(intake, settings, request, document.graph, record),
+        content=content,
+        replays=replays,
+    )
+
+
+def writer_of(
+    store: BatchStore, intake: Intake, settings: Settings, request: Request, *, record: BatchRecord
+) -> BatchWriter:
+    """Continue an open batch with the request by which it was opened; errors as of `open_batch`."""
+    document = intake.read(request)
+    content, _ = intake.content(request, document)
+    checks = _checks(intake, settings, resolved(request, document.graph), document.graph, record)
+    return BatchWriter(store, record, checks, content=content, replays=False)
+
+
+def _checks(
+    intake: Intake, settings: Settings, request: Request, graph: Graph, record: BatchRecord
+) -> RowChecks:
+    return RowChecks(
         intake,
         request,
-        document.graph,
+        graph,
         places=record.places,
         shapes=record.shapes,
         max_bytes=settings.max_params_bytes,
     )
-    return BatchWriter(store, record, checks, content=content, replays=replays)
 
 
 def submit_rows(
@@ -111,6 +133,38 @@ def submit_rows(
         if not is_resumable:
             _forget(writer)
         raise
+
+
+def checked_rows(
+    writer: BatchWriter,
+    rows: Iterable[RowLike],
+    *,
+    after: int,
+    on_skipped: Callable[[BadRow], None] | None,
+) -> list[PackedRow | None]:
+    """Return rows as they are stored, None for those that are left out.
+
+    Args:
+        after: how many rows lie before them.
+        on_skipped: called with each bad row, which is left out; without it, a bad row refuses all.
+
+    Raises:
+        InvalidRows: some are bad.
+    """
+    named: list[BadRow] = []
+    found: list[PackedRow | None] = []
+    bad = 0
+    for number, row in enumerate(rows, after + 1):
+        packed, flaw = _checked(writer, number, row)
+        if flaw and on_skipped:
+            on_skipped(flaw)
+        elif flaw:
+            bad += 1
+            named += [flaw] if bad <= _NAMED else []
+        found.append(packed)
+    if bad:
+        raise InvalidRows(named, count=bad)
+    return found
 
 
 def _hand_in(

@@ -123,6 +123,16 @@ class BatchWriter:
         )
         return self._store.get(self.id)
 
+    def begin_after(self, rows: int) -> None:
+        """Count rows that the batch has already, none of which is added again."""
+        self._rows = rows
+
+    def flush(self) -> None:
+        """Send what is left; a batch takes no rows after a part that is no multiple of 100. Errors as of `add`."""
+        if self._texts:
+            self._put_aside()
+        self._send()
+
     def discard(self) -> bool:
         """Delete the batch and its rows; return False if it was sealed, and so stays."""
         return self._store.discard(self.id)

@@ -31,7 +31,9 @@ def serve(
     given = {name: value for name, value in named.items() if value is not None}
     settings = load_settings(**given)
     # Never a path of this machine, nor any bucket: those who ask are strangers.
-    fleet = AsyncProducer.from_env(input_policy=InputPolicy.bytes_only(), **given)
+    buckets = [name.strip() for name in settings.api_input_buckets.split(",") if name.strip()]
+    policy = InputPolicy.forms_only(buckets=buckets)
+    fleet = AsyncProducer.from_env(input_policy=policy, **given)
     app = create_app(fleet, settings)
     config = config_of(app, host=settings.api_host, port=settings.api_port, access_log=access_log)
     server = Server(config, app.state.streams)

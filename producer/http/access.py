@@ -10,7 +10,7 @@ from producer.access_keys import allowing
 from producer.aio import AsyncProducer
 from producer.contract.access import AccessKey, Scope
 from producer.contract.batches import Batch
-from producer.contract.errors import BatchNotFound, InvalidJob, JobNotFound
+from producer.contract.errors import BatchNotFound, InvalidJob, JobNotFound, OwnerBacklogFull
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter, Term
 from producer.contract.jobs import Job
@@ -63,6 +63,21 @@ def seen(key: AccessKey, text: str) -> Filter:
     """Return a filter for those of the jobs meant that the key sees."""
     wanted = parse_filter(text)
     return wanted if key.sees_all else Filter((*wanted.terms, Term("owner", (key.owner,))))
+
+
+async def check_room(fleet: AsyncProducer, key: AccessKey, *, more: int = 1) -> None:
+    """Check that so many *more* jobs of its owner may wait by the key's own limit.
+
+    It is looked at before they are handed in, so requests of one moment may go a little beyond; the limit of the
+    owner itself is exact.
+
+    Raises:
+        OwnerBacklogFull: they may not.
+    """
+    if key.max_waiting is not None:
+        waiting = (await fleet.owner(key.owner)).waiting
+        if waiting + more > key.max_waiting:
+            raise OwnerBacklogFull(key.owner, waiting, key.max_waiting)
 
 
 def tier_of(key: AccessKey, tier: str) -> Tier:

@@ -20,7 +20,17 @@ from producer.aio import AsyncProducer
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetError
 from producer.contract.graph.json_values import shown
-from producer.http import events, health, jobs
+from producer.http import (
+    actions,
+    batch_files,
+    batches,
+    events,
+    health,
+    jobs,
+    nodes,
+    uploads,
+    webhooks,
+)
 from producer.http.gate import Gate
 from producer.http.openapi import describe
 from producer.http.problems import Flaw, Problem, ProblemType, pointer_of, problem_of
@@ -31,7 +41,7 @@ _log = logging.getLogger(__name__)
 #: Calls of the library at once: they mostly wait, for Redis and for S3.
 _THREADS: Final = 64
 _FLAWS_TOLD: Final = 20
-_PARTS: Final = (health, jobs, events)
+_PARTS: Final = (health, jobs, batches, batch_files, events, uploads, actions, webhooks, nodes)
 _OF_STATUS: Final = {
     404: (ProblemType.NOT_FOUND, "there is no such path"),
     405: (ProblemType.METHOD_NOT_ALLOWED, "the path does not take this method"),

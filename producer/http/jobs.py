@@ -14,9 +14,9 @@ from starlette.responses import Response
 from producer.aio import AsyncProducer
 from producer.contract.errors import InvalidJob
 from producer.contract.jobs import Job
-from producer.http.access import Fleet, Reader, Submitter, job_of, seen, tier_of
+from producer.http.access import Fleet, Reader, Submitter, check_room, job_of, seen, tier_of
 from producer.http.problems import Flaw, Problem, ProblemType
-from producer.http.requests import JobRequest, RetryRequest, SubmitHeaders
+from producer.http.requests import JobRequest, ListQuery, RetryRequest, SubmitHeaders
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
 from producer.http.views import (
@@ -66,6 +66,7 @@ async def submit(
 ) -> Response:
     """Hand one job in. 201 for a new one; 200 for the one that the same request has made before."""
     tier_of(key, body.tier)
+    await check_room(fleet, key)
     submitted = await fleet.submit_once(
         body.graph, **body.options(key.owner, key=headers.idempotency_key)
     )
@@ -79,15 +80,9 @@ async def submit(
 
 
 @router.get("", response_model=JobPageView, responses=answers(403, 404, 409, 422, 503))
-async def list_jobs(
-    fleet: Fleet,
-    key: Reader,
-    filter: Annotated[str, Query(max_length=4_000, examples=["status:failed"])] = "",  # noqa: A002 - as it is called everywhere
-    cursor: Annotated[str | None, Query(max_length=20_000)] = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
-) -> Response:
+async def list_jobs(fleet: Fleet, key: Reader, wanted: Annotated[ListQuery, Query()]) -> Response:
     """List jobs, the newest first; `filter` is that of `comfyfleet job list`."""
-    page = await fleet.jobs(seen(key, filter), cursor, limit)
+    page = await fleet.jobs(seen(key, wanted.filter), wanted.cursor, wanted.limit)
     return answer(
         JobPageView.model_construct(jobs=[job_view(job) for job in page.jobs], cursor=page.cursor)
     )
@@ -136,6 +131,7 @@ async def retry(
     """Submit an ended job again as a new one. It is made once: who asks again gets the same new job."""
     job = await job_of(fleet, key, job_id)
     wanted = body or RetryRequest()
+    await check_room(fleet, key)
     tier = tier_of(key, wanted.tier or job.tier) if wanted.tier else None
     try:
         new = await fleet.retry(job.id, tier=tier, pin=wanted.pin, secrets=wanted.secrets)

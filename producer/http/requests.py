@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from producer.contract.errors import InvalidInput, InvalidJob
+from producer.contract.errors import InvalidJob
 from producer.contract.queues import Tier
-from producer.intake.files import InputLike
 from producer.intake.request import JobOptions
 
 _EXAMPLE_GRAPH: Final[dict[str, Any]] = {
@@ -41,10 +38,14 @@ class SubmitHeaders(BaseModel):
     prefer: Annotated[str, Field(max_length=200)] | None = None
 
 
-class InputFile(_Body):
-    """A file that the graph reads: its content in base64."""
+class ListQuery(BaseModel):
+    """Which part of which list: `filter` is that of `comfyfleet job list`, `cursor` comes from the part before."""
 
-    base64: str
+    model_config = ConfigDict(extra="forbid")
+
+    filter: Annotated[str, Field(max_length=4_000, examples=["status:failed"])] = ""
+    cursor: Annotated[str, Field(max_length=20_000)] | None = None
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 50
 
 
 class JobRequest(_Body):
@@ -58,7 +59,8 @@ class JobRequest(_Body):
     #: ComfyUI's API format, bare or in an envelope.
     graph: dict[str, Any]
     params: dict[str, Any] = Field(default_factory=dict)  #: Values by address, as `6.text`.
-    inputs: dict[str, InputFile] = Field(default_factory=dict)
+    #: Files by address: `{"upload": ID}`, `{"url": ...}`, `{"base64": ...}`, `{"artifact": {"job": ID}}` or `{"s3": ...}`.
+    inputs: dict[str, dict[str, Any]] = Field(default_factory=dict)
     extra_data: dict[str, Any] = Field(default_factory=dict)
     pool: Name = "default"
     tier: Tier = Tier.DEFAULT
@@ -74,7 +76,6 @@ class JobRequest(_Body):
 
         Raises:
             InvalidJob: header and body name different idempotency keys.
-            InvalidInput: an input is no base64.
         """
         if key is not None and self.idempotency_key not in (None, key):
             raise InvalidJob(
@@ -84,7 +85,7 @@ class JobRequest(_Body):
             )
         return JobOptions(
             params=self.params,
-            inputs={address: _content(address, file) for address, file in self.inputs.items()},
+            inputs=self.inputs,
             extra_data=self.extra_data,
             pool=self.pool,
             tier=self.tier,
@@ -98,6 +99,13 @@ class JobRequest(_Body):
         )
 
 
+class BatchRequest(JobRequest):
+    """A batch to open: what all of its rows share."""
+
+    tier: Tier = Tier.BATCH
+    name: Annotated[str, Field(max_length=256)] = ""
+
+
 class RetryRequest(_Body):
     """What a retry may have otherwise than the job that is made again."""
 
@@ -108,12 +116,3 @@ class RetryRequest(_Body):
 
 def _duration(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
-
-
-def _content(address: str, file: InputFile) -> InputLike:
-    try:
-        return base64.b64decode(file.base64, validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise InvalidInput(
-            f"the content of {address} is no base64", field=f"inputs.{address}"
-        ) from exc

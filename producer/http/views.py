@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from producer.contract.batches import Batch
+from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.jobs import Artifact, Job
 
-JSON = "application/json"
+JSON: Final = "application/json"
+_TOLD: Final = 100
 
 
 class Links(BaseModel):
@@ -54,6 +57,27 @@ class BatchView(Batch):
     links: Links
 
 
+class BatchPageView(BaseModel):
+    """Batches, the newest first."""
+
+    batches: list[BatchView]
+
+
+class LeftOut(BaseModel):
+    """A row that was left out, and why; rows count from 1."""
+
+    row: int
+    column: str | None = None
+    message: str
+    advice: str | None = None
+
+
+class RowsView(BatchView):
+    """A batch to which rows were added."""
+
+    left_out: list[LeftOut] = Field(default_factory=list)  #: Of this part, the first 100.
+
+
 class CancelledBatchView(BaseModel):
     """A batch whose cancellation was requested. One that was still open is deleted, so nothing is shown of it."""
 
@@ -78,6 +102,12 @@ def batch_view(batch: Batch) -> BatchView:
     links = {verb: f"{base}/{verb}" for verb in verbs}
     files = {name: f"{base}/{name}.jsonl" for name in ("results", "errors")}
     return BatchView.model_construct(**batch.__dict__, links=Links(self=base, **links, **files))
+
+
+def rows_view(batch: Batch, left_out: Sequence[BadRow]) -> RowsView:
+    """Return a batch as the API shows it after rows were added."""
+    told = [LeftOut.model_construct(**asdict(row)) for row in left_out[:_TOLD]]
+    return RowsView.model_construct(**batch_view(batch).__dict__, left_out=told)
 
 
 def answer(

@@ -34,7 +34,7 @@ class BatchRows:
         place, row = (int(part) for part in after.split()) if after else (0, 0)
         while place < len(self._batches) and self._is_over(self._batches[place], row):
             place, row = place + 1, 0
-        if place == len(self._batches):
+        if place >= len(self._batches):
             return Chunk([], is_last=True)
         batch = self._batches[place]
         rows = range(row + 1, min(row + min(count, _AT_ONCE), batch.received) + 1)

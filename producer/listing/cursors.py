@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Annotated, Final
 
@@ -47,6 +48,15 @@ class Cursor:
 
 
 _CURSOR: Final = TypeAdapter(Cursor)
+_ID: Final = r"[0-9a-f-]{36}"
+#: What positions look like, by the plan: somebody may have built the cursor by hand.
+_POSITIONS: Final = {
+    "jobs": _ID,
+    "ended": rf"{_ID}|\d{{1,14}} {_ID}",  # what runs comes first, by its id
+    "rows": r"\d{1,10} \d{1,10}",
+    "running": _ID,
+    "failed": _ID,
+}
 
 
 def query_of(filter_text: str) -> str:
@@ -94,9 +104,13 @@ def _read(text: str) -> Cursor:
             "cursor was given by another version", field="cursor", advice="begin without a cursor"
         )
     try:
-        return _CURSOR.validate_python(fields)
+        cursor = _CURSOR.validate_python(fields)
     except ValidationError as exc:
         raise _torn() from exc
+    form = _POSITIONS.get(cursor.plan)
+    if form is None or not re.fullmatch(f"({form})?", cursor.after, re.ASCII):
+        raise _torn()
+    return cursor
 
 
 def _torn() -> InvalidQuery:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -173,6 +174,15 @@ def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str,
         "start_within_ms": to_ms(timedelta(seconds=spec.start_within_s)),
         **({"owner": spec.owner} if spec.owner else {}),
     }
+
+
+def fingerprint(spec: BatchSpec) -> str:
+    """Return what an idempotency key is checked against; the rows have a digest of their own."""
+    asked = tuple(name for name in spec.secrets if name not in spec.added_secrets)
+    request = replace(spec, secrets=asked, added_secrets=())
+    written = fields_of_batch(request, name="", key=None)["spec"]
+    hook = f" {spec.hook}" if spec.hook else ""  # no part of what is written as `spec`
+    return hashlib.sha256(f"batch {written}{hook}".encode()).hexdigest()[:32]
 
 
 def places_json(places: Places) -> str:

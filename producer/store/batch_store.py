@@ -7,9 +7,7 @@ here, in steps; upkeep goes on where a caller was interrupted.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +23,7 @@ from producer.contract.errors import (
 from producer.contract.ids import BatchId, JobId
 from producer.contract.submissions import Content
 from producer.store import keys
-from producer.store.batch_records import BatchRecord, fields_of_batch, places_json
+from producer.store.batch_records import BatchRecord, fields_of_batch, fingerprint, places_json
 from producer.store.batch_rows import Bucket
 from producer.store.connection import replies_of, translated
 from producer.store.job_store import JobStore
@@ -39,6 +37,9 @@ if TYPE_CHECKING:
 
 #: Jobs that one script moves: about 3 ms.
 _AT_ONCE: Final = 100
+#: Batches that are read together, and that are looked at for those of one owner.
+_PAGE: Final = 500
+_LOOKED_AT: Final = 10_000
 _NO_SHAPES: Final = RowShapes()
 
 
@@ -163,10 +164,25 @@ class BatchStore:
             raise BatchNotFound(batch)
         return record
 
-    def newest(self, limit: int) -> list[Batch]:
-        """Return up to *limit* batches, the newest first; one that cannot be read is passed over."""
+    def newest(self, limit: int, *, owner: str | None = None) -> list[Batch]:
+        """Return up to *limit* batches, the newest first; one that cannot be read is passed over.
+
+        Args:
+            owner: only this one's, of the newest 10,000 of all.
+        """
+        if owner is None:
+            return self._newest(0, max(1, limit))
+        found: list[Batch] = []
+        for start in range(0, _LOOKED_AT, _PAGE):
+            page = self._newest(start, _PAGE)
+            found += [batch for batch in page if batch.owner == owner]
+            if len(found) >= limit or not page:
+                break
+        return found[:limit]
+
+    def _newest(self, start: int, count: int) -> list[Batch]:
         with translated(self._redis):
-            found: Any = self._redis.zrange(keys.BATCHES, 0, max(1, limit) - 1, desc=True)
+            found: Any = self._redis.zrange(keys.BATCHES, start, start + count - 1, desc=True)
         batches = (_read(record) for record in self._records(found) if record)
         return [batch for batch in batches if batch]
 
@@ -282,12 +298,3 @@ def _read(record: BatchRecord) -> Batch | None:
         return record.to_batch() if record.is_readable else None
     except (KeyError, ValueError, TypeError, OverflowError):
         return None
-
-
-def fingerprint(spec: BatchSpec) -> str:
-    """Return what an idempotency key is checked against; the rows have a digest of their own."""
-    asked = tuple(name for name in spec.secrets if name not in spec.added_secrets)
-    request = replace(spec, secrets=asked, added_secrets=())
-    written = fields_of_batch(request, name="", key=None)["spec"]
-    hook = f" {spec.hook}" if spec.hook else ""  # no part of what is written as `spec`
-    return hashlib.sha256(f"batch {written}{hook}".encode()).hexdigest()[:32]

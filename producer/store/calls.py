@@ -26,8 +26,7 @@ class Call:
     `watched`: somebody begins to read the events; `queue NAME`: a queue is new; `cancel JOB`: a running job is to
     be cancelled; `warm NODE MODELS`: a node loads other models; `rescan NODE` (or `*`): it is to read its models
     and classes again; `contradicted NODE JOB MESSAGE`: a job that failed on the node has succeeded on another;
-    `outlook JSON`: about once a second, see `outlook`; `swept`: some process sweeps; `sweep WORKER`: it leaves
-    that to the others.
+    `outlook JSON`: about once a second, see `outlook`.
 
     Args:
         outlook, models: what *about* holds, read.

@@ -105,7 +105,8 @@ class EndedLists:
         return _chunk(self._redis, positions, ids, self._wanted, is_last=is_last)
 
     def _after(self, key: str, after: str, count: int) -> list[str]:
-        ended = after.partition(" ")[0]
+        ended, of_one, _ = after.partition(" ")
+        ended = ended if of_one else ""
         found: list[str] = []
         offset = 0
         while True:  # many may have ended within the same ms as the last one given

@@ -64,7 +64,16 @@ _BESIDE: Final[dict[str, tuple[str, ...]]] = {
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"
 _NOT_WHEN_FULL: Final = "#!lua\n"
 _MAKES_JOBS: Final = frozenset(
-    {"submit", "retry", "batch_open", "batch_add", "batch_seal", "batch_feed", "key_add"}
+    {
+        "submit",
+        "retry",
+        "batch_open",
+        "batch_add",
+        "batch_seal",
+        "batch_feed",
+        "key_add",
+        "batch_keep",
+    }
 )
 
 

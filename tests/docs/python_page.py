@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from inspect import get_annotations
 from typing import Final
 
+from producer.access_keys import AccessKeys
 from producer.aio import AsyncProducer
 from producer.batch.row_checks import Row
 from producer.batch.writer import BatchWriter
 from producer.client import Producer
 from producer.contract import errors
+from producer.contract.access import AccessKey, Scope
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.job_pages import JobPage
@@ -47,7 +49,7 @@ from tests.docs.source_comments import comments
 
 #: What a backend meets, by the heading it stands under.
 PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
-    "The fleet": (Producer, AsyncProducer, InputPolicy),
+    "The fleet": (Producer, AsyncProducer, InputPolicy, AccessKeys, AccessKey, Scope),
     "Jobs": (Job, JobStatus, Phase, Progress, Timings, Artifact, Attempt, JobError, JobEvent),
     "More of jobs": (
         JobPage,

@@ -173,6 +173,24 @@ def test_a_rate_and_a_top_tier_hold(api):
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
+def test_a_key_has_a_limit_of_waiting_jobs(api):
+    shop = api(max_waiting=2)
+    headers = {"Idempotency-Key": "first"}
+    assert shop.post("/v1/jobs", {"graph": GRAPH}, headers=headers).status_code == 201
+    shop.submit()
+    told = problem(shop.post("/v1/jobs", {"graph": GRAPH}), 429, "backlog-full")
+    assert "its limit is 2" in told["detail"]
+    assert api("shop").post("/v1/jobs", {"graph": GRAPH}).status_code == 201
+    batch = shop.post("/v1/batches", {"graph": GRAPH}).json()["id"]
+    shop(
+        "POST",
+        f"/v1/batches/{batch}/rows",
+        data=b"{}\n",
+        headers={"Content-Type": "application/jsonl"},
+    )
+    problem(shop.post(f"/v1/batches/{batch}/seal"), 429, "backlog-full")
+
+
 def test_another_owners_job_is_answered_as_an_unknown_one(api):
     job = api("shop").submit()
     press = api("press")

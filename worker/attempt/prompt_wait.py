@@ -169,8 +169,7 @@ class PromptWait:
         self, lease: Lease, *, phase: Phase | None = None, progress: Progress | None = None
     ) -> None:
         try:
-            watched = self._is_watched()
-            if self._store.note(lease.hold, phase=phase, progress=progress, is_watched=watched):
+            if self._store.note(lease.hold, phase=phase, progress=progress):
                 lease.cancel.set()
         except FleetUnreachable as exc:
             # A note is worth nothing against the render; the lease decides about that.

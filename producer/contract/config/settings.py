@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     api_port: int = Field(8190, ge=0, le=65_535)
     #: Limit of a request's body, but for uploads (`max_input_bytes`).
     api_max_body_bytes: int = Field(16 << 20, gt=0, le=_LARGEST)
+    #: Buckets whose objects jobs may name as inputs over HTTP, separated by commas; none by default.
+    api_input_buckets: str = ""
     #: Streams of events that one process of the API has open at most.
     api_max_streams: int = Field(5_000, ge=0, le=_LARGEST)
 

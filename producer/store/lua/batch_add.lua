@@ -44,6 +44,7 @@ if ARGV[9] ~= '' then
 end
 redis.call('PEXPIRE', batch, OPEN_MS)
 redis.call('PEXPIRE', KEYS[2], OPEN_MS)
+redis.call('PEXPIRE', batch .. ':request', OPEN_MS)
 if key ~= '' then
     redis.call('PEXPIRE', key, OPEN_MS)
 end

@@ -12,7 +12,7 @@ if not created then
     return 'missing'
 end
 if not sealed then
-    redis.call('UNLINK', batch, KEYS[2])
+    redis.call('UNLINK', batch, KEYS[2], batch .. ':request')
     redis.call('ZREM', BATCHES, id)
     if key ~= '' and string.sub(redis.call('GET', key) or '', 1, #id) == id then
         redis.call('DEL', key)

@@ -46,6 +46,7 @@ end
 local start_by = now_ms() + tonumber(start_within)
 keep_shared(KEYS[3], ARGV[11], tonumber(start_within) + SHARED_MS)
 keep_shared(KEYS[4], ARGV[12], tonumber(start_within) + SHARED_MS)
+redis.call('DEL', batch .. ':request')
 keep_secrets(id, ARGV[13], tonumber(start_within) + SHARED_MS)
 redis.call('HSET', batch, 'received', total, 'digest', ARGV[6], 'places', ARGV[8], 'sealed_ms', now_ms(),
     'start_by_ms', start_by)

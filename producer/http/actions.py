@@ -1,0 +1,59 @@
+"""Route of actions on many jobs at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from producer.bulk_methods import BulkAction
+from producer.http.access import Fleet, Submitter, seen
+from producer.http.responses import answers
+from producer.http.strict_json import StrictRoute
+from producer.http.views import answer
+
+router = APIRouter(prefix="/v1/actions", tags=["actions"], route_class=StrictRoute)
+
+
+class ActionRequest(BaseModel):
+    """What to do with which jobs. Count first, by `dry_run`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"action": "cancel", "filter": "status:queued", "dry_run": True}]
+        },
+    )
+
+    action: BulkAction
+    filter: Annotated[str, Field(max_length=4_000)]
+    dry_run: bool = False
+    cursor: Annotated[str, Field(max_length=20_000)] | None = None
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
+class ActedView(BaseModel):
+    """What was done. With `cursor` there are more: send the same with it."""
+
+    matched: int
+    done: int
+    cursor: str | None = None
+
+
+@router.post(
+    "", response_model=ActedView, responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 503)
+)
+async def act(request: Request, body: ActionRequest, fleet: Fleet, key: Submitter) -> Response:
+    """Cancel, hold, release or retry the next 500 jobs that a filter means; only those that the key sees."""
+    acted = await fleet.act(
+        body.action,
+        seen(key, body.filter),
+        cursor=body.cursor,
+        dry_run=body.dry_run,
+        actor=f"key {key.name}",
+        origin=request.client.host if request.client else "",
+        reason=body.reason,
+    )
+    return answer(ActedView(**acted._asdict()))

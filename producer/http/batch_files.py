@@ -1,0 +1,69 @@
+"""Routes of a batch's results and errors, as JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response, StreamingResponse
+
+from producer.aio import AsyncProducer
+from producer.contract.batches import Batch
+from producer.contract.errors import InvalidBatch
+from producer.contract.jobs import JobStatus
+from producer.http.access import Fleet, Reader, batch_of
+from producer.http.responses import answers
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+_LINES: Final = "application/jsonl"
+_BADLY: Final = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
+_AT_ONCE: Final = 100
+_ANSWER: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "One JSON object a line", "content": {_LINES: {}}}
+}
+
+BatchId = Annotated[str, Path(max_length=100)]
+
+
+@router.get(
+    "/{batch_id}/results.jsonl",
+    response_class=Response,
+    responses=_ANSWER | answers(403, 404, 409, 503),
+)
+async def results(batch_id: BatchId, fleet: Fleet, key: Reader) -> Response:
+    """Give the jobs of a batch that have succeeded, in the order of its rows, with their artifacts."""
+    batch = await _sealed(fleet, key, batch_id)
+    return _lines(fleet, batch, (JobStatus.SUCCEEDED,))
+
+
+@router.get(
+    "/{batch_id}/errors.jsonl",
+    response_class=Response,
+    responses=_ANSWER | answers(403, 404, 409, 503),
+)
+async def errors(batch_id: BatchId, fleet: Fleet, key: Reader) -> Response:
+    """Give the jobs of a batch that have ended otherwise, each with its cause."""
+    batch = await _sealed(fleet, key, batch_id)
+    return _lines(fleet, batch, _BADLY)
+
+
+async def _sealed(fleet: AsyncProducer, key: Any, batch_id: str) -> Batch:
+    batch = await batch_of(fleet, key, batch_id)
+    if batch.sealed_at is None:
+        raise InvalidBatch(batch.id, "is still open: its rows are not accepted yet")
+    return batch
+
+
+def _lines(fleet: AsyncProducer, batch: Batch, statuses: Collection[JobStatus]) -> Response:
+    async def pages() -> AsyncIterator[str]:
+        page: list[str] = []
+        async for line in fleet.batch_result_lines(batch.id, statuses=statuses):
+            page.append(line)
+            if len(page) == _AT_ONCE:
+                yield "\n".join([*page, ""])
+                page.clear()
+        yield "\n".join([*page, ""]) if page else ""
+
+    return StreamingResponse(pages(), media_type=_LINES)

@@ -1,0 +1,205 @@
+"""Routes of batches: begin, add rows in parts, seal, read, cancel, hold, release."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from producer.contract.cancel_outcomes import BatchCancelled
+from producer.http.access import (
+    Fleet,
+    Reader,
+    Submitter,
+    batch_of,
+    check_room,
+    fleet_of,
+    seen,
+    tier_of,
+)
+from producer.http.problems import Flaw, Problem, ProblemType
+from producer.http.requests import BatchRequest, ListQuery, SubmitHeaders
+from producer.http.responses import answers
+from producer.http.row_bodies import RowsBody, unpacked
+from producer.http.strict_json import StrictRoute
+from producer.http.views import (
+    BatchPageView,
+    BatchView,
+    CancelledBatchView,
+    JobPageView,
+    RowsView,
+    answer,
+    batch_view,
+    job_view,
+    rows_view,
+)
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"], route_class=StrictRoute)
+
+_RANGE: Final = re.compile(r"rows (\d{1,10})-(\d{1,10})/(?:\*|\d{1,10})")
+
+BatchId = Annotated[str, Path(max_length=100)]
+
+
+class RowHeaders(BaseModel):
+    """Headers of a part. `Content-Range: rows 2000-2999/*` makes a part that is sent again do nothing twice."""
+
+    content_range: str | None = None
+    content_encoding: str | None = None
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=BatchView,
+    responses=answers(
+        400,
+        403,
+        408,
+        413,
+        415,
+        422,
+        429,
+        503,
+        also={200: ("The batch that the same key made before", BatchView)},
+    ),
+)
+async def begin(
+    body: BatchRequest, fleet: Fleet, key: Submitter, headers: Annotated[SubmitHeaders, Header()]
+) -> Response:
+    """Open a batch, to which rows are added in parts; none of them runs before it is sealed."""
+    tier_of(key, body.tier)
+    options = body.options(key.owner, key=headers.idempotency_key)
+    batch = await fleet.begin_batch(body.graph, name=body.name, **options)
+    return answer(batch_view(batch), status=201, headers={"Location": f"/v1/batches/{batch.id}"})
+
+
+@router.get("", response_model=BatchPageView, responses=answers(403, 422, 503))
+async def list_batches(
+    fleet: Fleet, key: Reader, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> Response:
+    """List batches, the newest first."""
+    found = await fleet.batches(limit, None if key.sees_all else key.owner)
+    return answer(BatchPageView.model_construct(batches=[batch_view(batch) for batch in found]))
+
+
+@router.get("/{batch_id}", response_model=BatchView, responses=answers(403, 404, 503))
+async def read(batch_id: BatchId, fleet: Fleet, key: Reader) -> Response:
+    """Read one batch; while it is open, `rows` says how many are there."""
+    return answer(batch_view(await batch_of(fleet, key, batch_id)))
+
+
+@router.post(
+    "/{batch_id}/rows",
+    response_model=RowsView,
+    responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/jsonl": {
+                    "schema": {"type": "string"},
+                    "example": '{"6.text": "a red fox"}\n{"params": {"6.text": "a hen"}, "metadata": {"order": "7"}}\n',
+                }
+            },
+        }
+    },
+)
+async def add_rows(
+    request: Request,
+    batch_id: BatchId,
+    key: Submitter,
+    headers: Annotated[RowHeaders, Header()],
+    skip_invalid: Annotated[bool, Query(description="Leave bad rows out.")] = False,  # noqa: FBT002
+) -> Response:
+    """Add a part of a batch's rows, one JSON object a line, gzip welcome: all of them, or none.
+
+    Each part but the last has a multiple of 100 rows.
+    """
+    fleet = fleet_of(request)
+    batch = await batch_of(fleet, key, batch_id)
+    body = await unpacked(request, headers.content_encoding)
+    rows = await asyncio.to_thread(RowsBody, body)
+    first = _first(headers.content_range, rows.count)
+    skipped: list[Any] = []
+    added = await fleet.add_rows(
+        batch.id, rows, first=first, on_skipped=skipped.append if skip_invalid else None
+    )
+    return answer(rows_view(added, skipped))
+
+
+@router.post(
+    "/{batch_id}/seal", response_model=BatchView, responses=answers(403, 404, 409, 422, 429, 503)
+)
+async def seal(batch_id: BatchId, fleet: Fleet, key: Submitter) -> Response:
+    """Accept all rows of a batch: from now on they run. One that is sealed already stays as it is."""
+    batch = await batch_of(fleet, key, batch_id)
+    if batch.sealed_at is None:
+        await check_room(fleet, key, more=batch.rows)
+    return answer(batch_view(await fleet.seal_batch(batch.id)))
+
+
+@router.get(
+    "/{batch_id}/rows", response_model=JobPageView, responses=answers(403, 404, 409, 422, 503)
+)
+async def list_rows(
+    batch_id: BatchId, fleet: Fleet, key: Reader, wanted: Annotated[ListQuery, Query()]
+) -> Response:
+    """List the jobs of a batch, in the order of its rows."""
+    batch = await batch_of(fleet, key, batch_id)
+    page = await fleet.jobs(
+        seen(key, wanted.filter).of_batch(batch.id), wanted.cursor, wanted.limit
+    )
+    return answer(
+        JobPageView.model_construct(jobs=[job_view(job) for job in page.jobs], cursor=page.cursor)
+    )
+
+
+@router.post(
+    "/{batch_id}/cancel",
+    response_model=CancelledBatchView,
+    response_model_exclude_none=True,
+    responses=answers(403, 404, 503),
+)
+async def cancel(batch_id: BatchId, fleet: Fleet, key: Submitter) -> Response:
+    """Request that all jobs of a batch be cancelled; one that is still open is deleted."""
+    batch = await batch_of(fleet, key, batch_id)
+    outcome = await fleet.cancel_batch(batch.id)
+    left = None if outcome is BatchCancelled.DISCARDED else batch_view(await fleet.batch(batch.id))
+    return answer(CancelledBatchView.model_construct(outcome=outcome, batch=left))
+
+
+@router.post("/{batch_id}/hold", response_model=BatchView, responses=answers(403, 404, 409, 503))
+async def hold(batch_id: BatchId, fleet: Fleet, key: Submitter) -> Response:
+    """Hold all jobs of a batch that do not run yet."""
+    batch = await batch_of(fleet, key, batch_id)
+    return answer(batch_view(await fleet.hold_batch(batch.id)))
+
+
+@router.post("/{batch_id}/release", response_model=BatchView, responses=answers(403, 404, 409, 503))
+async def release(batch_id: BatchId, fleet: Fleet, key: Submitter) -> Response:
+    """Release a held batch."""
+    batch = await batch_of(fleet, key, batch_id)
+    return answer(batch_view(await fleet.release_batch(batch.id)))
+
+
+def _first(content_range: str | None, count: int) -> int | None:
+    """Return how many rows lie before a part; None where the request does not say.
+
+    Raises:
+        Problem: the header is of another form, or does not fit the number of rows.
+    """
+    if content_range is None:
+        return None
+    found = _RANGE.fullmatch(content_range.strip())
+    if found and int(found[2]) - int(found[1]) + 1 == count:
+        return int(found[1])
+    detail = (
+        f"the part has {count:,} rows; expected Content-Range: rows FIRST-LAST/*, counted from 0"
+    )
+    flaw = Flaw("invalid_request", detail, parameter="Content-Range")
+    raise Problem(ProblemType.INVALID_REQUEST, detail, flaws=[flaw])
