@@ -72,6 +72,7 @@ def up(
         s3_bucket=s3_bucket,
         pool=pool,
         hooks=True,
+        api=True,
         echo=_echo if echo else None,
     )
     with LocalStack(options) as stack:
@@ -105,6 +106,7 @@ def demo(
         redis_url=redis_url,
         s3_endpoint_url=s3_endpoint,
         s3_bucket=s3_bucket,
+        api=True,
         echo=_echo if echo else None,
     )
     raise typer.Exit(0 if run_demo(options, sheet) else 1)
@@ -139,9 +141,19 @@ def _announce(stack: LocalStack, pool: str) -> None:
     lines += [
         "Another shell knows the stack, and then needs `comfyfleet` alone, after:",
         f"  export COMFYFLEET_CONFIG={settings_file}",
+        *_about_api(stack),
         "Ctrl-C stops it.",
     ]
     console.print("\n".join(lines), highlight=False, markup=False)
+
+
+def _about_api(stack: LocalStack) -> list[str]:
+    if not stack.api_key:
+        return ["The HTTP API is not installed: pip install 'comfyfleet[api]'"]
+    return [
+        "The HTTP API, for who holds this key (it opens everything, for as long as the stack is up):",
+        f"  curl -H 'Authorization: Bearer {stack.api_key}' {stack.api_url}/v1/jobs",
+    ]
 
 
 def _echo(service: str, line: str) -> None:

@@ -53,6 +53,8 @@ def run_demo(options: Options, sheet: Path) -> bool:
         with _told("starting Redis, S3, nodes and workers"), LocalStack(options) as stack:
             for what, where in stack.addresses.items():
                 _out.print(f"  {what}: {where}")
+            if stack.api_key:
+                _out.print(f"  API key, while this runs: {stack.api_key}")
             with Producer(load_settings(**stack.settings)) as fleet:
                 ended = _render(fleet, _model_free if own_nodes else _users_own)
                 outcome = _judged(fleet, ended)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
-from infra.local import own_servers, seaweed
+from infra.local import api, own_servers, seaweed
 from infra.local.background import BackgroundSupervisor
 from infra.local.environment import for_python, without_proxy
 from infra.local.nodes import (
@@ -54,6 +54,7 @@ class Options:
     s3_bucket: str = "comfyfleet"
     pool: str = "default"
     workers: bool = True  #: One for each node.
+    api: bool = False  #: The HTTP API, if its libraries are installed.
     hooks: bool = False  #: One process that tells webhooks, beside workers.
     #: Called with node and settings, in a thread; raises `NotReady` until its worker serves.
     worker_probe: Callable[[Node, Mapping[str, str]], None] = probe_worker
@@ -78,6 +79,8 @@ class LocalStack:
         #: What the settings file says, by the names of `Settings`; has the Redis password in it.
         self.settings: dict[str, str] = {}
         self.nodes = nodes_at(options.comfyui_urls)
+        self.api_url = ""  #: Empty where there is none.
+        self.api_key = ""  #: Opens everything there; lies in `api_key_file`, too.
 
     def __enter__(self) -> Self:
         """Start everything; return when all of it serves."""
@@ -97,7 +100,7 @@ class LocalStack:
             self._services = undo.enter_context(BackgroundSupervisor(supervisor))
             self._services.start(*servers)
             self._state.write_settings(self.settings)
-            self._services.start(*self._workers())
+            self._services.start(*self._api(), *self._workers())
             self._undo = undo.pop_all()
         return self
 
@@ -136,6 +139,7 @@ class LocalStack:
         return {
             "Redis": without_password(self.settings["redis_url"]),
             "S3": without_password(self.settings["s3_endpoint_url"]),
+            **({"API": self.api_url} if self.api_url else {}),
             **{f"node {node.name}": bare(node.url) for node in self.nodes},
         }
 
@@ -206,12 +210,25 @@ class LocalStack:
             for node in self.nodes
         ]
 
+    def _api(self) -> list[Service]:
+        if not self._options.api or not api.is_installed():
+            return []
+        port = self._state.ports(["api"])["api"]
+        self.api_url = f"http://127.0.0.1:{port}"
+        self.api_key = api.new_key(self.settings)
+        self._state.write_api_key(self.api_key)
+        return [api.api_service(port, self._state.path, self._environment)]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        # What the file says may not be overruled by the environment of whoever starts us.
+        overruling = [f"COMFYFLEET_{name.upper()}" for name in self.settings]
+        return for_python(self.settings_env, without=overruling)
+
     def _workers(self) -> list[Service]:
         if not self._options.workers:
             return []
-        # What the file says may not be overruled by the environment of whoever starts us.
-        overruling = [f"COMFYFLEET_{name.upper()}" for name in self.settings]
-        environment = for_python(self.settings_env, without=overruling)
+        environment = self._environment
         patience = {"ready_within": own_node_ready_within()} if self.has_own_nodes else {}
         workers = [
             worker_service(

@@ -35,6 +35,7 @@ class StateDir:
         self.logs = self.path / "logs"
         self.settings_file = self.path / "comfyfleet.toml"
         self.credentials_file = self.path / "aws-credentials"
+        self.api_key_file = self.path / "api-key"
         self._ports_file = self.path / "ports.json"
 
     @contextmanager
@@ -85,10 +86,15 @@ class StateDir:
             f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret_key}\n",
         )
 
+    def write_api_key(self, key: str) -> None:
+        """Write the key of the HTTP API, for other shells of the same user."""
+        write_private(self.api_key_file, f"{key}\n")
+
     def remove_settings(self) -> None:
         """Remove settings and credentials: they are of a stack that has ended."""
         self.settings_file.unlink(missing_ok=True)
         self.credentials_file.unlink(missing_ok=True)
+        self.api_key_file.unlink(missing_ok=True)
 
     def _lock(self, fd: int) -> None:
         deadline = time.monotonic() + _LEFTOVERS_GRACE_S

@@ -27,7 +27,7 @@ GRAPH = {
 
 
 @contextmanager
-def running_api(settings: dict[str, Any], log: Path) -> Iterator[str]:
+def running_api(settings: dict[str, Any], log: Path, **environment: str) -> Iterator[str]:
     """Yield the address of a process of the API that lives as long as the block."""
     port = choose_ports(["api"], {})["api"]
     named = {f"COMFYFLEET_{name.upper()}": str(value) for name, value in settings.items()}
@@ -35,7 +35,7 @@ def running_api(settings: dict[str, Any], log: Path) -> Iterator[str]:
         log.open("ab") as written,
         subprocess.Popen(
             [sys.executable, "-m", "producer.http", "--port", str(port)],
-            env={**os.environ, **named},
+            env={**os.environ, **named, **environment},
             stdout=written,
             stderr=written,
         ) as process,

@@ -121,7 +121,7 @@ def test_a_batch_that_cannot_be_read_hides_no_other(led, fleet):
         ({"2.nonce": 10**5_000}, "2.nonce", "a whole number of more than 4,300 digits"),
         (Row({}, {"1.image": "node:"}, {"a": "\ud800"}), "metadata.a", "holds half a character"),
         (Row({}, {"1.image": None}), "1.image", "expected a path, .* not NoneType"),
-        (Row({}, {"1.image": {"a": 1}}), "1.image", "expected a path, .* not dict"),
+        (Row({}, {"1.image": {"a": 1}}), "1.image", "has a; expected one of url, base64, upload"),
         (Row({}, {"1.image": "a\0b"}), "1.image", "cannot be read: embedded null byte"),
         (Row({}, {"1.image": "node:\ud800"}), "1.image", "holds half a character"),
     ],

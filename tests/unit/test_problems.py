@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -70,6 +71,14 @@ def test_what_is_no_plain_json_is_refused(body):
     with pytest.raises(Problem) as caught:
         parse(body)
     assert caught.value.kind is ProblemType.MALFORMED_REQUEST
+
+
+def test_a_key_that_is_there_twice_among_thousands_is_found_in_one_pass():
+    body = "{" + "".join(f'"{n}":0,' for n in range(100_000)) + '"99999":0}'
+    began = time.process_time()
+    with pytest.raises(Problem, match="says 99999 twice"):
+        parse(body.encode())
+    assert time.process_time() - began < 5
 
 
 def test_what_is_plain_json_is_read():
