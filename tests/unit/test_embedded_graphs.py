@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import zlib
 
 import pytest
@@ -115,3 +116,14 @@ def test_blocks_beyond_what_cameras_write_are_not_read(before):
     else:
         with pytest.raises(InvalidGraph, match="holds no graph"):
             read(crowded)
+
+
+def test_texts_that_lie_over_each_other_are_not_read_a_thousand_times():
+    text = b"other:" + b"x" * 3_000_000
+    head = struct.pack("<H", 1_000)
+    entries = struct.pack("<HHII", 0x010F, 2, len(text), 8) * 1_000
+    block = b"II*\0" + struct.pack("<I", 8 + len(text)) + text + head + entries
+    began = time.process_time()
+    with pytest.raises(InvalidGraph, match="holds no graph"):
+        read(webp(block))
+    assert time.process_time() - began < 1

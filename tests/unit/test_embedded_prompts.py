@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import zlib
 from io import BytesIO
 
@@ -135,6 +136,20 @@ LEFT = {
 @pytest.mark.parametrize("data", LEFT.values(), ids=LEFT.keys())
 def test_what_does_not_hold_the_posted_graph_stays_byte_for_byte(data, size):
     assert changed(data, size=size) == data
+
+
+def test_a_file_of_very_many_parts_is_no_slower_than_its_bytes_warrant():
+    tiny = struct.pack(">I4sI", 0, b"aaAa", zlib.crc32(b"aaAa")) * 200_000
+    data = picture("PNG", {})[:33] + tiny
+    began = time.process_time()
+    assert changed(data, size=256 << 10) == data
+    assert time.process_time() - began < 3
+
+
+def test_an_empty_piece_is_no_end():
+    data = picture("PNG")
+    pieces = (piece for at in range(0, len(data), 9) for piece in (b"", data[at : at + 9]))
+    assert b"".join(with_prompt(pieces, PROMPT)) == changed(data)
 
 
 @pytest.mark.parametrize("form", ["WEBP", "JPEG"])

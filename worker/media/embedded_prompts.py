@@ -100,40 +100,45 @@ def with_prompt(chunks: Iterator[bytes], prompt: EmbeddedPrompt) -> Iterator[byt
 
 
 class _Source:
-    """Bytes that come in pieces of any length, to be read in others."""
+    """Bytes that come in pieces of any length, to be read in others; none is copied twice."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
-        self._held = b""
+        self._piece = b""
+        self._at = 0
 
     def peek(self, length: int) -> bytes:
-        """Return the next bytes, which stay to be read; fewer at the end of the file."""
-        pieces, found = [self._held], len(self._held)
-        while found < length and (piece := next(self._chunks, b"")):
-            pieces.append(piece)
-            found += len(piece)
-        self._held = b"".join(pieces)
-        return self._held[:length]
+        """Return the first bytes, which stay to be read; fewer at the end of the file."""
+        found = self.read(length)
+        self._piece, self._at = found + self._piece[self._at :], 0
+        return found
 
     def read(self, length: int) -> bytes:
         """Return the next bytes; fewer at the end of the file."""
-        found = self.peek(length)
-        self._held = self._held[length:]
-        return found
+        return b"".join(self.pieces(length))
 
     def pieces(self, length: int) -> Iterator[bytes]:
         """Give the next bytes as they come, so that none are held."""
-        while length > 0 and (piece := self._held or next(self._chunks, b"")):
-            self._held = piece[length:]
-            yield piece[:length]
+        while length > 0 and self._has_more():
+            piece = self._piece[self._at : self._at + length]
+            self._at += len(piece)
             length -= len(piece)
+            yield piece
 
     def rest(self) -> Iterator[bytes]:
         """Give all that is left."""
-        held, self._held = self._held, b""
-        if held:
-            yield held
+        if self._at < len(self._piece):
+            yield self._piece[self._at :]
+        self._piece, self._at = b"", 0
         yield from self._chunks
+
+    def _has_more(self) -> bool:
+        while self._at >= len(self._piece):
+            piece = next(self._chunks, None)
+            if piece is None:
+                return False
+            self._piece, self._at = piece, 0
+        return True
 
 
 def _png(source: _Source, prompt: EmbeddedPrompt) -> Iterator[bytes]:

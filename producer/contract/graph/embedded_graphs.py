@@ -193,7 +193,11 @@ def _exif_texts(block: bytes, max_bytes: int) -> Iterator[tuple[str, str]]:
 
 
 def exif_places(block: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where in an EXIF block its texts are: offset and length, the zero at its end included."""
+    """Yield where in an EXIF block its texts are: offset and length, the zero at its end included.
+
+    Texts that would take more bytes together than the block has lie over each other, and are not looked at: a
+    block of a few megabytes could hold gigabytes of them.
+    """
     base = len(_EXIF) if block.startswith(_EXIF) else 0
     order = {b"II": "<", b"MM": ">"}.get(block[base : base + 2])
     if order is None or len(block) < base + 8:
@@ -203,10 +207,14 @@ def exif_places(block: bytes) -> Iterator[tuple[int, int]]:
     if at + 2 > len(block):
         return
     (count,) = struct.unpack_from(f"{order}H", block, at)
+    left = len(block)
     for number in range(min(count, _MOST_TAGS)):
         entry = at + 2 + 12 * number
         if entry + 12 > len(block):
             return
         _, kind, length, where = struct.unpack_from(f"{order}HHII", block, entry)
         if kind == _ASCII and length > 4:  # noqa: PLR2004 - shorter ones lie in the entry itself
+            left -= length
+            if left < 0:
+                return
             yield base + where, length
