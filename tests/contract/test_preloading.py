@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from tests.contract.comfy import Comfy, wait_until
+from infra.standin.options import StandinOptions
+from infra.standin.process import standin_thread
+from tests.contract.comfy import REAL_URL, Comfy, fresh, wait_until
+from tests.graphs import rendering
 
 STATUS, PRELOAD = "/comfyfleet/v1/status", "/comfyfleet/v1/preload"
 
@@ -65,3 +69,31 @@ def test_another_body_is_a_400(reader, body):
 
 def test_what_a_page_in_a_browser_may_post_unasked_is_a_415(reader):
     assert reader.post(PRELOAD, data=b'{"models": []}').status_code == 415
+
+
+def test_a_model_that_was_announced_is_loaded_twice_as_fast(tmp_path):
+    if REAL_URL:
+        pytest.skip("a real one's page cache is not ours to drop")
+    options = StandinOptions(
+        directory=tmp_path, companion=True, cold_seconds=0.6, load_seconds=0.05, step_seconds=0
+    )
+    with standin_thread(options) as served, Comfy(served.url) as node:
+        cold_s, again_s, warm_s = (
+            loaded_in(node, "sd_xl_base_1.0.safetensors"),
+            loaded_in(node, "sd_xl_base_1.0.safetensors"),
+            announced_and_loaded_in(node, "v1-5-pruned-emaonly.safetensors"),
+        )
+    assert again_s < cold_s / 2  # it is in memory
+    assert warm_s < cold_s / 2
+
+
+def announced_and_loaded_in(node: Comfy, model: str) -> float:
+    assert announce(node, model) == 200
+    wait_until(lambda: not told(node)["busy"], description="it is read")
+    return loaded_in(node, model)
+
+
+def loaded_in(node: Comfy, model: str) -> float:
+    began = time.monotonic()
+    node.run(rendering(model, seed=fresh()))
+    return time.monotonic() - began
