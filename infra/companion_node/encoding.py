@@ -67,7 +67,12 @@ class Encoding:
         # Asked when a prompt is posted: it is there by the time the prompt runs.
         @functools.wraps(exists)
         def to_come(name: str) -> bool:
-            return exists(name) or self.pool.is_waiting(folder_paths.get_annotated_filepath(name))
+            if exists(name):
+                return True
+            try:
+                return self.pool.is_waiting(folder_paths.get_annotated_filepath(name))
+            except ValueError:  # it leads out of its folder, or is no name at all
+                return False
 
         return to_come
 
