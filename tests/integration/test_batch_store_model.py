@@ -30,7 +30,7 @@ class BatchMachine(KnownBatches, JobStoreMachine):
     batches = Bundle("batches")
 
     # What has nothing to do with batches is left to the model of single jobs.
-    renew = note = take_back = submit = None
+    renew = note = take_back = submit = limit_owner = None
     batch_counts_agree = None
 
     @initialize(target=batches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
@@ -11,6 +12,7 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 from producer.checking.check import Check
 from producer.checking.findings import Kind
 from producer.contract.config.settings import Settings
+from producer.contract.errors import OwnerBacklogFull
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Needs, Tier
@@ -52,9 +54,12 @@ class VandalisedStoreMachine(JobStoreMachine):
             id=new_job_id(unix_ms=self.now),
             retry_of=job,
         )
-        made, is_new = Retries(self.redis, scripts=self.store._scripts).add(
-            submission, only_dead=False
-        )
+        retries = Retries(self.redis, scripts=self.store._scripts)
+        if self.store.get(job).retried_as is None and self._may_have_no_more(old.owner):
+            with pytest.raises(OwnerBacklogFull):
+                retries.add(submission, only_dead=False)
+            return job
+        made, is_new = retries.add(submission, only_dead=False)
         assert is_new == (made not in self.known)
         if is_new:
             self.known[made] = Known(

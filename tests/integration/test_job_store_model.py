@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, multiple, rule, run_state_machine_as_test
 
 from producer.contract.cancel_outcomes import Cancelled
-from producer.contract.errors import KeyReused, LeaseLost
+from producer.contract.errors import KeyReused, LeaseLost, OwnerBacklogFull
 from producer.contract.ids import new_job_id, prompt_id
 from producer.contract.jobs import JobError, JobStatus, Phase
 from producer.contract.queues import Needs, Tier
@@ -18,6 +18,7 @@ from producer.contract.submissions import Submission
 from producer.store.attempt_endings import Commit
 from producer.store.attempts import Hold
 from producer.store.moves import Moves, Place
+from producer.store.owner_limits import set_limit
 from tests.integration.models.known_jobs import LAST_CALL_MS, LEASE_MS, SHAPE, Known, KnownJobs
 
 START_WITHIN_MS = 120_000
@@ -57,6 +58,11 @@ class JobStoreMachine(KnownJobs):
             with pytest.raises(KeyReused):
                 self.store.add(submission, graph=b"{}")
             return made
+        if made is None and self._may_have_no_more(owner):
+            with pytest.raises(OwnerBacklogFull):
+                self.store.add(submission, graph=b"{}")
+            assert self.store.find([submission.id]) == {}
+            return multiple()
         job, is_new = self.store.add(submission, graph=b"{}")
         assert is_new == (made is None)
         if made:
@@ -67,6 +73,11 @@ class JobStoreMachine(KnownJobs):
         if key:
             self.made_by_key[owner, key] = (job, (seed, tier))
         return job
+
+    @rule(limit=st.sampled_from([None, 0, 1, 3]))
+    def limit_owner(self, limit):
+        set_limit(self.redis, "shop", limit)
+        self.limit = limit
 
     @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), stale_by=st.integers(0, 1))
     def claim(self, job, worker, stale_by):

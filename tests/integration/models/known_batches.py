@@ -54,7 +54,7 @@ class KnownBatches(KnownJobs):
     """Batches whose rows are jobs once they are fed."""
 
     # To compare everything after every step would leave time for few steps.
-    records_agree = indexes_agree = lists_agree = owners_agree = only_five_keys_live_for_ever = None
+    records_agree = indexes_agree = lists_agree = owners_agree = only_six_keys_live_for_ever = None
     events_are_numbered_without_a_gap = None
 
     @invariant()
@@ -74,7 +74,7 @@ class KnownBatches(KnownJobs):
         KnownJobs.lists_agree(self)
         KnownJobs.owners_agree(self)
         KnownJobs.events_are_numbered_without_a_gap(self)
-        KnownJobs.only_five_keys_live_for_ever(self)
+        KnownJobs.only_six_keys_live_for_ever(self)
         self.rows_agree()
         self.counts_of_batches_agree()
         self.events_of_batches_agree()

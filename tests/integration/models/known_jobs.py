@@ -79,6 +79,7 @@ class KnownJobs(RuleBasedStateMachine):
         self.made_by_key: dict[str, tuple[str, int]] = {}
         self.rates: Counter[int] = Counter()
         self.outbox = Outbox(self.redis, scripts=scripts)
+        self.limit: int | None = None  #: Of what `shop` may have waiting.
         self.redis.hset(keys.node("gpu-01"), "device", DEVICE)
         self.redis.expire(keys.node("gpu-01"), 3600)
         self._set_clock()
@@ -150,6 +151,12 @@ class KnownJobs(RuleBasedStateMachine):
         assert self._index(keys.OUTBOX) == due
 
     @invariant()
+    def idempotency_keys_end_with_their_jobs(self):
+        for (owner, key), (job, _) in getattr(self, "made_by_key", {}).items():
+            life = self.redis.pexpiretime(keys.job(job))
+            assert self.redis.pexpiretime(keys.idempotency(owner, key)) == life
+
+    @invariant()
     def owners_agree(self):
         live = [
             k.status
@@ -162,6 +169,13 @@ class KnownJobs(RuleBasedStateMachine):
             len(live) - running + self._rows_waiting(),
             running,
         ]
+
+    def _may_have_no_more(self, owner):
+        waits = sum(
+            k.owner == owner and k.status in {JobStatus.QUEUED, JobStatus.HELD}
+            for k in self.known.values()
+        )
+        return owner != "" and self.limit is not None and waits >= self.limit
 
     def _rows_waiting(self):
         return 0  # those of batches that have no record yet
@@ -182,8 +196,9 @@ class KnownJobs(RuleBasedStateMachine):
         assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
 
     @invariant()
-    def only_five_keys_live_for_ever(self):
+    def only_six_keys_live_for_ever(self):
         eternal = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD, CLOCK}
+        eternal |= {keys.OWNER_LIMITS}
         for key in self.redis.scan_iter():
             assert key in eternal or self.redis.pttl(key) > 0, key
 
