@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from producer.checking.findings import Finding, Kind
 from producer.store.batch_audit import BatchAudit, UnreadableBatch
@@ -19,6 +20,7 @@ class BatchCheck:
     def __init__(self, audit: BatchAudit, *, repair: bool) -> None:
         self._audit = audit
         self._repair = repair
+        self._finding = partial(Finding, mended=repair)
 
     def findings(self) -> Iterator[Finding]:
         """Yield the findings about batches and about the count of all waiting rows."""
@@ -50,28 +52,25 @@ class BatchCheck:
             elif fault == "end":
                 yield self._wrongly_ended(record.id, found)
             elif fault == "results":
-                yield Finding(
+                yield self._finding(
                     kind=Kind.RESULTS_NOT_WRITTEN,
                     about=record.id,
                     found=f"batch {record.id} has ended, and nobody will write its results to the bucket",
                     expected="comfyfleet:results should list it; a worker of an older version ended it",
-                    mended=self._repair,
                 )
             elif fault == "untold":
-                yield Finding(
+                yield self._finding(
                     kind=Kind.NOT_TOLD,
                     about=record.id,
                     found=f"batch {record.id} has ended, and nobody will tell it outside",
                     expected="comfyfleet:outbox should list it; a worker of an older version ended it",
-                    mended=self._repair,
                 )
             else:
-                yield Finding(
+                yield self._finding(
                     kind=Kind.NOT_FED,
                     about=record.id,
                     found=f"batch {record.id} has {found} rows to feed, which upkeep does not know",
                     expected="comfyfleet:feeding should list it",
-                    mended=self._repair,
                 )
 
     def _wrongly_ended(self, batch: str, left: int) -> Finding:
@@ -81,21 +80,19 @@ class BatchCheck:
         else:
             found = f"batch {batch} has not finished, though all of its jobs have"
             expected = "it should have, or whoever waits for it waits for ever"
-        return Finding(
+        return self._finding(
             kind=Kind.WRONG_END,
             about=batch,
             found=found,
             expected=expected,
-            mended=self._repair,
         )
 
     def _miscounted(self, about: str, counted: str, recount: int) -> Finding:
-        return Finding(
+        return self._finding(
             kind=Kind.WRONG_COUNT,
             about=about,
             found=counted,
             expected=f"the rows say {recount}",
-            mended=self._repair,
         )
 
 

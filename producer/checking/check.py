@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, Self
 
 from producer.checking.batch_check import BatchCheck
@@ -66,6 +67,7 @@ class Check:
     ) -> None:
         self._settings = settings
         self._repair = repair
+        self._finding = partial(Finding, mended=repair)
         self._lease = timedelta(seconds=settings.lease_s)
         self._redis = connect(settings)
         self._audit = audit or Audit(self._redis)
@@ -211,12 +213,11 @@ class Check:
             kind = Kind.STRAY_ENTRY
             why = f"which is {status}" if status else "which has no record"
             why += " in another queue" if (index.kind, status) == ("queued", "queued") else ""
-        return Finding(
+        return self._finding(
             kind=kind,
             about=job_id,
             found=f"{index.key} lists job {job_id}, {why}",
             expected="it should not",
-            mended=self._repair,
         )
 
     def _batches(self, counts: dict[str, BatchCounted]) -> Iterator[Finding]:
@@ -239,12 +240,11 @@ class Check:
                 mend=self._repair,
             )
             for count in wrong:
-                yield Finding(
+                yield self._finding(
                     kind=Kind.WRONG_COUNT,
                     about=batch,
                     found=f"batch {batch} counts {count.found} jobs {count.status}",
                     expected=f"its records say {count.recounted}",
-                    mended=self._repair,
                 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from producer.checking.findings import Finding, Kind
@@ -25,16 +26,16 @@ class OperationsCheck:
         self._audit = audit
         self._redis = redis
         self._repair = repair
+        self._finding = partial(Finding, mended=repair)
 
     def findings(self) -> Iterator[Finding]:
         """Yield the findings."""
         for entry in self._audit.outbox_strays(mend=self._repair):
-            yield Finding(
+            yield self._finding(
                 kind=Kind.STRAY_ENTRY,
                 about=entry,
                 found=f"comfyfleet:outbox lists {entry}, of which nothing is to be told",
                 expected="it should not",
-                mended=self._repair,
             )
         for key in (keys.DESIRED, keys.POOLS):
             yield from self._torn(key)
@@ -44,10 +45,9 @@ class OperationsCheck:
         for name in wishes.torn():
             if self._repair:
                 wishes.clear(name)
-            yield Finding(
+            yield self._finding(
                 kind=Kind.TORN_WISH,
                 about=name,
                 found=f"what {key} wants of {name} cannot be read",
                 expected="it should be set anew, or taken out",
-                mended=self._repair,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from producer.checking.findings import Finding, Kind
 from producer.checking.record_summary import RecordSummary
@@ -24,6 +25,7 @@ class OwnerCheck:
         self._audit = audit
         self._batches = batches
         self._repair = repair
+        self._finding = partial(Finding, mended=repair)
 
     def begin(self) -> Mapping[str, str]:
         """Return what `findings` must know of the time before the records are read."""
@@ -46,20 +48,18 @@ class OwnerCheck:
                 running=running[owner],
                 mend=self._repair,
             ):
-                yield Finding(
+                yield self._finding(
                     kind=Kind.WRONG_COUNT,
                     about=owner,
                     found=f"owner {owner} counts {found} jobs {field}",
                     expected=f"its records say {recount}",
-                    mended=self._repair,
                 )
 
     def _torn_limits(self) -> Iterator[Finding]:
         for owner, text in self._audit.torn_limits(mend=self._repair).items():
-            yield Finding(
+            yield self._finding(
                 kind=Kind.TORN_WISH,
                 about=owner,
                 found=f"the limit of owner {owner} is no number: '{escaped(short(text))}'",
                 expected="it should be set anew: comfyfleet owner limit",
-                mended=self._repair,
             )

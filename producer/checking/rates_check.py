@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from producer.checking.findings import Finding, Kind
 from producer.store import keys
@@ -19,24 +20,23 @@ class RatesCheck:
     def __init__(self, audit: RatesAudit, *, repair: bool) -> None:
         self._audit = audit
         self._repair = repair
+        self._finding = partial(Finding, mended=repair)
 
     def findings(self) -> Iterator[Finding]:
         """Yield the findings about rates."""
         for shape, fault in self._audit.faults(mend=self._repair):
             key = keys.rates(shape)
             if fault == "torn":
-                yield Finding(
+                yield self._finding(
                     kind=Kind.TORN_RATES,
                     about=key,
                     found=f"{key} cannot be read",
                     expected="it should be deleted: the next renders of this shape are counted anew",
-                    mended=self._repair,
                 )
             else:
-                yield Finding(
+                yield self._finding(
                     kind=Kind.MISSING_FROM_LIST,
                     about=key,
                     found=f"{key} has no end, or {keys.SHAPES} does not list it",
                     expected="it should, or such keys would grow without a limit",
-                    mended=self._repair,
                 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -31,13 +30,8 @@ def move_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """Have the jobs that a filter means, as far as they wait, do so in another tier or pool."""
-    with opened(as_json=as_json) as fleet:
-        wanted = joined(filter_)
-        _move(
-            lambda *, dry_run: fleet.move(wanted, tier=tier, pool=pool, dry_run=dry_run),
-            yes=yes,
-            as_json=as_json,
-        )
+    wanted = joined(filter_)
+    _move("move", wanted, tier=tier, pool=pool, yes=yes, as_json=as_json)
 
 
 def move_batch(
@@ -49,16 +43,21 @@ def move_batch(
     as_json: JsonOption = False,
 ) -> None:
     """Have all jobs of a batch that wait do so in another tier or pool."""
+    _move("move_batch", batch, tier=tier, pool=pool, yes=yes, as_json=as_json)
+
+
+def _move(
+    verb: Literal["move", "move_batch"],
+    what: str,
+    *,
+    tier: str | None,
+    pool: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
     with opened(as_json=as_json) as fleet:
-        _move(
-            lambda *, dry_run: fleet.move_batch(batch, tier=tier, pool=pool, dry_run=dry_run),
-            yes=yes,
-            as_json=as_json,
-        )
-
-
-def _move(move: Callable[..., int], *, yes: bool, as_json: bool) -> None:
-    count = move(dry_run=not yes)
+        move = fleet.move if verb == "move" else fleet.move_batch
+        count = move(what, tier=tier, pool=pool, dry_run=not yes)
     if not yes and count:
         would = FleetError(f"this would move {_counted(count)}", advice="add --yes")
         complain(would, as_json=as_json)

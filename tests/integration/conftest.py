@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import shutil
 import subprocess
@@ -10,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from producer.contract.config.settings import Settings
+from tests import key_lives
 from tests.integration.api_server import Client, running_api
 from tests.integration.hand_led import HandLed
+
+_databases = itertools.cycle(range(1, 16))
 
 
 @pytest.fixture
@@ -22,6 +27,21 @@ def led(redis_client, redis_server) -> Iterator[HandLed]:
     led = HandLed(Settings(redis_url=redis_server.url), redis_client)
     with led.fleet:
         yield led
+
+
+@pytest.fixture
+def led_alone(redis_server) -> Iterator[HandLed]:
+    """Jobs in an empty database of their own: a process has one reader for each.
+
+    The last test's may not have ended yet, and would hear that its Redis was emptied.
+    """
+    url = f"{redis_server.url.rpartition('/')[0]}/{next(_databases)}"
+    with Redis.from_url(url, decode_responses=True) as redis:
+        redis.flushall()
+        led = HandLed(Settings(redis_url=url), redis)
+        with led.fleet:
+            yield led
+        assert key_lives.without_life(redis) == [], "keys that would stay for ever"
 
 
 @pytest.fixture(scope="session")
