@@ -69,7 +69,7 @@ class Submitted(NamedTuple):
 
 
 class Producer(WatchMethods, BatchMethods, BulkMethods):
-    """A fleet, as those see it who hand in jobs. Connections open at the first need."""
+    """The client of one fleet, for threads: submits, follows and fetches jobs. Connections open at the first call."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
         self.settings = settings

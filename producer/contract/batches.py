@@ -176,5 +176,5 @@ class RowShapes:
         return self.found.get(self.key(params), "")
 
 
-#: What a batch's rows need of a node; most batches have one place, one with a column of models more.
+#: The distinct needs of a batch's rows, which name them by index: one for most batches, several where a column sets a model.
 Places = tuple[Needs, ...]

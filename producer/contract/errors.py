@@ -14,10 +14,10 @@
   + ScopeMissing            the API key does not allow this
   + TooManyRequests         the API key was used faster than it may be
   + InvalidSettings         settings that are missing or make no sense, each by its variable
-  + BacklogFull             as many jobs wait as may
-    - OwnerBacklogFull      as many of its owner's
+  + BacklogFull             the limit of waiting jobs is reached
+    - OwnerBacklogFull      that of one owner
   + JobNotFound
-  + UnreadableRecord        a job's record is there, and torn
+  + UnreadableRecord        a job's record exists, but is torn
   + BatchNotFound
   + WebhookNotFound
   + KeyReused               the idempotency key belongs to another request

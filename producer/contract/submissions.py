@@ -50,11 +50,11 @@ class Submission:
         handed_in: SHA-256 of the graph that was handed in, where it is another one.
         inputs: `{"34.image": where the file is}`.
         pin: the one node that may run it.
-        start_within: after that, nobody will start it any more.
-        run_within: so long one attempt may take.
-        extra_data: sha256 of what goes to the node beside the graph, where there is any.
-        secrets: the keys of `extra_data` that are kept apart.
-        added_secrets: those of them that a setting gave, which are no part of the request.
+        start_within: the time from its submission to its start deadline.
+        run_within: the time limit of one attempt.
+        extra_data: SHA-256 of the extra data that is posted beside the graph, without its secrets; None without any.
+        secrets: the keys of the extra data that are secret, and stored under a Redis key of their own.
+        added_secrets: those of them that come from a setting instead of the request.
         shape: of the graph with the params, see `shapes.shape_of`; empty where nobody knows it.
         hook: who is to be told of its end outside the fleet; empty for nobody. It stands in the outbox then.
     """

@@ -62,13 +62,13 @@ class Plan:
     """A request that was checked, except for the content of its input files.
 
     Args:
-        graph: as handed in, without the params.
-        params: by id, as the inputs take them.
-        files: what the graph reads, and what was handed in for it.
-        refused: what each kind of node that could run it would refuse; empty where one takes it.
-        judged: the graph nodes whose values all of them look at.
-        shape: of the graph with the params, cut to what its outputs need.
-        needed: the graph nodes that its outputs need.
+        graph: of the request, before the params are set.
+        params: value by resolved address, `6.text`, of the type of its input.
+        files: each input that is a file, with the file that the request gives for it.
+        refused: the values that every able kind of node refuses, by kind; empty if one accepts them.
+        judged: ids of the graph nodes whose values every able kind of node checks.
+        shape: of the graph with the params set, cut to the graph nodes that its outputs need.
+        needed: ids of these graph nodes.
     """
 
     graph: Graph

@@ -19,7 +19,7 @@ from producer.intake.files import InputLike
 
 #: Names that an error tells.
 _TOLD: Final = 100
-#: Characters of what a request is called by.
+#: The longest name of each kind, characters.
 _LONGEST: Final = {"pool": 63, "pin": 63, "idempotency_key": 512, "name": 256}
 
 

@@ -1,4 +1,4 @@
-"""How an attempt ends: committed, failed, cancelled, or requeued for the next one.
+"""Attempt endings: committed, failed, cancelled, or requeued for the next one.
 
 Each ending is one Lua script, which writes nothing once another attempt has the job.
 """

@@ -1,4 +1,4 @@
-"""What `comfyfleet check` asks of the store: does each index, count and record agree with the others?"""
+"""Audit for `comfyfleet check`: compares indexes, counts and records, and repairs what one script can repair."""
 
 from __future__ import annotations
 

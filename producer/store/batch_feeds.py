@@ -1,4 +1,4 @@
-"""What upkeep asks of batches: whose rows come next, and where there is room for them."""
+"""Batch feeds: the rows of a batch that come next, made job records where the queue has room for them."""
 
 from __future__ import annotations
 

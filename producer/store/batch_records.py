@@ -1,4 +1,4 @@
-"""A batch's record in Redis, and what it looks like to a reader."""
+"""Batch record: a batch as a Redis hash, written, and read as a `Batch`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event stream: every change of every job, and those of batches and nodes, in order."""
+"""Event stream: every change of every job, and those of batches and nodes, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every Redis key, its type and its life. One database holds broker and records.
+"""Redis keys: each with its type and its life. One database holds broker and records.
 
 | key | type | life |
 | --- | --- | --- |

@@ -1,4 +1,4 @@
-"""Reads many records in one round trip; one that makes no sense is reported, and the others are read."""
+"""Record reader: reads many job records in one round trip; one that is torn is reported, and hides no other."""
 
 from __future__ import annotations
 

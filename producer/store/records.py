@@ -1,4 +1,4 @@
-"""A job's record in Redis and what it looks like to a reader."""
+"""Job record: a job as a Redis hash, written, and read as a `Job`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Lua scripts, each with the prelude before it."""
+"""Lua scripts: loaded by name, each with the prelude before it, and run."""
 
 from __future__ import annotations
 

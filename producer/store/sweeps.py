@@ -1,4 +1,4 @@
-"""What upkeep asks of the store: who lapsed, what fell due, whose message is gone."""
+"""Sweeps of upkeep: leases that have run out, deadlines that fall due, queued jobs without a message."""
 
 from __future__ import annotations
 

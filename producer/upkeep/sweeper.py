@@ -36,7 +36,8 @@ PACK_AFTER: Final = timedelta(hours=1)
 _RETIRE_EVERY: Final = timedelta(minutes=1)
 #: How often lists are looked through for jobs whose record has expired.
 _FORGET_EVERY: Final = timedelta(minutes=1)
-#: A job popped but not yet claimed looks lost for some milliseconds; be sure.
+#: The time between two sightings of a queued job without a message, after which it is sent again: one that was
+#: popped and is not claimed yet has none, either.
 SIGHTINGS_APART: Final = timedelta(seconds=3)
 
 #: Lapsed leases that one sweep ends; the next one continues.
@@ -63,11 +64,11 @@ class Upkeep:
     """Sweeps the fleet, one call of `sweep` after another.
 
     Args:
-        who: the name of this process in the lock.
+        who: the name of this process in the upkeep lock.
         renew: how often a living worker renews its leases.
-        judge: decides what becomes of a job whose lease has run out.
-        sightings_apart: how long a job must have been seen without a message to get one.
-        pack_after: how long the record of an ended job stays as it is.
+        judge: decides whether a job whose lease has run out is requeued or failed.
+        sightings_apart: see `SIGHTINGS_APART`.
+        pack_after: the time from a job's end until its record is packed.
         objects: where `write_results` writes; it needs one.
         interrupt: tries to stop a job's old prompt on its node, so that two nodes do not
             render the same; it must not raise.
