@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Self
@@ -22,19 +23,20 @@ from producer.checking.owner_check import OwnerCheck
 from producer.checking.queue_check import QueueCheck
 from producer.checking.rates_check import RatesCheck
 from producer.checking.record_summary import RecordSummary
+from producer.checking.torn_rows import TornRows
+from producer.checking.unreadable import foreign_key, no_index, torn, unreadable
 from producer.checking.upload_check import UploadCheck
 from producer.contract.config.settings import Settings
 from producer.contract.errors import KeyOfAnotherType
 from producer.contract.ids import JobId
+from producer.storage.batch_results import BatchResults
 from producer.storage.inventory import Inventory
 from producer.store.audit import Audit, BatchCounted, Index
 from producer.store.connection import connect
 from producer.store.ended_buckets import TornBucket
 from producer.store.ended_rows import EndedBucket
-from producer.store.key_types import ForeignKey
 from producer.store.node_store import NodeStore
 from producer.store.rates_audit import RatesAudit
-from producer.store.record_reader import Reading
 from producer.store.sweeps import Sweeps
 
 #: How long a queued job may wait while a node that could run it is idle.
@@ -83,6 +85,7 @@ class Check:
         self._rates = RatesCheck(RatesAudit(self._redis), repair=repair)
         self._operations = OperationsCheck(self._audit, self._redis, repair=repair)
         self._inventory = Inventory(settings)
+        self._results = BatchResults(settings)
         self._objects = ObjectCheck(
             self._inventory,
             self._audit,
@@ -103,7 +106,7 @@ class Check:
             FleetUnreachable, StorageError: Redis or S3 failed; findings yielded before stay valid.
         """
         self.summary = RecordSummary()
-        foreign = {key.key: _foreign(key) for key in self._audit.foreign_keys()}
+        foreign = {key.key: foreign_key(key) for key in self._audit.foreign_keys()}
         yield from foreign.values()
         for part in self._parts(objects=objects):
             try:
@@ -145,6 +148,7 @@ class Check:
         """Close the connections."""
         self._redis.close()
         self._inventory.close()
+        self._results.close()
 
     def __enter__(self) -> Self:
         return self
@@ -162,7 +166,7 @@ class Check:
                     readable.append(reading.job_id)
                 elif reading.flaw and reading.job_id not in self.summary.unreadable:
                     self.summary.unreadable.add(reading.job_id)
-                    yield _unreadable(reading)
+                    yield unreadable(reading)
             faults = self._audit.mend_jobs(
                 readable, lease=self._lease, overdue=overdue, mend=self._repair
             )
@@ -174,12 +178,20 @@ class Check:
             try:
                 statuses = bucket.statuses()
             except TornBucket as exc:
-                yield _torn(bucket, exc)
+                yield self._torn_rows(bucket, exc, objects=objects)
                 # Nobody knows how they ended: what counts or lists them is left as it is.
                 self.summary.torn.add(bucket.batch)
                 self.summary.unreadable.update(bucket.ids)
                 continue
             self.summary.add_packed(bucket.batch, statuses, retried=bucket.retried, ids=objects)
+
+    def _torn_rows(self, bucket: EndedBucket, why: TornBucket, *, objects: bool) -> Finding:
+        if not (self._repair and objects):
+            return torn(bucket, why, "check --objects --repair makes them again from its results")
+        if made := TornRows(self._audit, self._results).mend(bucket):
+            done = f"{made:,} of them were made again from its results in the bucket"
+            return replace(torn(bucket, why, done), mended=True)
+        return torn(bucket, why, "its results in the bucket do not tell them")
 
     def _fault(self, job_id: JobId, fault: str, detail: str) -> Finding:
         kind, found, expected = FAULTS[fault]
@@ -196,7 +208,7 @@ class Check:
     def _indexes(self) -> Iterator[Finding]:
         for index in self._audit.indexes():
             if not self._audit.is_zset(index):
-                yield _no_index(index)
+                yield no_index(index)
                 continue
             for page in self._audit.entries(index):
                 # An unreadable record fits no index; its entries are left as evidence.
@@ -246,43 +258,6 @@ class Check:
                     found=f"batch {batch} counts {count.found} jobs {count.status}",
                     expected=f"its records say {count.recounted}",
                 )
-
-
-def _unreadable(reading: Reading) -> Finding:
-    return Finding(
-        kind=Kind.UNREADABLE_RECORD,
-        about=reading.job_id,
-        found=f"the record of job {reading.job_id} cannot be read: {reading.flaw}",
-        expected="a newer version may have written it; else delete it and submit the job anew",
-    )
-
-
-def _torn(bucket: EndedBucket, why: TornBucket) -> Finding:
-    first, last = bucket.rows
-    return Finding(
-        kind=Kind.TORN_ROWS,
-        about=bucket.batch,
-        found=f"rows {first:,} to {last:,} of batch {bucket.batch} have ended, and cannot be read: {why}",
-        expected="a newer version may have packed them; else their manifests in the bucket say what they made",
-    )
-
-
-def _foreign(key: ForeignKey) -> Finding:
-    return Finding(
-        kind=Kind.UNREADABLE_RECORD,
-        about=key.key,
-        found=key.sentence,
-        expected="rename or delete it, and run check --repair, which makes it anew where records tell it",
-    )
-
-
-def _no_index(index: Index) -> Finding:
-    return Finding(
-        kind=Kind.UNREADABLE_RECORD,
-        about=index.key,
-        found=f"{index.key} lists no jobs: it is a key of another type than a sorted set",
-        expected="delete it, and run check --repair, which lists its jobs again",
-    )
 
 
 def _born(batch: str) -> datetime | None:

@@ -107,6 +107,15 @@ class Audit:
                 numbers = [int(name) for name in names if name.isdecimal()]
                 yield from read_ended_buckets(self._redis, [(batch, number) for number in numbers])
 
+    def replace_rows(self, bucket: EndedBucket, data: bytes) -> bool:
+        """Put *data* in place of a bucket that was read; False if it is another one by now."""
+        done = self._scripts.run(
+            "mend_rows",
+            keys=[keys.ended_rows(bucket.batch)],
+            args=[bucket.number, bucket.data, data],
+        )
+        return bool(done)
+
     def mend_jobs(
         self, job_ids: Collection[JobId], *, lease: timedelta, overdue: timedelta, mend: bool
     ) -> list[tuple[JobId, str, str]]:

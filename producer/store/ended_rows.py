@@ -119,6 +119,18 @@ def find_ended_rows(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
     return found
 
 
+def rows_made_again(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, JobId]:
+    """Return those of *job_ids* that are packed rows, or were, and the job that was made of each again."""
+    rows = {job_id: _row_of(job_id) for job_id in job_ids}
+    places = {(batch, (row - 1) // keys.BUCKET_ROWS) for batch, row in rows.values() if row}
+    made = {
+        (bucket.batch, int(row)): JobId(new)
+        for bucket in read_ended_buckets(redis, sorted(places))
+        for row, new in bucket.made_again.items()
+    }
+    return {job_id: made[place] for job_id, place in rows.items() if place in made}
+
+
 def flaw_of_row(redis: Redis, job_id: JobId) -> str | None:
     """Return why a packed row cannot be read; None if it is none, or can."""
     batch, row = _row_of(job_id)

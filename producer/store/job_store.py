@@ -24,7 +24,7 @@ from producer.contract.submissions import Submission, secrets_holder
 from producer.store import keys
 from producer.store.attempt_endings import AttemptEndings
 from producer.store.connection import replies_of, translated
-from producer.store.ended_rows import find_ended_rows, flaw_of_row
+from producer.store.ended_rows import find_ended_rows, flaw_of_row, rows_made_again
 from producer.store.record_reader import read_jobs, reading_of
 from producer.store.records import fields_of, flat, packed
 from producer.store.scripts import Scripts
@@ -138,6 +138,10 @@ class JobStore(AttemptEndings):
                 break
             found |= look(missing)
         return found
+
+    def made_again(self, job_ids: Sequence[JobId]) -> dict[JobId, JobId]:
+        """Return which jobs were made of packed rows again, by the row's own job."""
+        return rows_made_again(self._redis, job_ids)
 
     def cancel(self, job_id: JobId) -> Cancelled:
         """Ask for a job's end.

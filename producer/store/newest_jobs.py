@@ -13,6 +13,11 @@ def newest(store: JobStore, job_ids: Sequence[JobId]) -> list[Job | None]:
     """Return each job, or its newest retry whose record exists, in the order of *job_ids*; None without a record."""
     jobs = store.find(job_ids)
     stands_for = {job_id: job_id for job_id in job_ids}
+    if lost := [job_id for job_id in job_ids if job_id not in jobs]:
+        # A row that was torn out of its bucket may have been made again all the same.
+        again = store.made_again(lost)
+        stands_for |= again
+        jobs |= store.find(list(again.values()))
     while made := {
         job_id: job.retried_as
         for job_id, now in stands_for.items()

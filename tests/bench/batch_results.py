@@ -28,7 +28,7 @@ from tests.bench.results import Case, Result
 from tests.bench.rows import empty_redis
 
 COUNTS, FULL = (10_000, 100_000), 1_000_000
-BYTES_A_ROW, FLAT, OVER_FLOOR = 120, 1.2, 5
+BYTES_A_ROW, FLAT, OVER_FLOOR = 120, 1.2, 6
 _AT_ONCE = 10
 
 

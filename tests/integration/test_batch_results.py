@@ -7,8 +7,11 @@ import json
 from datetime import timedelta
 
 import pytest
+import redis
 
-from producer.contract.errors import BatchNotFound, StorageError
+from producer.checking.check import Check
+from producer.checking.findings import Kind
+from producer.contract.errors import BatchNotFound, JobNotFound, StorageError
 from producer.contract.result_lines import line_of
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_keys import results_key
@@ -18,6 +21,7 @@ from producer.store.sweeps import Sweeps
 from producer.upkeep.results_writer import ResultsWriter
 from tests.integration.batch_feeding import GRAPH, seeds
 from tests.integration.checks import check
+from tests.integration.hand_led import hold
 from tests.integration.test_ended_rows import HOURS_AHEAD, pack, submitted
 from tests.integration.test_upkeep import KEEP
 
@@ -214,3 +218,52 @@ def test_a_batch_that_has_gone_meanwhile_is_looked_at_no_more(led):
     expire(led, batch)
     assert write(led) == 0
     assert led.redis.zcard(keys.RESULTS) == 0
+
+
+def torn(led, batch, tear=lambda data: data[:-3]):
+    with redis.Redis.from_url(led.settings.redis_url) as raw:
+        raw.hset(keys.ended_rows(batch), 0, tear(raw.hget(keys.ended_rows(batch), 0)))
+
+
+def repaired(led):
+    with Check(led.settings, repair=True) as checking:
+        return [one for one in checking.run(objects=True) if one.kind is Kind.TORN_ROWS]
+
+
+def test_torn_rows_are_made_again_from_the_results_in_the_bucket(led):
+    batch, jobs = submitted(led, 6)
+    led.succeeded(jobs[0], contents=(b"one", b"two"))
+    led.failed(jobs[1])
+    led.cancelled(jobs[2])
+    led.running(jobs[3])
+    led.fleet.cancel(jobs[3].id)
+    led.store.end_cancelled(hold(led.fleet.get(jobs[3].id)))
+    again = led.failed(led.fleet.retry(led.failed(jobs[4]).id))
+    led.fleet.cancel_batch(batch)
+    before, counts = dict(led.fleet.batch_jobs(batch)), led.fleet.batch(batch).counts
+    assert pack(led) == 6
+    assert write(led) == 1
+    for tear in (lambda data: data[:-3], lambda _: b"", lambda data: data.replace(b"s", b"2", 1)):
+        torn(led, batch, tear)
+        [finding] = repaired(led)
+        assert finding.mended
+        assert "; else 5 of them were made again from its results" in finding.sentence
+        assert {row: led.fleet.get(job.id) for row, job in before.items()} == before
+    assert led.fleet.batch(batch).counts == counts
+    assert dict(led.fleet.batch_jobs(batch))[5].id == again.id, (
+        "what was made again is a job of its own"
+    )
+    with pytest.raises(JobNotFound):
+        led.fleet.get(jobs[4].id)
+
+
+def test_torn_rows_of_which_the_bucket_has_no_results_are_left_and_that_is_said(led):
+    batch, jobs = submitted(led, 1)
+    led.failed(jobs[0])
+    assert pack(led) == 1
+    torn(led, batch)
+    [without_objects] = [one for one in check(led, repair=True) if one.kind is Kind.TORN_ROWS]
+    assert "check --objects --repair makes them again from its results" in without_objects.sentence
+    [finding] = repaired(led)
+    assert not finding.mended
+    assert finding.sentence.endswith("its results in the bucket do not tell them")
