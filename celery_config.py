@@ -78,14 +78,14 @@ app.conf.update(
         "priority_steps": [0, 3, 6, 9],
         # With early acks only a message that was never accepted waits for it (s).
         "visibility_timeout": 300,
-        # By default they are looked for every 100 s.
-        "unacked_restore_interval": 10,
-        "unacked_restore_throttle": 1,
+        # How often they are looked for (s). Upkeep has sent the job's message again long before.
+        "unacked_restore_interval": 100,
+        "unacked_restore_throttle": 10,
         # Without them a hung Redis blocks a publisher for ever (s).
         "socket_timeout": 10,
         "socket_connect_timeout": 3,
         "socket_keepalive": True,
-        # A half-open blocking pop is noticed after about twice this (s).
+        # A half-open blocking pop is noticed after about twice this and the length of a pop (s).
         "health_check_interval": 10,
     },
     # Our own logging; Celery leaves the root logger alone.

@@ -145,13 +145,16 @@ class Parts:
             node=options.name,
             worker=worker,
             every=timedelta(seconds=settings.renew_s),
+            idle_in=lambda: options.pool if GATE.is_idle else None,
             on_displaced=on_displaced,
         )
         self.agent = self._make_agent()
         self.runner = self._make_runner()
+        upkeep = self._make_upkeep()
         self.subscriptions = Subscriptions(
             options.name,
             sweeps=self.sweeps,
+            upkeep=upkeep,
             agent=self.agent,
             leases=self.leases,
             loaded_models=LOADED_MODELS,
@@ -160,7 +163,7 @@ class Parts:
         )
         self.housekeeping = Housekeeping(
             self.redis,
-            self._make_upkeep(),
+            upkeep,
             on_call=self.subscriptions.on_call,
             every_s=settings.sweep_s,
             results_every_s=min(_RESULTS_EVERY_S, settings.pack_ended_s),
@@ -246,6 +249,7 @@ class Parts:
                 ),
                 handed_in=lambda job: set_params(templates.graph(job.template), job.set_values),
                 node_facts=lambda: self.agent.facts,
+                is_watched=lambda: self.leases.is_watched,
             ),
             failures=Failures(
                 node,

@@ -1,4 +1,4 @@
-"""Wakes kombu's event loop when a slot is released or the gate opens.
+"""Wakes kombu's event loop when a slot is released, or the gate opens or closes.
 
 With early acks and worker_disable_prefetch nothing else wakes it: the loop would see a free slot at
 its next timer, 0.8 s later on average (celery 5.7.0, kombu 5.7.0).
@@ -7,6 +7,7 @@ its next timer, 0.8 s later on average (celery 5.7.0, kombu 5.7.0).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any, Final
 
@@ -15,9 +16,14 @@ _AFTER_S: Final = 0.002
 
 
 class LoopWaker:
-    """Called from any thread; soon after, it runs an empty callback on the loop."""
+    """Called from any thread; soon after, it runs a callback on the loop.
 
-    def __init__(self) -> None:
+    Args:
+        then: the callback; it may do nothing, as running it wakes the loop.
+    """
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self._then = then
         self._asked = Event()
         self._hub: Any = None
         Thread(target=self._run, name="waker", daemon=True).start()
@@ -35,8 +41,4 @@ class LoopWaker:
             self._asked.clear()
             time.sleep(_AFTER_S)
             if self._hub is not None:
-                self._hub.call_soon(_nothing)
-
-
-def _nothing() -> None:
-    """Do nothing: running it wakes the loop."""
+                self._hub.call_soon(self._then)

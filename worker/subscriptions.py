@@ -10,6 +10,7 @@ from producer.contract.queues import node_queue, readable_needs
 from producer.store.calls import Call
 from producer.store.outlook import Outlook
 from producer.store.sweeps import Sweeps
+from producer.upkeep.sweeper import Upkeep
 from worker.attempt.lease import LeaseKeeper
 from worker.node.agent import NodeAgent
 from worker.scheduling.loaded_models import LoadedModels
@@ -28,6 +29,7 @@ class Subscriptions:
         node: str,
         *,
         sweeps: Sweeps,
+        upkeep: Upkeep,
         agent: NodeAgent,
         leases: LeaseKeeper,
         loaded_models: LoadedModels,
@@ -36,6 +38,7 @@ class Subscriptions:
     ) -> None:
         self._node = node
         self._sweeps = sweeps
+        self._upkeep = upkeep
         self._agent = agent
         self._leases = leases
         self._loaded_models = loaded_models
@@ -64,6 +67,8 @@ class Subscriptions:
             self._loaded_models.on_peer_loading(node, call.models)
         elif call.outlook:
             self._on_outlook(call.outlook)
+        if call is not None:
+            self._upkeep.on_call(call)
 
     def update(self) -> None:
         """Read all queues from Redis; consume those that the node can serve, drop retired ones."""

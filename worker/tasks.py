@@ -40,7 +40,7 @@ class CeleryWorker:
         self._asked_to_stop = 0
         self._stopper = Thread(target=self._stop, name="stopper")
         self._wanted: list[str] = []
-        self._loop_waker = LoopWaker()
+        self._loop_waker = LoopWaker(broker_transport.end_stale_pops)
         self.node = NodeWorker(
             options,
             settings,

@@ -38,19 +38,24 @@ class AttemptEndings(AttemptStore):
         values: Mapping[str, Any],
         notes: Sequence[str] = (),
         shape: str | None = None,
+        fetched_in: timedelta | None = None,
     ) -> Commit:
         """Make the job succeeded, with all that it made; last step of an attempt.
 
         Args:
             notes: what a reader should know beside the artifacts, as `fit_notes` gives them.
             shape: of its graph, where its record has none.
+            fetched_in: how long it fetched before it began to store, if that phase was not noted then.
 
         Raises:
             LeaseLost: the attempt no longer holds the job; nothing was written.
         """
         fields = {"result": result_json(artifacts, values, notes)}
         written = self._finish(
-            hold, JobStatus.SUCCEEDED, fields=fields | ({"shape": shape} if shape else {})
+            hold,
+            JobStatus.SUCCEEDED,
+            fields=fields | ({"shape": shape} if shape else {}),
+            fetched_in=fetched_in,
         )
         return Commit(written)
 
@@ -157,6 +162,7 @@ class AttemptEndings(AttemptStore):
         cause: str = "",
         counts: str = "",
         dead: bool = False,
+        fetched_in: timedelta | None = None,
     ) -> str:
         outcome: str = self._scripts.run(
             "finish",
@@ -170,6 +176,7 @@ class AttemptEndings(AttemptStore):
                 cause,
                 int(dead),
                 counts,
+                "" if fetched_in is None else to_ms(fetched_in),
                 *flat(fields or {}),
             ],
         )

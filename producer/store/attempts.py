@@ -126,10 +126,33 @@ class AttemptStore:
         ran_ms = now - began - waited_ms if began else 0
         return timedelta(milliseconds=max(0, ran_ms))
 
+    def enter_phase(self, hold: Hold, phase: Phase) -> tuple[Job, bool]:
+        """Record the attempt's phase; return the job as it is then, and whether its cancellation was requested.
+
+        Raises:
+            LeaseLost: the attempt no longer holds the job.
+        """
+        outcome, record = self._scripts.run(
+            "enter_phase",
+            keys=[keys.job(hold.job_id)],
+            args=[hold.job_id, hold.attempt, hold.worker, phase],
+        )
+        if outcome == "lost":
+            raise LeaseLost(hold.job_id, hold.attempt)
+        return job_of(hold.job_id, pairs(record)), outcome == "cancel"
+
     def note(
-        self, hold: Hold, *, phase: Phase | None = None, progress: Progress | None = None
+        self,
+        hold: Hold,
+        *,
+        phase: Phase | None = None,
+        progress: Progress | None = None,
+        is_watched: bool = True,
     ) -> bool:
         """Record the attempt's phase or progress; return whether the job's cancellation was requested.
+
+        Args:
+            is_watched: whether somebody reads the events; else progress is not told there.
 
         Raises:
             LeaseLost: the attempt no longer holds the job.
@@ -143,6 +166,7 @@ class AttemptStore:
                 hold.worker,
                 phase or "",
                 progress.model_dump_json(exclude_defaults=True) if progress else "",
+                int(is_watched),
             ],
         )
         if outcome == "lost":

@@ -26,7 +26,8 @@ class Call:
     `watched`: somebody begins to read the events; `queue NAME`: a queue is new; `cancel JOB`: a running job is to
     be cancelled; `warm NODE MODELS`: a node loads other models; `rescan NODE` (or `*`): it is to read its models
     and classes again; `contradicted NODE JOB MESSAGE`: a job that failed on the node has succeeded on another;
-    `outlook JSON`: about once a second, see `outlook`.
+    `outlook JSON`: about once a second, see `outlook`; `swept`: some process sweeps; `sweep WORKER`: it leaves
+    that to the others.
 
     Args:
         outlook, models: what *about* holds, read.

@@ -93,13 +93,35 @@ class NodeStore:
         if outcome == "taken":
             raise NodeNameTaken(name, f"a worker on host {holder}")
 
-    def beat(self, name: str, *, worker: str, holds: Iterable[Hold] = ()) -> Beat:
-        """Record that the node's worker is alive, and renew all its leases, in one call."""
-        held = [part for hold in holds for part in (hold.job_id, hold.attempt)]
+    def beat(
+        self,
+        name: str,
+        *,
+        worker: str,
+        holds: Iterable[Hold] = (),
+        fetched_in: Mapping[JobId, timedelta] = {},
+        idle_in: str | None = None,
+    ) -> Beat:
+        """Record that the node's worker is alive, and renew all its leases, in one call.
+
+        Args:
+            fetched_in: how long each of these jobs fetched before it began to store, which nobody has
+                noted yet.
+            idle_in: the pool in which the node waits for work, if it does; holds for a lease.
+        """
+        held = [
+            part
+            for hold in holds
+            for part in (
+                hold.job_id,
+                hold.attempt,
+                to_ms(fetched_in[hold.job_id]) if hold.job_id in fetched_in else "",
+            )
+        ]
         holder, lost, cancels, watched = self._scripts.run(
             "renew",
             keys=[keys.node(name)],
-            args=[name, worker, self._lease_ms, _KEEP_MS, *held],
+            args=[name, worker, self._lease_ms, _KEEP_MS, idle_in or "", *held],
         )
         return Beat(
             holder=holder,

@@ -96,6 +96,18 @@ class Sweeps:
             taken = self._redis.set(keys.lock(what), who, nx=True, px=to_ms(length))
             return bool(taken)
 
+    def say_swept(self) -> None:
+        """Publish a call that some process sweeps."""
+        self._publish("swept")
+
+    def leave_sweeping(self, who: str) -> None:
+        """Publish a call that *who* leaves sweeping to others."""
+        self._publish(f"sweep {who}")
+
+    def _publish(self, call: str) -> None:
+        with translated(self._redis):
+            self._redis.publish(keys.CALLS, call)
+
     def forget_expired(self) -> int:
         """Take jobs off the lists whose record has expired, and return how many."""
         return forget_expired(self._redis, self._scripts)

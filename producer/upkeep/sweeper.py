@@ -1,6 +1,6 @@
 """Sweeper of upkeep: ends lapsed leases, sends lost messages again, does what is due, feeds batches.
 
-Every worker runs it, and one at a time sweeps. It may be killed between any two lines: a job that was
+Every worker runs it, and one at a time sweeps (see `sweep_turns`). It may be killed between any two lines: a job that was
 requeued but not sent has no message, and the sweep for unsent jobs finds it.
 """
 
@@ -20,12 +20,14 @@ from producer.contract.queues import Message
 from producer.contract.submissions import Submission
 from producer.dispatch import Dispatch
 from producer.storage.batch_results import BatchResults
+from producer.store.calls import Call
 from producer.store.job_store import JobStore
 from producer.store.sweeps import Sweeps
 from producer.upkeep.batch_feeder import Feeder
 from producer.upkeep.fault_isolation import stopping_no_other
 from producer.upkeep.lapse_evidence import LeaseWatch
 from producer.upkeep.results_writer import ResultsWriter
+from producer.upkeep.sweep_turns import SweepTurns
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ class Upkeep:
         self._who = who
         self._lease = lease
         self._every = every
+        self._turns = SweepTurns(every_s=every.total_seconds())
         self._interrupt = interrupt
         self._judge = judge
         self._sightings_apart = sightings_apart
@@ -112,12 +115,35 @@ class Upkeep:
         self._feeder = Feeder(sweeps.feeds(lease=lease), wake=self._wake, resend=self._send_all)
 
     def sweep(self) -> None:
-        """Do all steps of upkeep once, if this process gets the lock."""
-        # Also without the lock: the process that sweeps next must have watched the leases before.
-        self._lapsed = self._watch.lapsed(*self._sweeps.leases())
-        if not self._sweeps.lead(self._who, length=self._every * 0.9):
+        """Do all steps of upkeep once, if it is this process' turn."""
+        if not self._turns.is_due():
             return
-        for step in (
+        # Also without the lock: the process that sweeps next should have watched the leases before.
+        self._lapsed = self._watch.lapsed(*self._sweeps.leases())
+        leads = self._sweeps.lead(self._who, length=self._every * 0.9)
+        self._turns.on_tried(leads=leads)
+        if not leads:
+            return
+        steps, done = self._steps(), 0
+        for step in steps:
+            with stopping_no_other(_log, "upkeep: %s failed; the others go on", step.__name__):
+                step()
+                done += 1
+        if self._turns.on_swept(is_whole=done == len(steps)):
+            self._sweeps.leave_sweeping(self._who)
+
+    def on_call(self, call: Call) -> None:
+        """Learn from a call whether another process sweeps."""
+        if call.outlook:
+            self._turns.on_others(present=len(call.outlook.nodes) > 1)
+            self._turns.on_said()
+        elif call.what == "swept":
+            self._turns.on_said()
+        elif call.what == "sweep" and call.about != self._who:
+            self._turns.on_left()
+
+    def _steps(self) -> Sequence[Callable[[], object]]:
+        return (
             self._do_what_is_due,
             self._send_what_is_unsent,
             self._end_dead_leases,
@@ -127,9 +153,7 @@ class Upkeep:
             self._forget_expired,
             self._packing.pack,
             self._row_packing.pack,
-        ):
-            with stopping_no_other(_log, "upkeep: %s failed; the others go on", step.__name__):
-                step()
+        )
 
     def write_results(self, *, every: timedelta) -> None:
         """Write results of batches to the bucket, if it is this process' turn.
@@ -148,7 +172,9 @@ class Upkeep:
         self._send_all(self._sweeps.unsent(queues, sightings_apart=self._sightings_apart))
 
     def _tell_outlook(self) -> None:
-        self._sweeps.tell_outlook(every=self._every, lease=self._lease)
+        told = self._sweeps.tell_outlook(every=self._every, lease=self._lease)
+        if self._turns.has_to_say(told=told):
+            self._sweeps.say_swept()
 
     def _retire_queues(self) -> None:
         if time.monotonic() - self._retired_at < _RETIRE_EVERY.total_seconds():

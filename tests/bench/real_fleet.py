@@ -31,6 +31,8 @@ _ANY = re.compile(r"node-\d+")
 #: What a sweep asks, which one node does for all.
 _FOR_ALL = {
     *("due", "unsent", "outlook", "TIME", "HGETALL comfyfleet:queues"),
+    *("to_pack", "rows_to_pack", "results_due", "forget_listed", "retire_queues"),
+    *("SET comfyfleet:lock:upkeep", "SET comfyfleet:lock:lists", "ZRANGE comfyfleet:owners"),
     *("ZRANGE comfyfleet:leases", "ZRANGE comfyfleet:feeding"),
     *("PEXPIRE comfyfleet:feeding", "PEXPIRE comfyfleet:waiting", "PEXPIRE comfyfleet:batches"),
 }

@@ -29,8 +29,10 @@ from producer.store.sweeps import Sweeps
 from producer.upkeep.sweeper import Upkeep
 from tests.bench.seeding import message_list
 
-#: As `worker.attempt.render` notes a render that has more steps than that.
-NOTE_EVERY_S = 0.5
+#: As `worker.attempt.render` notes progress that nobody watches.
+NOTE_EVERY_S = 5.0
+#: Of all their jobs, so that each commit counts its render.
+_SHAPE = "0123456789abcdef"
 #: As kombu asks.
 POP_S = 1
 
@@ -135,9 +137,9 @@ class SimulatedNode:
         self._store.graph(job.template)
         self._store.note(hold, phase=Phase.RENDERING)
         self._render(hold)
-        self._store.note(hold, phase=Phase.FETCHING)
-        self._store.note(hold, phase=Phase.STORING)
-        self._store.commit(hold, artifacts=[], values={})
+        self._store.enter_phase(hold, Phase.FETCHING)
+        at_once = timedelta(0)
+        self._store.commit(hold, artifacts=[], values={}, shape=_SHAPE, fetched_in=at_once)
         self.hold = None
         if self._order.begin_at <= time.time() <= self._order.end_at or self._order.jobs:
             self.record.jobs += 1
@@ -153,7 +155,7 @@ class SimulatedNode:
             _sleep_until(began + step * NOTE_EVERY_S)
             if step < steps:
                 progress = Progress(graph_node="3", value=step, max=steps, graph_nodes=7)
-                self._store.note(hold, progress=progress)
+                self._store.note(hold, progress=progress, is_watched=False)
         ended = began + self._order.render_s
         within = min(ended, self._order.end_at) - max(began, self._order.begin_at)
         self.record.busy_s += max(0.0, within)

@@ -7,8 +7,10 @@ beside that file.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -53,6 +55,7 @@ class Delivery:
         node_facts: returns what the node says that it is.
         grows_within_s: within so long another chunk of 256 KiB of a file must have come.
         away_s: how long a node may be away that holds outputs; by default by what they cost.
+        is_watched: returns whether somebody reads the events.
     """
 
     node: str
@@ -66,6 +69,7 @@ class Delivery:
     node_facts: Callable[[], NodeFacts] = NodeFacts
     grows_within_s: float = 60.0
     away_s: float | None = None
+    is_watched: Callable[[], bool] = lambda: True
 
     def deliver(
         self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
@@ -80,7 +84,7 @@ class Delivery:
             LeaseLost, JobCancelled, Stopping: as they say; nothing was committed.
         """
         outputs = _Outputs(self, job, graph, entry, lease)
-        self.outages.enter_phase(Phase.FETCHING, lease, self.store)
+        outputs.enter_phase(Phase.FETCHING)
         outputs.store_all(spool)
         outputs.commit()
         self.comfyui.companion.delete_outputs(entry.outputs)  # never before: nothing else has them
@@ -101,6 +105,8 @@ class _Outputs:
         self._shape = job.shape or shape_of(graph)
         self._to_fetch = Countdown(len(entry.outputs))
         self._found: dict[int, Artifact] = {}
+        self._recorded = job  #: As its record was when it entered its last phase: only that knows the others' times.
+        self._entered_at = time.monotonic()
         self._fetch = OutputFetch(
             comfyui=means.comfyui,
             outages=means.outages,
@@ -121,6 +127,27 @@ class _Outputs:
     def artifacts(self) -> list[Artifact]:
         """Those that have been fetched, in the order of the outputs."""
         return [artifact for _, artifact in sorted(self._found.items())]
+
+    def enter_phase(self, phase: Phase) -> None:
+        """Note the phase."""
+        self._recorded = self._means.outages.enter_phase(phase, self._lease, self._means.store)
+        self._entered_at = time.monotonic()
+
+    def _begin_to_store(self) -> None:
+        """Enter the phase. While nobody watches, the commit notes it, or the next beat if that comes before."""
+        if self._means.is_watched() or self._job.phase in (Phase.FETCHING, Phase.STORING):
+            self.enter_phase(Phase.STORING)  # what was taken back has entered it before, maybe
+            return
+        self._lease.check()
+        fetched_in = timedelta(milliseconds=round(1000 * (time.monotonic() - self._entered_at)))
+        self._lease.fetched_in = fetched_in
+        timings = {"fetching": fetched_in.total_seconds(), "storing": 0.0}
+        self._recorded = self._recorded.model_copy(
+            update={
+                "phase": Phase.STORING,
+                "timings": self._recorded.timings.model_copy(update=timings),
+            }
+        )
 
     def store_all(self, spool: Path) -> None:
         """Store all files, the manifest, and what jobs share."""
@@ -146,6 +173,7 @@ class _Outputs:
                 values=self._entry.values,
                 notes=self._notes,
                 shape=None if self._job.shape else self._shape,
+                fetched_in=self._lease.fetched_in,
             ),
             self._lease,
         )
@@ -165,7 +193,7 @@ class _Outputs:
         store_file: Work[None] = partial(self._store_file, file, artifact)
         if self._to_fetch.is_last():
             # From here on the node is needed no more, and all is known that the manifest tells.
-            self._means.outages.enter_phase(Phase.STORING, self._lease, self._means.store)
+            self._begin_to_store()
             run_parallel([store_file, self._store_manifest], at_once=2)
         else:
             store_file(still_wanted)
@@ -225,7 +253,7 @@ class _Outputs:
         job, facts = self._job, self._means.node_facts()
         key = manifest_key(self._means.prefix, job_id=job.id, attempt=job.attempt)
         manifest = manifest_of(
-            self._as_recorded().model_copy(update={"shape": self._shape}),
+            self._recorded.model_copy(update={"shape": self._shape}),
             artifacts=self.artifacts,
             values=self._entry.values,
             notes=self._notes,
@@ -239,12 +267,6 @@ class _Outputs:
 
         self._means.outages.until_storage_answers(put, self._lease)
         crashpoint("manifest.stored")
-
-    def _as_recorded(self) -> Job:
-        """Read the job again: only its record knows when its phases began."""
-        job, store = self._job, self._means.store
-        found = self._means.outages.until_redis_answers(lambda: store.find([job.id]), self._lease)
-        return found.get(job.id, job)
 
 
 def _seed(graph: Graph, graph_node: str) -> dict[str, str]:

@@ -44,6 +44,8 @@ class Lease:
         self.deadline = deadline or Deadline(math.inf)
         self.lost = Event()
         self.cancel = Event()
+        #: How long it fetched before it began to store, if that phase was not noted at once.
+        self.fetched_in: timedelta | None = None
         self.over = Event()  #: The attempt has ended, although a call of it has not returned yet.
 
     def check(self) -> None:
@@ -65,6 +67,7 @@ class LeaseKeeper:
     """Writes the beat of one node and renews the leases of all its jobs.
 
     Args:
+        idle_in: returns the pool in which the node waits for work; None while it does not.
         on_displaced: called when the node's record names another worker, or none.
     """
 
@@ -75,12 +78,14 @@ class LeaseKeeper:
         node: str,
         worker: str,
         every: timedelta,
+        idle_in: Callable[[], str | None] = lambda: None,
         on_displaced: Callable[[str], None],
     ) -> None:
         self._nodes = nodes
         self._node = node
         self._worker = worker
         self._every_s = every.total_seconds()
+        self._idle_in = idle_in
         self._on_displaced = on_displaced
         self.looped_at = time.monotonic()  #: When the thread began its last round.
         self.is_watched = True  #: Whether somebody reads the events, as far as is known.
@@ -162,7 +167,15 @@ class LeaseKeeper:
         with self._lock:
             leases = dict(self._leases)
         beat = self._nodes.beat(
-            self._node, worker=self._worker, holds=[lease.hold for lease in leases.values()]
+            self._node,
+            worker=self._worker,
+            holds=[lease.hold for lease in leases.values()],
+            fetched_in={
+                job_id: lease.fetched_in
+                for job_id, lease in leases.items()
+                if lease.fetched_in is not None
+            },
+            idle_in=self._idle_in(),
         )
         self.is_watched = beat.is_watched
         for job_id in beat.lost:

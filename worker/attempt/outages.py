@@ -27,7 +27,7 @@ from producer.contract.errors import (
     StorageFault,
     StorageRefused,
 )
-from producer.contract.jobs import Phase
+from producer.contract.jobs import Job, Phase
 from producer.store.attempts import AttemptStore
 from worker.attempt.bounded_call import bounded_call
 from worker.attempt.lease import JobCancelled, Lease
@@ -131,11 +131,15 @@ class Outages:
             sleep=lambda seconds: _wait(seconds, lease),
         )(tried)
 
-    def enter_phase(self, phase: Phase, lease: Lease, store: AttemptStore) -> None:
-        """Write into the record that the attempt has come to *phase*."""
+    def enter_phase(self, phase: Phase, lease: Lease, store: AttemptStore) -> Job:
+        """Write into the record that the attempt has come to *phase*, and return it."""
         lease.check()
-        if self.until_redis_answers(lambda: store.note(lease.hold, phase=phase), lease):
+        job, is_cancelled = self.until_redis_answers(
+            lambda: store.enter_phase(lease.hold, phase), lease
+        )
+        if is_cancelled:
             raise JobCancelled
+        return job
 
     def until_fetched(
         self, fetch: Callable[[], _Answer], lease: Lease, *, is_back: Callable[[NodeError], bool]

@@ -169,7 +169,8 @@ class PromptWait:
         self, lease: Lease, *, phase: Phase | None = None, progress: Progress | None = None
     ) -> None:
         try:
-            if self._store.note(lease.hold, phase=phase, progress=progress):
+            watched = self._is_watched()
+            if self._store.note(lease.hold, phase=phase, progress=progress, is_watched=watched):
                 lease.cancel.set()
         except FleetUnreachable as exc:
             # A note is worth nothing against the render; the lease decides about that.

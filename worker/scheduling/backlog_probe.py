@@ -23,8 +23,8 @@ _FIRST_PAUSE_S: Final = 0.02
 _LAST_PAUSE_S: Final = 0.5
 #: A node that has nothing for so long is idle, s; between two jobs of a long queue it never is.
 _IDLE_AFTER_S: Final = 0.1
-#: How often an idle node announces it again, s: the announcement expires after a lease.
-_REPORT_EVERY_S: Final = 5.0
+#: The longest pause of the thread, s. That a node is still idle goes with its beats.
+_LONGEST_PAUSE_S: Final = 5.0
 
 
 class BacklogProbe:
@@ -42,7 +42,7 @@ class BacklogProbe:
         self._stopped = Event()
         self._pause_s = _FIRST_PAUSE_S
         self._idle_since: float | None = None
-        self._reported_at: float | None = None
+        self._is_reported = False
 
     def start(self) -> None:
         """Start the thread."""
@@ -72,7 +72,7 @@ class BacklogProbe:
         """Probe the backlog if that is due; return the seconds until the next probe."""
         pause_s = self._gate.probe_delay_s()
         if pause_s is None:
-            return _REPORT_EVERY_S
+            return _LONGEST_PAUSE_S
         if pause_s > 0:
             return pause_s
         if self._backlog.waits_in(self._queues()):
@@ -85,14 +85,14 @@ class BacklogProbe:
         now = time.monotonic()
         if not self._gate.is_idle:
             self._idle_since = None
-            if self._reported_at is not None:
+            if self._is_reported:
                 self._backlog.say_idle(is_idle=False)
-                self._reported_at = None
-            return _REPORT_EVERY_S
+                self._is_reported = False
+            return _LONGEST_PAUSE_S
         self._idle_since = self._idle_since or now
         if now - self._idle_since < _IDLE_AFTER_S:
             return _IDLE_AFTER_S
-        if self._reported_at is None or now - self._reported_at >= _REPORT_EVERY_S:
+        if not self._is_reported:
             self._backlog.say_idle(is_idle=True)
-            self._reported_at = now
-        return _REPORT_EVERY_S
+            self._is_reported = True
+        return _LONGEST_PAUSE_S

@@ -141,9 +141,13 @@ class Gate:
             slot.on_change()
         self._changed()
 
+    def on_asked(self) -> None:
+        """Record that kombu asks which queues to pop from."""
+        self.asked_at = time.monotonic()
+
     def is_open(self) -> bool:
         """Tell whether to take another job."""
-        self.asked_at = now = time.monotonic()
+        now = time.monotonic()
         with self._lock:
             if not self.is_ready or self._has_arriving(now):
                 return False

@@ -69,6 +69,11 @@ class QueueOrder(round_robin_cycle):
 
     def consume(self, n: int) -> list[str]:
         """Return the queues to pop from; within a tier the first that has a message wins."""
+        self._gate.on_asked()
+        return self.peek(n)
+
+    def peek(self, n: int) -> list[str]:
+        """Return the same without asking: what `consume` would return now."""
         if not self._gate.is_open():
             return []
         consumed = self.items[:n]

@@ -66,14 +66,13 @@ end
 
 -- Count how long a job of this shape has rendered on the device of its node. Once there are many, each counts half,
 -- so that what was long ago is outweighed. What a worker took back is left out: its end may have been seen late.
-local function count_rate(job)
-    local shape, node, taken, began, ended =
-        unpack(redis.call('HMGET', job, 'shape', 'node', 'taken_ms', 'at:rendering', 'at:fetching'))
-    local ms = rendered_ms(began, ended)
-    if not shape or shape == '' or taken or not ms then
+-- `known` has what the record has of `shape`, `node`, `taken_ms` and the stamps.
+local function count_rate(known)
+    local shape, ms = known.shape, rendered_ms(known['at:rendering'], known['at:fetching'])
+    if not shape or shape == '' or known.taken_ms or not ms then
         return
     end
-    local key, device = RATES .. shape, redis.call('HGET', NODE .. node, 'device') or ''
+    local key, device = RATES .. shape, redis.call('HGET', NODE .. known.node, 'device') or ''
     local found = redis.pcall('HGET', key, device)
     if type(found) == 'table' then -- an error: it is no hash
         redis.call('DEL', key)

@@ -71,30 +71,43 @@ local function note_made_again(pairs_of)
     end
 end
 
--- Give the job its last status and let the record go after `keep_ms`.
-local function end_job(job, id, status, keep_ms, cause)
-    local old, queue, priority, key, batch, owner, attempt, node, hook = unpack(redis.call('HMGET', job,
-        'status', 'queue', 'priority', 'idempotency', 'batch', 'owner', 'attempt', 'node', 'hook'))
-    if old == 'running' then -- what runs stands in no index of what waits, and the other way round
+local ENDING = {'status', 'queue', 'priority', 'idempotency', 'batch', 'owner', 'attempt', 'node', 'hook', 'n',
+    'phase', 'waiting_for', 'suspect', 'spec'}
+
+-- Give the job its last status and let the record go after `keep_ms`. `more` is a list of field, value to write with
+-- it; `known` has what the record has of `ENDING`, if the caller has read it.
+local function end_job(job, id, status, keep_ms, cause, more, known)
+    known, more = known or read_fields(job, ENDING), more or {}
+    local batch, owner, n = known.batch, known.owner, next_n(known.n)
+    if known.status == 'running' then -- what runs stands in no index of what waits, and the other way round
         redis.call('ZREM', LEASES, id)
     else
-        unindex_queued(job, id, queue, priority)
+        unindex_queued(job, id, known.queue, known.priority)
     end
-    redis.call('HDEL', job, 'phase', 'waiting_for', 'suspect')
-    redis.call('HSET', job, 'ended_ms', now_ms(), 'cause', cause)
-    set_status(job, status, old, batch, owner)
+    if known.phase or known.waiting_for or known.suspect then
+        redis.call('HDEL', job, 'phase', 'waiting_for', 'suspect')
+    end
+    for field, value in pairs({status = status, ended_ms = now_ms(), cause = cause, n = n}) do
+        more[#more + 1] = field
+        more[#more + 1] = value
+    end
+    redis.call('HSET', job, unpack(more))
+    count_status(job, status, known.status, batch, owner)
     redis.call('PEXPIRE', job, keep_ms)
     list_ended(id, status, keep_ms)
-    if key then
-        redis.call('PEXPIRE', key, keep_ms)
+    if known.idempotency then
+        redis.call('PEXPIRE', known.idempotency, keep_ms)
     end
     if not batch then
-        keep_listed(owner, now_ms() + tonumber(keep_ms))
+        keep_listed_longer(owner, now_ms() + tonumber(keep_ms))
     end
-    redis.call('DEL', SECRETS .. id)
+    if string.find(known.spec or '', '"secrets":', 1, true) then
+        redis.call('DEL', SECRETS .. id)
+    end
     list_to_pack(id, batch, now_ms())
-    emit(job, id, status, {'cause', cause}, {status, attempt, node, owner})
-    if hook then
+    emit(job, id, status, {'cause', cause},
+        {status = status, attempt = known.attempt, node = known.node, owner = owner, n = n})
+    if known.hook then
         put_outbox('job:' .. id, now_ms() + tonumber(keep_ms))
     end
 end

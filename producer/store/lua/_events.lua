@@ -1,11 +1,48 @@
 -- Goes before the prelude: what is told in the event stream, of jobs, batches and nodes.
 
--- Tell the stream, with a number that rises by one a job. `more` is a list of field, value; `known` are status, attempt,
--- node and owner as the record has them now, if the caller has read them.
+-- Read fields of a hash, by their names.
+local function read_fields(key, names)
+    local found, values = {}, redis.call('HMGET', key, unpack(names))
+    for i, name in ipairs(names) do
+        found[name] = values[i] or nil
+    end
+    return found
+end
+
+-- Read a whole hash, as a table.
+local function read_record(key)
+    local record, fields = {}, redis.call('HGETALL', key)
+    for i = 1, #fields, 2 do
+        record[fields[i]] = fields[i + 1]
+    end
+    return record
+end
+
+-- Return a record as scripts answer with it: {field, value, ...}.
+local function flat_of(record)
+    local fields = {}
+    for field, value in pairs(record) do
+        fields[#fields + 1] = field
+        fields[#fields + 1] = tostring(value)
+    end
+    return fields
+end
+
+-- Number of the next event of a job, which the caller writes into its record.
+local function next_n(n)
+    return (tonumber(n) or 0) + 1
+end
+
+local EMITTED = {'status', 'attempt', 'node', 'owner', 'n'}
+
+-- Tell the stream, with a number that rises by one a job. `more` is a list of field, value; `known` has what the record
+-- has of `EMITTED` by now, if the caller has read it and written the new number.
 local function emit(job, id, type, more, known)
-    local n = redis.call('HINCRBY', job, 'n', 1)
-    known = known or redis.call('HMGET', job, 'status', 'attempt', 'node', 'owner')
-    local status, attempt, node, owner = unpack(known, 1, 4)
+    if not known then
+        known = read_fields(job, EMITTED)
+        known.n = redis.call('HINCRBY', job, 'n', 1)
+    end
+    local n, status, attempt, node, owner = known.n, known.status, known.attempt, known.node, known.owner
     more = more or {}
     if owner then
         more[#more + 1] = 'owner'
@@ -13,6 +50,21 @@ local function emit(job, id, type, more, known)
     end
     redis.call('XADD', EVENTS, 'MAXLEN', '~', EVENTS_KEPT, '*', 'job', id, 'n', n, 'type', type,
         'status', status, 'attempt', attempt, 'node', node or '', 'at', now_ms(), unpack(more))
+end
+
+-- An attempt enters a phase, or goes through it again after it was taken back. `known` has what the record has of
+-- `EMITTED` and of the phase's stamp.
+local function enter_phase(job, id, phase, at_ms, known)
+    local entered = 'at:' .. phase
+    known.n = next_n(known.n)
+    known.phase, known[entered] = phase, known[entered] or at_ms
+    redis.call('HSET', job, 'phase', phase, entered, known[entered], 'n', known.n)
+    emit(job, id, 'phase', {'phase', phase}, known)
+end
+
+-- When an attempt began to store: so many ms after it had begun to fetch.
+local function storing_ms(known, fetched_ms)
+    return math.min(now_ms(), (tonumber(known['at:fetching']) or now_ms()) + tonumber(fetched_ms))
 end
 
 -- Tell the stream of something that is no job. Readers that know only jobs pass it over: nobody watches a job or

@@ -183,6 +183,13 @@ local function end_rows(batch, status, keep_ms)
     end
 end
 
+-- A node waits for work in a pool; after `holds_ms` its word is forgotten.
+local function note_idle(pool_key, node, holds_ms)
+    redis.call('ZREMRANGEBYSCORE', pool_key, '-inf', now_ms() - holds_ms)
+    redis.call('ZADD', pool_key, now_ms(), node)
+    redis.call('PEXPIRE', pool_key, holds_ms)
+end
+
 -- Read fields of one hash among many. A key of another type has none, so that it does not keep a script from the others.
 local function fields_of(key, ...)
     return unpack(redis.pcall('HMGET', key, ...))
@@ -194,13 +201,9 @@ end
 
 local OWNERS_COUNT = {held = 'waiting', queued = 'waiting', running = 'running'}
 
--- Change the status, and with it the counts of its owner and its batch, and the batch's list of live jobs, so that they
--- never drift. `old` is the status so far, `batch` and `owner` are the job's, if the caller has read them.
-local function set_status(job, status, old, batch, owner)
-    if old == nil then
-        old, batch, owner = unpack(redis.call('HMGET', job, 'status', 'batch', 'owner'))
-    end
-    redis.call('HSET', job, 'status', status)
+-- Count a change of status, which the caller writes, for the job's owner and its batch, and in the batch's list of live
+-- jobs, so that they never drift. `old` is the status so far, nil for a new job.
+local function count_status(job, status, old, batch, owner)
     local was, is = OWNERS_COUNT[old or ''], OWNERS_COUNT[status]
     if owner and was ~= is then
         count_owner(owner, was, was and -1 or 0)
@@ -255,6 +258,13 @@ local function field_of(list, from, name)
     end
 end
 
+-- Change the status, and all that counts it.
+local function set_status(job, status)
+    local old, batch, owner = unpack(redis.call('HMGET', job, 'status', 'batch', 'owner'))
+    redis.call('HSET', job, 'status', status)
+    count_status(job, status, old, batch, owner)
+end
+
 -- The job waits for a message: note when it was sent, and when its start deadline falls due.
 local function index_queued(job, id)
     local queue, priority, start_by = unpack(redis.call('HMGET', job, 'queue', 'priority', 'start_by_ms'))
@@ -286,6 +296,15 @@ local function owner_of(job)
     end
     local is_json, found = pcall(cjson.decode, spec or '')
     return is_json and type(found) == 'table' and type(found['owner']) == 'string' and found['owner'] or ''
+end
+
+-- The lists must outlast what they list. They were given a life when it was listed: see `keep_listed`.
+local function keep_listed_longer(owner, until_ms)
+    redis.call('PEXPIREAT', jobs_key(owner), until_ms, 'GT')
+    if owner and owner ~= '' then
+        redis.call('PEXPIREAT', OWNERS, until_ms, 'GT')
+        redis.call('PEXPIREAT', OWNER .. owner, until_ms, 'GT')
+    end
 end
 
 -- The lists must outlast what they list.

@@ -12,44 +12,53 @@
 -- Returns {'claimed', {field, value, ...}}, {'refused', status ('' = no such job)} or
 -- {'shunned', ' node node '}: the nodes where it failed.
 local job, id = KEYS[1], ARGV[1]
-local status, attempt, token, start_by, started, v, shun, queued, queue, priority, owner, batch, moved =
-    unpack(redis.call('HMGET', job, 'status', 'attempt', 'claim', 'start_by_ms', 'started_ms', 'v', 'shun', 'queued_ms',
-    'queue', 'priority', 'owner', 'batch', 'moved'))
+local record = read_record(job)
+local status, owner, queue = record.status, record.owner, record.queue
 if not status then
     return {'refused', ''}
 end
-if status == 'running' and token == ARGV[7] then
-    return {'claimed', redis.call('HGETALL', job)}
+if status == 'running' and record.claim == ARGV[7] then
+    return {'claimed', flat_of(record)}
 end
-if status ~= 'queued' or attempt ~= ARGV[2] then
+if status ~= 'queued' or record.attempt ~= ARGV[2] then
     return {'refused', status}
 end
-if tonumber(v) > tonumber(ARGV[10]) then
+if tonumber(record.v) > tonumber(ARGV[10]) then
     redis.call('HSET', job, 'waiting_for', 'newer_worker')
     return {'refused', status}
 end
 -- A message may be older than a move of its job to another pool, which has a message of its own.
-local pool = moved and string.match(queue, '^comfyfleet%.pool%.(.*)%.[^.]*$')
+local pool = record.moved and string.match(queue, '^comfyfleet%.pool%.(.*)%.[^.]*$')
 local own_pool = pool and redis.call('HGET', NODE .. ARGV[3], 'pool')
 if own_pool and pool ~= own_pool then
     return {'refused', status}
 end
-local is_late = tonumber(start_by) <= now_ms()
-if is_late and not started then
+local is_late = tonumber(record.start_by_ms) <= now_ms()
+if is_late and not record.started_ms then
     end_job(job, id, 'expired', ARGV[8], 'start_deadline')
     return {'refused', 'expired'}
 end
-if shun and string.find(shun, ' ' .. ARGV[3] .. ' ', 1, true) and now_ms() - tonumber(queued) < tonumber(ARGV[9]) then
+local shun = record.shun
+if shun and string.find(shun, ' ' .. ARGV[3] .. ' ', 1, true)
+    and now_ms() - tonumber(record.queued_ms) < tonumber(ARGV[9]) then
     return {'shunned', shun}
 end
-unindex_queued(job, id, queue, priority)
-redis.call('HDEL', job, 'waiting_for', 'suspect', 'retry_at_ms')
-redis.call('HSET', job, 'node', ARGV[3], 'worker', ARGV[4], 'claim', ARGV[7], 'prompt_id', ARGV[6],
-    'phase', 'preparing', 'at:preparing', now_ms(), 'started_ms', started or now_ms())
-set_status(job, 'running', 'queued', batch, owner)
+unindex_queued(job, id, queue, record.priority)
+if record.waiting_for or record.suspect or record.retry_at_ms then
+    redis.call('HDEL', job, 'waiting_for', 'suspect', 'retry_at_ms')
+    record.waiting_for, record.suspect, record.retry_at_ms = nil, nil, nil
+end
+local n = next_n(record.n)
+local changes = {'status', 'running', 'node', ARGV[3], 'worker', ARGV[4], 'claim', ARGV[7], 'prompt_id', ARGV[6],
+    'phase', 'preparing', 'at:preparing', now_ms(), 'started_ms', record.started_ms or now_ms(), 'n', n}
+redis.call('HSET', job, unpack(changes))
+count_status(job, 'running', 'queued', record.batch, owner)
 redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[5]), id)
 if is_late then -- until then the record lives by its start deadline, as it has since it came to its queue
     keep_live(job)
 end
-emit(job, id, 'claimed', nil, {'running', attempt, ARGV[3], owner})
-return {'claimed', redis.call('HGETALL', job)}
+emit(job, id, 'claimed', nil, {status = 'running', attempt = record.attempt, node = ARGV[3], owner = owner, n = n})
+for i = 1, #changes, 2 do
+    record[changes[i]] = changes[i + 1]
+end
+return {'claimed', flat_of(record)}

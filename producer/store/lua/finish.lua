@@ -7,38 +7,47 @@
 -- ARGV[5]  ms to keep the record
 -- ARGV[6]  cause ('' = none)   ARGV[7]  '1' to list it as a dead letter
 -- ARGV[8]  how the attempt counts: 'charged', 'free' or ''
--- ARGV[9..] field, value, ... to write with it
+-- ARGV[9]  ms that it fetched before it began to store, if that was not written down then ('' = it was)
+-- ARGV[10..] field, value, ... to write with it
 --
 -- Returns 'ok', 'cancel' (a cancel came first: nothing written, end it as cancelled) or 'lost'.
 local job, id, target = KEYS[1], ARGV[1], ARGV[4]
-local status, attempt, worker, cancel, owner, rendering, fetching = unpack(redis.call('HMGET', job,
-    'status', 'attempt', 'worker', 'cancel', 'owner', 'at:rendering', 'at:fetching'))
+local known = read_fields(job, {'worker', 'cancel', 'shape', 'taken_ms', 'charged', 'free',
+    'at:rendering', 'at:fetching', 'at:storing', unpack(ENDING)})
 if ARGV[3] == '' then
     if not has_lapsed(job, id, ARGV[2]) then
         return 'lost'
     end
-elseif attempt ~= ARGV[2] or worker ~= ARGV[3] then
+elseif known.attempt ~= ARGV[2] or known.worker ~= ARGV[3] then
     return 'lost'
-elseif status ~= 'running' then
+elseif known.status ~= 'running' then
     -- The same call again, after its answer was lost, or it is over in another way.
-    return status == target and 'ok' or 'lost'
+    return known.status == target and 'ok' or 'lost'
 end
-if target == 'succeeded' and cancel then
+if target == 'succeeded' and known.cancel then
     return 'cancel'
 end
-if #ARGV > 8 then
-    redis.call('HSET', job, unpack(ARGV, 9))
+local fields = {unpack(ARGV, 10)}
+for i = 1, #fields, 2 do
+    known[fields[i]] = fields[i + 1]
 end
 if ARGV[8] ~= '' then
-    redis.call('HINCRBY', job, ARGV[8], 1)
+    fields[#fields + 1] = ARGV[8]
+    fields[#fields + 1] = tonumber(known[ARGV[8]] or 0) + 1
 end
-charge_owner(owner, rendering, fetching)
+if ARGV[9] ~= '' and not known['at:storing'] then
+    fields[#fields + 1] = 'at:storing'
+    fields[#fields + 1] = storing_ms(known, ARGV[9])
+end
+charge_owner(known.owner, known['at:rendering'], known['at:fetching'])
 if target == 'succeeded' then
-    count_rate(job)
-else
+    count_rate(known)
+elseif #fields > 0 then
+    redis.call('HSET', job, unpack(fields))
+    fields = {}
     complete_story(job, ARGV[2])
 end
-end_job(job, id, target, ARGV[5], ARGV[6])
+end_job(job, id, target, ARGV[5], ARGV[6], fields, known)
 if ARGV[7] == '1' then
     redis.call('ZADD', DEAD, now_ms(), id)
 end

@@ -6,6 +6,4 @@
 if ARGV[2] == '0' then
     return redis.call('ZREM', KEYS[1], ARGV[1])
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms() - ARGV[3])
-redis.call('ZADD', KEYS[1], now_ms(), ARGV[1])
-return redis.call('PEXPIRE', KEYS[1], ARGV[3])
+note_idle(KEYS[1], ARGV[1], ARGV[3])

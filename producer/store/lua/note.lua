@@ -4,22 +4,24 @@
 -- ARGV[1]  job id              ARGV[2]  attempt
 -- ARGV[3]  worker (boot id)    ARGV[4]  phase it enters ('' = the same)
 -- ARGV[5]  progress, JSON ('' = none)
+-- ARGV[6]  '1' if somebody reads the events: progress is told only then
 --
 -- Returns 'ok', 'cancel' (written, and somebody asked for the job's end) or 'lost'.
 local job, id, phase, progress = KEYS[1], ARGV[1], ARGV[4], ARGV[5]
-local status, attempt, worker, node, owner, cancel, entered =
-    unpack(redis.call('HMGET', job, 'status', 'attempt', 'worker', 'node', 'owner', 'cancel', 'at:' .. phase))
-if status ~= 'running' or attempt ~= ARGV[2] or worker ~= ARGV[3] then
+local known = read_fields(job, {'worker', 'cancel', 'at:' .. phase, unpack(EMITTED)})
+if known.status ~= 'running' or known.attempt ~= ARGV[2] or known.worker ~= ARGV[3] then
     return 'lost'
 end
-local known = {status, attempt, node, owner}
 if phase ~= '' then
-    -- Who took the job back goes through phases again.
-    redis.call('HSET', job, 'phase', phase, 'at:' .. phase, entered or now_ms())
-    emit(job, id, 'phase', {'phase', phase}, known)
+    enter_phase(job, id, phase, now_ms(), known)
 end
 if progress ~= '' then
-    redis.call('HSET', job, 'progress', progress)
-    emit(job, id, 'progress', {'progress', progress}, known)
+    if ARGV[6] == '1' then
+        known.n = next_n(known.n)
+        redis.call('HSET', job, 'progress', progress, 'n', known.n)
+        emit(job, id, 'progress', {'progress', progress}, known)
+    else
+        redis.call('HSET', job, 'progress', progress)
+    end
 end
-return cancel and 'cancel' or 'ok'
+return known.cancel and 'cancel' or 'ok'

@@ -3,7 +3,8 @@
 -- KEYS[1]  node hash
 -- ARGV[1]  node                ARGV[2]  worker (boot id)
 -- ARGV[3]  lease, ms           ARGV[4]  ms to keep the node's record after this beat
--- ARGV[5..] job id, attempt, ...
+-- ARGV[5]  pool in which the node waits for work ('' = it does not)
+-- ARGV[6..] job id, attempt, ms that it fetched before it began to store ('' = it does not, or that is written down), ...
 --
 -- Returns {holder, {lost job id, ...}, {job id whose cancel was asked for, ...}, 1 if somebody watches events};
 -- holder is the worker that the node's record names ('' = no record).
@@ -16,12 +17,21 @@ if holder == ARGV[2] then
     if silent then
         note_heard(ARGV[1])
     end
+    if ARGV[5] ~= '' then
+        note_idle(IDLE .. ARGV[5], ARGV[1], ARGV[3])
+    end
 end
 local lost, cancels = {}, {}
-for i = 5, #ARGV, 2 do
+for i = 6, #ARGV, 3 do
     local id, job = ARGV[i], JOB .. ARGV[i]
     if holds(job, ARGV[i + 1], ARGV[2]) then
         redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[3]), id)
+        if ARGV[i + 2] ~= '' then
+            local known = read_fields(job, {'at:fetching', 'at:storing', unpack(EMITTED)})
+            if not known['at:storing'] then
+                enter_phase(job, id, 'storing', storing_ms(known, ARGV[i + 2]), known)
+            end
+        end
         if redis.call('HGET', job, 'cancel') then
             cancels[#cancels + 1] = id
         end

@@ -16,8 +16,8 @@ OF_PRODUCER: Final = (
         (
             f"{_LUA}/finish.lua",
             (
-                "elseif attempt ~= ARGV[2] or worker ~= ARGV[3] then\n    return 'lost'\n"
-                "elseif status ~= 'running' then"
+                "elseif known.attempt ~= ARGV[2] or known.worker ~= ARGV[3] then\n    return 'lost'\n"
+                "elseif known.status ~= 'running' then"
             ),
             "elseif false then",
         ),
@@ -44,10 +44,10 @@ OF_PRODUCER: Final = (
         "I11",
         (
             "producer/store/node_store.py",
-            "            args=[name, worker, self._lease_ms, _KEEP_MS, *held],\n",
+            '            args=[name, worker, self._lease_ms, _KEEP_MS, idle_in or "", *held],\n',
             (
                 "            args=[name, worker, int(__import__('time').time() * 1000)"
-                " + self._lease_ms, _KEEP_MS, *held],\n"
+                ' + self._lease_ms, _KEEP_MS, idle_in or "", *held],\n'
             ),
         ),
         (
@@ -73,7 +73,7 @@ OF_PRODUCER: Final = (
         "I10",
         (
             f"{_LUA}/claim.lua",
-            "if status ~= 'queued' or attempt ~= ARGV[2] then",
+            "if status ~= 'queued' or record.attempt ~= ARGV[2] then",
             "if status ~= 'queued' then",
         ),
     ),
@@ -106,7 +106,7 @@ OF_PRODUCER: Final = (
         "P8",
         (
             f"{_LUA}/finish.lua",
-            "if target == 'succeeded' and cancel then",
+            "if target == 'succeeded' and known.cancel then",
             "if false then",
         ),
     ),
@@ -116,8 +116,8 @@ OF_PRODUCER: Final = (
         "I12",
         (
             f"{_LUA}/_endings.lua",
-            "    set_status(job, status, old, batch, owner)\n    redis.call('PEXPIRE', job, keep_ms)",
-            "    redis.call('HSET', job, 'status', status)\n    redis.call('PEXPIRE', job, keep_ms)",
+            "    count_status(job, status, known.status, batch, owner)\n    redis.call('PEXPIRE', job, keep_ms)",
+            "    redis.call('PEXPIRE', job, keep_ms)",
         ),
     ),
     mutant(
@@ -161,8 +161,8 @@ OF_PRODUCER: Final = (
         "I8",
         (
             f"{_LUA}/_events.lua",
-            "local n = redis.call('HINCRBY', job, 'n', 1)",
-            "local n = redis.call('HINCRBY', job, 'n', type == 'phase' and 0 or 1)",
+            "    known.n = next_n(known.n)\n    known.phase",
+            "    known.n = tonumber(known.n)\n    known.phase",
         ),
     ),
 )

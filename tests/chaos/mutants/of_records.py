@@ -127,7 +127,11 @@ OF_RECORDS: Final = (
         "end what waits without a word to who asked for it",
         "kept",
         "I24",
-        (f"{_LUA}/_endings.lua", "    if hook then\n", "    if hook and old == 'running' then\n"),
+        (
+            f"{_LUA}/_endings.lua",
+            "    if known.hook then\n",
+            "    if known.hook and known.status == 'running' then\n",
+        ),
     ),
     mutant(
         "leave in the outbox what is told",
