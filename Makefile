@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 export UV_PYTHON_DOWNLOADS = never
 UV_PIP = $(BIN)/python -m uv pip install -q --python $(BIN)/python
 
-.PHONY: help setup demo up test lint format check docs deploy-check chaos bench lock clean
+.PHONY: help setup demo up test lint format check release-check docs deploy-check chaos bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## what each target does
@@ -35,6 +35,9 @@ format: $(VENV)/.dev ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 check: lint test ## what must hold before a commit
+
+release-check: $(VENV)/.dev ## what a release must pass beside the tests: its wheel, installed, and each block of the documentation
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/release $(ARGS)
 
 docs: $(VENV)/.docs ## the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet

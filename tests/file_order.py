@@ -12,11 +12,9 @@ SECONDS: Final = {
     "acceptance/test_node_faults.py": 100,
     "acceptance/test_cli.py": 90,
     "acceptance/test_shutdown.py": 80,
-    "acceptance/test_documentation.py": 65,
     "acceptance/test_surroundings.py": 60,
     "acceptance/test_odd_answers.py": 40,
     "acceptance/test_batches.py": 35,
-    "acceptance/test_wheel.py": 35,
     "integration/test_celery_traps.py": 35,
 }
 

@@ -156,8 +156,9 @@ def test_a_graph_node_that_raises_is_tried_thrice_then_named(fleet):
     assert {attempt.fingerprint for attempt in job.attempts} == {
         "ComfyFleetRaise RuntimeError: no such colour"
     }
-    for attempt in job.attempts:
-        assert 0 <= attempt.render_ms <= attempt.ended_at.timestamp() * 1000 - attempt.started_ms
+    for attempt in job.attempts:  # its end is of the worker's clock, all else of Redis'
+        took_ms = attempt.ended_at.timestamp() * 1000 - attempt.started_ms
+        assert 0 <= attempt.render_ms <= took_ms + 50
 
 
 def test_out_of_memory_comes_with_advice(fleet):

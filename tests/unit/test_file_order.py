@@ -10,10 +10,10 @@ def test_every_file_with_a_weight_is_there():
 
 
 def test_the_longest_file_begins_first_and_one_without_a_weight_last():
-    names = ["unit/test_gate.py", "acceptance/test_wheel.py", "acceptance/test_node_faults.py"]
+    names = ["unit/test_gate.py", "acceptance/test_shutdown.py", "acceptance/test_node_faults.py"]
     ordered = sorted((TESTS / name for name in names), key=weight, reverse=True)
     assert [path.name for path in ordered] == [
         "test_node_faults.py",
-        "test_wheel.py",
+        "test_shutdown.py",
         "test_gate.py",
     ]
