@@ -32,7 +32,7 @@ from worker.comfyui.history import Outcome
 from worker.errors import NodeUnreachable, PromptStalled
 from worker.node.storage_breaker import StorageBreaker
 from worker.scheduling.gate import Gate
-from worker.scheduling.node_times import NodeTimes, kinds_of
+from worker.scheduling.node_times import kinds_of
 
 NODE = "gpu-01"
 
@@ -142,35 +142,28 @@ def sampler(seed: int) -> dict:
     return rendering("v1-5-pruned-emaonly.safetensors", seed=seed, steps=20)
 
 
-def test_how_long_each_graph_node_took_is_known_after_a_render(rig):
+def test_after_one_render_each_graph_nodes_time_is_known_and_progress_follows_it(rig):
     rig = rig()
+    wait_until(lambda: rig.events.connected, description="it is connected")
     rig.run(sampler(1))
-    graph, node_times = sampler(2), rig.gate.render_times.node_times
+    graph, node_times, seen = sampler(2), rig.gate.render_times.node_times, []
     weights = node_times.weights(shape_of(sampler(1)), kinds_of(graph))
     assert weights["3"] == pytest.approx(20 * StandinOptions.step_seconds, rel=0.5)
     assert weights["3"] > 0.6 * sum(weights.values()) > weights["9"]
     longer = rendering("v1-5-pruned-emaonly.safetensors", seed=3, steps=40)
     assert node_times.expected_s(kinds_of(longer)) > 40 * StandinOptions.step_seconds
 
-
-def test_the_progress_of_a_sampler_follows_the_time_from_its_second_render_on(rig):
-    rig, node_times = rig(), NodeTimes()
-    wait_until(lambda: rig.events.connected, description="it is connected")
-    for seed in (1, 2):
-        graph, seen = sampler(seed), []
-        kinds = kinds_of(graph)
-        with (
-            ComfyUI(rig.node.url, node=NODE) as comfyui,
-            rig.events.watch(str(uuid.uuid4()), graph_nodes=graph) as watch,
-        ):
-            watch.weigh(node_times.weights("shape", kinds))
-            comfyui.queue_prompt(graph, prompt_id=watch.prompt_id, client_id=rig.events.client_id)
-            while not watch.wait(0.05):
-                seen.append((time.monotonic(), watch.progress.share))
-            node_times.on_measured("shape", kinds, watch.seconds)
-        began, ended = seen[0][0], watch.last_heard
-        shown = [share for _, share in seen]
-        assert shown == sorted(shown)
+    with (
+        ComfyUI(rig.node.url, node=NODE) as comfyui,
+        rig.events.watch(str(uuid.uuid4()), graph_nodes=graph) as watch,
+    ):
+        watch.weigh(weights)
+        comfyui.queue_prompt(graph, prompt_id=watch.prompt_id, client_id=rig.events.client_id)
+        while not watch.wait(0.05):
+            seen.append((time.monotonic(), watch.progress.share))
+    began, ended = seen[0][0], watch.last_heard
+    shown = [share for _, share in seen]
+    assert shown == sorted(shown)
     off = [abs((at - began) / (ended - began) - share) for at, share in seen]
     assert max(off) < 0.15, (off, seen)  # ten points, and what a busy machine adds
 
