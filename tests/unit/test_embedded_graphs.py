@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 import zlib
 
 import pytest
 
 from producer.contract.errors import InvalidGraph
+from producer.contract.graph.embedded_graphs import exif_places
 from producer.contract.graph.graph import read_graph
 from tests.unit.graph_samples import LIMIT, step
 
@@ -119,11 +119,10 @@ def test_blocks_beyond_what_cameras_write_are_not_read(before):
 
 
 def test_texts_that_lie_over_each_other_are_not_read_a_thousand_times():
-    text = b"other:" + b"x" * 3_000_000
-    head = struct.pack("<H", 1_000)
+    text = b"other:" + b"x" * 100_000
     entries = struct.pack("<HHII", 0x010F, 2, len(text), 8) * 1_000
-    block = b"II*\0" + struct.pack("<I", 8 + len(text)) + text + head + entries
-    began = time.process_time()
+    block = b"II*\0" + struct.pack("<IH", 8 + len(text), 1_000) + entries
+    block = block[:8] + text + block[8:]
+    assert len(list(exif_places(block))) == 1
     with pytest.raises(InvalidGraph, match="holds no graph"):
         read(webp(block))
-    assert time.process_time() - began < 1
