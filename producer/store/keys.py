@@ -50,6 +50,7 @@
 | comfyfleet:node:<name> | hash | 7 days after its last beat |
 | comfyfleet:idle:<pool> | zset idle node -> said, ms | a lease after its last word |
 | comfyfleet:rates:<shape> | hash device -> renders by duration, see `rates.py` | 30 days after its last render |
+| comfyfleet:shape_seconds:<shape> | hash device -> ms of each graph node, see `node_seconds.py` | 30 days after its last change |
 | comfyfleet:seconds:<device> | hash `step <class>` and `load <class> <model>` -> ms, see `node_seconds.py` | 30 days after its last change |
 | comfyfleet:shapes | zset shape that has rates -> since, ms; 20,000 at most | 60 days after the last new one |
 | comfyfleet:idempotency:<length of owner>:<owner>:<key> | string `job fingerprint` | as its job's or batch's record |
@@ -113,6 +114,7 @@ SECRETS: Final = "comfyfleet:secrets:"
 REQUESTS: Final = "comfyfleet:requests:"
 RATES: Final = "comfyfleet:rates:"
 SECONDS: Final = "comfyfleet:seconds:"
+SHAPE_SECONDS: Final = "comfyfleet:shape_seconds:"
 
 #: How long a live record outlasts its start deadline, ms: it must be there to be ended.
 LIVE_MS: Final = 30 * 86_400_000
@@ -141,8 +143,6 @@ SHAPES_KEPT: Final = 20_000
 #: Devices of one shape that have rates, and renders after which older ones of a device count half.
 DEVICES_KEPT: Final = 32
 RENDERS_KEPT: Final = 64
-#: Of a shape's rates, goes before a device: how long each of its graph nodes takes there.
-NODE_SECONDS: Final = "seconds "
 #: Classes and models of a device whose seconds are kept; one takes about 60 bytes.
 SECONDS_KEPT: Final = 2_000
 #: A bucket of durations is so many times the one before it: 2 ** (1 / 4).
@@ -250,6 +250,11 @@ def upload(owner: str, sha256: str) -> str:
 def rates(shape: str) -> str:
     """Return the key of how long renders of a shape take."""
     return f"{RATES}{shape}"
+
+
+def shape_seconds(shape: str) -> str:
+    """Return the key of how long the graph nodes of a shape take."""
+    return f"{SHAPE_SECONDS}{shape}"
 
 
 def seconds(device: str) -> str:

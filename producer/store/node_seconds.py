@@ -1,8 +1,8 @@
 """How long graph nodes and loads of models take on a device, ms, as its workers have seen it.
 
-Graph nodes by their place in a shape stand beside its rates, in `comfyfleet:rates:<shape>`, as
-`seconds <device>` -> `place=ms place=ms`; so they end with these. Steps of classes and loads of models stand in
-`comfyfleet:seconds:<device>`, as `step <class>` and `load <class> <model>`.
+Graph nodes by their place in a shape stand in `comfyfleet:shape_seconds:<shape>`, as device -> `place=ms place=ms`:
+not among its rates, where a check of the version before takes them for torn. Steps of classes and loads of models
+stand in `comfyfleet:seconds:<device>`, as `step <class>` and `load <class> <model>`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from producer.store.scripts import Scripts
 if TYPE_CHECKING:
     from redis import Redis
 
-#: No colon: workers of the version before read `bucket:count` in every field.
 _PLACE: Final = re.compile(r"([0-9a-f]{8})=(\d{1,9})")
 _MS: Final = re.compile(r"\d{1,9}(\.\d{1,3})?")
 _STEP, _LOAD = "step ", "load "
@@ -69,7 +68,9 @@ class NodeSeconds:
             FleetUnreachable: Redis did not answer.
         """
         device, found = self._rates.read(shape, node=node)
-        places = _PLACE.findall(found.get(f"{keys.NODE_SECONDS}{device}", ""))
+        with translated(self._redis):
+            told = self._redis.hget(keys.shape_seconds(shape), device)
+        places = _PLACE.findall(str(told or ""))
         return ShapeSeconds(
             self._rates.usual_of(device, found), {place: int(ms) / 1000 for place, ms in places}
         )
@@ -109,7 +110,7 @@ class NodeSeconds:
         pairs = [text for name, found in fields.items() for text in (name, _ms(found))]
         self._scripts.run(
             "tell_seconds",
-            keys=[keys.rates(shape), keys.seconds(device)],
+            keys=[keys.rates(shape), keys.seconds(device), keys.shape_seconds(shape)],
             args=[
                 device,
                 " ".join(f"{place}={1000 * seconds:.0f}" for place, seconds in longest),
@@ -118,10 +119,9 @@ class NodeSeconds:
         )
 
 
-def is_node_seconds(name: str, text: str) -> bool:
-    """Tell whether a field of a shape's rates is what `tell` writes."""
-    is_one = name.startswith(keys.NODE_SECONDS)
-    return is_one and all(map(_PLACE.fullmatch, text.split(" ")))
+def is_node_seconds(text: str) -> bool:
+    """Tell whether a field of a shape's seconds is what `tell` writes."""
+    return all(map(_PLACE.fullmatch, text.split(" ")))
 
 
 def _named(seconds: Mapping[str, float], prefix: str) -> dict[str, float]:

@@ -58,9 +58,7 @@ class Rates:
         own = median_s([found.get(device, "")])
         if own is not None:
             return own
-        return median_s(
-            text for name, text in found.items() if not name.startswith(keys.NODE_SECONDS)
-        )
+        return median_s(found.values())
 
 
 def median_s(rates: Iterable[Any]) -> float | None:

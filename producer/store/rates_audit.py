@@ -42,8 +42,9 @@ class RatesAudit:
                 pipe.hgetall(keys.rates(shape))
                 pipe.pttl(keys.rates(shape))
                 pipe.zscore(keys.SHAPES, shape)
+                pipe.hgetall(keys.shape_seconds(shape))
             answers = iter(replies_of(pipe))
-        for shape, *answer in zip(shapes, answers, answers, answers, answers, strict=True):
+        for shape, *answer in zip(shapes, *[answers] * 5, strict=True):
             fault = _fault(*answer)
             if fault and mend:
                 self._mend(shape, fault)
@@ -52,20 +53,18 @@ class RatesAudit:
 
     def _mend(self, shape: str, fault: str) -> None:
         if fault == "torn":
-            self._redis.delete(keys.rates(shape))
+            self._redis.delete(keys.rates(shape), keys.shape_seconds(shape))
             return
         self._redis.pexpire(keys.rates(shape), keys.RATES_MS)
         self._redis.zadd(keys.SHAPES, {shape: now_ms(self._redis)}, nx=True)
         self._redis.pexpire(keys.SHAPES, keys.INDEX_MS)
 
 
-def _fault(kind: str, rates: Any, life_ms: int, listed: float | None) -> str | None:
+def _fault(kind: str, rates: Any, life_ms: int, listed: float | None, seconds: Any) -> str | None:
     if kind == "none":
         return None
-    if kind != "hash" or not all(_is_kept(name, text) for name, text in rates.items()):
+    if kind != "hash" or not all(map(is_rate, rates.values())):
+        return "torn"
+    if not isinstance(seconds, dict) or not all(map(is_node_seconds, seconds.values())):
         return "torn"
     return "unlisted" if listed is None or life_ms < 0 else None
-
-
-def _is_kept(name: str, text: str) -> bool:
-    return is_node_seconds(name, text) or is_rate(text)

@@ -41,7 +41,7 @@ _KEY_NAMES: Final = (
         "DEVICES_KEPT",
         "RENDERS_KEPT",
         "BUCKETS_AN_OCTAVE",
-        "NODE_SECONDS",
+        "SHAPE_SECONDS",
         "SECONDS_KEPT",
     ),
     *("WATCHED", "WATCHED_MS", "ACCESS_KEYS", "REQUESTS"),

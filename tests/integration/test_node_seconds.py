@@ -8,6 +8,7 @@ from producer.contract.errors import InvalidJob
 from producer.store import keys
 from producer.store.node_seconds import DeviceSeconds, NodeSeconds
 from producer.store.node_store import NodeStore
+from producer.store.rates import is_rate
 from tests.graphs import rendering
 from tests.integration.checks import check
 from tests.integration.clocked_fleet import LEASE, SHAPE, ClockedFleet
@@ -64,14 +65,15 @@ def test_a_shape_without_rates_gets_no_key_that_nothing_lists(fleet):
     rates, _ = worker(fleet)
     rates.on_rendered(KIND, GRAPH, SECONDS)
     rates.publish()
-    assert not fleet.redis.exists(keys.rates(SHAPE))
+    assert not fleet.redis.exists(keys.rates(SHAPE), keys.shape_seconds(SHAPE))
 
 
 @pytest.mark.parametrize("torn", ["c5e747f8", "c5e747f8=x", "53:1 c5e747f8=3"])
 def test_torn_seconds_are_nothing_to_go_by_and_are_found(led, torn):
     ClockedFleet(led.redis).render(10)
     key = keys.rates(SHAPE)
-    led.redis.hset(key, f"{keys.NODE_SECONDS}{DEVICE}", torn)
+    led.redis.hset(keys.shape_seconds(SHAPE), DEVICE, torn)
+    led.redis.expire(keys.shape_seconds(SHAPE), 60)
     kept = NodeSeconds(led.redis)
     assert kept.of_shape(SHAPE, node="gpu-01").usual_s == pytest.approx(10, rel=0.1)
     [finding] = check(led, repair=True)
@@ -81,15 +83,15 @@ def test_torn_seconds_are_nothing_to_go_by_and_are_found(led, torn):
     assert kept.of_device(DEVICE) == DeviceSeconds(steps={"A": 0.0205})
 
 
-def test_whole_seconds_are_no_fault_and_readers_of_the_version_before_pass_them_over(led):
+def test_whole_seconds_are_no_fault_and_rates_stay_what_the_version_before_knows(led):
     fleet = ClockedFleet(led.redis)
     fleet.render(10)
     rates, _ = worker(fleet)
     rates.on_rendered(KIND, GRAPH, SECONDS)
     rates.publish()
     assert check(led) == []
-    fields = fleet.redis.hgetall(keys.rates(SHAPE))
-    assert len(fields) == 2
+    assert all(map(is_rate, fleet.redis.hgetall(keys.rates(SHAPE)).values()))
+    assert 0 < fleet.redis.pttl(keys.shape_seconds(SHAPE)) <= keys.RATES_MS
     assert fleet.rates.usual_s(SHAPE, node="of another device") == pytest.approx(10, rel=0.1)
 
 

@@ -58,7 +58,7 @@ local function list_rates(shape)
     if over > 0 then
         for i, first in ipairs(redis.call('ZPOPMIN', SHAPES, math.min(over, 10))) do
             if i % 2 == 1 then -- the others are scores
-                redis.call('UNLINK', RATES .. first)
+                redis.call('UNLINK', RATES .. first, SHAPE_SECONDS .. first)
             end
         end
     end
