@@ -101,10 +101,11 @@ async def read(batch_id: BatchId, fleet: Fleet, key: Reader) -> Response:
         "requestBody": {
             "required": True,
             "content": {
+                "text/plain": {"schema": {"type": "string"}},
                 "application/jsonl": {
                     "schema": {"type": "string"},
                     "example": '{"6.text": "a red fox"}\n{"params": {"6.text": "a hen"}, "metadata": {"order": "7"}}\n',
-                }
+                },
             },
         }
     },

@@ -17,6 +17,7 @@ NAMES = (
     "enqueue",
     "fanout",
     "gpu_busy",
+    "http",
     "listing",
     "memory",
     "misplaced",

@@ -47,7 +47,7 @@ def run() -> Result:
         Redis.from_url(settings.redis_url, decode_responses=True) as redis,
     ):
         before = redis.info("memory")["used_memory"]
-        _seed(fleet, redis)
+        seed_single_jobs(fleet, redis)
         seed_rows(settings, ROWS)
         [batch] = fleet.batches(1)
         middle = _middle(fleet)
@@ -68,7 +68,7 @@ def run() -> Result:
     return Result(name="listing", unit="ms", cases=measured, figures={"redis_gb": used / 1e9})
 
 
-def _seed(fleet: Producer, redis: Redis) -> None:
+def seed_single_jobs(fleet: Producer, redis: Redis, *, count: int = JOBS) -> None:
     """Make a waiting job and a failed one of an owner, and copy them."""
     graph = graph_of_20_kb()
     waiting, failed = (fleet.submit(graph, owner="shop", params={"3.seed": n}) for n in (1, 2))
@@ -86,8 +86,8 @@ def _seed(fleet: Producer, redis: Redis) -> None:
     copy = redis.register_script(_COPY)
     now_ms = time.time_ns() // 1_000_000
     names = [keys.job(waiting.id), keys.job(failed.id), keys.jobs("shop"), keys.ended("failed")]
-    for start in range(0, JOBS, _AT_ONCE):
-        ids = [new_job_id(unix_ms=now_ms - JOBS + start + n) for n in range(_AT_ONCE)]
+    for start in range(0, count, _AT_ONCE):
+        ids = [new_job_id(unix_ms=now_ms - count + start + n) for n in range(_AT_ONCE)]
         copy(keys=names, args=ids)
 
 
@@ -103,7 +103,7 @@ def _case(redis: Redis, name: str, index: str, read: Callable[[], object]) -> Ca
     values, floors = [], []
     for _ in range(TURNS):
         values.append(_ms(read))
-        floors.append(_ms(lambda: _floor(redis, index)))
+        floors.append(_ms(lambda: read_floor(redis, index)))
     value, floor = median(values), median(floors)
     return Case(
         name=name,
@@ -115,7 +115,8 @@ def _case(redis: Redis, name: str, index: str, read: Callable[[], object]) -> Ca
     )
 
 
-def _floor(redis: Redis, index: str) -> None:
+def read_floor(redis: Redis, index: str) -> None:
+    """Read what a page needs, by hand."""
     ids = redis.zrange(index, 0, PAGE - 1, desc=True)
     with redis.pipeline(transaction=False) as pipe:
         for job_id in ids:

@@ -2,11 +2,13 @@
 
 `python -m tests.fuzz submissions --cases 5000`: what is handed in.
 `python -m tests.fuzz answers --cases 2000`: what nodes say, through workers of a whole fleet.
+`python -m tests.fuzz http --cases 2000`: requests to the HTTP API, made from its description.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from infra.local.supervisor import Supervisor
 from producer.client import Producer
 from producer.contract.config.settings import Settings, load_settings
 from tests import servers
+from tests.fuzz import http_api
 from tests.fuzz.answer_fleet import answer_fleet
 from tests.fuzz.answer_report import AnswerReport
 from tests.fuzz.answers import AnswerFuzz
@@ -34,7 +37,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=("submissions", "answers"))
+    parser.add_argument("what", choices=("submissions", "answers", "http"))
     parser.add_argument("--cases", type=int, help="5,000 submissions, or 2,000 answers")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the first round of answers")
@@ -43,6 +46,15 @@ def main() -> int:
     if given.what == "submissions":
         report = _submissions(cases=given.cases or 5_000, seed=given.seed)
         print(report.as_json() if given.json else _told(report))
+    elif given.what == "http":
+        asked = http_api.run(cases=given.cases or 2_000, seed=given.seed)
+        told = (
+            json.dumps(asked.as_dict())
+            if given.json
+            else "\n".join([f"{asked.cases} requests", *asked.broken])
+        )
+        print(told)
+        return min(1, len(asked.broken))
     else:
         report = _answers(cases=given.cases or 2_000, seed=given.seed, first=given.first)
         print(report.as_json() if given.json else report.told())

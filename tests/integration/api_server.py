@@ -26,8 +26,14 @@ GRAPH = {
 }
 
 
+class ApiUrl(str):  # noqa: SLOT000 - it has a field
+    """The address of a process of the API, and its process id."""
+
+    pid: int = 0
+
+
 @contextmanager
-def running_api(settings: dict[str, Any], log: Path, **environment: str) -> Iterator[str]:
+def running_api(settings: dict[str, Any], log: Path, **environment: str) -> Iterator[ApiUrl]:
     """Yield the address of a process of the API that lives as long as the block."""
     port = choose_ports(["api"], {})["api"]
     named = {f"COMFYFLEET_{name.upper()}": str(value) for name, value in settings.items()}
@@ -40,7 +46,8 @@ def running_api(settings: dict[str, Any], log: Path, **environment: str) -> Iter
             stderr=written,
         ) as process,
     ):
-        url = f"http://127.0.0.1:{port}"
+        url = ApiUrl(f"http://127.0.0.1:{port}")
+        url.pid = process.pid
         try:
             wait_until(lambda: is_live(process, url), description="the API serves")
             yield url

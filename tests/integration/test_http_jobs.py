@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -13,6 +16,7 @@ import requests
 
 from producer.contract.ids import new_job_id
 from tests.integration.api_server import GRAPH, problem
+from tests.polling import wait_until
 
 
 def test_a_job_is_handed_in_read_and_listed(api, led):
@@ -270,6 +274,29 @@ def test_who_goes_away_while_it_waits_leaves_nothing_behind(api, led, api_url):
             connection.sendall((head.encode() + body)[:cut])
     assert shop.get("/v1/jobs").status_code == 200
     assert len(led.fleet.jobs().jobs) <= 1
+
+
+def test_a_redis_that_hangs_is_a_503_within_two_seconds_and_nothing_is_half_made(
+    api, led, services
+):
+    shop = api()
+    pid = services.pid("redis")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        answer = shop.post("/v1/jobs", {"graph": GRAPH})
+        took = time.monotonic() - began
+        ready = shop.get("/readyz")
+        live = shop.get("/livez")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    told = problem(answer, 503, "fleet-unreachable")
+    assert "127.0.0.1" not in str(told)
+    assert took < 2.5
+    problem(ready, 503, "fleet-unreachable")
+    assert live.status_code == 200
+    wait_until(lambda: shop.get("/v1/jobs").status_code == 200, description="it serves again")
+    assert led.fleet.jobs().jobs == []
 
 
 def test_the_description_is_openapi_and_names_no_other_host(api_url):
