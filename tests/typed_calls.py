@@ -125,7 +125,7 @@ def batches(fleet: Producer) -> None:
     assert_type(fleet.batch(batch.id), Batch)
     assert_type(fleet.act("cancel", "status:queued", dry_run=True).matched, int)
     assert_type(fleet.batches(limit=5), list[Batch])
-    begun = fleet.begin_batch(GRAPH, name="night", inputs={"10.image": {"upload": "0" * 64}})
+    begun = fleet.begin_batch(GRAPH, name="night", inputs={"10.image": {"upload": "0" * 64}}).batch
     assert_type(fleet.add_rows(begun.id, [{"3.seed": 1}], first=0, on_skipped=told), Batch)
     assert_type(fleet.seal_batch(begun.id), Batch)
     assert_type(fleet.wait_batch(batch.id, timeout=None, on_poll=seen), Batch)
@@ -201,7 +201,7 @@ async def batches_from_a_loop() -> None:
         assert_type(await fleet.batch(batch.id), Batch)
         assert_type(await fleet.act("cancel", "status:queued", dry_run=True), Acted)
         assert_type(await fleet.batches(5, "shop"), list[Batch])
-        begun = await fleet.begin_batch(GRAPH, owner="shop")
+        begun = (await fleet.begin_batch(GRAPH, owner="shop")).batch
         assert_type(await fleet.add_rows(begun.id, [{"3.seed": 1}]), Batch)
         assert_type(await fleet.seal_batch(begun.id), Batch)
         assert_type(await fleet.wait_batch(batch.id, on_poll=seen), Batch)

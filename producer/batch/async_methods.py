@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Final, TypeVar, Unpack
 
 from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, end_of, late
+from producer.batch.parts import Begun
 from producer.batch.row_checks import RowLike
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
@@ -45,7 +46,7 @@ class AsyncBatchMethods:
 
     async def begin_batch(
         self, graph: GraphLike, *, name: str = "", **options: Unpack[JobOptions]
-    ) -> Batch:
+    ) -> Begun:
         """Open a batch that `add_rows` fills; all as of `Producer.begin_batch`."""
         return await asyncio.to_thread(self._calls.begin_batch, graph, name=name, **options)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, Unpack
+from typing import Any, Final, NamedTuple, Unpack
 
 from producer.batch.result_methods import batch_id_of
 from producer.batch.row_checks import RowLike
@@ -26,6 +26,18 @@ from producer.webhooks.methods import Webhooks
 _FORMS: Final = "a file that all rows share must be named by a form, as {'upload': ID}"
 
 
+class Begun(NamedTuple):
+    """A batch that was begun.
+
+    Args:
+        batch: as it is now.
+        is_replay: whether the same request had begun it before, under the same idempotency key.
+    """
+
+    batch: Batch
+    is_replay: bool
+
+
 class BatchPartMethods:
     """The methods of `Producer` for batches that come in parts."""
 
@@ -37,8 +49,8 @@ class BatchPartMethods:
 
     def begin_batch(
         self, graph: GraphLike, *, name: str = "", **options: Unpack[JobOptions]
-    ) -> Batch:
-        """Open a batch that `add_rows` fills, and return it; options and errors as of `submit_many`.
+    ) -> Begun:
+        """Open a batch that `add_rows` fills; options and errors as of `submit_many`.
 
         With the idempotency key of a batch that was begun before, that one is returned. It is kept for a week
         after its last part.
@@ -56,7 +68,7 @@ class BatchPartMethods:
         )
         document = self._intake.read(request)
         self._begun.keep(writer.id, _written(request, document))
-        return self._batches.get(writer.id)
+        return Begun(self._batches.get(writer.id), not writer.is_new)
 
     def add_rows(
         self,

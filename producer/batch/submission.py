@@ -69,7 +69,7 @@ def open_batch(
         run_within_s=run_within.total_seconds(),
     )
     key = request.idempotency_key
-    batch, _ = store.open(new_batch_id(), spec, name=name, key=key)
+    batch, is_new = store.open(new_batch_id(), spec, name=name, key=key)
     record = store.record(batch)
     return BatchWriter(
         store,
@@ -77,6 +77,7 @@ def open_batch(
         _checks(intake, settings, request, document.graph, record),
         content=content,
         replays=replays,
+        is_new=is_new,
     )
 
 

@@ -38,6 +38,7 @@ class BatchWriter:
         content: what is stored with the batch when it is sealed.
         replays: rows are added again from the first: those that the batch has already are compared
             by their digest, not sent.
+        is_new: it was opened just now; else an idempotency key stands for it.
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class BatchWriter:
         *,
         content: Content,
         replays: bool,
+        is_new: bool = False,
     ) -> None:
         self.id: BatchId = record.id
         self.received = record.received
+        self.is_new = is_new
         self._store = store
         self._checks = checks
         self._template = record.spec.template

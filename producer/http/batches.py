@@ -74,8 +74,11 @@ async def begin(
     """Open a batch, to which rows are added in parts; none of them runs before it is sealed."""
     tier_of(key, body.tier)
     options = body.options(key.owner, key=headers.idempotency_key)
-    batch = await fleet.begin_batch(body.graph, name=body.name, **options)
-    return answer(batch_view(batch), status=201, headers={"Location": f"/v1/batches/{batch.id}"})
+    batch, is_replay = await fleet.begin_batch(body.graph, name=body.name, **options)
+    told = {"Location": f"/v1/batches/{batch.id}"}
+    if is_replay:
+        told["Idempotent-Replayed"] = "true"
+    return answer(batch_view(batch), status=200 if is_replay else 201, headers=told)
 
 
 @router.get("", response_model=BatchPageView, responses=answers(403, 422, 503))

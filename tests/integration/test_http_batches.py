@@ -79,10 +79,10 @@ def test_a_part_that_is_sent_again_does_nothing_twice(api):
 def test_the_same_key_gives_the_same_batch(api):
     shop = api()
     headers = {"Idempotency-Key": "night-1"}
-    ids = {
-        shop.post("/v1/batches", {"graph": GRAPH}, headers=headers).json()["id"] for _ in range(2)
-    }
-    assert len(ids) == 1
+    first, again = (shop.post("/v1/batches", {"graph": GRAPH}, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert first.json()["id"] == again.json()["id"]
     other = shop.post("/v1/batches", {"graph": GRAPH, "pool": "other"}, headers=headers)
     problem(other, 422, "idempotency-key-reuse")
 
