@@ -49,7 +49,7 @@ def running_api(settings: dict[str, Any], log: Path, **environment: str) -> Iter
         url = ApiUrl(f"http://127.0.0.1:{port}")
         url.pid = process.pid
         try:
-            wait_until(lambda: is_live(process, url), description="the API serves")
+            wait_until(lambda: is_live(process, url), description="the API serves", within_s=60)
             yield url
         finally:
             process.terminate()
