@@ -121,7 +121,7 @@ def test_an_id_that_cannot_be_kept_is_refused(id_):
 
 def test_a_double_key_among_thousands_is_found_in_one_pass():
     nodes = "".join(f'"{i}":{{"class_type":"A","inputs":{{}}}},' for i in range(40_000))
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(InvalidGraph, match="says 39999 twice"):
         read_graph(f'{{{nodes}"39999":0}}', max_bytes=8 << 20)
-    assert time.monotonic() - began < 5  # 58 s when each key was compared with all
+    assert time.process_time() - began < 5  # 58 s when each key was compared with all
