@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from worker import __main__
-from worker.attempt import prompt, render, render_state, retry
+from worker.attempt import prompt, prompt_wait, render_state, retry
 from worker.node import agent
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     _set(agent, _CHECK_EVERY_S=0.5, _CHECK_SICK_EVERY_S=0.1)
     _set(prompt, _APPEARS_WITHIN_S=0.4, _POLL_EVERY_S=0.1)
     _set(render_state, _AWAY_S=3.0)
-    _set(render, _POLL_EVERY_S=0.3, _NOTE_EVERY_S=0.2)
+    _set(prompt_wait, _POLL_EVERY_S=0.3, _NOTE_EVERY_S=0.2)
     _set(retry, _delay=lambda before: timedelta(seconds=0.1 * (before + 1)))
     __main__.app(prog_name="comfyfleet worker")
 

@@ -200,8 +200,8 @@ def test_up_says_where_everything_is_and_ends_with_nothing_left(tmp_path):
         assert f"  export COMFYFLEET_CONFIG={state}/comfyfleet.toml" in said
         started = descendants(process.pid)
         assert (
-            len(started) == 10
-        )  # Redis, S3, a node, its worker and hooks, each with its orphan guard
+            len(started) == 12
+        )  # Redis, S3, a node, its worker, hooks and the API, each with its orphan guard
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=40) == 130
     assert not [pid for pid in started if is_running(pid)]
@@ -245,7 +245,9 @@ def test_servers_of_ones_own_are_used_and_none_is_started(
         *("--s3-endpoint", s3_server.endpoint_url, "--s3-bucket", s3_bucket),
     )
     with up(tmp_path, *own) as (process, _):
-        assert len(descendants(process.pid)) == 2  # hooks and its orphan guard: no server
+        assert (
+            len(descendants(process.pid)) == 4
+        )  # hooks, the API and their orphan guards: no server
         settings = settings_in(tmp_path)
         assert settings["redis_url"] == redis_server.url
         assert settings["s3_endpoint_url"] == s3_server.endpoint_url

@@ -245,6 +245,6 @@ def _copied(message: str) -> str | None:
     try:
         copy = json.loads(message)
         copy["properties"]["delivery_tag"] = str(random.Random(time.time_ns()).random())
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         return None
     return json.dumps(copy)
