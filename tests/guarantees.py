@@ -92,7 +92,7 @@ Written by `python -m tests.guarantees` from the code and its tests; do not edit
 
 ## What is not promised
 
-- Writes that Redis acknowledged may be gone after a failover or a lost disk: up to a second with `appendfsync everysec`.
+- Writes that Redis acknowledged may be gone after a failover, a crash or a lost disk: up to two seconds with `appendfsync everysec`.
 - While the network is parted, two nodes may render one job; one of them commits.
 - A prompt that hangs after its worker or its websocket was connected anew is seen late: ComfyUI tells its progress to the
   old connection alone, so silence means nothing there. It is stopped after half of its run deadline.
