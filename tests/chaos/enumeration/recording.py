@@ -33,6 +33,10 @@ def record_cases(running: Enumeration) -> list[Case]:
     return _Recording(running).cases()
 
 
+#: See `_by_chance`.
+_RARE: Final = ("ZRANGE owners", "SCRIPT")
+
+
 class _Recording:
     def __init__(self, running: Enumeration) -> None:
         self._running = running
@@ -98,11 +102,12 @@ class _Recording:
     def _by_chance(self, passed: Iterable[Site]) -> dict[Site, tuple[Life, ...]]:
         """Return the calls that no life makes for sure: timers, starts, what a race decides.
 
-        What a node sends by chance is no call of ours, and may never come again.
+        What a node sends by chance is no call of ours, and may never come again. Nor may what is asked once a
+        minute by whoever sweeps, or where a library has to look whether Redis still has a script.
         """
         sure = {site.call for site in passed}
         return {
             Site(*call, nth=1, about=False): tuple(lives)
             for call, lives in self._seen.items()
-            if call not in sure and not call[1].startswith(BY_TIME)
+            if call not in sure and not call[1].startswith((BY_TIME, *_RARE))
         }
