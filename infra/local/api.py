@@ -22,6 +22,7 @@ from producer.store.connection import connect
 #: The name of the key, and the owner of what is handed in with it.
 KEY_NAME: Final = "up"
 OWNER: Final = "local"
+_THIS_MACHINE: Final = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*"
 _GRACE: Final = timedelta(seconds=15)
 
 
@@ -40,6 +41,15 @@ def api_service(port: int, directory: Path, environment: Mapping[str, str]) -> S
         probe=partial(_probe, f"http://127.0.0.1:{port}/livez"),
         stop_within=_GRACE,
     )
+
+
+def allowed_origins() -> dict[str, str]:
+    """Return the setting of the origins whose pages may use the API: the user's own, else those of this machine.
+
+    That opens nothing: a page elsewhere gets no answer to read, and one here needs the key, which no browser sends
+    by itself and which lies in a file of its user's alone.
+    """
+    return {"api_allowed_origins": load_settings().api_allowed_origins or _THIS_MACHINE}
 
 
 def new_key(settings: Mapping[str, str]) -> str:

@@ -90,6 +90,7 @@ class LocalStack:
             undo.callback(self._state.remove_settings)
             self.settings |= _node_headers() if self.nodes else {}
             self.settings |= _trusted_hosts() if self._options.hooks else {}
+            self.settings |= api.allowed_origins() if self._options.api else {}
             servers = [*self._redis(undo), *self._s3(undo), *self._standins()]
             supervisor = Supervisor(
                 self.logs_dir,

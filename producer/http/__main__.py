@@ -9,9 +9,11 @@ from typing import Annotated, Final
 import typer
 
 from producer.aio import AsyncProducer
+from producer.contract.config.allowed_origins import AllowedOrigins
 from producer.contract.config.settings import load_settings
 from producer.contract.errors import FleetError
 from producer.http.app import create_app
+from producer.http.cross_origin import with_cross_origin
 from producer.http.server import Server, config_of
 from producer.intake.input_policy import InputPolicy
 
@@ -35,7 +37,10 @@ def serve(
     policy = InputPolicy.forms_only(buckets=buckets)
     fleet = AsyncProducer.from_env(input_policy=policy, **given)
     app = create_app(fleet, settings)
-    config = config_of(app, host=settings.api_host, port=settings.api_port, access_log=access_log)
+    served = with_cross_origin(app, AllowedOrigins.parse(settings.api_allowed_origins))
+    config = config_of(
+        served, host=settings.api_host, port=settings.api_port, access_log=access_log
+    )
     server = Server(config, app.state.streams)
     server.run()
     if not server.started:

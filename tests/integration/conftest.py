@@ -110,6 +110,7 @@ def api_url(redis_server, s3_server, tmp_path_factory) -> Iterator[str]:
         "redis_url": redis_server.url,
         **s3_options(s3_server, folder / "s3-credentials"),
         "s3_bucket": "api",
+        "api_allowed_origins": "https://shop.example,http://localhost:*",
     }
     with running_api(settings, folder / "api.log") as url:
         yield url

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from producer.contract.config.addresses import without_password as without_password  # noqa: PLC0414
+from producer.contract.config.allowed_origins import AllowedOrigins
 from producer.contract.config.api_keys import check_key, read_key
 from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.s3_address import check_apart, check_bucket, check_endpoint
@@ -113,6 +114,9 @@ class Settings(BaseSettings):
     api_input_buckets: str = ""
     #: Streams of events that one process of the API has open at most.
     api_max_streams: int = Field(5_000, ge=0, le=_LARGEST)
+    #: Origins whose web pages may use the API from a browser, as `https://shop.example`, separated by commas; `*`:
+    #: every one. `http://localhost:*` allows each port of this machine.
+    api_allowed_origins: str = ""
 
     #: Headers and tokens that a proxy in front of a node requires.
     node_headers: str | None = Field(None, repr=False)
@@ -157,6 +161,12 @@ class Settings(BaseSettings):
     @classmethod
     def _are_hosts(cls, value: str) -> str:
         TrustedHosts.parse(value)
+        return value
+
+    @field_validator("api_allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        AllowedOrigins.parse(value)
         return value
 
     @field_validator("s3_bucket")
