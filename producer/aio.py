@@ -20,9 +20,8 @@ from typing import Any, Self, Unpack
 
 from producer.access_keys import AsyncAccessKeys
 from producer.batch.async_methods import AsyncBatchMethods
-from producer.bulk_methods import Acted, BulkAction
-from producer.client import Producer, Submitted
-from producer.contract.arguments import checked
+from producer.client import Producer
+from producer.contract.arguments import checked, job_id_of
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.filters.query import Filter
@@ -31,10 +30,12 @@ from producer.contract.graph.graph import GraphLike
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node, NodeTimes
+from producer.contract.outcomes import Acted, BulkAction, Submitted
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
 from producer.contract.uploads import Upload
+from producer.contract.waits import Deadline, succeeded
 from producer.dead_letters import AsyncDeadLetters
 from producer.events.async_event_watch import (
     AsyncEventWatch,
@@ -43,7 +44,7 @@ from producer.events.async_event_watch import (
     LoopFanouts,
 )
 from producer.events.job_stream import JobStream
-from producer.events.methods import RECHECK_EVERY, Deadline, found_of, job_id_of, succeeded
+from producer.events.methods import RECHECK_EVERY, found_of
 from producer.events.missed import Missed
 from producer.intake.input_policy import InputPolicy
 from producer.intake.request import JobOptions

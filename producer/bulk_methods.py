@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.errors import InvalidJob
@@ -13,6 +12,7 @@ from producer.contract.filters.query import Filter, Term
 from producer.contract.graph.json_values import printable
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.outcomes import Acted, BulkAction
 from producer.listing.move_methods import MoveMethods
 from producer.retry_methods import RetryMethods
 from producer.store.actions import Actions
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 500
 
 
-class BulkAction(StrEnum):
-    """What can be done with many jobs."""
-
-    CANCEL = "cancel"
-    HOLD = "hold"
-    RELEASE = "release"
-    RETRY = "retry"
-
-
 #: The statuses of jobs with which something happens.
 _STATUSES: Final = {
     BulkAction.CANCEL: (JobStatus.HELD, JobStatus.QUEUED, JobStatus.RUNNING),
@@ -40,20 +31,6 @@ _STATUSES: Final = {
     BulkAction.RELEASE: (JobStatus.HELD,),
     BulkAction.RETRY: (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED),
 }
-
-
-class Acted(NamedTuple):
-    """What one call of `act` has done.
-
-    Args:
-        matched: jobs that it looked at and that the action fits.
-        done: those that it has changed; none in a dry run.
-        cursor: hand it in to go on; None when all were looked at.
-    """
-
-    matched: int
-    done: int
-    cursor: str | None
 
 
 class BulkMethods(MoveMethods, RetryMethods):

@@ -15,23 +15,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self, Unpack
+from typing import Any, Final, Self, Unpack
 
 from producer.access_keys import AccessKeys
 from producer.batch.methods import BatchMethods
 from producer.bulk_methods import BulkMethods
 from producer.celery_app import celery_app
-from producer.contract.arguments import checked
+from producer.contract.arguments import checked, job_id_of
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings, load_settings
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Artifact, Job, JobStatus
+from producer.contract.outcomes import Submitted
 from producer.contract.queues import Message, Tier
 from producer.contract.uploads import Upload
 from producer.dispatch import Dispatch
-from producer.events.methods import WatchMethods, job_id_of
+from producer.events.methods import WatchMethods
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
@@ -54,18 +55,6 @@ from producer.store.uploads import Uploads
 from producer.webhooks.methods import Webhooks
 
 _SHORTEST_URL: Final = timedelta(seconds=1)
-
-
-class Submitted(NamedTuple):
-    """A job that was handed in.
-
-    Args:
-        job: its record as it is now.
-        is_replay: whether the same request had made it before, under the same idempotency key.
-    """
-
-    job: Job
-    is_replay: bool
 
 
 class Producer(WatchMethods, BatchMethods, BulkMethods):

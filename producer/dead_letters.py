@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from producer.contract.arguments import job_id_of
 from producer.contract.errors import InvalidJob
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job
-from producer.events.methods import job_id_of
 from producer.store.dead_letters import DeadLetter, DeadLetterIndex
 
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any
 
+from producer.contract.arguments import job_id_of
 from producer.contract.errors import InvalidJob, JobNotFound
 from producer.contract.jobs import Job
 from producer.contract.nodes import Node, NodeTimes
 from producer.contract.queues import Message, Tier
 from producer.dead_letters import DeadLetters
 from producer.dispatch import Dispatch
-from producer.events.methods import job_id_of
 from producer.intake.admission import Intake
 from producer.intake.request import check_place
 from producer.intake.retries import retry_of

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, assert_type
 
 from producer.aio import AsyncProducer
-from producer.batch.row_checks import Row
+from producer.batch.rows import Row
 from producer.batch.writer import BatchWriter
-from producer.bulk_methods import Acted
 from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
@@ -20,6 +19,7 @@ from producer.contract.ids import JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node, NodeTimes
+from producer.contract.outcomes import Acted
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier

@@ -9,14 +9,15 @@ from datetime import timedelta
 from itertools import islice
 from typing import Final, TypeVar, Unpack
 
-from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, end_of, late
-from producer.batch.parts import Begun
-from producer.batch.row_checks import RowLike
+from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, end_of
+from producer.batch.rows import RowLike
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.outcomes import Begun
 from producer.contract.result_lines import Line
+from producer.contract.waits import late
 from producer.intake.request import JobOptions
 
 T = TypeVar("T")

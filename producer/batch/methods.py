@@ -8,18 +8,18 @@ from datetime import timedelta
 from typing import Any, Final, Unpack
 
 from producer.batch.parts import BatchPartMethods
-from producer.batch.result_methods import ResultMethods, batch_id_of
-from producer.batch.row_checks import RowLike
+from producer.batch.result_methods import ResultMethods
+from producer.batch.rows import RowLike
 from producer.batch.submission import open_batch, submit_rows
 from producer.batch.writer import BatchWriter
-from producer.contract.arguments import checked
+from producer.contract.arguments import batch_id_of, checked
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.config.settings import Settings
-from producer.contract.errors import WaitTimeout
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import JobId
 from producer.contract.queues import Message, Tier
+from producer.contract.waits import late
 from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
@@ -217,15 +217,6 @@ def end_of(timeout: timedelta | None) -> float | None:
     if timeout is None:
         return None
     return time.monotonic() + checked(timeout, timedelta, field="timeout").total_seconds()
-
-
-def late(batch: Batch, timeout: timedelta | None) -> WaitTimeout:
-    """Return the error that `wait_batch` raises when *timeout* is over."""
-    seconds = timeout.total_seconds() if timeout else 0
-    counts = batch.counts
-    left = counts.waiting + counts.held + counts.queued + counts.running
-    status = f"{batch.state}, {left:,} jobs to go,"
-    return WaitTimeout(batch.id, seconds, status, what="batch")
 
 
 def _ignore(_: BadRow) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, NamedTuple, Unpack
+from typing import Any, Final, Unpack
 
-from producer.batch.result_methods import batch_id_of
-from producer.batch.row_checks import RowLike
+from producer.batch.rows import RowLike
 from producer.batch.submission import checked_rows, open_batch, writer_of
 from producer.batch.writer import BatchWriter
+from producer.contract.arguments import batch_id_of
 from producer.contract.batches import BUCKET_ROWS, BadRow, Batch, PackedRow
 from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidBatch, InvalidInput
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import BatchId
+from producer.contract.outcomes import Begun
 from producer.contract.queues import Tier
 from producer.intake.admission import Intake
 from producer.intake.request import JobOptions, Request, request_of
@@ -24,18 +25,6 @@ from producer.store.begun_batches import BegunBatches
 from producer.webhooks.methods import Webhooks
 
 _FORMS: Final = "a file that all rows share must be named by a form, as {'upload': ID}"
-
-
-class Begun(NamedTuple):
-    """A batch that was begun.
-
-    Args:
-        batch: as it is now.
-        is_replay: whether the same request had begun it before, under the same idempotency key.
-    """
-
-    batch: Batch
-    is_replay: bool
 
 
 class BatchPartMethods:

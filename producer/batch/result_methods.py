@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Collection, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
-from producer.contract.arguments import checked
+from producer.contract.arguments import batch_id_of
 from producer.contract.batches import Batch
 from producer.contract.errors import BatchNotFound, InvalidBatch, InvalidJob
 from producer.contract.ids import BatchId, row_id
@@ -98,19 +97,6 @@ class ResultMethods:
         while page := list(islice(numbers, _AT_ONCE)):
             jobs = newest(self._jobs, [row_id(BatchId(batch.id), number) for number in page])
             yield from ((row, job) for row, job in zip(page, jobs, strict=True) if job)
-
-
-def batch_id_of(text: str) -> BatchId:
-    """Return *text* as a batch id: a UUID in lower case with hyphens.
-
-    Raises:
-        BatchNotFound: it is no UUID.
-        InvalidJob: it is no text.
-    """
-    try:
-        return BatchId(str(uuid.UUID(checked(text, str, field="batch").strip())))
-    except ValueError:
-        raise BatchNotFound(text) from None
 
 
 def _wanted(statuses: Collection[JobStatus | str]) -> set[JobStatus]:

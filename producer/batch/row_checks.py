@@ -8,18 +8,19 @@ go through the whole intake, once for each combination of them that occurs (`pla
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from producer.batch.plan_cache import CachedPlan, PlanCache
 from producer.batch.row_shapes import RowShaper
+from producer.batch.rows import Row as Row  # noqa: PLC0414 - where backends have found it
 from producer.contract.batches import PackedRow, Places, RowShapes
 from producer.contract.classes.files import FileInput
 from producer.contract.classes.input_checks import Finding, Flaw, check_verdicts, flaw_of
 from producer.contract.classes.input_rules import InputRule
 from producer.contract.classes.save_names import check_kept_prefixes
-from producer.contract.errors import InvalidInput, InvalidJob
+from producer.contract.errors import InvalidInput
 from producer.contract.graph.graph import Graph, GraphNode, literal
 from producer.contract.graph.json_values import find_flaw
 from producer.contract.jobs import InputFile
@@ -38,45 +39,6 @@ _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _REMEMBERED: Final = 10_000
 #: Bad values whose error suggests similar names: that is slow, and a report never shows more.
 _ADVISED: Final = 100
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one job of a batch sets for itself; a mapping alone stands for its params.
-
-    Args:
-        params: values by address, as of `Producer.submit`; they override those that all rows share.
-        inputs: files by address.
-        metadata: texts by name, kept in the job's record.
-    """
-
-    params: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Mapping[str, InputLike] = field(default_factory=dict)
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-#: A row, its params alone, or the error with which it could not be read.
-RowLike = Row | Mapping[str, Any] | InvalidJob
-
-
-def as_row(given: object) -> Row:
-    """Return *given* as a `Row`; a mapping is taken as its params.
-
-    Raises:
-        InvalidJob: it is neither.
-    """
-    if isinstance(given, Mapping):
-        return Row(params=given)
-    if not isinstance(given, Row):
-        raise _no_row(f"a row must be a mapping or a Row, not {type(given).__name__}")
-    for name in ("params", "inputs", "metadata"):
-        if not isinstance(part := getattr(given, name), Mapping):
-            raise _no_row(f"the {name} of a row must be a mapping, not {type(part).__name__}")
-    return given
-
-
-def _no_row(why: str) -> InvalidJob:
-    return InvalidJob(why, field="params.")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from producer.batch.row_checks import Row, RowChecks, RowLike, resolved
+from producer.batch.row_checks import RowChecks, resolved
+from producer.batch.rows import Row, RowLike
 from producer.batch.writer import BatchWriter
 from producer.contract.batches import BadRow, Batch, BatchSpec, PackedRow
 from producer.contract.config.settings import Settings

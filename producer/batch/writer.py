@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-from producer.batch.row_checks import Row, RowChecks, as_row
+from producer.batch.row_checks import RowChecks
+from producer.batch.rows import Row, as_row
 from producer.contract.batches import BUCKET_ROWS, Batch, PackedRow
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import InvalidBatch, InvalidJob

@@ -19,7 +19,7 @@ from rich.progress import (
 from producer.cli.escaping_console import ERR
 from producer.client import Producer
 from producer.contract.jobs import Job, JobEvent
-from producer.events.methods import succeeded
+from producer.contract.waits import succeeded
 
 
 class Screen(Protocol):

@@ -22,7 +22,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
-from producer.batch.row_checks import Row
+from producer.batch.rows import Row
 from producer.cli.csv_dialect import Lines, reader_of, said_separator, separator_of
 from producer.contract.batches import BadRow
 from producer.contract.errors import InvalidGraph, InvalidJob, InvalidRows

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from producer.contract.errors import InvalidJob
+from producer.contract.errors import BatchNotFound, InvalidJob
+from producer.contract.ids import BatchId, JobId, parse_batch_id, parse_job_id
 
 T = TypeVar("T")
 
@@ -32,3 +33,31 @@ def checked(value: Any, kind: type[T], *, field: str) -> T:
         field=field,
         advice=_ADVICE.get(kind),
     )
+
+
+def job_id_of(text: str) -> JobId:
+    """Return *text* as a job id.
+
+    Raises:
+        InvalidJob: it is no UUID, or no text.
+    """
+    try:
+        return parse_job_id(checked(text, str, field="job"))
+    except ValueError:
+        raise InvalidJob(
+            f"{text!r} is no job id; one looks like 01a202b8-2e5f-7533-81db-221426b72003",
+            field="job",
+        ) from None
+
+
+def batch_id_of(text: str) -> BatchId:
+    """Return *text* as a batch id: a UUID in lower case with hyphens.
+
+    Raises:
+        BatchNotFound: it is no UUID.
+        InvalidJob: it is no text.
+    """
+    try:
+        return parse_batch_id(checked(text, str, field="batch"))
+    except ValueError:
+        raise BatchNotFound(text) from None

@@ -66,6 +66,11 @@ def parse_job_id(text: str) -> JobId:
     return JobId(str(uuid.UUID(text.strip())))
 
 
+def parse_batch_id(text: str) -> BatchId:
+    """Return *text* as a batch id, as `parse_job_id` does."""
+    return BatchId(str(uuid.UUID(text.strip())))
+
+
 def _with_row(job_id: str, row: int) -> str:
     return f"{job_id[:-_ROW_DIGITS]}{row:0{_ROW_DIGITS}x}"
 

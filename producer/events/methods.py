@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
-from producer.contract.arguments import checked
+from producer.contract.arguments import checked, job_id_of
 from producer.contract.config.settings import Settings
-from producer.contract.errors import (
-    FleetUnreachable,
-    InvalidJob,
-    JobNotSucceeded,
-    WaitTimeout,
-)
+from producer.contract.errors import FleetUnreachable
 from producer.contract.fleet_events import FleetEvent
-from producer.contract.ids import JobId, parse_job_id
-from producer.contract.jobs import Job, JobEvent, JobStatus
+from producer.contract.jobs import Job, JobEvent
+from producer.contract.waits import Deadline, succeeded
 from producer.events.event_watch import EventWatch, FleetWatch
 from producer.events.job_stream import JobStream
 from producer.events.missed import Missed, missed
@@ -145,58 +139,3 @@ def found_of(fleet: WatchMethods, job_ids: Iterable[str]) -> list[Job]:
         return fleet.get_many(job_ids)
     except FleetUnreachable:
         return []
-
-
-class Deadline:
-    """The time *length* from now; None: never.
-
-    Raises:
-        InvalidJob: the caller's *timeout* is of another type.
-    """
-
-    def __init__(self, length: timedelta | None) -> None:
-        length_s = None if length is None else checked(length, timedelta, field="timeout")
-        self._ends = None if length_s is None else time.monotonic() + length_s.total_seconds()
-
-    @property
-    def left(self) -> timedelta:
-        """The time left until then; the longest timedelta if never."""
-        if self._ends is None:
-            return timedelta.max
-        return max(timedelta(0), timedelta(seconds=self._ends - time.monotonic()))
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it has passed."""
-        return self._ends is not None and time.monotonic() >= self._ends
-
-
-def succeeded(job: Job, timeout: timedelta | None) -> Job:
-    """Return an awaited job if it succeeded.
-
-    Raises:
-        JobNotSucceeded: with the reason and the advice of its record.
-        WaitTimeout: it has not ended within *timeout*.
-    """
-    if job.status is JobStatus.SUCCEEDED:
-        return job
-    if not job.done and timeout is not None:
-        raise WaitTimeout(job.id, timeout.total_seconds(), job.status)
-    why = f": {job.error.message}" if job.error else ""
-    advice = job.error.advice if job.error else None
-    raise JobNotSucceeded(job, f"job {job.id} {job.status}{why}", advice=advice)
-
-
-def job_id_of(text: str) -> JobId:
-    """Return *text* as a job id.
-
-    Raises:
-        InvalidJob: it is no UUID, or no text.
-    """
-    try:
-        return parse_job_id(checked(text, str, field="job"))
-    except ValueError:
-        raise InvalidJob(
-            f"{text!r} is no job id; one looks like 01a202b8-2e5f-7533-81db-221426b72003",
-            field="job",
-        ) from None

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from producer.bulk_methods import BulkAction
+from producer.contract.outcomes import BulkAction
 from producer.http.access import Fleet, Submitter, seen
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from producer.batch.row_checks import Row, RowLike
+from producer.batch.rows import Row, RowLike
 from producer.contract.errors import InvalidJob
 from producer.http.problems import Problem, ProblemType
 from producer.http.strict_json import parse

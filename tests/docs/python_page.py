@@ -9,7 +9,7 @@ from typing import Final
 
 from producer.access_keys import AccessKeys
 from producer.aio import AsyncProducer
-from producer.batch.row_checks import Row
+from producer.batch.rows import Row
 from producer.batch.writer import BatchWriter
 from producer.client import Producer
 from producer.contract import errors

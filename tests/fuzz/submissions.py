@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from producer.batch.row_checks import Row
+from producer.batch.rows import Row
 from producer.client import Producer
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.outputs import cut, output_graph_nodes

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from producer.batch.row_checks import Row
+from producer.batch.rows import Row
 from producer.client import Producer
 from producer.contract.config.settings import Settings
 from producer.contract.errors import (

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from producer.batch.row_checks import Row
+from producer.batch.rows import Row
 from producer.client import Producer
 from producer.contract.errors import InvalidInput, InvalidJob, InvalidRows
 from producer.contract.ids import new_job_id

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from producer.aio import AsyncProducer
-from producer.batch.row_checks import Row
+from producer.batch.rows import Row
 from producer.client import Producer
 from producer.contract.errors import InvalidInput, InvalidRows
 from producer.intake.input_policy import InputPolicy

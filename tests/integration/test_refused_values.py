@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.batch.row_checks import Row
+from producer.batch.rows import Row
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import InvalidGraph, InvalidRows

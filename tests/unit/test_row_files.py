@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from producer.batch.row_checks import Row
+from producer.batch.rows import Row
 from producer.cli.csv_dialect import open_rows
 from producer.cli.row_files import RowFile
 from producer.contract.batches import BadRow
