@@ -28,6 +28,8 @@ app.config_from_object({"enable_utc": True, "timezone": "UTC"})
 
 app.conf.update(
     task_ignore_result=True,
+    # One for all threads, which worker.tasks makes at its start: to find it Celery reads files.
+    result_backend_thread_safe=True,
     task_track_started=False,
     # Acknowledge at receipt. A late ack ends the worker when Redis restarts, runs tasks twice
     # after any reconnect, and buys nothing: a lost message is sent again by upkeep.

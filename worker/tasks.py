@@ -143,6 +143,8 @@ def _celery_worker(name: str, settings: Settings) -> Any:
     # Celery prefers these variables to its settings; if set, they belong to another app.
     for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
         os.environ.pop(variable, None)
+    # Celery looks for it when the first task ends; a process short of file descriptors would fail there.
+    _ = app.backend
     broker_transport.use(on_message_skipped=GATE.on_message_skipped)
     app.conf.broker_url = broker_url(settings.redis_url)
     app.conf.broker_transport_options = {

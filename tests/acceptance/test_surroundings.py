@@ -123,8 +123,13 @@ def test_a_worker_that_is_short_of_something_is_blocked_and_loses_nothing(fleet,
         usual = resource.prlimit(worker.pid, limit)
         resource.prlimit(worker.pid, limit, (low, usual[1]))
         job = fleet.submit(sleeping(), pool="poor")
-        wait_until(lambda: is_blocked(fleet, "poor", told), description="it says why")
-        resource.prlimit(worker.pid, limit, usual)
+        try:
+            wait_until(
+                lambda: is_blocked(fleet, "poor", told), description="it says why", within_s=60
+            )
+        finally:
+            resource.prlimit(worker.pid, limit, usual)
+            print(fleet.nodes(), serve.log("poor").read_text()[-4_000:])
         done = fleet.wait(job.id, timeout=PATIENCE)
         assert worker.poll() is None
     assert (done.status, done.charged_attempts) == (JobStatus.SUCCEEDED, 0)
