@@ -34,6 +34,7 @@ from producer.contract.outcomes import Acted, BulkAction, Submitted
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
+from producer.contract.totals import PoolTotals
 from producer.contract.uploads import Upload
 from producer.contract.waits import Deadline, succeeded
 from producer.dead_letters import AsyncDeadLetters
@@ -103,6 +104,10 @@ class AsyncProducer(AsyncBatchMethods):
     async def queue(self) -> list[QueueLine]:
         """Return what waits, by pool, tier and reason; as of `Producer.queue`."""
         return await asyncio.to_thread(self._sync.queue)
+
+    async def totals(self) -> dict[str, PoolTotals]:
+        """Return what each pool has counted since its first job; as of `Producer.totals`."""
+        return await asyncio.to_thread(self._sync.totals)
 
     async def owner(self, name: str) -> OwnerUsage:
         """Return what an owner has and has used; errors as of `Producer.owner`."""

@@ -23,6 +23,7 @@ from producer.contract.outcomes import Acted
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
+from producer.contract.totals import PoolTotals
 from producer.contract.uploads import Upload
 from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
 from producer.events.event_watch import EventWatch, FleetWatch
@@ -71,6 +72,7 @@ def jobs(fleet: Producer) -> Job:
     assert_type(fleet.queue(), list[QueueLine])
     assert_type(fleet.owner("shop"), OwnerUsage)
     assert_type(fleet.owners(), list[OwnerUsage])
+    assert_type(fleet.totals(), dict[str, PoolTotals])
     assert_type(fleet.limit_owner("shop", max_waiting=None), OwnerUsage)
     assert_type(fleet.move("owner:shop", tier=Tier.RUSH, pool="video", dry_run=True), int)
     assert_type(fleet.move_batch("night-0412", tier="idle"), int)
@@ -157,6 +159,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.queue(), list[QueueLine])
     assert_type(await fleet.owner("shop"), OwnerUsage)
     assert_type(await fleet.owners(), list[OwnerUsage])
+    assert_type(await fleet.totals(), dict[str, PoolTotals])
     assert_type(await fleet.limit_owner("shop", max_waiting=5), OwnerUsage)
     assert_type(await fleet.move("owner:shop", tier="rush"), int)
     assert_type(await fleet.move_batch("night-0412", pool="video"), int)

@@ -38,6 +38,7 @@ from producer.store.ended_rows import EndedBucket
 from producer.store.node_store import NodeStore
 from producer.store.rates_audit import RatesAudit
 from producer.store.sweeps import Sweeps
+from producer.store.totals import Totals
 
 #: How long a queued job may wait while a node that could run it is idle.
 STUCK_AFTER: Final = timedelta(minutes=1)
@@ -82,7 +83,7 @@ class Check:
         )
         self._batch_check = BatchCheck(self._audit.of_batches(), repair=repair)
         self._owners = OwnerCheck(self._audit.of_owners(), self._audit.of_batches(), repair=repair)
-        self._rates = RatesCheck(RatesAudit(self._redis), repair=repair)
+        self._rates = RatesCheck(RatesAudit(self._redis), Totals(self._redis), repair=repair)
         self._operations = OperationsCheck(self._audit, self._redis, repair=repair)
         self._inventory = Inventory(settings)
         self._results = BatchResults(settings)

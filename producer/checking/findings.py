@@ -27,6 +27,7 @@ class Kind(StrEnum):
     LOST_ROWS = "lost_rows"
     NOT_PACKED = "not_packed"
     TORN_RATES = "torn_rates"
+    TORN_TOTAL = "torn_total"
     TORN_WISH = "torn_wish"
     TORN_ROWS = "torn_rows"
     RESULTS_NOT_WRITTEN = "results_not_written"
@@ -71,6 +72,7 @@ _MENDABLE: Final = frozenset(
         Kind.NOT_FED,
         Kind.WRONG_END,
         Kind.TORN_RATES,
+        Kind.TORN_TOTAL,
         Kind.TORN_WISH,
         Kind.ORPHAN_OBJECT,
         Kind.UNFINISHED_UPLOAD,

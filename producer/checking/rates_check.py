@@ -1,4 +1,4 @@
-"""Rates check: can it be read how long renders of each shape take, and do these keys end?"""
+"""Rates check: can it be read how long renders of each shape take, and do these keys end? And the fleet's totals?"""
 
 from __future__ import annotations
 
@@ -8,22 +8,31 @@ from functools import partial
 from producer.checking.findings import Finding, Kind
 from producer.store import keys
 from producer.store.rates_audit import RatesAudit
+from producer.store.totals import Totals
 
 
 class RatesCheck:
-    """Checks the rates of every shape.
+    """Checks the rates of every shape, and the totals.
 
     Args:
         repair: repair what is found.
     """
 
-    def __init__(self, audit: RatesAudit, *, repair: bool) -> None:
+    def __init__(self, audit: RatesAudit, totals: Totals, *, repair: bool) -> None:
         self._audit = audit
+        self._totals = totals
         self._repair = repair
         self._finding = partial(Finding, mended=repair)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield the findings about rates."""
+        """Yield the findings about rates and totals."""
+        for counter in self._totals.torn(mend=self._repair):
+            yield self._finding(
+                kind=Kind.TORN_TOTAL,
+                about=f"{keys.TOTALS} {counter}",
+                found=f"{keys.TOTALS} has {counter[:80]!r}, which is no counter, or no whole number",
+                expected="it should be deleted: what it counted is counted anew",
+            )
         for shape, fault in self._audit.faults(mend=self._repair):
             key = keys.rates(shape)
             if fault == "torn":

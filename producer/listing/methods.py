@@ -12,6 +12,7 @@ from producer.contract.filters.query import Filter, Term
 from producer.contract.job_pages import LONGEST_PAGE, JobPage
 from producer.contract.jobs import Job
 from producer.contract.queue_lines import QueueLine
+from producer.contract.totals import PoolTotals
 from producer.listing.cursors import Cursor, query_of, read_cursor
 from producer.listing.owner_methods import OwnerMethods
 from producer.listing.plans import Plans
@@ -23,6 +24,7 @@ from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms
+from producer.store.totals import Totals
 from producer.store.waiting import needs_of_queues, waiting
 
 if TYPE_CHECKING:
@@ -94,6 +96,16 @@ class ListMethods(OwnerMethods):
             catalogs |= self._nodes.catalogs(pool, among=nodes)
         view = QueueView(nodes, catalogs, needs_of_queues(self._redis))
         return view.lines(waiting(self._redis, Scripts(self._redis)))
+
+    def totals(self) -> dict[str, PoolTotals]:
+        """Return what each pool has counted since its first job; the numbers only rise, also over restarts.
+
+        Jobs that are pinned to a node have the pool "". What workers of an earlier version ended is not counted.
+
+        Raises:
+            FleetUnreachable: Redis did not answer.
+        """
+        return Totals(self._redis).read()
 
     def _begin(self, wanted: Filter, query: str) -> Cursor:
         names = [value for term in _batch_terms(wanted) for value in term.values]

@@ -39,6 +39,7 @@ class AttemptEndings(AttemptStore):
         notes: Sequence[str] = (),
         shape: str | None = None,
         fetched_in: timedelta | None = None,
+        device: str = "",
     ) -> Commit:
         """Make the job succeeded, with all that it made; last step of an attempt.
 
@@ -46,6 +47,7 @@ class AttemptEndings(AttemptStore):
             notes: what a reader should know beside the artifacts, as `fit_notes` gives them.
             shape: of its graph, where its record has none.
             fetched_in: how long it fetched before it began to store, if that phase was not noted then.
+            device: what it rendered on, if that is known.
 
         Raises:
             LeaseLost: the attempt no longer holds the job; nothing was written.
@@ -56,6 +58,7 @@ class AttemptEndings(AttemptStore):
             JobStatus.SUCCEEDED,
             fields=fields | ({"shape": shape} if shape else {}),
             fetched_in=fetched_in,
+            device=device,
         )
         return Commit(written)
 
@@ -163,6 +166,7 @@ class AttemptEndings(AttemptStore):
         counts: str = "",
         dead: bool = False,
         fetched_in: timedelta | None = None,
+        device: str = "",
     ) -> str:
         outcome: str = self._scripts.run(
             "finish",
@@ -177,6 +181,7 @@ class AttemptEndings(AttemptStore):
                 int(dead),
                 counts,
                 "" if fetched_in is None else to_ms(fetched_in),
+                device,
                 *flat(fields or {}),
             ],
         )

@@ -30,7 +30,7 @@ TYPES: Final = {
     **dict.fromkeys(
         (
             *(keys.QUEUES, keys.QUEUES_RETIRED, keys.DESIRED, keys.POOLS, keys.ACCESS_KEYS),
-            keys.OWNER_LIMITS,
+            *(keys.OWNER_LIMITS, keys.TOTALS),
             *(keys.WEBHOOKS, keys.WEBHOOK_SECRETS, keys.WEBHOOKS_FAILING),
         ),
         "hash",

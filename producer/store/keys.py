@@ -8,6 +8,7 @@
 | comfyfleet:events | stream | for ever, about 100,000 entries |
 | comfyfleet:dead | zset job -> ended, ms | for ever |
 | comfyfleet:owners:limits | hash owner -> most jobs that it may have waiting | for ever, small |
+| comfyfleet:totals | hash counter, see `totals.py` -> number that only rises | for ever; about 20,000 counters |
 | comfyfleet:desired | hash node -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:pools | hash pool -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:actions | stream: who has done what | for ever, about 20,000 entries |
@@ -96,6 +97,7 @@ BATCHES: Final = "comfyfleet:batches"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"
 SHAPES: Final = "comfyfleet:shapes"
+TOTALS: Final = "comfyfleet:totals"
 WATCHED: Final = "comfyfleet:watched"
 #: A channel, not a key; see `Call`. Who misses a call hears of it with the next beat, or outlook.
 CALLS: Final = "comfyfleet:calls"
@@ -145,6 +147,8 @@ DEVICES_KEPT: Final = 32
 RENDERS_KEPT: Final = 64
 #: Classes and models of a device whose seconds are kept; one takes about 60 bytes.
 SECONDS_KEPT: Final = 2_000
+#: Counters of all pools together; one takes about 50 bytes, a busy pool has some 150.
+TOTALS_KEPT: Final = 20_000
 #: A bucket of durations is so many times the one before it: 2 ** (1 / 4).
 BUCKETS_AN_OCTAVE: Final = 4
 

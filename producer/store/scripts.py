@@ -47,7 +47,13 @@ _KEY_NAMES: Final = (
     *("WATCHED", "WATCHED_MS", "ACCESS_KEYS", "REQUESTS"),
     *("WEBHOOKS", "WEBHOOK_SECRETS", "WEBHOOKS_FAILING", "DELIVERIES", "DELIVERING", "DELIVERY"),
     *("DELIVERIES_KEPT", "DELIVERY_KEPT_MS"),
+    *("TOTALS", "TOTALS_KEPT"),
     *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
+)
+
+#: What goes before every script, in this order: each part may use those before it.
+_BEFORE_ALL: Final = (
+    *("_events", "_prelude", "_queues", "_owners", "_totals", "_batches", "_jobs", "_endings"),
 )
 
 #: What else goes before a script.
@@ -88,7 +94,7 @@ class Scripts:
     def __init__(self, redis: Redis, *, clock_lua: str = _REDIS_CLOCK) -> None:
         self._redis = redis
         self._texts = _texts()
-        parts = (self._texts[name] for name in ("_events", "_prelude", "_endings"))
+        parts = (self._texts[name] for name in _BEFORE_ALL)
         self._prelude = _prelude(clock_lua, *parts)
         self._scripts: dict[str, Script] = {}
 

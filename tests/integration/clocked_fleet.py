@@ -83,7 +83,9 @@ class ClockedFleet:
     def stored(self, hold, **options):
         self.store.note(hold, phase=Phase.FETCHING)
         self.pass_s(5)
-        self.store.commit(hold, artifacts=[], values={}, **options)
+        node = self.redis.hget(keys.job(hold.job_id), "node")
+        device = self.redis.hget(keys.node(node), "device") or ""
+        self.store.commit(hold, artifacts=[], values={}, device=device, **options)
 
     def render(self, seconds, **options):
         hold = self.rendering(**options)

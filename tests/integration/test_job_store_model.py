@@ -19,7 +19,14 @@ from producer.store.attempt_endings import Commit
 from producer.store.attempts import Hold
 from producer.store.moves import Moves, Place
 from producer.store.owner_limits import set_limit
-from tests.integration.models.known_jobs import LAST_CALL_MS, LEASE_MS, SHAPE, Known, KnownJobs
+from tests.integration.models.known_jobs import (
+    DEVICE,
+    LAST_CALL_MS,
+    LEASE_MS,
+    SHAPE,
+    Known,
+    KnownJobs,
+)
 
 START_WITHIN_MS = 120_000
 PACK_AFTER_MS = 30_000
@@ -136,18 +143,23 @@ class JobStoreMachine(KnownJobs):
         known = self.known[job]
         hold = Hold(job, known.attempt - stale_by, worker)
         if self._holds(hold) and known.cancel:
-            assert self.store.commit(hold, artifacts=[], values={}) is Commit.CANCEL_CAME_FIRST
+            assert (
+                self.store.commit(hold, artifacts=[], values={}, device=DEVICE)
+                is Commit.CANCEL_CAME_FIRST
+            )
         elif self._holds(hold):
-            assert self.store.commit(hold, artifacts=[], values={}) is Commit.DONE
+            assert self.store.commit(hold, artifacts=[], values={}, device=DEVICE) is Commit.DONE
             self._end(job, JobStatus.SUCCEEDED)
         elif known.status is JobStatus.SUCCEEDED and (hold.attempt, worker) == (
             known.attempt,
             known.worker,
         ):
-            assert self.store.commit(hold, artifacts=[], values={}) is Commit.DONE  # answer lost
+            assert (
+                self.store.commit(hold, artifacts=[], values={}, device=DEVICE) is Commit.DONE
+            )  # answer lost
         else:
             with pytest.raises(LeaseLost):
-                self.store.commit(hold, artifacts=[], values={})
+                self.store.commit(hold, artifacts=[], values={}, device=DEVICE)
 
     @rule(job=jobs, worker=st.sampled_from(["w1", "w2"]), dead=st.booleans())
     def fail(self, job, worker, dead):

@@ -102,6 +102,11 @@ def good() -> dict:
             },
             "owner": {"shop": {"waiting": "0", "running": "0", "gpu_ms": "1400"}},
             "owners": ["shop"],
+            "totals": {
+                "default ended failed execution_error": "2",
+                "default attempt execution_error charged": "2",
+                "default rendered_ms": "1400",
+            },
             "lists": {"": [], "shop": [SINGLE]},
             "ended": {"failed": {SINGLE: 2000.0, ROW: 2000.0}, "cancelled": {}, "expired": {}},
             "outbox": {f"batch:{BATCH}": 2000.0},
@@ -151,6 +156,12 @@ def make_again(evidence):
     evidence["client"].append({**evidence["client"][1], "key": AGAIN, "job": AGAIN})
     evidence["redis"]["ended"]["failed"][AGAIN] = 2000.0
     evidence["redis"]["owner"]["shop"]["gpu_ms"] = "2100"
+    evidence["redis"]["totals"] = {
+        "default ended failed execution_error": "2",
+        " ended failed execution_error": "1",  # pinned to a node
+        "default attempt execution_error charged": "3",
+        "default rendered_ms": "2100",
+    }
     evidence["objects"][RESULTS]["lines"] = [line(AGAIN, 1)]
 
 

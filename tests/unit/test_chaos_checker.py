@@ -69,6 +69,12 @@ def good() -> dict:
             for n, (type_, status) in enumerate(MOVES, start=1)
         ],
         "redis": {
+            "totals": {
+                "default ended succeeded": "1",
+                "default rendered_ms": "1000",
+                "default stage queued 1": "1",
+                "default stage queued ms": "900",
+            },
             "jobs": {
                 JOB: {
                     "status": "succeeded",

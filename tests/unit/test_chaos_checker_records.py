@@ -141,6 +141,24 @@ BROKEN = {
         "I25",
         lambda e: (make_again(e), results(e)[0].update(id=ROW)),
     ),
+    "an end is counted in no total": (
+        "I26",
+        lambda e: e["redis"]["totals"].pop("default ended failed execution_error"),
+    ),
+    "it is counted by another cause": (
+        "I26",
+        lambda e: e["redis"]["totals"].update(
+            {"default ended failed poison": "1", "default ended failed execution_error": "1"}
+        ),
+    ),
+    "an attempt is counted twice": (
+        "I26",
+        lambda e: e["redis"]["totals"].update({"default attempt execution_error free": "1"}),
+    ),
+    "what nodes rendered is counted in part": (
+        "I26",
+        lambda e: e["redis"]["totals"].update({"default rendered_ms": "1399"}),
+    ),
     "they are to be written again": (
         "I25",
         lambda e: e["redis"]["batches"][BATCH].update(results_again="1@1"),
@@ -169,6 +187,15 @@ def test_results_of_a_batch_that_has_just_ended_may_be_on_their_way():
     evidence["objects"].clear()
     evidence["redis"] |= {"results": {BATCH: 2000.0}, "now_ms": 30_000}
     assert "I25" not in invariants(evidence)
+
+
+def test_the_totals_of_a_fleet_of_two_versions_may_be_lower_but_never_higher():
+    evidence = good()
+    evidence["leftovers"]["versions"] = 2
+    evidence["redis"]["totals"].clear()
+    assert "I26" not in invariants(evidence)
+    evidence["redis"]["totals"]["default ended succeeded"] = "1"
+    assert "I26" in invariants(evidence)
 
 
 def test_a_batch_that_ended_anew_may_be_told_anew():

@@ -174,6 +174,7 @@ class _Outputs:
                 notes=self._notes,
                 shape=None if self._job.shape else self._shape,
                 fetched_in=self._lease.fetched_in,
+                device=self._means.node_facts().device,
             ),
             self._lease,
         )

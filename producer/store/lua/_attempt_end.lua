@@ -5,13 +5,14 @@ local function rendered_ms(rendering, fetching)
     return rendering and math.max(0, tonumber(fetching or now_ms()) - tonumber(rendering))
 end
 
--- Charge an owner with what an attempt has rendered.
+-- Charge an owner with what an attempt has rendered, ms, and return that.
 local function charge_owner(owner, rendering, fetching)
-    local ms = owner and owner ~= '' and rendered_ms(rendering, fetching)
-    if ms and ms > 0 then
+    local ms = rendered_ms(rendering, fetching)
+    if owner and owner ~= '' and ms and ms > 0 then
         redis.call('HINCRBY', OWNER .. owner, 'gpu_ms', string.format('%.0f', ms))
         keep_index(OWNER .. owner)
     end
+    return ms or 0
 end
 
 -- Add to the story of a failed attempt, a JSON object, when it was claimed and how long it rendered: only this clock
@@ -66,13 +67,13 @@ end
 
 -- Count how long a job of this shape has rendered on the device of its node. Once there are many, each counts half,
 -- so that what was long ago is outweighed. What a worker took back is left out: its end may have been seen late.
--- `known` has what the record has of `shape`, `node`, `taken_ms` and the stamps.
-local function count_rate(known)
+-- `known` has what the record has of `shape`, `taken_ms` and the stamps.
+local function count_rate(known, device)
     local shape, ms = known.shape, rendered_ms(known['at:rendering'], known['at:fetching'])
     if not shape or shape == '' or known.taken_ms or not ms then
         return
     end
-    local key, device = RATES .. shape, redis.call('HGET', NODE .. known.node, 'device') or ''
+    local key = RATES .. shape
     local found = redis.pcall('HGET', key, device)
     if type(found) == 'table' then -- an error: it is no hash
         redis.call('DEL', key)

@@ -75,8 +75,8 @@ local ENDING = {'status', 'queue', 'priority', 'idempotency', 'batch', 'owner', 
     'phase', 'waiting_for', 'suspect', 'spec'}
 
 -- Give the job its last status and let the record go after `keep_ms`. `more` is a list of field, value to write with
--- it; `known` has what the record has of `ENDING`, if the caller has read it.
-local function end_job(job, id, status, keep_ms, cause, more, known)
+-- it; `known` has what the record has of `ENDING`, if the caller has read it; `totals` is counted with its end.
+local function end_job(job, id, status, keep_ms, cause, more, known, totals)
     known, more = known or read_fields(job, ENDING), more or {}
     local batch, owner, n = known.batch, known.owner, next_n(known.n)
     if known.status == 'running' then -- what runs stands in no index of what waits, and the other way round
@@ -93,6 +93,7 @@ local function end_job(job, id, status, keep_ms, cause, more, known)
     end
     redis.call('HSET', job, unpack(more))
     count_status(job, status, known.status, batch, owner)
+    count_ended(pool_of(known.queue), status, cause, 1, totals)
     redis.call('PEXPIRE', job, keep_ms)
     list_ended(id, status, keep_ms)
     if known.idempotency then

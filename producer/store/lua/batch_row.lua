@@ -21,6 +21,7 @@ redis.call('HSET', job, 'created_ms', sealed, 'start_by_ms', start_by, 'ended_ms
     unpack(ARGV, 8))
 add_waiting(ARGV[1], -1)
 set_status(job, 'cancelled')
+count_ended(pool_of(field_of(ARGV, 8, 'queue')), 'cancelled', 'cancelled', 1)
 redis.call('PEXPIRE', job, ARGV[7])
 list_ended(id, 'cancelled', ARGV[7])
 list_to_pack(id, ARGV[1], now_ms())

@@ -20,7 +20,13 @@ elseif not holds(job, attempt, ARGV[3]) then
 end
 redis.call('HSET', job, 'attempt:' .. attempt, ARGV[5])
 complete_story(job, attempt)
-charge_owner(unpack(redis.call('HMGET', job, 'owner', 'at:rendering', 'at:fetching')))
+local owner, rendering, fetching, queue =
+    unpack(redis.call('HMGET', job, 'owner', 'at:rendering', 'at:fetching', 'queue'))
+local cause = cjson.decode(ARGV[5])['error']['cause']
+count_totals(pool_of(queue), {
+    rendered_ms = charge_owner(owner, rendering, fetching),
+    ['attempt ' .. cause .. ' ' .. (ARGV[4] ~= '' and ARGV[4] or 'uncounted')] = 1,
+})
 if ARGV[4] ~= '' then
     redis.call('HINCRBY', job, ARGV[4], 1)
 end
@@ -47,6 +53,6 @@ if tonumber(ARGV[6]) > 0 then
 else
     index_queued(job, id)
 end
-emit(job, id, 'requeued', {'cause', cjson.decode(ARGV[5])['error']['cause']})
+emit(job, id, 'requeued', {'cause', cause})
 redis.call('HDEL', job, 'node')
 return {tonumber(ARGV[6]) > 0 and 'delayed' or 'queued', next_attempt}

@@ -89,6 +89,7 @@ def collect_redis(url: str, path: Path) -> None:
             "batches": _hashes(client, _BATCH),
             "owner": _hashes(client, _OWNER),
             "owners": client.zrange("comfyfleet:owners", 0, -1),
+            "totals": client.hgetall("comfyfleet:totals"),
             "lists": {
                 key.removeprefix(_JOBS).removeprefix(":"): client.zrange(key, 0, -1)
                 for key in [_JOBS, *client.scan_iter(f"{_JOBS}:*", count=_AT_ONCE)]

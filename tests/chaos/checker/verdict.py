@@ -17,11 +17,12 @@ from tests.chaos.checker.owners import check_owners
 from tests.chaos.checker.records import check_records
 from tests.chaos.checker.renders import check_renders, extra_renders
 from tests.chaos.checker.results import check_results
+from tests.chaos.checker.totals import check_totals
 from tests.chaos.checker.waits import check_waits
 
 CHECKS = (
     *(check_fates, check_moves, check_artifacts, check_renders, check_indexes, check_waits),
-    *(check_lists, check_owners, check_records, check_outbox, check_results),
+    *(check_lists, check_owners, check_records, check_outbox, check_results, check_totals),
 )
 
 

@@ -116,8 +116,8 @@ OF_PRODUCER: Final = (
         "I12",
         (
             f"{_LUA}/_endings.lua",
-            "    count_status(job, status, known.status, batch, owner)\n    redis.call('PEXPIRE', job, keep_ms)",
-            "    redis.call('PEXPIRE', job, keep_ms)",
+            "    count_status(job, status, known.status, batch, owner)\n    count_ended(",
+            "    count_ended(",
         ),
     ),
     mutant(

@@ -20,7 +20,7 @@ OF_RECORDS: Final = (
         "kept",
         "I21",
         (
-            f"{_LUA}/_prelude.lua",
+            f"{_LUA}/_jobs.lua",
             "    if not batch then\n        redis.call('ZADD', jobs_key",
             "    if true then\n        redis.call('ZADD', jobs_key",
         ),
@@ -30,7 +30,7 @@ OF_RECORDS: Final = (
         "kept",
         "I21",
         (
-            f"{_LUA}/_prelude.lua",
+            f"{_LUA}/_jobs.lua",
             "    if status ~= 'succeeded' then\n",
             "    if status == 'failed' then\n",
         ),
@@ -40,7 +40,7 @@ OF_RECORDS: Final = (
         "kept",
         "I22",
         (
-            f"{_LUA}/_prelude.lua",
+            f"{_LUA}/_jobs.lua",
             "count_owner(owner, was, was and -1 or 0)",
             "count_owner(owner, was, 0)",
         ),
@@ -51,7 +51,27 @@ OF_RECORDS: Final = (
         "I22",
         (
             f"{_LUA}/requeue.lua",
-            "charge_owner(unpack(redis.call('HMGET', job, 'owner', 'at:rendering', 'at:fetching')))\n",
+            "    rendered_ms = charge_owner(owner, rendering, fetching),\n",
+            "",
+        ),
+    ),
+    mutant(
+        "count the end of a job in no total",
+        "kept",
+        "I26",
+        (
+            f"{_LUA}/_endings.lua",
+            "    count_ended(pool_of(known.queue), status, cause, 1, totals)\n",
+            "",
+        ),
+    ),
+    mutant(
+        "count an attempt that is made again in no total",
+        "kept",
+        "I26",
+        (
+            f"{_LUA}/requeue.lua",
+            "    ['attempt ' .. cause .. ' ' .. (ARGV[4] ~= '' and ARGV[4] or 'uncounted')] = 1,\n",
             "",
         ),
     ),
@@ -144,7 +164,7 @@ OF_RECORDS: Final = (
         "rows_kept",
         "I24",
         (
-            f"{_LUA}/_prelude.lua",
+            f"{_LUA}/_batches.lua",
             "                put_outbox('batch:' .. batch, now_ms() + INDEX_MS)\n",
             "                if redis.call('HGET', key, 'n') == '2' then put_outbox('batch:' .. batch, now_ms() + INDEX_MS) end\n",
         ),

@@ -54,8 +54,10 @@ class KnownBatches(KnownJobs):
     """Batches whose rows are jobs once they are fed."""
 
     # To compare everything after every step would leave time for few steps.
-    records_agree = indexes_agree = lists_agree = owners_agree = only_six_keys_live_for_ever = None
-    events_are_numbered_without_a_gap = None
+    records_agree = indexes_agree = lists_agree = owners_agree = only_seven_keys_live_for_ever = (
+        None
+    )
+    events_are_numbered_without_a_gap = totals_agree = None
 
     @invariant()
     def now_and_then_all_agrees(self):
@@ -73,8 +75,9 @@ class KnownBatches(KnownJobs):
         KnownJobs.indexes_agree(self)
         KnownJobs.lists_agree(self)
         KnownJobs.owners_agree(self)
+        KnownJobs.totals_agree(self)
         KnownJobs.events_are_numbered_without_a_gap(self)
-        KnownJobs.only_six_keys_live_for_ever(self)
+        KnownJobs.only_seven_keys_live_for_ever(self)
         self.rows_agree()
         self.counts_of_batches_agree()
         self.events_of_batches_agree()
@@ -104,6 +107,12 @@ class KnownBatches(KnownJobs):
     def _rows_waiting(self):
         batches = getattr(self, "known_batches", {}).values()
         return sum(len(known.unfed) for known in batches if known.is_sealed and not known.rest)
+
+    def _rows_ended(self):
+        batches = getattr(self, "known_batches", {}).values()
+        return sum(
+            (Counter({known.rest: len(known.unfed)}) for known in batches if known.rest), Counter()
+        )
 
     @property
     def _batch_store(self):

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from producer.contract.ids import row_of
 from producer.contract.jobs import JobStatus, Phase, sources_of
 from producer.contract.queues import Tier
+from producer.contract.totals import PoolTotals, StageTotals
 from producer.store import keys
 from producer.store.job_lists import ENDED_BADLY
 from producer.store.job_store import JobStore
@@ -20,6 +21,7 @@ from producer.store.node_store import NodeStore
 from producer.store.outbox import Outbox
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
+from producer.store.totals import Totals
 
 LEASE_MS = 15_000
 LAST_CALL_MS = keys.LIVE_MS // 2
@@ -145,6 +147,22 @@ class KnownJobs(RuleBasedStateMachine):
         assert self.redis.exists(keys.SHAPES) == bool(counts)
 
     @invariant()
+    def totals_agree(self):
+        known = getattr(self, "known", {}).values()
+        total = Totals(self.redis).read().get("default", PoolTotals())
+        ended = {status: sum(causes.values()) for status, causes in total.ended.items()}
+        rows = self._rows_ended()
+        assert ended == Counter(k.status for k in known if k.status.is_terminal) + rows
+        attempts = total.attempts.values()
+        assert sum(one.charged for one in attempts) == sum(k.charged for k in known)
+        assert sum(one.free for one in attempts) == sum(k.free for k in known)
+        succeeded = ended.get(JobStatus.SUCCEEDED, 0)
+        assert total.stages.get("queued", StageTotals()).jobs == succeeded
+
+    def _rows_ended(self):
+        return Counter()  # those of batches that ended without a record
+
+    @invariant()
     def outbox_agrees(self):
         known = getattr(self, "known", {})
         due = {f"job:{job}": k.told_at for job, k in known.items() if k.told_at is not None}
@@ -196,9 +214,9 @@ class KnownJobs(RuleBasedStateMachine):
         assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
 
     @invariant()
-    def only_six_keys_live_for_ever(self):
+    def only_seven_keys_live_for_ever(self):
         eternal = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD, CLOCK}
-        eternal |= {keys.OWNER_LIMITS}
+        eternal |= {keys.OWNER_LIMITS, keys.TOTALS}
         for key in self.redis.scan_iter():
             assert key in eternal or self.redis.pttl(key) > 0, key
 

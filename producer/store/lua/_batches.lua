@@ -1,0 +1,94 @@
+-- Goes before every script, after owners and totals: what a batch counts, when it has finished, and what then is told.
+
+-- A batch must outlast what can still happen to its jobs; its idempotency key lives as long as it.
+local function keep_batch(batch)
+    local start_by, key, owner = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'idempotency', 'owner'))
+    local until_ms = math.max(now_ms() + INDEX_MS, tonumber(start_by or 0) + LIVE_MS)
+    redis.call('PEXPIREAT', BATCH .. batch, until_ms)
+    redis.call('PEXPIREAT', BATCH .. batch .. ':ended', until_ms)
+    if owner then
+        keep_until(OWNER .. owner, until_ms)
+    end
+    if key and key ~= '' then
+        redis.call('PEXPIREAT', key, until_ms)
+    end
+end
+
+-- Count rows that have no record yet, in their batch, for its owner and over all.
+local function add_waiting(batch, by)
+    local start_by, owner = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'owner'))
+    redis.call('HINCRBY', BATCH .. batch, 'waiting', by)
+    count_owner(owner, 'waiting', by)
+    redis.call('INCRBY', WAITING, by)
+    keep_index(WAITING, start_by)
+end
+
+-- An end is to be told outside, as the record of the job or batch asks for.
+local function put_outbox(subject, until_ms)
+    redis.call('ZADD', OUTBOX, now_ms(), subject)
+    keep_until(OUTBOX, until_ms)
+end
+
+-- A sealed batch has finished when none of its jobs waits or runs; the retry of one opens it again.
+local function note_finish(batch)
+    local key = BATCH .. batch
+    local found = redis.call('HMGET', key, 'step', 'sealed_ms', 'hook', unpack(COUNTED))
+    if not found[2] then
+        return
+    end
+    local rows = sum(found, 4, 4) - sum(found, 5, 5)
+    local left, ended = sum(found, 6, 9), sum(found, 10, 13)
+    tell_step(batch, found[1], ended, math.max(rows, left + ended))
+    if left == 0 then
+        redis.call('DEL', SECRETS .. batch)
+        if redis.call('HSETNX', key, 'ended_ms', now_ms()) == 1 then
+            redis.call('ZADD', RESULTS, 'NX', now_ms(), batch)
+            keep_index(RESULTS)
+            emit_batch(batch, 'finished')
+            if found[3] then
+                redis.call('HDEL', key, 'told_ms') -- of an end before its job was made again
+                put_outbox('batch:' .. batch, now_ms() + INDEX_MS)
+            end
+        end
+    elseif redis.call('HDEL', key, 'ended_ms') == 1 then
+        emit_batch(batch, 'reopened')
+    end
+end
+
+-- Upkeep visits a batch for as long as it stands in `feeding`: while rows wait, or jobs of its window may
+-- have to be moved.
+local function keep_feeding(batch)
+    local last = redis.call('ZRANGE', FEEDING, -1, -1, 'WITHSCORES')[2] or 0
+    redis.call('ZADD', FEEDING, tonumber(last) + 1, batch)
+    local start_by = redis.call('HGET', BATCH .. batch, 'start_by_ms')
+    keep_index(FEEDING, start_by)
+    keep_index(BATCHES, start_by)
+end
+
+local function stop_feeding_if_done(batch)
+    local waiting, held, moving = unpack(redis.call('HMGET', BATCH .. batch, 'waiting', 'held_ms', 'moving'))
+    local has_live = redis.call('EXISTS', LIVE .. batch) == 1
+    if tonumber(waiting or 0) == 0 and not moving and not (held and has_live) then
+        redis.call('ZREM', FEEDING, batch)
+    end
+end
+
+-- The pool that rows of a batch wait for which have no record; '' if they are pinned to a node.
+local function pool_of_rows(batch)
+    local is_json, spec = pcall(cjson.decode, redis.call('HGET', BATCH .. batch, 'spec') or '')
+    return is_json and type(spec) == 'table' and type(spec.pool) == 'string' and type(spec.pin) ~= 'string'
+        and spec.pool or ''
+end
+
+-- End all rows that have no record, however many: one count moves into another.
+local function end_rows(batch, status, keep_ms)
+    local waiting = tonumber(redis.call('HGET', BATCH .. batch, 'waiting') or 0)
+    if waiting > 0 then
+        add_waiting(batch, -waiting)
+        redis.call('HINCRBY', BATCH .. batch, status, waiting)
+        count_ended(pool_of_rows(batch), status, status == 'expired' and 'start_deadline' or status, waiting)
+        redis.call('HSET', BATCH .. batch, 'rest', status, 'rest_ms', now_ms(), 'rest_rows', waiting)
+        redis.call('PEXPIRE', BATCH .. batch .. ':rows', keep_ms)
+        note_finish(batch)
+    end
+end
