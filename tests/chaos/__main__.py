@@ -40,6 +40,12 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         help="how many workers and calls of producers are of the version landed last, 0 to 1",
     )
+    storm.add_argument(
+        "--http-share",
+        type=float,
+        default=StormOptions.http_share,
+        help="how many jobs and batches are handed in over HTTP, each with a webhook, 0 to 1",
+    )
     for command in (storm, both):
         command.add_argument("--seed", type=int, default=1)
         command.add_argument("--jobs", type=int, default=1000)
@@ -91,6 +97,7 @@ def _options(given: argparse.Namespace) -> StormOptions:
         minutes=given.minutes,
         faults_per_s=given.rate,
         landed_share=getattr(given, "landed_share", 0),
+        http_share=getattr(given, "http_share", 0),
     )
 
 

@@ -7,6 +7,7 @@ A folder of evidence holds
     objects.jsonl   every object of the bucket, its bytes hashed and its picture looked at
     prompts.jsonl   every prompt that a node executed
     faults.jsonl    what was done to the fleet, and when
+    received.jsonl  what a receiver of webhooks got, whether it verified, and what it answered, where there is one
     leftovers.json  files in spools, prompts in the queues of nodes; after how long records are packed;
                     how many versions of the product there were
 """
@@ -32,6 +33,7 @@ _JOB: Final = "comfyfleet:job:"
 _BATCH: Final = "comfyfleet:batch:"
 _QUEUED: Final = "comfyfleet:queued:"
 _OWNER: Final = "comfyfleet:owner:"
+_DELIVERY: Final = "comfyfleet:delivery:"
 _JOBS: Final = "comfyfleet:jobs"
 _ENDED_BADLY: Final = ("failed", "cancelled", "expired")
 _INDEXES: Final = {
@@ -101,6 +103,8 @@ def collect_redis(url: str, path: Path) -> None:
                 for key in client.scan_iter(f"{_QUEUED}*", count=_AT_ONCE)
             },
             "messages": _messages(client),
+            "webhooks": client.hgetall("comfyfleet:webhooks"),
+            "deliveries": _deliveries(client),
         }
     path.write_text(json.dumps(found))
 
@@ -138,6 +142,15 @@ def _records(client: redis.Redis, url: str) -> dict[str, Any]:
             except (ValueError, zlib.error) as exc:
                 torn.append(f"rows of batch {batch}: {exc}")
     return {"jobs": found, "twice": twice, "torn": torn}
+
+
+def _deliveries(client: redis.Redis) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the deliveries to each webhook, `owner:name`, by their ids, without what they say."""
+    found: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
+    for key, fields in _hashes(client, _DELIVERY).items():
+        hook, _, id_ = key.rpartition(":")
+        found[hook][id_] = {name: fields.get(name, "") for name in ("subject", "state", "event")}
+    return found
 
 
 def _scores(client: redis.Redis, name: str) -> dict[str, float]:

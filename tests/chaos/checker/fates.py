@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from tests.chaos.checker.history import TERMINAL, History, Record, Violation
+from tests.chaos.checker.history import TERMINAL, History, Record, Violation, whose
 
 CHARGED_LIMIT: Final = 3
 FREE_LIMIT: Final = 10
@@ -15,6 +15,9 @@ FELLED_TIMES: Final = 5
 
 #: Causes after which the node was gone, or its worker.
 _FELLING: Final = frozenset({"prompt_lost", "node_fault", "lease_lost", "poison"})
+
+#: The API's answer about a job that its request has made.
+_MADE: Final = 201
 
 #: How much later than its answer a cancel's effect may be stamped, by another clock, s.
 _CLOCKS_APART_S: Final = 1.0
@@ -48,18 +51,35 @@ def _raised(history: History) -> Iterator[Violation]:
 
 
 def _keys(history: History) -> Iterator[Violation]:
+    """One key of one owner is one job, which is its owner's, whoever answers; the API says once that it is new."""
     made, told = defaultdict(set), defaultdict(set)
+    news: Counter[tuple[str, str]] = Counter()
     for record in history.jobs.values():
-        made[record.key].add(record.job)
+        made[record.owner, record.key].add(record.job)
     for said in history.submissions:
         if said["answer"] == "accepted":
-            told[said["key"]].add(said["job"])
-    for key, jobs in made.items():
+            told[whose(said)].add(said["job"])
+            news[whose(said)] += said.get("status") == _MADE
+            yield from _of_another(history, said)
+    for (_, key), jobs in made.items():
         if len(jobs) > 1:
             yield Violation("I14", min(jobs), f"key {key} made {len(jobs)} jobs")
-    for key, jobs in told.items():
+    for whom, jobs in told.items():
         if len(jobs) > 1:
-            yield Violation("I14", min(jobs), f"key {key} was answered with {len(jobs)} jobs")
+            yield Violation("I14", min(jobs), f"key {whom[1]} was answered with {len(jobs)} jobs")
+        elif news[whom] > 1:
+            yield Violation(
+                "I14", min(jobs), f"key {whom[1]} was answered {news[whom]} times as new"
+            )
+
+
+def _of_another(history: History, said: dict[str, Any]) -> Iterator[Violation]:
+    record = history.jobs.get(said["job"])
+    if record and record.owner != said.get("owner", record.owner):
+        story = (
+            f"key {said['key']} of {said['owner']!r} was answered with a job of {record.owner!r}"
+        )
+        yield Violation("I14", record.job, story)
 
 
 def _refused_keys(history: History) -> Iterator[Violation]:
@@ -74,7 +94,7 @@ def _refused_keys(history: History) -> Iterator[Violation]:
 
 
 def _invented(history: History, record: Record) -> Iterator[Violation]:
-    if record.key not in history.expectations:
+    if not history.asked_of(record):
         yield Violation("I3", record.job, "nobody asked for this job")
 
 

@@ -42,6 +42,7 @@ class History:
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     prompts: list[dict[str, Any]] = field(default_factory=list)
     faults: list[dict[str, Any]] = field(default_factory=list)
+    received: list[dict[str, Any]] = field(default_factory=list)
     leftovers: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -56,6 +57,7 @@ class History:
             objects={found["key"]: found for found in _lines(folder / "objects.jsonl")},
             prompts=_lines(folder / "prompts.jsonl"),
             faults=_lines(folder / "faults.jsonl"),
+            received=_lines(folder / "received.jsonl"),
             leftovers=json.loads((folder / "leftovers.json").read_text()),
         )
 
@@ -70,14 +72,10 @@ class History:
         return [said for said in self.client if said["do"] == "submit"]
 
     @cached_property
-    def expectations(self) -> dict[str, dict[str, Any]]:
-        """What should come of a job, by its idempotency key."""
-        return {said["key"]: said["expects"] for said in reversed(self.submissions)}
-
-    @cached_property
-    def asked(self) -> dict[str, dict[str, Any]]:
-        """What was asked for, by idempotency key: the first time that it was."""
-        return {said["key"]: said for said in reversed(self.submissions)}
+    def _asked(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """What was asked for, by owner and idempotency key, and by the key alone: the first time that it was."""
+        by_key = {("", said["key"]): said for said in reversed(self.submissions)}
+        return by_key | {whose(said): said for said in reversed(self.submissions)}
 
     @cached_property
     def events_of(self) -> dict[str, list[dict[str, Any]]]:
@@ -106,9 +104,15 @@ class History:
         """Yield the records of jobs that succeeded."""
         return (record for record in self.jobs.values() if record.status == "succeeded")
 
+    def asked_of(self, record: Record) -> dict[str, Any]:
+        """Return what the client asked for when it asked for this job; empty if it never did."""
+        found = self._asked.get((record.owner, record.key)) or self._asked.get(("", record.key))
+        return found or {}
+
     def expected_of(self, record: Record) -> dict[str, Any]:
         """Return what should have come of the job, as the client said."""
-        return self.expectations.get(record.key, {})
+        expected: dict[str, Any] = self.asked_of(record).get("expects", {})
+        return expected
 
 
 class Record:
@@ -153,6 +157,11 @@ class Record:
         """What it says of attempts that ended without success."""
         told = (value for name, value in self.fields.items() if name.startswith("attempt:"))
         return [json.loads(story) for story in told]
+
+
+def whose(said: dict[str, Any]) -> tuple[str, str]:
+    """Return what a submission is known by: its owner and its idempotency key."""
+    return said.get("owner", ""), said["key"]
 
 
 def prompt_id(job: str, attempt: int) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from tests.chaos.checker.history import History, Violation
+from tests.chaos.checker.webhooks import entry_of
 
 
 def check_outbox(history: History) -> Iterator[Violation]:
@@ -21,12 +22,21 @@ def check_outbox(history: History) -> Iterator[Violation]:
         f"batch:{batch}": (fields, bool(fields.get("hook")) and "ended_ms" in fields)
         for batch, fields in history.redis.get("batches", {}).items()
     }
+    for entry in _taken_by_senders(history):
+        said[entry, "taken"] += 1
     for entry, (fields, is_wanted) in ends.items():
         yield from _one(entry, fields, is_wanted=is_wanted, waits=entry in waiting, said=said)
     for entry in sorted(waiting.keys() - ends.keys()):
         yield Violation("I24", "", f"{entry} stands in the outbox, but has no record")
     yield from _told_twice(history, said)
     yield from _hooks_of_batches(history)
+
+
+def _taken_by_senders(history: History) -> Iterator[str]:
+    """Yield what senders have taken, where there are any: it is a delivery now, or was received."""
+    for deliveries in history.redis.get("deliveries", {}).values():
+        yield from (one["subject"] for one in deliveries.values())
+    yield from (entry_of(got) for got in history.received if "message" in got)
 
 
 def _one(

@@ -42,7 +42,7 @@ def _late(history: History) -> Iterator[Violation]:
 
 
 def _as_asked(history: History, record: Record) -> Iterator[Violation]:
-    asked = history.asked.get(record.key, {})
+    asked = history.asked_of(record)
     is_moved = any(event["type"] == "moved" for event in history.events_of[record.job])
     says = {
         "owner": record.owner,

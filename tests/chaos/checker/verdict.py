@@ -19,10 +19,12 @@ from tests.chaos.checker.renders import check_renders, extra_renders
 from tests.chaos.checker.results import check_results
 from tests.chaos.checker.totals import check_totals
 from tests.chaos.checker.waits import check_waits
+from tests.chaos.checker.webhooks import check_webhooks
 
 CHECKS = (
     *(check_fates, check_moves, check_artifacts, check_renders, check_indexes, check_waits),
     *(check_lists, check_owners, check_records, check_outbox, check_results, check_totals),
+    check_webhooks,
 )
 
 
@@ -47,6 +49,7 @@ def summary(folder: Path) -> dict[str, Any]:
         "extra_renders": extra_renders(history),
         "attempts": dict(Counter(record.attempt for record in history.jobs.values())),
         "poisoned": sum(record.cause == "poison" for record in history.jobs.values()),
+        "messages": len(history.received),
         "violations": len(violations),
         "by_invariant": dict(by_invariant),
         "found": [vars(violation) for violation in violations[:50]],

@@ -82,9 +82,6 @@ class PlainClient:
     def move(self, filter_: str, *, tier: str) -> None:
         """Do nothing: a message stays where it was sent."""
 
-    def tell(self, *, settles: bool) -> None:
-        """Do nothing: a task tells nobody of its end."""
-
 
 class Plain:
     """The plain side of a storm."""

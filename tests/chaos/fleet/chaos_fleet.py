@@ -23,6 +23,7 @@ from infra.local.private_files import write_private
 from producer.contract.config.settings import Settings, load_settings
 from tests.chaos.fleet.processes import KeptProcess
 from tests.chaos.fleet.servers import BUCKET, RedisServer, Store, kept
+from tests.chaos.fleet.web_services import WebServices
 from tests.chaos.proxy.control import FaultProxy
 from tests.polling import wait_until
 
@@ -52,6 +53,7 @@ class FleetOptions:
         landed: the Python of an environment with the version that was landed last; None without one.
         landed_share: how many of the workers are of that version.
         settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
+        web: how many processes of the HTTP API it has, and of senders of webhooks; none: nor a receiver.
     """
 
     directory: Path
@@ -65,6 +67,7 @@ class FleetOptions:
     landed: Path | None = None
     landed_share: float = 0
     settings: Mapping[str, str] = field(default_factory=dict)
+    web: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,15 +97,21 @@ class ChaosFleet:
         self.logs = self._directory / "logs"
         self.spool = self._directory / "spool"  #: Where workers keep what they fetch.
         self._ports: dict[str, int] = {}
+        self._web: WebServices | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             self._start_servers(undo)
+            if self.options.web:
+                self._web = WebServices(self, self._directory / "web", self.options.web)
+                self._web.start(undo)
             for number, pool in enumerate(self.options.pools, start=1):
                 self.members.append(self._start_member(number, pool, undo))
             if not self.options.worker_command:
                 for member in self.members:
                     self.wait_ready(member, within_s=_START_S)
+            if self._web:
+                self._web.wait_ready()
             self._undo = undo.pop_all()
         return self
 
@@ -114,17 +123,31 @@ class ChaosFleet:
     ) -> None:
         self._undo.close()
 
+    @property
+    def has_web(self) -> bool:
+        """Tell whether it has an API, senders of webhooks and a receiver."""
+        return self._web is not None
+
+    @property
+    def web(self) -> WebServices:
+        """These; the fleet must have been made with them."""
+        assert self._web, "the fleet serves no web"
+        return self._web
+
     def member(self, name: str) -> Member:
         """Return a member by its node's name."""
         return next(member for member in self.members if member.name == name)
 
-    def settings(self, who: str = PRODUCER) -> Settings:
+    def settings(self, who: str = PRODUCER, **further: str) -> Settings:
         """Return the settings of one who speaks to the fleet through the edges `who.*`."""
-        return load_settings(**self._settings(who))
+        return load_settings(**(self._settings(who) | further))
 
-    def environment(self, who: str = PRODUCER, *, is_landed: bool = False) -> dict[str, str]:
-        """Return the environment of a process that speaks through the edges `who.*`."""
-        named = {f"COMFYFLEET_{name.upper()}": value for name, value in self._settings(who).items()}
+    def environment(
+        self, who: str = PRODUCER, *, is_landed: bool = False, **further: str
+    ) -> dict[str, str]:
+        """Return the environment of a process that speaks through the edges `who.*`; *further* are settings."""
+        wanted = self._settings(who) | further
+        named = {f"COMFYFLEET_{name.upper()}": value for name, value in wanted.items()}
         found = _environment({**named, "TMPDIR": str(self._directory / "tmp")})
         if is_landed:  # its modules are installed, and this tree's are others
             del found["PYTHONPATH"]
@@ -178,7 +201,7 @@ class ChaosFleet:
         is_landed = self._is_landed(number)
         port = choose_ports([name], {})[name]
         url = f"http://127.0.0.1:{port}"
-        self._open(f"{name}.node", kind="node", port=port)
+        self.open(f"{name}.node", kind="node", port=port)
         self.open_edges(name)
         node = kept(
             standin_service(
@@ -233,11 +256,13 @@ class ChaosFleet:
 
     def open_edges(self, who: str) -> None:
         """Open edges to Redis and S3 for one who is called so."""
-        self._open(f"{who}.redis", kind="redis", port=self.redis.port)
-        self._open(f"{who}.s3", kind="s3", port=self.s3.port)
+        self.open(f"{who}.redis", kind="redis", port=self.redis.port)
+        self.open(f"{who}.s3", kind="s3", port=self.s3.port)
 
-    def _open(self, edge: str, *, kind: str, port: int) -> None:
+    def open(self, edge: str, *, kind: str, port: int) -> int:
+        """Stand in front of a server as *edge*; return the port to connect to. *kind* as in `FaultProxy.open`."""
         self._ports[edge] = self.proxy.open(edge, kind=kind, host="127.0.0.1", port=port)
+        return self._ports[edge]
 
     def _settings(self, who: str) -> dict[str, str]:
         server = urlsplit(self.redis.url)

@@ -5,15 +5,12 @@ Its journal is all that the checker knows of the client's side; see `tests/chaos
 
 from __future__ import annotations
 
-import json
-import threading
-import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from producer.client import Producer
 from producer.contract.config.settings import Settings
@@ -26,17 +23,15 @@ from producer.contract.errors import (
 )
 from producer.contract.ids import JobId, new_job_id, row_id
 from producer.store.outbox import Outbox
+from tests.chaos.fleet.journal import Journal, said_of, surely
 from tests.chaos.fleet.presets import PresetBatches, PresetIntake
 from tests.chaos.fleet.workload import Work
 
-_TRY_AGAIN_S: Final = 0.3
 #: A row that names a graph node which is not there.
 _BLANK: Final = {"no such graph node.seed": 0}
 #: Ends that are told in one go, and how long that may take before somebody else may tell them.
 _TOLD_AT_ONCE: Final = 10
 _TELLS_WITHIN: Final = timedelta(seconds=3)
-
-T = TypeVar("T")
 
 
 class JournalingClient:
@@ -53,8 +48,7 @@ class JournalingClient:
         self._batches = PresetBatches(self._producer._batches)
         self._producer._batches = self._batches
         self._outbox = Outbox(self._producer._redis)
-        self._lock = threading.Lock()
-        self._journal = journal.open("a", encoding="utf-8")
+        self._journal = Journal(journal)
 
     def __enter__(self) -> Self:
         return self
@@ -82,9 +76,9 @@ class JournalingClient:
             where: `pool`, `tier` and so on, as `Producer.submit` takes them.
         """
         self._intake.preset(id=JobId(job_id or new_job_id()), batch=batch or None, hook=hook)
-        said = _said(work, key=key, batch=batch, hook=hook, **where)
+        said = said_of(work, key=key, batch=batch, hook=hook, **where)
         # Before it is asked for: the client, too, may die in between.
-        self._write(said | {"answer": "asked", "job": None})
+        self._journal.write(said | {"answer": "asked", "job": None})
         try:
             job = self._producer.submit(
                 work.graph,
@@ -94,13 +88,13 @@ class JournalingClient:
                 **where,
             )
         except KeyReused as exc:
-            self._write(said | {"answer": "key reused", "job": exc.job_id})
+            self._journal.write(said | {"answer": "key reused", "job": exc.job_id})
         except (FleetError, JobNotFound) as exc:
-            self._write(said | {"answer": "unknown", "job": None, "why": str(exc)})
+            self._journal.write(said | {"answer": "unknown", "job": None, "why": str(exc)})
         except Exception as exc:  # noqa: BLE001 - not promised, which the checker says
-            self._write(said | {"answer": "raised", "job": None, "why": repr(exc)})
+            self._journal.write(said | {"answer": "raised", "job": None, "why": repr(exc)})
         else:
-            self._write(said | {"answer": "accepted", "job": job.id})
+            self._journal.write(said | {"answer": "accepted", "job": job.id})
             return job.id
         return None
 
@@ -111,7 +105,7 @@ class JournalingClient:
             TimeoutError: nobody took it.
         """
         how.setdefault("key", str(uuid.uuid4()))
-        return _surely(lambda: self.submit(work, **how), within_s)
+        return surely(lambda: self.submit(work, **how), within_s)
 
     def submit_rows(
         self, works: Sequence[Work], *, key: str, blanks: int = 0, hook: str = "", **where: Any
@@ -136,22 +130,22 @@ class JournalingClient:
             return None
         except Exception as exc:  # noqa: BLE001 - not promised, which the checker says
             said = {"do": "submit", "key": key, "batch": key, "expects": {}}
-            self._write(said | {"answer": "raised", "job": None, "why": repr(exc)})
+            self._journal.write(said | {"answer": "raised", "job": None, "why": repr(exc)})
             return None
         jobs = [
             str(row_id(batch.id, number)) for number in range(blanks + 1, blanks + len(works) + 1)
         ]
         for job, work in zip(jobs, works, strict=True):
-            said = _said(work, key=job, batch=batch.id, **where)
-            self._write(said | {"answer": "accepted", "job": job})
-        self._write({"do": "open", "batch": batch.id, "hook": hook})
+            said = said_of(work, key=job, batch=batch.id, **where)
+            self._journal.write(said | {"answer": "accepted", "job": job})
+        self._journal.write({"do": "open", "batch": batch.id, "hook": hook})
         return jobs
 
     def submit_rows_surely(
         self, works: Sequence[Work], *, within_s: float = 60, **how: Any
     ) -> list[str]:
         """Hand in a batch as often as it takes; return and raise as `submit_surely`."""
-        return _surely(lambda: self.submit_rows(works, **how), within_s)
+        return surely(lambda: self.submit_rows(works, **how), within_s)
 
     def cancel(self, job_id: str) -> str:
         """Ask for a job's end once; return the answer, or `unknown`."""
@@ -159,25 +153,26 @@ class JournalingClient:
             answer = str(self._producer.cancel(job_id))
         except FleetError:
             answer = "unknown"
-        self._write({"do": "cancel", "job": job_id, "answer": answer})
+        self._journal.write({"do": "cancel", "job": job_id, "answer": answer})
         return answer
 
     def retry_surely(self, job_id: str, work: Work, *, within_s: float = 60) -> str | None:
         """Have an ended job made again; return the id of the new one, None if it may not be."""
 
-        def retry() -> tuple[str | None] | None:
+        def retry() -> tuple[str, str] | None:
             try:
-                return (self._producer.retry(job_id).id,)
+                made = self._producer.retry(job_id)
             except (InvalidJob, JobNotFound):
-                return (None,)
+                return ("", "")
             except FleetError:
                 return None
+            return made.id, made.owner
 
-        (made,) = _surely(retry, within_s)
+        made, owner = surely(retry, within_s)
         if made:
-            said = _said(work, key=made, batch="")
-            self._write(said | {"answer": "accepted", "job": made, "retry_of": job_id})
-        return made
+            said = said_of(work, key=made, batch="", owner=owner)
+            self._journal.write(said | {"answer": "accepted", "job": made, "retry_of": job_id})
+        return made or None
 
     def ask_surely(self, what: str, *about: Any, within_s: float = 60, **how: Any) -> None:
         """Call a method of the producer as often as it takes, until it is answered, or refused for good."""
@@ -191,7 +186,7 @@ class JournalingClient:
                 return False
             return True
 
-        _surely(ask, within_s)
+        surely(ask, within_s)
 
     def move(self, filter_: str, *, tier: str) -> None:
         """Have waiting jobs of a filter go to another tier; some may stay if a connection breaks."""
@@ -209,27 +204,7 @@ class JournalingClient:
             taken = list(self._outbox.take_due(limit=_TOLD_AT_ONCE, within=_TELLS_WITHIN))
             for end in taken:
                 said = {"do": "tell", "entry": end.entry}
-                self._write(said | {"answer": "taken"})
+                self._journal.write(said | {"answer": "taken"})
                 if settles and self._outbox.done(end):
-                    self._write(said | {"answer": "done"})
+                    self._journal.write(said | {"answer": "done"})
         return len(taken)
-
-    def _write(self, said: dict[str, Any]) -> None:
-        with self._lock:
-            self._journal.write(json.dumps({"at": time.time(), **said}) + "\n")
-            self._journal.flush()
-
-
-def _surely(submit: Callable[[], T | None], within_s: float) -> T:
-    deadline = time.monotonic() + within_s
-    while (made := submit()) is None:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"nobody took it for {within_s:g} s")
-        time.sleep(_TRY_AGAIN_S)
-    return made
-
-
-def _said(work: Work, *, key: str, batch: str, **where: Any) -> dict[str, Any]:
-    """Return what the journal keeps of a submission."""
-    said = {"do": "submit", "key": key, "batch": batch, "expects": work.expects}
-    return said | {name: str(value) for name, value in where.items()}

@@ -9,8 +9,8 @@ import redis
 
 from tests.chaos.checker.history import TERMINAL
 
-#: What upkeep has to do with what has ended: pack it, write its results, have it told.
-TO_DO: Final = ("unpacked", "unpacked:rows", "results", "outbox")
+#: What is to be done with what has ended: pack it, write its results, have it told.
+TO_DO: Final = ("unpacked", "unpacked:rows", "results", "outbox", "deliveries")
 _IN_A_BUCKET: Final = 100
 #: The letters of a bucket, one a row; what follows them is no text.
 _LETTERS: Final = (
@@ -39,7 +39,7 @@ def ended(client: redis.Redis, jobs: Sequence[str]) -> set[str]:
 
 
 def is_done(client: redis.Redis, *to_do: str) -> bool:
-    """Tell whether nothing is left of what upkeep has to do; *to_do* as in `TO_DO`."""
+    """Tell whether nothing is left to be done; *to_do* as in `TO_DO`."""
     return not any(client.zcard(f"comfyfleet:{name}") for name in to_do)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from tests.chaos.checker.collection import (
 )
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
 from tests.chaos.fleet.client import JournalingClient
+from tests.chaos.fleet.http_client import HttpClient
 from tests.chaos.fleet.landed_client import LandedClient
 from tests.chaos.fleet.servers import BUCKET
 
@@ -68,6 +70,11 @@ class Evidence:
             journal=self.folder / "client.jsonl",
             log=self._fleet.logs / "landed-client.log",
         )
+
+    def http_client(self) -> HttpClient:
+        """Return one that speaks to the fleet's API and keeps the same journal."""
+        web = self._fleet.web
+        return HttpClient(web.urls, web.keys, self.folder / "client.jsonl")
 
     @contextmanager
     def fault(self, kind: str, target: str) -> Iterator[dict[str, Any]]:
@@ -117,6 +124,8 @@ class Evidence:
         collect_redis(self._fleet.redis.url, self.folder / "redis.json")
         with self._fleet.s3.client() as s3:
             collect_objects(s3, BUCKET, self.folder / "objects.jsonl")
+        if self._fleet.has_web:
+            shutil.copy(self._fleet.web.received, self.folder)
         _write_lines(self.folder / "prompts.jsonl", self.prompts())
         _write_lines(self.folder / "faults.jsonl", self.faults())
         leftovers = {

@@ -24,7 +24,6 @@ _METHODS: Final = (
     "cancel",
     "retry_surely",
     "move",
-    "tell",
 )
 #: Only this user's processes reach the socket; the key is asked for by the protocol.
 _KEY: Final = b"chaos"

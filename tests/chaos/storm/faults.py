@@ -13,12 +13,17 @@ import redis
 
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
 from tests.chaos.fleet.evidence import Evidence
-from tests.chaos.storm import node_strikes
+from tests.chaos.storm import node_strikes, web_strikes
 from tests.chaos.storm.strikes import Strikes
 
 MEMBER: Final = "member"
 ALL: Final = "all"
 PRODUCER: Final = "producer"
+#: Of a fleet that serves the web.
+SERVERS: Final = "api"
+SENDERS: Final = "senders"
+RECEIVER: Final = "receiver"
+_OF_WEB: Final = (SERVERS, SENDERS, RECEIVER)
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Kind:
 
     Args:
         weight: how often it is drawn, beside the others.
-        hurts: `member`, `all` or `producer`.
+        hurts: `member`, `all` or `producer`, `api`, `senders` or `receiver`.
         strike: does it and undoes it; False: nobody came to be struck.
     """
 
@@ -44,12 +49,13 @@ class Faults:
         self._fleet = fleet
         self._evidence = evidence
         self._strikes = Strikes(fleet, evidence)
-        targets = (ALL, PRODUCER, *(member.name for member in fleet.members))
+        targets = (ALL, PRODUCER, *_OF_WEB, *(member.name for member in fleet.members))
         self._locks = {target: threading.Lock() for target in targets}
+        self._kinds = [kind for kind in KINDS if fleet.has_web or kind.hurts not in _OF_WEB]
 
     def draw(self, chance: random.Random) -> Kind:
         """Draw a kind by its weight."""
-        return chance.choices(KINDS, [kind.weight for kind in KINDS])[0]
+        return chance.choices(self._kinds, [kind.weight for kind in self._kinds])[0]
 
     def strike(self, kind: Kind, chance: random.Random) -> None:
         """Do one fault of *kind* and undo it, unless its target is being hurt already."""
@@ -114,4 +120,20 @@ KINDS: Final = (
     Kind("messages doubled", 1, ALL, Strikes.double_messages),
     Kind("producer cut off", 1, PRODUCER, Strikes.cut_producer),
     Kind("submission broken", 1, PRODUCER, Strikes.break_submission),
+    Kind("API killed", 1, SERVERS, web_strikes.kill_api),
+    Kind("API stopped", 0.3, SERVERS, web_strikes.stop_api),
+    Kind("API frozen", 0.7, SERVERS, web_strikes.freeze_api),
+    Kind("API broken at a request", 1.5, SERVERS, web_strikes.break_api),
+    Kind("API's answer lost", 1.5, SERVERS, web_strikes.lose_api_answer),
+    Kind("request to the API cut", 1, SERVERS, web_strikes.cut_api_request),
+    Kind("API slow", 0.5, SERVERS, web_strikes.slow_api),
+    Kind("senders killed", 1, SENDERS, web_strikes.kill_senders),
+    Kind("senders frozen", 0.7, SENDERS, web_strikes.freeze_senders),
+    Kind("senders broken at a request", 2, SENDERS, web_strikes.break_senders),
+    Kind("receiver killed", 0.5, RECEIVER, web_strikes.kill_receiver),
+    Kind("receiver refuses", 1, RECEIVER, web_strikes.refuse_messages),
+    Kind("receiver's answer lost", 1, RECEIVER, web_strikes.lose_receipt),
+    Kind("message cut", 0.7, RECEIVER, web_strikes.cut_message),
+    Kind("receiver slow", 0.5, RECEIVER, web_strikes.slow_receiver),
+    Kind("receiver away", 0.5, RECEIVER, web_strikes.away_receiver),
 )

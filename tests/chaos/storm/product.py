@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,11 @@ from tests.chaos.storm.storm import NODES, Storm, StormOptions
 
 #: What has ended is packed so soon, s: during the storm, and while others may still be busy with it.
 _PACK_ENDED_S: Final = 3.0
-_DONE_WITHIN_S: Final = 60.0
+#: A sender that died leaves what it took to others after 30 s, and one of a webhook that fails sends one at a time.
+_DONE_WITHIN_S: Final = 120.0
+_HURRIES_EVERY_S: Final = 2.0
+#: Processes of the API, and of senders of webhooks.
+_WEB: Final = 2
 
 
 class Product:
@@ -32,39 +36,66 @@ class Product:
 
     @contextmanager
     def client(self) -> Iterator[Any]:
-        """Yield a client that keeps the journal; with two versions, each call is made by either."""
-        with self._evidence.client() as present:
-            if not self._options.landed_share:
-                yield present
-                return
-            with self._evidence.landed_client() as landed:
-                yield _EitherClient(present, landed, self._options)
+        """Yield a client that keeps the journal; each call is made by one of its ways."""
+        with ExitStack() as opened:
+            present = opened.enter_context(self._evidence.client())
+            http = opened.enter_context(self._evidence.http_client())
+            landed = present
+            if self._options.landed_share:
+                landed = opened.enter_context(self._evidence.landed_client())
+            yield _AnyClient(present, landed, http, self._options)
 
     def ended(self, jobs: Sequence[str]) -> set[str]:
         """Return those of the jobs that have ended."""
         return ended(self._fleet.redis.client, jobs)
 
     def wait_well(self) -> None:
-        """Wait until every worker takes work again, and what upkeep has to do is done, or never will be."""
+        """Wait until every worker takes work again, and what is to be done with ends is done, or never will be."""
         for member in self._fleet.members:
             self._fleet.wait_ready(member, within_s=60)
         deadline = time.monotonic() + _DONE_WITHIN_S
         while time.monotonic() < deadline and not is_done(self._fleet.redis.client, *TO_DO):
-            time.sleep(0.2)
+            self._fleet.web.try_to_hurry()
+            time.sleep(_HURRIES_EVERY_S)
 
 
-class _EitherClient:
-    """Each call goes to the client of the landed version, or to that of this one."""
+class _AnyClient:
+    """Each call goes to the client of the landed version, to that of this one, or over HTTP.
 
-    def __init__(self, present: Any, landed: Any, options: StormOptions) -> None:
+    What is asked again under its key goes the same way as before, to HTTP or past it: a job of the library may be of a
+    batch, which one of the API is not.
+    """
+
+    def __init__(self, present: Any, landed: Any, http: Any, options: StormOptions) -> None:
         self._present = present
         self._landed = landed
-        self._share = options.landed_share
+        self._http = http
+        self._options = options
         self._chance = random.Random(f"{options.seed}/client")
 
+    def submit(self, work: Any, **how: Any) -> Any:
+        return self._of(how["key"]).submit(work, **how)
+
+    def submit_surely(self, work: Any, **how: Any) -> Any:
+        return self._of(how["key"]).submit_surely(work, **how)
+
+    def submit_rows_surely(self, rows: Any, **how: Any) -> Any:
+        return self._of(how["key"]).submit_rows_surely(rows, **how)
+
+    def cancel(self, job: str) -> Any:
+        is_http = self._chance.random() < self._options.http_share
+        return (self._http if is_http else self._library()).cancel(job)
+
     def __getattr__(self, name: str) -> Any:
-        is_landed = self._chance.random() < self._share
-        return getattr(self._landed if is_landed else self._present, name)
+        return getattr(self._library(), name)
+
+    def _of(self, key: str) -> Any:
+        is_http = random.Random(key).random() < self._options.http_share
+        return self._http if is_http else self._library()
+
+    def _library(self) -> Any:
+        is_landed = self._chance.random() < self._options.landed_share
+        return self._landed if is_landed else self._present
 
 
 def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
@@ -76,6 +107,7 @@ def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
         landed=install(folder / "landed").commands / "python" if options.landed_share else None,
         landed_share=options.landed_share,
         settings={"pack_ended_s": str(_PACK_ENDED_S)},
+        web=_WEB,
     )
     with (
         ChaosFleet(fleet_options) as fleet,

@@ -7,9 +7,9 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,7 @@ import redis
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.web_services import HOOKS, OWNERS
 from tests.chaos.fleet.workload import Work
 from tests.chaos.storm.faults import Faults
 
@@ -32,7 +33,7 @@ _SUBMITTERS: Final = 3
 _AS_ROWS: Final = 0.04
 _CANCELLED: Final = 0.03
 _ASKED_TWICE: Final = 0.05
-_OWNERS: Final = ("", "", "shop", "studio.2")
+_OWNERS: Final = ("", "", *OWNERS)
 #: Somebody wants to hear of the end of so many.
 _HOOKED: Final = 0.3
 #: After so many submissions an ended job is made again; waiting ones are moved to another tier.
@@ -40,9 +41,6 @@ _MADE_AGAIN: Final = 0.03
 _MOVED: Final = 0.01
 #: Of these, the newest ones, some are made again.
 _REMEMBERED: Final = 200
-#: Ends are told so often, s; so many who tell them die before they say so.
-_TELLS_EVERY_S: Final = 0.5
-_DIES_TELLING: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +55,7 @@ class StormOptions:
         is_paced: hand the jobs in evenly over the minutes, however long they take.
         landed_share: how many workers, and so upkeep, and how many calls of producers are of the
             version that was landed last.
+        http_share: how many jobs and batches are handed in over HTTP, each with a webhook.
     """
 
     seed: int
@@ -67,6 +66,7 @@ class StormOptions:
     quiet_s: float = 180.0
     is_paced: bool = False
     landed_share: float = 0
+    http_share: float = 0.3
 
 
 class Side(Protocol):
@@ -106,7 +106,7 @@ class Storm:
         watching = threading.Thread(target=self._watch, name="open jobs", daemon=True)
         raging.start()
         watching.start()
-        with self._side.client() as client, self._telling(client):
+        with self._side.client() as client:
             submitters = [
                 threading.Thread(target=self._submit_all, args=(client, number))
                 for number in range(_SUBMITTERS)
@@ -119,24 +119,6 @@ class Storm:
             raging.join()
             self._faults.calm()
             return self._wait_quiet()
-
-    @contextmanager
-    def _telling(self, client: Any) -> Iterator[None]:
-        """Tell the ends that somebody wants to hear of, for the block."""
-        over = threading.Event()
-        chance = random.Random(f"{self._options.seed}/telling")
-
-        def tell() -> None:
-            while not over.wait(_TELLS_EVERY_S):
-                client.tell(settles=chance.random() >= _DIES_TELLING)
-
-        telling = threading.Thread(target=tell, name="telling")
-        telling.start()
-        try:
-            yield
-        finally:
-            over.set()
-            telling.join()
 
     def _rage(self) -> None:
         """Strike by chance, on average as often as asked for, until all jobs are handed in."""
@@ -229,7 +211,7 @@ class Storm:
 
 
 def _for_whom(chance: random.Random) -> dict[str, str]:
-    hook = f"hook-{chance.randrange(1_000)}" if chance.random() < _HOOKED else ""
+    hook = chance.choice(HOOKS) if chance.random() < _HOOKED else ""
     return {"tier": chance.choice(_TIERS), "owner": chance.choice(_OWNERS), "hook": hook}
 
 

@@ -38,19 +38,21 @@ class Strikes:
     """Hurts one fleet; the member is the one to hurt, where it is not all of them."""
 
     def __init__(self, fleet: ChaosFleet, evidence: Evidence) -> None:
-        self._fleet = fleet
+        self.fleet = fleet
         self._evidence = evidence
 
     def calm(self) -> None:
         """Undo whatever is left of any fault."""
-        self._fleet.proxy.calm()
-        self._fleet.s3.thaw()
-        self._fleet.redis.empty()
-        self._fleet.redis.promote()
-        for member in self._fleet.members:
-            for process in (member.node, member.worker):
-                process.bring_up()
-                process.signal(signal.SIGCONT)
+        self.fleet.proxy.calm()
+        self.fleet.s3.thaw()
+        self.fleet.redis.empty()
+        self.fleet.redis.promote()
+        processes = [one for member in self.fleet.members for one in (member.node, member.worker)]
+        if self.fleet.has_web:
+            processes += self.fleet.web.processes
+        for process in processes:
+            process.bring_up()
+            process.signal(signal.SIGCONT)
 
     # -- processes
 
@@ -82,13 +84,13 @@ class Strikes:
     # -- connections of one worker
 
     def cut(self, member: Member, chance: random.Random) -> None:
-        self._fleet.proxy.cut(f"{member.name}.{chance.choice((*_SERVERS, '*'))}")
+        self.fleet.proxy.cut(f"{member.name}.{chance.choice((*_SERVERS, '*'))}")
 
     def break_at(self, member: Member, chance: random.Random) -> bool:
         """Break the next request of a name, before or after it was served."""
         server = chance.choice(_SERVERS)
         fault = chance.choice((Fault.CUT, Fault.CUT, Fault.RESET, Fault.LIMIT))
-        return self._lurk(
+        return self.lurk(
             Rule(
                 edge=f"{member.name}.{server}",
                 request=chance.choice(_BREAKABLE[server]),
@@ -100,34 +102,34 @@ class Strikes:
 
     def hold(self, member: Member, chance: random.Random) -> None:
         edge = f"{member.name}.{chance.choice(_SERVERS)}"
-        self._condition(edge, chance.uniform(0.3, 6), hold=True)
+        self.condition(edge, chance.uniform(0.3, 6), hold=True)
 
     def refuse(self, member: Member, chance: random.Random) -> None:
         edge = f"{member.name}.{chance.choice(_SERVERS)}"
-        self._condition(edge, chance.uniform(0.3, 2), refuse=True)
+        self.condition(edge, chance.uniform(0.3, 2), refuse=True)
 
     def lag(self, member: Member, chance: random.Random) -> None:
         edge = f"{member.name}.{chance.choice(_SERVERS)}"
-        self._condition(edge, chance.uniform(1, 3), lag_s=chance.uniform(0.02, 0.15))
+        self.condition(edge, chance.uniform(1, 3), lag_s=chance.uniform(0.02, 0.15))
 
     def slice(self, member: Member, chance: random.Random) -> None:
         edge = f"{member.name}.{chance.choice(_SERVERS)}"
-        self._condition(edge, chance.uniform(0.5, 2), slice_bytes=chance.randrange(16, 300))
+        self.condition(edge, chance.uniform(0.5, 2), slice_bytes=chance.randrange(16, 300))
 
     # -- what a node says
 
     def deafen(self, member: Member, chance: random.Random) -> None:
         rule = Rule(edge=f"{member.name}.node", request="WS *", fault=Fault.DROP, times=0)
-        with self._fleet.proxy.under(rule):
+        with self.fleet.proxy.under(rule):
             time.sleep(chance.uniform(1, 4))
 
     def truncate(self, member: Member, chance: random.Random) -> bool:
         """End the next output in the middle of its bytes."""
         size = chance.randrange(200, 700)
-        return self._lurk(self._of_view(member, Fault.LIMIT, size=size))
+        return self.lurk(self._of_view(member, Fault.LIMIT, size=size))
 
     def flip(self, member: Member, _: random.Random) -> bool:
-        return self._lurk(self._of_view(member, Fault.FLIP))
+        return self.lurk(self._of_view(member, Fault.FLIP))
 
     def fault_node(self, member: Member, chance: random.Random) -> bool:
         request = chance.choice(("POST /prompt", "GET /history*", "GET /view", "GET /queue"))
@@ -138,58 +140,58 @@ class Strikes:
             status=chance.choice((500, 502, 503)),
             times=chance.randint(1, 3),
         )
-        return self._lurk(rule)
+        return self.lurk(rule)
 
     # -- the store
 
     def refuse_store(self, _: Member, chance: random.Random) -> None:
-        self._condition("*.s3", chance.uniform(0.5, 3), refuse=True)
+        self.condition("*.s3", chance.uniform(0.5, 3), refuse=True)
 
     def freeze_store(self, _: Member, chance: random.Random) -> None:
-        self._fleet.s3.freeze()
+        self.fleet.s3.freeze()
         time.sleep(chance.uniform(0.5, 3))
-        self._fleet.s3.thaw()
+        self.fleet.s3.thaw()
 
     def slow_store(self, _: Member, chance: random.Random) -> None:
-        self._condition("*.s3", chance.uniform(1, 3), lag_s=chance.uniform(0.05, 0.3))
+        self.condition("*.s3", chance.uniform(1, 3), lag_s=chance.uniform(0.05, 0.3))
 
     def overload_store(self, _: Member, chance: random.Random) -> bool:
         rule = Rule(edge="*.s3", request="PUT *", fault=Fault.ANSWER, times=chance.randint(2, 12))
-        return self._lurk(rule)
+        return self.lurk(rule)
 
     def lose_store_answer(self, member: Member, _: random.Random) -> bool:
         edge = f"{member.name}.s3"
-        return self._lurk(Rule(edge=edge, request="PUT *", fault=Fault.CUT, after=True, times=2))
+        return self.lurk(Rule(edge=edge, request="PUT *", fault=Fault.CUT, after=True, times=2))
 
     # -- Redis
 
     def restart_redis(self, _: Member, __: random.Random) -> None:
-        self._fleet.redis.restart()
+        self.fleet.redis.restart()
 
     def pause_redis(self, _: Member, chance: random.Random) -> None:
         seconds = chance.uniform(0.3, 2)
-        self._fleet.redis.pause(seconds)
+        self.fleet.redis.pause(seconds)
         time.sleep(seconds)
 
     def fill_redis(self, _: Member, chance: random.Random) -> None:
-        self._fleet.redis.fill()
+        self.fleet.redis.fill()
         time.sleep(chance.uniform(0.3, 2))
-        self._fleet.redis.empty()
+        self.fleet.redis.empty()
 
     def demote_redis(self, _: Member, chance: random.Random) -> None:
-        self._fleet.redis.demote()
+        self.fleet.redis.demote()
         time.sleep(chance.uniform(0.3, 1.5))
-        self._fleet.redis.promote()
+        self.fleet.redis.promote()
 
     def lose_messages(self, _: Member, chance: random.Random) -> None:
         """Take messages off their lists, as one that a dying worker has just popped."""
-        client = self._fleet.redis.client
+        client = self.fleet.redis.client
         for key in self._message_lists():
             for _ in range(chance.randint(1, 3)):
                 client.rpop(key)
 
     def double_messages(self, _: Member, chance: random.Random) -> None:
-        client = self._fleet.redis.client
+        client = self.fleet.redis.client
         for key in self._message_lists():
             messages = client.lrange(key, 0, -1)
             for message in chance.sample(messages, min(3, len(messages))):
@@ -198,46 +200,45 @@ class Strikes:
 
     def leave_foreign_entries(self, entries: Sequence[str]) -> None:
         """Put entries into every message list, between the messages that are there."""
-        client = self._fleet.redis.client
+        client = self.fleet.redis.client
         for key in self._message_lists():
             client.lpush(key, *entries)
 
     # -- the producer
 
     def cut_producer(self, _: Member, __: random.Random) -> None:
-        self._fleet.proxy.cut("producer.*")
+        self.fleet.proxy.cut("producer.*")
 
     def break_submission(self, _: Member, chance: random.Random) -> bool:
         request = chance.choice(
             (
                 *("EVALSHA submit", "LPUSH queue", "EVALSHA cancel", "EVALSHA retry"),
-                *("EVALSHA move", "EVALSHA outbox_take", "EVALSHA outbox_settle"),
+                "EVALSHA move",
             )
         )
         after = chance.random() < 0.5
-        return self._lurk(
-            Rule(edge="producer.redis", request=request, fault=Fault.CUT, after=after)
-        )
+        return self.lurk(Rule(edge="producer.redis", request=request, fault=Fault.CUT, after=after))
 
-    def _lurk(self, rule: Rule) -> bool:
+    def lurk(self, rule: Rule) -> bool:
         """Keep a rule until it has struck as often as it should, or nobody comes any more."""
-        number = self._fleet.proxy.add(rule)
+        number = self.fleet.proxy.add(rule)
         deadline = time.monotonic() + _LURKS_S
-        while time.monotonic() < deadline and self._fleet.proxy.look(number).struck < rule.times:
+        while time.monotonic() < deadline and self.fleet.proxy.look(number).struck < rule.times:
             time.sleep(0.1)
-        return self._fleet.proxy.lift(number).struck > 0
+        return self.fleet.proxy.lift(number).struck > 0
 
-    def _condition(self, edges: str, seconds: float, **conditions: float) -> None:
-        self._fleet.proxy.condition(edges, **conditions)
+    def condition(self, edges: str, seconds: float, **conditions: float) -> None:
+        """Have edges be under conditions for so long, as of `FaultProxy.condition`."""
+        self.fleet.proxy.condition(edges, **conditions)
         time.sleep(seconds)
-        self._fleet.proxy.condition(edges)
+        self.fleet.proxy.condition(edges)
 
     def _of_view(self, member: Member, fault: Fault, *, size: int = 0) -> Rule:
         edge = f"{member.name}.node"
         return Rule(edge=edge, request="GET /view", fault=fault, after=True, size=size)
 
     def _message_lists(self) -> list[str]:
-        return list(self._fleet.redis.client.scan_iter("comfyfleet.*", _type="list"))
+        return list(self.fleet.redis.client.scan_iter("comfyfleet.*", _type="list"))
 
 
 def _copied(message: str) -> str | None:
