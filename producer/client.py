@@ -253,6 +253,7 @@ class Producer(WatchMethods, BatchMethods, BulkMethods):
     def close(self) -> None:
         """Close all connections; they are opened again at the next use."""
         self._redis.close()
+        self._dispatch.close()
         self._objects.close()
 
     def __enter__(self) -> Self:

@@ -37,7 +37,7 @@ async def ready(fleet: Fleet) -> Response:
     return PlainTextResponse("ready\n")
 
 
-def _schema(request: Request) -> dict[str, Any]:
+async def _schema(request: Request) -> dict[str, Any]:
     return dict(request.app.openapi())
 
 

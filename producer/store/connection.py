@@ -55,20 +55,23 @@ _TLS_ADVICE: Final = {
 }
 
 
-def connect(settings: Settings, *, timeout_s: float = _ANSWER_TIMEOUT_S) -> Redis:
+def connect(
+    settings: Settings, *, timeout_s: float = _ANSWER_TIMEOUT_S, retries: int = _RETRIES
+) -> Redis:
     """Return a client for the fleet's Redis; it connects at the first command.
 
     Args:
         timeout_s: how long an answer may take; must be longer than any blocking read.
+        retries: how often a command without an answer is sent again.
 
-    A command without an answer is sent again a few times, so every script must have the same effect
+    A command without an answer is sent again, so every script must have the same effect
     when it is run twice.
     """
     from redis import Redis  # noqa: PLC0415 - 60 ms that `comfyfleet --help` need not pay
     from redis.backoff import ExponentialWithJitterBackoff  # noqa: PLC0415
     from redis.retry import Retry  # noqa: PLC0415
 
-    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), _RETRIES)
+    retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), retries)
     return Redis(
         **RedisAddress.parse(settings.redis_url).client_options,
         retry=retry,

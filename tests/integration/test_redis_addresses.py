@@ -24,12 +24,14 @@ from tests.polling import wait_until
 _QUEUE = "comfyfleet.test.addresses"
 
 
-def _speak(url: str) -> None:
-    """Ask for a record and send a message, as whoever submits does."""
+def _speak(url: str) -> Dispatch:
+    """Ask for a record and send a message, as whoever submits does; return what keeps a connection open."""
     settings = Settings(redis_url=url)
     with closing(connect(settings)) as redis, translated(redis):
         redis.set("record", "here")
-    Dispatch(settings).send_all([Message(JobId("0" * 32), 1, _QUEUE, 3)])
+    dispatch = Dispatch(settings)
+    dispatch.send_all([Message(JobId("0" * 32), 1, _QUEUE, 3)])
+    return dispatch
 
 
 def test_a_socket_and_its_database_are_the_same_to_both():
@@ -53,9 +55,10 @@ def test_a_user_of_the_acl_is_known_to_both(redis_server, redis_client):
     redis_client.execute_command("ACL SETUSER web reset on >p#/w allkeys allchannels +@all")
     try:
         others = {client["id"] for client in redis_client.client_list()}
-        _speak(f"redis://web:p%23%2Fw@127.0.0.1:{redis_server.port}/3")
+        speaker = _speak(f"redis://web:p%23%2Fw@127.0.0.1:{redis_server.port}/3")
         ours = [client for client in redis_client.client_list() if client["id"] not in others]
         assert {client["user"] for client in ours if client["db"] == "3"} == {"web"}
+        speaker.close()
         assert set(redis_client.info("keyspace")) == {"db3"}
     finally:
         redis_client.acl_deluser("web")

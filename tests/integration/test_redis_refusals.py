@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from contextlib import contextmanager
 
 import pytest
 import redis
@@ -16,7 +15,7 @@ from infra.local.valkey import find_binary
 from producer.contract.errors import FleetUnreachable
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Message
-from producer.dispatch import Dispatch
+from producer.store import keys
 from producer.store.connection import translated
 from tests.polling import wait_until
 
@@ -108,14 +107,15 @@ def serves(client) -> bool:
         return False
 
 
-def test_a_job_is_accepted_although_no_connection_to_the_broker_is_free(led):
-    busy = Dispatch(led.settings, free_within=timedelta(milliseconds=50))
-    led.fleet._dispatch = busy
-    with ExitStack() as stack:
-        for _ in range(busy._producers.limit):
-            stack.enter_context(busy._producers.acquire(block=True))
-        job = led.queued()
-        with pytest.raises(FleetUnreachable, match="connections of this process were busy"):
-            busy.send_all([Message(job.id, 1, job.queue, 3)])
+def test_a_job_is_accepted_although_the_broker_does_not_take_its_message(led):
+    first = led.queued()
+    waiting = keys.message_list(first.queue, first.tier.priority)
+    led.redis.delete(waiting)
+    led.redis.set(waiting, "no list", ex=60)
+    job = led.queued()
+    again = [Message(job.id, 1, job.queue, job.tier.priority)]
+    with pytest.raises(FleetUnreachable, match=r"did not take a message.*WRONGTYPE"):
+        led.fleet._dispatch.send_all(again)
     assert led.fleet.get(job.id).status is JobStatus.QUEUED
-    busy.send_all([Message(job.id, 1, job.queue, 3)])
+    led.redis.delete(waiting)
+    led.fleet._dispatch.send_all(again)
