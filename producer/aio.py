@@ -32,6 +32,7 @@ from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node, NodeTimes
 from producer.contract.outcomes import Acted, BulkAction, Submitted
 from producer.contract.owners import OwnerUsage
+from producer.contract.previews import Preview, PreviewNote
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
 from producer.contract.totals import PoolTotals
@@ -218,6 +219,14 @@ class AsyncProducer(AsyncBatchMethods):
     def fanout(self) -> LoopFanout:
         """The fan-out of events to watchers on the running event loop, as `Pipe` needs it."""
         return self._fanouts.of_running_loop()
+
+    async def preview(self, job_id: str) -> Preview | None:
+        """Return the newest preview of a job that renders; all as of `Producer.preview`."""
+        return await asyncio.to_thread(self._sync.preview, job_id)
+
+    async def preview_note(self, job_id: str) -> PreviewNote | None:
+        """Return the same without the picture; all as of `Producer.preview_note`."""
+        return await asyncio.to_thread(self._sync.preview_note, job_id)
 
     async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:
         """Return what the stream still holds of all events of jobs after one id, up to another."""

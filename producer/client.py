@@ -50,6 +50,7 @@ from producer.store.events import EventStream
 from producer.store.job_store import JobStore
 from producer.store.node_seconds import NodeSeconds
 from producer.store.node_store import NodeStore
+from producer.store.previews import Previews
 from producer.store.retries import Retries
 from producer.store.uploads import Uploads
 from producer.webhooks.methods import Webhooks
@@ -78,6 +79,7 @@ class Producer(WatchMethods, BatchMethods, BulkMethods):
         )
         self._uploading = Uploading(settings, objects, Uploads(self._redis))
         self._events = EventStream(self._redis)
+        self._previews = Previews(self._redis)
         self._retries = Retries(self._redis)
         self._dead_index = DeadLetterIndex(self._redis)
         self._dispatch = Dispatch(settings)

@@ -30,8 +30,10 @@ def fresh_nonce() -> int:
     return next(_nonces)
 
 
-def sleeping(seconds: float = 0.1, *, nonce: int | None = None) -> dict:
+def sleeping(seconds: float = 0.1, *, nonce: int | None = None, preview: bool = False) -> dict:
     """Return a graph that holds the graphics card for so long, in ten steps, and saves a picture.
+
+    Each step sends a *preview* if it should, whatever the node's options are.
 
     Without a nonce it differs from every other one, so that nothing of it is cached.
     """
@@ -47,7 +49,7 @@ def sleeping(seconds: float = 0.1, *, nonce: int | None = None) -> dict:
                 "image": ["1", 0],
                 "seconds": seconds,
                 "steps": 10,
-                "preview": False,
+                "preview": preview,
                 "nonce": nonce,
             },
         },

@@ -21,6 +21,7 @@ from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node, NodeTimes
 from producer.contract.outcomes import Acted
 from producer.contract.owners import OwnerUsage
+from producer.contract.previews import Preview, PreviewNote
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
 from producer.contract.totals import PoolTotals
@@ -83,6 +84,9 @@ def jobs(fleet: Producer) -> Job:
     assert_type(fleet.watch_fleet("batch:" + (job.batch or ""), "nodes"), FleetWatch)
     assert_type(fleet.missed("batch:x", after="0-0"), Missed | None)
     assert_type(fleet.position(), str)
+    if preview := fleet.preview(job.id):
+        Path("preview").write_bytes(preview.content)
+    assert_type(fleet.preview_note(job.id), PreviewNote | None)
     assert_type(fleet.fleet_events(after="0-0"), Iterator[JobEvent | FleetEvent])
     assert_type(fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)
     artifact: Artifact = job.artifacts[0]
@@ -169,6 +173,8 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(fleet.watch_fleet("batches"), AsyncFleetWatch)
     assert_type(await fleet.missed("batch:x", after="0-0"), Missed | None)
     assert_type(await fleet.position(), str)
+    assert_type(await fleet.preview(job.id), Preview | None)
+    assert_type(await fleet.preview_note(job.id), PreviewNote | None)
     assert_type(await fleet.fleet_events(after="0-0"), list[JobEvent | FleetEvent])
     assert_type(fleet.fanout, LoopFanout)
     assert_type(await fleet.wait(job.id, timeout=timedelta(minutes=2)), Job)

@@ -19,6 +19,7 @@ from producer.store.connection import address, connect
 from producer.store.job_store import JobStore
 from producer.store.node_seconds import NodeSeconds
 from producer.store.node_store import NodeStore
+from producer.store.previews import Previews
 from producer.store.rerouting import Rerouting
 from producer.store.sweeps import Sweeps
 from producer.upkeep.sweeper import Upkeep
@@ -228,6 +229,7 @@ class Parts:
                 self.comfyui,
                 self.events,
                 self._store,
+                Previews(self.redis),
                 node=node,
                 stall=timedelta(seconds=settings.node_progress_s),
                 shutdown=self.shutdown,

@@ -52,10 +52,6 @@ class Subscriptions:
         """Act on a call; None: none came for a while, so read what calls may have been missed."""
         if call is None or call.what == "queue":
             self.update()
-        elif call.what == "cancel":
-            self._leases.cancel(JobId(call.about))
-        elif call.what == "watched":
-            self._leases.is_watched = True
         elif call.what == "rescan" and call.about in {self._node, "*"}:
             self._agent.rescan()
         elif call.what == "contradicted":
@@ -68,6 +64,7 @@ class Subscriptions:
         elif call.outlook:
             self._on_outlook(call.outlook)
         if call is not None:
+            self._leases.on_call(call)
             self._upkeep.on_call(call)
 
     def update(self) -> None:

@@ -11,6 +11,7 @@ from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
 from producer.contract.fleet_events import FleetEvent
 from producer.contract.jobs import Job, JobEvent
+from producer.contract.previews import Preview, PreviewNote
 from producer.contract.waits import Deadline, succeeded
 from producer.events.event_watch import EventWatch, FleetWatch
 from producer.events.job_stream import JobStream
@@ -18,6 +19,7 @@ from producer.events.missed import Missed, missed
 from producer.events.reader import fanout_of
 from producer.store.events import EventStream
 from producer.store.job_store import JobStore
+from producer.store.previews import Previews
 
 #: How often a stream reads the records of jobs whose events may be incomplete.
 RECHECK_EVERY: Final = timedelta(seconds=5)
@@ -29,6 +31,7 @@ class WatchMethods:
     settings: Settings
     _jobs: JobStore
     _events: EventStream
+    _previews: Previews
 
     def get(self, job_id: str) -> Job:
         """Return one job.
@@ -106,6 +109,21 @@ class WatchMethods:
                 for every node; and those of `watch`.
         """
         return FleetWatch(fanout_of(self.settings), topics)
+
+    def preview(self, job_id: str) -> Preview | None:
+        """Return the newest preview of a job that renders.
+
+        Nodes hand previews on, one a second at most, for 15 s after somebody has asked: call it once a second, the
+        first call finds none. ComfyUI makes them where it runs with `--preview-method`.
+
+        Returns:
+            None while there is none; of a job that has just ended, its last one for up to 15 s.
+        """
+        return self._previews.find(job_id_of(job_id))
+
+    def preview_note(self, job_id: str) -> PreviewNote | None:
+        """Return the same as `preview`, without the picture: whether there is another one."""
+        return self._previews.find_note(job_id_of(job_id))
 
     def events(self, *, after: str, until: str = "+") -> Iterator[JobEvent]:
         """Give what the stream still holds of all events of jobs after one id, up to another."""

@@ -27,7 +27,7 @@ class Call:
     be cancelled; `warm NODE MODELS`: a node loads other models; `rescan NODE` (or `*`): it is to read its models
     and classes again; `contradicted NODE JOB MESSAGE`: a job that failed on the node has succeeded on another;
     `outlook JSON`: about once a second, see `outlook`; `swept`: some process sweeps; `sweep WORKER`: it leaves
-    that to the others.
+    that to the others; `preview JOB ...`: somebody watches previews of these jobs, for 15 s from now.
 
     Args:
         outlook, models: what *about* holds, read.

@@ -57,6 +57,7 @@
 | comfyfleet:idempotency:<length of owner>:<owner>:<key> | string `job fingerprint` | as its job's or batch's record |
 | comfyfleet:requests:<sha256> | string: until when an access key has used up its rate, ms | seconds |
 | comfyfleet:watched | string: somebody reads the events | 15 s after a reader said so |
+| comfyfleet:preview:<job> | hash: the newest preview of a job that runs, while somebody watches previews of it | 15 s after it was written |
 | comfyfleet:lock:<what> | string | seconds |
 
 "60 days" is never less than the longest-lived job that the index lists: one may be held for years.
@@ -116,6 +117,7 @@ SECRETS: Final = "comfyfleet:secrets:"
 REQUESTS: Final = "comfyfleet:requests:"
 RATES: Final = "comfyfleet:rates:"
 SECONDS: Final = "comfyfleet:seconds:"
+PREVIEW: Final = "comfyfleet:preview:"
 SHAPE_SECONDS: Final = "comfyfleet:shape_seconds:"
 
 #: How long a live record outlasts its start deadline, ms: it must be there to be ended.
@@ -133,6 +135,8 @@ EVENTS_KEPT: Final = 100_000
 ACTIONS_KEPT: Final = 20_000
 #: How long a reader's word that somebody watches holds, ms; it says so three times as often.
 WATCHED_MS: Final = 15_000
+#: How long a word that somebody watches previews of a job holds, and how long a preview is kept, ms.
+PREVIEW_MS: Final = 15_000
 #: Settled deliveries of a webhook that are kept, and how long, ms.
 DELIVERIES_KEPT: Final = 1_000
 DELIVERY_KEPT_MS: Final = 30 * 86_400_000
@@ -270,6 +274,11 @@ def idempotency(owner: str, key: str) -> str:
     """Return the key that remembers which job an idempotency key made."""
     # Both may hold colons; without the length, one tenant would be handed another one's job.
     return f"{IDEMPOTENCY}{len(owner)}:{owner}:{key}"
+
+
+def preview(job_id: str) -> str:
+    """Return the key of the newest preview of a job."""
+    return f"{PREVIEW}{job_id}"
 
 
 def lock(what: str) -> str:

@@ -44,7 +44,7 @@ _KEY_NAMES: Final = (
         "SHAPE_SECONDS",
         "SECONDS_KEPT",
     ),
-    *("WATCHED", "WATCHED_MS", "ACCESS_KEYS", "REQUESTS"),
+    *("WATCHED", "WATCHED_MS", "PREVIEW", "PREVIEW_MS", "ACCESS_KEYS", "REQUESTS"),
     *("WEBHOOKS", "WEBHOOK_SECRETS", "WEBHOOKS_FAILING", "DELIVERIES", "DELIVERING", "DELIVERY"),
     *("DELIVERIES_KEPT", "DELIVERY_KEPT_MS"),
     *("TOTALS", "TOTALS_KEPT"),
@@ -66,10 +66,10 @@ _BESIDE: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 
-#: A full Redis takes no new jobs, but those that run must still be able to end.
+#: A full Redis takes no new jobs and no pictures, but the jobs that run must still be able to end.
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"
 _NOT_WHEN_FULL: Final = "#!lua\n"
-_MAKES_JOBS: Final = frozenset(
+_TAKES_ROOM: Final = frozenset(
     {
         "submit",
         "retry",
@@ -79,6 +79,7 @@ _MAKES_JOBS: Final = frozenset(
         "batch_feed",
         "key_add",
         "batch_keep",
+        "preview",
     }
 )
 
@@ -123,7 +124,7 @@ class Scripts:
             return pipe.execute()
 
     def _load(self, name: str) -> Script:
-        flags = _NOT_WHEN_FULL if name in _MAKES_JOBS else _WHEN_FULL
+        flags = _NOT_WHEN_FULL if name in _TAKES_ROOM else _WHEN_FULL
         beside = "".join(self._texts[part] for part in _BESIDE.get(name, ()))
         text = flags + self._prelude + beside + self._texts[name]
         return self._scripts.setdefault(name, self._redis.register_script(text))

@@ -29,7 +29,7 @@ def open_node(which: str, directory, **options) -> Iterator[str]:
         yield node.url
 
 
-def sleeping_graph(seconds=0.0, *, steps=3):
+def sleeping_graph(seconds=0.0, *, steps=3, preview=False):
     """Return a graph that sleeps, tells of its steps and saves one picture."""
     return {
         "1": {"class_type": "EmptyImage", "inputs": _picture()},
@@ -39,7 +39,7 @@ def sleeping_graph(seconds=0.0, *, steps=3):
                 "image": ["1", 0],
                 "seconds": seconds,
                 "steps": steps,
-                "preview": False,
+                "preview": preview,
                 "nonce": next(_nonces),
             },
         },

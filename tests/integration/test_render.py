@@ -18,8 +18,10 @@ from producer.contract.classes.shapes import shape_of
 from producer.contract.jobs import Phase
 from producer.storage.object_store import ObjectStore
 from producer.store.node_seconds import NodeSeconds
+from producer.store.previews import Previews
 from tests.graphs import journal, rendering, sleeping
 from tests.integration.hand_led import HandLed, hold
+from tests.integration.test_command_counts import calls
 from tests.polling import wait_until
 from worker.attempt.fleet_rates import FleetRates
 from worker.attempt.lease import Lease
@@ -43,7 +45,7 @@ class Rig:
     def __init__(
         self, led: HandLed, node: StandinProcess, *, stall_s: float, away_s: float | None
     ) -> None:
-        self.node, self.store = node, led.store
+        self.node, self.store, self.redis = node, led.store, led.redis
         self.shutdown = Shutdown(NODE)
         breaker = StorageBreaker(ObjectStore(led.settings))
         self.events = EventSocket(node.url, node=NODE)
@@ -53,6 +55,7 @@ class Rig:
             ComfyUI(node.url, node=NODE),
             self.events,
             led.store,
+            Previews(led.redis),
             node=NODE,
             stall=timedelta(seconds=stall_s),
             shutdown=self.shutdown,
@@ -176,3 +179,30 @@ def test_of_a_prompt_that_is_heard_to_go_on_the_node_is_asked_nothing(rig):
     rig.run(sleeping(2.5))
     rules = requests.get(f"{rig.node.url}/standin/faults", timeout=5).json()
     assert [rule["seen"] for rule in rules] == [1, 0]  # its history, once it was over
+
+
+def test_previews_are_handed_on_once_a_second_and_unwatched_cost_not_one_command(rig):
+    rig = rig()
+    rig.is_watched = False
+    wait_until(lambda: rig.events.connected, description="it is connected")
+    without = commands_of(rig, sleeping(0.1))  # loads the scripts
+    without = commands_of(rig, sleeping(0.1))
+    assert commands_of(rig, sleeping(1.8, preview=True)) == without
+    assert Previews(rig.redis).find(rig.job.id) is None
+
+    rig.lease.on_previews_watched()
+    written = commands_of(rig, sleeping(2.8, preview=True)) - without
+    assert written // COMMANDS_A_PREVIEW in {2, 3}  # of ten frames; the script is loaded, too
+    found = Previews(rig.redis).find(rig.job.id)
+    assert (found.graph_node, found.content[:3]) == ("2", b"\xff\xd8\xff")
+
+
+#: EVALSHA, and in it HMGET, TIME, HSET, PEXPIRE.
+COMMANDS_A_PREVIEW = 5
+
+
+def commands_of(rig, graph) -> int:
+    """Return how many commands a render of it takes in which nothing else happens."""
+    before = calls(rig.redis)
+    rig.run(graph)
+    return calls(rig.redis) - before

@@ -19,6 +19,8 @@ from typing import Final
 from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.ids import JobId
 from producer.store.attempts import Hold
+from producer.store.calls import Call
+from producer.store.keys import PREVIEW_MS
 from producer.store.node_store import NodeStore
 from worker.attempt.deadline import Deadline
 
@@ -46,7 +48,17 @@ class Lease:
         self.cancel = Event()
         #: How long it fetched before it began to store, if that phase was not noted at once.
         self.fetched_in: timedelta | None = None
+        self._previewed_until = -math.inf
         self.over = Event()  #: The attempt has ended, although a call of it has not returned yet.
+
+    @property
+    def is_previewed(self) -> bool:
+        """Whether somebody watches previews of the job."""
+        return time.monotonic() < self._previewed_until
+
+    def on_previews_watched(self) -> None:
+        """Hand previews on for as long as the word holds."""
+        self._previewed_until = time.monotonic() + PREVIEW_MS / 1_000
 
     def check(self) -> None:
         """Return if the attempt may go on.
@@ -126,12 +138,20 @@ class LeaseKeeper:
             holds = [lease.hold for lease in self._leases.values()]
         return {(hold.job_id, hold.attempt) for hold in holds}
 
-    def cancel(self, job_id: JobId) -> None:
-        """Signal the cancel to the attempt at *job_id*, if this worker runs it."""
+    def on_call(self, call: Call) -> None:
+        """Signal what a call is about to the attempts that this worker runs."""
+        if call.what == "watched":
+            self.is_watched = True
+        elif call.what == "cancel":
+            for lease in self._of(call.about):
+                lease.cancel.set()
+        elif call.what == "preview":
+            for lease in self._of(call.about):
+                lease.on_previews_watched()
+
+    def _of(self, job_ids: str) -> list[Lease]:
         with self._lock:
-            lease = self._leases.get(job_id)
-        if lease:
-            lease.cancel.set()
+            return [lease for job in job_ids.split() if (lease := self._leases.get(JobId(job)))]
 
     @property
     def answered_s(self) -> float:

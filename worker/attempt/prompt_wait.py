@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from producer.contract.errors import FleetUnreachable
+from producer.contract.errors import FleetError, FleetUnreachable
 from producer.contract.jobs import Job, Phase, Progress
 from producer.store.attempts import AttemptStore
+from producer.store.previews import Picture, Previews
 from worker.attempt.hand_back import HandBack
 from worker.attempt.lease import Lease
 from worker.attempt.prompt import NodePrompt
@@ -33,6 +34,8 @@ _NOTE_EVERY_S: Final = 0.5
 _WATCHED_S: Final = 0.4
 #: The same while nobody does, s.
 _UNWATCHED_S: Final = 5.0
+#: How long ago the last preview must be for the next one to be handed on, s.
+_PREVIEW_EVERY_S: Final = 1.0
 #: How long nothing may be heard of a prompt before /history is polled, and how often then, s.
 _POLL_EVERY_S: Final = 2.0
 #: The same of /queue, which answers with whole graphs, s.
@@ -67,6 +70,7 @@ class PromptWait:
         comfyui: ComfyUI,
         events: EventSocket,
         store: AttemptStore,
+        previews: Previews,
         *,
         node: str,
         stall: timedelta,
@@ -77,6 +81,7 @@ class PromptWait:
         self._comfyui = comfyui
         self._events = events
         self._store = store
+        self._previews = previews
         self._node = node
         self._stall_s = stall.total_seconds()
         self._shutdown = shutdown
@@ -106,6 +111,7 @@ class PromptWait:
                 if entry:
                     return entry
             self._note_progress(run, state)
+            self._hand_on_preview(run, state)
 
     def _check_turn(self, run: Run, state: RenderState) -> None:
         """Check whether the card is the prompt's by now, or another node should have the job."""
@@ -164,6 +170,19 @@ class PromptWait:
             run.slot.on_progress(run.watch.share_of_steps)
         if state.must_write(progress, every_s=_WATCHED_S if self._is_watched() else _UNWATCHED_S):
             self._note(run.lease, progress=progress)
+
+    def _hand_on_preview(self, run: Run, state: RenderState) -> None:
+        """Store the newest preview while somebody watches; what nobody watches costs no command."""
+        frame = run.watch.preview
+        if not (frame and run.lease.is_previewed):
+            return
+        if state.must_show(frame, every_s=_PREVIEW_EVERY_S):
+            try:
+                picture = Picture(frame.graph_node, frame.media_type, frame.content)
+                self._previews.write(run.lease.hold, picture)
+            except FleetError as exc:
+                state.on_not_shown()
+                _log.warning("job %s: no preview: %s", run.job.id, exc)
 
     def _note(
         self, lease: Lease, *, phase: Phase | None = None, progress: Progress | None = None

@@ -15,6 +15,7 @@ from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.graph.graph import Graph
 from producer.contract.jobs import Job, Phase
 from producer.store.job_store import JobStore
+from producer.store.previews import Previews
 from worker.attempt.completeness import check_complete, check_succeeded
 from worker.attempt.extra_data import ExtraDataSource, marks_of
 from worker.attempt.fleet_rates import FleetRates
@@ -54,6 +55,7 @@ class Render:
         comfyui: ComfyUI,
         events: EventSocket,
         store: JobStore,
+        previews: Previews,
         *,
         node: str,
         stall: timedelta,
@@ -77,6 +79,7 @@ class Render:
             comfyui,
             events,
             store,
+            previews,
             node=node,
             stall=stall,
             shutdown=shutdown,

@@ -9,9 +9,12 @@ from typing import Final
 from producer.contract.jobs import Progress
 from worker.attempt.kept_outputs import wait_limit_s
 from worker.comfyui.events import EventSocket
+from worker.comfyui.preview_frames import PreviewFrame
 
 #: How long a node may not answer while it has our prompt, s.
 _AWAY_S: Final = 20.0
+#: How long no preview is handed on after one could not be stored, s.
+_NOT_SHOWN_S: Final = 30.0
 
 
 class RenderState:
@@ -44,6 +47,7 @@ class RenderState:
         self._connected_as = client_id
         self._progress = self._written = Progress()
         self._written_at = -math.inf
+        self._shown: PreviewFrame | None = None
         self._away_since: float | None = None
         self._was_idle = False
 
@@ -81,6 +85,17 @@ class RenderState:
             return False
         self._written, self._written_at = progress, now
         return True
+
+    def must_show(self, preview: PreviewFrame, *, every_s: float) -> bool:
+        """Return whether to hand a preview on: it is another one, and the last was so long ago; true counts as done."""
+        if preview is self._shown or not self.start_if_due("preview", every_s):
+            return False
+        self._shown = preview
+        return True
+
+    def on_not_shown(self) -> None:
+        """Hand no preview on for a while: it could not be stored."""
+        self._done["preview"] = time.monotonic() + _NOT_SHOWN_S
 
     def on_no_answer(self) -> None:
         """Note that the node does not answer."""

@@ -26,6 +26,7 @@ from producer.contract.config.node_address import NodeAddress
 from producer.contract.text_cleaning import abridged, escaped
 from worker.comfyui.bounded_websocket import BoundedWebSocket, HandshakeSocket
 from worker.comfyui.certificates import ca_file
+from worker.comfyui.preview_frames import OFFER, preview_of
 from worker.comfyui.prompt_watch import PromptWatch
 from worker.errors import NodeFault
 from worker.foreign_data import UNREADABLE, read_as_expected, read_json
@@ -45,6 +46,8 @@ _LAST_PAUSE_S: Final = 5.0
 #: After a connection that lasted so many seconds, pauses begin small again.
 _STEADY_S: Final = 10.0
 _CLOSE_S: Final = 1.0
+#: Messages that say which prompt runs; of that one are previews that do not name theirs.
+_RUNS: Final = frozenset({"executing", "progress", "progress_state"})
 
 
 class EventSocket:
@@ -67,6 +70,7 @@ class EventSocket:
         self._client_id = str(uuid.uuid4())
         self._watches: set[PromptWatch] = set()
         self._watches_lock = threading.Lock()
+        self._running: str | None = None
         self._socket: socket.socket | None = None
         self._heard = threading.Event()
         self._closing = threading.Event()
@@ -144,15 +148,18 @@ class EventSocket:
         """Connect, and hand on what comes until the connection ends, which raises."""
         with closing(self._dial()) as line:
             self._socket = line
+            self._running = None
             connection = self._shake_hands(line)
             try:
                 while not self._closing.is_set():
-                    text = self._receive(connection)
+                    opcode, message = self._receive(connection)
                     if not self._heard.is_set():
                         self._heard.set()
                         self._log_change(connected=True)
-                    if text is not None:
-                        self._dispatch(text)
+                    if opcode == ABNF.OPCODE_TEXT:
+                        self._dispatch(message)
+                    elif opcode == ABNF.OPCODE_BINARY:
+                        self._dispatch_preview(message)
             finally:
                 self._socket = None
                 self._heard.clear()
@@ -180,10 +187,11 @@ class EventSocket:
             )
         connection.sock = line
         line.settimeout(self._silence_s)
+        connection.send(OFFER)
         return connection
 
-    def _receive(self, connection: WebSocket) -> bytes | None:
-        """Return the next text message, or None for any other frame.
+    def _receive(self, connection: WebSocket) -> tuple[int, bytes]:
+        """Return the next frame: its opcode and what it holds.
 
         Raises:
             WebSocketTimeoutException: not even a ping was answered.
@@ -195,7 +203,7 @@ class EventSocket:
             opcode, frame = connection.recv_data_frame(control_frame=True)
         if opcode == ABNF.OPCODE_CLOSE:
             raise WebSocketException("closed by the node")
-        return frame.data if opcode == ABNF.OPCODE_TEXT else None
+        return opcode, frame.data
 
     def _dispatch(self, text: bytes) -> None:
         with self._watches_lock:
@@ -208,9 +216,22 @@ class EventSocket:
             prompt_id = data["prompt_id"]
         except UNREADABLE:
             return  # about the queue, or about the prompt that runs without saying which
+        if kind in _RUNS:
+            self._running = prompt_id
         for watch in watches:
             if watch.prompt_id == prompt_id:
                 self._deliver(watch, kind, data)
+
+    def _dispatch_preview(self, frame: bytes) -> None:
+        with self._watches_lock:
+            watches = tuple(self._watches)
+        if not watches:
+            return
+        if preview := preview_of(frame):
+            prompt_id = self._running if preview.prompt_id is None else preview.prompt_id
+            for watch in watches:
+                if watch.prompt_id == prompt_id:
+                    watch.on_preview(preview)
 
     def _deliver(self, watch: PromptWatch, kind: str, data: dict[str, Any]) -> None:
         """Hand one message on; an odd one costs no other, and not the connection."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from producer.contract.jobs import Progress
 from worker.comfyui.history import count_files
+from worker.comfyui.preview_frames import PreviewFrame
 from worker.comfyui.progress import ProgressTally
 from worker.comfyui.time_share import TimeShare
 
@@ -36,6 +37,7 @@ class PromptWatch:
         self._time_share = TimeShare(graph_nodes)
         self._progress = Progress(graph_nodes=len(graph_nodes))
         self._last_heard: float | None = None
+        self._preview: PreviewFrame | None = None
         self._listed: dict[str, int] = {}
         self._on_close = on_close
         self._changed = threading.Condition()
@@ -122,6 +124,15 @@ class PromptWatch:
         with self._changed:
             self._woken = True
             self._changed.notify_all()
+
+    @property
+    def preview(self) -> PreviewFrame | None:
+        """The newest preview; another one is another object."""
+        return self._preview
+
+    def on_preview(self, preview: PreviewFrame) -> None:
+        """Keep a preview of this prompt in place of the one before; socket thread only."""
+        self._preview = preview
 
     def close(self) -> None:
         """Stop watching; a wait returns."""
