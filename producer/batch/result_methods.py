@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from producer.contract.arguments import batch_id_of
 from producer.contract.batches import Batch
-from producer.contract.errors import BatchNotFound, InvalidBatch, InvalidJob
+from producer.contract.errors import BatchNotFound, InvalidBatch
 from producer.contract.ids import BatchId, row_id
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.result_lines import Line, line_text
+from producer.contract.result_lines import Line, line_text, statuses_of
 from producer.storage.batch_results import BatchResults
 from producer.store.batch_store import BatchStore
 from producer.store.job_store import JobStore
@@ -51,7 +51,7 @@ class ResultMethods:
             InvalidJob: *statuses* holds an unknown one.
             StorageError: the batch has no record, and the bucket could not be read.
         """
-        wanted = _wanted(statuses)
+        wanted = statuses_of(statuses)
         found = self._sealed(batch_id_of(batch))
         rows = self._rows(found) if isinstance(found, Batch) else map(self._objects.job_of, found)
         yield from ((row, job) for row, job in rows if job.status in wanted)
@@ -70,7 +70,7 @@ class ResultMethods:
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> Iterator[str]:
         """Yield what `batch_results` does as lines of JSON, without their ends."""
-        wanted = _wanted(statuses)
+        wanted = statuses_of(statuses)
         found = self._sealed(batch_id_of(batch))
         if isinstance(found, Batch):
             rows = range(1, found.rows + 1)
@@ -97,16 +97,3 @@ class ResultMethods:
         while page := list(islice(numbers, _AT_ONCE)):
             jobs = newest(self._jobs, [row_id(BatchId(batch.id), number) for number in page])
             yield from ((row, job) for row, job in zip(page, jobs, strict=True) if job)
-
-
-def _wanted(statuses: Collection[JobStatus | str]) -> set[JobStatus]:
-    return {_as_status(status) for status in statuses} or set(JobStatus)
-
-
-def _as_status(value: JobStatus | str) -> JobStatus:
-    try:
-        return JobStatus(value)
-    except ValueError:
-        known = ", ".join(JobStatus)
-        message = f"there is no status {value!r}; statuses are {known}"
-        raise InvalidJob(message, field="statuses") from None

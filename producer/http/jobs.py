@@ -15,7 +15,7 @@ from producer.aio import AsyncProducer
 from producer.contract.errors import InvalidJob
 from producer.contract.jobs import Job
 from producer.http.access import Fleet, Reader, Submitter, check_room, job_of, seen, tier_of
-from producer.http.problems import Flaw, Problem, ProblemType
+from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import JobRequest, ListQuery, RetryRequest, SubmitHeaders
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
@@ -35,8 +35,6 @@ _LONGEST_WAIT_S: Final = 60
 _PREFER_WAIT: Final = re.compile(
     r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE
 )
-#: How long a link to an artifact is valid.
-_LINK_LIFE: Final = timedelta(hours=1)
 
 JobId = Annotated[str, Path(max_length=100, examples=["01a202b8-2e5f-7533-81db-221426b72003"])]
 
@@ -109,7 +107,7 @@ async def hold(job_id: JobId, fleet: Fleet, key: Submitter) -> Response:
     try:
         return answer(job_view(await fleet.hold(job.id)))
     except InvalidJob as exc:
-        raise _conflict(exc) from exc
+        raise problem_of(exc, ProblemType.CONFLICT) from exc
 
 
 @router.post("/{job_id}/release", response_model=JobView, responses=answers(403, 404, 503))
@@ -138,7 +136,7 @@ async def retry(
     except InvalidJob as exc:
         if exc.field not in (None, "job", "graph"):
             raise
-        raise _conflict(exc) from exc
+        raise problem_of(exc, ProblemType.CONFLICT) from exc
     return answer(job_view(new), status=201, headers={"Location": f"/v1/jobs/{new.id}"})
 
 
@@ -155,15 +153,18 @@ async def artifact(
     ],
     fleet: Fleet,
     key: Reader,
+    expires_s: Annotated[
+        float, Query(ge=1, le=604_800, description="How long the link is valid.")
+    ] = 3_600,
 ) -> Response:
-    """Redirect to an artifact: a link that is valid for an hour, under which it is saved, not shown."""
+    """Redirect to an artifact: a link that is valid for a time, under which it is saved, not shown."""
     job = await job_of(fleet, key, job_id)
     if number >= len(job.artifacts):
         raise Problem(
             ProblemType.NOT_FOUND,
             f"job {job.id} has {len(job.artifacts)} artifacts, counted from 0",
         )
-    url = await fleet.url(job.artifacts[number], expires=_LINK_LIFE)
+    url = await fleet.url(job.artifacts[number], expires=timedelta(seconds=expires_s))
     return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
 
 
@@ -191,12 +192,3 @@ async def _ended(request: Request, fleet: AsyncProducer, job: Job, wait_s: int) 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return await fleet.get(job.id)
-
-
-def _conflict(error: InvalidJob) -> Problem:
-    return Problem(
-        ProblemType.CONFLICT,
-        error.message,
-        advice=error.advice,
-        flaws=[Flaw("conflict", error.message)],
-    )

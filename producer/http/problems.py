@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from producer.contract import errors
+from producer.contract.error_facts import facts_of
 from producer.contract.errors import FleetError, InvalidJob, InvalidRows
 from producer.contract.text_cleaning import abridged, writable
 
@@ -75,6 +76,7 @@ class Flaw(NamedTuple):
     parameter: str = ""
     allowed: Sequence[str] | None = None
     row: int | None = None
+    advice: str | None = None
 
 
 class Problem(HTTPException):
@@ -147,13 +149,21 @@ _OF_ERRORS: Final[tuple[tuple[type[FleetError], ProblemType], ...]] = (
     (errors.FleetUnreachable, ProblemType.FLEET_UNREACHABLE),
     (errors.KeyOfAnotherType, ProblemType.FLEET_UNREACHABLE),
 )
-#: Arguments of the library that come in the query, or in a header.
-_PARAMETERS: Final = frozenset({"filter", "cursor", "limit", "topics"})
+#: Arguments of the library that come in the path or the query.
+_PARAMETERS: Final = frozenset(
+    {"filter", "cursor", "limit", "topics", "job", "batch", "webhook", "delivery"}
+)
 
 
-def problem_of(error: FleetError) -> Problem:
-    """Return the problem that an error of the library is."""
-    kind = next((k for cls, k in _OF_ERRORS if isinstance(error, cls)), ProblemType.INTERNAL)
+def problem_of(error: FleetError, kind: ProblemType | None = None) -> Problem:
+    """Return the problem that an error of the library is.
+
+    Args:
+        kind: where the error alone does not tell it.
+    """
+    kind = kind or next(
+        (k for cls, k in _OF_ERRORS if isinstance(error, cls)), ProblemType.INTERNAL
+    )
     if kind is ProblemType.INTERNAL:
         return Problem(kind, "something went wrong that should not; the log has more")
     if kind in {ProblemType.FLEET_UNREACHABLE, ProblemType.STORAGE_UNAVAILABLE}:
@@ -168,14 +178,25 @@ def problem_of(error: FleetError) -> Problem:
         advice=error.advice,
         headers=headers,
         after=after,
+        error={"kind": type(error).__name__, **_bounded(facts_of(error))},
     )
+
+
+def _bounded(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _told(v) if isinstance(v, str) else v for name, v in facts.items()}
 
 
 def _flaws(error: FleetError, kind: ProblemType) -> list[Flaw]:
     code = kind.slug.replace("-", "_")
     if isinstance(error, InvalidRows):
         return [
-            Flaw(code, row.message, pointer=_pointer("params", row.column), row=row.row)
+            Flaw(
+                code,
+                row.message,
+                pointer=_pointer("params", row.column),
+                row=row.row,
+                advice=row.advice,
+            )
             for row in error.rows
         ]
     if not isinstance(error, InvalidJob) or not error.field:
@@ -199,7 +220,8 @@ def pointer_of(parts: Sequence[str | int]) -> str:
 
 
 def _of(flaw: Flaw) -> dict[str, Any]:
-    return {**flaw._asdict(), "detail": _told(flaw.detail)}
+    advice = _told(flaw.advice) if flaw.advice else None
+    return {**flaw._asdict(), "detail": _told(flaw.detail), "advice": advice}
 
 
 def _told(text: str, *, most: int = _LONGEST) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from producer.http.problems import MEDIA_TYPE, PAGES, ProblemType
 
@@ -19,6 +19,15 @@ class FlawForm(BaseModel):
     parameter: str | None = None  #: A query parameter or header.
     allowed: list[str] | None = None
     row: int | None = None
+    advice: str | None = None
+
+
+class ErrorForm(BaseModel):
+    """The error of the Python library that it is: `kind` is its class, and what else it carries stands beside it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = Field(examples=["InvalidParam"])
 
 
 class ProblemForm(BaseModel):
@@ -31,6 +40,7 @@ class ProblemForm(BaseModel):
     retryable: bool
     advice: str | None = None
     errors: list[FlawForm]
+    error: ErrorForm | None = None
 
 
 _RETRY_AFTER = {

@@ -14,7 +14,7 @@ from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.jobs import Artifact, Job
 
 JSON: Final = "application/json"
-_TOLD: Final = 100
+_TOLD: Final = 1_000
 
 
 class Links(BaseModel):
@@ -75,7 +75,7 @@ class LeftOut(BaseModel):
 class RowsView(BatchView):
     """A batch to which rows were added."""
 
-    left_out: list[LeftOut] = Field(default_factory=list)  #: Of this part, the first 100.
+    left_out: list[LeftOut] = Field(default_factory=list)  #: Of this part, the first 1,000.
 
 
 class CancelledBatchView(BaseModel):

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from producer.contract.errors import InvalidJob
 from producer.contract.webhooks import Delivery, Webhook
 from producer.http.access import Fleet, Reader, Submitter
-from producer.http.problems import Problem, ProblemType
+from producer.http.problems import ProblemType, problem_of
 from producer.http.requests import Name
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
@@ -131,4 +131,4 @@ async def _sent(sending: Any) -> Response:
     try:
         return answer(await sending, status=202)
     except InvalidJob as exc:  # it is disabled
-        raise Problem(ProblemType.CONFLICT, exc.message, advice=exc.advice) from exc
+        raise problem_of(exc, ProblemType.CONFLICT) from exc

@@ -13,7 +13,8 @@ Written by `python -m tests.docs` from the list of types; do not edit.
 
 What goes wrong is answered as `application/problem+json` (RFC 9457). `type` is the address of one of these pages, and the list is fixed.
 Beside RFC 9457's own fields there are `retryable`, `advice`, and `errors`: each with `code`, `detail`, its place (`pointer` in the body, as
-`#/params/6.text`, or `parameter`), and `allowed` where a short list would do. What is retryable says when in `Retry-After`.
+`#/params/6.text`, or `parameter`), and `allowed` where a short list would do. What is retryable says when in `Retry-After`. What is an error
+of the Python library has `error`, too: its class as `kind`, and what else it carries, as `job_id` or `limit`.
 
 | type | status | it means | retryable |
 | --- | --- | --- | --- |

@@ -42,14 +42,16 @@ from producer.contract.webhooks import (
     Webhook,
 )
 from producer.dead_letters import DeadLetters
+from producer.http_client import HttpProducer
 from producer.intake.input_policy import InputPolicy
+from producer.over_http.webhooks import HttpWebhooks
 from producer.store.dead_letters import DeadLetter
 from producer.webhooks.methods import Webhooks
 from tests.docs.source_comments import comments
 
 #: What a backend meets, by the heading it stands under.
 PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
-    "The fleet": (Producer, AsyncProducer, InputPolicy, AccessKeys, AccessKey, Scope),
+    "The fleet": (Producer, AsyncProducer, HttpProducer, InputPolicy, AccessKeys, AccessKey, Scope),
     "Jobs": (Job, JobStatus, Phase, Progress, Timings, Artifact, Attempt, JobError, JobEvent),
     "More of jobs": (
         JobPage,
@@ -64,7 +66,16 @@ PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
     ),
     "Batches": (Batch, Row, BatchWriter, BadRow, BatchCancelled),
     "Nodes": (Node, NodeTimes, NodeState),
-    "Webhooks": (Webhooks, Webhook, NewWebhook, EventType, Delivery, DeliveryState, DeliveryTry),
+    "Webhooks": (
+        Webhooks,
+        HttpWebhooks,
+        Webhook,
+        NewWebhook,
+        EventType,
+        Delivery,
+        DeliveryState,
+        DeliveryTry,
+    ),
 }
 #: The errors that a caller meets; the whole tree is on a page of its own.
 RAISED: Final = (
@@ -85,7 +96,7 @@ _TOP: Final = """\
 
 Names written by `python -m tests.docs`, the rest read from the docstrings when the site is built; do not edit.
 
-`Producer` is for threads, `AsyncProducer` for asyncio; both do the same. Start with [Submit](../use/submit.md).
+`Producer` is for threads, `AsyncProducer` for asyncio; both do the same. `HttpProducer` does it over the HTTP API. Start with [Submit](../use/submit.md).
 """
 #: A record's fields are a table; mkdocstrings would give each a heading.
 _NO_MEMBERS: Final = """\

@@ -6,11 +6,14 @@ import json
 import time
 
 import pytest
+import requests
 
 from producer.contract import errors
+from producer.contract.batches import BadRow
 from producer.contract.errors import FleetError
-from producer.http.problems import Flaw, Problem, ProblemType, pointer_of, problem_of
+from producer.http.problems import PAGES, Flaw, Problem, ProblemType, pointer_of, problem_of
 from producer.http.strict_json import parse
+from producer.over_http.problems import OF_TYPES, error_of
 from tests.docs.written import DOCS
 
 #: What only workers, waits and settings raise: no request meets them.
@@ -40,6 +43,72 @@ def test_every_error_that_a_request_can_meet_is_a_problem_of_its_own(kind):
     error.after = errors.timedelta(seconds=3.2)
     found = problem_of(error).kind
     assert (found is ProblemType.INTERNAL) == (kind.__name__ in NOT_ANSWERED)
+
+
+#: One of each class that is made from more than a message.
+MADE = [
+    errors.InvalidParam(
+        "it is so", field="params.6.text", graph_node="6", allowed=["a"], advice="do"
+    ),
+    errors.InvalidGraph("it is so", field="graph", graph_node="a/b~c"),
+    errors.InvalidBatch("01", "is sealed", advice="another"),
+    errors.InvalidQuery("it is so", field="filter", position=3),
+    errors.InvalidRows(
+        [BadRow(7, "6.text", "is empty", "write"), BadRow(9, None, "is torn")], count=30
+    ),
+    errors.InvalidRows([BadRow(7, "6.text", "x" * 300)] * 20, count=20, accepted="01"),
+    errors.AddressRefused("it is so"),
+    errors.ScopeMissing("shop", "operate", ["read"]),
+    errors.TooManyRequests("slowly", after=errors.timedelta(seconds=3)),
+    errors.BacklogFull(7, 7),
+    errors.OwnerBacklogFull("shop", 7, 7),
+    errors.JobNotFound("01"),
+    errors.BatchNotFound("01"),
+    errors.WebhookNotFound("there is none", field="delivery"),
+    errors.KeyReused("order", "01"),
+    errors.NoNodeCanRun("none"),
+    errors.AccessKeyNotValid("it has expired"),
+]
+
+
+def answer_of(error):
+    response = requests.Response()
+    found = problem_of(error).response()
+    response.status_code = found.status_code
+    response.headers.update(found.headers)
+    response._content = found.body
+    return response
+
+
+@pytest.mark.parametrize("error", MADE, ids=lambda error: type(error).__name__)
+def test_an_error_that_is_read_from_its_problem_is_the_one_that_was_raised(error):
+    made = error_of(answer_of(error))
+    assert type(made) is type(error)
+    assert (str(made), vars(made)) == (str(error), vars(error))
+
+
+def test_each_class_that_carries_more_than_a_message_has_been_made_above():
+    own = {kind.__name__ for kind in kinds() if "__init__" in vars(kind)} - NOT_ANSWERED
+    assert own - {"InvalidJob", "KeyOfAnotherType", "CredentialsRefused"} <= {
+        type(error).__name__ for error in MADE
+    }
+
+
+def test_every_type_of_problem_is_known_to_the_client():
+    for kind in ProblemType:
+        told = answer_of(errors.JobNotFound("01"))
+        told._content = json.dumps(
+            {"type": f"{PAGES}{kind.slug}.md", "detail": "it is so", "error": {"kind": "Newer"}}
+        ).encode()
+        assert str(error_of(told)) == "it is so" or kind is ProblemType.INVALID_ROWS
+        assert kind.slug in OF_TYPES
+
+
+def test_an_answer_that_is_not_the_api_s_is_an_outage():
+    for body, status in ((b"<html>bad gateway", 502), (b"", 200), (b"[]", 503)):
+        answer = answer_of(errors.JobNotFound("01"))
+        answer.status_code, answer._content, answer.url = status, body, "http://fleet/v1/jobs"
+        assert isinstance(error_of(answer), errors.FleetUnreachable)
 
 
 def test_outages_name_no_address_of_the_fleet():

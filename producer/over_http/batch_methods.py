@@ -1,0 +1,226 @@
+"""Methods for batches; `producer.http_client.HttpProducer` inherits them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import timedelta
+from itertools import islice
+from typing import Any, Final, Unpack
+
+from producer.batch.rows import RowLike
+from producer.contract.arguments import batch_id_of
+from producer.contract.batches import BadRow, Batch
+from producer.contract.cancel_outcomes import BatchCancelled
+from producer.contract.errors import SAME_ROWS, FleetError, InvalidBatch, InvalidJob, InvalidRows
+from producer.contract.graph.graph import GraphLike
+from producer.contract.jobs import Job, JobStatus
+from producer.contract.outcomes import Begun
+from producer.contract.queues import Tier
+from producer.contract.result_lines import statuses_of
+from producer.contract.uploads import Upload
+from producer.contract.waits import Deadline, late
+from producer.intake.request import JobOptions
+from producer.over_http.batch_parts import Part, bad_row, counted, parts_of
+from producer.over_http.bodies import encoded, job_body
+from producer.over_http.connection import Connection
+
+#: How often `wait_batch` reads the batch.
+_POLL_EVERY: Final = timedelta(seconds=1)
+#: The API takes a part's time; it checks some thousand rows a second.
+_PART_S: Final = 120.0
+#: Rows of a part of which those that are left out are told, all of them.
+_TOLD_ROWS: Final = 1_000
+_PAGE_ROWS: Final = 500
+_JSON: Final = {"Content-Type": "application/json"}
+_LINES: Final = {"Content-Type": "application/jsonl", "Content-Encoding": "gzip"}
+
+
+class HttpBatchMethods:
+    """The methods of `HttpProducer` for batches."""
+
+    _connection: Connection
+
+    def submit_many(
+        self,
+        graph: GraphLike,
+        rows: Iterable[RowLike],
+        *,
+        name: str = "",
+        skip_invalid: bool = False,
+        on_skipped: Callable[[BadRow], None] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Batch:
+        """Submit many jobs that share a graph; arguments and errors as of `Producer.submit_many`.
+
+        Rows go in parts, and none is accepted before all are there. An error tells of the bad rows of the first
+        part that has some. With an idempotency key, an interrupted call goes on where it stopped; rows that are
+        there already are counted then, not compared.
+        """
+        begun = self.begin_batch(graph, name=name, **options)
+        batch = begun.batch
+        is_resumable = options.get("idempotency_key") is not None
+        if batch.sealed_at is not None:
+            return _same_number(batch, sum(1 for _ in counted(rows, on_progress)))
+        skipped = (on_skipped or _ignore) if skip_invalid else None
+        try:
+            most = {"most_rows": _TOLD_ROWS} if skipped else {}
+            new = islice(counted(rows, on_progress), batch.rows, None)
+            for part in parts_of(new, self._upload, first=batch.rows, **most):
+                batch = self._add(batch.id, part, skipped)
+            return self.seal_batch(batch.id)
+        except InvalidJob:
+            self._discard(batch.id)
+            raise
+        except BaseException:
+            if not is_resumable:
+                self._discard(batch.id)
+            raise
+
+    def begin_batch(
+        self, graph: GraphLike, *, name: str = "", **options: Unpack[JobOptions]
+    ) -> Begun:
+        """Open a batch that `add_rows` fills; options and errors as of `Producer.begin_batch`."""
+        wanted: JobOptions = {"tier": Tier.BATCH, **options}
+        body = {**job_body(graph, wanted, self._upload), "name": name}
+        answer = self._connection(
+            "POST", "/v1/batches", data=encoded(body), headers=_JSON, is_safe=True
+        )
+        is_replay = options.get("idempotency_key") is not None and answer.status_code == 200  # noqa: PLR2004
+        return Begun(Batch.model_validate(self._connection.parsed(answer)), is_replay)
+
+    def add_rows(
+        self,
+        batch: str,
+        rows: Iterable[RowLike],
+        *,
+        first: int | None = None,
+        on_skipped: Callable[[BadRow], None] | None = None,
+    ) -> Batch:
+        """Add rows to an open batch, and return it; arguments and errors as of `Producer.add_rows`.
+
+        More than 5,000 rows, or 4 MiB, go in several parts, each taken whole or not at all.
+        """
+        found = self.batch(batch)
+        begin = found.rows if first is None else first
+        most = {"most_rows": _TOLD_ROWS} if on_skipped else {}
+        for part in parts_of(rows, self._upload, first=begin, **most):
+            found = self._add(found.id, part, on_skipped)
+        return found
+
+    def seal_batch(self, batch: str) -> Batch:
+        """Accept all rows of an open batch, and return it; errors as of `Producer.seal_batch`."""
+        return self._changed(batch, "seal", is_safe=True)
+
+    def batch(self, batch: str) -> Batch:
+        """Return one batch; raises BatchNotFound."""
+        return Batch.model_validate(
+            self._connection.json("GET", f"/v1/batches/{batch_id_of(batch)}")
+        )
+
+    def batches(self, limit: int = 50) -> list[Batch]:
+        """Return up to *limit* batches of the key's owner, at most 200, the newest first."""
+        found = self._connection.json("GET", "/v1/batches", params={"limit": limit})
+        return [Batch.model_validate(told) for told in found["batches"]]
+
+    def wait_batch(
+        self,
+        batch: str,
+        *,
+        timeout: timedelta | None = None,
+        on_poll: Callable[[Batch], None] | None = None,
+    ) -> Batch:
+        """Return a batch once all of its jobs have ended; arguments and errors as of `Producer.wait_batch`."""
+        deadline = Deadline(timeout)
+        while True:
+            found = self.batch(batch)
+            if on_poll:
+                on_poll(found)
+            if found.done:
+                return found
+            if deadline.is_over:
+                raise late(found, timeout)
+            time.sleep(min(_POLL_EVERY, deadline.left).total_seconds())
+
+    def batch_jobs(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> Iterator[tuple[int, Job]]:
+        """Yield (row number, job) in row order; arguments and errors as of `Producer.batch_jobs`."""
+        wanted = statuses_of(statuses)
+        path = f"/v1/batches/{batch_id_of(batch)}/rows"
+        query: dict[str, Any] = {"limit": _PAGE_ROWS}
+        while True:
+            page = self._connection.json("GET", path, params=query)
+            # Not by a filter: rows that have failed alone would come in another order.
+            jobs = (Job.model_validate(told) for told in page["jobs"])
+            yield from ((job.row or 0, job) for job in jobs if job.status in wanted)
+            if not (cursor := page.get("cursor")):
+                return
+            query["cursor"] = cursor
+
+    def cancel_batch(self, batch: str) -> BatchCancelled:
+        """Request that all jobs of a batch be cancelled; errors as of `Producer.cancel_batch`."""
+        told = self._connection.json("POST", f"/v1/batches/{batch_id_of(batch)}/cancel")
+        return BatchCancelled(told["outcome"])
+
+    def hold_batch(self, batch: str) -> Batch:
+        """Hold all jobs of a batch that do not run yet; errors as of `Producer.hold_batch`."""
+        return self._changed(batch, "hold")
+
+    def release_batch(self, batch: str) -> Batch:
+        """Release a held batch; errors as of `Producer.hold_batch`."""
+        return self._changed(batch, "release")
+
+    def _changed(self, batch: str, verb: str, *, is_safe: bool = False) -> Batch:
+        path = f"/v1/batches/{batch_id_of(batch)}/{verb}"
+        return Batch.model_validate(self._connection.json("POST", path, is_safe=is_safe))
+
+    def _add(self, batch: str, part: Part, on_skipped: Callable[[BadRow], None] | None) -> Batch:
+        try:
+            told = self._connection.json(
+                "POST",
+                f"/v1/batches/{batch}/rows",
+                params={"skip_invalid": "true"} if on_skipped else {},
+                data=part.packed,
+                headers={**_LINES, "Content-Range": part.range},
+                is_safe=True,
+                timeout_s=_PART_S,
+            )
+        except InvalidRows as exc:
+            rows = [part.told(row) for row in exc.rows]
+            raise InvalidRows(rows, count=exc.count, accepted=exc.accepted) from exc
+        for row in told.get("left_out", ()):
+            assert on_skipped is not None  # noqa: S101 - only then rows are left out
+            on_skipped(part.told(bad_row(row)))
+        return Batch.model_validate(told)
+
+    def _discard(self, batch: str) -> None:
+        """Delete an open batch; one that was sealed stays."""
+        try:
+            if self.batch(batch).sealed_at is None:
+                self.cancel_batch(batch)
+        except FleetError:
+            return  # it expires in a week; the error that led here is the one to raise
+
+    def _upload(self, content: Any, name: str) -> Upload:
+        raise NotImplementedError
+
+
+def _same_number(batch: Batch, rows: int) -> Batch:
+    """Return a batch that was accepted before.
+
+    Raises:
+        InvalidBatch: it has another number of rows than those that came now.
+    """
+    if rows == batch.rows:
+        return batch
+    raise InvalidBatch(
+        batch.id,
+        f"was accepted before with {batch.rows:,} rows, and stays as it is; {rows:,} came now",
+        advice=SAME_ROWS,
+    )
+
+
+def _ignore(_: BadRow) -> None:
+    return None

@@ -1,0 +1,226 @@
+"""Connection to the HTTP API: one address and one key, bounded times, repeats where they are safe."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from producer.contract.arguments import checked
+from producer.contract.errors import FleetError, FleetUnreachable, InvalidSettings
+from producer.over_http.problems import error_of, retry_after
+
+#: Tries of one call, the first included.
+_TRIES: Final = 3
+#: The pause before the second try and, doubled, before the third, s; ± half.
+_PAUSE_S: Final = 0.3
+#: A longer `Retry-After` is for the caller to wait for.
+_LONGEST_PAUSE: Final = timedelta(seconds=5)
+#: Of what the API, or a proxy before it, cannot answer now. Whether it was done is unknown.
+_AWAY: Final = frozenset({502, 503, 504})
+_TOO_MANY: Final = 429
+_CONNECT_S: Final = 3.0
+#: Requests at once that keep their connection.
+_POOL: Final = 32
+
+
+class Connection:
+    """Sends requests with the key of one owner. Thread-safe.
+
+    Args:
+        url: the API's address, as `https://fleet.example`.
+        timeout: how long one try may wait for an answer to begin.
+        session: for a proxy, or certificates of one's own.
+
+    Raises:
+        InvalidSettings: the address is of another form, or the key is none.
+    """
+
+    def __init__(
+        self, url: str, key: str, *, timeout: timedelta, session: requests.Session | None = None
+    ) -> None:
+        self.url = _base(url)
+        self._timeout_s = checked(timeout, timedelta, field="timeout").total_seconds()
+        self._auth = _Bearer(_secret(key))
+        self._session = session or _new_session()
+        self._agent = f"comfyfleet-http/{version('comfyfleet')}"
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        *,
+        is_safe: bool | None = None,
+        may_redirect: bool = False,
+        timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> requests.Response:
+        """Send a request until it is answered well, up to three times; return the answer.
+
+        Args:
+            is_safe: whether it may be sent again when it may have been done; as a GET may by default.
+            may_redirect: whether a redirect is a good answer; none is followed.
+            timeout_s: in place of the connection's.
+            options: of `requests.Session.request`.
+
+        Raises:
+            FleetUnreachable: no answer came, or not from the API.
+            FleetError: the error that the answer is.
+        """
+        is_safe = method == "GET" if is_safe is None else is_safe
+        for number in range(1, _TRIES + 1):
+            try:
+                answer = self.send(method, path, timeout_s=timeout_s, headers=headers, **options)
+            except FleetUnreachable as exc:
+                if number == _TRIES or not (is_safe or _was_never_sent(exc)):
+                    raise
+                pause = timedelta(0)
+            else:
+                if answer.ok and answer.is_redirect == may_redirect:
+                    return answer
+                wanted = _pause(answer, is_safe=is_safe)
+                if wanted is None or number == _TRIES:
+                    raise error_of(answer)
+                pause = wanted
+            own_s = _PAUSE_S * 2 ** (number - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+            time.sleep(max(own_s, pause.total_seconds()))
+        raise AssertionError("the last try returns or raises")
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> requests.Response:
+        """Send a request once, and return its answer, whatever it is.
+
+        Raises:
+            FleetUnreachable: no answer came.
+        """
+        limits = (_CONNECT_S, timeout_s or self._timeout_s)
+        try:
+            return self._session.request(
+                method,
+                self.url + path,
+                auth=self._auth,
+                timeout=limits,
+                allow_redirects=False,
+                headers={"User-Agent": self._agent, **(headers or {})},
+                **options,
+            )
+        except requests.RequestException as exc:
+            raise FleetUnreachable(
+                f"the API at {self.url} does not answer: {_reason(exc)}",
+                advice="is it started (comfyfleet api), and is this its address?",
+            ) from exc
+
+    def json(self, method: str, path: str, **options: Any) -> Any:
+        """Return what an answer says; arguments and errors as of a call.
+
+        Raises:
+            FleetUnreachable: the answer is no JSON, so it is not the API's.
+        """
+        return self.parsed(self(method, path, **options))
+
+    def parsed(self, answer: requests.Response) -> Any:
+        """Return what an answer says; raises FleetUnreachable where that is no JSON."""
+        try:
+            return answer.json()
+        except ValueError:
+            raise error_of(answer) from None
+
+    def fetched(self, url: str) -> Iterable[bytes]:
+        """Return the content of another address, a presigned one, without the key.
+
+        Raises:
+            requests.RequestException: it cannot be read.
+        """
+        answer = self._session.get(url, stream=True, timeout=(_CONNECT_S, 60), auth=_no_auth)
+        answer.raise_for_status()
+        chunks: Iterable[bytes] = answer.iter_content(1 << 20)
+        return chunks
+
+    def close(self) -> None:
+        """Close all connections; they are opened again at the next call."""
+        self._session.close()
+
+
+class _Bearer(requests.auth.AuthBase):
+    """The key; given as `auth`, it cannot be replaced by what a netrc file says of the host."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _new_session() -> requests.Session:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=_POOL))
+    return session
+
+
+def _base(url: str) -> str:
+    parts = urlsplit(checked(url, str, field="url").strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+        raise InvalidSettings("url: expected the API's address, as https://fleet.example")
+    if parts.username or parts.password:
+        raise InvalidSettings("url: the key does not belong into the address; give it as key=")
+    return url.strip().rstrip("/")
+
+
+def _secret(key: str) -> str:
+    found = checked(key, str, field="key").strip()
+    if not found or not found.isascii() or not found.isprintable() or " " in found:
+        raise InvalidSettings(
+            "key: expected an access key, as comfyfleet key create prints: cfk_..."
+        )
+    return found
+
+
+def _pause(answer: requests.Response, *, is_safe: bool) -> timedelta | None:
+    """Return how long to wait before the request is sent again; None if it must not be."""
+    was_refused = answer.status_code == _TOO_MANY and "too-many-requests" in answer.text
+    if not (was_refused or (is_safe and answer.status_code in _AWAY)):
+        return None
+    pause = retry_after(answer) or timedelta(0)
+    return pause if pause <= _LONGEST_PAUSE else None
+
+
+def _was_never_sent(error: FleetError) -> bool:
+    cause = error.__cause__
+    inner = cause.args[0] if cause and cause.args else None
+    return isinstance(getattr(inner, "reason", inner), NewConnectionError | ConnectTimeoutError)
+
+
+def _reason(error: requests.RequestException) -> str:
+    """Return why, in a few words: the library's own text shows objects' addresses."""
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted, or it does not speak TLS"
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return str(inner.strerror).lower()
+        inner = inner.__cause__ or inner.__context__
+    return "the connection ended"
