@@ -117,7 +117,8 @@ def page() -> str:
 
 
 def _directive(name: type) -> str:
-    directive = f"::: {name.__module__}.{name.__qualname__}\n"
+    module = errors.__name__ if name in RAISED else name.__module__  # where callers import it from
+    directive = f"::: {module}.{name.__qualname__}\n"
     if not hasattr(name, "model_fields"):
         return directive
     told = comments(name)
