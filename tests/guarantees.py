@@ -47,6 +47,8 @@ FAULT_TESTS = {
     "Files that strangers name": "tests/integration/test_input_forms.py",
     "Over HTTP: jobs, keys, problems": "tests/integration/test_http_jobs.py",
     "Over HTTP: streams that are cut, and readers that do not read": "tests/integration/test_http_events.py",
+    "Over HTTP: web pages of other origins": "tests/integration/test_http_origins.py",
+    "Previews, and what nobody watches": "tests/integration/test_previews.py",
     "Over HTTP: batches in parts": "tests/integration/test_http_batches.py",
     "Over HTTP: each owner's alone": "tests/integration/test_http_owners.py",
     "Extra data and its secrets": "tests/integration/test_extra_data.py",

@@ -66,6 +66,7 @@ def up(
     options = Options(
         state_dir=state,
         standin_nodes=nodes,
+        standin_arguments=("--previews",),
         comfyui_urls=_urls(comfyui),
         redis_url=redis_url,
         s3_endpoint_url=s3_endpoint,

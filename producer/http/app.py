@@ -28,11 +28,13 @@ from producer.http import (
     health,
     jobs,
     nodes,
+    previews,
     uploads,
     webhooks,
 )
 from producer.http.gate import Gate
 from producer.http.openapi import describe
+from producer.http.previews import SharedPreviews
 from producer.http.problems import Flaw, Problem, ProblemType, pointer_of, problem_of
 from producer.http.streams import Streams
 
@@ -41,7 +43,18 @@ _log = logging.getLogger(__name__)
 #: Calls of the library at once: they mostly wait, for Redis and for S3.
 _THREADS: Final = 64
 _FLAWS_TOLD: Final = 20
-_PARTS: Final = (health, jobs, batches, batch_files, events, uploads, actions, webhooks, nodes)
+_PARTS: Final = (
+    health,
+    jobs,
+    batches,
+    batch_files,
+    events,
+    previews,
+    uploads,
+    actions,
+    webhooks,
+    nodes,
+)
 _OF_STATUS: Final = {
     404: (ProblemType.NOT_FOUND, "there is no such path"),
     405: (ProblemType.METHOD_NOT_ALLOWED, "the path does not take this method"),
@@ -68,6 +81,7 @@ def create_app(fleet: AsyncProducer, settings: Settings) -> FastAPI:
     )
     app.state.fleet = fleet
     app.state.settings = settings
+    app.state.previews = SharedPreviews(fleet)
     app.state.streams = Streams(most=settings.api_max_streams)
     for part in _PARTS:
         app.include_router(part.router)

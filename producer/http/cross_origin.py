@@ -17,14 +17,12 @@ REQUEST_HEADERS: Final = (
     "Content-Range",
     "Content-Type",
     "Idempotency-Key",
-    "If-None-Match",
     "Last-Event-ID",
     "Prefer",
 )
 #: What a page may read beside the headers that every page may.
 ANSWER_HEADERS: Final = (
     "Allow",
-    "ETag",
     "Idempotent-Replayed",
     "Location",
     "Preference-Applied",

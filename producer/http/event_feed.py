@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
 from producer.aio import AsyncProducer
 from producer.contract.errors import FleetError, FleetUnreachable
 from producer.contract.fleet_events import BatchEvent, FleetEvent
-from producer.contract.jobs import JobEvent
+from producer.contract.jobs import JobEvent, JobStatus
 from producer.events.async_event_watch import AsyncFleetWatch
 from producer.events.notices import LAGGED, AnyNotice, encoded, sse_of
 from producer.store.events import order
@@ -72,6 +72,7 @@ class EventFeed:
         )
         self._state = Present([])
         self._open: set[str] = set()
+        self.running: set[str] = set()  #: The jobs that run, by what was told of them.
 
     async def is_over(self, after: str) -> bool:
         """Tell whether nothing has come after an event's id, and nothing will."""
@@ -80,7 +81,7 @@ class EventFeed:
         missed = await self._fleet.missed(*self._topics, after=after)
         return missed is not None and missed.is_end and not missed.notices
 
-    async def frames(self, after: str | None) -> AsyncIterator[bytes]:
+    async def frames(self, after: str | None) -> AsyncGenerator[bytes]:
         """Yield what is to be sent, until all is over.
 
         Args:
@@ -109,6 +110,7 @@ class EventFeed:
     async def _snapshot(self) -> bytes:
         self._state = await self._present(self._position)
         self._open = set(self._state.open)
+        self._note_running(self._state.events)
         return b"".join(map(sse_of, self._state.events))
 
     async def _caught_up(self) -> tuple[bytes, bool]:
@@ -140,6 +142,7 @@ class EventFeed:
         return await self._rechecked() + self._alive(), False
 
     def _told(self, notices: Sequence[AnyNotice]) -> bytes:
+        self._note_running([notice.event for notice in notices])
         for notice in notices:
             event = notice.event
             if isinstance(event, JobEvent) and event.status.is_terminal:
@@ -150,6 +153,12 @@ class EventFeed:
         if notices:
             self._position = notices[-1].event.id
         return encoded(notices)
+
+    def _note_running(self, events: Sequence[JobEvent | FleetEvent]) -> None:
+        for event in events:
+            if isinstance(event, JobEvent):
+                runs = event.status is JobStatus.RUNNING
+                (self.running.add if runs else self.running.discard)(event.job)
 
     def _alive(self) -> bytes:
         """Return a comment; with an id, where the client need not look at what lies before it.
@@ -173,6 +182,7 @@ class EventFeed:
         closed = self._open - state.open
         self._open -= closed
         self._state = state
+        self._note_running(state.events)
         ended = [e for e in state.events if isinstance(e, JobEvent) and e.job in closed]
         return b"".join(map(sse_of, ended))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -16,12 +16,14 @@ from producer.contract.batches import Batch, BatchState
 from producer.contract.errors import InvalidQuery
 from producer.contract.fleet_events import BatchEvent
 from producer.contract.graph.json_values import printable
+from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.events.job_stream import snapshot_of
 from producer.events.subscribers import BATCHES, EVERYTHING, NODES
 from producer.http.access import Fleet, Reader, batch_of, fleet_of, job_of, seen
 from producer.http.event_feed import EventFeed, Present
 from producer.http.gate import secret_of
+from producer.http.previews import with_previews
 from producer.http.responses import answers
 from producer.http.streams import EventStreamResponse
 
@@ -47,12 +49,21 @@ Id = Annotated[str, Path(max_length=100)]
     "/v1/jobs/{job_id}/events", response_class=Response, responses=_STREAM | answers(403, 404, 503)
 )
 async def of_job(
-    request: Request, job_id: Id, fleet: Fleet, key: Reader, last_event_id: LastEventId = None
+    request: Request,
+    job_id: Id,
+    fleet: Fleet,
+    key: Reader,
+    *,
+    previews: Annotated[
+        bool, Query(description="Tell of previews, too: `event: preview`, at most once a second.")
+    ] = False,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Follow one job until it has ended."""
     job = await job_of(fleet, key, job_id)
     about = _About(fleet, key, jobs=[job.id])
-    return await _answer(request, EventFeed(fleet, [job.id], about.present), last_event_id)
+    feed = EventFeed(fleet, [job.id], about.present)
+    return await _answer(request, feed, last_event_id, preview_of=job.id if previews else None)
 
 
 @router.get(
@@ -102,14 +113,19 @@ async def of_fleet(
     )
 
 
-async def _answer(request: Request, feed: EventFeed, after: str | None) -> Response:
+async def _answer(
+    request: Request, feed: EventFeed, after: str | None, *, preview_of: JobId | None = None
+) -> Response:
     streams = request.app.state.streams
     streams.check_room()
     if after and await feed.is_over(after):
         return Response(status_code=204)
     fleet: AsyncProducer = request.app.state.fleet
     secret = secret_of(request.headers)
-    return EventStreamResponse(feed.frames(after), streams, lambda: fleet.keys.admit(secret))
+    frames: AsyncIterator[bytes] = feed.frames(after)
+    if preview_of:
+        frames = with_previews(feed, after, preview_of, request.app.state.previews)
+    return EventStreamResponse(frames, streams, lambda: fleet.keys.admit(secret))
 
 
 class _OwnerSnapshot(BaseModel):

@@ -20,6 +20,7 @@ from producer.http.requests import JobRequest, ListQuery, RetryRequest, SubmitHe
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
 from producer.http.views import (
+    ArtifactLink,
     CancelledJobView,
     JobPageView,
     JobView,
@@ -144,7 +145,9 @@ async def retry(
     "/{job_id}/artifacts/{number}",
     status_code=302,
     response_class=RedirectResponse,
-    responses=answers(403, 404, 503),
+    responses=answers(
+        403, 404, 503, also={200: ("Its address, with `redirect=false`", ArtifactLink)}
+    ),
 )
 async def artifact(
     job_id: JobId,
@@ -153,9 +156,13 @@ async def artifact(
     ],
     fleet: Fleet,
     key: Reader,
+    *,
     expires_s: Annotated[
         float, Query(ge=1, le=604_800, description="How long the link is valid.")
     ] = 3_600,
+    redirect: Annotated[
+        bool, Query(description="`false`: tell the address; a web page cannot read a redirect.")
+    ] = True,
 ) -> Response:
     """Redirect to an artifact: a link that is valid for a time, under which it is saved, not shown."""
     job = await job_of(fleet, key, job_id)
@@ -165,7 +172,10 @@ async def artifact(
             f"job {job.id} has {len(job.artifacts)} artifacts, counted from 0",
         )
     url = await fleet.url(job.artifacts[number], expires=timedelta(seconds=expires_s))
-    return RedirectResponse(url, 302, {"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"}
+    if redirect:
+        return RedirectResponse(url, 302, headers)
+    return answer(ArtifactLink(url=url, expires_s=expires_s), headers=headers)
 
 
 def _wanted_wait(prefer: str | None) -> int:

@@ -44,6 +44,13 @@ class CancelledJobView(JobView):
     outcome: Cancelled
 
 
+class ArtifactLink(BaseModel):
+    """Where an artifact lies for a while: who has the address needs no key."""
+
+    url: str
+    expires_s: float
+
+
 class JobPageView(BaseModel):
     """A part of a list, the newest first. With `cursor`, and the same filter, the next part comes."""
 
@@ -119,7 +126,7 @@ def answer(
 
 def _fields(job: Job) -> dict[str, Any]:
     base = f"/v1/jobs/{job.id}"
-    verbs = ("events", "cancel", "hold", "release", "retry")
+    verbs = ("events", "preview", "cancel", "hold", "release", "retry")
     links: dict[str, Any] = {verb: f"{base}/{verb}" for verb in verbs}
     if job.batch:
         links["batch"] = f"/v1/batches/{job.batch}"

@@ -80,6 +80,15 @@ def test_events_tell_the_whole_story_in_order(fleet):
     assert any(event.progress for event in events)
 
 
+def test_a_preview_is_seen_while_somebody_asks_for_it(fleet):
+    job = fleet.submit(sleeping(10, preview=True))
+    wait_until(lambda: fleet.preview(job.id), description="a preview")
+    preview = fleet.preview(job.id)
+    assert preview.content.startswith(b"\xff\xd8\xff")
+    assert (preview.attempt, preview.graph_node) == (1, "2")
+    fleet.cancel(job.id)
+
+
 def test_the_library_serves_asyncio(fleet):
     async def story():
         async with AsyncProducer(fleet.settings) as producer:

@@ -175,6 +175,26 @@ def test_the_sampler_sends_previews_when_told_to(options):
     assert [frame[:8] for frame in ears.frames] == [b"\0\0\0\1\0\0\0\1"] * 3
 
 
+@pytest.mark.parametrize(
+    ("version", "by_option", "by_prompt", "frames"),
+    [
+        ("0.33.0", False, "latent2rgb", 3),
+        ("0.33.0", True, "none", 0),
+        ("0.33.0", True, "default", 3),
+        ("0.3.64", False, "latent2rgb", 0),
+    ],
+)
+def test_a_prompt_may_choose_its_previews_on_newer_nodes(
+    options, version, by_option, by_prompt, frames
+):
+    node = replace(options, version=version, previews=by_option)
+    with standin_thread(node) as node, Comfy(node.url) as comfy:
+        ears = comfy.listen()
+        chosen = {"preview_method": by_prompt}
+        ears.until_done(comfy.queue_prompt(rendering(), client_id=ears.sid, extra_data=chosen))
+    assert len(ears.frames) == frames
+
+
 def test_classes_and_models_can_be_added(options):
     extra = {
         "Upscale4x": {"input": {"required": {"image": ["IMAGE"]}}, "output": ["IMAGE"]},

@@ -32,6 +32,7 @@ _SCHEDULERS = choice("simple", "normal", "karras", "exponential", "sgm_uniform",
 _SEED = integer(0, 0, 0xFFFFFFFFFFFFFFFF)
 _SIDE = integer(512, 16, 16384)
 _PREVIEW_SIDE = 512
+_PREVIEW_METHODS = ("none", "auto", "latent2rgb", "taesd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +96,17 @@ def _sample(
 
 
 def _preview(bench: Bench, latent: Latent, facts: dict[str, Any]) -> Image.Image | None:
-    if not bench.options.previews:
+    if not _shows_previews(bench):
         return None
     picture = paint(latent.width, latent.height, facts)
     picture.thumbnail((_PREVIEW_SIDE, _PREVIEW_SIDE))
     return picture
+
+
+def _shows_previews(bench: Bench) -> bool:
+    """Tell whether the sampler shows what it does: by the node's option, which 0.33 lets a prompt override."""
+    wanted = bench.extra_data.get("preview_method") if bench.options.is_current else None
+    return wanted != "none" if wanted in _PREVIEW_METHODS else bench.options.previews
 
 
 def _decode(_bench: Bench, *, samples: Latent, vae: str) -> Result:
