@@ -39,6 +39,7 @@ FAULT_TESTS = {
     "How a worker leaves": "tests/acceptance/test_shutdown.py",
     "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
     "What Redis refuses": "tests/integration/test_redis_refusals.py",
+    "Each process as its own Redis user": "tests/integration/test_redis_rights.py",
     "Values that no node would take": "tests/integration/test_refused_values.py",
     "What upkeep finds": "tests/integration/test_upkeep.py",
     "Idempotency keys, and refusals that leave nothing": "tests/integration/test_idempotency.py",

@@ -29,7 +29,7 @@ _UNTRUSTED: Final = "name the authority that signed its certificate: rediss://..
 _ADVICE: Final = {
     "NOAUTH": "give the password in COMFYFLEET_REDIS_URL",
     "WRONGPASS": "check user and password in COMFYFLEET_REDIS_URL",
-    "NOPERM": "the Redis user may not run this command; see its ACL",
+    "NOPERM": "its user lacks a right: compare its ACL with infra/redis/users.acl of this version",
     "OOM": "Redis is full; raise maxmemory or let finished records expire sooner",
     "READONLY": "this is a replica; point COMFYFLEET_REDIS_URL at the primary",
     "LOADING": "Redis is reading its data from disk; try again in a moment",
@@ -39,6 +39,9 @@ _ADVICE: Final = {
     "MASTERDOWN": "this is a replica without its primary; point COMFYFLEET_REDIS_URL at that",
     "UNBLOCKED": "Redis has become a replica; point COMFYFLEET_REDIS_URL at the primary",
 }
+
+#: What Redis 7 and Valkey say, under another code, when a user may run a script but not what it does.
+_REFUSED_IN_SCRIPT: Final = "ACL failure in script"
 
 #: Advice by a part of OpenSSL's message, which redis-py and kombu pass on as text.
 _TLS_ADVICE: Final = {
@@ -170,6 +173,8 @@ def _code(error: ResponseError) -> str:
     # redis-py (8.1.0) removes the code from the text of errors for which it has a class, and puts a
     # text of its own before errors of a pipeline.
     said = str(error).rpartition(" of pipeline caused error: ")[2]
+    if said.startswith(_REFUSED_IN_SCRIPT):
+        return "NOPERM"
     return getattr(error, "status_code", None) or said.partition(" ")[0]
 
 
