@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.chaos.enumeration.cases import EXACT, Case, spread
 from tests.chaos.enumeration.lives import LIVES
-from tests.chaos.enumeration.sites import Site, calls_of, sites_of
+from tests.chaos.enumeration.sites import Site, calls_of, sites_of, sites_of_web
 from tests.chaos.proxy.rules import Fault, Rule
 
 JOB = "01a202fc-72b0-7acb-9f17-73fc8595814e"
@@ -104,3 +104,27 @@ def test_a_case_that_failed_to_strike_is_tried_in_a_process_that_starts_anew():
 def test_cases_that_wait_are_spread_among_those_that_work():
     order = [case.waits for case in spread([a_case(waits=n < 2) for n in range(6)])]
     assert order == [False, True, False, False, True, False]
+
+
+def test_what_serves_all_lanes_has_one_site_for_all_of_a_name():
+    log = [entry("api1.redis", "EVALSHA submit", at=at) for at in range(6)]
+    log += [entry("hooks2.redis", "EVALSHA delivery_take", about=True)] * 3
+    log += [entry("receiver.http", "POST /shop/hook-1")] * 2  # not by each lane: it came by chance
+    log += [entry("n1.redis", "EVALSHA claim")] * 3
+    log += [entry("api1.redis", "AUTH"), entry("api1.redis", "PING")] * 3
+    found = sites_of_web(log, lanes=3)
+    assert [str(site) for site in found] == [
+        "api.redis EVALSHA submit #1",
+        "hooks.redis EVALSHA delivery_take #1",
+    ]
+    rule = found[0].rule(worker="n1", producer="p1", ids=[JOB], after=True, fault=Fault.CUT)
+    assert (rule.edge, rule.about) == ("api*.redis", [])
+
+
+def test_no_worker_is_asked_for_what_senders_do_about_a_job():
+    assert sites(entry("hooks1.redis", "EVALSHA delivery_add", about=True)) == []
+
+
+def test_each_look_that_may_take_the_end_of_a_job_is_a_site():
+    found = sites_of_web([entry("hooks1.redis", "EVALSHA outbox_take")], lanes=1)
+    assert [site.nth for site in found] == [1, 2, 3, 4]

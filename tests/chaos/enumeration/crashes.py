@@ -20,11 +20,14 @@ from tests.chaos.enumeration.lives import LIVES, life_named
 from tests.chaos.enumeration.outcomes import Outcome, report
 from tests.chaos.enumeration.recording import record_cases
 from tests.chaos.fleet.chaos_fleet import TREE, Member
+from tests.chaos.fleet.processes import KeptProcess
 
 _VARIABLE: Final = "COMFYFLEET_CRASHPOINT"
 _KILLED: Final = 137
 #: A process may die only after its job has succeeded; its end is known a moment later, s.
 _DIES_S: Final = 3.0
+#: Senders that have just been started come to what is to be told after a while, s.
+_TELLS_S: Final = 60.0
 
 #: In which life a crash point is passed, by how its name begins; the others in a plain one.
 _LIFE_OF: Final = {
@@ -34,8 +37,9 @@ _LIFE_OF: Final = {
     "batch.": "row",
 }
 _PRODUCERS: Final = ("submit.", "batch.added")
-#: Of what tells webhooks, once a job has ended: tests/integration/test_webhooks.py kills it there.
+#: Of who tells webhooks; a process of the API passes those of any producer, too.
 _SENDERS: Final = "webhook."
+_OVER_HTTP: Final = {"submit.": "over HTTP", "batch.added": "rows over HTTP"}
 #: Of whichever worker sweeps at the time.
 _UPKEEPS: Final = ("upkeep.", "batch.fed")
 
@@ -48,12 +52,16 @@ class Crashes:
         self._fleet = enumeration.fleet
 
     def run(self) -> None:
-        """Run them all: those of a worker side by side, those of upkeep alone on the fleet."""
+        """Run them all: those of a worker side by side, those of upkeep alone on the fleet, and then those of the web."""
         alone = [name for name in CRASHPOINTS if name.startswith(_UPKEEPS)]
+        web = [name for name in CRASHPOINTS if name.startswith((_SENDERS, *_OVER_HTTP))]
         beside = [
             name for name in CRASHPOINTS if name not in alone and not name.startswith(_SENDERS)
         ]
         self._enumeration.share_out(beside, self._one)
+        for name in web:
+            with self._enumeration.struck(name, "all"):
+                self._enumeration.outcomes.append(self._of_web(name))
         for name in alone:
             with self._enumeration.struck(name, "all"):
                 self._enumeration.outcomes.append(self._of_upkeep(name))
@@ -90,6 +98,22 @@ class Crashes:
         outcome = self._enumeration.live(lane, next(_lives_of(name)), str(new_job_id()))
         _judged(outcome, name, lane, members, began)
         self._restart(members, {})  # those that did not sweep are armed still
+        return outcome
+
+    def _of_web(self, name: str) -> Outcome:
+        """Kill the process of the API, or the senders; its successor is to die at the crash point."""
+        lane, web = self._enumeration.lanes[0], self._fleet.web
+        [process] = web.senders if name.startswith(_SENDERS) else web.api
+        process.arm({_VARIABLE: name})
+        process.kill()
+        began = time.time()
+        life = next(
+            (life for part, life in _OVER_HTTP.items() if name.startswith(part)), "over HTTP"
+        )
+        outcome = self._enumeration.live(lane, life_named(life), str(new_job_id()))
+        outcome.struck = lane.wait(lambda: _has_died([process], began), within_s=_TELLS_S)
+        outcome.case = f"crash at {name}, {process.name}"
+        web.wait_ready()
         return outcome
 
     def _restart(self, members: Sequence[Member], environment: Mapping[str, str]) -> None:
@@ -156,12 +180,13 @@ def _judged(
     outcome: Outcome, name: str, lane: Lane, members: Sequence[Member], began: float
 ) -> Outcome:
     """Note whether one of *members* died of itself since *began*."""
-
-    def has_died() -> bool:
-        ends = (end for member in members for end in member.worker.ends if end.at > began)
-        return any(end.code == _KILLED and not end.by_us for end in ends)
-
+    workers = [member.worker for member in members]
     outcome.case = f"crash at {name}"
-    outcome.struck = lane.wait(has_died, within_s=_DIES_S)
+    outcome.struck = lane.wait(lambda: _has_died(workers, began), within_s=_DIES_S)
     outcome.recovered = lane.wait_well()
     return outcome
+
+
+def _has_died(processes: Sequence[KeptProcess], began: float) -> bool:
+    ends = (end for process in processes for end in process.ends if end.at > began)
+    return any(end.code == _KILLED and not end.by_us for end in ends)

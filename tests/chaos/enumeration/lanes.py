@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final, TypeVar
@@ -22,6 +23,7 @@ from tests.chaos.enumeration.outcomes import Outcome, of_the_fleet
 from tests.chaos.enumeration.sites import ids_of
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
 from tests.chaos.fleet.client import JournalingClient
+from tests.chaos.fleet.ends import is_done
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.proxy.rules import Fault, Rule
 
@@ -31,6 +33,8 @@ T = TypeVar("T")
 
 #: Six workers may start at once: none of them may lose its jobs to that.
 _LEASE_S: Final = 6.0
+#: A sender that was cut off leaves what it has taken to others after 30 s, and its webhook has failed then.
+_TOLD_WITHIN_S: Final = 60.0
 #: What has ended is packed so soon, s, but after any call about it that was cut has been made again.
 _PACK_ENDED_S: Final = 2.0
 
@@ -99,6 +103,9 @@ class Enumeration:
 
     def judge(self) -> None:
         """Let the checker see all that happened, and give each outcome its violations."""
+        self.fleet.web.try_to_hurry()
+        told = partial(is_done, self.fleet.redis.client, "outbox", "deliveries")
+        self.lanes[0].wait(told, within_s=_TOLD_WITHIN_S)
         self._evidence.collect()
         by_job = {outcome.job: outcome for outcome in self.outcomes}
         for violation in check(History.read(self._evidence.folder)):
@@ -178,6 +185,7 @@ def enumeration(folder: Path) -> Iterator[Enumeration]:
         lease_s=_LEASE_S,
         is_recorded=True,
         settings={"pack_ended_s": str(_PACK_ENDED_S)},
+        web=1,
     )
     with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:
         lanes = [Lane(fleet, member, f"p{n}") for n, member in enumerate(fleet.members, start=1)]

@@ -86,6 +86,8 @@ class Life:
         hand_in: how it is submitted, surely; called with lane, client, work and the id that it
             should have, returns the one that it has.
         act: what happens to it then; called with lane, client and job.
+        is_of_web: whether what is struck in it are calls of the API, of senders and to the receiver, which serve all
+            lanes; in others it is those of workers and producers.
     """
 
     name: str
@@ -95,3 +97,4 @@ class Life:
     prepare: Callable[[Lane], None] = lambda _lane: None
     forerunner: Callable[[int], Work] | None = None
     hand_in: Callable[[Lane, JournalingClient, Work, str], str] = hand_in
+    is_of_web: bool = False

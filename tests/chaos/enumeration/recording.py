@@ -15,7 +15,15 @@ from tests.chaos.enumeration.cases import Case
 from tests.chaos.enumeration.lanes import Enumeration
 from tests.chaos.enumeration.life import Life
 from tests.chaos.enumeration.lives import LIVES, life_named
-from tests.chaos.enumeration.sites import BY_TIME, Call, Site, calls_of, ids_of, sites_of
+from tests.chaos.enumeration.sites import (
+    BY_TIME,
+    Call,
+    Site,
+    calls_of,
+    ids_of,
+    sites_of,
+    sites_of_web,
+)
 from tests.chaos.proxy.naming import load_scripts
 
 #: How long the idle fleet is watched: what it says then comes by itself, s. Its timers tick once.
@@ -80,6 +88,8 @@ class _Recording:
             for outcome in threads.map(self._running.live, lanes, [life] * len(lanes), jobs):
                 assert outcome.is_fine, f"{life.name} ended {outcome.status} without any fault"
         log = self._proxy.log()
+        if life.is_of_web:
+            return sites_of_web(log, lanes=len(lanes))
         self._note_calls(log, (life,))
         first, *others = (
             sites_of(

@@ -23,6 +23,17 @@ _READS: Final = ("GET ", "HGET ", "HGETALL ", "HMGET ", "ZRANGE ", "LRANGE ", "E
 #: Equal commands so soon after each other were sent in one go, s.
 _PIPELINED_S: Final = 0.002
 
+#: How the edges of what serves all lanes are called: the API, senders of webhooks, their receiver.
+OF_WEB: Final = ("api", "hooks", "receiver")
+#: Of senders' looks, the one that takes the end of a job is one of the first in its life.
+_LOOKS: Final = {"EVALSHA outbox_take": 4}
+#: What they do by chance, or at first only: checks of silent connections, declarations of queues, and looks at the
+#: nodes, which the API keeps for a while.
+_BY_CHANCE: Final = (
+    *("PING", "SCRIPT", "TIME", "SADD _kombu"),
+    *("HGET node", "HMGET node", "ZRANGE nodes"),
+)
+
 #: More attempts no enumerated job has.
 _ATTEMPTS: Final = 5
 
@@ -35,7 +46,8 @@ class Site:
     """The *nth* request of its name on one edge, in any life that has so many.
 
     Args:
-        edge: `producer.redis`, `worker.node` and so on: of one lane, whichever it is.
+        edge: `producer.redis`, `worker.node` and so on: of one lane, whichever it is; `api.redis`, `hooks.redis` and
+            so on of what serves all of them.
         about: only requests that name the job, or one of its prompts, are counted, whichever
             worker sends them.
     """
@@ -59,7 +71,7 @@ class Site:
             worker, producer: names or shell patterns of names.
         """
         role, _, server = self.edge.partition(".")
-        who = {"worker": worker, "producer": producer}[role]
+        who = {"worker": worker, "producer": producer}.get(role, f"{role}*")
         if self.about and role == "worker":
             who = "n*"
         return Rule(
@@ -100,6 +112,7 @@ def sites_of(
     for entry in _pipelines_as_one(log):
         who, _, server = entry["edge"].partition(".")
         is_about = bool(set(ids).intersection(entry["ids"])) and server == "redis"
+        is_about = is_about and not who.startswith(OF_WEB)
         role = {worker: "worker", producer: "producer"}.get(who, "worker" if is_about else None)
         if role is None:
             continue
@@ -116,6 +129,26 @@ def sites_of(
         Site(site.edge, site.request, nth, site.about)
         for site, count in seen.items()
         for nth in range(1, count + 1)
+    ]
+
+
+def sites_of_web(log: Iterable[dict[str, Any]], *, lanes: int) -> list[Site]:
+    """Return the sites of what served all of some *lanes*, of which each lived the same life at the same time.
+
+    Which lane's call comes first is chance, so one site stands for all of a name.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    for entry in log:
+        who, _, server = entry["edge"].partition(".")
+        role = next((role for role in OF_WEB if who.startswith(role)), None)
+        request = entry["request"]
+        if role and request not in _HANDSHAKE and not request.startswith(_BY_CHANCE):
+            seen[f"{role}.{server}", request] += 1
+    return [
+        Site(edge, request, nth, about=False)
+        for (edge, request), count in seen.items()
+        if count >= lanes
+        for nth in range(1, _LOOKS.get(request, 1) + 1)
     ]
 
 

@@ -48,14 +48,14 @@ class JournalingClient:
         self._batches = PresetBatches(self._producer._batches)
         self._producer._batches = self._batches
         self._outbox = Outbox(self._producer._redis)
-        self._journal = Journal(journal)
+        self.journal = Journal(journal)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._producer.close()
-        self._journal.close()
+        self.journal.close()
 
     def submit(
         self,
@@ -78,7 +78,7 @@ class JournalingClient:
         self._intake.preset(id=JobId(job_id or new_job_id()), batch=batch or None, hook=hook)
         said = said_of(work, key=key, batch=batch, hook=hook, **where)
         # Before it is asked for: the client, too, may die in between.
-        self._journal.write(said | {"answer": "asked", "job": None})
+        self.journal.write(said | {"answer": "asked", "job": None})
         try:
             job = self._producer.submit(
                 work.graph,
@@ -88,13 +88,13 @@ class JournalingClient:
                 **where,
             )
         except KeyReused as exc:
-            self._journal.write(said | {"answer": "key reused", "job": exc.job_id})
+            self.journal.write(said | {"answer": "key reused", "job": exc.job_id})
         except (FleetError, JobNotFound) as exc:
-            self._journal.write(said | {"answer": "unknown", "job": None, "why": str(exc)})
+            self.journal.write(said | {"answer": "unknown", "job": None, "why": str(exc)})
         except Exception as exc:  # noqa: BLE001 - not promised, which the checker says
-            self._journal.write(said | {"answer": "raised", "job": None, "why": repr(exc)})
+            self.journal.write(said | {"answer": "raised", "job": None, "why": repr(exc)})
         else:
-            self._journal.write(said | {"answer": "accepted", "job": job.id})
+            self.journal.write(said | {"answer": "accepted", "job": job.id})
             return job.id
         return None
 
@@ -130,15 +130,15 @@ class JournalingClient:
             return None
         except Exception as exc:  # noqa: BLE001 - not promised, which the checker says
             said = {"do": "submit", "key": key, "batch": key, "expects": {}}
-            self._journal.write(said | {"answer": "raised", "job": None, "why": repr(exc)})
+            self.journal.write(said | {"answer": "raised", "job": None, "why": repr(exc)})
             return None
         jobs = [
             str(row_id(batch.id, number)) for number in range(blanks + 1, blanks + len(works) + 1)
         ]
         for job, work in zip(jobs, works, strict=True):
             said = said_of(work, key=job, batch=batch.id, **where)
-            self._journal.write(said | {"answer": "accepted", "job": job})
-        self._journal.write({"do": "open", "batch": batch.id, "hook": hook})
+            self.journal.write(said | {"answer": "accepted", "job": job})
+        self.journal.write({"do": "open", "batch": batch.id, "hook": hook})
         return jobs
 
     def submit_rows_surely(
@@ -153,7 +153,7 @@ class JournalingClient:
             answer = str(self._producer.cancel(job_id))
         except FleetError:
             answer = "unknown"
-        self._journal.write({"do": "cancel", "job": job_id, "answer": answer})
+        self.journal.write({"do": "cancel", "job": job_id, "answer": answer})
         return answer
 
     def retry_surely(self, job_id: str, work: Work, *, within_s: float = 60) -> str | None:
@@ -171,7 +171,7 @@ class JournalingClient:
         made, owner = surely(retry, within_s)
         if made:
             said = said_of(work, key=made, batch="", owner=owner)
-            self._journal.write(said | {"answer": "accepted", "job": made, "retry_of": job_id})
+            self.journal.write(said | {"answer": "accepted", "job": made, "retry_of": job_id})
         return made or None
 
     def ask_surely(self, what: str, *about: Any, within_s: float = 60, **how: Any) -> None:
@@ -204,7 +204,7 @@ class JournalingClient:
             taken = list(self._outbox.take_due(limit=_TOLD_AT_ONCE, within=_TELLS_WITHIN))
             for end in taken:
                 said = {"do": "tell", "entry": end.entry}
-                self._journal.write(said | {"answer": "taken"})
+                self.journal.write(said | {"answer": "taken"})
                 if settles and self._outbox.done(end):
-                    self._journal.write(said | {"answer": "done"})
+                    self.journal.write(said | {"answer": "done"})
         return len(taken)

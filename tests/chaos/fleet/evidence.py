@@ -71,10 +71,10 @@ class Evidence:
             log=self._fleet.logs / "landed-client.log",
         )
 
-    def http_client(self) -> HttpClient:
-        """Return one that speaks to the fleet's API and keeps the same journal."""
+    def http_client(self, beside: JournalingClient) -> HttpClient:
+        """Return one that speaks to the fleet's API and keeps the journal of another one."""
         web = self._fleet.web
-        return HttpClient(web.urls, web.keys, self.folder / "client.jsonl")
+        return HttpClient(web.urls, web.keys, beside.journal)
 
     @contextmanager
     def fault(self, kind: str, target: str) -> Iterator[dict[str, Any]]:

@@ -7,8 +7,7 @@ import itertools
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import requests
 
@@ -18,6 +17,8 @@ from tests.chaos.fleet.workload import Work
 
 #: Of connecting, and of an answer, s.
 _TIMEOUTS: Final = (2, 10)
+#: Processes of the API that were killed take a while to come back on two busy cores, s.
+_TAKEN_WITHIN_S: Final = 180.0
 #: What a client is told to ask again for.
 _AGAIN: Final = frozenset({408, 429, 503})
 _MADE, _FOUND, _CONFLICT, _UNFIT = 201, 200, 409, 422
@@ -39,20 +40,14 @@ class HttpClient:
     Args:
         urls: of processes of the API: each request goes to the next.
         keys: access keys by owner; the first owner is that of jobs without one, "*" has a key for all.
-        journal: JSON lines are appended to it.
+        journal: may be another client's.
     """
 
-    def __init__(self, urls: Sequence[str], keys: Mapping[str, str], journal: Path) -> None:
+    def __init__(self, urls: Sequence[str], keys: Mapping[str, str], journal: Journal) -> None:
         self._urls = itertools.cycle(urls)
         self._keys = keys
-        self._journal = Journal(journal)
+        self._journal = journal
         self._local = threading.local()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._journal.close()
 
     def submit(
         self,
@@ -89,7 +84,7 @@ class HttpClient:
             self._journal.write(said | {"answer": "unknown", "job": None})
         return None
 
-    def submit_surely(self, work: Work, *, within_s: float = 60, **how: Any) -> str:
+    def submit_surely(self, work: Work, *, within_s: float = _TAKEN_WITHIN_S, **how: Any) -> str:
         """Hand a job in as often as it takes, under one key; raises TimeoutError."""
         return surely(lambda: self.submit(work, **how), within_s)
 
@@ -119,7 +114,7 @@ class HttpClient:
         return jobs
 
     def submit_rows_surely(
-        self, works: Sequence[Work], *, within_s: float = 60, **how: Any
+        self, works: Sequence[Work], *, within_s: float = _TAKEN_WITHIN_S, **how: Any
     ) -> list[str]:
         """Hand in a batch as often as it takes; raises TimeoutError."""
         return surely(lambda: self.submit_rows(works, **how), within_s)

@@ -85,7 +85,7 @@ class KeptProcess:
 
     def kill(self) -> None:
         """End it as `kill -9` does; it is started again."""
-        self._killed = True
+        self._killed = self._killed or bool(self.pid)  # what is down has ended by itself
         self.signal(signal.SIGKILL)
 
     def arm(self, environment: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.mutants.odd_scenarios import ODD
 from tests.chaos.mutants.record_scenarios import OF_RECORDS
 from tests.chaos.mutants.stage import PATIENCE_S, Stage
+from tests.chaos.mutants.web_scenarios import OF_WEB
 from tests.chaos.proxy.rules import Fault, Rule
 from tests.polling import wait_until
 
@@ -176,7 +177,7 @@ SCENARIOS: Final = {
     for story in (
         *(plain, one_by_one, many_at_once, twins, asked_twice, late_commit, late_cancel),
         *(dies_at_the_manifest, dies_at_the_fetch, worker_gone, node_gone, deaf, flipped),
-        *(lost_message, stale_message, skewed, gated, *ODD, *OF_RECORDS),
+        *(lost_message, stale_message, skewed, gated, *ODD, *OF_RECORDS, *OF_WEB),
     )
 }
 
@@ -193,6 +194,7 @@ def run_scenario(name: str, folder: Path) -> dict[str, Any]:
         pools=("default",) * (2 if name in _OF_TWO else 1),
         skew_s=-3600 if name == "skewed" else 0,
         settings={"pack_ended_s": str(_PACKED_AFTER_S)} if SCENARIOS[name] in OF_RECORDS else {},
+        web=int(SCENARIOS[name] in OF_WEB),
     )
     with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:
         with evidence.client() as client:

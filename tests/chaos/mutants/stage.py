@@ -77,6 +77,10 @@ class Stage:
         """Wait until upkeep has done this, of what `fleet.ends` lists, or until it is clear that it never will."""
         self._wait(lambda: is_done(self.fleet.redis.client, *to_do), within_s=within_s)
 
+    def wait_struck(self, number: int) -> None:
+        """Wait until a rule has struck, or until it is clear that nobody comes to it."""
+        self._wait(lambda: self.fleet.proxy.look(number).struck > 0)
+
     def tell_all(self) -> None:
         """Tell every end that is due."""
         while self.client.tell():

@@ -20,9 +20,10 @@ from tests.chaos.fleet.chaos_fleet import TREE
 from tests.chaos.mutants.mutation import Mutant, apply
 from tests.chaos.mutants.of_producer import OF_PRODUCER
 from tests.chaos.mutants.of_records import OF_RECORDS
+from tests.chaos.mutants.of_web import OF_WEB
 from tests.chaos.mutants.of_worker import OF_WORKER
 
-MUTANTS: Final = (*OF_PRODUCER, *OF_RECORDS, *OF_WORKER)
+MUTANTS: Final = (*OF_PRODUCER, *OF_RECORDS, *OF_WORKER, *OF_WEB)
 
 _COPIED: Final = ("producer", "worker", "infra", "tests", "celery_config.py")
 _LONGEST_S: Final = 150

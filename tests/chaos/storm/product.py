@@ -39,7 +39,7 @@ class Product:
         """Yield a client that keeps the journal; each call is made by one of its ways."""
         with ExitStack() as opened:
             present = opened.enter_context(self._evidence.client())
-            http = opened.enter_context(self._evidence.http_client())
+            http = self._evidence.http_client(present)
             landed = present
             if self._options.landed_share:
                 landed = opened.enter_context(self._evidence.landed_client())
