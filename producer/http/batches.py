@@ -23,7 +23,7 @@ from producer.http.access import (
 )
 from producer.http.problems import Flaw, Problem, ProblemType
 from producer.http.requests import BatchRequest, ListQuery, SubmitHeaders
-from producer.http.responses import answers
+from producer.http.responses import answers, made_or_found
 from producer.http.row_bodies import RowsBody, unpacked
 from producer.http.strict_json import StrictRoute
 from producer.http.views import (
@@ -56,17 +56,7 @@ class RowHeaders(BaseModel):
     "",
     status_code=201,
     response_model=BatchView,
-    responses=answers(
-        400,
-        403,
-        408,
-        413,
-        415,
-        422,
-        429,
-        503,
-        also={200: ("The batch that the same key made before", BatchView)},
-    ),
+    responses=made_or_found("The batch that the same key made before", BatchView),
 )
 async def begin(
     body: BatchRequest, fleet: Fleet, key: Submitter, headers: Annotated[SubmitHeaders, Header()]

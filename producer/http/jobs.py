@@ -17,7 +17,7 @@ from producer.contract.jobs import Job
 from producer.http.access import Fleet, Reader, Submitter, check_room, job_of, seen, tier_of
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import JobRequest, ListQuery, RetryRequest, SubmitHeaders
-from producer.http.responses import answers
+from producer.http.responses import answers, made_or_found
 from producer.http.strict_json import StrictRoute
 from producer.http.views import (
     ArtifactLink,
@@ -44,17 +44,7 @@ JobId = Annotated[str, Path(max_length=100, examples=["01a202b8-2e5f-7533-81db-2
     "",
     status_code=201,
     response_model=JobView,
-    responses=answers(
-        400,
-        403,
-        408,
-        413,
-        415,
-        422,
-        429,
-        503,
-        also={200: ("The job that the same key made before", JobView)},
-    ),
+    responses=made_or_found("The job that the same key made before", JobView),
 )
 async def submit(
     request: Request,

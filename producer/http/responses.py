@@ -65,3 +65,8 @@ def answers(
         if all(kind.is_retryable for kind in kinds):
             told[status]["headers"] = _RETRY_AFTER
     return told
+
+
+def made_or_found(text: str, view: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return the same of a route that makes something, or finds what an `Idempotency-Key` made before."""
+    return answers(400, 403, 408, 413, 415, 422, 429, 503, also={200: (text, view)})
