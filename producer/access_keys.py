@@ -10,13 +10,14 @@ import asyncio
 import hashlib
 import math
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
 from producer.contract.access import AccessKey, Scope
 from producer.contract.errors import (
     AccessKeyNotValid,
+    FleetError,
     InvalidJob,
     ScopeMissing,
     TooManyRequests,
@@ -25,8 +26,9 @@ from producer.contract.graph.json_values import printable, text_flaw
 from producer.contract.owners import owner_flaw
 from producer.contract.queues import Tier, is_name
 from producer.contract.submissions import LONGEST_WITHIN_S
+from producer.grouped_calls import GroupedCalls
 from producer.intake.request import as_tier
-from producer.store.access_keys import AccessKeyRecords
+from producer.store.access_keys import AccessKeyRecords, Admission
 
 #: Begins every key, so that scanners for leaked secrets can be taught it.
 PREFIX: Final = "cfk_"
@@ -139,25 +141,47 @@ class AccessKeys:
             ScopeMissing: it does not allow this.
             FleetUnreachable: Redis does not answer.
         """
-        if not secret.startswith(PREFIX) or len(secret) > _LONGEST:
-            raise AccessKeyNotValid("this is no access key of this fleet")
-        outcome, key, after = self._records.admit(_digest(secret))
-        if outcome == "expired":
-            raise AccessKeyNotValid("the access key has expired", advice="ask for a new one")
-        if key is None:
-            raise AccessKeyNotValid("there is no such access key, or it was revoked")
-        if outcome == "limited":
-            raise TooManyRequests(
-                f"access key {key.name} may be used {key.rate:g} times a second", after=after
-            )
-        return key if scope is None else allowing(key, scope)
+        [found] = self.admit_each([secret])
+        if isinstance(found, FleetError):
+            raise found
+        return found if scope is None else allowing(found, scope)
+
+    def admit_each(self, given: Sequence[str]) -> Sequence[AccessKey | FleetError]:
+        """Count a request with each of some secrets; return of each its key, or the error of `admit`.
+
+        Raises:
+            FleetUnreachable: Redis does not answer.
+        """
+        # What cannot be a key is asked for, too, so that all answers take as long; it fits no record.
+        hashes = [_digest(secret) if _may_be_key(secret) else "" for secret in given]
+        return [_admitted(found) for found in self._records.admit_each(hashes)]
+
+
+def _may_be_key(secret: str) -> bool:
+    return secret.startswith(PREFIX) and len(secret) <= _LONGEST
+
+
+def _admitted(found: Admission | FleetError) -> AccessKey | FleetError:
+    if isinstance(found, FleetError):
+        return found
+    outcome, key, after = found
+    if outcome == "expired":
+        return AccessKeyNotValid("the access key has expired", advice="ask for a new one")
+    if key is None:
+        return AccessKeyNotValid("there is no such access key, or it was revoked")
+    if outcome == "limited":
+        return TooManyRequests(
+            f"access key {key.name} may be used {key.rate:g} times a second", after=after
+        )
+    return key
 
 
 class AsyncAccessKeys:
-    """The same for asyncio; each call runs in a thread."""
+    """The same for asyncio; each call runs in a thread, those of one moment to admit somebody together."""
 
     def __init__(self, calls: AccessKeys) -> None:
         self._calls = calls
+        self._admit: GroupedCalls[str, AccessKey] = GroupedCalls(calls.admit_each)
 
     async def create(
         self,
@@ -196,7 +220,8 @@ class AsyncAccessKeys:
 
     async def admit(self, secret: str, scope: Scope | None = None) -> AccessKey:
         """Count one request with a key; errors as of `AccessKeys.admit`."""
-        return await asyncio.to_thread(self._calls.admit, secret, scope)
+        key = await self._admit(secret)
+        return key if scope is None else allowing(key, scope)
 
 
 def allowing(key: AccessKey, scope: Scope) -> AccessKey:

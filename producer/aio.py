@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -48,21 +50,22 @@ from producer.events.async_event_watch import (
 from producer.events.job_stream import JobStream
 from producer.events.methods import RECHECK_EVERY, found_of
 from producer.events.missed import Missed
+from producer.grouped_calls import GroupedCalls
 from producer.intake.input_policy import InputPolicy
-from producer.intake.request import JobOptions
+from producer.intake.request import JobOptions, MustWait, request_of
 from producer.webhooks.methods import AsyncWebhooks
 
 
 class AsyncProducer(AsyncBatchMethods):
-    """The client of one fleet for asyncio; may be used from several event loops.
+    """The client of one fleet for asyncio, for all event loops of a process.
 
-    A process that runs one loop after another (`asyncio.run`, Django's `async_to_sync`) may keep
-    one client for all of them.
+    They may run one after another, too (`asyncio.run`, Django's `async_to_sync`).
     """
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
         self._sync = Producer(settings, input_policy=input_policy)
         self._calls = self._sync
+        self._submit = GroupedCalls(self._sync._submit_each)  # noqa: SLF001 - its other half
         self._fanouts = LoopFanouts(settings)
         self.keys = AsyncAccessKeys(self._sync.keys)
         self.dead_letters = AsyncDeadLetters(self._sync.dead_letters)
@@ -75,10 +78,14 @@ class AsyncProducer(AsyncBatchMethods):
 
     async def submit(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job:
         """Submit one job; options and errors as of `Producer.submit`."""
-        return await asyncio.to_thread(self._sync.submit, graph, **options)
+        return (await self.submit_once(graph, **options)).job
 
     async def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
         """Submit one job, and tell whether it is new; all as of `Producer.submit_once`."""
+        request = request_of(graph, options)
+        if not request.inputs:  # files may take long
+            with suppress(MustWait):
+                return await self._submit(replace(request, may_wait=False))
         return await asyncio.to_thread(self._sync.submit_once, graph, **options)
 
     async def upload(self, content: Path | bytes, *, owner: str = "", name: str = "") -> Upload:

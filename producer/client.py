@@ -24,12 +24,11 @@ from producer.celery_app import celery_app
 from producer.contract.arguments import checked, job_id_of
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings, load_settings
-from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Artifact, Job, JobStatus
 from producer.contract.outcomes import Submitted
-from producer.contract.queues import Message, Tier
+from producer.contract.queues import Tier
 from producer.contract.uploads import Upload
 from producer.dispatch import Dispatch
 from producer.events.methods import WatchMethods
@@ -53,12 +52,13 @@ from producer.store.node_store import NodeStore
 from producer.store.previews import Previews
 from producer.store.retries import Retries
 from producer.store.uploads import Uploads
+from producer.submit_methods import SubmitMethods
 from producer.webhooks.methods import Webhooks
 
 _SHORTEST_URL: Final = timedelta(seconds=1)
 
 
-class Producer(WatchMethods, BatchMethods, BulkMethods):
+class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
     """The client of one fleet, for threads: submits, follows and fetches jobs. Connections open at the first call."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
@@ -163,16 +163,6 @@ class Producer(WatchMethods, BatchMethods, BulkMethods):
     def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
         """Submit one job as `submit` does, and tell whether its idempotency key had made it before."""
         return self._submit(request_of(graph, options))
-
-    def _submit(self, request: Request) -> Submitted:
-        self.webhooks.check_hook(request.hook, owner=request.owner)
-        submission, content = self._intake.check(request)
-        job_id, is_new = self._jobs.add(submission, **content._asdict())
-        if is_new:
-            crashpoint("submit.recorded")
-            priority = submission.tier.priority
-            self._dispatch.try_send_all([Message(job_id, 1, submission.queue, priority)])
-        return Submitted(self._jobs.get(job_id), not is_new)
 
     def upload(self, content: Path | bytes, *, owner: str = "", name: str = "") -> Upload:
         """Store a file for jobs of an owner, which name it as `{"upload": ID}`; return what it is called.

@@ -188,7 +188,7 @@ class Intake:
             addresses: of *graph*, if already made.
         """
         as_tier(request.tier)
-        catalogs = self._catalogs.of(request.pool, request.pin)
+        catalogs = self._catalogs.of(request)
         any_catalog = merged(catalogs)
         check_count(request.params)
         values = find_values(graph, request.params, addresses)
@@ -201,7 +201,7 @@ class Intake:
         files = matched_files(wanted, request.inputs, any_catalog)
         check_metadata(request.metadata)
         if catalogs and not who_can_run(wanted, catalogs):
-            catalogs = self._catalogs.rescanned(request.pool, request.pin, wanted, catalogs)
+            catalogs = self._catalogs.rescanned(request, wanted, catalogs)
             if not who_can_run(wanted, catalogs):
                 raise explain_nobody(wanted, catalogs)
         needs = Needs.of(
@@ -224,20 +224,20 @@ class Intake:
 
     def shape(self, request: Request, graph: Graph, params: Mapping[str, Any]) -> str:
         """Return the shape of a graph that was checked, with *params* by graph node id."""
-        any_catalog = merged(self._catalogs.of(request.pool, request.pin))
+        any_catalog = merged(self._catalogs.of(request))
         changed = set_params(graph, params)
         return shape_of(cut(changed, output_graph_nodes(changed, any_catalog)))
 
     def rules_at(self, request: Request, class_type: str, input_: str) -> tuple[InputRule, ...]:
         """Return the rule of each kind of node for an input; empty if one accepts any value."""
-        catalogs = self._catalogs.of(request.pool, request.pin)
+        catalogs = self._catalogs.of(request)
         return rules_at(self._catalogs.rules_of(catalogs), class_type, input_)
 
     def decides(self, request: Request, graph_node: GraphNode, input_: str) -> bool:
         """Tell whether an input's value decides which nodes can run a graph, or which files it reads."""
         class_type = graph_node["class_type"]
         probe: Graph = {"1": {"class_type": class_type, "inputs": {input_: "a name"}}}
-        catalogs = self._catalogs.of(request.pool, request.pin)
+        catalogs = self._catalogs.of(request)
         return (
             bool(base_models(probe) or input_files(probe, merged(catalogs)))
             or is_link(graph_node["inputs"].get(input_))

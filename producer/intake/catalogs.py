@@ -1,9 +1,13 @@
-"""What the living nodes can run, as a producer knows it: catalogs and value rules, a few seconds old."""
+"""What the living nodes can run, as a producer knows it: catalogs and value rules, a few seconds old.
+
+The nodes themselves are read anew for a request; but once for all that had come by then.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from producer.contract.classes.catalog import Catalog, GraphNodeClass
@@ -11,10 +15,12 @@ from producer.contract.classes.input_rules import InputRules
 from producer.contract.classes.placement import who_can_run
 from producer.contract.graph.graph import Graph
 from producer.contract.nodes import Node
-from producer.intake.request import check_place
+from producer.intake.request import MustWait, Request, check_place
 from producer.store.node_store import NodeStore
 
 _FRESH_S: Final = 5.0
+#: How long one look at the nodes serves requests that had come before it, s: the rows of a batch come long before.
+_SHARED_S: Final = 0.5
 #: How often nodes are asked for models that nobody has, how long their answer is waited for, and how
 #: often it is asked for meanwhile, s.
 _RESCAN_EVERY_S: Final = 10.0
@@ -34,29 +40,39 @@ class FleetCatalogs:
         self._by_pool: dict[str, tuple[float, dict[str, Catalog]]] = {}
         self._living: dict[str, Node] = {}
         self._rescanned_at = -_RESCAN_EVERY_S
+        self._nodes_read: tuple[float, list[Node]] = (-_SHARED_S, [])
 
-    def of(self, pool: str, pin: str | None) -> dict[str, Catalog]:
+    def of(self, request: Request) -> dict[str, Catalog]:
         """Return the catalogs of the nodes that may take a job, by node; empty while none lives.
 
         Raises:
-            InvalidJob: the fleet has never heard of the pool, or of the node *pin*.
+            InvalidJob: the fleet has never heard of its pool, or of the node that it is pinned to.
             FleetUnreachable: Redis does not serve us.
         """
+        pool, pin = request.pool, request.pin
         read_at, catalogs = self._by_pool.get(pool, (0.0, {}))
         if not catalogs or time.monotonic() - read_at > _FRESH_S:
-            nodes = self._nodes.nodes()
+            nodes = self._nodes_for(request)
             check_place(nodes, pool=pool, pin=pin)
             catalogs = self._nodes.catalogs(pool, among=nodes)
             # In this order: another thread may read the pool's entry at once.
             self._living = {node.name: node for node in nodes}
             self._by_pool[pool] = (time.monotonic(), catalogs)
         if pin:
-            check_place(self._nodes.nodes(), pool=pool, pin=pin)
+            check_place(self._nodes_for(request), pool=pool, pin=pin)
             return {name: found for name, found in catalogs.items() if name == pin}
         return catalogs
 
+    def _nodes_for(self, request: Request) -> list[Node]:
+        read_at, nodes = self._nodes_read
+        now = time.monotonic()
+        if not request.came_at <= read_at or now - read_at > _SHARED_S:
+            nodes = self._nodes.nodes()
+            self._nodes_read = (now, nodes)  # as old as the question
+        return nodes
+
     def rescanned(
-        self, pool: str, pin: str | None, wanted: Graph, catalogs: dict[str, Catalog]
+        self, request: Request, wanted: Graph, catalogs: dict[str, Catalog]
     ) -> dict[str, Catalog]:
         """Ask the nodes to read their models anew if *wanted* lacks one; return who can run it then.
 
@@ -66,18 +82,23 @@ class FleetCatalogs:
         Args:
             catalogs: what `of` returned, none of which can run *wanted*; they are returned if
                 nothing has changed within 2 s.
+
+        Raises:
+            MustWait: the request may not wait for that.
         """
         now = time.monotonic()
         lacks = [catalog.missing(wanted) for catalog in catalogs.values()]
         may_have_come = any(all(lack.input for lack in missing) for missing in lacks)
         if not may_have_come or now - self._rescanned_at < _RESCAN_EVERY_S:
             return catalogs
+        if not request.may_wait:
+            raise MustWait
         self._rescanned_at = now
         self._nodes.ask_rescan()
         while time.monotonic() - now < _RESCAN_WITHIN_S:
             time.sleep(_RESCAN_POLL_S)
-            self._by_pool.pop(pool, None)
-            found = self.of(pool, pin)
+            self._by_pool.pop(request.pool, None)
+            found = self.of(replace(request, came_at=time.monotonic()))
             if who_can_run(wanted, found):
                 return found
         return catalogs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,7 +26,12 @@ _LONGEST: Final = {"pool": 63, "pin": 63, "idempotency_key": 512, "name": 256}
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """The arguments of `Producer.submit`, unchecked; None of a duration stands for the setting."""
+    """The arguments of `Producer.submit`, unchecked; None of a duration stands for the setting.
+
+    Args:
+        came_at: when it was made, s of the monotonic clock: what is read of nodes after that is new to it.
+        may_wait: whether nodes may be asked, for seconds, for a model that nobody has; see `MustWait`.
+    """
 
     graph: GraphLike
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -40,6 +46,12 @@ class Request:
     idempotency_key: str | None = None
     start_within: timedelta | None = None
     run_within: timedelta | None = None
+    came_at: float = field(default_factory=time.monotonic, compare=False, repr=False)
+    may_wait: bool = True
+
+
+class MustWait(Exception):
+    """A request that said it may not wait would have to; it is to be checked by itself."""
 
 
 class JobOptions(TypedDict, total=False):

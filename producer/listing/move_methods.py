@@ -16,7 +16,7 @@ from producer.contract.jobs import Job, JobStatus
 from producer.contract.queues import Needs, Tier, is_name, node_queue
 from producer.dispatch import Dispatch
 from producer.intake.catalogs import FleetCatalogs, merged, rare_classes
-from producer.intake.request import as_tier, check_place
+from producer.intake.request import Request, as_tier, check_place
 from producer.listing.methods import ListMethods
 from producer.store.batch_names import find_batch
 from producer.store.moves import Moves, Place, is_elsewhere
@@ -145,7 +145,7 @@ class MoveMethods(ListMethods):
             InvalidJob: the fleet has never heard of the pool.
             NoNodeCanRun: no living node of it has what they need.
         """
-        catalogs = FleetCatalogs(self._nodes).of(pool, None)
+        catalogs = FleetCatalogs(self._nodes).of(Request(graph={}, pool=pool))
         graph = stored_graph(self._jobs.graph(template))
         wanted = cut(graph, output_graph_nodes(graph, merged(catalogs)))
         classes = {found["class_type"] for found in wanted.values()}

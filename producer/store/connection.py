@@ -122,11 +122,21 @@ def replies_of(pipe: Pipeline) -> list[Any]:
     Raises:
         RedisError: Redis did not answer, or refused a read for another reason.
     """
-    replies: list[Any] = pipe.execute(raise_on_error=False)
+    replies = replies_or_errors_of(pipe)
     for reply in replies:
         if isinstance(reply, Exception) and not is_of_another_type(reply):
             raise reply
     return replies
+
+
+def replies_or_errors_of(pipe: Pipeline) -> list[Any]:
+    """Run a pipeline of calls that have nothing to do with each other; return the replies, and errors among them.
+
+    Raises:
+        RedisError: Redis did not answer.
+    """
+    found: list[Any] = pipe.execute(raise_on_error=False)
+    return found
 
 
 def is_of_another_type(error: Exception) -> bool:

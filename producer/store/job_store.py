@@ -11,24 +11,21 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from producer.contract.batches import BUCKET_ROWS
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.errors import (
-    BacklogFull,
+    FleetError,
     InvalidInput,
     JobNotFound,
-    KeyReused,
-    OwnerBacklogFull,
     UnreadableRecord,
 )
 from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.submissions import Submission, secrets_holder
+from producer.contract.submissions import Content, Submission, secrets_holder
 from producer.store import keys
 from producer.store.attempt_endings import AttemptEndings
 from producer.store.connection import replies_of, translated
 from producer.store.ended_rows import find_ended_rows, flaw_of_row, rows_made_again
+from producer.store.new_jobs import SCRIPT, Added, NewJob
 from producer.store.record_reader import read_jobs, reading_of
-from producer.store.records import fields_of, flat, packed
 from producer.store.scripts import Scripts
-from producer.store.times import to_ms
 from producer.store.unfed_rows import RowCancel, UnfedRows
 
 if TYPE_CHECKING:
@@ -81,35 +78,31 @@ class JobStore(AttemptEndings):
             KeyReused: the idempotency key belongs to another request.
             BacklogFull: too many jobs wait already, in all or of its owner.
         """
-        key = submission.idempotency_key
-        outcome, found = self._scripts.run(
-            "submit",
-            keys=[
-                keys.job(submission.id),
-                keys.idempotency(submission.owner, key) if key else "",
-                keys.template(submission.template),
-                keys.extra_data(submission.extra_data) if submission.extra_data else "",
-            ],
-            args=[
-                submission.id,
-                submission.fingerprint,
-                to_ms(submission.start_within),
-                submission.queue,
-                submission.needs.to_json(),
-                self._most_waiting,
-                submission.first_fingerprint,
-                *(packed(graph), packed(extra_data)),
-                *(submission.secrets_of, secrets),
-                *(status, *flat(fields_of(submission))),
-            ],
+        new = NewJob(
+            submission,
+            Content(graph, extra_data, secrets),
+            status=status,
+            most_waiting=self._most_waiting,
         )
-        if outcome == "full":
-            raise BacklogFull(found, self._most_waiting)
-        if outcome == "owner_full":
-            raise OwnerBacklogFull(submission.owner, *found)
-        if outcome == "reused":
-            raise KeyReused(str(key), found)
-        return JobId(found), outcome == "new"
+        script_keys, arguments = new.call
+        added = new.answered(self._scripts.run(SCRIPT, keys=script_keys, args=arguments))
+        if isinstance(added, FleetError):
+            raise added
+        return added.job_id, added.is_new
+
+    def add_each(
+        self, submissions: Sequence[tuple[Submission, Content]]
+    ) -> list[Added | FleetError]:
+        """Record new jobs in one round trip, each for itself; return of each what `add` does, or its error."""
+        new = [
+            NewJob(submission, content, most_waiting=self._most_waiting)
+            for submission, content in submissions
+        ]
+        replies = self._scripts.run_each(SCRIPT, [one.call for one in new])
+        return [
+            reply if isinstance(reply, FleetError) else one.answered(reply)
+            for one, reply in zip(new, replies, strict=True)
+        ]
 
     def get(self, job_id: JobId) -> Job:
         """Read one job.

@@ -21,7 +21,7 @@ from producer.store.connection import replies_of, translated
 from producer.store.outlook import models_text, read_models
 from producer.store.records import flat
 from producer.store.scripts import Scripts
-from producer.store.times import now_ms, to_ms
+from producer.store.times import to_ms
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -179,13 +179,14 @@ class NodeStore:
 
     def nodes(self) -> list[Node]:
         """Return every node with a readable record, sorted by name."""
-        with translated(self._redis):
-            names: Any = self._redis.zrange(keys.NODES, 0, -1)
-            now = now_ms(self._redis)
-            with self._redis.pipeline(transaction=False) as pipe:
-                for name in names:
-                    pipe.hmget(keys.node(name), _FIELDS)
-                records = replies_of(pipe)
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            pipe.zrange(keys.NODES, 0, -1)
+            pipe.time()
+            names, (seconds, micros) = pipe.execute()
+            now = seconds * 1000 + micros // 1000
+            for name in names:
+                pipe.hmget(keys.node(name), _FIELDS)
+            records = replies_of(pipe) if names else []
         there = []
         for name, values in zip(names, records, strict=True):
             if isinstance(values, list) and (node := self._readable(name, values, now)):

@@ -7,8 +7,9 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.errors import FleetError
 from producer.store import keys
-from producer.store.connection import translated
+from producer.store.connection import replies_or_errors_of, translated
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -123,11 +124,53 @@ class Scripts:
                 script(keys=keys, args=args, client=pipe)
             return pipe.execute()
 
+    def run_each(
+        self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]
+    ) -> list[Any | FleetError]:
+        """Run one script once for each of *calls*, as `run_all`; return of each its reply, or its error.
+
+        Raises:
+            FleetUnreachable: Redis did not answer; some may have taken effect.
+        """
+        script = self._scripts.get(name) or self._load(name)
+        replies = self._evaluated(script, calls)
+        if unknown := [place for place, reply in enumerate(replies) if _is_unknown(reply)]:
+            with translated(self._redis):
+                self._redis.script_load(script.script)
+            again = self._evaluated(script, [calls[place] for place in unknown])
+            for place, reply in zip(unknown, again, strict=True):
+                replies[place] = reply
+        return [
+            self._error_of(reply) if isinstance(reply, Exception) else reply for reply in replies
+        ]
+
+    def _evaluated(
+        self, script: Script, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]
+    ) -> list[Any]:
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            for keys_, args in calls:
+                # Not by the script itself: redis-py would ask for it in a round trip of its own each time.
+                pipe.evalsha(script.sha, len(keys_), *keys_, *args)
+            return replies_or_errors_of(pipe)
+
+    def _error_of(self, reply: Exception) -> FleetError:
+        try:
+            with translated(self._redis):
+                raise reply
+        except FleetError as exc:
+            return exc
+
     def _load(self, name: str) -> Script:
         flags = _NOT_WHEN_FULL if name in _TAKES_ROOM else _WHEN_FULL
         beside = "".join(self._texts[part] for part in _BESIDE.get(name, ()))
         text = flags + self._prelude + beside + self._texts[name]
         return self._scripts.setdefault(name, self._redis.register_script(text))
+
+
+def _is_unknown(reply: Any) -> bool:
+    from redis.exceptions import NoScriptError  # noqa: PLC0415 - as in `connection`
+
+    return isinstance(reply, NoScriptError)
 
 
 def _prelude(clock_lua: str, *texts: str) -> str:

@@ -13,7 +13,7 @@
 -- ARGV[12] status: queued or held
 -- ARGV[13..] field, value, ... of the record, but for its status
 --
--- Returns {'new', id}, {'same', id of the job made before}, {'reused', id}: that key, another request,
+-- Returns {'new', id, created ms, start deadline}, {'same', id of the job made before}, {'reused', id}: that key, another request,
 -- {'full', how many wait}, or {'owner_full', {how many of its owner wait, how many may}}.
 expect_indexes(field_of(ARGV, 13, 'owner'), ARGV[4], field_of(ARGV, 13, 'priority'))
 expect_type('string', KEYS[2])
@@ -56,4 +56,4 @@ if status == 'queued' then
     index_queued(job, id)
 end
 emit(job, id, 'submitted')
-return {'new', id}
+return {'new', id, now_ms(), start_by}

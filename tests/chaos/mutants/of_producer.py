@@ -27,15 +27,19 @@ OF_PRODUCER: Final = (
         "one_by_one",
         "I20",
         (
-            "producer/client.py",
-            "        job_id, is_new = self._jobs.add(submission, **content._asdict())\n",
+            "producer/submit_methods.py",
+            "        added = self._jobs.add_each(accepted) if accepted else []\n",
             (
-                "        self._dispatch.try_send_all([Message(submission.id, 1, submission.queue,"
-                " submission.tier.priority)])\n"
+                "        self._dispatch.try_send_all([Message(one.id, 1, one.queue, one.tier.priority)"
+                " for one, _ in accepted])\n"
                 "        import time; time.sleep(0.2)\n"
-                "        job_id, is_new = self._jobs.add(submission, **content._asdict())\n"
-                "        is_new = False\n"
+                "        added = self._jobs.add_each(accepted) if accepted else []\n"
             ),
+        ),
+        (
+            "producer/submit_methods.py",
+            "        self._dispatch.try_send_all(messages)\n",
+            "",
         ),
     ),
     mutant(

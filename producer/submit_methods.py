@@ -1,0 +1,75 @@
+"""Submit methods: jobs checked, recorded and sent; `producer.client.Producer` inherits them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from producer.contract.crashpoints import crashpoint
+from producer.contract.errors import FleetError
+from producer.contract.outcomes import Submitted
+from producer.contract.queues import Message
+from producer.contract.submissions import Content, Submission
+from producer.dispatch import Dispatch
+from producer.intake.admission import Intake
+from producer.intake.request import Request
+from producer.store.job_store import JobStore
+from producer.store.new_jobs import Added
+from producer.webhooks.methods import Webhooks
+
+
+class SubmitMethods:
+    """The methods of `Producer` that make jobs of requests."""
+
+    _jobs: JobStore
+    _intake: Intake
+    _dispatch: Dispatch
+    webhooks: Webhooks
+
+    def _submit_each(self, requests: Sequence[Request]) -> list[Submitted | Exception]:
+        """Submit jobs that have nothing to do with each other, each as `submit_once` does, in one go.
+
+        Returns:
+            Of each what `submit_once` returns, or the error that it raises; `MustWait` where it may not wait.
+
+        Raises:
+            FleetUnreachable: Redis did not answer; some may have been submitted.
+        """
+        checked_: list[tuple[Submission, Content] | Exception] = [
+            self._checked(request) for request in requests
+        ]
+        accepted = [found for found in checked_ if not isinstance(found, Exception)]
+        added = self._jobs.add_each(accepted) if accepted else []
+        messages = []
+        for (submission, _), one in zip(accepted, added, strict=True):
+            if not isinstance(one, FleetError) and one.is_new:
+                crashpoint("submit.recorded")
+                priority = submission.tier.priority
+                messages.append(Message(one.job_id, 1, submission.queue, priority))
+        self._dispatch.try_send_all(messages)
+        answers = iter(added)
+        return [
+            found if isinstance(found, Exception) else self._submitted(next(answers))
+            for found in checked_
+        ]
+
+    def _submit(self, request: Request) -> Submitted:
+        [found] = self._submit_each([request])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _checked(self, request: Request) -> tuple[Submission, Content] | Exception:
+        try:
+            self.webhooks.check_hook(request.hook, owner=request.owner)
+            return self._intake.check(request)
+        except Exception as exc:  # noqa: BLE001 - it is this request's alone, also if it is a bug
+            return exc
+
+    def _submitted(self, added: Added | FleetError) -> Submitted | Exception:
+        if isinstance(added, FleetError):
+            return added
+        try:
+            job = added.job or self._jobs.get(added.job_id)
+        except FleetError as exc:
+            return exc
+        return Submitted(job, not added.is_new)
