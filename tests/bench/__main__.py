@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument(
         "--readme", action="store_true", help="keep the figures, and write the pages' figures"
     )
+    parser.add_argument("--part", help="one part of a benchmark that has several, as http has")
     parser.add_argument("--comfyui", metavar="URL", help="a real node, for gpu_busy and card_busy")
     parser.add_argument(
         "--cases", nargs="+", default=(), metavar="SECONDS:PICTURES:STORE_MS", help="of card_busy"

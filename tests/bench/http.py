@@ -1,78 +1,95 @@
-"""The HTTP API: single submissions against an empty handler of the same server, a page of a list, and idle watchers.
+"""The HTTP API against the least that a server could do: submissions, rows, a page of a list, and live status.
 
-Both servers are processes of their own with the same uvicorn and the same settings of it, asked in turns by the same
-client over eight kept connections. A page is read of 100,000 jobs (a million with --full: the list itself is measured by
-`listing`); its floor is one ZRANGE and 50 HMGETs, as there. A thousand watchers follow a job each, and nothing happens.
+`--part NAME` measures one of them. Each part has servers as processes of their own, asked in turns by the same client:
+
+- submits: single submissions over eight kept connections; floor: an empty handler of the same server.
+- rows: JSON lines of a batch in parts of 5,000; floor: Python's own parser for the same lines.
+- page: 50 of 100,000 jobs (a million with --full); floor: one ZRANGE and 50 HMGETs by the same machine.
+- watchers: CPU of events to a thousand streams; floor: one buffer an event, written to as many bare sockets. And what
+  an idle one takes.
+- latency: from before a commit until a stream has it; floor: XADD, XREAD, one write.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from redis import Redis
 
-from infra.local.ports import choose_ports
 from producer.client import Producer
 from producer.contract.access import Scope
 from producer.store import keys
-from tests.bench import listing
+from tests.bench import http_streams, listing
+from tests.bench.http_clients import Connection, empty_server, request
 from tests.bench.results import Case, Result, median
-from tests.bench.rows import empty_redis
-from tests.integration.api_server import GRAPH, is_live, running_api
-from tests.polling import wait_until
+from tests.bench.rows import empty_redis, graph_of_20_kb, rows
+from tests.integration.api_server import GRAPH, ApiUrl, running_api
 
-CONNECTIONS, REQUESTS, TURNS, PAGES, WATCHERS = 8, 100, 7, 60, 1_000
-GOAL_SUBMITS, GOAL_PAGE_MS, GOAL_PAGE_RATIO = 0.4, 50, 3
-
-#: The same server with one handler that does nothing; its last argument is the port.
-_EMPTY = """
-import sys
-from fastapi import FastAPI, Response
-from producer.http.server import Server, config_of
-from producer.http.streams import Streams
-app = FastAPI(openapi_url=None)
-@app.get("/livez")
-@app.post("/v1/jobs")
-async def nothing() -> Response:
-    return Response(b"{}", 201)
-Server(config_of(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=False), Streams(most=0)).run()
-"""
+CONNECTIONS, REQUESTS, TURNS, PAGES = 8, 400, 7, 60
+ROWS, PARTS = 5_000, 5
+GOAL_SUBMITS, GOAL_PAGE_MS, GOAL_PAGE_RATIO, GOAL_ROWS = 0.4, 50, 3, 5_000
 
 
-def run(*, full: bool = False) -> Result:
-    """Measure all three."""
+@dataclass(frozen=True)
+class Stage:
+    """One process of the API, its fleet, and a key that opens everything."""
+
+    api: ApiUrl
+    key: str
+    fleet: Producer
+    redis: Redis
+    redis_url: str
+
+
+def run(*, full: bool = False, part: str | None = None) -> Result:
+    """Measure one part or all of them."""
+    count = 1_000_000 if full else 100_000
+    parts: dict[str, Callable[[Stage], tuple[list[Case], dict[str, float]]]] = {
+        "submits": _submits,
+        "rows": _rows,
+        "watchers": http_streams.watchers,
+        "latency": http_streams.latency,
+        "page": partial(_page, count=count),
+    }
+    assert part is None or part in parts, f"parts are {', '.join(parts)}"
+    cases, figures = [], {}
+    for name, measure in parts.items():
+        if part in (None, name):
+            with _stage() as stage:
+                found, more = measure(stage)
+            cases += found
+            figures |= more
+    return Result(name="http", unit="1/s", cases=cases, figures=figures)
+
+
+@contextmanager
+def _stage() -> Iterator[Stage]:
     with empty_redis() as (settings, _), TemporaryDirectory() as name, Producer(settings) as fleet:
         key = fleet.keys.create("bench", owner="shop", scopes=[Scope.ADMIN]).secret
-        log = Path(name) / "api.log"
+        url = settings.redis_url
         with (
-            running_api({"redis_url": settings.redis_url}, log) as api,
-            _empty_server() as empty,
-            Redis.from_url(settings.redis_url, decode_responses=True) as redis,
+            running_api({"redis_url": url}, Path(name) / "api.log") as api,
+            Redis.from_url(url, decode_responses=True) as redis,
         ):
-            submits = _submits(api, empty, key)
-            grown, watchers = _watched(api, api.pid, key, fleet)
-            listing.seed_single_jobs(fleet, redis, count=1_000_000 if full else 100_000)
-            page = _page(api, key, redis)
-    figures = {"watchers": watchers, "watcher_kb": grown / watchers}
-    return Result(name="http", unit="1/s", cases=[submits, page], figures=figures)
+            yield Stage(api, key, fleet, redis, url)
 
 
-def _submits(api: str, empty: str, key: str) -> Case:
-    body = json.dumps({"graph": GRAPH}).encode()
+def _submits(stage: Stage) -> tuple[list[Case], dict[str, float]]:
     values, floors = [], []
-    for _ in range(TURNS):
-        values.append(_rate(api, key, body))
-        floors.append(_rate(empty, key, body))
+    with empty_server() as empty:
+        for turn in range(TURNS):
+            values.append(_rate(stage.api, stage.key, turn))
+            floors.append(_rate(empty, stage.key, turn))
     value, floor = median(values), median(floors)
-    return Case(
+    case = Case(
         name="single submissions",
         value=value,
         floor=floor,
@@ -80,21 +97,46 @@ def _submits(api: str, empty: str, key: str) -> Case:
         goal=f">= {GOAL_SUBMITS} x an empty handler",
         holds=value >= GOAL_SUBMITS * floor,
     )
+    return [case], {}
 
 
-def _page(api: str, key: str, redis: Redis) -> Case:
+def _rows(stage: Stage) -> tuple[list[Case], dict[str, float]]:
+    connection = Connection(stage.api)
+    body = json.dumps({"graph": graph_of_20_kb(), "name": "night"}).encode()
+    batch = json.loads(connection.ask(request("POST", "/v1/batches", stage.key, body)))
     values, floors = [], []
-    request = _request("GET", "/v1/jobs?limit=50&filter=owner:shop", key)
-    for _ in range(PAGES):
-        began = time.perf_counter()
-        asyncio.run(_ask(api, request, times=1))
-        values.append(1_000 * (time.perf_counter() - began))
-        began = time.perf_counter()
-        listing.read_floor(redis, keys.jobs("shop"))
-        floors.append(1_000 * (time.perf_counter() - began))
+    for number in range(PARTS):
+        lines = [json.dumps(row).encode() for row in rows(ROWS, first=number * ROWS)]
+        part = request(
+            "POST", f"/v1/batches/{batch['id']}/rows", stage.key, b"\n".join(lines), "jsonl"
+        )
+        values.append(ROWS / _s(partial(connection.ask, part)))
+        floors.append(ROWS / _s(lambda lines=lines: [json.loads(line) for line in lines]))
+    connection.close()
     value, floor = median(values), median(floors)
-    return Case(
-        name="a page of a list",
+    case = Case(
+        name="rows as JSON lines",
+        value=value,
+        floor=floor,
+        plain=None,
+        goal=f">= {GOAL_ROWS:,} /s",
+        holds=value >= GOAL_ROWS,
+    )
+    return [case], {}
+
+
+def _page(stage: Stage, *, count: int) -> tuple[list[Case], dict[str, float]]:
+    listing.seed_single_jobs(stage.fleet, stage.redis, count=count)
+    connection = Connection(stage.api)
+    page = request("GET", "/v1/jobs?limit=50&filter=owner:shop", stage.key)
+    values, floors = [], []
+    for _ in range(PAGES):
+        values.append(1_000 * _s(partial(connection.ask, page)))
+        floors.append(1_000 * _s(partial(listing.read_floor, stage.redis, keys.jobs("shop"))))
+    connection.close()
+    value, floor = median(values), median(floors)
+    case = Case(
+        name=f"a page of {count:,} jobs",
         value=value,
         floor=floor,
         plain=None,
@@ -102,76 +144,49 @@ def _page(api: str, key: str, redis: Redis) -> Case:
         holds=value <= min(GOAL_PAGE_MS, GOAL_PAGE_RATIO * floor),
         unit="ms",
     )
+    return [case], {}
 
 
-def _watched(api: str, pid: int, key: str, fleet: Producer) -> tuple[float, int]:
-    """Return by how many kB the process has grown with its watchers, and how many these were."""
-
-    async def watch() -> float:
-        ids = [fleet.submit(GRAPH, owner="shop").id for _ in range(100)]
-        host, _, port = api.removeprefix("http://").partition(":")
-        before, open_ = _rss_kb(pid), []
-        for number in range(WATCHERS):
-            reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(_request("GET", f"/v1/jobs/{ids[number % 100]}/events", key))
-            open_.append((reader, writer))
-        for reader, _ in open_:
-            while b"snapshot" not in await reader.readline():
-                pass
-        grown = _rss_kb(pid) - before
-        for _, writer in open_:
-            writer.close()
-        return grown
-
-    return asyncio.run(watch()), WATCHERS
+def _s(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
-def _rate(url: str, key: str, body: bytes) -> float:
-    """Return requests a second over all connections."""
+def _rate(url: str, key: str, turn: int) -> float:
+    """Return requests a second over all connections; no two jobs are alike."""
+    each = REQUESTS // CONNECTIONS
 
     async def ask_all() -> None:
-        request = _request("POST", "/v1/jobs", key, body)
-        each = REQUESTS // CONNECTIONS
-        await asyncio.gather(*(_ask(url, request, times=each) for _ in range(CONNECTIONS)))
+        await asyncio.gather(
+            *(_ask(url, _bodies(key, turn, number, each)) for number in range(CONNECTIONS))
+        )
 
     began = time.perf_counter()
     asyncio.run(ask_all())
-    return REQUESTS // CONNECTIONS * CONNECTIONS / (time.perf_counter() - began)
+    return each * CONNECTIONS / (time.perf_counter() - began)
 
 
-async def _ask(url: str, request: bytes, *, times: int) -> None:
+def _bodies(key: str, turn: int, connection: int, count: int) -> list[bytes]:
+    colours = range((turn * CONNECTIONS + connection) * count, 1 << 24)
+    return [
+        request("POST", "/v1/jobs", key, json.dumps({"graph": _graph(colour)}).encode())
+        for colour, _ in zip(colours, range(count), strict=False)
+    ]
+
+
+def _graph(colour: int) -> dict:
+    image = {**GRAPH["3"], "inputs": {**GRAPH["3"]["inputs"], "color": colour}}
+    return {**GRAPH, "3": image}
+
+
+async def _ask(url: str, requests: list[bytes]) -> None:
     host, _, port = url.removeprefix("http://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    for _ in range(times):
-        writer.write(request)
+    for raw in requests:
+        writer.write(raw)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         assert b" 20" in head[:15], head
         size = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
         await reader.readexactly(size)
     writer.close()
-
-
-def _request(method: str, path: str, key: str, body: bytes = b"") -> bytes:
-    return (
-        f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
-
-
-def _rss_kb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return float(status.partition("VmRSS:")[2].split()[0])
-
-
-@contextmanager
-def _empty_server() -> Iterator[str]:
-    port = choose_ports(["empty"], {})["empty"]
-    command = [sys.executable, "-c", _EMPTY, str(port)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        url = f"http://127.0.0.1:{port}"
-        try:
-            wait_until(lambda: is_live(process, url), description="the empty server serves")
-            yield url
-        finally:
-            process.terminate()
-            process.wait(20)
