@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 
 import pytest
+import requests
 
-from producer.contract.cancel_outcomes import Cancelled
+from producer.batch.rows import Row
+from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
+from producer.contract.config.settings import Settings
 from producer.contract.errors import (
     FleetError,
+    InvalidBatch,
+    InvalidInput,
     InvalidJob,
+    InvalidRows,
+    JobNotSucceeded,
+    ObjectConflict,
+    ObjectMissing,
+    StorageError,
+    WaitTimeout,
 )
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Artifact, Job, JobStatus
 from producer.contract.outcomes import BulkAction
 from producer.http_client import HttpProducer
 from tests.integration.api_server import GRAPH
+from tests.integration.hand_led import HandLed
+from tests.media_samples import png
+from tests.polling import wait_until
 
 #: What differs from one job to the next, and the key that the client makes.
 OWN = {"id", "created_at", "start_deadline", "queued_at", "idempotency_key", "batch"}
 SOON = timedelta(seconds=20)
+#: A graph that reads a picture, and a picture.
+READING = {
+    "1": {"class_type": "LoadImage", "inputs": {"image": "fox.png"}},
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
+}
+PICTURE = png(1, 1)
 
 
 class Library:
@@ -186,3 +207,169 @@ def test_errors_are_of_the_same_class_with_the_same_facts(both, what):
         assert mine.get("field") == other.get("field")
     else:
         assert (mine, str(ours)) == (other, str(theirs))
+
+
+@pytest.fixture
+def stored(redis_client, redis_server, s3_settings, s3_client):
+    """Jobs whose artifacts are in the bucket of the API."""
+    place = {**s3_settings, "s3_bucket": "api", "s3_prefix": ""}
+    settings = Settings(redis_url=redis_server.url, **place)
+    led = HandLed(settings, redis_client, s3=s3_client)
+    with led.fleet:
+        yield led
+
+
+def test_files_are_handed_in_and_fetched_alike(both, stored, tmp_path):
+    library, remote = Library(stored.fleet), both[1]
+    (tmp_path / "fox.png").write_bytes(PICTURE)
+    for given in (PICTURE, tmp_path / "fox.png"):
+        assert library.upload(given, name="fox.png") == remote.upload(given, name="fox.png")
+    inputs = {"1.image": tmp_path / "fox.png"}
+    ours, theirs = (
+        fleet.submit(READING, inputs=inputs).inputs["1.image"] for fleet in (library, remote)
+    )
+    assert ours.sha256 == theirs.sha256
+    assert (
+        remote.submit(READING, inputs={"1.image": PICTURE}).inputs["1.image"].sha256 == ours.sha256
+    )
+    job = stored.succeeded(remote.submit(GRAPH), contents=(b"first", b"second"))
+    artifact = remote.get(job.id).artifacts[1]
+    assert artifact == stored.fleet.get(job.id).artifacts[1]
+    remote.fetch(artifact, tmp_path / "made")
+    assert (tmp_path / "made").read_bytes() == b"second"
+    link = remote.url(artifact, expires=timedelta(seconds=90))
+    assert "X-Amz-Expires=90" in link
+    assert requests.get(link, timeout=5).content == b"second"
+    stored.put(artifact.key, b"other")
+    with pytest.raises(ObjectConflict):
+        remote.fetch(artifact, tmp_path / "broken")
+    stored.delete(artifact.key)
+    with pytest.raises(StorageError, match="cannot be fetched"):
+        remote.fetch(artifact, tmp_path / "broken")
+    assert not (tmp_path / "broken").exists()
+    with pytest.raises(ObjectMissing):
+        remote.url(artifact.model_copy(update={"key": artifact.key + "x"}))
+    for file in ("nowhere.png", tmp_path, b"", 7, "node:a.png"):
+        with pytest.raises(InvalidInput) as caught:
+            remote.submit(READING, inputs={"1.image": file})
+        assert caught.value.field in {"inputs.1.image", "content"}
+
+
+def test_batches_come_in_parts_and_are_led_alike(both, led):
+    rows = [{"3.color": number} for number in range(201)] + [Row({"3.color": 7}, {}, {"a": "b"})]
+    counts: dict[int, list[int]] = {0: [], 1: []}
+    made = [
+        fleet.submit_many(
+            GRAPH,
+            iter(rows),
+            name="night",
+            params={"3.width": 32},
+            hook="",
+            on_progress=counts[n].append,
+        )
+        for n, fleet in enumerate(both)
+    ]
+    assert made[0].model_dump(exclude=BATCH_OWN) == made[1].model_dump(exclude=BATCH_OWN)
+    jobs = [[(row, seen(job)) for row, job in both[1].batch_jobs(batch.id)] for batch in made]
+    assert jobs[0] == jobs[1] == [(row, seen(job)) for row, job in led.fleet.batch_jobs(made[1].id)]
+    assert len(jobs[0]) == 202
+    assert list(both[1].batch_jobs(made[1].id, statuses=["failed"])) == []
+    batch = made[1].id
+    assert both[1].hold_batch(batch) == led.fleet.batch(batch)
+    assert both[1].release_batch(batch).held is False
+    assert [found.id for found in both[1].batches()] == [found.id for found in both[0].batches()]
+    with pytest.raises(WaitTimeout):
+        both[1].wait_batch(batch, timeout=timedelta(0))
+    assert both[1].cancel_batch(batch) is BatchCancelled.CANCELLED
+    assert both[1].wait_batch(batch, timeout=SOON).counts.cancelled == 202
+
+
+#: Rows of which some are bad: here, at the API, and as a whole.
+BAD = [{"3.color": 1}, {"3.colour": 2}, {"3.color": float("nan")}, InvalidJob("it is torn", field="params."), {"3.color": 5}]  # fmt: skip
+BATCH_OWN = {"id", "created_at", "sealed_at", "start_deadline", "idempotency_key"}
+
+
+def test_rows_that_are_left_out_are_told_alike(both):
+    told = {0: [], 1: []}
+    for n, fleet in enumerate(both):
+        fleet.submit_many(GRAPH, BAD, skip_invalid=True, on_skipped=told[n].append)
+    assert [(row.row, row.column) for row in told[0]] == [(row.row, row.column) for row in told[1]]
+    assert [row.row for row in told[0]] == [2, 3, 4]
+    assert told[0][2] == told[1][2]
+
+
+def test_an_interrupted_batch_goes_on_and_a_refused_one_leaves_nothing(both, led):
+    remote = both[1]
+
+    def torn():
+        yield from ({"3.color": number} for number in range(5_000))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        remote.submit_many(GRAPH, torn(), idempotency_key="night")
+    assert [(found.rows, found.sealed_at) for found in remote.batches()] == [(5_000, None)]
+    rows = [{"3.color": number} for number in range(5_001)]
+    batch = remote.submit_many(GRAPH, rows, idempotency_key="night")
+    assert (batch.rows, batch.sealed_at is not None) == (5_001, True)
+    assert remote.submit_many(GRAPH, rows, idempotency_key="night").id == batch.id
+    with pytest.raises(InvalidBatch, match="5,001 rows, and stays as it is; 3 came now"):
+        remote.submit_many(GRAPH, rows[:3], idempotency_key="night")
+    for key in (None, "other"):
+        with pytest.raises(InvalidRows):
+            remote.submit_many(GRAPH, BAD, idempotency_key=key)
+    with pytest.raises(KeyboardInterrupt):
+        remote.submit_many(GRAPH, torn())
+    assert [found.id for found in remote.batches()] == [batch.id]
+    assert [found.id for found in led.fleet.batches()] == [batch.id]
+
+
+def test_webhooks_are_registered_listed_and_forgotten_alike(both, led):
+    made = both[1].webhooks.create("orders", "https://example.com/hook", events=["job.failed"])
+    assert made.secret.get_secret_value().startswith("whsec_")
+    [listed] = both[1].webhooks.list()
+    assert (
+        listed == both[1].webhooks.get("orders") == led.fleet.webhooks.get("orders", owner="shop")
+    )
+    assert made.webhook == listed
+    delivery = both[1].webhooks.test("orders")
+    assert both[1].webhooks.deliveries("orders") == [delivery]
+    assert both[1].webhooks.redeliver("orders", delivery.id).id == delivery.id
+    assert both[1].submit(GRAPH, hook="orders").hook == "orders"
+    both[1].webhooks.delete("orders")
+    assert both[1].webhooks.list() == []
+
+
+def test_a_stream_tells_what_the_library_tells(both, stored):
+    library, remote = Library(stored.fleet), both[1]
+    jobs = [remote.submit(GRAPH) for _ in range(2)]
+    told = {}
+
+    def follow(name, fleet, *ids):
+        told[name] = list(fleet.stream(*ids, timeout=SOON))
+
+    names = {
+        "ours": (library, jobs[0].id),
+        "theirs": (remote, jobs[0].id),
+        "all": (remote, *(job.id for job in jobs)),
+    }
+    threads = [
+        threading.Thread(target=follow, args=(name, *given)) for name, given in names.items()
+    ]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: stored.redis.exists("comfyfleet:watched"), description="somebody watches")
+    done = stored.succeeded(jobs[0])
+    stored.cancelled(jobs[1])
+    for thread in threads:
+        thread.join()
+    assert told["ours"][-1].status is told["theirs"][-1].status is JobStatus.SUCCEEDED
+    assert [event.n for event in told["theirs"][1:]] == [event.n for event in told["ours"][1:]]
+    assert told["theirs"][0].type == "snapshot"
+    assert {event.job for event in told["all"]} == {job.id for job in jobs}
+    assert remote.wait(done.id, timeout=SOON) == done
+    assert [e.status for e in remote.stream(done.id, after=told["theirs"][-1].id)] == ["succeeded"]
+    with pytest.raises(JobNotSucceeded) as caught:
+        remote.wait(jobs[1].id)
+    assert caught.value.job == stored.fleet.get(jobs[1].id)
+    with pytest.raises(WaitTimeout):
+        remote.wait(remote.submit(GRAPH).id, timeout=timedelta(seconds=0.2))

@@ -209,8 +209,7 @@ def test_another_owners_job_is_answered_as_an_unknown_one(api):
     ):
         theirs = problem(press(method, f"/v1/jobs/{job['id']}{path}"), 404, "not-found")
         nobodys = problem(press(method, f"/v1/jobs/{unknown}{path}"), 404, "not-found")
-        assert {**theirs, "detail": ""} == {**nobodys, "detail": ""}
-        assert theirs["detail"].replace(job["id"], unknown) == nobodys["detail"]
+        assert json.loads(json.dumps(theirs).replace(job["id"], unknown)) == nobodys
     assert press.get("/v1/jobs").json() == {"jobs": []}
     assert press.get("/v1/jobs?filter=owner:shop").json() == {"jobs": []}
     assert [found["id"] for found in api("ops", scopes="admin").get("/v1/jobs").json()["jobs"]] == [
