@@ -13,7 +13,7 @@ from producer.contract.config.settings import Settings, without_password
 from producer.contract.errors import FleetError, FleetUnreachable
 from producer.contract.queues import HOOK_QUEUE, HOOK_TASK, RUN_TASK, Message
 from producer.store import keys
-from producer.store.connection import NOT_THERE, advice_on, connect
+from producer.store.connection import advice_on, connect
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Dispatch:
     def _unreachable(self, error: Exception) -> FleetUnreachable:
         return FleetUnreachable(
             f"the broker at {without_password(self._url)} did not take a message: {error}",
-            advice=advice_on(error) or NOT_THERE,
+            advice=advice_on(error, self._redis),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -40,8 +41,11 @@ _ADVICE: Final = {
     "UNBLOCKED": "Redis has become a replica; point COMFYFLEET_REDIS_URL at the primary",
 }
 
-#: What Redis 7 and Valkey say, under another code, when a user may run a script but not what it does.
-_REFUSED_IN_SCRIPT: Final = "ACL failure in script"
+_HUNG_UP: Final = re.compile("closed by server|reset by peer|Broken pipe|EOF occurred")
+
+#: What servers say, under another code, to a user who may run a script but not what it does: Redis 7.2 and
+#: Valkey, and Redis 7.0.
+_REFUSED_IN_SCRIPT: Final = ("ACL failure in script", "The user executing the script can't")
 
 #: Advice by a part of OpenSSL's message, which redis-py and kombu pass on as text.
 _TLS_ADVICE: Final = {
@@ -158,12 +162,28 @@ def _foreign(redis: Redis, error: ResponseError) -> KeyOfAnotherType:
 
 def _unreachable(redis: Redis, how: str, error: RedisError) -> FleetUnreachable:
     return FleetUnreachable(
-        f"Redis at {address(redis)} {how}: {error}", advice=advice_on(error) or NOT_THERE
+        f"Redis at {address(redis)} {how}: {error}", advice=advice_on(error, redis)
     )
 
 
-def advice_on(error: BaseException) -> str | None:
-    """Return the advice for an error of redis-py; None if there is no particular one."""
+def advice_on(error: BaseException, redis: Redis) -> str:
+    """Return the advice for an error of redis-py, which a client met."""
+    found = _particular_advice(error)
+    if found is None and _shows_no_certificate(redis) and _HUNG_UP.search(str(error)):
+        return "it hung up: if it wants a certificate of ours, add ssl_certfile and ssl_keyfile"
+    return found or NOT_THERE
+
+
+def _shows_no_certificate(redis: Redis) -> bool:
+    """Tell whether a client speaks TLS and has no certificate of its own.
+
+    In TLS 1.3 a server wants it after the handshake: often its refusal is lost, as it closes the connection.
+    """
+    options = redis.connection_pool.connection_kwargs
+    return "ssl_cert_reqs" in options and not options.get("ssl_certfile")
+
+
+def _particular_advice(error: BaseException) -> str | None:
     from redis.exceptions import (  # noqa: PLC0415
         AuthenticationError,
         BusyLoadingError,

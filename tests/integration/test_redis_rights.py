@@ -1,25 +1,18 @@
-"""Each part of the fleet does its work as its own user of `infra/redis/users.acl`, and may do nothing else."""
+"""Each part of the fleet does its work as its own user of `infra/redis/users.acl`, over TLS with a certificate of its own."""
 
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
-from redis.retry import Retry
 
-from infra.local import valkey
-from infra.local.ports import choose_ports
 from producer.checking.check import Check
 from producer.client import Producer
 from producer.contract.config.settings import Settings
@@ -31,10 +24,10 @@ from producer.store.access_keys import AccessKeyRecords
 from producer.store.connection import connect
 from tests.graphs import sleeping
 from tests.integration.api_server import Client, running_api
+from tests.integration.guarded_redis import GuardedRedis, guarded_redis
 from tests.integration.receiver import receiver
 from tests.polling import wait_until
 
-FOLDER = Path(__file__).parents[2] / "infra/redis"
 ROLES = ("worker", "api", "hooks", "operator")
 #: Keys by the users that may read them; whatever is not named here is for all but `hooks`.
 READERS = {
@@ -49,61 +42,10 @@ READERS = {
 }
 
 
-@dataclass(frozen=True)
-class Guarded:
-    """A Redis that knows the users of the file, and one more who may do everything."""
-
-    port: int
-    password: str
-
-    def url(self, user: str) -> str:
-        return f"redis://{user}:{self.password}@127.0.0.1:{self.port}/0"
-
-    @contextmanager
-    def client(self, user: str) -> Iterator[redis.Redis]:
-        once = Retry(NoBackoff(), 0)
-        with redis.Redis.from_url(self.url(user), decode_responses=True, retry=once) as client:
-            yield client
-
-    def refusals(self) -> list[str]:
-        """What was refused since somebody last asked."""
-        with self.client("root") as client:
-            said = [f"{one['username']}: {one['object']}" for one in client.acl_log()]
-            client.acl_log_reset()
-            return said
-
-
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory) -> Iterator[Guarded]:
-    folder, password = tmp_path_factory.mktemp("redis"), secrets.token_urlsafe(12)
-    acl = re.sub(
-        r"^user (\w+) on ",
-        rf"\g<0>>{password} ",
-        (FOLDER / "users.acl").read_text(),
-        flags=re.MULTILINE,
-    )
-    (folder / "users.acl").write_text(f"{acl}user root on >{password} ~* &* +@all\n")
-    guarded = Guarded(choose_ports(["redis"], {})["redis"], password)
-    conf = (FOLDER / "redis.conf").read_text().replace("/var/lib/redis", str(folder))
-    conf = conf.replace("/etc/redis", str(folder)).replace("port 6379", f"port {guarded.port}")
-    (folder / "redis.conf").write_text(conf)
-    with subprocess.Popen(
-        [valkey.find_binary(), folder / "redis.conf"],
-        stdout=subprocess.DEVNULL,
-    ) as process:
-        try:
-            wait_until(lambda: _answers(guarded), description="it answers")
-            yield guarded
-        finally:
-            process.terminate()
-
-
-def _answers(guarded: Guarded) -> bool:
-    with guarded.client("root") as client:
-        try:
-            return client.ping()
-        except redis.ConnectionError:
-            return False
+def guarded(tmp_path_factory, authority) -> Iterator[GuardedRedis]:
+    with guarded_redis(tmp_path_factory.mktemp("redis"), authority) as server:
+        yield server
 
 
 @contextmanager
