@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 export UV_PYTHON_DOWNLOADS = never
 UV_PIP = $(BIN)/python -m uv pip install -q --python $(BIN)/python
 
-.PHONY: help setup demo up test lint format check release-check docs deploy-check chaos bench lock clean
+.PHONY: help setup demo up test lint format check release-check browser docs deploy-check chaos bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## what each target does
@@ -38,6 +38,9 @@ check: lint test ## what must hold before a commit
 
 release-check: $(VENV)/.dev ## what a release must pass beside the tests: its wheel, installed, and each block of the documentation
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/release $(ARGS)
+
+browser: $(VENV)/.dev ## the web page of the documentation in Chromium, against `comfyfleet up`; without Chromium it is said so
+	.ci/browser-check $(BIN) $(ARGS)
 
 docs: $(VENV)/.docs ## the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
@@ -81,6 +84,7 @@ lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
 	$(COMPILE) -c requirements/run.txt --extra hooks pyproject.toml -o requirements/worker.txt
 	$(COMPILE) -c requirements/run.txt --group dev --extra local --extra api pyproject.toml -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt --group docs pyproject.toml -o requirements/docs.txt
+	$(COMPILE) -c requirements/dev.txt --group browser -o requirements/browser.txt
 	$(COMPILE) -c requirements/dev.txt --group deploy -o requirements/deploy.txt
 	printf 'uv\n' | $(COMPILE) -c requirements/dev.txt - -o requirements/uv.txt
 	@! grep -nE '(https?|file)://' requirements/*.txt || { echo "a lock names a host or a path"; exit 1; }
