@@ -24,6 +24,7 @@ from producer.celery_app import celery_app
 from producer.contract.arguments import checked, job_id_of
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings, load_settings
+from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Artifact, Job, JobStatus
@@ -115,6 +116,7 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
         metadata: Mapping[str, str] | None = None,
         owner: str = "",
         hook: str = "",
+        deliver: Mapping[str, Any] | Deliver | None = None,
         idempotency_key: str | None = None,
         start_within: timedelta | None = None,
         run_within: timedelta | None = None,
@@ -133,6 +135,8 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
             metadata: texts by name, kept with the job and its artifacts.
             owner: for whom it is submitted; idempotency keys are separate for each owner.
             hook: the name of the webhook that is told of its end.
+            deliver: where copies of its artifacts are put, and in which form: a `Deliver`, or a mapping as
+                `{"to": "s3://shop/{owner}/{job}-{n}{ext}", "metadata": "strip"}`.
             idempotency_key: the same key again, for the same owner, returns the same job.
             start_within: the job expires if no node has started it within this time.
             run_within: an attempt that takes longer is stopped, and the job fails.
@@ -154,6 +158,7 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
             metadata=metadata or {},
             owner=owner,
             hook=hook,
+            deliver=deliver,
             idempotency_key=idempotency_key,
             start_within=start_within,
             run_within=run_within,

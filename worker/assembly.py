@@ -41,6 +41,7 @@ from worker.attempt.shutdown import Shutdown, ShutdownMode
 from worker.attempt.templates import Templates
 from worker.comfyui.client import ComfyUI
 from worker.comfyui.events import EventSocket
+from worker.copies.copier import copier_of
 from worker.housekeeping import Housekeeping
 from worker.node.agent import NodeAgent
 from worker.node.health import Health, HealthPolicy
@@ -150,6 +151,7 @@ class Parts:
             on_displaced=on_displaced,
         )
         self.agent = self._make_agent()
+        self.copier = copier_of(settings, self.redis, self._store, folder=self.spool.shared_folder)
         self.runner = self._make_runner()
         upkeep = self._make_upkeep()
         self.subscriptions = Subscriptions(
@@ -252,6 +254,7 @@ class Parts:
                 handed_in=lambda job: set_params(templates.graph(job.template), job.set_values),
                 node_facts=lambda: self.agent.facts,
                 is_watched=lambda: self.leases.is_watched,
+                on_copies=self.copier.wake,
             ),
             failures=Failures(
                 node,

@@ -30,6 +30,18 @@ class DeliveryFailed(FleetError):
         )
 
 
+class CopyFailed(FleetError):
+    """A copy of an artifact cannot be made as it was asked for.
+
+    Args:
+        is_final: whether another try would meet the same.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = True) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+
+
 class NodeError(FleetError):
     """Something is wrong with a node, or with how it ran our prompt.
 

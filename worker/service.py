@@ -77,6 +77,7 @@ class NodeWorker:
         self._parts.models_announcer.start()
         self._parts.agent.start()
         self._parts.housekeeping.start()
+        self._parts.copier.start()
         self._parts.backlog_probe.start()
         self._learn_about_storage()
         self._parts.watchdog.start()  # last: it must not count the time that this method takes
@@ -95,12 +96,14 @@ class NodeWorker:
         self._parts.models_announcer.stop()
         self._parts.backlog_probe.stop()
         self._parts.housekeeping.stop()
+        self._parts.copier.stop()
         self._taken_back.shutdown(wait=False, cancel_futures=True)
         self._parts.leases.stop()
         self._parts.agent.leave()
         self._parts.events.close()
         self._parts.comfyui.close()
         self._parts.objects.close()
+        self._parts.copier.close()
         self._parts.redis.close()
         if self._lock:
             self._lock.close()

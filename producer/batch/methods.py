@@ -16,6 +16,7 @@ from producer.contract.arguments import batch_id_of, checked
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.config.settings import Settings
+from producer.contract.deliver import Deliver
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import JobId
 from producer.contract.queues import Message, Tier
@@ -63,6 +64,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
         metadata: Mapping[str, str] | None = None,
         owner: str = "",
         hook: str = "",
+        deliver: Mapping[str, Any] | Deliver | None = None,
         idempotency_key: str | None = None,
         name: str = "",
         start_within: timedelta | None = None,
@@ -87,6 +89,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
             skip_invalid: leave out bad rows instead of refusing all.
             on_skipped: called with each row that is left out.
             on_progress: called with the number of rows read, every 1,000 rows.
+            deliver: as of `submit`; its template names `{batch}` and `{row}`, or `{job}`.
             pool, tier, pin, owner, run_within: see `submit`. A `hook` is told of the batch's end.
 
         Raises:
@@ -107,6 +110,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
             metadata=metadata or {},
             owner=owner,
             hook=hook,
+            deliver=deliver,
             idempotency_key=idempotency_key,
             start_within=start_within,
             run_within=run_within,

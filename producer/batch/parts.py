@@ -13,6 +13,7 @@ from producer.batch.writer import BatchWriter
 from producer.contract.arguments import batch_id_of
 from producer.contract.batches import BUCKET_ROWS, BadRow, Batch, PackedRow
 from producer.contract.config.settings import Settings
+from producer.contract.deliver import read_deliver
 from producer.contract.errors import InvalidBatch, InvalidInput
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import BatchId
@@ -139,6 +140,8 @@ def _written(request: Request, document: Any) -> bytes:
         "extra_data": {**document.extra_data, **request.extra_data},
         **{name: getattr(request, name) for name in _PLAIN},
     }
+    if deliver := read_deliver(request.deliver):  # earlier versions know no such argument
+        parts["deliver"] = deliver.model_dump()
     for name in ("start_within", "run_within"):
         duration = getattr(request, name)
         parts[name] = None if duration is None else duration.total_seconds()

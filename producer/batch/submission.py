@@ -54,6 +54,7 @@ def open_batch(
     check_size(request.params, settings.max_params_bytes)
     check_metadata(request.metadata)
     start_within, run_within = intake.deadlines(request)
+    deliver = intake.deliver(request, has_batch=True)
     spec = BatchSpec(
         template=template_id(document.graph),
         tier=as_tier(request.tier),
@@ -63,6 +64,7 @@ def open_batch(
         metadata=request.metadata,
         owner=request.owner,
         hook=request.hook,
+        deliver=deliver,
         extra_data=content.extra_sha,
         secrets=tuple(sorted(extra.secrets)),
         added_secrets=extra.added,

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     TORN_ROWS = "torn_rows"
     RESULTS_NOT_WRITTEN = "results_not_written"
     NOT_TOLD = "not_told"
+    NOT_COPIED = "not_copied"
     UNKNOWN_QUEUE = "unknown_queue"
     UNUSED_QUEUE = "unused_queue"
     NOT_STARTED = "not_started"
@@ -64,6 +65,7 @@ _MENDABLE: Final = frozenset(
         Kind.NOT_PACKED,
         Kind.RESULTS_NOT_WRITTEN,
         Kind.NOT_TOLD,
+        Kind.NOT_COPIED,
         Kind.EXPIRED_DEAD_LETTER,
         Kind.EXPIRED_ENTRY,
         Kind.MISSING_FROM_LIST,

@@ -51,6 +51,11 @@ FAULTS: Final = {
         "has ended, and nobody will tell it outside",
         "comfyfleet:outbox should list it; a worker of an older version ended it",
     ),
+    "uncopied": (
+        Kind.NOT_COPIED,
+        "has succeeded, and nobody will make the copies that it asks for",
+        "comfyfleet:copies should list it",
+    ),
     "live": (
         Kind.MISSING_FROM_BATCH,
         "is not listed among the live jobs of its batch",

@@ -25,3 +25,12 @@ ApiKeyOption = Annotated[
         help="Holds the key for partner nodes; COMFYFLEET_COMFY_ORG_API_KEY does without a file.",
     ),
 ]
+DeliverOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--deliver",
+        metavar="S3_URL|NAME=VALUE",
+        help="Copies of its artifacts: s3://BUCKET/{job}-{n}{ext}; again for metadata=keep|strip, "
+        "format=webp|jpeg|png, quality=1..100, thumbnail=PIXELS.",
+    ),
+]

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from producer.cli.arguments import ApiKeyOption, BatchArgument, JsonOption, UrlsOption
+from producer.cli.arguments import (
+    ApiKeyOption,
+    BatchArgument,
+    DeliverOption,
+    JsonOption,
+    UrlsOption,
+)
 from producer.cli.command_group import group
 from producer.cli.csv_dialect import open_rows
 from producer.cli.open_fleet import opened
@@ -57,6 +63,7 @@ def submit(
     ] = None,
     owner: Annotated[str, typer.Option(help="For whom it is handed in.")] = "",
     hook: Annotated[str, typer.Option(help="The webhook that is told of its end.")] = "",
+    deliver: DeliverOption = None,
     api_key_file: ApiKeyOption = None,
     pool: Annotated[str, typer.Option(help="Nodes fit for it.")] = "default",
     tier: Annotated[str, typer.Option(help="rush, default, batch or idle.")] = "batch",
@@ -83,6 +90,7 @@ def submit(
     with opened(as_json=as_json) as fleet, open_rows(rows) as lines:
         from producer.cli.batch_progress import counting
         from producer.cli.options import (
+            as_deliver,
             as_duration,
             as_inputs,
             as_pairs,
@@ -111,6 +119,7 @@ def submit(
                 metadata=as_pairs(metadata or (), option="--metadata"),
                 owner=owner,
                 hook=hook,
+                deliver=as_deliver(deliver or ()),
                 idempotency_key=key,
                 name=name,
                 start_within=as_duration(start_within, option="--start-within"),

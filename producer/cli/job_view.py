@@ -9,6 +9,7 @@ from rich.text import Text
 
 from producer.cli.escaping_console import OUT
 from producer.cli.output import size
+from producer.contract.deliver import Copy, CopyState
 from producer.contract.graph.json_values import shown
 from producer.contract.jobs import Artifact, Attempt, Job
 
@@ -25,6 +26,9 @@ def show_job(job: Job, *, waits_for: str | None) -> None:
     OUT.print(table)
     for artifact in job.artifacts:
         for line in _lines(artifact):
+            OUT.print(line)
+    for copy in job.copies:
+        for line in _copy_lines(copy):
             OUT.print(line)
 
 
@@ -79,6 +83,8 @@ def _request(job: Job) -> Iterator[tuple[str, str]]:
     if job.shape:
         yield "shape", job.shape
     yield from _values(job)
+    if job.deliver:
+        yield "deliver", job.deliver.written()
     for name, file in job.inputs.items():
         yield f"input {name}", file.name
     if job.secrets:
@@ -103,6 +109,17 @@ def _status(job: Job) -> str:
         asked = ", to be cancelled" if job.cancel_requested else ""
         return f"{job.status}: {job.phase}{part}{asked}"
     return f"{job.status} ({job.cause})" if job.cause else str(job.status)
+
+
+def _copy_lines(copy: Copy) -> Iterator[Text]:
+    what = "thumbnail" if copy.is_thumbnail else "copy"
+    facts = f" {copy.media_type} {size(copy.bytes)}" if copy.bytes is not None else ""
+    colour = {CopyState.DONE: "green", CopyState.FAILED: "red"}.get(copy.state, "")
+    yield Text.assemble((f"s3://{copy.bucket}/{copy.key}", colour), facts)
+    tried = "" if copy.tries < 1 or copy.state is CopyState.DONE else f", {copy.tries} tries"
+    yield Text(f"  {what} of artifact {copy.n}: {copy.state}{tried}", "dim")
+    for said in filter(None, (copy.error, copy.note)):
+        yield Text(f"  {said}")
 
 
 def _lines(artifact: Artifact) -> Iterator[Text]:

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from producer.contract.config.api_keys import read_key
 from producer.contract.config.settings import Settings
+from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidGraph, InvalidJob
 from producer.contract.graph.extra_data import API_KEY
 from producer.contract.graph.graph import Graph, read_graph
@@ -17,6 +18,9 @@ from producer.contract.graph.json_values import short
 from producer.contract.params.addresses import Addresses
 from producer.contract.params.params import parse_param, split_address
 from producer.intake.files import InputLike
+
+#: What `--deliver` may say beside an address.
+_OF_DELIVER: Final = frozenset(Deliver.model_fields)
 
 
 def read_document(name: str, settings: Settings) -> tuple[bytes, Graph]:
@@ -78,6 +82,20 @@ def as_secrets(file: Path | None) -> dict[str, str]:
         return {API_KEY: read_key(file)} if file else {}
     except ValueError as exc:
         raise InvalidJob(f"--api-key-file: {exc}", field="--api-key-file") from None
+
+
+def as_deliver(texts: Sequence[str]) -> dict[str, Any] | None:
+    """Parse the values of `--deliver`: where copies are put, and NAME=VALUE; None without any.
+
+    Raises:
+        InvalidJob: one is neither, or two have the same name.
+    """
+    named = [text if text.partition("=")[0] in _OF_DELIVER else f"to={text}" for text in texts]
+    found = as_pairs(named, option="--deliver")
+    for name in ("quality", "thumbnail"):
+        if str(found.get(name, "")).isdecimal():
+            found[name] = int(found[name])
+    return found or None
 
 
 def as_pairs(texts: Sequence[str], *, option: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from producer.cli.arguments import ApiKeyOption, JsonOption
+from producer.cli.arguments import ApiKeyOption, DeliverOption, JsonOption
 from producer.cli.open_fleet import opened
 from producer.cli.output import hint, print_json, print_line
 
@@ -45,6 +45,7 @@ def submit(
     ] = None,
     owner: Annotated[str, typer.Option(help="For whom it is handed in.")] = "",
     hook: Annotated[str, typer.Option(help="The webhook that is told of its end.")] = "",
+    deliver: DeliverOption = None,
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same one gives the same job.")
     ] = None,
@@ -68,6 +69,7 @@ def submit(
         from producer.cli.fetching import fetch_all
         from producer.cli.job_progress import all_artifacts, outcome, watch
         from producer.cli.options import (
+            as_deliver,
             as_duration,
             as_inputs,
             as_pairs,
@@ -88,6 +90,7 @@ def submit(
             metadata=as_pairs(metadata or (), option="--metadata"),
             owner=owner,
             hook=hook,
+            deliver=as_deliver(deliver or ()),
             idempotency_key=key,
             start_within=as_duration(start_within, option="--start-within"),
             run_within=as_duration(run_within, option="--run-within"),

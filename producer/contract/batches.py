@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
+from producer.contract.deliver import Deliver
 from producer.contract.ids import BatchId
 from producer.contract.jobs import InputFile
 from producer.contract.queues import Needs, Tier
@@ -70,6 +71,7 @@ class Batch(BaseModel):
     pin: str | None = None
     template: str
     hook: str = ""  #: Who is to be told of its end outside the fleet.
+    deliver: Deliver | None = None  #: Where copies of its jobs' artifacts are put.
     created_at: datetime
     sealed_at: datetime | None = None
     ended_at: datetime | None = None
@@ -135,6 +137,7 @@ class BatchSpec:
     secrets: tuple[str, ...] = ()
     added_secrets: tuple[str, ...] = ()
     hook: str = ""
+    deliver: Deliver | None = None
     start_within_s: float
     run_within_s: float
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from producer.contract.deliver import Copy, Deliver
 from producer.contract.graph.json_values import has_depth
 from producer.contract.ids import JobId, PromptId
 from producer.contract.queues import Tier
@@ -218,6 +219,7 @@ class Job(_Read):
     extra_data: str | None = None  #: sha256 of what goes to the node beside the graph.
     secrets: list[str] = Field(default_factory=list)  #: Keys of it that are kept apart.
     hook: str = ""  #: Who is to be told of its end outside the fleet.
+    deliver: Deliver | None = None  #: Where copies of its artifacts are put, beside them.
     node: str | None = None
     prompt_id: PromptId | None = None
     waiting_for: str | None = None
@@ -229,6 +231,7 @@ class Job(_Read):
     artifacts: list[Artifact] = Field(default_factory=list)
     values: dict[str, Any] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)  #: Of a success: what to know beside artifacts.
+    copies: list[Copy] = Field(default_factory=list)  #: Of a success: what has come of each copy.
     created_at: datetime
     queued_at: datetime | None = None
     started_at: datetime | None = None

@@ -39,7 +39,7 @@ _LEFT_OUT: Final = frozenset(
             "error",
             "retried_as",
         ),
-        "hook",
+        *("hook", "copies"),
         *("params", "graph_values"),  # told together
     }
 )

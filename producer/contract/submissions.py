@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
+from producer.contract.deliver import Deliver
 from producer.contract.ids import JobId, new_job_id
 from producer.contract.jobs import InputFile
 from producer.contract.queues import Needs, Tier, node_queue
@@ -57,6 +58,7 @@ class Submission:
         added_secrets: those of them that come from a setting instead of the request.
         shape: of the graph with the params, see `shapes.shape_of`; empty where nobody knows it.
         hook: who is to be told of its end outside the fleet; empty for nobody. It stands in the outbox then.
+        deliver: where copies of its artifacts are put; None for nowhere.
     """
 
     template: str
@@ -79,6 +81,7 @@ class Submission:
     added_secrets: tuple[str, ...] = ()
     shape: str = ""
     hook: str = ""
+    deliver: Deliver | None = None
     id: JobId = field(default_factory=new_job_id)
 
     @property
@@ -107,6 +110,7 @@ class Submission:
             [self.start_within.total_seconds(), self.run_within.total_seconds()],
             [self.extra_data, *(name for name in self.secrets if name not in self.added_secrets)],
             *([self.hook] if self.hook else []),
+            *([self.deliver.model_dump()] if self.deliver else []),
         ]
         return f"2-{_digest(request)}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,6 +48,19 @@ class ListQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=1_000)] = 50
 
 
+class DeliverRequest(_Body):
+    """Copies of what the job makes, put into a bucket that the operator lists, once the job has succeeded.
+
+    `to` has placeholders: `{job}`, `{batch}`, `{row}`, `{n}`, `{owner}`, `{graph_node}`, `{name}`, and `{ext}` at its end.
+    """
+
+    to: Annotated[str, Field(max_length=2_000, examples=["s3://shop/{owner}/{job}-{n}{ext}"])]
+    metadata: Literal["keep", "strip"] = "keep"
+    format: Literal["webp", "jpeg", "png"] | None = None
+    quality: Annotated[int, Field(ge=1, le=100)] | None = None
+    thumbnail: Annotated[int, Field(ge=16, le=4_096)] | None = None
+
+
 class JobRequest(_Body):
     """A job to hand in. Its owner is that of the key."""
 
@@ -67,6 +80,7 @@ class JobRequest(_Body):
     pin: Name | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     hook: Name | None = None
+    deliver: DeliverRequest | None = None
     idempotency_key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     start_within_s: Seconds | None = None
     run_within_s: Seconds | None = None
@@ -93,6 +107,7 @@ class JobRequest(_Body):
             metadata=self.metadata,
             owner=owner,
             hook=self.hook or "",
+            deliver=self.deliver.model_dump(exclude_unset=True) if self.deliver else None,
             idempotency_key=key if key is not None else self.idempotency_key,
             start_within=_duration(self.start_within_s),
             run_within=_duration(self.run_within_s),

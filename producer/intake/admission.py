@@ -21,6 +21,7 @@ from producer.contract.classes.placement import explain_nobody, who_can_run
 from producer.contract.classes.save_names import check_kept_prefixes
 from producer.contract.classes.shapes import shape_of
 from producer.contract.config.settings import Settings
+from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.extra_data import API_KEY, ExtraData, as_extra_data, split_extra_data
 from producer.contract.graph.graph import (
@@ -46,6 +47,7 @@ from producer.contract.params.params import (
 from producer.contract.queues import Needs
 from producer.contract.submissions import Content, Submission
 from producer.intake.catalogs import FleetCatalogs, merged, rare_classes
+from producer.intake.copy_policy import checked_deliver
 from producer.intake.files import InputLike, matched_files
 from producer.intake.input_policy import InputPolicy
 from producer.intake.input_storage import InputStorage
@@ -107,6 +109,7 @@ class Intake:
         """
         check_names(request)
         start_within, run_within = self.deadlines(request)
+        deliver = self.deliver(request, has_batch=False)
         document = self.read(request)
         content, extra = self.content(request, document)
         plan = self.plan(request, document.graph)
@@ -132,6 +135,7 @@ class Intake:
             pin=request.pin,
             owner=request.owner,
             hook=request.hook,
+            deliver=deliver,
             idempotency_key=request.idempotency_key,
             start_within=start_within,
             run_within=run_within,
@@ -262,6 +266,12 @@ class Intake:
         check_within(start_within, field="start_within")
         check_within(run_within, field="run_within")
         return start_within, run_within
+
+    def deliver(self, request: Request, *, has_batch: bool) -> Deliver | None:
+        """Return where a request wants copies put, by the policy of the settings; errors as of `check`."""
+        return checked_deliver(
+            request.deliver, owner=request.owner, has_batch=has_batch, settings=self._settings
+        )
 
     def take(self, file: FileInput, value: InputLike, *, owner: str) -> InputFile:
         """Store an input file, or check the object it names; see `InputStorage.take`."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Final, TypedDict, cast
 
+from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.graph.json_values import printable, text_flaw
@@ -43,6 +44,7 @@ class Request:
     metadata: Mapping[str, str] = field(default_factory=dict)
     owner: str = ""
     hook: str = ""
+    deliver: Mapping[str, Any] | Deliver | None = None
     idempotency_key: str | None = None
     start_within: timedelta | None = None
     run_within: timedelta | None = None
@@ -66,6 +68,7 @@ class JobOptions(TypedDict, total=False):
     metadata: Mapping[str, str] | None
     owner: str
     hook: str
+    deliver: Mapping[str, Any] | Deliver | None
     idempotency_key: str | None
     start_within: timedelta | None
     run_within: timedelta | None

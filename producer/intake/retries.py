@@ -55,6 +55,7 @@ def retry_of(
         template=job.template,
         shape=job.shape or "",
         hook=job.hook,
+        deliver=job.deliver,
         needs=needs or Needs.of(job.pool),
         start_within=job.start_deadline - job.created_at,
         run_within=timedelta(seconds=job.run_within_s),

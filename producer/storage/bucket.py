@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from copy import copy
 from typing import Any, Final
 
 from producer.contract.config.settings import Settings, without_password
@@ -84,6 +85,13 @@ class Bucket:
                 if "ContentLength" not in answer:
                     answer["ContentLength"] = sum(map(len, body.iter_chunks(256 << 10)))
             return ObjectStat.of(answer)
+
+    def sibling(self, name: str) -> Bucket:
+        """Return another bucket of the same service, over the same connections; nothing is tried out in it."""
+        other = copy(self)
+        other.name = name
+        other._compares_digests = False  # noqa: SLF001 - of its own class
+        return other
 
     def close(self) -> None:
         """Close the connections."""

@@ -14,18 +14,20 @@ file again (0.3.64, its saving graph nodes count the files on disk).
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import urlsplit
 
 from producer.contract.ids import BatchId, JobId
+from producer.contract.key_parts import escaped_part
 
 #: Characters of an escaped graph node id. S3 services that store keys as files allow 255 bytes a part.
 _LONGEST_ID: Final = 160
 
-_UNSAFE: Final = re.compile(rb"[^A-Za-z0-9._-]")
+#: The folders of the layout above.
+_FOLDERS: Final = ("jobs", "templates", "extra_data", "inputs", "batches", "probes")
+
 _EXTENSION: Final = re.compile(r"\.[a-z0-9]{1,10}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -46,7 +48,7 @@ def artifact_key(
     if index < 0:
         raise ValueError(f"artifacts count from 0, not {index}")
     ending = extension if _EXTENSION.fullmatch(extension) else ""
-    name = f"{_escaped(graph_node)}-{index}{ending}"
+    name = f"{escaped_part(graph_node, most=_LONGEST_ID)}-{index}{ending}"
     return f"{attempt_prefix(prefix, job_id=job_id, attempt=attempt)}{name}"
 
 
@@ -103,6 +105,12 @@ def probe_key(prefix: str, *, name: str) -> str:
     return _under(prefix, f"probes/{name}")
 
 
+def is_own(prefix: str, begin: str) -> bool:
+    """Tell whether a key that begins so is, or may be, one of this layout."""
+    folders = (_under(prefix, f"{folder}/") for folder in _FOLDERS)
+    return any(begin.startswith(folder) or folder.startswith(begin) for folder in folders)
+
+
 def promised_sha256(key: str) -> str | None:
     """Return the content hash in an input's key; None for other keys."""
     parts = key.split("/")
@@ -137,16 +145,3 @@ def _under(prefix: str, rest: str) -> str:
     if any(part in {"", ".", ".."} for part in prefix.split("/")):
         raise ValueError(f"the prefix {prefix!r} has an empty or dotted part")
     return f"{prefix}/{rest}"
-
-
-def _escaped(graph_node: str) -> str:
-    """Return an id in `A-Za-z0-9._-`: other bytes are escaped as `~2F`, a long id is cut and hashed.
-
-    `%` is not used, as URLs would escape it again. `~~` precedes the hash of a long id: no escaped
-    byte contains it, so a long id never equals a short one.
-    """
-    raw = graph_node.encode("utf-8", "surrogatepass")
-    escaped = _UNSAFE.sub(lambda found: b"~%02X" % found[0][0], raw).decode()
-    if len(escaped) <= _LONGEST_ID:
-        return escaped
-    return f"{escaped[: _LONGEST_ID - 66]}~~{hashlib.sha256(raw).hexdigest()}"

@@ -108,6 +108,11 @@ def write_once(bucket: Bucket, new: NewObject) -> None:
             _log.warning("this store knows no conditional writes; each write looks first")
 
 
+def write_over(bucket: Bucket, new: NewObject) -> None:
+    """Store *new* in place of whatever its key holds; checked as by `write_once`."""
+    _put(bucket, new, if_free=False)
+
+
 def holds(bucket: Bucket, new: NewObject) -> bool:
     """Tell whether the object exists already, by its size and the hash in its metadata.
 

@@ -40,7 +40,7 @@ _ENDED: Final = (
 
 @dataclass(frozen=True)
 class Index:
-    """A zset of jobs, and which of the scripts' eight kinds it is."""
+    """A zset of jobs, and which of the scripts' nine kinds it is."""
 
     key: str
     kind: str
@@ -138,6 +138,7 @@ class Audit:
             Index(keys.LEASES, "leases"),
             Index(keys.DELAYED, "delayed"),
             Index(keys.UNPACKED, "unpacked"),
+            Index(keys.COPIES, "copies"),
             Index(keys.DEAD, "dead"),
             Index(keys.JOBS, "jobs"),
             *(Index(key, "jobs") for key in self._keys(f"{keys.JOBS}:")),

@@ -20,6 +20,7 @@ from producer.contract.batches import (
     RowShapes,
 )
 from producer.contract.causes import Cause
+from producer.contract.deliver import Deliver
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import InputFile, Job, JobStatus
 from producer.contract.queues import Needs, Tier, node_queue
@@ -92,7 +93,9 @@ class BatchRecord:
         for names in ("secrets", "added_secrets"):
             given[names] = tuple(given.get(names, ()))
         given["inputs"] = {name: InputFile.model_validate(file) for name, file in inputs.items()}
-        return BatchSpec(**given, hook=self.fields.get("hook", ""))
+        text = self.fields.get("deliver")
+        deliver = Deliver.model_validate_json(text) if text else None
+        return BatchSpec(**given, hook=self.fields.get("hook", ""), deliver=deliver)
 
     @property
     def places(self) -> Places:
@@ -127,6 +130,7 @@ class BatchRecord:
             pin=spec.pin,
             template=spec.template,
             hook=spec.hook,
+            deliver=spec.deliver,
             created_at=utc(fields["created_ms"]),
             sealed_at=maybe_utc(fields.get("sealed_ms")),
             ended_at=maybe_utc(fields.get("ended_ms")),
@@ -163,9 +167,14 @@ def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str,
         given["inputs"] = {
             address: file.model_dump(exclude_none=True) for address, file in spec.inputs.items()
         }
-    given.pop("hook", None)  # scripts look at it, and earlier versions know no such part of `spec`
+    for part in (
+        "hook",
+        "deliver",
+    ):  # scripts look at them; earlier versions know neither in `spec`
+        given.pop(part, None)
     return {
         **({"hook": spec.hook} if spec.hook else {}),
+        **({"deliver": spec.deliver.written()} if spec.deliver else {}),
         "v": version_of(spec),
         "digests": DIGESTS_VERSION,
         "name": name,
@@ -181,8 +190,10 @@ def fingerprint(spec: BatchSpec) -> str:
     asked = tuple(name for name in spec.secrets if name not in spec.added_secrets)
     request = replace(spec, secrets=asked, added_secrets=())
     written = fields_of_batch(request, name="", key=None)["spec"]
-    hook = f" {spec.hook}" if spec.hook else ""  # no part of what is written as `spec`
-    return hashlib.sha256(f"batch {written}{hook}".encode()).hexdigest()[:32]
+    # These two are no part of what is written as `spec`.
+    hook = f" {spec.hook}" if spec.hook else ""
+    deliver = f" {spec.deliver.written()}" if spec.deliver else ""
+    return hashlib.sha256(f"batch {written}{hook}{deliver}".encode()).hexdigest()[:32]
 
 
 def places_json(places: Places) -> str:
@@ -209,6 +220,7 @@ def submission_of(
         tier=spec.tier,
         pin=spec.pin,
         owner=spec.owner,
+        deliver=spec.deliver,
         batch=record.id,
         extra_data=spec.extra_data,
         secrets=spec.secrets,

@@ -18,7 +18,7 @@ _LEFT_OUT: Final = frozenset(
     {"claim", "worker", "shun", "deaths", "last_call", "taken_ms", "left", "suspect"}
     | {"batch", "status", "retried_as"}
 )
-_JSON: Final = frozenset({"spec", "result", "error", "progress"})
+_JSON: Final = frozenset({"spec", "result", "error", "progress", "deliver", "copies"})
 _TIMES: Final = (
     *("created_ms", "start_by_ms", "queued_ms", "started_ms", "at:preparing", "at:ahead"),
     *("at:rendering", "at:fetching", "at:storing", "ended_ms"),
@@ -87,7 +87,7 @@ def _value(name: str, text: str) -> Any:
             value = json.loads(text)
         except ValueError:
             return text
-        if isinstance(value, dict):
+        if isinstance(value, dict) or (name == "copies" and isinstance(value, list)):
             return value
     return text
 

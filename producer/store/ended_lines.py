@@ -32,6 +32,7 @@ _PLACES: Final[dict[Path, Path]] = {
     ("result", "artifacts"): ("artifacts",),
     ("result", "values"): ("values",),
     ("progress",): ("progress",),
+    ("copies",): ("copies",),
     ("node",): ("node",),
     ("prompt_id",): ("prompt_id",),
 }

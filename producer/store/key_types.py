@@ -22,7 +22,7 @@ TYPES: Final = {
         (
             *(keys.NODES, keys.LEASES, keys.DEAD, keys.QUEUES_USED, keys.QUEUES_NEEDED),
             *(keys.DELAYED, keys.JOBS, keys.OWNERS, keys.UNPACKED, keys.UNPACKED_ROWS),
-            *(keys.RESULTS, keys.OUTBOX, keys.BATCHES, keys.FEEDING, keys.SHAPES),
+            *(keys.RESULTS, keys.OUTBOX, keys.COPIES, keys.BATCHES, keys.FEEDING, keys.SHAPES),
             *(keys.DELIVERIES, keys.DELIVERING),
         ),
         "zset",

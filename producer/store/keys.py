@@ -38,6 +38,7 @@
 | comfyfleet:unpacked:rows | zset `batch:bucket` of ended rows to be packed -> last end, ms | 60 days after the last end |
 | comfyfleet:results | zset batch whose results are to be written to the bucket -> since, ms | 60 days after its last batch |
 | comfyfleet:outbox | zset `job:<id>` or `batch:<id>` whose end is to be told outside -> due, ms | as its longest-lived record |
+| comfyfleet:copies | zset succeeded job of which copies are to be made -> when that is due, ms | 60 days after its last job |
 | comfyfleet:deliveries | zset `owner:name` of a webhook -> when a delivery to it is due, ms | 60 days after its last delivery |
 | comfyfleet:deliveries:<owner:name> | zset delivery -> due, ms | 60 days after its last delivery |
 | comfyfleet:deliveries:<owner:name>:settled | zset delivery that is delivered or given up -> since, ms; 1,000 at most | 60 days after its last delivery |
@@ -85,6 +86,7 @@ UNPACKED: Final = "comfyfleet:unpacked"
 UNPACKED_ROWS: Final = "comfyfleet:unpacked:rows"
 RESULTS: Final = "comfyfleet:results"
 OUTBOX: Final = "comfyfleet:outbox"
+COPIES: Final = "comfyfleet:copies"
 WEBHOOKS: Final = "comfyfleet:webhooks"
 WEBHOOK_SECRETS: Final = "comfyfleet:webhooks:secrets"
 WEBHOOKS_FAILING: Final = "comfyfleet:webhooks:failing"
@@ -137,6 +139,8 @@ ACTIONS_KEPT: Final = 20_000
 WATCHED_MS: Final = 15_000
 #: How long a word that somebody watches previews of a job holds, and how long a preview is kept, ms.
 PREVIEW_MS: Final = 15_000
+#: How long the record of a job stays at least of which copies are made, ms: longer than they are tried.
+COPIES_KEPT_MS: Final = 7 * 86_400_000
 #: Settled deliveries of a webhook that are kept, and how long, ms.
 DELIVERIES_KEPT: Final = 1_000
 DELIVERY_KEPT_MS: Final = 30 * 86_400_000

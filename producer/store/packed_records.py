@@ -18,6 +18,7 @@ from producer.contract.ids import JobId
 KEPT_FIELDS: Final = (
     *("status", "owner", "cause", "ended_ms", "batch", "row", "retried_as"),
     *("hook", "told_ms"),
+    *("deliver", "copies", "copied_ms"),
 )
 #: What nobody asks for once the job has ended.
 _DROPPED: Final = frozenset({"claim", "worker", "shun", "deaths", "last_call", "taken_ms", "left"})

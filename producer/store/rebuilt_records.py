@@ -72,6 +72,7 @@ def _submission(job: Job) -> Submission:
         extra_data=job.extra_data,
         secrets=tuple(job.secrets),
         shape=job.shape or "",
+        deliver=job.deliver,
     )
 
 

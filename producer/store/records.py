@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from producer.contract.batches import BatchSpec
+from producer.contract.copies import planned_copies
+from producer.contract.deliver import Copy, Deliver
 from producer.contract.ids import JobId, PromptId, row_of
 from producer.contract.jobs import (
     Artifact,
@@ -28,8 +30,9 @@ from producer.store.packed_records import unpacked
 from producer.store.times import maybe_utc, utc
 
 #: Raised when a field changes its meaning; readers pass over fields they do not know.
-#: A record of version 2 has extra data, which workers of the first version would leave out.
-RECORD_VERSION: Final = 2
+#: A record of version 2 has extra data, which workers of the first version would leave out; one of version 3
+#: asks for copies, which earlier ones would not note when they commit it.
+RECORD_VERSION: Final = 3
 
 #: The name of each phase in `Timings`, and the field that says when it began.
 _STAMPS: Final = (("queued", "queued_ms"), *((str(phase), f"at:{phase}") for phase in Phase))
@@ -74,11 +77,14 @@ def fields_of(submission: Submission) -> dict[str, str | int]:
         # Also in `spec`, where readers of the version before look for it.
         **({"owner": submission.owner} if submission.owner else {}),
         **({"hook": submission.hook} if submission.hook else {}),
+        **({"deliver": submission.deliver.written()} if submission.deliver else {}),
     }
 
 
 def version_of(what: Submission | BatchSpec) -> int:
     """Return the version that a reader must understand."""
+    if what.deliver:
+        return 3
     return 2 if what.extra_data or what.secrets else 1
 
 
@@ -120,6 +126,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         extra_data=spec.get("extra_data"),
         secrets=spec.get("secrets", []),
         hook=record.get("hook", ""),
+        deliver=_deliver(record),
         node=record.get("node"),
         prompt_id=PromptId(record["prompt_id"]) if "prompt_id" in record else None,
         waiting_for=_waiting_for(status, record),
@@ -131,6 +138,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         artifacts=result.get("artifacts", []),
         values=result.get("values", {}),
         notes=result.get("notes", []),
+        copies=_copies(job_id, status, record, result.get("artifacts", [])),
         created_at=utc(record["created_ms"]),
         queued_at=maybe_utc(record.get("queued_ms")),
         started_at=maybe_utc(record.get("started_ms")),
@@ -208,6 +216,31 @@ def packed(content: bytes) -> bytes:
 def _attempts(record: Mapping[str, str]) -> list[Attempt]:
     ended = (value for name, value in record.items() if name.startswith("attempt:"))
     return sorted(map(Attempt.model_validate_json, ended), key=lambda attempt: attempt.number)
+
+
+def _deliver(record: Mapping[str, str]) -> Deliver | None:
+    text = record.get("deliver")
+    return Deliver.model_validate_json(text) if text else None
+
+
+def _copies(
+    job_id: JobId, status: JobStatus, record: Mapping[str, str], artifacts: list[Any]
+) -> list[Copy]:
+    """Return what has come of a job's copies; before the first was tried, which there will be."""
+    if "copies" in record:
+        return [Copy.model_validate(copy) for copy in json.loads(record["copies"])]
+    deliver = _deliver(record)
+    if deliver is None or status is not JobStatus.SUCCEEDED:
+        return []
+    planned = planned_copies(
+        deliver,
+        [Artifact.model_validate(artifact) for artifact in artifacts],
+        job=job_id,
+        owner=record.get("owner", ""),
+        batch=record.get("batch"),
+        row=_row(job_id, record),
+    )
+    return list(planned)
 
 
 def _row(job_id: JobId, record: Mapping[str, str]) -> int | None:

@@ -96,6 +96,12 @@ def _named(bucket: EndedBucket, index: int, record: Mapping[str, str]) -> tuple[
     return bucket.id_of(index), record["ended_ms"]
 
 
+def _waits_for_copies(record: Mapping[str, str]) -> bool:
+    """Tell whether copies are still to be made of what a row made: what comes of them is noted in its record."""
+    is_to_have = "deliver" in record and record["status"] == JobStatus.SUCCEEDED
+    return is_to_have and "copied_ms" not in record
+
+
 def _can_be_packed(record: Any) -> bool:
     try:
         return (
@@ -103,6 +109,7 @@ def _can_be_packed(record: Any) -> bool:
             and JobStatus(record["status"]).is_terminal
             and "ended_ms" in record
             and int(record["attempt"]) > 0
+            and not _waits_for_copies(record)
             and int(record["v"]) <= RECORD_VERSION
             and sum(map(len, record.values())) <= _LONGEST
         )

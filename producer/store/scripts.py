@@ -26,6 +26,8 @@ _KEY_NAMES: Final = (
         "BUCKET_ROWS",
         "RESULTS",
         "OUTBOX",
+        "COPIES",
+        "COPIES_KEPT_MS",
         "RESULT_ROWS",
         "JOBS",
         "OWNERS",

@@ -56,6 +56,7 @@ class Delivery:
         grows_within_s: within so long another chunk of 256 KiB of a file must have come.
         away_s: how long a node may be away that holds outputs; by default by what they cost.
         is_watched: returns whether somebody reads the events.
+        on_copies: called once a job is committed of which copies are to be made.
     """
 
     node: str
@@ -70,6 +71,7 @@ class Delivery:
     grows_within_s: float = 60.0
     away_s: float | None = None
     is_watched: Callable[[], bool] = lambda: True
+    on_copies: Callable[[], None] = lambda: None
 
     def deliver(
         self, job: Job, graph: Graph, entry: HistoryEntry, lease: Lease, spool: Path
@@ -181,6 +183,8 @@ class _Outputs:
         if outcome is Commit.CANCEL_CAME_FIRST:
             raise JobCancelled
         crashpoint("commit.done")
+        if self._job.deliver:
+            self._means.on_copies()
         _log.info(
             "job %s attempt %d: succeeded, %d artifacts",
             *(self._job.id, self._job.attempt, len(self._found)),

@@ -38,6 +38,11 @@ class Spool:
             return f"its worker cannot write to {self._folder}: {exc.strerror}"
         return ""
 
+    def shared_folder(self) -> Path:
+        """Return the folder itself, for what is of no attempt; it is there."""
+        make_private(self._folder)
+        return self._folder
+
     @contextmanager
     def attempt_folder(self, hold: Hold) -> Iterator[Path]:
         """Yield a folder for an attempt, which goes with the block.

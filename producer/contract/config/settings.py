@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from producer.contract.config.addresses import without_password as without_password  # noqa: PLC0414
 from producer.contract.config.allowed_origins import AllowedOrigins
 from producer.contract.config.api_keys import check_key, read_key
+from producer.contract.config.deliver_buckets import DeliverBuckets
 from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.s3_address import check_apart, check_bucket, check_endpoint
 from producer.contract.config.setting_sources import Environment, TomlFile, line_of
@@ -104,6 +105,11 @@ class Settings(BaseSettings):
     #: 80, 443, 8080 or 8443: `HOST`, `HOST:PORT`, `ADDRESS` or `NETWORK/BITS`, separated by commas.
     trusted_hosts: str = ""
 
+    #: Buckets that copies of artifacts may be put into, separated by commas: `BUCKET` (each owner below a folder of
+    #: its name), `BUCKET/FOLDER` (with `{owner}` for each owner's own), `BUCKET/*` (anywhere). None by default. The
+    #: same at producers and workers.
+    deliver_buckets: str = ""
+
     #: Where the HTTP API listens. Put a proxy with TLS before it, rather than open it to the world.
     api_host: str = "127.0.0.1"
     #: The port of the HTTP API; 0: any that is free.
@@ -167,6 +173,12 @@ class Settings(BaseSettings):
     @classmethod
     def _are_origins(cls, value: str) -> str:
         AllowedOrigins.parse(value)
+        return value
+
+    @field_validator("deliver_buckets")
+    @classmethod
+    def _are_buckets(cls, value: str) -> str:
+        DeliverBuckets.parse(value)
         return value
 
     @field_validator("s3_bucket")

@@ -46,6 +46,7 @@ Of a worker (`worker.errors`); a caller meets them as the causes of failed jobs:
 
   + RunDeadlinePassed       the attempt took longer than the job allows
   + DeliveryFailed          it was rendered, then the worker failed to store it
+  + CopyFailed              a copy of an artifact cannot be made as it was asked for; its job is none the worse
   + NodeError               a GPU node or the ComfyUI on it
     - NodeUnreachable
     - NodeTimeout

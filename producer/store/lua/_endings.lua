@@ -71,7 +71,13 @@ local function note_made_again(pairs_of)
     end
 end
 
-local ENDING = {'status', 'queue', 'priority', 'idempotency', 'batch', 'owner', 'attempt', 'node', 'hook', 'n',
+-- Copies of what a job has made are to be made now.
+local function list_copies(id)
+    redis.call('ZADD', COPIES, now_ms(), id)
+    keep_index(COPIES)
+end
+
+local ENDING = {'status', 'queue', 'priority', 'idempotency', 'batch', 'owner', 'attempt', 'node', 'hook', 'deliver', 'n',
     'phase', 'waiting_for', 'suspect', 'spec'}
 
 -- Give the job its last status and let the record go after `keep_ms`. `more` is a list of field, value to write with
@@ -79,6 +85,10 @@ local ENDING = {'status', 'queue', 'priority', 'idempotency', 'batch', 'owner', 
 local function end_job(job, id, status, keep_ms, cause, more, known, totals)
     known, more = known or read_fields(job, ENDING), more or {}
     local batch, owner, n = known.batch, known.owner, next_n(known.n)
+    local has_copies = known.deliver and status == 'succeeded'
+    if has_copies then -- its record must be there until they are made, or given up
+        keep_ms = math.max(tonumber(keep_ms), COPIES_KEPT_MS)
+    end
     if known.status == 'running' then -- what runs stands in no index of what waits, and the other way round
         redis.call('ZREM', LEASES, id)
     else
@@ -110,6 +120,9 @@ local function end_job(job, id, status, keep_ms, cause, more, known, totals)
         {status = status, attempt = known.attempt, node = known.node, owner = owner, n = n})
     if known.hook then
         put_outbox('job:' .. id, now_ms() + tonumber(keep_ms))
+    end
+    if has_copies then
+        list_copies(id)
     end
 end
 

@@ -1,7 +1,7 @@
 -- Find the entries of an index that do not belong there; remove them, if asked.
 --
 -- KEYS[1]  zset of jobs
--- ARGV[1]  which it is: leases, queued, delayed, live, jobs, ended, unpacked or dead
+-- ARGV[1]  which it is: leases, queued, delayed, live, jobs, ended, unpacked, copies or dead
 -- ARGV[2]  '1' to mend
 -- ARGV[3..] job id, ...: the entries to look at
 --
@@ -24,6 +24,9 @@ local function belongs(job, status)
         return index == ENDED .. status
     elseif which == 'unpacked' then
         return not is_live(status) and redis.call('HEXISTS', job, 'p0') == 0
+    elseif which == 'copies' then
+        return status == 'succeeded' and redis.call('HEXISTS', job, 'deliver') == 1
+            and redis.call('HEXISTS', job, 'copied_ms') == 0
     end
     return status == 'failed' and redis.call('HEXISTS', job, 'retried_as') == 0
 end

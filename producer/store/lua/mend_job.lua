@@ -15,6 +15,7 @@
 --   ended           it has ended without success, but is not listed so; detail: its status
 --   unpacked        it has ended, and nobody will pack its record
 --   untold          it has ended, and nobody will tell it outside, as its record asks for
+--   uncopied        it has succeeded, and nobody will make the copies that its record asks for
 --   live            its batch does not list it among its live jobs; detail: the batch
 --   odd             one of its indexes is a key of another type
 local mend, faults = ARGV[1] == '1', {}
@@ -102,7 +103,8 @@ local function check_ended(id, job, status, start_by, ended)
 end
 
 local function check_packed(id, job, batch, ended)
-    if ended and redis.call('HEXISTS', job, 'p0') == 0 and not is_to_be_packed(id, batch) then
+    if ended and redis.call('HEXISTS', job, 'p0') == 0 and not is_to_be_packed(id, batch)
+        and not redis.call('ZSCORE', COPIES, id) then -- a row's is packed once its copies are made
         faults[#faults + 1] = {id, 'unpacked', ''}
         if mend then
             list_to_pack(id, batch, ended)
@@ -119,12 +121,24 @@ local function check_told(id, job)
     end
 end
 
+local function check_copied(id)
+    if not redis.call('ZSCORE', COPIES, id) then
+        faults[#faults + 1] = {id, 'uncopied', ''}
+        if mend then
+            list_copies(id)
+        end
+    end
+end
+
 local function check(id)
     local job = JOB .. id
-    local status, batch, start_by, ended, hook, told =
-        unpack(redis.call('HMGET', job, 'status', 'batch', 'start_by_ms', 'ended_ms', 'hook', 'told_ms'))
+    local status, batch, start_by, ended, hook, told, deliver, copied = unpack(redis.call('HMGET', job, 'status', 'batch',
+        'start_by_ms', 'ended_ms', 'hook', 'told_ms', 'deliver', 'copied_ms'))
     if hook and ended and not told then
         check_told(id, job)
+    end
+    if deliver and status == 'succeeded' and not copied then
+        check_copied(id)
     end
     if status and not batch then
         check_listed(id, job, start_by)

@@ -4,27 +4,28 @@
 --          fields and values of the packed form. Of a job that has expired, or has begun again to be
 --          something else, none is written.
 --
--- Only `retried_as` and `told_ms` can change once a job has ended; they are no part of what is packed.
+-- Only these can change once a job has ended; they are no part of what is packed.
 --
 -- Returns how many were packed.
+local CHANGING = {'retried_as', 'told_ms', 'copies', 'copied_ms'}
 local i, count = 1, 0
 while i <= #ARGV do
     local id, size = ARGV[i], tonumber(ARGV[i + 2])
     local job = JOB .. id
-    local status, ended, made, told
+    local status, ended
     if size > 0 then
-        status, ended, made, told = unpack(redis.call('HMGET', job, 'status', 'ended_ms', 'retried_as', 'told_ms'))
+        status, ended = unpack(redis.call('HMGET', job, 'status', 'ended_ms'))
     end
     if ended and ended == ARGV[i + 1] and not is_live(status) then
         -- A hash does not become a list again when fields go, so it is made anew.
         local life = redis.call('PEXPIRETIME', job)
+        local now = redis.call('HMGET', job, unpack(CHANGING))
         redis.call('DEL', job)
         redis.call('HSET', job, unpack(ARGV, i + 3, i + 2 + size))
-        if made then
-            redis.call('HSET', job, 'retried_as', made)
-        end
-        if told then
-            redis.call('HSET', job, 'told_ms', told)
+        for place, field in ipairs(CHANGING) do
+            if now[place] then
+                redis.call('HSET', job, field, now[place])
+            end
         end
         redis.call('PEXPIREAT', job, life)
         count = count + 1

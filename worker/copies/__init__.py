@@ -1,0 +1,1 @@
+"""Copies of artifacts, made after the commit, beside the render cycle."""
