@@ -53,6 +53,8 @@ FAULT_TESTS = {
     "Previews, and what nobody watches": "tests/integration/test_previews.py",
     "Over HTTP: batches in parts": "tests/integration/test_http_batches.py",
     "Over HTTP: each owner's alone": "tests/integration/test_http_owners.py",
+    "Copies in other buckets": "tests/integration/test_copies.py",
+    "Copies, and a worker that dies": "tests/acceptance/test_copies.py",
     "Extra data and its secrets": "tests/integration/test_extra_data.py",
     "A node's answers": "tests/integration/test_comfyui_faults.py",
     "What a node may say, and how much": "tests/integration/test_bounded_answers.py",

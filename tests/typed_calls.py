@@ -57,6 +57,7 @@ def jobs(fleet: Producer) -> Job:
         pin=None,
         metadata={"customer": "4711"},
         owner="shop",
+        deliver={"to": "s3://shop/{owner}/{job}-{n}{ext}", "metadata": "strip", "thumbnail": 512},
         idempotency_key="order-1",
         start_within=timedelta(hours=1),
         run_within=timedelta(minutes=5),

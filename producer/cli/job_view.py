@@ -118,6 +118,8 @@ def _copy_lines(copy: Copy) -> Iterator[Text]:
     yield Text.assemble((f"s3://{copy.bucket}/{copy.key}", colour), facts)
     tried = "" if copy.tries < 1 or copy.state is CopyState.DONE else f", {copy.tries} tries"
     yield Text(f"  {what} of artifact {copy.n}: {copy.state}{tried}", "dim")
+    if copy.state is CopyState.WAITING and not copy.tries:
+        yield Text("  a worker whose COMFYFLEET_DELIVER_BUCKETS lists the bucket makes it", "dim")
     for said in filter(None, (copy.error, copy.note)):
         yield Text(f"  {said}")
 

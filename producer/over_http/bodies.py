@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from producer.contract.arguments import checked
+from producer.contract.deliver import read_deliver
 from producer.contract.errors import InvalidInput, InvalidJob, InvalidParam
 from producer.contract.graph.graph import GraphLike, read_graph
 from producer.contract.graph.json_values import find_flaw, printable, text_flaw
@@ -38,6 +39,7 @@ def job_body(graph: GraphLike, options: JobOptions, upload: Uploader) -> dict[st
         )
     document = read_graph(graph, max_bytes=_MOST_GRAPH, max_extra_bytes=_MOST_GRAPH)
     extra = {**document.extra_data, **mapping(request.extra_data, "extra_data")}
+    deliver = read_deliver(request.deliver)
     body = {
         "graph": document.graph,
         "params": values(request.params),
@@ -48,6 +50,7 @@ def job_body(graph: GraphLike, options: JobOptions, upload: Uploader) -> dict[st
         "pin": request.pin or None,
         "metadata": mapping(request.metadata, "metadata"),
         "hook": request.hook or None,
+        "deliver": deliver.model_dump(exclude_defaults=True) if deliver else None,
         "idempotency_key": request.idempotency_key or f"own-{uuid.uuid4()}",
         **_durations(request),
     }

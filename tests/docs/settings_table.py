@@ -13,6 +13,7 @@ _SEE: Final = {
     "redis_url": "[Redis](../operate/redis.md)",
     "s3_endpoint_url": "[Storage](../operate/storage.md)",
     "node_headers": "[Nodes behind proxies](../operate/nodes.md)",
+    "deliver_buckets": "[Copies](../use/copies.md#who-may-put-what-where)",
     "max_queued": "[Submit](../use/submit.md#limits)",
 }
 #: From the largest, as (how many seconds, what it is called).

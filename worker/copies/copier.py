@@ -76,8 +76,9 @@ class Copier:
         self._is_stopped = False
 
     def start(self) -> None:
-        """Start the thread."""
-        Thread(target=self._run, name="copier", daemon=True).start()
+        """Start the thread, unless the operator lets this worker put copies nowhere: others may, and are to take them."""
+        if self._copying.buckets.places:
+            Thread(target=self._run, name="copier", daemon=True).start()
 
     def stop(self) -> None:
         """Have the thread end; what it is busy with is made by another worker."""
