@@ -29,6 +29,7 @@ from producer.contract.config.settings import Settings
 from producer.contract.filters.query import Filter
 from producer.contract.fleet_events import FleetEvent
 from producer.contract.graph.graph import GraphLike
+from producer.contract.ids import BatchId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.nodes import Node, NodeTimes
@@ -112,6 +113,10 @@ class AsyncProducer(AsyncBatchMethods):
     async def queue(self) -> list[QueueLine]:
         """Return what waits, by pool, tier and reason; as of `Producer.queue`."""
         return await asyncio.to_thread(self._sync.queue)
+
+    async def find_batch(self, name: str) -> BatchId:
+        """Return the id of the batch that *name* stands for; all as of `Producer.find_batch`."""
+        return await asyncio.to_thread(self._sync.find_batch, name)
 
     async def totals(self) -> dict[str, PoolTotals]:
         """Return what each pool has counted since its first job; as of `Producer.totals`."""

@@ -15,7 +15,7 @@ from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.fleet_events import FleetEvent
-from producer.contract.ids import JobId
+from producer.contract.ids import BatchId, JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node, NodeTimes
@@ -75,6 +75,7 @@ def jobs(fleet: Producer) -> Job:
     assert_type(fleet.owner("shop"), OwnerUsage)
     assert_type(fleet.owners(), list[OwnerUsage])
     assert_type(fleet.totals(), dict[str, PoolTotals])
+    assert_type(fleet.find_batch("night"), BatchId)
     assert_type(fleet.limit_owner("shop", max_waiting=None), OwnerUsage)
     assert_type(fleet.move("owner:shop", tier=Tier.RUSH, pool="video", dry_run=True), int)
     assert_type(fleet.move_batch("night-0412", tier="idle"), int)
@@ -165,6 +166,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.owner("shop"), OwnerUsage)
     assert_type(await fleet.owners(), list[OwnerUsage])
     assert_type(await fleet.totals(), dict[str, PoolTotals])
+    assert_type(await fleet.find_batch("night"), BatchId)
     assert_type(await fleet.limit_owner("shop", max_waiting=5), OwnerUsage)
     assert_type(await fleet.move("owner:shop", tier="rush"), int)
     assert_type(await fleet.move_batch("night-0412", pool="video"), int)

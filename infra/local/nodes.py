@@ -32,7 +32,7 @@ _HOOKS_GRACE: Final = timedelta(seconds=25)
 _REASONS: Final = {NodeState.JOINING: "its worker asks ComfyUI what it has"}
 
 #: A worker starts and registers in this time, were its node to answer at once.
-_REGISTERED_WITHIN: Final = timedelta(seconds=30)
+_REGISTERED_WITHIN: Final = timedelta(seconds=90)
 
 
 class Node(NamedTuple):

@@ -54,7 +54,7 @@ class Service:
     environment: Mapping[str, str]  #: Complete: nothing of our own environment is added.
     directory: Path
     probe: Callable[[], None] | None = None  #: Called in a thread; raises `NotReady`.
-    ready_within: timedelta = timedelta(seconds=30)
+    ready_within: timedelta = timedelta(seconds=90)  #: On a busy machine it takes so long.
     stop_within: timedelta = timedelta(seconds=15)  #: From TERM to KILL.
     max_restarts: int = 5  #: In a minute; a service that ends once more is given up.
 

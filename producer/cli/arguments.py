@@ -10,7 +10,6 @@ import typer
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Its id.")]
 JobsArgument = Annotated[list[str], typer.Argument(metavar="JOB...", help="Their ids.")]
 SomeJobs = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="Their ids.")]
-BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="Its id.")]
 BatchNameArgument = Annotated[
     str, typer.Argument(metavar="BATCH", help="Its id, or its name if no other batch has it.")
 ]

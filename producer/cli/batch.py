@@ -11,14 +11,14 @@ import typer
 
 from producer.cli.arguments import (
     ApiKeyOption,
-    BatchArgument,
+    BatchNameArgument,
     DeliverOption,
     JsonOption,
     UrlsOption,
 )
 from producer.cli.command_group import group
 from producer.cli.csv_dialect import open_rows
-from producer.cli.open_fleet import opened
+from producer.cli.open_fleet import opened, the_batch
 from producer.cli.output import Exit, hint, print_json, print_json_line, print_line, print_row
 
 if TYPE_CHECKING:
@@ -139,12 +139,12 @@ def submit(
 
 
 @app.command()
-def show(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
+def show(batch: BatchNameArgument, *, as_json: JsonOption = False) -> None:
     """Show a batch: its state, and its jobs by status."""
     with opened(as_json=as_json) as fleet:
         from producer.cli.batch_view import tell_batch
 
-        tell_batch(fleet.batch(batch), as_json=as_json)
+        tell_batch(fleet.batch(the_batch(fleet, batch)), as_json=as_json)
 
 
 @app.command("list")
@@ -167,39 +167,42 @@ def list_batches(
 
 @app.command()
 def wait(
-    batch: BatchArgument, *, timeout: TimeoutOption = None, as_json: JsonOption = False
+    batch: BatchNameArgument, *, timeout: TimeoutOption = None, as_json: JsonOption = False
 ) -> None:
     """Wait until all jobs of a batch have ended; status 1 if not all have succeeded."""
     with opened(as_json=as_json) as fleet:
-        _wait(fleet, batch, timeout, as_json=as_json)
+        _wait(fleet, the_batch(fleet, batch), timeout, as_json=as_json)
 
 
 @app.command()
-def cancel(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
+def cancel(batch: BatchNameArgument, *, as_json: JsonOption = False) -> None:
     """Cancel all jobs of a batch; running ones are interrupted at their nodes."""
     with opened(as_json=as_json) as fleet:
-        _answer(batch, fleet.cancel_batch(batch), as_json=as_json)
+        id_ = the_batch(fleet, batch)
+        _answer(id_, fleet.cancel_batch(id_), as_json=as_json)
 
 
 @app.command()
-def hold(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
+def hold(batch: BatchNameArgument, *, as_json: JsonOption = False) -> None:
     """Hold all jobs of a batch that do not run yet."""
     with opened(as_json=as_json) as fleet:
-        fleet.hold_batch(batch)
-        _answer(batch, "held", as_json=as_json)
+        id_ = the_batch(fleet, batch)
+        fleet.hold_batch(id_)
+        _answer(id_, "held", as_json=as_json)
 
 
 @app.command()
-def release(batch: BatchArgument, *, as_json: JsonOption = False) -> None:
+def release(batch: BatchNameArgument, *, as_json: JsonOption = False) -> None:
     """Release a held batch."""
     with opened(as_json=as_json) as fleet:
-        fleet.release_batch(batch)
-        _answer(batch, "released", as_json=as_json)
+        id_ = the_batch(fleet, batch)
+        fleet.release_batch(id_)
+        _answer(id_, "released", as_json=as_json)
 
 
 @app.command()
 def results(
-    batch: BatchArgument,
+    batch: BatchNameArgument,
     *,
     statuses: Annotated[
         list[str] | None, typer.Option("--status", help="Only jobs of this status.")
@@ -211,11 +214,12 @@ def results(
     with opened(as_json=as_json) as fleet:
         from producer.cli.batch_view import tell_result
 
+        id_ = the_batch(fleet, batch)
         if as_json and not urls:
-            for text in fleet.batch_result_lines(batch, statuses=statuses or ()):
+            for text in fleet.batch_result_lines(id_, statuses=statuses or ()):
                 print_json_line(text)
             return
-        for line in fleet.batch_results(batch, statuses=statuses or ()):
+        for line in fleet.batch_results(id_, statuses=statuses or ()):
             if urls:
                 _sign(fleet, line)
             if as_json:

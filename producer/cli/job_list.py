@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from producer.cli.arguments import BatchNameArgument, JsonOption
+from producer.cli.filter_words import filter_of
 from producer.cli.open_fleet import opened
 from producer.cli.output import hint, print_json, print_line
 from producer.contract.errors import JobNotFound
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from producer.client import Producer
     from producer.contract.filters.query import Filter
     from producer.contract.jobs import Job
+
+_OPTIONS: Final = ("--limit", "--cursor", "--filters", "--json", "--help")
 
 #: A term may begin with "-", as an option does.
 TAKES_TERMS = {"ignore_unknown_options": True}
@@ -54,7 +57,9 @@ def list_jobs(
         from producer.cli.job_table import show_jobs
         from producer.contract.filters.parser import parse_filter
 
-        jobs, next_ = _page(fleet, parse_filter(joined(filter_)), cursor, limit)
+        jobs, next_ = _page(
+            fleet, parse_filter(filter_of(filter_, options=_OPTIONS)), cursor, limit
+        )
         if as_json:
             for job in jobs:
                 print_json(job)
@@ -76,7 +81,7 @@ def list_rows(
         from producer.cli.job_table import show_rows
         from producer.contract.filters.parser import parse_filter
 
-        wanted = parse_filter(joined(filter_)).of_batch(batch)
+        wanted = parse_filter(filter_of(filter_, options=_OPTIONS)).of_batch(batch)
         jobs, next_ = _page(fleet, wanted, cursor, limit)
         numbered = [(_row_of(fleet, job), job) for job in jobs]
         if as_json:
@@ -85,11 +90,6 @@ def list_rows(
         else:
             show_rows(numbered)
         _tell_next(next_, as_json=as_json)
-
-
-def joined(terms: list[str] | None) -> str:
-    """Return the filter that words of a command line make."""
-    return " ".join(terms or ())
 
 
 def _page(

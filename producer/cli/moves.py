@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from producer.cli.arguments import BatchNameArgument, JsonOption
-from producer.cli.job_list import joined
+from producer.cli.filter_words import filter_of
 from producer.cli.open_fleet import opened
 from producer.cli.output import Exit, complain, hint, print_json, print_line
 from producer.contract.errors import FleetError
+
+if TYPE_CHECKING:
+    from producer.client import Producer
+
+_OPTIONS: Final = ("--tier", "--pool", "--yes", "--json", "--help")
 
 TermsArgument = Annotated[
     list[str],
@@ -30,8 +37,11 @@ def move_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """Have the jobs that a filter means, as far as they wait, do so in another tier or pool."""
-    wanted = joined(filter_)
-    _move("move", wanted, tier=tier, pool=pool, yes=yes, as_json=as_json)
+
+    def move(fleet: Producer) -> Callable[..., int]:
+        return partial(fleet.move, filter_of(filter_, options=_OPTIONS))
+
+    _move(move, tier=tier, pool=pool, yes=yes, as_json=as_json)
 
 
 def move_batch(
@@ -43,12 +53,17 @@ def move_batch(
     as_json: JsonOption = False,
 ) -> None:
     """Have all jobs of a batch that wait do so in another tier or pool."""
-    _move("move_batch", batch, tier=tier, pool=pool, yes=yes, as_json=as_json)
+    _move(
+        lambda fleet: partial(fleet.move_batch, batch),
+        tier=tier,
+        pool=pool,
+        yes=yes,
+        as_json=as_json,
+    )
 
 
 def _move(
-    verb: Literal["move", "move_batch"],
-    what: str,
+    moving: Callable[[Producer], Callable[..., int]],
     *,
     tier: str | None,
     pool: str | None,
@@ -56,8 +71,8 @@ def _move(
     as_json: bool,
 ) -> None:
     with opened(as_json=as_json) as fleet:
-        move = fleet.move if verb == "move" else fleet.move_batch
-        count = move(what, tier=tier, pool=pool, dry_run=not yes)
+        move = moving(fleet)
+        count = move(tier=tier, pool=pool, dry_run=not yes)
     if not yes and count:
         would = FleetError(f"this would move {_counted(count)}", advice="add --yes")
         complain(would, as_json=as_json)

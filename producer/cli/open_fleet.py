@@ -10,6 +10,7 @@ from producer.cli.output import answering
 
 if TYPE_CHECKING:
     from producer.client import Producer
+    from producer.contract.ids import BatchId
 
 
 @contextmanager
@@ -21,3 +22,19 @@ def opened(*, as_json: bool) -> Iterator[Producer]:
 
         with Producer(load_settings()) as fleet:
             yield fleet
+
+
+def the_batch(fleet: Producer, name: str) -> BatchId:
+    """Return the batch that a person means by its id, or by the name that it alone has.
+
+    Raises:
+        BatchNotFound: none is called so.
+        InvalidQuery: several are.
+    """
+    from producer.contract.arguments import batch_id_of
+    from producer.contract.errors import BatchNotFound
+
+    try:
+        return batch_id_of(name)  # its results outlast its record
+    except BatchNotFound:
+        return fleet.find_batch(name)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from producer.contract.arguments import checked
 from producer.contract.classes.catalog import Catalog
 from producer.contract.errors import InvalidQuery
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter, Term
+from producer.contract.ids import BatchId
 from producer.contract.job_pages import LONGEST_PAGE, JobPage
 from producer.contract.jobs import Job
 from producer.contract.queue_lines import QueueLine
@@ -62,7 +64,7 @@ class ListMethods(OwnerMethods):
 
         Args:
             filter: see `producer.contract.filters.fields`; all jobs when empty.
-            cursor: of the page before, which had the same filter.
+            cursor: of the page before, which had the same filter; None or "" for the first.
             limit: jobs of a page, 1 to 1,000; it may have fewer, and yet a cursor.
 
         Raises:
@@ -72,7 +74,7 @@ class ListMethods(OwnerMethods):
         _check_limit(limit)
         wanted = filter if isinstance(filter, Filter) else parse_filter(filter)
         query = query_of(wanted.text)
-        at = read_cursor(cursor, query=query) if cursor is not None else self._begin(wanted, query)
+        at = read_cursor(cursor, query=query) if cursor else self._begin(wanted, query)
         wanted, batches = self._with_ids(wanted, at.batches)
         sources = Plans(self._redis, self._jobs, self._batches).sources(
             at.plan, wanted, batches=batches, began_ms=at.began_ms
@@ -106,6 +108,15 @@ class ListMethods(OwnerMethods):
             FleetUnreachable: Redis did not answer.
         """
         return Totals(self._redis).read()
+
+    def find_batch(self, name: str) -> BatchId:
+        """Return the id of the batch that *name* stands for: that id, or the name that it alone has.
+
+        Raises:
+            BatchNotFound: there is none.
+            InvalidQuery: several have this name; the message tells some of their ids.
+        """
+        return find_batch(self._redis, checked(name, str, field="batch"))
 
     def _begin(self, wanted: Filter, query: str) -> Cursor:
         names = [value for term in _batch_terms(wanted) for value in term.values]

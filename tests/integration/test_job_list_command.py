@@ -53,6 +53,8 @@ def test_rows_are_listed_with_their_numbers_by_their_batches_name(led):
     feed(led)
     second = next(job for row, job in led.fleet.batch_jobs(batch.id) if row == 2)
     again = led.fleet.retry(led.failed(second).id)
+    shown = json.loads(command(led, "batch", "show", "night-0412", "--json").stdout)
+    assert shown["id"] == batch.id
     done = command(led, "batch", "rows", "night-0412", "status:queued", "--json", "--limit", "3")
     *found, cursor = map(json.loads, done.stdout.splitlines())
     assert [one["row"] for one in found] == [1, 2, 3]

@@ -19,6 +19,8 @@ from producer.contract.near_names import near_names
 #: Characters of a filter, and values of one term.
 LONGEST_FILTER: Final = 4_000
 _MOST_VALUES: Final = 200
+#: Names that a message tells.
+_TOLD: Final = 12
 
 
 def parse_filter(text: str) -> Filter:
@@ -171,7 +173,8 @@ class _Parser:
 def _meant(word: str, known: tuple[str, ...]) -> str:
     if near := near_names(word.lower(), known, cutoff=0.5):
         return f"did you mean '{near[0]}'?"
-    return f"expected one of {', '.join(known)}"
+    more = ", … (`comfyfleet job list --filters` tells all)" if len(known) > _TOLD else ""
+    return f"expected one of {', '.join(known[:_TOLD])}{more}"
 
 
 def _field_for(word: str) -> str:
