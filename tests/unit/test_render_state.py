@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from producer.contract.jobs import Progress
 from worker.attempt.render_state import RenderState
+from worker.comfyui.preview_frames import PreviewFrame
 
 
 def written(state, steps, *, every_s):
@@ -26,3 +27,21 @@ def test_while_nobody_does_the_first_is_written_and_the_next_after_a_while():
 
 def test_no_progress_is_not_written():
     assert not RenderState(client_id="x").must_write(Progress(), every_s=0)
+
+
+def preview():
+    return PreviewFrame(None, None, "image/jpeg", b"...")
+
+
+def test_a_preview_is_handed_on_once_and_the_next_one_a_while_later():
+    state, first = RenderState(client_id="x"), preview()
+    assert state.must_show(first, every_s=0)
+    assert not state.must_show(first, every_s=0)
+    assert not state.must_show(preview(), every_s=60)
+    assert state.must_show(preview(), every_s=0)
+
+
+def test_a_store_that_takes_no_preview_is_left_alone_for_a_while():
+    state = RenderState(client_id="x")
+    state.on_not_shown()
+    assert not state.must_show(preview(), every_s=0)
