@@ -45,6 +45,7 @@ FAULT_TESTS = {
     "What upkeep finds": "tests/integration/test_upkeep.py",
     "Idempotency keys, and refusals that leave nothing": "tests/integration/test_idempotency.py",
     "Webhooks": "tests/integration/test_webhooks.py",
+    "Webhooks, before an end": "tests/integration/test_webhook_events.py",
     "Requests to addresses that strangers name": "tests/integration/test_outbound.py",
     "Files that strangers name": "tests/integration/test_input_forms.py",
     "Over HTTP: jobs, keys, problems": "tests/integration/test_http_jobs.py",
@@ -233,7 +234,7 @@ def _job() -> Job:
 def _crash_points() -> str:
     rows = ["| place | when a process ends there |", "| --- | --- |"]
     rows += [f"| `{name}` | {what} |" for name, what in CRASHPOINTS.items()]
-    intro = "At each a process was killed, and the job reached its one end, or was told of (tests/chaos, test_webhooks.py)."
+    intro = "At each a process was killed, and the job reached its one end, or was told of (tests/chaos)."
     return "\n".join(["## Places between two lines", "", intro, "", *rows, ""])
 
 

@@ -35,7 +35,7 @@ def create(
     *,
     owner: OwnerOption = "",
     event: Annotated[
-        list[str] | None, typer.Option(help="As job.failed; all of them by default.")
+        list[str] | None, typer.Option(help="As job.failed, job.started; all ends by default.")
     ] = None,
     body: Annotated[str, typer.Option(help="thin, or full with the whole record.")] = "thin",
     as_json: JsonOption = False,

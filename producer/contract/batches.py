@@ -83,6 +83,12 @@ class Batch(BaseModel):
         """Whether all of its jobs have ended."""
         return self.state is BatchState.FINISHED
 
+    @property
+    def tenths(self) -> int:
+        """How many tenths of its rows have ended, those left out not counted."""
+        rows = self.rows - self.skipped
+        return 10 * self.counts.ended // rows if rows > 0 else 0
+
 
 @dataclass(frozen=True)
 class BadRow:

@@ -24,7 +24,16 @@ class EventType(StrEnum):
     JOB_CANCELLED = "job.cancelled"
     JOB_EXPIRED = "job.expired"  #: No node started it before its start deadline.
     BATCH_FINISHED = "batch.finished"  #: None of its jobs waits or runs any more.
+    JOB_STARTED = "job.started"  #: A node has it for the first time.
+    BATCH_SEALED = "batch.sealed"  #: All of its rows are accepted.
+    BATCH_PROGRESS = "batch.progress"  #: Another tenth of its rows has ended, or more than one.
 
+
+#: What a webhook is told of that names no events: each end.
+ENDS: Final = (
+    *(EventType.JOB_SUCCEEDED, EventType.JOB_FAILED, EventType.JOB_CANCELLED),
+    *(EventType.JOB_EXPIRED, EventType.BATCH_FINISHED),
+)
 
 #: What `Webhooks.test` sends.
 TEST_EVENT: Final = "webhook.test"
@@ -92,7 +101,7 @@ class Delivery(_Read):
 
 
 def checked_events(events: Sequence[str]) -> list[str]:
-    """Return the event types that a webhook is to be told of: all of them where none is named.
+    """Return the event types that a webhook is to be told of: all ends where none is named.
 
     Raises:
         InvalidJob: there is none of a name; lists them.
@@ -106,4 +115,4 @@ def checked_events(events: Sequence[str]) -> list[str]:
                 f"there is no event {printable(str(event))}; events are {', '.join(known)}",
                 field="events",
             )
-    return [event for event in known if event in events] or known
+    return [event for event in known if event in events] or [str(event) for event in ENDS]

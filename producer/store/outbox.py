@@ -1,4 +1,4 @@
-"""The outbox: which ends are to be told outside the fleet, and when.
+"""The outbox: which ends, and what before them, are to be told outside the fleet, and when.
 
 A job or batch whose record has a `hook` comes to stand in it in the step that ends it, so no end is left untold,
 whoever dies. The record says what is to be told; the outbox only that it is.
@@ -20,22 +20,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DueEnd:
-    """An end that is to be told.
+    """An end that is to be told, or what happened before it.
 
     Args:
         kind: `job` or `batch`.
         id: of the job or batch; its record may have expired meanwhile.
         due_again_ms: when somebody else may take it, Unix ms by Redis' clock.
+        event: the type of what happened before the end, as `job.started`; empty: it is the end.
     """
 
     kind: str
     id: str
     due_again_ms: int
+    event: str = ""
+
+    @classmethod
+    def read(cls, entry: str, due_again_ms: int) -> DueEnd:
+        """Read how it stands in the outbox."""
+        kind, _, about = entry.partition(":")
+        event = ""
+        if kind == "event":
+            event, _, about = about.partition(":")
+            kind = event.partition(".")[0]
+        return cls(kind, about, due_again_ms, event)
 
     @property
     def entry(self) -> str:
         """How it stands in the outbox."""
-        return f"{self.kind}:{self.id}"
+        return f"event:{self.event}:{self.id}" if self.event else f"{self.kind}:{self.id}"
 
 
 class Outbox:
@@ -56,8 +68,7 @@ class Outbox:
                 that dies leaves nothing untold, and may tell a thing twice.
         """
         reply: list[tuple[str, str]] = self._scripts.run("outbox_take", args=[limit, to_ms(within)])
-        taken = ((entry.partition(":"), again) for entry, again in reply)
-        return [DueEnd(kind, about, int(again)) for (kind, _, about), again in taken]
+        return [DueEnd.read(entry, int(again)) for entry, again in reply]
 
     def done(self, end: DueEnd) -> bool:
         """Note that an end is told, or that nobody wants to hear it any more.

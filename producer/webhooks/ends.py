@@ -1,23 +1,23 @@
-"""Ends: makes deliveries of what stands in the outbox."""
+"""Ends, and what happened before them: makes deliveries of what stands in the outbox."""
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from producer.contract.batches import Batch
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import BatchNotFound
 from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import Job
-from producer.contract.webhooks import Webhook
+from producer.contract.webhooks import EventType, Webhook
 from producer.store.batch_store import BatchStore
 from producer.store.deliveries import Deliveries
 from producer.store.job_store import JobStore
 from producer.store.outbox import DueEnd, Outbox
 from producer.store.webhook_store import WebhookStore, webhook_key
-from producer.webhooks.messages import batch_message, job_message
+from producer.webhooks.messages import batch_message, event_message, job_message
 
 _log = logging.getLogger(__name__)
 
@@ -60,37 +60,59 @@ class Ends:
     def _pass_on(self, end: DueEnd) -> None:
         about = self._about(end)
         webhook = self._webhooks.find(webhook_key(about.hook, about.owner)) if about else None
-        message = _message(about, webhook) if about and webhook else None
-        if webhook is None or message is None or message[0] not in webhook.events:
+        wanted = _message(end, about, webhook) if about and webhook else None
+        if webhook is None or wanted is None or wanted.type not in webhook.events:
             self._outbox.done(end)  # nobody wants to hear it
             return
-        event, body, ended_ms = message
         self._deliveries.add(
             webhook_key(webhook.name, webhook.owner),
-            f"{end.kind}_{end.id}_{ended_ms}",  # the same, if a sender dies here and another takes it
-            event=event,
-            body=body,
+            wanted.id,
+            event=wanted.type,
+            body=wanted.body,
             end=end,
             is_disabled=webhook.disabled_at is not None,
         )
         crashpoint("webhook.recorded")
 
     def _about(self, end: DueEnd) -> Job | Batch | None:
-        """Return the ended job or batch; None if its record has expired, or it goes on again."""
+        """Return the job or batch; None if its record has expired."""
         if end.kind == "job":
-            found = self._jobs.find([JobId(end.id)])
-            job = found.get(JobId(end.id))
-            return job if job and job.done else None
+            return self._jobs.find([JobId(end.id)]).get(JobId(end.id))
         try:
-            batch = self._batches.get(BatchId(end.id))
+            return self._batches.get(BatchId(end.id))
         except BatchNotFound:
             return None
-        return batch if batch.done else None
 
 
-def _message(about: Job | Batch, webhook: Webhook) -> tuple[str, str, int]:
-    event, body = (
-        job_message(about, webhook) if isinstance(about, Job) else batch_message(about, webhook)
-    )
-    ended_ms = int(about.ended_at.timestamp() * 1000) if about.ended_at else 0
-    return event, body, ended_ms
+class _Wanted(NamedTuple):
+    """A message; its id is the same if a sender dies and another takes what it is about."""
+
+    id: str
+    type: str
+    body: str
+
+
+def _message(end: DueEnd, about: Job | Batch, webhook: Webhook) -> _Wanted | None:
+    """Return what is to be told; None if it is not so any more: what has ended goes on again, or has ended meanwhile."""
+    if not end.event:
+        if not about.done:
+            return None
+        type_, body = (
+            job_message(about, webhook) if isinstance(about, Job) else batch_message(about, webhook)
+        )
+        return _Wanted(f"{end.kind}_{end.id}_{_ms(about.ended_at)}", type_, body)
+    event = EventType(end.event)
+    if isinstance(about, Job):
+        body = event_message(event, about, webhook, at=about.started_at)
+        return _Wanted(f"{event}_{end.id}_{_ms(about.started_at)}", event, body)
+    if event is EventType.BATCH_SEALED:
+        body = event_message(event, about, webhook, at=about.sealed_at)
+        return _Wanted(f"{event}_{end.id}_{_ms(about.sealed_at)}", event, body)
+    if about.done:
+        return None
+    body = event_message(event, about, webhook, at=None, progress=about.tenths / 10)
+    return _Wanted(f"{event}_{end.id}_{about.tenths}", event, body)
+
+
+def _ms(at: datetime | None) -> int:
+    return int(at.timestamp() * 1000) if at else 0

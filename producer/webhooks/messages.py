@@ -23,33 +23,52 @@ _LONGEST: Final = 256 << 10
 
 def job_message(job: Job, webhook: Webhook) -> tuple[str, str]:
     """Return event type and body about a job that has ended."""
-    told = {
-        "id": job.id,
-        "status": job.status,
-        "owner": job.owner,
-        "metadata": job.metadata,
-        "cause": job.cause,
-        "batch": job.batch,
-        "artifacts": len(job.artifacts),
-        "links": {"self": f"/v1/jobs/{job.id}"},
-    }
     event = EventType(f"job.{job.status}")
-    return event, _body(event, job.ended_at, told, record=("job", job), webhook=webhook)
+    return event, _body(event, job.ended_at, _told(job), record=("job", job), webhook=webhook)
 
 
 def batch_message(batch: Batch, webhook: Webhook) -> tuple[str, str]:
     """Return event type and body about a batch that has finished."""
-    told = {
-        "id": batch.id,
-        "name": batch.name,
-        "status": batch.state,
-        "owner": batch.owner,
-        "rows": batch.rows,
-        "counts": batch.counts.model_dump(mode="json"),
-        "links": {"self": f"/v1/batches/{batch.id}"},
-    }
     event = EventType.BATCH_FINISHED
-    return event, _body(event, batch.ended_at, told, record=("batch", batch), webhook=webhook)
+    body = _body(event, batch.ended_at, _told(batch), record=("batch", batch), webhook=webhook)
+    return event, body
+
+
+def event_message(
+    event: EventType, about: Job | Batch, webhook: Webhook, *, at: datetime | None, **more: Any
+) -> str:
+    """Return the body about what happened before the end; the rest of it says how things are by now.
+
+    Args:
+        at: when it happened; None: now.
+        more: what is told besides.
+    """
+    kind = "job" if isinstance(about, Job) else "batch"
+    return _body(event, at, _told(about) | more, record=(kind, about), webhook=webhook)
+
+
+def _told(about: Job | Batch) -> dict[str, Any]:
+    """Return what is told of a job or batch, whatever has happened to it."""
+    if isinstance(about, Job):
+        return {
+            "id": about.id,
+            "status": about.status,
+            "owner": about.owner,
+            "metadata": about.metadata,
+            "cause": about.cause,
+            "batch": about.batch,
+            "artifacts": len(about.artifacts),
+            "links": {"self": f"/v1/jobs/{about.id}"},
+        }
+    return {
+        "id": about.id,
+        "name": about.name,
+        "status": about.state,
+        "owner": about.owner,
+        "rows": about.rows,
+        "counts": about.counts.model_dump(mode="json"),
+        "links": {"self": f"/v1/batches/{about.id}"},
+    }
 
 
 def test_message(webhook: Webhook) -> tuple[str, str]:

@@ -62,7 +62,7 @@ class Webhooks:
         Args:
             name: what jobs name as their `hook`.
             url: where messages are posted to: https, unless the operator trusts the host.
-            events: values of `EventType`; all of them by default.
+            events: values of `EventType`; the ends of jobs and batches by default.
             body: `thin`, or `full` with the whole record in it.
 
         Raises:

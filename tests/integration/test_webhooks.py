@@ -16,7 +16,7 @@ from aiohttp import web
 from producer.contract.config.settings import Settings
 from producer.contract.config.trusted_hosts import TrustedHosts
 from producer.contract.errors import AddressRefused, InvalidJob, WebhookNotFound
-from producer.contract.webhooks import DeliveryState, DeliveryTry, EventType
+from producer.contract.webhooks import DeliveryState, DeliveryTry
 from producer.outbound.outbound import Outbound
 from producer.store import keys
 from producer.store.deliveries import Deliveries
@@ -401,10 +401,3 @@ def test_a_sender_that_no_message_wakes_any_more_is_ended(led, to):
     service.sweep_once()
     assert ends == [1]
     service.close()
-
-
-def test_events_are_those_that_are_told():
-    assert set(EventType) == {
-        *(f"job.{status}" for status in ("succeeded", "failed", "cancelled", "expired")),
-        "batch.finished",
-    }

@@ -62,6 +62,50 @@ def refuse(evidence):
     delivery(evidence).update(state="waiting")
 
 
+def step(type_, about, at, **data):
+    """Return a message about what happened before an end, under an id of its own."""
+    found = got(type_.partition(".")[0], about, type_, at, **data)
+    return {**found, "id": f"{type_}_{about}_{data.get('progress', at)}"}
+
+
+def told_of_steps() -> dict:
+    """Return evidence in which a start, a seal and two tenths were told besides."""
+    evidence = told()
+    known = json.loads(evidence["redis"]["webhooks"][HOOK])
+    known["events"] += ["job.started", "batch.sealed", "batch.progress"]
+    evidence["redis"]["webhooks"][HOOK] = json.dumps(known)
+    evidence["redis"]["batches"][BATCH]["sealed_ms"] = "1000"
+    evidence["received"] += [
+        step("job.started", SINGLE, "1970-01-01T00:00:01.100000+00:00", status="running"),
+        step("batch.sealed", BATCH, "1970-01-01T00:00:01+00:00", status="sealed"),
+        step("batch.progress", BATCH, "1970-01-01T00:00:01.500000+00:00", progress=0.1),
+        step("batch.progress", BATCH, "1970-01-01T00:00:01.600000+00:00", progress=0.5),
+    ]
+    return evidence
+
+
+STEPS_BROKEN = {
+    "a start was not told": lambda e: e["received"].pop(2),
+    "a start was refused": lambda e: e["received"][2].update(answer=500),
+    "a start was told twice": lambda e: e["received"].append({**e["received"][2], "id": "x"}),
+    "a start was told of another time": lambda e: e["received"][2]["message"].update(
+        timestamp="1970-01-01T00:00:01+00:00"
+    ),
+    "a start was told of a job that nobody asked for": lambda e: e["received"].append(
+        step("job.started", ROW, "1970-01-01T00:00:01.100000+00:00")
+    ),
+    "a seal was not told": lambda e: e["received"].pop(3),
+    "a seal was told to another webhook": lambda e: e["received"][3].update(hook="studio:h"),
+    "a tenth was told twice": lambda e: e["received"].append({**e["received"][5], "id": "x"}),
+    "the last tenth was told, which is the end": lambda e: e["received"][5]["message"][
+        "data"
+    ].update(progress=1.0),
+    "a tenth was told of no batch": lambda e: e["received"].append(
+        step("batch.progress", STRANGER, "1970-01-01T00:00:01+00:00", progress=0.1)
+    ),
+}
+
+
 BROKEN = {
     "an end was not told": ("I27", lambda e: e["received"].pop(0)),
     "the end of a batch was not told": ("I27", lambda e: e["received"].pop()),
@@ -205,3 +249,21 @@ def test_each_broken_promise_is_named(name):
     evidence = told()
     break_(evidence)
     assert invariant in invariants(evidence)
+
+
+def test_steps_before_the_end_may_be_told():
+    assert invariants(told_of_steps()) == set()
+
+
+def test_scripts_of_the_version_before_tell_of_ends_alone():
+    evidence = told_of_steps()
+    del evidence["received"][2:4]
+    evidence["leftovers"]["versions"] = 2
+    assert invariants(evidence) == set()
+
+
+@pytest.mark.parametrize("name", STEPS_BROKEN)
+def test_each_broken_step_is_named(name):
+    evidence = told_of_steps()
+    STEPS_BROKEN[name](evidence)
+    assert "I27" in invariants(evidence)

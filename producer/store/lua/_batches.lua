@@ -23,12 +23,6 @@ local function add_waiting(batch, by)
     keep_index(WAITING, start_by)
 end
 
--- An end is to be told outside, as the record of the job or batch asks for.
-local function put_outbox(subject, until_ms)
-    redis.call('ZADD', OUTBOX, now_ms(), subject)
-    keep_until(OUTBOX, until_ms)
-end
-
 -- A sealed batch has finished when none of its jobs waits or runs; the retry of one opens it again.
 local function note_finish(batch)
     local key = BATCH .. batch

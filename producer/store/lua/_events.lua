@@ -1,4 +1,4 @@
--- Goes before the prelude: what is told in the event stream, of jobs, batches and nodes.
+-- Goes before every script, after the prelude: what is told of jobs, batches and nodes, in the event stream and outside.
 
 -- Read fields of a hash, by their names.
 local function read_fields(key, names)
@@ -74,6 +74,20 @@ local function emit_other(kind, about, what, more)
         'about', about, 'type', what, 'at', now_ms(), unpack(more))
 end
 
+-- An end is to be told outside, as the record of the job or batch asks for.
+local function put_outbox(subject, until_ms)
+    redis.call('ZADD', OUTBOX, now_ms(), subject)
+    keep_until(OUTBOX, until_ms)
+end
+
+-- What happened before the end of a job or batch is to be told outside, if the webhook that it names wants to hear of it.
+local function put_event(type, id, owner, hook)
+    local webhook = redis.call('HGET', WEBHOOKS, (owner or '') .. ':' .. hook)
+    if webhook and string.find(webhook, '"' .. type .. '"', 1, true) then
+        put_outbox('event:' .. type .. ':' .. id, now_ms() + INDEX_MS)
+    end
+end
+
 local COUNTED = {'received', 'skipped', 'waiting', 'held', 'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'}
 
 -- Tell the stream how far a batch is, with a number that rises by one.
@@ -85,7 +99,7 @@ local function emit_batch(batch, what)
         more[#more + 1] = name
         more[#more + 1] = counts[i] or 0
     end
-    local name, spec = unpack(redis.call('HMGET', key, 'name', 'spec'))
+    local name, spec, hook = unpack(redis.call('HMGET', key, 'name', 'spec', 'hook'))
     local is_json, found = pcall(cjson.decode, spec or '')
     local owner = is_json and type(found) == 'table' and found['owner']
     for field, value in pairs({name = name, owner = owner}) do
@@ -95,6 +109,9 @@ local function emit_batch(batch, what)
         end
     end
     emit_other('batch', batch, what, more)
+    if hook and (what == 'sealed' or what == 'progress') then
+        put_event('batch.' .. what, batch, owner, hook)
+    end
 end
 
 -- Tell of each tenth of a batch's jobs that has ended. Jobs that are made again take it back.

@@ -7,10 +7,13 @@ local function is_taken(subject, due_again)
     return due and tonumber(due) == tonumber(due_again)
 end
 
--- It is told; its record says so, if it still lives.
+-- It is told. Of an end the record says so, if it still lives; of what was before it, none does.
 local function settle_told(subject)
     redis.call('ZREM', OUTBOX, subject)
     local kind, id = string.match(subject, '^(%a+):(.+)$')
+    if kind == 'event' then
+        return
+    end
     local record = (kind == 'batch' and BATCH or JOB) .. (id or '')
     if redis.call('EXISTS', record) == 1 then
         redis.call('HSET', record, 'told_ms', now_ms())

@@ -58,6 +58,9 @@ if is_late then -- until then the record lives by its start deadline, as it has 
     keep_live(job)
 end
 emit(job, id, 'claimed', nil, {status = 'running', attempt = record.attempt, node = ARGV[3], owner = owner, n = n})
+if record.hook and not record.started_ms then
+    put_event('job.started', id, owner, record.hook)
+end
 for i = 1, #changes, 2 do
     record[changes[i]] = changes[i + 1]
 end

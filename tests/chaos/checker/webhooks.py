@@ -6,18 +6,22 @@ webhook that is disabled.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from tests.chaos.checker.history import History, Record, Violation
+from tests.chaos.checker.webhook_steps import (
+    BEFORE_ENDS,
+    check_steps,
+    is_given_up,
+    is_taken,
+    wants,
+    when,
+)
 
 _OK: Final = range(200, 300)
-#: States of a delivery that nobody tries any more although its receiver has not taken it.
-_GIVEN_UP: Final = frozenset({"failed", "dropped"})
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,25 @@ def check_webhooks(history: History) -> Iterator[Violation]:
     for end in wanted.values():
         yield from _taken(history, end, told[end.entry])
     for entry, messages in told.items():
-        yield from _without_end(history, entry, messages, wanted.get(entry))
+        if not entry.startswith("event:"):
+            yield from _without_end(history, entry, messages, wanted.get(entry))
+    yield from check_steps(history, told)
     yield from _ids(history)
     yield from _deliveries(history)
 
 
 def entry_of(got: Mapping[str, Any]) -> str:
     """Return what a received message is about, as it stood in the outbox."""
-    kind = got["message"]["type"].partition(".")[0]
-    return f"{kind}:{got['message']['data'].get('id', '')}"
+    type_, about = got["message"]["type"], got["message"]["data"].get("id", "")
+    kind = type_.partition(".")[0]
+    return f"event:{type_}:{about}" if type_ in BEFORE_ENDS else f"{kind}:{about}"
 
 
 def _of_jobs(history: History) -> Iterator[_End]:
     for record in history.jobs.values():
         hook = f"{record.owner}:{record.hook}"
         type_ = f"job.{record.status}"
-        if record.hook and record.is_over and _wants(history, hook, type_):
+        if record.hook and record.is_over and wants(history, hook, type_):
             at_ms = int(record.fields.get("ended_ms", 0))
             yield _End(f"job:{record.job}", hook, type_, at_ms, _says(record))
 
@@ -69,15 +76,10 @@ def _of_batches(history: History) -> Iterator[_End]:
     for batch, fields in history.redis.get("batches", {}).items():
         hook = f"{fields.get('owner', '')}:{fields.get('hook', '')}"
         is_over = fields.get("hook") and "ended_ms" in fields
-        if is_over and _wants(history, hook, "batch.finished"):
+        if is_over and wants(history, hook, "batch.finished"):
             says = {"status": "finished", "owner": fields.get("owner", "")}
             at_ms = int(fields["ended_ms"])
             yield _End(f"batch:{batch}", hook, "batch.finished", at_ms, says)
-
-
-def _wants(history: History, hook: str, type_: str) -> bool:
-    known = history.redis["webhooks"].get(hook)
-    return known is not None and type_ in json.loads(known).get("events", ())
 
 
 def _says(record: Record) -> dict[str, Any]:
@@ -92,8 +94,8 @@ def _says(record: Record) -> dict[str, Any]:
 
 def _taken(history: History, end: _End, messages: list[dict[str, Any]]) -> Iterator[Violation]:
     about = end.entry.partition(":")[2]
-    of_it = [got for got in messages if _when(got) == end.at_ms and got["hook"] == end.hook]
-    if not any(got["answer"] in _OK for got in of_it) and not _is_given_up(history, end):
+    of_it = [got for got in messages if when(got) == end.at_ms and got["hook"] == end.hook]
+    if not is_taken(of_it) and not is_given_up(history, end.hook, end.entry):
         yield Violation("I27", about, f"{end.entry}: {end.type} was not told to {end.hook}")
     if len(ids := {got["id"] for got in of_it}) > 1:
         yield Violation("I27", about, f"{end.entry}: one end was told under {sorted(ids)}")
@@ -103,11 +105,6 @@ def _taken(history: History, end: _End, messages: list[dict[str, Any]]) -> Itera
         if (got["message"]["type"], says) != (end.type, dict(end.says)):
             story = f"told was {got['message']['type']} {says}, it is {end.type} {dict(end.says)}"
             yield Violation("I27", about, f"{end.entry}: {story}")
-
-
-def _is_given_up(history: History, end: _End) -> bool:
-    deliveries = history.redis.get("deliveries", {}).get(end.hook, {}).values()
-    return any(one["subject"] == end.entry and one["state"] in _GIVEN_UP for one in deliveries)
 
 
 def _without_end(
@@ -122,7 +119,7 @@ def _without_end(
         return
     if strangers := {got["hook"] for got in messages} - {end.hook}:
         yield Violation("I27", about, f"{entry}: told to {sorted(strangers)}, not to {end.hook}")
-    ends = len({_when(got) for got in messages})
+    ends = len({when(got) for got in messages})
     if ends > max(1, finished[entry]):  # a batch ends anew when a row of it was made again
         yield Violation("I27", about, f"{entry}: {ends} ends were told")
 
@@ -144,7 +141,3 @@ def _deliveries(history: History) -> Iterator[Violation]:
                 yield Violation("I27", about, f"{id_} still waits to be told to {hook}")
             if one["state"] == "delivered" and id_ not in taken:
                 yield Violation("I27", about, f"{id_} counts as told, {hook} has not taken it")
-
-
-def _when(got: Mapping[str, Any]) -> int:
-    return round(datetime.fromisoformat(got["message"]["timestamp"]).timestamp() * 1000)

@@ -17,7 +17,7 @@ from infra.local.ports import choose_ports
 from infra.local.private_files import write_private
 from producer.client import Producer
 from producer.contract.errors import FleetError
-from producer.contract.webhooks import DeliveryState
+from producer.contract.webhooks import DeliveryState, EventType
 from tests.chaos.fleet.processes import KeptProcess
 from tests.polling import wait_until
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Who has access keys; library's callers may also be nobody.
 OWNERS: Final = ("shop", "studio.2")
 HOOKS: Final = ("hook-1", "hook-2")
+#: The one that is told of more than ends.
+TOLD_OF_ALL: Final = "hook-2"
 #: Before the names of the edges of these processes.
 API: Final = "api"
 SENDERS: Final = "hooks"
@@ -120,7 +122,10 @@ class WebServices:
         for owner in ("", *OWNERS):
             for name in HOOKS:
                 path = f"/{owner or 'nobody'}/{name}"
-                made = producer.webhooks.create(name, self._told_at + path, owner=owner)
+                events = list(EventType) if name == TOLD_OF_ALL else ()
+                made = producer.webhooks.create(
+                    name, self._told_at + path, owner=owner, events=events
+                )
                 secret = made.secret.get_secret_value()
                 known[path] = {"hook": f"{owner}:{name}", "secret": secret}
         write_private(self._webhooks, json.dumps(known))

@@ -40,8 +40,8 @@ OF_WEB: Final = (
         "I27",
         (
             "producer/webhooks/ends.py",
-            "        event, body, ended_ms = message\n",
-            "        event, body, ended_ms = message\n        self._outbox.done(end)\n",
+            "        self._deliveries.add(\n",
+            "        self._outbox.done(end)\n        self._deliveries.add(\n",
         ),
     ),
     mutant(

@@ -1,0 +1,158 @@
+"""Webhooks that name them are told what happens before the end: a start, a seal, each tenth of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from producer.checking.findings import Kind
+from producer.contract.config.settings import Settings
+from producer.contract.errors import InvalidJob
+from producer.contract.jobs import JobError
+from producer.contract.webhooks import EventType
+from producer.store import keys
+from producer.webhooks.service import HookService
+from tests.integration.batch_feeding import GRAPH, feed, seeds, take
+from tests.integration.checks import assert_found_and_mended
+from tests.integration.hand_led import WORKER, HandLed
+from tests.integration.receiver import Receiver, receiver
+
+ENDS = {
+    *(f"job.{status}" for status in ("succeeded", "failed", "cancelled", "expired")),
+    "batch.finished",
+}
+
+
+@pytest.fixture
+def to() -> Iterator[Receiver]:
+    with receiver() as found:
+        yield found
+
+
+@pytest.fixture
+def led(redis_client, redis_server, to) -> Iterator[HandLed]:
+    led = HandLed(Settings(redis_url=redis_server.url, trusted_hosts=to.host), redis_client)
+    with led.fleet:
+        yield led
+
+
+@pytest.fixture
+def told(led, to):
+    """Do what the sweep and one sender would; return the messages that this brought."""
+    service = HookService(led.settings)
+
+    def tell():
+        before = len(to.got)
+        service.sweep_once()
+        service.send()
+        return to.got[before:]
+
+    yield tell
+    service.close()
+
+
+def register(led, to, *events):
+    made = led.fleet.webhooks.create("shop", to.url, events=events)
+    to.secret = made.secret.get_secret_value()
+    return made.webhook
+
+
+def batch_of(led, rows):
+    return led.fleet.submit_many(GRAPH, seeds(rows), hook="shop", name="night")
+
+
+def test_a_webhook_that_names_no_events_is_told_of_ends(led, to):
+    assert set(EventType) == ENDS | {"job.started", "batch.sealed", "batch.progress"}
+    assert set(register(led, to).events) == ENDS
+    for event in ("batch.braked", "node.quarantined"):
+        with pytest.raises(
+            InvalidJob, match=f"there is no event {event}; events are .*job.started"
+        ):
+            led.fleet.webhooks.create("more", to.url, events=[event])
+
+
+def test_the_first_start_of_a_job_is_told_and_no_later_one(led, to, told):
+    register(led, to, "job.started")
+    job = led.running(led.queued(hook="shop", metadata={"order": "7"}))
+    [message] = told()
+    assert message["type"] == "job.started"
+    assert message["timestamp"] == led.fleet.get(job.id).started_at.isoformat()
+    assert message["data"] == {
+        "id": job.id,
+        "status": "running",
+        "metadata": {"order": "7"},
+        "artifacts": 0,
+        "links": {"self": f"/v1/jobs/{job.id}"},
+    }
+    error = JobError(cause="node_fault", message="the node went away", node="gpu-01")
+    again = {"error": error, "charged": False, "delay": timedelta(0)}
+    led.store.requeue(job.id, attempt=1, worker=WORKER, **again)
+    assert led.running(led.fleet.get(job.id)).attempt == 2
+    led.cancelled(led.queued(hook="shop"))
+    assert told() == []
+    assert led.redis.zcard(keys.OUTBOX) == 0
+
+
+def test_who_did_not_ask_is_told_nothing_of_a_start(led, to, told):
+    register(led, to)
+    led.running(led.queued(hook="shop"))
+    led.running(led.queued())
+    assert led.redis.zcard(keys.OUTBOX) == 0
+    assert told() == []
+
+
+def test_a_job_that_was_told_to_have_started_is_told_to_have_ended(led, to, told):
+    register(led, to, "job.started", "job.failed")
+    job = led.failed(led.queued(hook="shop"))
+    assert {message["type"] for message in told()} == {"job.started", "job.failed"}
+    assert len(set(to.ids)) == 2
+    assert led.redis.hexists(keys.job(job.id), "told_ms")
+
+
+def test_what_was_before_the_end_does_not_count_as_the_end(led, to, told):
+    register(led, to, "job.started")
+    job = led.running(led.queued(hook="shop"))
+    assert len(told()) == 1
+    assert not led.redis.hexists(keys.job(job.id), "told_ms")
+
+
+def test_a_batch_is_told_to_be_sealed_and_how_far_it_is(led, to, told):
+    register(led, to, "batch.sealed", "batch.progress", "batch.finished")
+    batch = batch_of(led, 4)
+    [sealed] = told()
+    assert (sealed["type"], sealed["data"]["id"], sealed["data"]["rows"]) == (
+        "batch.sealed",
+        batch.id,
+        4,
+    )
+    feed(led.fleet)
+    for progress in (0.2, 0.5):
+        take(led, 1)
+        [message] = told()
+        assert (message["type"], message["data"]["progress"]) == ("batch.progress", progress)
+        assert message["data"]["counts"]["cancelled"] == round(4 * progress + 0.1)
+    take(led, 1)
+    take(led, 1)
+    assert [message["type"] for message in told()] == ["batch.finished"]
+    assert len(set(to.ids)) == len(to.ids) == 4
+
+
+def test_tenths_that_nobody_told_in_time_are_told_as_one(led, to, told):
+    register(led, to, "batch.progress")
+    batch_of(led, 10)
+    feed(led.fleet)
+    for _ in range(3):
+        take(led, 1)
+    assert [message["data"]["progress"] for message in told()] == [0.3]
+
+
+def test_a_check_leaves_what_is_to_be_told_and_takes_out_what_nobody_asks_for(led, to, told):
+    register(led, to, "job.started")
+    job, other = led.running(led.queued(hook="shop")), led.running()
+    stray = f"event:job.started:{other.id}"
+    led.redis.zadd(keys.OUTBOX, {stray: 1})
+    assert_found_and_mended(led, Kind.STRAY_ENTRY, stray)
+    assert led.redis.zrange(keys.OUTBOX, 0, -1) == [f"event:job.started:{job.id}"]
+    assert len(told()) == 1
