@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 export UV_PYTHON_DOWNLOADS = never
 UV_PIP = $(BIN)/python -m uv pip install -q --python $(BIN)/python
 
-.PHONY: help setup demo up test lint format check release-check browser docs deploy-check chaos bench lock clean
+.PHONY: help setup demo up test lint format check release-check browser docs deploy-check audit chaos bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## what each target does
@@ -24,11 +24,12 @@ up: $(VENV)/.run ## the same stack, and it stays: submit to it from another shel
 test: $(VENV)/.dev ## all tests, three files at once (they mostly wait), on real servers that they start and end themselves
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: $(VENV)/.dev ## ruff, ruff format, mypy strict, import-linter
+lint: $(VENV)/.dev ## ruff, ruff format, mypy strict, import-linter, bandit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -r -c pyproject.toml producer worker infra celery_config.py
 
 format: $(VENV)/.dev ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -48,6 +49,9 @@ docs: $(VENV)/.docs ## the documentation into site/; a warning is an error
 
 deploy-check: $(VENV)/.dev ## unit, image and compose file, each by its own tool; a tool that cannot be had is named
 	.ci/deploy-check $(BIN)
+
+audit: $(VENV)/.dev ## what is known against the packages that run, by pip-audit; where nothing can be asked, it says so
+	.ci/audit $(BIN)
 
 chaos: $(VENV)/.dev ## every call of a job's life cut, every crash point killed, two versions in one fleet, then a storm
 	$(BIN)/python -m pytest tests/chaos/test_enumeration.py tests/chaos/test_two_versions.py
@@ -85,6 +89,7 @@ lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
 	$(COMPILE) -c requirements/run.txt --group dev --extra local --extra api pyproject.toml -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt --group docs pyproject.toml -o requirements/docs.txt
 	$(COMPILE) -c requirements/dev.txt --group browser -o requirements/browser.txt
+	$(COMPILE) -c requirements/dev.txt --group audit -o requirements/audit.txt
 	$(COMPILE) -c requirements/dev.txt --group deploy -o requirements/deploy.txt
 	printf 'uv\n' | $(COMPILE) -c requirements/dev.txt - -o requirements/uv.txt
 	@! grep -nE '(https?|file)://' requirements/*.txt || { echo "a lock names a host or a path"; exit 1; }

@@ -27,6 +27,8 @@ REGION: Final = "us-east-1"
 PORTS: Final = ("s3", "master", "volume", "filer", "admin")
 
 _BIN_VARIABLE: Final = "COMFYFLEET_WEED_BIN"
+#: Where it puts sockets, whatever it is told; we only remove what it left there.
+_SOCKETS: Final = Path("/tmp")  # noqa: S108  # nosec B108
 _PROBE_KEY: Final = ".ready"
 
 #: It takes 2.5 s, but one time in forty it waits 10 s for a part of its own that cannot end.
@@ -137,7 +139,7 @@ class Seaweed:
         for socket in self.directory.glob("*.sock"):
             socket.unlink()
         for server, port in self._grpc_ports.items():
-            Path(f"/tmp/seaweedfs-{server}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108
+            (_SOCKETS / f"seaweedfs-{server}-grpc-{port}.sock").unlink(missing_ok=True)
 
     @property
     def _grpc_ports(self) -> dict[str, int]:

@@ -44,8 +44,7 @@ _HARMLESS: Final = frozenset(
 #: Keys of credentials for partner nodes, as envelopes spell them → as `extra_data` does.
 _KEYS: Final = {
     "comfy_org_api_key": "api_key_comfy_org",
-    "api_key_comfy_org": "api_key_comfy_org",
-    "auth_token_comfy_org": "auth_token_comfy_org",
+    **{name: name for name in ("api_key_comfy_org", "auth_token_comfy_org")},
 }
 
 #: Advice for keys of envelopes that would change what is rendered, and are refused.
