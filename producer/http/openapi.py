@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from producer.http.gate import PUBLIC
-from producer.http.responses import ProblemForm
+from producer.http.responses import ProblemForm, answers
 
 _ABOUT: Final = """\
 One queue in front of many ComfyUI machines. Every request but `/livez`, `/readyz` and this page's brings a key, which
@@ -44,6 +44,8 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, methods in schema["paths"].items():
         for operation in methods.values():
+            # What cannot be read at all reaches no route.
+            operation["responses"].setdefault("400", answers(400)[400])
             if path not in PUBLIC:
                 operation["security"] = [{"key": []}]
     return schema

@@ -9,6 +9,7 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from producer.http.problems import Problem, ProblemType
 from producer.http.streams import Streams
 
 #: How long a new connection may take to send the head of its first request, s.
@@ -42,6 +43,19 @@ class Connection(HttpToolsProtocol):
         """The head is complete."""
         self._deadline.cancel()
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - its own words are of the parser
+        """Answer what is no request, or has a URL of more than 64 kB, with a problem as everything else."""
+        problem = Problem(
+            ProblemType.MALFORMED_REQUEST,
+            "this is no HTTP request that can be read, or its URL has more than 65,535 bytes",
+        )
+        answer = problem.response()
+        answer.headers["connection"] = "close"
+        lines = [b"HTTP/1.1 400 Bad Request"]
+        lines += [name + b": " + value for name, value in answer.raw_headers]
+        self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""

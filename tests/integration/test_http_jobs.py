@@ -312,3 +312,8 @@ def test_unknown_paths_and_methods_are_problems(api):
     answer = shop("DELETE", "/v1/jobs")
     problem(answer, 405, "method-not-allowed")
     assert {method.strip() for method in answer.headers["allow"].split(",")} >= {"GET"}
+
+
+def test_a_url_that_is_too_long_to_be_read_is_a_problem_too(api):
+    answer = api().get(f"/v1/jobs?filter={'a' * 70_000}")
+    assert "65,535 bytes" in problem(answer, 400, "malformed-request")["detail"]
