@@ -27,6 +27,7 @@ from producer.http import (
     events,
     health,
     jobs,
+    metrics,
     nodes,
     previews,
     uploads,
@@ -45,6 +46,7 @@ _THREADS: Final = 64
 _FLAWS_TOLD: Final = 20
 _PARTS: Final = (
     health,
+    metrics,
     jobs,
     batches,
     batch_files,

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from producer.store.actions import Actions
 from tests.integration.api_server import GRAPH, problem
@@ -144,6 +145,25 @@ def test_the_fleet_is_shown_to_who_operates_it(api, led):
     [pool] = ops.get("/v1/pools").json()["pools"]
     assert (pool["name"], sum(line["jobs"] for line in pool["queue"])) == ("default", 1)
     problem(ops.post("/v1/nodes/gpu-01/rescan"), 404, "not-found")
+
+
+def test_metrics_are_shown_to_who_operates_it_and_read_from_the_records(api, led):
+    led.failed(cause="out_of_memory")
+    led.queued()
+    problem(api().get("/metrics"), 403, "forbidden")
+    answer = api("ops", scopes="operate").get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    told = [
+        (sample.name.removeprefix("comfyfleet_"), sample.labels, sample.value)
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    ]
+    assert ("queue_jobs", {"pool": "default", "tier": "default", "status": "queued"}, 1) in told
+    assert (
+        "jobs_ended_total",
+        {"pool": "default", "status": "failed", "cause": "out_of_memory"},
+        1,
+    ) in told
 
 
 def test_a_webhook_is_registered_tested_and_forgotten(api):
