@@ -7,9 +7,10 @@ check may run beside a busy fleet, and reports nothing that merely changed betwe
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Self
@@ -20,21 +21,19 @@ from producer.checking.job_faults import FAULTS, NEVER_MENDED
 from producer.checking.object_check import ObjectCheck
 from producer.checking.operations_check import OperationsCheck
 from producer.checking.owner_check import OwnerCheck
+from producer.checking.packed_rows_check import PackedRowsCheck
 from producer.checking.queue_check import QueueCheck
 from producer.checking.rates_check import RatesCheck
 from producer.checking.record_summary import RecordSummary
-from producer.checking.torn_rows import TornRows
-from producer.checking.unreadable import foreign_key, no_index, torn, unreadable
+from producer.checking.unreadable import foreign_key, no_index, not_checked, unreadable
 from producer.checking.upload_check import UploadCheck
 from producer.contract.config.settings import Settings
-from producer.contract.errors import KeyOfAnotherType
+from producer.contract.errors import FleetError, KeyOfAnotherType
 from producer.contract.ids import JobId
 from producer.storage.batch_results import BatchResults
 from producer.storage.inventory import Inventory
 from producer.store.audit import Audit, BatchCounted, Index
 from producer.store.connection import connect
-from producer.store.ended_buckets import TornBucket
-from producer.store.ended_rows import EndedBucket
 from producer.store.node_store import NodeStore
 from producer.store.rates_audit import RatesAudit
 from producer.store.sweeps import Sweeps
@@ -46,7 +45,22 @@ STUCK_AFTER: Final = timedelta(minutes=1)
 #: attempt may still be storing.
 ORPHAN_AGE: Final = timedelta(days=1)
 
+_log = logging.getLogger(__name__)
+
 _TIMED_UUID: Final = 7  # the version of UUID that begins with Unix ms
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a check.
+
+    Args:
+        needs: the parts by what they read it judges, and would misjudge if they were left halfway.
+    """
+
+    name: str
+    findings: Iterator[Finding]
+    needs: tuple[str, ...] = ()
 
 
 class Check:
@@ -94,8 +108,11 @@ class Check:
             orphan_age=orphan_age,
             repair=repair,
         )
+        self._packed = PackedRowsCheck(self._audit, self._results, repair=repair)
         self._uploads = UploadCheck(self._inventory, self._audit, age=orphan_age, repair=repair)
         self.summary = RecordSummary()
+        self._counts: dict[str, BatchCounted] = {}
+        self._moves: Mapping[str, str] = {}
 
     def run(self, *, objects: bool = False) -> Iterator[Finding]:
         """Check records, indexes, counts and queues; yield each finding as it is made.
@@ -109,38 +126,49 @@ class Check:
         self.summary = RecordSummary()
         foreign = {key.key: foreign_key(key) for key in self._audit.foreign_keys()}
         yield from foreign.values()
+        halfway: set[str] = set()
         for part in self._parts(objects=objects):
+            if lost := halfway.intersection(part.needs):
+                yield not_checked(part.name, f"{' and '.join(sorted(lost))} could not be read")
+                continue
             try:
-                yield from part
-            except (
-                KeyOfAnotherType
-            ) as exc:  # what it would say of the rest of this part is left out
+                yield from part.findings
+            except KeyOfAnotherType as exc:  # the rest of this part is left out
+                halfway.add(part.name)
                 if exc.key not in foreign:
-                    raise
+                    yield not_checked(part.name, str(exc))
+            except FleetError:
+                raise
+            except Exception as exc:  # noqa: BLE001 - what somebody wrote into one key hides nothing else
+                _log.debug("%s could not be checked", part.name, exc_info=True)
+                halfway.add(part.name)
+                yield not_checked(part.name, f"{type(exc).__name__}: {exc}")
 
-    def _parts(self, *, objects: bool) -> Iterator[Iterator[Finding]]:
+    def _parts(self, *, objects: bool) -> Iterator[_Part]:
         # Before the records are read: the sum of its counts then shows a batch that grew meanwhile.
-        counts, moves = self._counts(), self._owners.begin()
-        yield self._records()
+        yield _Part("counts", self._begin())
+        yield _Part("records", self._records())
         # After the records: a row that is packed meanwhile is read twice, and counts once.
-        yield self._packed_rows(objects=objects)
-        yield self._indexes()
-        if counts is not None:
-            yield self._batches(counts)
-        yield self._batch_check.findings()
-        yield self._owners.findings(self.summary, moves)
-        yield self._rates.findings()
-        yield self._operations.findings()
-        yield self._queue_findings()
+        packed = self._packed.findings(self.summary, objects=objects)
+        yield _Part("packed rows", packed, needs=("records",))
+        read = ("records", "packed rows")
+        yield _Part("indexes", self._indexes(), needs=read)
+        yield _Part("counts of batches", self._batches(), needs=("counts", *read))
+        yield _Part("batches", self._batch_check.findings())
+        owners = self._owners.findings(self.summary, self._moves)
+        yield _Part("owners", owners, needs=("counts", "records"))
+        yield _Part("rates and totals", self._rates.findings())
+        yield _Part("operations", self._operations.findings())
+        yield _Part("queues", self._queue_findings(), needs=("records",))
         if objects:
-            yield self._objects.findings(self.summary.succeeded)
-            yield self._uploads.findings()
+            found = self._objects.findings(self.summary.succeeded)
+            yield _Part("objects", found, needs=read)
+            yield _Part("uploads", self._uploads.findings())
 
-    def _counts(self) -> dict[str, BatchCounted] | None:
-        try:
-            return self._audit.batches()
-        except KeyOfAnotherType:  # it is among the findings
-            return None
+    def _begin(self) -> Iterator[Finding]:
+        self._counts = self._audit.batches()
+        self._moves = self._owners.begin()
+        yield from ()
 
     def _queue_findings(self) -> Iterator[Finding]:
         yield from self._queues.findings(self.summary, self._sweeps.queues())
@@ -173,26 +201,6 @@ class Check:
             )
             for job_id, fault, detail in faults:
                 yield self._fault(job_id, fault, detail)
-
-    def _packed_rows(self, *, objects: bool) -> Iterator[Finding]:
-        for bucket in self._audit.packed_rows():
-            try:
-                statuses = bucket.statuses()
-            except TornBucket as exc:
-                yield self._torn_rows(bucket, exc, objects=objects)
-                # Nobody knows how they ended: what counts or lists them is left as it is.
-                self.summary.torn.add(bucket.batch)
-                self.summary.unreadable.update(bucket.ids)
-                continue
-            self.summary.add_packed(bucket.batch, statuses, retried=bucket.retried, ids=objects)
-
-    def _torn_rows(self, bucket: EndedBucket, why: TornBucket, *, objects: bool) -> Finding:
-        if not (self._repair and objects):
-            return torn(bucket, why, "check --objects --repair makes them again from its results")
-        if made := TornRows(self._audit, self._results).mend(bucket):
-            done = f"{made:,} of them were made again from its results in the bucket"
-            return replace(torn(bucket, why, done), mended=True)
-        return torn(bucket, why, "its results in the bucket do not tell them")
 
     def _fault(self, job_id: JobId, fault: str, detail: str) -> Finding:
         kind, found, expected = FAULTS[fault]
@@ -233,8 +241,8 @@ class Check:
             expected="it should not",
         )
 
-    def _batches(self, counts: dict[str, BatchCounted]) -> Iterator[Finding]:
-        now = self._audit.now()
+    def _batches(self) -> Iterator[Finding]:
+        counts, now = self._counts, self._audit.now()
         kept = timedelta(seconds=self._settings.keep_ended_s)
         for batch in counts.keys() | self.summary.batches.keys() | self.summary.packed.keys():
             counted = counts.get(batch, BatchCounted())

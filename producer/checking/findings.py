@@ -41,6 +41,7 @@ class Kind(StrEnum):
     ORPHAN_OBJECT = "orphan_object"
     UNFINISHED_UPLOAD = "unfinished_upload"
     UPLOADS_UNSEEN = "uploads_unseen"
+    NOT_CHECKED = "not_checked"
 
 
 #: Kinds that need no action: they arise in normal operation, or only limit what the check can see.
@@ -92,6 +93,7 @@ class Finding:
         expected: the expected state, as the sentence's second half.
         mended: whether this check has repaired it.
         is_young: whether it is too young to be repaired now; a later check may.
+        is_mendable: whether it can be repaired, though most of its kind cannot.
     """
 
     kind: Kind
@@ -100,6 +102,7 @@ class Finding:
     expected: str
     mended: bool = False
     is_young: bool = False
+    is_mendable: bool = False
 
     @property
     def is_note(self) -> bool:
@@ -114,7 +117,8 @@ class Finding:
     @property
     def can_be_mended(self) -> bool:
         """Whether a check with `repair` would repair it."""
-        return self.kind in _MENDABLE and not (self.mended or self.is_young)
+        is_mendable = self.is_mendable or self.kind in _MENDABLE
+        return is_mendable and not (self.mended or self.is_young)
 
     @property
     def sentence(self) -> str:

@@ -63,7 +63,7 @@ FAULTS: Final = {
     ),
     "odd": (
         Kind.UNREADABLE_RECORD,
-        "cannot be compared with its indexes: one of them is a key of another type",
-        "delete that key, which is named below, and run check --repair",
+        "cannot be compared with its indexes: one is a key of another type, or a time in its record no number",
+        "delete such a key, which is named below, and run check --repair; else delete the record",
     ),
 }

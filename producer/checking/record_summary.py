@@ -42,6 +42,8 @@ class RecordSummary:
     packed: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     torn: set[str] = field(default_factory=set)  #: Batches of which packed rows cannot be read.
     made_again: set[JobId] = field(default_factory=set)  #: Not counted: the retry counts instead.
+    #: By job, the one that was made of it again, as its record has it.
+    retries: dict[JobId, JobId] = field(default_factory=dict)
     queues: set[str] = field(default_factory=set)  #: Queues of jobs that have not ended.
     waiting: dict[str, Waiting] = field(default_factory=dict)
     owners: dict[JobId, tuple[str, JobStatus]] = field(default_factory=dict)  #: Of live jobs.
@@ -53,6 +55,7 @@ class RecordSummary:
             self.batches[job.batch][job.id] = job.status
         if job.retry_of:
             self.made_again.add(job.retry_of)
+            self.retries[job.retry_of] = job.id
         if job.retried_as:
             self.made_again.add(job.id)
         if job.status is JobStatus.SUCCEEDED:

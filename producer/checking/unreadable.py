@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from producer.checking.findings import Finding, Kind
+from producer.contract.graph.json_values import short
+from producer.contract.text_cleaning import escaped
 from producer.store.audit import Index
 from producer.store.ended_buckets import TornBucket
 from producer.store.ended_rows import EndedBucket
@@ -48,4 +50,14 @@ def no_index(index: Index) -> Finding:
         about=index.key,
         found=f"{index.key} lists no jobs: it is a key of another type than a sorted set",
         expected="delete it, and run check --repair, which lists its jobs again",
+    )
+
+
+def not_checked(part: str, why: str) -> Finding:
+    """Return that a part of the fleet was not looked at to its end."""
+    return Finding(
+        kind=Kind.NOT_CHECKED,
+        about=part,
+        found=f"{part} could not be checked to the end: {escaped(short(why))}",
+        expected="mend what is told above, and run check again",
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
@@ -113,6 +114,16 @@ class Audit:
             "mend_rows",
             keys=[keys.ended_rows(bucket.batch)],
             args=[bucket.number, bucket.data, data],
+        )
+        return bool(done)
+
+    def replace_note(self, bucket: EndedBucket, made_again: Mapping[str, str]) -> bool:
+        """Note which rows of a bucket were made again; False if the note is another one by now."""
+        note = json.dumps(made_again, separators=(",", ":"))
+        done = self._scripts.run(
+            "mend_rows",
+            keys=[keys.ended_rows(bucket.batch)],
+            args=[f"{bucket.number}:again", bucket.note or b"", note],
         )
         return bool(done)
 

@@ -31,12 +31,16 @@ class EndedBucket:
 
     Args:
         made_again: by row, the job that was made of it again.
+        note: what tells `made_again`, as it is.
+        is_note_torn: whether it tells nothing that makes sense; `made_again` is empty then.
     """
 
     batch: BatchId
     number: int
     data: bytes
     made_again: dict[str, str]
+    note: bytes | None = None
+    is_note_torn: bool = False
 
     @property
     def rows(self) -> tuple[int, int]:
@@ -159,7 +163,8 @@ def read_ended_buckets(
             replies: list[Any] = replies_of(pipe)
         for (batch, number), reply in zip(page, replies, strict=True):
             if isinstance(reply, list) and reply[0] is not None:
-                yield EndedBucket(batch, number, reply[0], _made_again(reply[1]))
+                made = _made_again(reply[1])
+                yield EndedBucket(batch, number, reply[0], made or {}, reply[1], made is None)
 
 
 def _row_of(job_id: JobId) -> tuple[BatchId, int]:
@@ -169,5 +174,13 @@ def _row_of(job_id: JobId) -> tuple[BatchId, int]:
         return BatchId(""), 0  # an index may name what is no id at all
 
 
-def _made_again(text: bytes | None) -> dict[str, str]:
-    return dict(json.loads(text)) if text else {}
+def _made_again(text: bytes | None) -> dict[str, str] | None:
+    """Return the jobs that rows were made again as, by row; None if that cannot be read."""
+    try:
+        made = json.loads(text) if text is not None else {}
+    except (ValueError, RecursionError):
+        return None
+    is_one = isinstance(made, dict) and all(
+        row.isdecimal() and isinstance(job, str) for row, job in made.items()
+    )
+    return made if is_one else None

@@ -51,7 +51,8 @@ class Retries:
 
         Raises:
             JobNotFound: the ended job has no record any more.
-            InvalidJob: it has not ended, is no dead letter, or its graph has expired.
+            InvalidJob: it has not ended, is no dead letter, or its graph has expired; or it cannot be read whether
+                it was made again.
             OwnerBacklogFull: too many jobs of its owner wait already.
         """
         old = submission.retry_of
@@ -103,5 +104,11 @@ def _refusal(job_id: JobId, outcome: str, *, status: str) -> InvalidJob | JobNot
             f"the graph of job {job_id} has expired, or what it had beside it, so it cannot be made again",
             field="job",
             advice="submit it anew",
+        )
+    if outcome == "torn":
+        return InvalidJob(
+            f"it cannot be read whether job {job_id} was made again: Redis holds something else there",
+            field="job",
+            advice="comfyfleet check --repair notes it anew, then try again",
         )
     return JobNotFound(job_id)

@@ -16,6 +16,7 @@ from producer.checking.findings import Kind
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import JobStatus
 from producer.store import keys
+from producer.store.audit import Audit
 from tests.integration.checks import check
 from tests.integration.default_queue import QUEUED
 
@@ -126,3 +127,34 @@ def test_the_command_tells_mends_and_ends_well(led):
     well = command(led)
     assert (well.returncode, well.stdout) == (0, "")
     assert "1 jobs: nothing is wrong" in well.stderr
+
+
+# -- what fails in the middle
+
+
+def test_a_part_that_fails_is_named_and_the_others_are_checked_but_for_what_rests_on_it(
+    led, monkeypatch
+):
+    job = led.queued(owner="shop")
+    led.redis.zrem(QUEUED, job.id)
+    led.redis.hset(keys.owner("shop"), "waiting", 9)
+    led.redis.hset(keys.TOTALS, "odd", "x")
+
+    def broken(*_):
+        raise ZeroDivisionError("a flaw of this project")
+
+    monkeypatch.setattr(Audit, "packed_rows", broken)
+    found = {finding.about: finding for finding in check(led, repair=True)}
+    assert found["packed rows"].kind is Kind.NOT_CHECKED
+    assert "a flaw of this project" in found["packed rows"].sentence
+    assert "packed rows could not be read" in found["counts of batches"].sentence
+    assert found[job.id].mended
+    assert found[f"{keys.TOTALS} odd"].mended
+
+
+def test_a_record_with_an_odd_time_keeps_no_other_from_being_mended(led):
+    odd, other = led.queued(), led.queued()
+    led.redis.hset(keys.job(odd.id), "start_by_ms", "later")
+    led.redis.zrem(keys.DELAYED, odd.id, other.id)
+    check(led, repair=True)
+    assert led.redis.zscore(keys.DELAYED, other.id)

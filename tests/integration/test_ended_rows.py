@@ -21,6 +21,7 @@ from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
 from tests.integration.batch_feeding import GRAPH, feed, seeds
 from tests.integration.checks import check
+from tests.integration.default_queue import QUEUED
 from tests.integration.test_upkeep import KEEP
 
 HOURS_AHEAD = "local t = redis.call('TIME') return t[1] * 1000 + {hours} * 3600000"
@@ -337,3 +338,44 @@ def test_a_name_in_the_list_that_means_nothing_keeps_no_other_from_being_packed(
     led.redis.zadd(keys.UNPACKED_ROWS, {"nonsense": 1, "no-batch:7": 2})
     assert pack(led) == 1
     assert led.redis.zcard(keys.UNPACKED_ROWS) == 0
+
+
+TORN_NOTES = ("{", "[1", "null", "5", '{"2": 7}', '{"x": "y"}', "[" * 5_000, b"\xff")
+
+
+@pytest.mark.writes_keys
+@pytest.mark.parametrize("note", TORN_NOTES, ids=range(len(TORN_NOTES)))
+def test_a_torn_note_of_what_was_made_again_is_told_and_made_anew_and_hides_nothing(
+    led, ended, note
+):
+    batch, before, _ = ended
+    new = led.fleet.retry(before[2].id)
+    lost = led.queued()
+    led.redis.zrem(QUEUED, lost.id)
+    led.redis.hset(keys.ended_rows(batch), "0:again", note)
+    assert led.fleet.get(before[5].id).status is JobStatus.FAILED
+    assert [line["row"] for line in led.fleet.batch_results(batch)] == [1, 2, 3, 4, 5]
+    with pytest.raises(InvalidJob, match="cannot be read whether job"):
+        led.fleet.retry(before[5].id)
+    found = {finding.about: finding for finding in check(led)}
+    assert found.keys() == {batch, lost.id}
+    assert (found[batch].kind, found[batch].can_be_mended) == (Kind.TORN_ROWS, True)
+    assert f"rows 1 to 100 of batch {batch}" in found[batch].sentence
+    assert all(finding.mended for finding in check(led, repair=True))
+    assert check(led) == []
+    assert led.fleet.retry(before[2].id).id == new.id
+    assert led.fleet.retry(before[5].id).retry_of == before[5].id
+
+
+@pytest.mark.writes_keys
+def test_rows_are_packed_beside_a_torn_note_and_what_it_lacks_is_noted_anew(led):
+    batch, [job, other] = submitted(led, 2)
+    new = led.fleet.retry(led.failed(job).id)
+    assert pack(led) == 1
+    led.redis.hset(keys.ended_rows(batch), "0:again", "{")
+    led.fleet.retry(led.failed(other).id)
+    assert pack(led, hours=4) == 1
+    [finding] = check(led, repair=True)
+    assert (finding.kind, finding.mended) == (Kind.TORN_ROWS, True)
+    assert led.fleet.get(job.id).retried_as == new.id
+    assert check(led) == []

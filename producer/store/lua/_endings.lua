@@ -46,7 +46,22 @@ end
 
 local ENDED_AS = {s = 'succeeded', f = 'failed', c = 'cancelled', e = 'expired'}
 
--- How a row ended whose record is packed, the job that was made of it again, and its batch; nil if it is none.
+-- Which jobs were made of the rows of a bucket again, by row; nil if that cannot be read.
+local function made_again_of(text)
+    if not text then
+        return {}
+    end
+    local is_json, made = pcall(cjson.decode, text)
+    for row, id in pairs(is_json and type(made) == 'table' and made or {0}) do
+        if type(id) ~= 'string' or not string.match(row, '^%d+$') then
+            return nil
+        end
+    end
+    return made
+end
+
+-- How a row ended whose record is packed, the job that was made of it again, and its batch; nil if it is none, or
+-- cannot be read. The fourth is true if it cannot be read what was made again.
 local function packed_row(id)
     local batch, row = row_of(id)
     if not batch then
@@ -56,16 +71,19 @@ local function packed_row(id)
     local found = redis.pcall('HMGET', key, bucket, bucket .. ':again')
     local status = not found.err and ENDED_AS[string.sub(letters_of(found[1]), index, index)]
     if status then
-        return status, found[2] and cjson.decode(found[2])[tostring(row)] or false, batch
+        local made = made_again_of(found[2])
+        local again = made and made[tostring(row)]
+        return status, again or false, batch, not made
     end
 end
 
--- Note which jobs were made of packed rows again: {row id, new id, ...}.
+-- Note which jobs were made of packed rows again: {row id, new id, ...}. A note that cannot be read begins anew; the
+-- records of these jobs tell `check` what it lacks.
 local function note_made_again(pairs_of)
     for i = 1, #pairs_of, 2 do
         local batch, row = row_of(pairs_of[i])
         local key, bucket = place_of_row(batch, row)
-        local made = cjson.decode(redis.call('HGET', key, bucket .. ':again') or '{}')
+        local made = made_again_of(redis.call('HGET', key, bucket .. ':again')) or {}
         made[tostring(row)] = pairs_of[i + 1]
         redis.call('HSET', key, bucket .. ':again', cjson.encode(made))
     end

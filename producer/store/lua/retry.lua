@@ -12,17 +12,20 @@
 -- ARGV[9..] field, value, ... of the new record, but for its status
 --
 -- Returns {'new', id}, {'same', id of the job made before}, or why not: {'missing', ''}, {'live', status},
--- {'no_dead_letter', status}, {'no_template', status},
+-- {'no_dead_letter', status}, {'no_template', status}, {'torn', status}: it cannot be read what was made again,
 -- {'owner_full', {how many of its owner wait, how many may}}.
 local old, new, id = KEYS[1], KEYS[2], ARGV[2]
 local status, ended, batch, made = unpack(redis.call('HMGET', old, 'status', 'ended_ms', 'batch', 'retried_as'))
-local is_packed = not status
+local is_packed, is_torn = not status, false
 if is_packed then
-    status, made, batch = packed_row(ARGV[1])
+    status, made, batch, is_torn = packed_row(ARGV[1])
     ended = status
 end
 if not status then
     return {'missing', ''}
+end
+if is_torn then
+    return {'torn', status}
 end
 if made then
     return {'same', made}

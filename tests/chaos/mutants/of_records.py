@@ -118,7 +118,7 @@ OF_RECORDS: Final = (
         "I12",
         (
             f"{_LUA}/_endings.lua",
-            "local made = cjson.decode(redis.call('HGET', key, bucket .. ':again') or '{}')",
+            "local made = made_again_of(redis.call('HGET', key, bucket .. ':again')) or {}",
             "local made = {}",
         ),
     ),
