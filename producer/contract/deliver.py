@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -40,11 +40,11 @@ class Deliver(BaseModel):
     # A newer version may have written more into a record.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    to: Annotated[str, Field(strict=True, max_length=2_000)]
+    to: str = Field(strict=True, max_length=2_000)
     metadata: Literal["keep", "strip"] = "keep"
     format: Literal["webp", "jpeg", "png"] | None = None
-    quality: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
-    thumbnail: Annotated[int, Field(strict=True, ge=16, le=4_096)] | None = None
+    quality: int | None = Field(None, strict=True, ge=1, le=100)
+    thumbnail: int | None = Field(None, strict=True, ge=16, le=4_096)
 
     def written(self) -> str:
         """Return it as records keep it."""
@@ -70,11 +70,11 @@ class Copy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     n: int  #: Of which artifact, by its place in `artifacts`, from 0.
-    is_thumbnail: bool = False
+    is_thumbnail: bool = False  #: Of the artifact; else the copy itself.
     bucket: str
     key: str  #: Until it is done, the key that is expected.
     state: CopyState = CopyState.WAITING
-    tries: int = 0
+    tries: int = 0  #: Since the commit, the one that succeeded included.
     error: str | None = None  #: Of the last try that failed.
     note: str | None = None  #: Of one that is done: in what it differs from what was asked for.
     media_type: str | None = None

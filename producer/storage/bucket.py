@@ -87,9 +87,13 @@ class Bucket:
             return ObjectStat.of(answer)
 
     def sibling(self, name: str) -> Bucket:
-        """Return another bucket of the same service, over the same connections; nothing is tried out in it."""
+        """Return another bucket of the same service, over the same connections; nothing is tried out in it.
+
+        Its errors do not tell the service's address: they are shown to whoever named the bucket.
+        """
         other = copy(self)
         other.name = name
+        other._endpoint = "the fleet's S3 service"  # noqa: SLF001 - of its own class
         other._compares_digests = False  # noqa: SLF001 - of its own class
         return other
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from producer.contract.config.settings import Settings
 from producer.storage.input_sources import sha256_of
 from producer.storage.object_store import ObjectStore
 from producer.storage.write_once import NewObject, write_over
@@ -12,6 +13,10 @@ from producer.storage.write_once import NewObject, write_over
 
 class CopyStore(ObjectStore):
     """The object storage, with copies. Its methods raise the errors of `producer.storage.s3_errors`."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._bucket = self._bucket.sibling(settings.s3_bucket)
 
     def put_copy(
         self,

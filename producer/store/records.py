@@ -11,6 +11,7 @@ from typing import Any, Final
 from producer.contract.batches import BatchSpec
 from producer.contract.copies import planned_copies
 from producer.contract.deliver import Copy, Deliver
+from producer.contract.errors import InvalidJob
 from producer.contract.ids import JobId, PromptId, row_of
 from producer.contract.jobs import (
     Artifact,
@@ -240,7 +241,10 @@ def _copies(
         batch=record.get("batch"),
         row=_row(job_id, record),
     )
-    return list(planned)
+    try:
+        return list(planned)
+    except InvalidJob as exc:
+        raise ValueError(f"where copies are put makes no sense ({exc.message})") from exc
 
 
 def _row(job_id: JobId, record: Mapping[str, str]) -> int | None:

@@ -16,6 +16,7 @@ from producer.contract import errors
 from producer.contract.access import AccessKey, Scope
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
+from producer.contract.deliver import Copy, CopyState, Deliver
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import (
     Artifact,
@@ -54,6 +55,9 @@ PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
     "The fleet": (Producer, AsyncProducer, HttpProducer, InputPolicy, AccessKeys, AccessKey, Scope),
     "Jobs": (Job, JobStatus, Phase, Progress, Timings, Artifact, Attempt, JobError, JobEvent),
     "More of jobs": (
+        Deliver,
+        Copy,
+        CopyState,
         JobPage,
         OwnerUsage,
         QueueLine,

@@ -225,6 +225,7 @@ def test_a_bucket_that_is_away_holds_up_no_job_and_gets_its_copy_later(shop):
         [copy] = job.copies
         assert (copy.state, copy.tries) == ("waiting", 1)
         assert f"bucket {shop.bucket}" in copy.error
+        assert "127.0.0.1" not in copy.error, "whoever named the bucket may read it"
 
         # What comes now is not tried at a bucket that was away a moment ago, so that other buckets' copies get on.
         [untried] = shop.made(b"another").copies
@@ -265,16 +266,30 @@ def test_what_a_worker_died_over_is_made_by_another(shop):
     assert shop.led.fleet.get(job.id).copies
 
 
-def test_copies_of_a_job_that_was_made_again_are_not_put_over_those_of_the_new_one(shop):
-    job = shop.led.succeeded(shop.led.queued(deliver={"to": shop.url("{job}-{n}")}))
-    again = shop.led.fleet.retry(job.id)
-    assert again.deliver == job.deliver
-    shop.work()
-    [copy] = shop.led.fleet.get(job.id).copies
-    assert (copy.state, copy.error) == (
-        "failed",
-        f"the job was made again as {again.id}, whose copies count",
+def test_the_copy_of_a_row_that_was_made_again_is_not_put_over_that_of_the_new_job(shop):
+    batch = shop.led.fleet.submit_many(
+        GRAPH, seeds(1), deliver={"to": shop.url("{batch}/{row}-{n}")}
     )
+    feed(shop.led.fleet)
+    old = shop.led.succeeded(shop.led.fleet.get(row_id(batch.id, 1)), contents=[b"old"])
+    new = shop.led.fleet.retry(old.id)
+    assert (new.deliver, new.row) == (old.deliver, 1)
+    new = shop.led.succeeded(new, contents=[b"new"])
+    shop.hurry(new.id)  # before the old one's
+    shop.work()
+    [overtaken] = shop.led.fleet.get(old.id).copies
+    assert (overtaken.state, overtaken.error) == (
+        "failed",
+        f"the job was made again as {new.id}, whose copies count",
+    )
+    assert overtaken.key == new.copies[0].key
+    assert shop.get(overtaken.key) == b"new"
+
+
+def test_a_batch_that_comes_in_parts_keeps_what_it_was_begun_with(shop):
+    begun = shop.led.fleet.begin_batch(GRAPH, deliver={"to": shop.url("{batch}/{row}-{n}")})
+    shop.led.fleet.add_rows(begun.batch.id, list(seeds(1)))
+    assert shop.led.fleet.seal_batch(begun.batch.id).deliver == begun.batch.deliver
 
 
 def test_rows_are_packed_once_their_copies_are_made(shop):

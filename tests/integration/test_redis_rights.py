@@ -35,6 +35,7 @@ READERS = {
     "comfyfleet:webhooks:secrets": {"api", "hooks", "operator"},
     "comfyfleet:secrets:JOB": {"worker", "operator"},
     "comfyfleet:actions": {"api", "operator"},
+    "comfyfleet:copies": {"worker", "operator"},
     "comfyfleet:upload:OWNER:SHA": {"api", "operator"},
     "comfyfleet:delivery:OWNER:NAME:1": {"api", "hooks", "operator"},
     "comfyfleet:requests:SHA": {"api", "operator"},
@@ -68,7 +69,8 @@ def _running(module: str, *words: str, log: Path, **environment: str) -> Iterato
 def test_each_part_does_its_work_as_its_own_user(guarded, s3_settings, standin, tmp_path):
     with ExitStack() as stack:
         to = stack.enter_context(receiver())
-        options = {**s3_settings, "trusted_hosts": to.host}
+        bucket = s3_settings["s3_bucket"]
+        options = {**s3_settings, "trusted_hosts": to.host, "deliver_buckets": f"{bucket}/copies"}
 
         def settings(user):
             return Settings(redis_url=guarded.url(user), **options)
@@ -97,7 +99,8 @@ def test_each_part_does_its_work_as_its_own_user(guarded, s3_settings, standin, 
         shop = Client(url, made.secret)
         hook = shop.post("/v1/webhooks", {"name": "told", "url": to.url}).json()
         to.secret = hook["secret"]
-        job = shop.submit(graph=sleeping(), hook="told", idempotency_key="once")
+        deliver = {"to": f"s3://{bucket}/copies/{{job}}-{{n}}"}
+        job = shop.submit(graph=sleeping(), hook="told", idempotency_key="once", deliver=deliver)
         assert shop.get(f"/v1/jobs/{job['id']}/events", stream=True).ok
         batch = backend.submit_many(sleeping(), [{"1.color": 1}, {"1.color": 2}], owner="shop")
         failing = backend.submit(sleeping(), extra_data={"api_key_comfy_org": "secret"})
@@ -108,8 +111,13 @@ def test_each_part_does_its_work_as_its_own_user(guarded, s3_settings, standin, 
         assert shop.post(f"/v1/jobs/{held['id']}/cancel").ok
         for job_id in (job["id"], failing.id):
             assert backend.wait(job_id).status is JobStatus.SUCCEEDED
+        wait_until(
+            lambda: [copy.state for copy in backend.get(job["id"]).copies] == ["done"],
+            description="the copy is made",
+        )
         assert backend.wait_batch(batch.id).counts.succeeded == 2
         wait_until(lambda: to.got, description="the webhook is told")
+        wait_until(lambda: backend.get(held["id"]).done, description="the cancelled one has ended")
         again = operator.retry(held["id"])
         operator.cancel(again.id)
         assert operator.jobs("owner:shop").jobs

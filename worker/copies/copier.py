@@ -5,7 +5,8 @@ What happens if the worker ends between any two lines:
 * after the commit, before the copier has taken the job: it stands in `comfyfleet:copies`, due; any worker takes it.
 * after it was taken: nobody renews the hold, so it is due again within a minute.
 * after an object was put, before that is noted: it is put once more, the same bytes under the same key.
-* after that was noted for some copies: the others are made by whoever takes the job next.
+* after that was noted for some copies: the others are made by whoever takes the job next, and those of the last seconds
+  that are not noted are put once more.
 
 So no copy is forgotten, and one may be made twice. Nothing of it is the job's concern: that has succeeded.
 """
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from producer.contract.config.deliver_buckets import DeliverBuckets
 from producer.contract.config.settings import Settings
 from producer.contract.deliver import Copy
-from producer.contract.errors import FleetError
+from producer.contract.errors import FleetError, FleetUnreachable
 from producer.contract.jobs import Job
 from producer.storage.copies import CopyStore
 from producer.store.copies import CopyQueue, TakenCopies
@@ -47,6 +49,8 @@ _WITHIN_S: Final = 3_600.0
 #: At most so long the copier waits between two looks, s.
 _LOOK_EVERY_S: Final = 30.0
 _AFTER_TROUBLE_S: Final = 5.0
+#: How often it is noted what has come of a job's first copies while more are made, s.
+_NOTE_EVERY_S: Final = 5.0
 
 
 class _Stopped(Exception):
@@ -123,12 +127,13 @@ class Copier:
             return
         copies = list(job.copies)
         waiting = [copy for copy in copies if not copy.state.is_final]
-        if waiting and job.retried_as:
+        if waiting and job.retried_as and "{job}" not in job.deliver.to:
             copies = [_overtaken(copy, job) for copy in copies]
             waiting = []
         if waiting and (left_s := self._copying.troubled_s(waiting[0].bucket)):
             self._queue.settle(taken, None, wait=timedelta(seconds=left_s))
             return
+        noted_at = time.monotonic()
         for n in dict.fromkeys(copy.n for copy in waiting):
             try:
                 made = self._of_artifact(taken, job, [copy for copy in waiting if copy.n == n])
@@ -136,8 +141,12 @@ class Copier:
                 return
             new = {(copy.n, copy.is_thumbnail): copy for copy in made}
             copies = [new.get((copy.n, copy.is_thumbnail), copy) for copy in copies]
-            if not self._queue.settle(taken, copies, wait=_HOLD):
-                return  # somebody else has it
+            if (
+                time.monotonic() - noted_at > _NOTE_EVERY_S
+            ):  # not each, as each time all are written
+                noted_at = time.monotonic()
+                if not self._queue.settle(taken, copies, wait=_HOLD):
+                    return  # somebody else has it
         self._settle(taken, job, copies)
 
     def _of_artifact(self, taken: TakenCopies, job: Job, waiting: Sequence[Copy]) -> list[Copy]:
@@ -155,13 +164,20 @@ class Copier:
             if self._is_stopped:
                 raise _Stopped
 
-        with tempfile.TemporaryDirectory(prefix="comfyfleet-copy-", dir=self._folder()) as folder:
-            try:
-                return bounded_call(
-                    lambda: self._copying.make(job, waiting, Path(folder)), check=check
-                )
-            except CopyFailed as exc:
-                return [failed(copy, exc) for copy in waiting]
+        try:
+            with tempfile.TemporaryDirectory(prefix="copy-", dir=self._folder()) as folder:
+                made = partial(self._copying.make, job, waiting, Path(folder))
+                return bounded_call(made, check=check)
+        except (_Stopped, FleetUnreachable):
+            raise
+        except CopyFailed as exc:
+            error = exc
+        except OSError as exc:
+            error = CopyFailed(f"its worker's disk: {exc.strerror}", is_final=False)
+        except Exception as exc:  # noqa: BLE001 - a copy that meets a bug each time is to be given up, too
+            _log.exception("job %s: copies failed by a bug", job.id)
+            error = CopyFailed(f"the worker failed: {exc!r}", is_final=False)
+        return [failed(copy, error) for copy in waiting]
 
     def _settle(self, taken: TakenCopies, job: Job, copies: Sequence[Copy]) -> None:
         waits = [wait_after(copy.tries) for copy in copies if not copy.state.is_final]
