@@ -11,6 +11,7 @@ import hashlib
 import math
 import secrets
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -156,6 +157,11 @@ class AccessKeys:
         hashes = [_digest(secret) if _may_be_key(secret) else "" for secret in given]
         return [_admitted(found) for found in self._records.admit_each(hashes)]
 
+    def look_each(self, given: Sequence[str]) -> Sequence[AccessKey | FleetError]:
+        """Return of each secret its key, or the error of `admit`, without counting a request."""
+        hashes = [_digest(secret) if _may_be_key(secret) else "" for secret in given]
+        return [_admitted(found) for found in self._records.admit_each(hashes, counts=False)]
+
 
 def _may_be_key(secret: str) -> bool:
     return secret.startswith(PREFIX) and len(secret) <= _LONGEST
@@ -182,6 +188,12 @@ class AsyncAccessKeys:
     def __init__(self, calls: AccessKeys) -> None:
         self._calls = calls
         self._admit: GroupedCalls[str, AccessKey] = GroupedCalls(calls.admit_each)
+        self._look: GroupedCalls[str, AccessKey] = GroupedCalls(calls.look_each)
+        self._threads: Executor | None = None
+
+    def run_in(self, threads: Executor) -> None:
+        """Admit requests in threads of their own from now on: those of other calls may all be busy."""
+        self._threads = self._admit.threads = self._look.threads = threads
 
     async def create(
         self,
@@ -216,12 +228,16 @@ class AsyncAccessKeys:
 
     async def probe(self) -> None:
         """Return if a request could be admitted; raises FleetUnreachable."""
-        await asyncio.to_thread(self._calls.probe)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._calls.probe)
 
     async def admit(self, secret: str, scope: Scope | None = None) -> AccessKey:
         """Count one request with a key; errors as of `AccessKeys.admit`."""
         key = await self._admit(secret)
         return key if scope is None else allowing(key, scope)
+
+    async def look(self, secret: str) -> AccessKey:
+        """Return a key without counting a request, if it opens something still; errors as of `admit`."""
+        return await self._look(secret)
 
 
 def allowing(key: AccessKey, scope: Scope) -> AccessKey:

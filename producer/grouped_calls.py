@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -33,6 +34,7 @@ class GroupedCalls(Generic[Argument, Answer]):
     def __init__(self, call: Callable[[Sequence[Argument]], Sequence[Answer | Exception]]) -> None:
         self._call = call
         self._lock = Lock()
+        self.threads: Executor | None = None  #: Where they run; None: the event loop's own threads.
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting[Argument, Answer]] = (
             WeakKeyDictionary()
         )
@@ -45,14 +47,19 @@ class GroupedCalls(Generic[Argument, Answer]):
 
     def _waiting_on(self, loop: asyncio.AbstractEventLoop) -> _Waiting[Argument, Answer]:
         with self._lock:
-            return self._by_loop.setdefault(loop, _Waiting(self._call))
+            return self._by_loop.setdefault(loop, _Waiting(self._call, self.threads))
 
 
 class _Waiting(Generic[Argument, Answer]):
     """The calls of one event loop."""
 
-    def __init__(self, call: Callable[[Sequence[Argument]], Sequence[Answer | Exception]]) -> None:
+    def __init__(
+        self,
+        call: Callable[[Sequence[Argument]], Sequence[Answer | Exception]],
+        threads: Executor | None,
+    ) -> None:
         self._call = call
+        self._threads = threads
         self._waiting: deque[tuple[Argument, asyncio.Future[Answer]]] = deque()
         self._under_way: set[asyncio.Task[Any] | None] = set()
         self._began = 0.0  #: The last group, s of the loop's clock.
@@ -80,8 +87,10 @@ class _Waiting(Generic[Argument, Answer]):
         group = [(argument, future) for argument, future in group if not future.done()]
         if not group:
             return
-        self._began = asyncio.get_running_loop().time()
-        answers = await asyncio.to_thread(self._answers, [argument for argument, _ in group])
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        arguments = [argument for argument, _ in group]
+        answers = await loop.run_in_executor(self._threads, self._answers, arguments)
         for (_, future), answer in zip(group, answers, strict=True):
             _settle(future, answer)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from fastapi.dependencies.models import Dependant
 
 from producer.access_keys import allowing
 from producer.aio import AsyncProducer
@@ -32,7 +33,14 @@ def _needs(scope: Scope) -> Any:
     async def key_of(request: Request) -> AccessKey:
         return allowing(request.state.key, scope)
 
+    key_of.scope = scope  # type: ignore[attr-defined]  # see `scopes_of`
     return Depends(key_of)
+
+
+def scopes_of(dependant: Dependant) -> list[Scope]:
+    """Return the scopes that a route asks for, so that they can be looked at before its body is read."""
+    scopes = (getattr(found.call, "scope", None) for found in dependant.dependencies)
+    return [scope for scope in scopes if scope is not None]
 
 
 Fleet = Annotated[AsyncProducer, Depends(_fleet_of)]

@@ -43,6 +43,8 @@ _log = logging.getLogger(__name__)
 
 #: Calls of the library at once: they mostly wait, for Redis and for S3.
 _THREADS: Final = 64
+#: Groups of requests that are admitted at once, and questions of `/readyz`.
+_KEY_THREADS: Final = 8
 _FLAWS_TOLD: Final = 20
 _PARTS: Final = (
     health,
@@ -70,8 +72,10 @@ def create_app(fleet: AsyncProducer, settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         threads = ThreadPoolExecutor(_THREADS, "call")
         asyncio.get_running_loop().set_default_executor(threads)
-        async with fleet:
-            yield
+        with ThreadPoolExecutor(_KEY_THREADS, "key") as of_keys:
+            fleet.keys.run_in(of_keys)
+            async with fleet:
+                yield
 
     app = FastAPI(
         title="ComfyFleet",

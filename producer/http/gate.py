@@ -1,18 +1,21 @@
-"""What every request passes before its route: its access key, and bounds on its body's size and time."""
+"""What every request passes before its route: its access key, and bounds on its body's size, pace and room."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producer.aio import AsyncProducer
+from producer.contract.access import AccessKey
 from producer.contract.errors import AccessKeyNotValid, FleetError, FleetUnreachable
+from producer.http.body_pace import OVER_S, SLOWEST, BodyPace
+from producer.http.held_bodies import IN_MEMORY, ON_DISK, HeldBodies, HeldBody
 from producer.http.problems import Problem, ProblemType, problem_of
 
 _log = logging.getLogger(__name__)
@@ -21,10 +24,12 @@ _log = logging.getLogger(__name__)
 PUBLIC: Final = frozenset({"/livez", "/readyz", "/v1/openapi.json", "/docs"})
 #: How long Redis may take to know a key, s: who hands in a job is to hear within 2 s that it is away.
 _ADMIT_WITHIN_S: Final = 1.8
-#: How long a client may be silent within its body, and what it must send in a second on average, s and bytes.
+#: How long a client may be silent within its body, s.
 _SILENT_S: Final = 10.0
-_SLOWEST: Final = 4_096
-_GRACE_S: Final = 10.0
+#: After so long a key is looked at again once the body is there, s: it may have been revoked meanwhile.
+_KEY_HOLDS_S: Final = 1.0
+#: Where bodies are written to a file as they come.
+_SPOOLED: Final = frozenset({"/v1/uploads"})
 
 
 class Gate:
@@ -40,33 +45,50 @@ class Gate:
         self._app = app
         self._fleet = fleet
         self._max_body = max_body
+        self._in_memory = HeldBodies(IN_MEMORY)
+        self._on_disk = HeldBodies(ON_DISK)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its key in `state`, or answer a problem."""
+        """Pass a request on with its key and its body's room in `state`, or answer a problem."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        path, owner, state = scope["path"], "", scope.setdefault("state", {})
         try:
-            if scope["path"] not in PUBLIC:
-                scope.setdefault("state", {})["key"] = await self._admit(headers)
-            body = _Body(receive, headers, most=self._max_body(scope["path"]))
+            if path not in PUBLIC:
+                key = await _found(self._fleet.keys.admit, headers)
+                state["key"], owner = key, key.owner
+            state["held"] = (self._on_disk if path in _SPOOLED else self._in_memory).of(owner)
+            body = _Body(
+                receive,
+                headers,
+                most=self._max_body(path),
+                held=state["held"],
+                look=lambda: _found(self._fleet.keys.look, headers),
+            )
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
-        await self._app(scope, body.receive, send)
-
-    async def _admit(self, headers: Headers) -> object:
         try:
-            secret = secret_of(headers)
-            return await asyncio.wait_for(self._fleet.keys.admit(secret), _ADMIT_WITHIN_S)
-        except FleetUnreachable as exc:
-            _log.warning("%s", exc)
-            raise problem_of(exc) from exc
-        except FleetError as exc:
-            raise problem_of(exc) from exc
-        except TimeoutError:
-            raise problem_of(FleetUnreachable("Redis does not answer in time")) from None
+            await self._app(scope, body.receive, send)
+        finally:
+            state["held"].release()
+
+
+async def _found(
+    ask: Callable[[str], Awaitable[AccessKey]],
+    headers: Headers,
+) -> AccessKey:
+    try:
+        return await asyncio.wait_for(ask(secret_of(headers)), _ADMIT_WITHIN_S)
+    except FleetUnreachable as exc:
+        _log.warning("%s", exc)
+        raise problem_of(exc) from exc
+    except FleetError as exc:
+        raise problem_of(exc) from exc
+    except TimeoutError:
+        raise problem_of(FleetUnreachable("Redis does not answer in time")) from None
 
 
 def secret_of(headers: Headers) -> str:
@@ -87,9 +109,20 @@ def secret_of(headers: Headers) -> str:
 class _Body:
     """Counts a body's bytes and seconds while it is read."""
 
-    def __init__(self, receive: Receive, headers: Headers, *, most: int) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        headers: Headers,
+        *,
+        most: int,
+        held: HeldBody,
+        look: Callable[[], Awaitable[object]],
+    ) -> None:
         self._receive = receive
         self._most = most
+        self._held = held
+        self._look = look
+        self._pace = BodyPace()
         self._bytes = 0
         self._began = time.monotonic()
         self._is_over = False
@@ -101,19 +134,30 @@ class _Body:
         """Return the next part of the body; once it is over, wait for the client to go."""
         if self._is_over:
             return await self._receive()
+        began = time.monotonic()
         try:
             message = await asyncio.wait_for(self._receive(), _SILENT_S)
         except TimeoutError:
             raise _too_slow(f"nothing came of the body for {_SILENT_S:g} s") from None
         if message["type"] == "http.request":
-            self._bytes += len(message.get("body", b""))
-            self._is_over = not message.get("more_body", False)
-            if self._bytes > self._most:
-                raise self._too_large("more than that")
-            taken = time.monotonic() - self._began
-            if not self._is_over and taken > _GRACE_S + self._bytes / _SLOWEST:
-                raise _too_slow(f"the body came with less than {_SLOWEST:,} bytes a second")
+            await self._judge(message, waited_s=time.monotonic() - began)
         return message
+
+    async def _judge(self, message: Message, *, waited_s: float) -> None:
+        size = len(message.get("body", b""))
+        self._bytes += size
+        self._is_over = not message.get("more_body", False)
+        if self._bytes > self._most:
+            raise self._too_large("more than that")
+        self._held.take(size)
+        is_slow = self._pace.is_too_slow(size, waited_s=waited_s)
+        if self._is_over:
+            if time.monotonic() - self._began > _KEY_HOLDS_S:
+                await self._look()
+        elif is_slow:
+            raise _too_slow(
+                f"the body came with less than {SLOWEST:,} bytes a second for {OVER_S:g} s"
+            )
 
     def _too_large(self, found: str) -> Problem:
         return Problem(

@@ -59,6 +59,7 @@ class ProblemType(_Type, Enum):
     FLEET_UNREACHABLE = "fleet-unreachable", 503, "Redis does not answer", True
     STORAGE_UNAVAILABLE = "storage-unavailable", 503, "The S3 store does not serve", True
     TOO_MANY_STREAMS = "too-many-streams", 503, "This process has no room for another stream", True
+    BUSY = "busy", 503, "This process has no room for the request now", True
 
 
 class Flaw(NamedTuple):

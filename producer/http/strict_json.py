@@ -12,8 +12,12 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from producer.access_keys import allowing
+from producer.contract.access import Scope
+from producer.contract.errors import ScopeMissing
 from producer.contract.graph.json_values import has_depth, printable
-from producer.http.problems import Problem, ProblemType
+from producer.http.access import scopes_of
+from producer.http.problems import Problem, ProblemType, problem_of
 
 #: Levels of lists and objects in a body. A graph's values may have 50.
 _DEEPEST: Final = 100
@@ -22,16 +26,32 @@ _LARGE: Final = 1 << 16
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its body by `parse`."""
+    """A route that reads its body by `parse`, and none of a key that lacks its scope."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return FastAPI's handler, which gets a stricter request."""
+        """Return FastAPI's handler, which gets a stricter request once its key's scope was looked at."""
         handler = super().get_route_handler()
+        scopes = scopes_of(self.dependant)
 
         async def strict(request: Request) -> Response:
+            for scope in scopes:  # FastAPI looks at it once the body is read
+                _check_scope(request, scope)
             return await handler(_StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+def _check_scope(request: Request, scope: Scope) -> None:
+    try:
+        allowing(request.state.key, scope)
+    except ScopeMissing as exc:
+        problem = problem_of(exc)
+        if (
+            request.headers.get("content-length", "0") != "0"
+            or "transfer-encoding" in request.headers
+        ):
+            problem.headers = {**(problem.headers or {}), "Connection": "close"}  # nobody reads it
+        raise problem from exc
 
 
 class _StrictRequest(Request):

@@ -44,6 +44,7 @@ OF_TYPES: Final[Mapping[str, type[FleetError]]] = {
     "fleet-unreachable": errors.FleetUnreachable,
     "storage-unavailable": errors.StorageError,
     "too-many-streams": errors.FleetUnreachable,
+    "busy": errors.FleetUnreachable,
 }
 #: Parameters of lists.
 _OF_LISTS: Final = frozenset({"filter", "cursor", "limit", "topics"})

@@ -66,9 +66,16 @@ class AccessKeyRecords:
         """Count one request with a key, and tell whether it may go on."""
         return _admission(sha256, self._scripts.run("key_admit", args=[sha256]))
 
-    def admit_each(self, hashes: Sequence[str]) -> list[Admission | FleetError]:
-        """Do the same for several requests in one round trip; one that fails takes no other with it."""
-        replies = self._scripts.run_each("key_admit", [((), [sha256]) for sha256 in hashes])
+    def admit_each(
+        self, hashes: Sequence[str], *, counts: bool = True
+    ) -> list[Admission | FleetError]:
+        """Do the same for several requests in one round trip; one that fails takes no other with it.
+
+        Args:
+            counts: whether they count; else the keys are looked at alone.
+        """
+        calls = [((), [sha256, "" if counts else "look"]) for sha256 in hashes]
+        replies = self._scripts.run_each("key_admit", calls)
         return [
             reply if isinstance(reply, FleetError) else _admission(sha256, reply)
             for sha256, reply in zip(hashes, replies, strict=True)

@@ -1,6 +1,6 @@
 -- Count one request with an access key, and tell whether it may go on.
 --
--- ARGV[1] SHA-256 of the key
+-- ARGV[1] SHA-256 of the key   ARGV[2] 'look': nothing is counted
 --
 -- Returns {'ok' or 'expired', record, 0}, {'limited', record, ms until it may come again} or {'unknown', '', 0}.
 local text = redis.call('HGET', ACCESS_KEYS, ARGV[1])
@@ -12,7 +12,7 @@ if tonumber(record.expires_ms) and tonumber(record.expires_ms) <= now_ms() then
     return {'expired', text, 0}
 end
 local rate = tonumber(record.rate)
-if rate and rate > 0 then
+if rate and rate > 0 and ARGV[2] ~= 'look' then
     -- The generic cell rate algorithm: one time a key, after which it is as if it had never been used.
     local pace = REQUESTS .. ARGV[1]
     local step = 1000 / rate
