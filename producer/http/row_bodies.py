@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Iterator
 from typing import Any, Final
@@ -13,9 +14,11 @@ from producer.contract.errors import InvalidJob
 from producer.http.problems import Problem, ProblemType
 from producer.http.strict_json import parse
 
-#: Bytes of a part, unpacked; and rows of it.
+#: Bytes of a part, unpacked; and lines of it, blank ones too.
 MOST_UNPACKED: Final = 64 << 20
 MOST_ROWS: Final = 50_000
+#: Bytes that are unpacked at once: some ms.
+_PIECE: Final = 1 << 20
 _TYPES: Final = frozenset(
     {
         "application/jsonl",
@@ -29,8 +32,8 @@ _PARTS: Final = frozenset({"params", "set", "inputs", "metadata"})
 _GZIP: Final = 31  # zlib's way to say: gzip, with its window
 
 
-async def unpacked(request: Request, encoding: str | None) -> bytes:
-    """Return a body as it was before it was packed.
+async def unpacked(request: Request, encoding: str | None) -> bytearray:
+    """Return a body as it was before it was packed. Its bytes and lines are counted as they come.
 
     Raises:
         Problem: it is of another type or packing, is no gzip, or has too many bytes.
@@ -50,32 +53,41 @@ async def unpacked(request: Request, encoding: str | None) -> bytes:
             advice="use gzip",
         )
     reader = zlib.decompressobj(_GZIP) if packing == "gzip" else None
-    parts: list[bytes] = []
-    size = 0
+    body, lines = bytearray(), 0
     async for chunk in request.stream():
-        part = _more(reader, chunk, MOST_UNPACKED + 1 - size) if reader else chunk
-        size += len(part)
-        if size > MOST_UNPACKED:
-            raise Problem(
-                ProblemType.TOO_LARGE,
-                f"a part has at most {MOST_UNPACKED:,} bytes, unpacked",
-                advice="send more parts",
-                headers={"Connection": "close"},
-            )
-        parts.append(part)
+        for part in _unpacked(reader, chunk) if reader else (chunk,):
+            lines += part.count(b"\n")
+            _check_size(len(body) + len(part), lines)
+            if reader:
+                request.state.held.take(len(part))  # beside what came
+                await asyncio.sleep(0)  # others' turn
+            body += part
     if reader and not reader.eof:
         raise _torn("it ends too early")
-    return b"".join(parts)
+    _check_size(len(body), lines + (not body.endswith(b"\n")))
+    return body
 
 
-def _more(reader: Any, chunk: bytes, most: int) -> bytes:
-    try:
-        part: bytes = reader.decompress(chunk, most)
-    except zlib.error as exc:
-        raise _torn(str(exc)) from exc
-    if reader.unused_data:
-        raise _torn("something comes after its end")
-    return part
+def _check_size(size: int, lines: int) -> None:
+    if size > MOST_UNPACKED or lines > MOST_ROWS:
+        raise Problem(
+            ProblemType.TOO_LARGE,
+            f"a part has at most {MOST_ROWS:,} lines and {MOST_UNPACKED:,} bytes, unpacked",
+            advice="send more parts",
+            headers={"Connection": "close"},
+        )
+
+
+def _unpacked(reader: Any, chunk: bytes) -> Iterator[bytes]:
+    """Yield what a chunk holds, a piece at a time: a thousand times as much may be in it."""
+    while chunk:
+        try:
+            yield reader.decompress(chunk, _PIECE)
+        except zlib.error as exc:
+            raise _torn(str(exc)) from exc
+        if reader.unused_data:
+            raise _torn("something comes after its end")
+        chunk = reader.unconsumed_tail
 
 
 def _torn(why: str) -> Problem:
@@ -83,25 +95,24 @@ def _torn(why: str) -> Problem:
 
 
 class RowsBody:
-    """The rows of one part, read as they are asked for.
+    """The rows of one part, read as they are asked for: no line is copied before its turn."""
 
-    Raises:
-        Problem: there are too many.
-    """
-
-    def __init__(self, body: bytes) -> None:
-        self._lines = [line for line in body.split(b"\n") if line.strip()]
-        self.count = len(self._lines)
-        if self.count > MOST_ROWS:
-            raise Problem(
-                ProblemType.TOO_LARGE,
-                f"the part has {self.count:,} rows; the limit is {MOST_ROWS:,}",
-                advice="send more parts",
-            )
+    def __init__(self, body: bytes | bytearray) -> None:
+        self._body = body
+        self.count = sum(1 for _ in self._lines())
 
     def __iter__(self) -> Iterator[RowLike]:
         """Yield each row, or the error with which it could not be read."""
-        return map(_row, self._lines)
+        return map(_row, self._lines())
+
+    def _lines(self) -> Iterator[bytes]:
+        begin, size = 0, len(self._body)
+        while begin < size:
+            end = self._body.find(b"\n", begin)
+            end = size if end < 0 else end
+            if line := self._body[begin:end].strip():
+                yield bytes(line)
+            begin = end + 1
 
 
 def _row(line: bytes) -> RowLike:
