@@ -116,8 +116,8 @@ async def of_fleet(
 async def _answer(
     request: Request, feed: EventFeed, after: str | None, *, preview_of: JobId | None = None
 ) -> Response:
-    streams = request.app.state.streams
-    streams.check_room()
+    streams, owner = request.app.state.streams, request.state.key.owner
+    streams.check_room(owner)
     if after and await feed.is_over(after):
         return Response(status_code=204)
     fleet: AsyncProducer = request.app.state.fleet
@@ -125,7 +125,7 @@ async def _answer(
     frames: AsyncIterator[bytes] = feed.frames(after)
     if preview_of:
         frames = with_previews(feed, after, preview_of, request.app.state.previews)
-    return EventStreamResponse(frames, streams, lambda: fleet.keys.admit(secret))
+    return EventStreamResponse(frames, streams, owner, lambda: fleet.keys.look(secret))
 
 
 class _OwnerSnapshot(BaseModel):

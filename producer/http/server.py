@@ -16,6 +16,11 @@ from producer.http.streams import Streams
 _HEAD_WITHIN_S: Final = 15.0
 #: How long requests that are under way have when the process is told to end, s.
 _GRACE_S: Final = 10
+#: How long a client may read nothing of what waits for it, s; how often that is looked at; and what counts as reading,
+#: bytes.
+_UNREAD_S: Final = 20.0
+_LOOKED_EVERY_S: Final = 5.0
+_LEAST_READ: Final = 64 << 10
 
 
 class Connection(HttpToolsProtocol):
@@ -26,6 +31,24 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(_HEAD_WITHIN_S, transport.abort)
         self._deadline = self.timeout_keep_alive_task
+        self._unread: tuple[int, float] | None = None  #: Bytes, and since when it is not much less.
+        self._watch = self.loop.call_later(_LOOKED_EVERY_S, self._check_reader)
+
+    def _check_reader(self) -> None:
+        """Cut off who does not read: writing waits for it, and so does a connection that is closed."""
+        self._watch = self.loop.call_later(_LOOKED_EVERY_S, self._check_reader)
+        size, now = self.transport.get_write_buffer_size(), self.loop.time()
+        if not size or not (self.flow.write_paused or self.transport.is_closing()):
+            self._unread = None
+        elif self._unread is None or size <= self._unread[0] - _LEAST_READ:
+            self._unread = size, now
+        elif now - self._unread[1] >= _UNREAD_S:
+            self.transport.abort()
+
+    def resume_writing(self) -> None:
+        """It has read almost all: what waits next is new."""
+        super().resume_writing()
+        self._unread = None
 
     def data_received(self, data: bytes) -> None:
         """Read on; the first deadline holds until a head is complete."""
@@ -60,6 +83,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._deadline.cancel()
+        self._watch.cancel()
         super().connection_lost(exc)
 
 

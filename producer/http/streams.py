@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 _UNREAD_S: Final = 20.0
 #: How often the key of an open stream is looked at again, s.
 _KEY_CHECK_S: Final = 60.0
+#: One owner may have half of the streams: no one keeps all others out.
+_OF_OWNER: Final = 2
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -36,23 +38,30 @@ class Streams:
 
     def __init__(self, *, most: int) -> None:
         self._most = most
-        self._open: set[asyncio.Task[Any]] = set()
+        self._open: dict[asyncio.Task[Any], str] = {}
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def check_room(self) -> None:
-        """Raise a Problem if there is no room for another stream."""
+    def check_room(self, owner: str) -> None:
+        """Raise a Problem if there is no room for another stream, or none for one more of an owner's."""
         if len(self._open) >= self._most:
             raise Problem(
                 ProblemType.TOO_MANY_STREAMS,
                 f"this process has {self._most:,} streams open already",
             )
+        its_most = max(1, self._most // _OF_OWNER)
+        if sum(found == owner for found in self._open.values()) >= its_most:
+            raise Problem(
+                ProblemType.TOO_MANY_REQUESTS,
+                f"this owner has {its_most:,} streams open already, as many as it may have in one process",
+                advice="follow several jobs by one stream: /v1/events",
+            )
 
-    def begin(self, work: asyncio.Task[Any]) -> None:
-        """Count a stream until its task is done."""
-        self._open.add(work)
-        work.add_done_callback(self._open.discard)
+    def begin(self, work: asyncio.Task[Any], owner: str) -> None:
+        """Count an owner's stream until its task is done."""
+        self._open[work] = owner
+        work.add_done_callback(lambda done: self._open.pop(done, None))
 
     def close(self) -> None:
         """End all of them; clients connect again, to another process."""
@@ -64,6 +73,7 @@ class EventStreamResponse(Response):
     """An ASGI answer: what a feed yields, until it or the client ends, or its key is not valid any more.
 
     Args:
+        owner: whose stream it is.
         check_key: raises AccessKeyNotValid.
     """
 
@@ -71,22 +81,29 @@ class EventStreamResponse(Response):
         self,
         frames: AsyncIterator[bytes],
         streams: Streams,
+        owner: str,
         check_key: Callable[[], Awaitable[object]],
     ) -> None:
         super().__init__()
         self._frames = frames
         self._streams = streams
+        self._owner = owner
         self._check_key = check_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all of it; return at once when the client is gone."""
+        try:
+            self._streams.check_room(self._owner)  # others may have come since the route looked
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
+            return
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         tasks = [
             asyncio.ensure_future(self._pump(send)),
             asyncio.ensure_future(_gone(receive)),
             asyncio.ensure_future(self._watch_key()),
         ]
-        self._streams.begin(tasks[0])
+        self._streams.begin(tasks[0], self._owner)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
