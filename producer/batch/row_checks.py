@@ -215,7 +215,7 @@ class RowChecks:
         if key not in self._taken:
             if len(self._taken) >= _REMEMBERED:
                 self._taken.clear()
-            self._taken[key] = self._intake.take(file, value, owner=self._request.owner)
+            self._taken[key] = self._intake.take(file, value, self._request)
         return self._taken[key]
 
     def _place(self, address: str) -> tuple[str, str]:

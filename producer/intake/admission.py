@@ -125,10 +125,7 @@ class Intake:
                 name: value for name, value in split.values.items() if name not in plan.params
             },
             handed_in=template_id(plan.graph) if split.values else "",
-            inputs={
-                file.address: self.take(file, value, owner=request.owner)
-                for file, value in plan.files
-            },
+            inputs={file.address: self.take(file, value, request) for file, value in plan.files},
             needs=plan.needs,
             metadata=dict(request.metadata),
             tier=as_tier(request.tier),
@@ -273,6 +270,6 @@ class Intake:
             request.deliver, owner=request.owner, has_batch=has_batch, settings=self._settings
         )
 
-    def take(self, file: FileInput, value: InputLike, *, owner: str) -> InputFile:
-        """Store an input file, or check the object it names; see `InputStorage.take`."""
-        return self._inputs.take(file, value, owner=owner)
+    def take(self, file: FileInput, value: InputLike, request: Request) -> InputFile:
+        """Store an input file of a request, or check the object it names; see `InputStorage.take`."""
+        return self._inputs.take(file, value, owner=request.owner, fetched=request.fetched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -10,6 +11,7 @@ from typing import Final, Self
 from producer.contract.classes.files import FileInput
 from producer.contract.errors import InvalidInput
 from producer.contract.graph.json_values import printable, short
+from producer.intake.fetch_limits import FETCHED_WITHIN_S, FetchLimits, FetchUse
 from producer.storage.object_keys import split_s3_url
 
 _NODE: Final = "node:"
@@ -28,12 +30,14 @@ class InputPolicy:
         buckets: objects in them are allowed; None: any bucket.
         node_files: whether `node:NAME`, a file that the nodes have already, is allowed.
         forms: which forms are allowed, as `url`; None: all of them, the bucket of `s3` if it is listed.
+        fetches: what `url` may take of this process; None: no limit but 60 s a file.
     """
 
     folders: Collection[str | Path] | None = None
     buckets: Collection[str] | None = None
     node_files: bool = True
     forms: Collection[str] | None = None
+    fetches: FetchLimits | None = None
 
     @classmethod
     def bytes_only(cls) -> Self:
@@ -43,12 +47,19 @@ class InputPolicy:
     @classmethod
     def forms_only(cls, *, buckets: Collection[str] = ()) -> Self:
         """Return the policy for strangers: bytes and forms, and of buckets only those that are listed."""
-        return cls(folders=(), buckets=buckets, node_files=False)
+        return cls(folders=(), buckets=buckets, node_files=False, fetches=FetchLimits())
 
     def check_form(self, name: str, file: FileInput, where: str) -> None:
         """Raise InvalidInput if a form is not allowed."""
         if self.forms is not None and name not in self.forms:
             raise _refusal(f"{{{name!r}: ...}}", file, where, "a form")
+
+    def fetching(self, owner: str, use: FetchUse) -> AbstractContextManager[float]:
+        """Return a block in which a file may be fetched for an owner: for so many seconds, as it gives.
+
+        Raises, when it is entered, as `FetchLimits.turn` does.
+        """
+        return self.fetches.turn(owner, use) if self.fetches else nullcontext(FETCHED_WITHIN_S)
 
     def checked(self, value: str | Path | bytes, file: FileInput, where: str) -> str | Path | bytes:
         """Return *value* if it is allowed; a path with symlinks resolved.

@@ -14,6 +14,7 @@ from producer.contract.config.settings import Settings
 from producer.contract.errors import BucketMissing, InvalidInput, ObjectMissing, StorageError
 from producer.contract.graph.json_values import printable, short
 from producer.contract.jobs import InputFile
+from producer.intake.fetch_limits import FetchUse
 from producer.intake.files import InputLike, check_content, check_given
 from producer.intake.input_forms import (
     ArtifactInput,
@@ -58,31 +59,41 @@ class InputStorage:
         self._store_is_known = False
         self._blind_until = 0.0
 
-    def take(self, file: FileInput, value: InputLike, *, owner: str) -> InputFile:
+    def take(
+        self, file: FileInput, value: InputLike, *, owner: str, fetched: FetchUse
+    ) -> InputFile:
         """Check an input file, store it in S3 if it is a path, bytes or a URL, and return where it is.
 
         Args:
             owner: for whom the job is; whose uploads and artifacts it may read.
+            fetched: what was fetched for the same request before.
 
         Raises:
             InvalidInput: the graph node cannot load it, or the policy forbids it.
             StorageError: S3 failed.
+            TooManyRequests: as many files are being fetched as may be.
         """
         where = f"inputs.{file.graph_node}.{file.input}"
         check_given(value, file, where)
         if isinstance(value, Mapping):
-            return self._take_form(value, file, where, owner)
+            return self._take_form(value, file, where, owner, fetched)
         return self._take_plain(value, file, where)
 
     def _take_form(
-        self, value: Mapping[str, Any], file: FileInput, where: str, owner: str
+        self,
+        value: Mapping[str, Any],
+        file: FileInput,
+        where: str,
+        owner: str,
+        fetched: FetchUse,
     ) -> InputFile:
         name, form = input_form(value, where, limit=self._settings.max_input_bytes)
         self._policy.check_form(name, file, where)
         where = f"{where}.{name}"
         match form:
             case UrlInput():
-                with self._named.fetched(form, file, where) as (path, called):
+                turn = self._policy.fetching(owner, fetched)
+                with self._named.fetched(form, file, where, turn) as (path, called):
                     return self._stored(path, file, where, name=called)
             case BytesInput():
                 return self._stored(form.content, file, where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,8 +27,6 @@ from producer.store.uploads import Uploads
 if TYPE_CHECKING:
     from redis import Redis
 
-#: How long a file may take to be fetched from its address, s.
-_FETCHED_WITHIN_S: Final = 60.0
 #: Characters of a file's name.
 _LONGEST_NAME: Final = 200
 #: What a file surely is not, by the type of the job's artifact.
@@ -52,8 +50,13 @@ class NamedInputs:
         self._uploads = Uploads(redis)
 
     @contextmanager
-    def fetched(self, form: UrlInput, file: FileInput, where: str) -> Iterator[tuple[Path, str]]:
+    def fetched(
+        self, form: UrlInput, file: FileInput, where: str, turn: AbstractContextManager[float]
+    ) -> Iterator[tuple[Path, str]]:
         """Fetch a file from its address; give its path, which is gone afterwards, and its name.
+
+        Args:
+            turn: lasts while it is fetched, and gives the seconds that it may take.
 
         Raises:
             InvalidInput: the address is not one that may be asked, or has no file within the bounds.
@@ -61,12 +64,12 @@ class NamedInputs:
         with tempfile.TemporaryDirectory(prefix="comfyfleet-") as folder:
             path = Path(folder) / "input"
             try:
-                with path.open("wb") as into:
+                with path.open("wb") as into, turn as within_s:
                     found = self._outbound.fetch(
                         form.url,
                         into,
                         most_bytes=self._settings.max_input_bytes,
-                        within_s=_FETCHED_WITHIN_S,
+                        within_s=within_s,
                     )
             except (AddressRefused, HostFault) as exc:
                 raise _refused(file, where, exc.message, advice=exc.advice) from exc

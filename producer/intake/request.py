@@ -17,6 +17,7 @@ from producer.contract.nodes import Node
 from producer.contract.owners import owner_flaw
 from producer.contract.queues import Tier, is_name
 from producer.contract.submissions import LONGEST_WITHIN_S
+from producer.intake.fetch_limits import FetchUse
 from producer.intake.files import InputLike
 
 #: Names that an error tells.
@@ -32,6 +33,7 @@ class Request:
     Args:
         came_at: when it was made, s of the monotonic clock: what is read of nodes after that is new to it.
         may_wait: whether nodes may be asked, for seconds, for a model that nobody has; see `MustWait`.
+        fetched: what was fetched for it so far.
     """
 
     graph: GraphLike
@@ -50,6 +52,7 @@ class Request:
     run_within: timedelta | None = None
     came_at: float = field(default_factory=time.monotonic, compare=False, repr=False)
     may_wait: bool = True
+    fetched: FetchUse = field(default_factory=FetchUse, compare=False, repr=False)
 
 
 class MustWait(Exception):
