@@ -345,22 +345,23 @@ def test_webhooks_are_registered_listed_and_forgotten_alike(both, led):
 def test_a_stream_tells_what_the_library_tells(both, stored):
     library, remote = Library(stored.fleet), both[1]
     jobs = [remote.submit(GRAPH) for _ in range(2)]
-    told = {}
 
     def follow(name, fleet, *ids):
-        told[name] = list(fleet.stream(*ids, timeout=SOON))
+        for event in fleet.stream(*ids, timeout=SOON):
+            told[name].append(event)
 
     names = {
         "ours": (library, jobs[0].id),
         "theirs": (remote, jobs[0].id),
         "all": (remote, *(job.id for job in jobs)),
     }
+    told = {name: [] for name in names}
     threads = [
         threading.Thread(target=follow, args=(name, *given)) for name, given in names.items()
     ]
     for thread in threads:
         thread.start()
-    wait_until(lambda: stored.redis.exists("comfyfleet:watched"), description="somebody watches")
+    wait_until(lambda: all(told.values()), description="each has told the present state")
     done = stored.succeeded(jobs[0])
     stored.cancelled(jobs[1])
     for thread in threads:
