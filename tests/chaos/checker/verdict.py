@@ -49,6 +49,9 @@ def summary(folder: Path) -> dict[str, Any]:
         "extra_renders": extra_renders(history),
         "attempts": dict(Counter(record.attempt for record in history.jobs.values())),
         "poisoned": sum(record.cause == "poison" for record in history.jobs.values()),
+        "by_http": len(
+            {s["job"] for s in history.submissions if s.get("by") == "http" and s["job"]}
+        ),
         "messages": len(history.received),
         "violations": len(violations),
         "by_invariant": dict(by_invariant),

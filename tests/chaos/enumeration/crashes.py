@@ -104,6 +104,7 @@ class Crashes:
         """Kill the process of the API, or the senders; its successor is to die at the crash point."""
         lane, web = self._enumeration.lanes[0], self._fleet.web
         [process] = web.senders if name.startswith(_SENDERS) else web.api
+        lane.wait(lambda: process.pid)  # or it would be starting, unarmed, and could not be killed
         process.arm({_VARIABLE: name})
         process.kill()
         began = time.time()
