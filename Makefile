@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 export UV_PYTHON_DOWNLOADS = never
 UV_PIP = $(BIN)/python -m uv pip install -q --python $(BIN)/python
 
-.PHONY: help setup demo up test lint format check release-check browser docs deploy-check audit chaos bench lock clean
+.PHONY: help setup demo up test lint format check release-check browser backend-check docs deploy-check audit chaos bench lock clean
 .DELETE_ON_ERROR:
 
 help: ## what each target does
@@ -42,6 +42,9 @@ release-check: $(VENV)/.dev ## what a release must pass beside the tests: its wh
 
 browser: $(VENV)/.dev ## the web page of the documentation in Chromium, against `comfyfleet up`; without Chromium it is said so
 	.ci/browser-check $(BIN) $(ARGS)
+
+backend-check: $(VENV)/.backends ## the examples of backends, asked as customers would, and a client generated from the API's description
+	$(BIN)/python -m pytest tests/backends $(ARGS)
 
 docs: $(VENV)/.docs ## the documentation into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
@@ -81,6 +84,12 @@ $(VENV)/.docs: requirements/docs.txt $(VENV)/.dev
 	$(UV_PIP) --require-hashes -r requirements/docs.txt
 	@touch $@
 
+$(VENV)/.backends: requirements/backends.txt requirements/generator.txt $(VENV)/.dev
+	$(UV_PIP) --require-hashes -r requirements/backends.txt
+	$(BIN)/python -m uv venv -q --clear --python $(BIN)/python $(VENV)/generator
+	$(BIN)/python -m uv pip install -q --python $(VENV)/generator --require-hashes -r requirements/generator.txt
+	@touch $@
+
 COMPILE = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
@@ -90,6 +99,8 @@ lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
 	$(COMPILE) -c requirements/dev.txt --group docs pyproject.toml -o requirements/docs.txt
 	$(COMPILE) -c requirements/dev.txt --group browser -o requirements/browser.txt
 	$(COMPILE) -c requirements/dev.txt --group audit -o requirements/audit.txt
+	$(COMPILE) -c requirements/dev.txt --group backends -o requirements/backends.txt
+	$(COMPILE) --group generator -o requirements/generator.txt
 	$(COMPILE) -c requirements/dev.txt --group deploy -o requirements/deploy.txt
 	printf 'uv\n' | $(COMPILE) -c requirements/dev.txt - -o requirements/uv.txt
 	@! grep -nE '(https?|file)://' requirements/*.txt || { echo "a lock names a host or a path"; exit 1; }

@@ -10,7 +10,8 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -55,6 +56,7 @@ class Options:
     pool: str = "default"
     workers: bool = True  #: One for each node.
     api: bool = False  #: The HTTP API, if its libraries are installed.
+    is_throwaway: bool = False  #: Nobody needs its data afterwards, so the store is ended at once.
     hooks: bool = False  #: One process that tells webhooks, beside workers.
     #: Called with node and settings, in a thread; raises `NotReady` until its worker serves.
     worker_probe: Callable[[Node, Mapping[str, str]], None] = probe_worker
@@ -193,7 +195,12 @@ class LocalStack:
             "s3_addressing_style": "path",
             "s3_credentials_file": str(self._state.credentials_file),
         }
-        return [server.service()]
+        service = server.service()
+        return (
+            [replace(service, stop_within=timedelta(0))]
+            if self._options.is_throwaway
+            else [service]
+        )
 
     def _standins(self) -> list[Service]:
         if self.nodes:

@@ -95,6 +95,7 @@ async def read(batch_id: BatchId, fleet: Fleet, key: Reader) -> Response:
             "required": True,
             "content": {
                 "text/plain": {"schema": {"type": "string"}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
                 "application/jsonl": {
                     "schema": {"type": "string"},
                     "example": '{"6.text": "a red fox"}\n{"params": {"6.text": "a hen"}, "metadata": {"order": "7"}}\n',

@@ -25,6 +25,7 @@ _TYPES: Final = frozenset(
         "application/x-ndjson",
         "application/json-lines",
         "application/json",
+        "application/octet-stream",
         "text/plain",
     }
 )

@@ -7,6 +7,7 @@ import socket
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from producer.http.problems import Problem, ProblemType
@@ -100,8 +101,14 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def config_of(app: Any, *, host: str, port: int, access_log: bool) -> uvicorn.Config:
-    """Return how an app is served."""
+def config_of(
+    app: Any, *, host: str, port: int, access_log: bool, logs: bool = True
+) -> uvicorn.Config:
+    """Return how an app is served.
+
+    Args:
+        logs: whether it sets up the logging of this process.
+    """
     return uvicorn.Config(
         app,
         host=host,
@@ -113,5 +120,6 @@ def config_of(app: Any, *, host: str, port: int, access_log: bool) -> uvicorn.Co
         proxy_headers=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_GRACE_S,
-        log_level="info",
+        log_level="info" if logs else "warning",
+        log_config=LOGGING_CONFIG if logs else None,
     )
