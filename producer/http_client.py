@@ -39,11 +39,13 @@ from producer.over_http.artifact_methods import HttpArtifactMethods
 from producer.over_http.batch_methods import HttpBatchMethods
 from producer.over_http.bodies import encoded, job_body, mapping, opened
 from producer.over_http.connection import Connection
-from producer.over_http.event_stream import EventSource
+from producer.over_http.event_stream import EventSource, ServerEvent
 from producer.over_http.webhooks import HttpWebhooks
 
 _JSON: Final = {"Content-Type": "application/json"}
 _BYTES: Final = {"Content-Type": "application/octet-stream"}
+#: The names of server-sent events that are of jobs; others, and those of a newer API, are passed over.
+_JOB_EVENTS: Final = frozenset({"", "message"})
 #: An upload is stored in S3 before it is answered, s.
 _UPLOAD_S: Final = 120.0
 
@@ -156,26 +158,16 @@ class HttpProducer(HttpBatchMethods, HttpArtifactMethods):
             self._connection, _events_path(wanted), deadline=Deadline(timeout), after=after
         )
         open_jobs = set(wanted)
-        shows_snapshots = True
-        for events in source.connections():
-            for event in events:
-                if event.name == "reset":
-                    shows_snapshots = True
-                    continue
-                told = JobEvent.model_validate_json(event.data)
-                if told.job not in open_jobs or not (shows_snapshots or told.type != "snapshot"):
-                    continue
-                if told.status.is_terminal:
-                    open_jobs.discard(told.job)
-                yield told
+        for number, events in enumerate(source.connections()):
+            for told in _job_events(events, shows_snapshots=not number):
+                if told.job in open_jobs:
+                    open_jobs -= {told.job} if told.status.is_terminal else set()
+                    yield told
                 if not open_jobs:
                     return
-            shows_snapshots = False
-        if (
-            source.has_ended
-        ):  # with jobs of which no event came: what was seen before, or rows that never began
-            for job in self.get_many(sorted(open_jobs)):
-                yield snapshot_of(job, source.position)
+        # Jobs of which no event came: all was told before, or they are rows that never began.
+        for job in self.get_many(sorted(open_jobs)) if source.has_ended else ():
+            yield snapshot_of(job, source.position)
 
     def cancel(self, job_id: str) -> Cancelled:
         """Request that the job be cancelled, and return the outcome; raises JobNotFound."""
@@ -261,3 +253,13 @@ def _events_path(jobs: list[JobId]) -> str:
     if len(jobs) == 1:
         return _path(jobs[0], "events")
     return f"/v1/events?topics={quote(','.join(f'job:{job}' for job in jobs))}"
+
+
+def _job_events(events: Iterator[ServerEvent], *, shows_snapshots: bool) -> Iterator[JobEvent]:
+    """Yield the events of jobs; without snapshots unless events are missing before them."""
+    for event in events:
+        shows_snapshots = shows_snapshots or event.name == "reset"
+        if event.name in _JOB_EVENTS:
+            told = JobEvent.model_validate_json(event.data)
+            if shows_snapshots or told.type != "snapshot":
+                yield told

@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
+from pydantic import SecretStr
+
 from producer.aio import AsyncProducer
 from producer.batch.rows import Row
 from producer.batch.writer import BatchWriter
@@ -29,6 +31,7 @@ from producer.contract.uploads import Upload
 from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
 from producer.events.event_watch import EventWatch, FleetWatch
 from producer.events.missed import Missed
+from producer.http_client import HttpProducer
 from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
 
@@ -43,6 +46,23 @@ def told(row: BadRow) -> None:
 def seen(batch: Batch) -> None:
     """Take a batch as it is."""
     print(batch.counts.succeeded)
+
+
+def over_http(fleet: HttpProducer) -> Batch:
+    """Do the same over the HTTP API, where the key says who the owner is."""
+    job = fleet.submit(
+        GRAPH, params={"3.seed": 7}, inputs={"10.image": Path("fox.png")}, tier="rush"
+    )
+    assert_type(job, Job)
+    assert_type(fleet.stream(job.id, timeout=timedelta(minutes=2)), Iterator[JobEvent])
+    assert_type(fleet.wait(job.id), Job)
+    assert_type(fleet.url(job.artifacts[0], expires=timedelta(minutes=5)), str)
+    assert_type(fleet.upload(b"...", name="fox.png"), Upload)
+    assert_type(fleet.act("cancel", "status:queued", dry_run=True), Acted)
+    assert_type(fleet.webhooks.create("orders", "https://shop.example/hook").secret, SecretStr)
+    return fleet.submit_many(
+        GRAPH, [{"3.seed": 7}, Row({"3.seed": 8})], on_skipped=told, name="night"
+    )
 
 
 def jobs(fleet: Producer) -> Job:

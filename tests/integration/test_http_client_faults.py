@@ -227,7 +227,7 @@ def test_after_a_reset_the_present_state_is_told_anew_and_else_only_once():
     snapshot = event(9, kind="snapshot")
     answers = [
         stream(event(1, kind="snapshot")),
-        stream(event(1, kind="snapshot"), event(2)),
+        stream(event(1, kind="snapshot"), b"event: preview\ndata: {}\n\n", event(2)),
         stream(b"event: reset\ndata: {}\n\n", snapshot),
         stream(event(10, "cancelled", "cancelled")),
     ]

@@ -60,7 +60,7 @@ MADE = [
     errors.InvalidRows([BadRow(7, "6.text", "x" * 300)] * 20, count=20, accepted="01"),
     errors.AddressRefused("it is so"),
     errors.ScopeMissing("shop", "operate", ["read"]),
-    errors.TooManyRequests("slowly", after=errors.timedelta(seconds=3)),
+    errors.TooManyRequests("slowly", after=timedelta(seconds=3)),
     errors.BacklogFull(7, 7),
     errors.OwnerBacklogFull("shop", 7, 7),
     errors.JobNotFound("01"),

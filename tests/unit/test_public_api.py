@@ -13,6 +13,7 @@ from producer.aio import AsyncProducer
 from producer.batch.methods import BatchOptions
 from producer.client import Producer
 from producer.dead_letters import AsyncDeadLetters, DeadLetters
+from producer.http_client import HttpProducer
 from producer.intake.request import JobOptions
 from tests import typed_calls
 
@@ -39,6 +40,23 @@ def test_the_twins_have_the_same_calls():
     assert public(Producer) - twins == ONLY_SYNC
     assert twins - public(Producer) == ONLY_ASYNC
     assert public(DeadLetters) == public(AsyncDeadLetters)
+
+
+def test_the_client_over_http_has_no_call_that_the_library_lacks():
+    assert public(HttpProducer) <= public(Producer) | {"webhooks"}
+
+
+@pytest.mark.parametrize("name", sorted(public(HttpProducer) & public(Producer)))
+def test_a_call_over_http_takes_no_other_arguments_than_the_library_s(name):
+    call, twin = getattr(Producer, name), getattr(HttpProducer, name)
+    ours = inspect.signature(call).parameters
+    theirs = inspect.signature(twin).parameters
+    assert theirs.keys() - {"options"} <= ours.keys()
+    for argument in theirs.keys() - {"options"}:
+        assert (theirs[argument].kind, theirs[argument].default) == (
+            ours[argument].kind,
+            ours[argument].default,
+        )
 
 
 @pytest.mark.parametrize(
