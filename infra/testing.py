@@ -79,8 +79,12 @@ class FleetForTests:
         self._exits = ExitStack()
         #: For `load_settings(**fleet.settings)`, or `Producer.from_env(**fleet.settings)`.
         self.settings = stack.settings
-        #: For the environment of a backend in a process of its own.
-        self.environment = stack.settings_env
+        #: For the environment of a backend in a process of its own. It names all, so that nothing which that of whoever
+        #: runs the tests says of another fleet takes precedence.
+        self.environment = {
+            **stack.settings_env,
+            **{f"COMFYFLEET_{name.upper()}": value for name, value in stack.settings.items()},
+        }
         loaded = load_settings(**stack.settings)
         #: The library, as a backend has it.
         self.producer = Producer(loaded)

@@ -52,6 +52,7 @@ FAULT_TESTS = {
     "Over HTTP: streams that are cut, and readers that do not read": "tests/integration/test_http_events.py",
     "Over HTTP: web pages of other origins": "tests/integration/test_http_origins.py",
     "Previews, and what nobody watches": "tests/integration/test_previews.py",
+    "Over HTTP: the Python client, and answers that are late, torn or foreign": "tests/integration/test_http_client_faults.py",
     "Over HTTP: batches in parts": "tests/integration/test_http_batches.py",
     "Over HTTP: each owner's alone": "tests/integration/test_http_owners.py",
     "Copies in other buckets": "tests/integration/test_copies.py",

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from infra.testing import FleetForTests, running_fleet
+from producer.client import Producer
+from producer.contract.config.settings import load_settings
 from producer.contract.errors import InvalidJob, JobNotSucceeded
 from producer.contract.jobs import JobStatus, Phase
 from tests.graphs import sleeping
@@ -84,3 +86,13 @@ def test_a_backend_without_redis_is_tested_over_http(kit):
     assert kit.http.wait(job.id, timeout=SOON) == done
     kit.clear()  # the access key stays
     assert kit.http.jobs().jobs == []
+
+
+def test_a_backend_s_own_process_reaches_this_fleet_and_no_other(kit, monkeypatch):
+    monkeypatch.setenv("COMFYFLEET_REDIS_URL", "redis://production.example:6379/0")
+    for name, value in kit.environment.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().redis_url == kit.settings["redis_url"]
+    with Producer.from_env() as backend:
+        job = backend.submit(GRAPH)
+    assert kit.producer.get(job.id) == job
