@@ -16,6 +16,7 @@ from producer.contract.errors import (
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import Attempt, Job, JobError, JobStatus
 from producer.contract.queues import Tier
+from worker.attempt.fingerprint import fingerprint_of
 from worker.attempt.retry import CHARGED_LIMIT, FREE_LIMIT, INPUT_REFUSED_LIMIT, LACKING_LIMIT
 from worker.attempt.retry import decide as decide_for
 from worker.errors import (
@@ -46,8 +47,8 @@ NO_MEMORY = PromptFailed(
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def running(*, charged=0, free=0, felled=(), cause="prompt_lost"):
-    """Return a running job with these attempts behind it."""
+def running(*, charged=0, free=0, felled=(), cause="prompt_lost", by=None):
+    """Return a running job with these attempts behind it; *by* is what ended them."""
     gone = JobError(cause=cause, message="gone")
     return Job(
         id=new_job_id(),
@@ -57,7 +58,14 @@ def running(*, charged=0, free=0, felled=(), cause="prompt_lost"):
         charged_attempts=charged,
         free_attempts=free,
         attempts=[
-            Attempt(number=n, node=node, charged=False, error=gone, ended_at=NOW)
+            Attempt(
+                number=n,
+                node=node,
+                charged=False,
+                error=gone,
+                ended_at=NOW,
+                fingerprint=fingerprint_of(by) if by else None,
+            )
             for n, node in enumerate(felled, 1)
         ],
         tier=Tier.DEFAULT,
@@ -169,8 +177,8 @@ def test_three_nodes_felled_are_poison():
     assert "gpu-1, gpu-2, gpu-3" in last.error.message
 
 
-def ended_on(*nodes, cause):
-    return running(free=len(nodes), felled=nodes, cause=cause)
+def ended_on(*nodes, cause, by=None):
+    return running(free=len(nodes), felled=nodes, cause=cause, by=by)
 
 
 def raised(text, kind="RuntimeError", node="gpu-2"):
@@ -201,11 +209,20 @@ def test_a_card_that_is_broken_is_the_nodes_and_the_job_goes_elsewhere_uncharged
     ],
 )
 def test_what_ends_alike_on_another_node_is_the_jobs(error, cause):
-    last = decide_for(error, ended_on("gpu-1", cause=cause), node="gpu-2")
+    last = decide_for(error, ended_on("gpu-1", cause=cause, by=error), node="gpu-2")
     assert (last.error.cause, last.again, last.dead) == (cause, False, True)
     assert (last.charged, last.blames_node) == (True, False)
     assert "alike on gpu-1, gpu-2" in last.error.message
     assert decide_for(error, ended_on("gpu-1", cause="node_fault"), node="gpu-2").again
+
+
+def test_two_broken_cards_are_two_nodes_and_not_the_job():
+    other = raised("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")
+    by_chance = ended_on("gpu-1", cause="device_fault", by=other)
+    decision = decide_for(BROKEN_CARD, by_chance, node="gpu-2")
+    assert (decision.again, decision.charged, decision.blames_node) == (True, False, True)
+    often = ended_on("gpu-1", "gpu-2", "gpu-3", cause="device_fault", by=other)
+    assert not decide_for(BROKEN_CARD, often, node="gpu-4").again
 
 
 @pytest.mark.parametrize(

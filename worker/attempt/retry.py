@@ -90,6 +90,8 @@ _SAME_ELSEWHERE: Final[Mapping[str, int]] = {
     Cause.STALL: 3,
     Cause.INTERRUPTED: 3,  # a graph may interrupt itself
 }
+#: Of those, the ones that two nodes may have by chance: only the same error in the same class speaks against the job.
+_ALIKE_BY_TEXT: Final = frozenset({Cause.DEVICE_FAULT, Cause.MODEL_DAMAGED})
 #: Causes after which the node or its worker was gone: the job may have felled it.
 _FELLING: Final = frozenset(
     {Cause.PROMPT_LOST, Cause.NODE_FAULT, Cause.LEASE_LOST, Cause.WORKER_DIED}
@@ -191,7 +193,7 @@ def _decided(error: FleetError, job: Job, *, node: str | None, pool_nodes: int) 
     if cause == Cause.NODE_LACKS and _times(cause, job) + 1 >= limit:
         cause = Cause.INVALID_GRAPH
         job_error = job_error.model_copy(update={"cause": cause})
-    if last := _final(job_error, job, is_plain=isinstance(error, ExecutorEnded)):
+    if last := _final(error, job_error, job):
         return last
     if cause in _CHARGED:
         again = job.charged_attempts + 1 < CHARGED_LIMIT
@@ -213,7 +215,7 @@ def cause_of(error: FleetError) -> str:
     return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.FLEET_FAULT)
 
 
-def _final(job_error: JobError, job: Job, *, is_plain: bool) -> Decision | None:
+def _final(error: FleetError, job_error: JobError, job: Job) -> Decision | None:
     """Return how the job ends, if no retry can mend what ended the attempt."""
     if job_error.cause == Cause.TOO_LARGE and _times(job_error.cause, job) + 1 >= TOO_LARGE_LIMIT:
         return Decision(job_error, again=False, charged=False)
@@ -221,18 +223,22 @@ def _final(job_error: JobError, job: Job, *, is_plain: bool) -> Decision | None:
         return Decision(
             job_error, again=False, charged=False, dead=job_error.cause in _DEAD_LETTERS
         )
-    own = _own_fault(job_error, job, is_plain=is_plain)
+    own = _own_fault(error, job_error, job)
     return Decision(own, again=False, charged=True, dead=True) if own else None
 
 
-def _own_fault(job_error: JobError, job: Job, *, is_plain: bool) -> JobError | None:
+def _own_fault(error: FleetError, job_error: JobError, job: Job) -> JobError | None:
     """Return what to fail the job with, if another node ended it alike, or one did too often."""
     limit = _SAME_ELSEWHERE.get(job_error.cause)
-    if limit and is_plain:
+    if limit and isinstance(error, ExecutorEnded):
         limit = _PLAIN_LIMIT
     if limit is None:
         return None
-    nodes = {attempt.node for attempt in job.attempts if attempt.error.cause == job_error.cause}
+    alike = [attempt for attempt in job.attempts if attempt.error.cause == job_error.cause]
+    if job_error.cause in _ALIKE_BY_TEXT:
+        fingerprint = fingerprint_of(error)
+        alike = [attempt for attempt in alike if attempt.fingerprint == fingerprint]
+    nodes = {attempt.node for attempt in alike}
     others = sorted(str(node) for node in nodes - {job_error.node, None})
     if others:
         what = f"it ended alike on {', '.join([*others, str(job_error.node)])}, so it is the job"
