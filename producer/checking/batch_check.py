@@ -51,6 +51,8 @@ class BatchCheck:
                 yield self._miscounted(record.id, counted, recount)
             elif fault == "end":
                 yield self._wrongly_ended(record.id, found)
+            elif fault.startswith("torn "):
+                yield self._torn(record.id, fault.removeprefix("torn "), found)
             elif fault == "results":
                 yield self._finding(
                     kind=Kind.RESULTS_NOT_WRITTEN,
@@ -73,7 +75,15 @@ class BatchCheck:
                     expected="comfyfleet:feeding should list it",
                 )
 
-    def _wrongly_ended(self, batch: str, left: int) -> Finding:
+    def _torn(self, batch: str, field: str, found: object) -> Finding:
+        return self._finding(
+            kind=Kind.WRONG_COUNT,
+            about=batch,
+            found=f"batch {batch} has {found} as {field}",
+            expected="it should be a number, which may begin anew",
+        )
+
+    def _wrongly_ended(self, batch: str, left: int | str) -> Finding:
         if left:
             found = f"batch {batch} has finished, though {left} of its jobs have not"
             expected = "it should go on, so that it can be held or cancelled"

@@ -248,7 +248,8 @@ class Check:
             counted = counts.get(batch, BatchCounted())
             if batch in self.summary.torn:
                 continue
-            if self.summary.recount(batch) + counted.without_record == counted.counts:
+            recounted = self.summary.recount(batch) + counted.without_record
+            if recounted == counted.counts and not counted.is_torn:
                 continue
             # Jobs changed or expired since, or the counts are wrong: a script compares both at once.
             born = _born(batch)

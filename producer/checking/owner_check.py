@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Final
 
 from producer.checking.findings import Finding, Kind
 from producer.checking.record_summary import RecordSummary
@@ -12,6 +13,12 @@ from producer.contract.jobs import JobStatus
 from producer.contract.text_cleaning import escaped
 from producer.store.batch_audit import BatchAudit
 from producer.store.owner_audit import OwnerAudit
+
+#: What no record tells.
+_ANEW: Final = {
+    "gpu_ms": ("ms of cards used", "nothing else tells it: it should begin anew at 0"),
+    "moves": ("changes", "it should begin anew"),
+}
 
 
 class OwnerCheck:
@@ -38,21 +45,24 @@ class OwnerCheck:
         for owner, status in self._audit.unreadable(summary.unreadable):
             running[owner] += status == JobStatus.RUNNING
             waiting[owner] += status in {JobStatus.QUEUED, JobStatus.HELD}
+        unknown: set[str] = set()
         for owner, rows in self._batches.waiting_rows():
-            waiting[owner] += rows
+            waiting[owner] += rows or 0
+            unknown |= {owner} if rows is None else set()
         for owner in sorted({*begun, *waiting, *running} - {""}):
             for field, found, recount in self._audit.mend(
                 owner,
                 moves=begun.get(owner, ""),
-                waiting=waiting[owner],
+                waiting=None if owner in unknown else waiting[owner],
                 running=running[owner],
                 mend=self._repair,
             ):
+                what, expected = _ANEW.get(field, (f"jobs {field}", f"its records say {recount}"))
                 yield self._finding(
                     kind=Kind.WRONG_COUNT,
                     about=owner,
-                    found=f"owner {owner} counts {found} jobs {field}",
-                    expected=f"its records say {recount}",
+                    found=f"owner {escaped(owner)} counts {found} {what}",
+                    expected=expected,
                 )
 
     def _torn_limits(self) -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from producer.contract.owners import OwnerUsage
 
 app = group("Whose jobs they are: what each owner has, has used, and may have waiting.")
+
+_COLUMNS: Final = ("waiting", "limit", "running", "gpu seconds")
 
 OwnerArgument = Annotated[str, typer.Argument(metavar="NAME", help="As jobs were handed in with.")]
 
@@ -35,10 +38,10 @@ def list_owners(*, as_json: JsonOption = False) -> None:
             for one in found:
                 print_json(one)
         elif found:
-            print_row("owner", "waiting", "limit", "running", "gpu seconds")
+            print_row("owner", *_COLUMNS)
             for one in found:
-                counts = (f"{one.waiting:,}", _limit(one), f"{one.running:,}")
-                print_row(one.owner, *counts, f"{one.gpu_seconds:,.0f}")
+                print_row(one.owner, *_counts(one))
+            _tell_torn(found)
         else:
             hint("no job was handed in with an owner")
 
@@ -66,10 +69,21 @@ def _tell(found: OwnerUsage, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    print_row("waiting", f"{found.waiting:,}")
-    print_row("limit", _limit(found))
-    print_row("running", f"{found.running:,}")
-    print_row("gpu seconds", f"{found.gpu_seconds:,.0f}")
+    for name, value in zip(_COLUMNS, _counts(found), strict=True):
+        print_row(name, value)
+    _tell_torn([found])
+
+
+def _counts(found: OwnerUsage) -> tuple[str, str, str, str]:
+    def count(name: str) -> str:
+        return "?" if name in found.torn else f"{getattr(found, name):,.0f}"
+
+    return count("waiting"), _limit(found), count("running"), count("gpu_seconds")
+
+
+def _tell_torn(found: Sequence[OwnerUsage]) -> None:
+    if any(one.torn for one in found):
+        hint("? is no number in Redis: comfyfleet check --repair counts it anew")
 
 
 def _limit(found: OwnerUsage) -> str:

@@ -46,3 +46,4 @@ class OwnerUsage(BaseModel):
     max_waiting: int | None = (
         None  #: A job or batch is refused with which more would wait; None: no limit.
     )
+    torn: tuple[str, ...] = ()  #: Of these, what stands as no number in Redis; it reads as 0 here.

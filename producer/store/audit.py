@@ -15,6 +15,7 @@ from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.batch_audit import BatchAudit
 from producer.store.connection import replies_of, translated
+from producer.store.counts import count_of, shown
 from producer.store.ended_rows import EndedBucket, read_ended_buckets
 from producer.store.job_lists import ENDED_BADLY
 from producer.store.key_types import TYPES, ForeignKey, foreign_keys
@@ -52,7 +53,7 @@ class Count:
     """One count of a batch that is wrong."""
 
     status: str
-    found: int
+    found: int | str  #: What else stands there, if it is no number.
     recounted: int
 
 
@@ -63,11 +64,13 @@ class BatchCounted:
     Args:
         without_record: of these, what ended with its batch before it had a record.
         made_again: how often a job of it was made again.
+        is_torn: whether a count is no number.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     without_record: Counter[str] = field(default_factory=Counter)
     made_again: int = 0
+    is_torn: bool = False
 
 
 class Audit:
@@ -208,6 +211,7 @@ class Audit:
                         Counter(dict(zip(JobStatus, map(_whole, counts), strict=True))),
                         Counter({rest: _whole(rows)} if rest else {}),
                         _whole(again),
+                        any(count_of(count) is None for count in counts),
                     )
         return batches
 
@@ -252,7 +256,7 @@ class Audit:
                 *others,
             ],
         )
-        return [Count(status, int(found), int(recount)) for status, found, recount in reply]
+        return [Count(status, shown(found), int(recount)) for status, found, recount in reply]
 
     def busy_nodes(self) -> set[str]:
         """Return the nodes that hold a job at this moment."""
@@ -274,8 +278,5 @@ class Audit:
 
 
 def _whole(count: str | None) -> int:
-    """Return a count as Lua would take it: what is no number counts as nothing."""
-    try:
-        return int(count or 0)
-    except ValueError:
-        return 0
+    """Return a count as `recount.lua` takes it: what is no number counts as nothing."""
+    return count_of(count) or 0

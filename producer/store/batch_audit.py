@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.batches import BatchCounts
 from producer.contract.errors import KeyOfAnotherType
 from producer.contract.ids import BatchId
 from producer.store import keys
 from producer.store.batch_records import BatchRecord
 from producer.store.batch_rows import bucket_of, unpack
 from producer.store.connection import replies_of, translated
+from producer.store.counts import count_of, shown
 from producer.store.record_reader import in_pages
 from producer.store.scripts import Scripts
 from producer.store.unfed_rows import read_buckets
@@ -66,13 +69,12 @@ class BatchAudit:
                     elif "sealed_ms" in fields:
                         yield _read(BatchRecord(BatchId(batch), fields))
 
-    def waiting_rows(self) -> Iterator[tuple[str, int]]:
-        """Yield owner and number of waiting rows of every sealed batch that tells them."""
+    def waiting_rows(self) -> Iterator[tuple[str, int | None]]:
+        """Yield owner and number of waiting rows of every sealed batch; None where that is no number."""
         for found in self.sealed():
             record = found.record if isinstance(found, UnreadableBatch) else found
             if record is not None:
-                with suppress(ValueError):
-                    yield record.fields.get("owner", ""), record.number("waiting")
+                yield record.fields.get("owner", ""), count_of(record.fields.get("waiting"))
 
     def to_feed(self, record: BatchRecord) -> int | None:
         """Return the number of rows that are still to be fed; None if some of them are lost.
@@ -97,30 +99,33 @@ class BatchAudit:
                 count += sum(row is not None for row in rows)
         return count
 
-    def mend(self, record: BatchRecord, to_feed: int, *, mend: bool) -> list[tuple[str, int, int]]:
+    def mend(
+        self, record: BatchRecord, to_feed: int, *, mend: bool
+    ) -> list[tuple[str, int | str, int]]:
         """Find disagreements of a sealed batch, and repair them if *mend*.
 
         Returns:
-            Fault, count and recount, as `mend_batch.lua` lists them.
+            Fault, count, or what else stands there, and recount, as `mend_batch.lua` lists them.
         """
         reply: list[list[Any]] = self._scripts.run(
             "mend_batch",
             keys=[keys.batch(record.id)],
-            args=[record.id, int(mend), to_feed, record.fed, record.number("edits")],
+            args=[record.id, int(mend), to_feed, record.fed, record.fields.get("edits", "0")],
         )
-        return [(str(fault), int(found), int(recount)) for fault, found, recount in reply]
+        return [(str(fault), shown(found), int(recount)) for fault, found, recount in reply]
 
-    def waiting(self, *, mend: bool) -> tuple[int, int]:
+    def waiting(self, *, mend: bool) -> tuple[int | str, int]:
         """Return the stored number of all waiting rows and the sum over batches; repair it if *mend*."""
         found, recount = self._scripts.run("mend_waiting", args=[int(mend)])
-        return int(found), int(recount)
+        return shown(found), int(recount)
 
 
 def _read(record: BatchRecord) -> BatchRecord | UnreadableBatch:
-    """Return the record; what its flaw is, if its counts or what its rows share cannot be read."""
+    """Return the record; what its flaw is, if it cannot be read though its counts of jobs were numbers."""
+    torn = [name for name in BatchCounts.model_fields if count_of(record.fields.get(name)) is None]
     try:
         with _sense_in(record.id):
-            record.to_batch()
+            replace(record, fields={**record.fields, **dict.fromkeys(torn, "0")}).to_batch()
     except UnreadableBatch as exc:
         return UnreadableBatch(exc.batch, str(exc), record)
     return record

@@ -21,10 +21,13 @@ from producer.contract.batches import (
 )
 from producer.contract.causes import Cause
 from producer.contract.deliver import Deliver
+from producer.contract.errors import KeyOfAnotherType
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.contract.jobs import InputFile, Job, JobStatus
 from producer.contract.queues import Needs, Tier, node_queue
 from producer.contract.submissions import Submission
+from producer.store import keys
+from producer.store.record_reader import first_line
 from producer.store.records import RECORD_VERSION, fields_of, job_of, version_of
 from producer.store.times import maybe_utc, to_ms, utc
 
@@ -158,6 +161,22 @@ class BatchRecord:
         if self.is_open:
             return BatchState.OPEN
         return BatchState.FINISHED if "ended_ms" in self.fields else BatchState.SEALED
+
+
+def read_batch(record: BatchRecord) -> Batch:
+    """Return what a reader sees of a batch.
+
+    Raises:
+        KeyOfAnotherType: a field of it makes no sense.
+    """
+    try:
+        return record.to_batch()
+    except (KeyError, ValueError, TypeError, OverflowError) as exc:
+        raise KeyOfAnotherType(
+            f"the record of batch {record.id} cannot be read: {first_line(exc)}",
+            key=keys.batch(record.id),
+            advice="comfyfleet check --repair counts anew what can be counted, and names the rest",
+        ) from exc
 
 
 def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str, str | int]:

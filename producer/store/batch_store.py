@@ -17,13 +17,20 @@ from producer.contract.errors import (
     BacklogFull,
     BatchNotFound,
     InvalidBatch,
+    KeyOfAnotherType,
     KeyReused,
     OwnerBacklogFull,
 )
 from producer.contract.ids import BatchId, JobId
 from producer.contract.submissions import Content
 from producer.store import keys
-from producer.store.batch_records import BatchRecord, fields_of_batch, fingerprint, places_json
+from producer.store.batch_records import (
+    BatchRecord,
+    fields_of_batch,
+    fingerprint,
+    places_json,
+    read_batch,
+)
 from producer.store.batch_rows import Bucket
 from producer.store.connection import replies_of, translated
 from producer.store.job_store import JobStore
@@ -154,8 +161,9 @@ class BatchStore:
 
         Raises:
             BatchNotFound: there is none, or its record has expired.
+            KeyOfAnotherType: a field of it makes no sense.
         """
-        return self.record(batch).to_batch()
+        return read_batch(self.record(batch))
 
     def record(self, batch: BatchId) -> BatchRecord:
         """Read one batch as the store keeps it; raise BatchNotFound when there is none."""
@@ -295,6 +303,6 @@ class BatchStore:
 def _read(record: BatchRecord) -> Batch | None:
     """Return what a reader sees; None if a newer version wrote it, or it makes no sense."""
     try:
-        return record.to_batch() if record.is_readable else None
-    except (KeyError, ValueError, TypeError, OverflowError):
+        return read_batch(record) if record.is_readable else None
+    except KeyOfAnotherType:
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from producer.contract.ids import JobId
 from producer.store import keys
 from producer.store.connection import replies_of, translated
+from producer.store.counts import shown
 from producer.store.owner_limits import set_limit, torn_limits
 from producer.store.scripts import Scripts
 
@@ -35,9 +36,9 @@ class OwnerAudit:
                     pipe.hget(key, "moves")
                 moves = replies_of(pipe)
         return {
-            key.removeprefix(keys.OWNER): count
+            key.removeprefix(keys.OWNER): count or ""
             for key, count in zip(found, moves, strict=True)
-            if isinstance(count, str)
+            if not isinstance(count, Exception)
         }
 
     def unreadable(self, job_ids: Collection[JobId]) -> list[tuple[str, str]]:
@@ -56,17 +57,20 @@ class OwnerAudit:
         return torn
 
     def mend(
-        self, owner: str, *, moves: str, waiting: int, running: int, mend: bool
-    ) -> list[tuple[str, int, int]]:
+        self, owner: str, *, moves: str, waiting: int | None, running: int, mend: bool
+    ) -> list[tuple[str, int | str, int]]:
         """Compare an owner's counts with those of its jobs, and set them if *mend*.
 
         Args:
             moves: as it was before the jobs were counted: who has moved since is not judged.
+            waiting: None if nobody knows.
 
         Returns:
-            Field, count and recount of what is wrong.
+            Field, count, or what else stands there, and recount of what is wrong.
         """
         reply: list[list[Any]] = self._scripts.run(
-            "mend_owner", keys=[keys.owner(owner)], args=[int(mend), moves, waiting, running]
+            "mend_owner",
+            keys=[keys.owner(owner)],
+            args=[int(mend), moves, "" if waiting is None else waiting, running],
         )
-        return [(str(field), int(found), int(recount)) for field, found, recount in reply]
+        return [(str(field), shown(found), int(recount)) for field, found, recount in reply]

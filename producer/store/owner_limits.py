@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from producer.contract.owners import OwnerUsage
 from producer.store import keys
 from producer.store.connection import translated
+from producer.store.counts import count_of
 from producer.store.job_lists import owners
 
 if TYPE_CHECKING:
@@ -52,13 +53,15 @@ def torn_limits(redis: Redis) -> dict[str, str]:
 
 
 def _usage(owner: str, counts: Sequence[str | None], limit: str | None) -> OwnerUsage:
-    waiting, running, gpu_ms = (int(count or 0) for count in counts)
+    found = dict(zip(("waiting", "running", "gpu_seconds"), map(count_of, counts), strict=True))
+    waiting, running, gpu_ms = (count or 0 for count in found.values())
     return OwnerUsage(
         owner=owner,
         waiting=waiting,
         running=running,
         gpu_seconds=gpu_ms / 1000,
         max_waiting=_limit(limit),
+        torn=tuple(name for name, count in found.items() if count is None),
     )
 
 

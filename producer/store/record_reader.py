@@ -70,7 +70,7 @@ def reading_of(job_id: JobId, reply: Mapping[str, str] | Exception) -> Reading:
     except KeyError as exc:
         return Reading(job_id, None, f"the field {exc} is missing")
     except (ValueError, TypeError, AttributeError) as exc:
-        return Reading(job_id, None, _first_line(exc))
+        return Reading(job_id, None, first_line(exc))
 
 
 def _checked(job_id: JobId, record: Mapping[str, Any]) -> Job:
@@ -80,5 +80,6 @@ def _checked(job_id: JobId, record: Mapping[str, Any]) -> Job:
     return job_of(job_id, whole)
 
 
-def _first_line(exc: Exception) -> str:
+def first_line(exc: Exception) -> str:
+    """Return what an error says, on one line."""
     return str(exc).partition("\n")[0] or type(exc).__name__

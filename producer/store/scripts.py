@@ -56,7 +56,8 @@ _KEY_NAMES: Final = (
 
 #: What goes before every script, in this order: each part may use those before it.
 _BEFORE_ALL: Final = (
-    *("_prelude", "_events", "_queues", "_owners", "_totals", "_batches", "_jobs", "_endings"),
+    *("_counts", "_prelude", "_events", "_queues", "_owners", "_totals", "_batches", "_jobs"),
+    "_endings",
 )
 
 #: What else goes before a script.

@@ -9,7 +9,7 @@ end
 local function charge_owner(owner, rendering, fetching)
     local ms = rendered_ms(rendering, fetching)
     if owner and owner ~= '' and ms and ms > 0 then
-        redis.call('HINCRBY', OWNER .. owner, 'gpu_ms', string.format('%.0f', ms))
+        add_count(OWNER .. owner, 'gpu_ms', string.format('%.0f', ms))
         keep_index(OWNER .. owner)
     end
     return ms or 0

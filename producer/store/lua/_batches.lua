@@ -17,17 +17,18 @@ end
 -- Count rows that have no record yet, in their batch, for its owner and over all.
 local function add_waiting(batch, by)
     local start_by, owner = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'owner'))
-    redis.call('HINCRBY', BATCH .. batch, 'waiting', by)
+    add_count(BATCH .. batch, 'waiting', by)
     count_owner(owner, 'waiting', by)
-    redis.call('INCRBY', WAITING, by)
+    redis.pcall('INCRBY', WAITING, by) -- what is no number stays so until `check` counts it anew
     keep_index(WAITING, start_by)
 end
 
--- A sealed batch has finished when none of its jobs waits or runs; the retry of one opens it again.
+-- A sealed batch has finished when none of its jobs waits or runs; the retry of one opens it again. While one of these
+-- counts is no number, nobody knows.
 local function note_finish(batch)
     local key = BATCH .. batch
     local found = redis.call('HMGET', key, 'step', 'sealed_ms', 'hook', unpack(COUNTED))
-    if not found[2] then
+    if not (found[2] and is_count(found[6]) and is_count(found[7]) and is_count(found[8]) and is_count(found[9])) then
         return
     end
     local rows = sum(found, 4, 4) - sum(found, 5, 5)
@@ -76,10 +77,10 @@ end
 
 -- End all rows that have no record, however many: one count moves into another.
 local function end_rows(batch, status, keep_ms)
-    local waiting = tonumber(redis.call('HGET', BATCH .. batch, 'waiting') or 0)
+    local waiting = tonumber(redis.call('HGET', BATCH .. batch, 'waiting') or 0) or 0
     if waiting > 0 then
         add_waiting(batch, -waiting)
-        redis.call('HINCRBY', BATCH .. batch, status, waiting)
+        add_count(BATCH .. batch, status, waiting)
         count_ended(pool_of_rows(batch), status, status == 'expired' and 'start_deadline' or status, waiting)
         redis.call('HSET', BATCH .. batch, 'rest', status, 'rest_ms', now_ms(), 'rest_rows', waiting)
         redis.call('PEXPIRE', BATCH .. batch .. ':rows', keep_ms)

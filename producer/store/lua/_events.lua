@@ -40,7 +40,7 @@ local EMITTED = {'status', 'attempt', 'node', 'owner', 'n'}
 local function emit(job, id, type, more, known)
     if not known then
         known = read_fields(job, EMITTED)
-        known.n = redis.call('HINCRBY', job, 'n', 1)
+        known.n = next_number(job, 'n')
     end
     local n, status, attempt, node, owner = known.n, known.status, known.attempt, known.node, known.owner
     more = more or {}
@@ -93,7 +93,7 @@ local COUNTED = {'received', 'skipped', 'waiting', 'held', 'queued', 'running', 
 -- Tell the stream how far a batch is, with a number that rises by one.
 local function emit_batch(batch, what)
     local key = BATCH .. batch
-    local more = {'n', redis.call('HINCRBY', key, 'n', 1)}
+    local more = {'n', next_number(key, 'n')}
     local counts = redis.call('HMGET', key, unpack(COUNTED))
     for i, name in ipairs(COUNTED) do
         more[#more + 1] = name

@@ -18,9 +18,9 @@ local function count_status(job, status, old, batch, owner)
         return
     end
     if old then
-        redis.call('HINCRBY', BATCH .. batch, old, -1)
+        add_count(BATCH .. batch, old, -1)
     end
-    redis.call('HINCRBY', BATCH .. batch, status, 1)
+    add_count(BATCH .. batch, status, 1)
     local id = string.sub(job, #JOB + 1)
     if is_live(status) then
         redis.call('ZADD', LIVE .. batch, 'NX', now_ms(), id)

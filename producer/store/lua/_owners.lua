@@ -4,8 +4,8 @@
 -- whether something has changed meanwhile.
 local function count_owner(owner, field, by)
     if owner and owner ~= '' and by ~= 0 then
-        redis.call('HINCRBY', OWNER .. owner, field, by)
-        redis.call('HINCRBY', OWNER .. owner, 'moves', 1)
+        add_count(OWNER .. owner, field, by)
+        next_number(OWNER .. owner, 'moves')
         keep_index(OWNER .. owner)
     end
 end
@@ -15,7 +15,8 @@ local function owner_full(owner, more)
     local limit = owner and owner ~= '' and redis.call('HGET', OWNER_LIMITS, owner)
     if limit and string.match(limit, '^%d+$') then
         limit = tonumber(limit)
-        local waiting = tonumber(redis.call('HGET', OWNER .. owner, 'waiting') or 0)
+        local found = redis.call('HGET', OWNER .. owner, 'waiting')
+        local waiting = is_count(found) and tonumber(found or 0) or 0
         if waiting + more > limit then
             return {waiting, limit}
         end

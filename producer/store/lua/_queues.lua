@@ -27,7 +27,8 @@ end
 
 -- So many jobs wait to begin: those that have a record, and the rows of batches that have none yet.
 local function backlog()
-    return redis.call('ZCARD', DELAYED) + tonumber(redis.call('GET', WAITING) or 0)
+    local rows = redis.call('GET', WAITING)
+    return redis.call('ZCARD', DELAYED) + (is_count(rows) and tonumber(rows or 0) or 0)
 end
 
 -- A node waits for work in a pool; after `holds_ms` its word is forgotten.

@@ -17,6 +17,7 @@ local sealed, buckets, digest, received, key =
 if not buckets then
     return {'missing', 0}
 end
+expect_counts(batch, 'received', 'buckets', 'skipped')
 received = tonumber(received)
 if number < tonumber(buckets) then
     -- The digest is a chain: when the last link is equal, all before it are.

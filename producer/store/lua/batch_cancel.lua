@@ -25,6 +25,7 @@ end
 if ended then
     return 'ended'
 end
+expect_counts(batch, 'waiting') -- its rows end by it
 redis.call('HDEL', batch, 'held_ms')
 -- Live jobs since now: what is made again after this is none of them.
 redis.call('HSET', batch, 'moving', 'cancel', 'cancel_ms', now_ms())

@@ -19,7 +19,7 @@ end
 if (ARGV[2] == 'hold') == (held ~= false) then
     return 'same'
 end
-redis.call('HINCRBY', batch, 'switches', 1)
+next_number(batch, 'switches')
 if ARGV[2] == 'hold' then
     redis.call('HSET', batch, 'held_ms', now_ms())
     redis.call('HDEL', batch, 'moving')

@@ -17,6 +17,6 @@ elseif spec ~= ARGV[2] then
 end
 redis.call('HSET', KEYS[1], 'spec', ARGV[3], 'places', ARGV[4])
 -- Who has looked which rows come next would feed them to the old place.
-redis.call('HINCRBY', KEYS[1], 'edits', 1)
+next_number(KEYS[1], 'edits')
 keep_batch(ARGV[1])
 return 'ok'

@@ -16,7 +16,7 @@ if not sealed or rest or tonumber(fed) >= tonumber(ARGV[3]) or not is_known or r
     return 'stale'
 end
 redis.call('HSET', KEYS[2], ARGV[5], ARGV[6])
-redis.call('HINCRBY', batch, 'edits', 1)
+next_number(batch, 'edits')
 redis.call('HSET', job, 'created_ms', sealed, 'start_by_ms', start_by, 'ended_ms', now_ms(), 'cause', 'cancelled',
     unpack(ARGV, 8))
 add_waiting(ARGV[1], -1)

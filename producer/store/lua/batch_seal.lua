@@ -22,6 +22,7 @@ local sealed, buckets, digest, received, key, start_within =
 if not buckets then
     return {'missing', 0}
 end
+expect_counts(batch, 'received', 'buckets', 'skipped', 'start_within_ms')
 if sealed then
     return {digest == ARGV[6] and tonumber(received) == total and 'same' or 'differs', tonumber(received)}
 end

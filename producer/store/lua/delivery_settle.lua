@@ -20,11 +20,11 @@ while #tries > tonumber(ARGV[7]) do
     table.remove(tries, 1)
 end
 redis.call('HSET', key, 'tries', cjson.encode(tries))
-redis.call('HINCRBY', key, 'tried', 1)
+next_number(key, 'tried', 1)
 if ARGV[4] == 'delivered' then
     redis.call('HDEL', WEBHOOKS_FAILING, hook)
 else
-    redis.call('HINCRBY', WEBHOOKS_FAILING, hook, 1)
+    next_number(WEBHOOKS_FAILING, hook, 1)
 end
 if ARGV[4] == 'waiting' then
     redis.call('ZADD', due, now_ms() + tonumber(ARGV[5]), id)

@@ -34,7 +34,7 @@ for i = 1, #fields, 2 do
 end
 if ARGV[8] ~= '' then
     fields[#fields + 1] = ARGV[8]
-    fields[#fields + 1] = tonumber(known[ARGV[8]] or 0) + 1
+    fields[#fields + 1] = (tonumber(known[ARGV[8]] or 0) or 0) + 1
     totals['attempt ' .. ARGV[6] .. ' ' .. ARGV[8]] = 1
 end
 if ARGV[9] ~= '' and not known['at:storing'] then

@@ -2,13 +2,13 @@
 --
 -- ARGV[1]  '1' to mend
 --
--- Returns {number, sum of the counts}.
+-- Returns {number as it stands there, sum of the counts}.
 local sum = 0
 for _, batch in ipairs(redis.call('ZRANGE', BATCHES, 0, -1)) do
     sum = sum + (tonumber(fields_of(BATCH .. batch, 'waiting') or 0) or 0)
 end
-local is = tonumber(redis.call('GET', WAITING) or 0)
-if is ~= sum and ARGV[1] == '1' then
+local is = redis.call('GET', WAITING) or '0'
+if is ~= string.format('%.0f', sum) and ARGV[1] == '1' then
     redis.call('SET', WAITING, sum)
     keep_index(WAITING)
 end

@@ -17,8 +17,10 @@ if kind ~= 'hash' and kind ~= 'none' then
     return {} -- a key of another type counts nothing; the check of batches tells of it
 end
 
+-- What is no number counts as nothing; the second is what stands there.
 local function count_of(name)
-    return tonumber(redis.call('HGET', KEYS[1], name) or 0) or 0
+    local found = redis.call('HGET', KEYS[1], name)
+    return is_count(found) and tonumber(found or 0) or 0, found or '0'
 end
 
 local function recounted()
@@ -29,7 +31,7 @@ local function recounted()
     -- Rows that ended together with their batch never had records.
     local rest, rows = unpack(redis.call('HMGET', KEYS[1], 'rest', 'rest_rows'))
     if rest then
-        recount[rest] = recount[rest] + tonumber(rows)
+        recount[rest] = (recount[rest] or 0) + (tonumber(rows) or 0)
     end
     for i = 10, #ARGV do
         local status, batch, made = fields_of(JOB .. ARGV[i], 'status', 'batch', 'retried_as')
@@ -46,18 +48,18 @@ end
 local sum = 0
 for _, statuses in ipairs({LIVE, ENDED}) do
     for _, status in ipairs(statuses) do
-        sum = sum + count_of(status)
+        sum = sum + (count_of(status))
     end
 end
-if sum ~= tonumber(ARGV[3]) or count_of('made_again') ~= tonumber(ARGV[4]) then
+if sum ~= tonumber(ARGV[3]) or (count_of('made_again')) ~= tonumber(ARGV[4]) then
     return {}
 end
 
 local recount, wrong = recounted(), {}
 local function compare(status, may_be_more)
-    local is, should = count_of(status), recount[status] or 0
-    if is < should or (is > should and not may_be_more) then
-        wrong[#wrong + 1] = {status, is, should}
+    local should, is, found = recount[status] or 0, count_of(status)
+    if is < should or (is > should and not may_be_more) or not is_count(found) then
+        wrong[#wrong + 1] = {status, found, should}
         if ARGV[2] == '1' then
             redis.call('HSET', KEYS[1], status, should)
         end

@@ -28,7 +28,7 @@ count_totals(pool_of(queue), {
     ['attempt ' .. cause .. ' ' .. (ARGV[4] ~= '' and ARGV[4] or 'uncounted')] = 1,
 })
 if ARGV[4] ~= '' then
-    redis.call('HINCRBY', job, ARGV[4], 1)
+    next_number(job, ARGV[4], 1)
 end
 if redis.call('HGET', job, 'cancel') then
     end_job(job, id, 'cancelled', ARGV[7], 'cancelled')

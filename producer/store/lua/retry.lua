@@ -64,11 +64,11 @@ local function note_results(row, count)
 end
 
 if batch then
-    redis.call('HINCRBY', BATCH .. batch, status, -1)
+    add_count(BATCH .. batch, status, -1)
     -- A recount that runs meanwhile must know.
-    local count = redis.call('HINCRBY', BATCH .. batch, 'made_again', 1)
+    local count = next_number(BATCH .. batch, 'made_again')
     local of, row = row_of(ARGV[1])
-    row = of == batch and row or tonumber(redis.call('HGET', old, 'row') or 0)
+    row = of == batch and row or tonumber(redis.call('HGET', old, 'row') or 0) or 0
     if row > 0 then
         redis.call('HSET', new, 'row', row)
         note_results(row, count)

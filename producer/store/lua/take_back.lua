@@ -26,7 +26,7 @@ for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
     if status == 'running' and node == ARGV[1] then
         if worker ~= ARGV[2] then
             if died_of_it(job) then
-                redis.call('HINCRBY', job, 'deaths', 1)
+                next_number(job, 'deaths', 1)
             end
             redis.call('HSET', job, 'worker', ARGV[2], 'taken_ms', now_ms())
             emit(job, id, 'taken_back')
