@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 
 from producer.checking.findings import Finding, Kind
@@ -21,6 +21,16 @@ class BatchCheck:
         self._audit = audit
         self._repair = repair
         self._finding = partial(Finding, mended=repair)
+
+    def unlisted(self, batches: Collection[str]) -> Iterator[Finding]:
+        """Yield those of *batches* that are there, and not listed; before anything is counted by the list."""
+        for batch in self._audit.unlisted(batches, mend=self._repair):
+            yield self._finding(
+                kind=Kind.MISSING_FROM_LIST,
+                about=batch,
+                found=f"batch {batch} is there, and comfyfleet:batches does not list it",
+                expected="it should, to be found by its name",
+            )
 
     def findings(self) -> Iterator[Finding]:
         """Yield the findings about batches and about the count of all waiting rows."""

@@ -95,8 +95,9 @@ class Check:
             stuck_after=stuck_after,
             recheck_for=recheck_for,
         )
-        self._batch_check = BatchCheck(self._audit.of_batches(), repair=repair)
-        self._owners = OwnerCheck(self._audit.of_owners(), self._audit.of_batches(), repair=repair)
+        batches = self._audit.of_batches()
+        self._batch_check = BatchCheck(batches, repair=repair)
+        self._owners = OwnerCheck(self._audit.of_owners(), batches, repair=repair)
         self._rates = RatesCheck(RatesAudit(self._redis), Totals(self._redis), repair=repair)
         self._operations = OperationsCheck(self._audit, self._redis, repair=repair)
         self._inventory = Inventory(settings)
@@ -108,7 +109,7 @@ class Check:
             orphan_age=orphan_age,
             repair=repair,
         )
-        self._packed = PackedRowsCheck(self._audit, self._results, repair=repair)
+        self._packed = PackedRowsCheck(self._audit.of_packed_rows(), self._results, repair=repair)
         self._uploads = UploadCheck(self._inventory, self._audit, age=orphan_age, repair=repair)
         self.summary = RecordSummary()
         self._counts: dict[str, BatchCounted] = {}
@@ -147,6 +148,8 @@ class Check:
     def _parts(self, *, objects: bool) -> Iterator[_Part]:
         # Before the records are read: the sum of its counts then shows a batch that grew meanwhile.
         yield _Part("counts", self._begin())
+        unlisted = self._batch_check.unlisted(self._counts)
+        yield _Part("list of batches", unlisted, needs=("counts",))
         yield _Part("records", self._records())
         # After the records: a row that is packed meanwhile is read twice, and counts once.
         packed = self._packed.findings(self.summary, objects=objects)
@@ -156,7 +159,7 @@ class Check:
         yield _Part("counts of batches", self._batches(), needs=("counts", *read))
         yield _Part("batches", self._batch_check.findings())
         owners = self._owners.findings(self.summary, self._moves)
-        yield _Part("owners", owners, needs=("counts", "records"))
+        yield _Part("owners", owners, needs=("counts", "list of batches", "records"))
         yield _Part("rates and totals", self._rates.findings())
         yield _Part("operations", self._operations.findings())
         yield _Part("queues", self._queue_findings(), needs=("records",))

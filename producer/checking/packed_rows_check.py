@@ -8,12 +8,12 @@ from dataclasses import replace
 from producer.checking.findings import Finding, Kind
 from producer.checking.record_summary import RecordSummary
 from producer.checking.torn_rows import TornRows
-from producer.checking.unreadable import torn
+from producer.checking.unreadable import foreign_key, torn
 from producer.contract.ids import row_of
 from producer.storage.batch_results import BatchResults
-from producer.store.audit import Audit
 from producer.store.ended_buckets import TornBucket
 from producer.store.ended_rows import EndedBucket
+from producer.store.packed_rows_audit import PackedRowsAudit
 
 
 class PackedRowsCheck:
@@ -23,7 +23,7 @@ class PackedRowsCheck:
         repair: repair what can be repaired.
     """
 
-    def __init__(self, audit: Audit, results: BatchResults, *, repair: bool) -> None:
+    def __init__(self, audit: PackedRowsAudit, results: BatchResults, *, repair: bool) -> None:
         self._audit = audit
         self._results = results
         self._repair = repair
@@ -35,7 +35,10 @@ class PackedRowsCheck:
             objects: rows that cannot be read may be made again from the bucket, and ids of those that succeeded
                 are wanted.
         """
-        for bucket in self._audit.packed_rows():
+        for batch, key in self._audit.foreign():
+            summary.torn.add(batch)
+            yield foreign_key(key)
+        for bucket in self._audit.buckets():
             yield from self._notes(bucket, summary)
             try:
                 statuses = bucket.statuses()
@@ -45,6 +48,7 @@ class PackedRowsCheck:
                 summary.torn.add(bucket.batch)
                 summary.unreadable.update(bucket.ids)
                 continue
+            yield from self._unlisted(bucket)
             summary.add_packed(bucket.batch, statuses, retried=bucket.retried, ids=objects)
 
     def _torn_rows(self, bucket: EndedBucket, why: TornBucket, *, objects: bool) -> Finding:
@@ -54,6 +58,18 @@ class PackedRowsCheck:
             done = f"{made:,} of them were made again from its results in the bucket"
             return replace(torn(bucket, why, done), mended=True)
         return torn(bucket, why, "its results in the bucket do not tell them")
+
+    def _unlisted(self, bucket: EndedBucket) -> Iterator[Finding]:
+        if lacking := self._audit.unlisted(bucket):
+            first, last = bucket.rows
+            yield Finding(
+                kind=Kind.MISSING_FROM_LIST,
+                about=bucket.batch,
+                found=f"of rows {first:,} to {last:,} of batch {bucket.batch}, which are packed, {len(lacking):,}"
+                " have ended without success, and are not listed so",
+                expected="they should be, to be found",
+                mended=self._repair and self._audit.list_rows(bucket, set(lacking)),
+            )
 
     def _notes(self, bucket: EndedBucket, summary: RecordSummary) -> Iterator[Finding]:
         """Yield that it is not noted of all rows, or not readable, what was made of them again."""

@@ -10,9 +10,9 @@ from producer.contract.ids import BatchId
 from producer.contract.jobs import Job
 from producer.storage.batch_results import BatchResults
 from producer.store import keys
-from producer.store.audit import Audit
 from producer.store.ended_buckets import pack_ended
 from producer.store.ended_rows import EndedBucket
+from producer.store.packed_rows_audit import PackedRowsAudit
 from producer.store.rebuilt_records import record_of
 from producer.store.records import job_of
 
@@ -20,7 +20,7 @@ from producer.store.records import job_of
 class TornRows:
     """Repairs what can be repaired of packed rows that cannot be read."""
 
-    def __init__(self, audit: Audit, results: BatchResults) -> None:
+    def __init__(self, audit: PackedRowsAudit, results: BatchResults) -> None:
         self._audit = audit
         self._results = results
 
@@ -45,7 +45,7 @@ class TornRows:
         if not records:
             return 0
         whole = pack_ended(records, bucket.id_of)
-        return len(records) if self._audit.replace_rows(bucket, whole) else 0
+        return len(records) if self._audit.replace(bucket, whole) else 0
 
 
 def _record_of(job: Job) -> Mapping[str, str] | None:

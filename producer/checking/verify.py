@@ -77,7 +77,7 @@ class Verifier:
                 if job and job.status is JobStatus.SUCCEEDED and job.id not in seen:
                     seen.add(job.id)
                     yield job
-        for bucket in self._audit.packed_rows():
+        for bucket in self._audit.of_packed_rows().buckets():
             with suppress(TornBucket):  # `comfyfleet check` names it
                 for job in bucket.jobs().values():
                     if job.status is JobStatus.SUCCEEDED and job.id not in seen:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from producer.contract.jobs import JobStatus
+
+#: The bounds of stages, s; `_totals.lua` has the same.
+STAGE_BOUNDS: Final = (
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+    *(60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0),
+)
 
 
 class StageTotals(BaseModel):
@@ -12,7 +20,8 @@ class StageTotals(BaseModel):
 
     Args:
         seconds: of all together.
-        within: jobs by the smallest bound, s, that they kept; `inf` has those that were slower than all.
+        within: jobs by the smallest bound, s, that they kept, from the lowest on; `inf` has those that were slower
+            than all. A bound of `STAGE_BOUNDS` that is not there is one that no job kept as the first.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.ids import BatchId, JobId
+from producer.contract.ids import JobId
 from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.batch_audit import BatchAudit
 from producer.store.connection import replies_of, translated
 from producer.store.counts import count_of, shown
-from producer.store.ended_rows import EndedBucket, read_ended_buckets
 from producer.store.job_lists import ENDED_BADLY
 from producer.store.key_types import TYPES, ForeignKey, foreign_keys
 from producer.store.owner_audit import OwnerAudit
+from producer.store.packed_rows_audit import ENDED_ROWS, PackedRowsAudit
 from producer.store.record_reader import Reading, in_pages, read_jobs
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms, utc
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 #: Keys or entries a round trip. A script looks at so many in about 2 ms, and nobody waits longer.
 _AT_ONCE: Final = 200
-
-#: What the key of a batch's ended rows ends with.
-_ENDED_ROWS: Final = keys.ended_rows("").removeprefix(keys.BATCH)
 
 #: In the order in which `recount.lua` takes them.
 _ENDED: Final = (
@@ -98,37 +94,6 @@ class Audit:
     def read(self, job_ids: Sequence[JobId]) -> list[Reading]:
         """Read some records."""
         return read_jobs(self._redis, job_ids)
-
-    def packed_rows(self) -> Iterator[EndedBucket]:
-        """Give every bucket of ended rows, each once."""
-        seen: set[str] = set()
-        for key in self._keys(keys.BATCH, kind="HASH"):
-            if key.endswith(_ENDED_ROWS) and key not in seen:
-                seen.add(key)
-                batch = BatchId(key.removeprefix(keys.BATCH).removesuffix(_ENDED_ROWS))
-                with translated(self._redis):
-                    names: Any = self._redis.hkeys(key)
-                numbers = [int(name) for name in names if name.isdecimal()]
-                yield from read_ended_buckets(self._redis, [(batch, number) for number in numbers])
-
-    def replace_rows(self, bucket: EndedBucket, data: bytes) -> bool:
-        """Put *data* in place of a bucket that was read; False if it is another one by now."""
-        done = self._scripts.run(
-            "mend_rows",
-            keys=[keys.ended_rows(bucket.batch)],
-            args=[bucket.number, bucket.data, data],
-        )
-        return bool(done)
-
-    def replace_note(self, bucket: EndedBucket, made_again: Mapping[str, str]) -> bool:
-        """Note which rows of a bucket were made again; False if the note is another one by now."""
-        note = json.dumps(made_again, separators=(",", ":"))
-        done = self._scripts.run(
-            "mend_rows",
-            keys=[keys.ended_rows(bucket.batch)],
-            args=[f"{bucket.number}:again", bucket.note or b"", note],
-        )
-        return bool(done)
 
     def mend_jobs(
         self, job_ids: Collection[JobId], *, lease: timedelta, overdue: timedelta, mend: bool
@@ -215,6 +180,10 @@ class Audit:
                     )
         return batches
 
+    def of_packed_rows(self) -> PackedRowsAudit:
+        """Return what can be asked of packed rows alone."""
+        return PackedRowsAudit(self._redis, self._scripts)
+
     def of_batches(self) -> BatchAudit:
         """Return what can be asked of batches alone."""
         return BatchAudit(self._redis, self._scripts)
@@ -269,7 +238,7 @@ class Audit:
 
     def _batch_keys(self) -> Iterator[str]:
         # Beside its hash a batch has its rows, which are hashes, too.
-        others = (":rows", _ENDED_ROWS)
+        others = (":rows", ENDED_ROWS)
         return (key for key in self._keys(keys.BATCH, kind="HASH") if not key.endswith(others))
 
     def _keys(self, prefix: str, *, kind: str | None = None) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -53,12 +53,25 @@ class BatchAudit:
     def __init__(self, redis: Redis, scripts: Scripts) -> None:
         self._redis = redis
         self._scripts = scripts
+        self._unlisted: list[str] = []
+
+    def unlisted(self, batches: Collection[str], *, mend: bool) -> list[str]:
+        """Return those of *batches* that the list of batches lacks, and list them again if *mend*.
+
+        From now on they are looked at like the others: what is not listed is not gone.
+        """
+        self._unlisted = [
+            batch
+            for page in in_pages(batches, _AT_ONCE)
+            for batch in self._scripts.run("list_batches", args=[int(mend), *page])
+        ]
+        return self._unlisted
 
     def sealed(self) -> Iterator[BatchRecord | UnreadableBatch]:
         """Yield every sealed batch that has a record, and what stands in place of one."""
         with translated(self._redis):
             found: Any = self._redis.zrange(keys.BATCHES, 0, -1)
-            for page in in_pages(found, _AT_ONCE):
+            for page in in_pages(dict.fromkeys([*found, *self._unlisted]), _AT_ONCE):
                 with self._redis.pipeline(transaction=False) as pipe:
                     for batch in page:
                         pipe.hgetall(keys.batch(batch))
@@ -116,7 +129,7 @@ class BatchAudit:
 
     def waiting(self, *, mend: bool) -> tuple[int | str, int]:
         """Return the stored number of all waiting rows and the sum over batches; repair it if *mend*."""
-        found, recount = self._scripts.run("mend_waiting", args=[int(mend)])
+        found, recount = self._scripts.run("mend_waiting", args=[int(mend), *self._unlisted])
         return shown(found), int(recount)
 
 

@@ -58,6 +58,9 @@ class Totals:
         for counter, text in sorted(found.items()):
             if (match := _COUNTER.fullmatch(str(counter))) and _COUNT.fullmatch(str(text)):
                 _add(pools[match["pool"]], match, int(text))
+        for totals in pools.values():
+            for stage in totals["stages"].values():
+                stage["within"] = dict(sorted(stage["within"].items()))
         return {pool: PoolTotals.model_validate(totals) for pool, totals in pools.items()}
 
     def torn(self, *, mend: bool) -> Iterator[str]:

@@ -33,6 +33,7 @@ from producer.contract.nodes import Node, NodeState, NodeTimes
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine, WaitReason
 from producer.contract.queues import Tier
+from producer.contract.totals import AttemptTotals, PoolTotals, StageTotals
 from producer.contract.uploads import Upload
 from producer.contract.webhooks import (
     Delivery,
@@ -62,6 +63,9 @@ PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
         OwnerUsage,
         QueueLine,
         WaitReason,
+        PoolTotals,
+        StageTotals,
+        AttemptTotals,
         Tier,
         Cancelled,
         DeadLetters,

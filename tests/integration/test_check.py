@@ -16,7 +16,7 @@ from producer.checking.findings import Kind
 from producer.contract.ids import new_job_id
 from producer.contract.jobs import JobStatus
 from producer.store import keys
-from producer.store.audit import Audit
+from producer.store.packed_rows_audit import PackedRowsAudit
 from tests.integration.checks import check
 from tests.integration.default_queue import QUEUED
 
@@ -143,7 +143,7 @@ def test_a_part_that_fails_is_named_and_the_others_are_checked_but_for_what_rest
     def broken(*_):
         raise ZeroDivisionError("a flaw of this project")
 
-    monkeypatch.setattr(Audit, "packed_rows", broken)
+    monkeypatch.setattr(PackedRowsAudit, "buckets", broken)
     found = {finding.about: finding for finding in check(led, repair=True)}
     assert found["packed rows"].kind is Kind.NOT_CHECKED
     assert "a flaw of this project" in found["packed rows"].sentence

@@ -91,3 +91,15 @@ def test_rows_that_redis_has_lost_are_told_of(led, batch):
     led.redis.hdel(keys.rows(batch), 3)
     [finding] = check(led, repair=True)
     assert (finding.kind, finding.about, finding.is_left) == (Kind.LOST_ROWS, batch, True)
+
+
+def test_a_batch_that_its_list_lacks_is_listed_again_before_anything_is_counted_by_it(led):
+    batch = led.fleet.submit_many(GRAPH, seeds(120), owner="q", name="night").id
+    led.fleet.hold_batch(batch)
+    at = led.redis.zscore(keys.BATCHES, batch)
+    led.redis.zrem(keys.BATCHES, batch)
+    assert_found_and_mended(led, Kind.MISSING_FROM_LIST, batch)
+    assert led.redis.zscore(keys.BATCHES, batch) == at
+    assert (led.redis.get(keys.WAITING), led.fleet.owner("q").waiting) == ("120", 120)
+    assert len(led.fleet.jobs("batch:night").jobs) == 50
+    assert led.redis.ttl(keys.BATCHES) > 0

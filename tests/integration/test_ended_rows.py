@@ -17,10 +17,11 @@ from producer.contract.jobs import JobStatus
 from producer.contract.result_lines import line_of
 from producer.store import keys
 from producer.store.audit import Audit
+from producer.store.job_lists import ENDED_BADLY, forget_expired
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
 from tests.integration.batch_feeding import GRAPH, feed, seeds
-from tests.integration.checks import check
+from tests.integration.checks import assert_found_and_mended, check
 from tests.integration.default_queue import QUEUED
 from tests.integration.test_upkeep import KEEP
 
@@ -379,3 +380,40 @@ def test_rows_are_packed_beside_a_torn_note_and_what_it_lacks_is_noted_anew(led)
     assert (finding.kind, finding.mended) == (Kind.TORN_ROWS, True)
     assert led.fleet.get(job.id).retried_as == new.id
     assert check(led) == []
+
+
+@pytest.mark.writes_keys
+def test_rows_whose_bucket_cannot_be_read_stay_listed_until_it_can(led, ended):
+    batch, before, _ = ended
+    whole = led.redis.execute_command("HGET", keys.ended_rows(batch), "0", NEVER_DECODE=True)
+    listed = {status: led.redis.zrange(keys.ended(status), 0, -1) for status in ENDED_BADLY}
+    for torn in (b"garbage", b"2sf\n", None):
+        if torn is None:
+            led.redis.rename(keys.ended_rows(batch), "aside")
+            led.redis.set(keys.ended_rows(batch), "of another type")
+        else:
+            led.redis.hset(keys.ended_rows(batch), "0", torn)
+        assert forget_expired(led.redis, Scripts(led.redis)) == 0
+        assert [found.kind for found in check(led, repair=True)] == (
+            [Kind.UNREADABLE_RECORD] if torn is None else [Kind.TORN_ROWS]
+        )
+    led.redis.rename("aside", keys.ended_rows(batch))
+    led.redis.hset(keys.ended_rows(batch), "0", whole)
+    assert {status: led.redis.zrange(keys.ended(status), 0, -1) for status in ENDED_BADLY} == listed
+    assert [job.id for job in led.fleet.jobs("status:cancelled").jobs] == [before[3].id]
+    assert check(led) == []
+
+
+def test_packed_rows_that_a_list_of_ends_lacks_are_listed_again_at_their_time(led, ended):
+    batch, *_ = ended
+    listed = {
+        status: led.redis.zrange(keys.ended(status), 0, -1, withscores=True)
+        for status in ENDED_BADLY
+    }
+    led.redis.delete(keys.ended("failed"), keys.ended("cancelled"))
+    assert_found_and_mended(led, Kind.MISSING_FROM_LIST, batch)
+    assert listed == {
+        status: led.redis.zrange(keys.ended(status), 0, -1, withscores=True)
+        for status in ENDED_BADLY
+    }
+    assert led.redis.ttl(keys.ended("failed")) >= led.redis.ttl(keys.batch(batch)) - 5

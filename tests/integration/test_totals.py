@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from importlib.resources import files
 
 import pytest
 
 from producer.checking.findings import Kind
 from producer.contract.jobs import JobError, JobStatus, Phase
-from producer.contract.totals import AttemptTotals, PoolTotals
+from producer.contract.totals import STAGE_BOUNDS, AttemptTotals, PoolTotals
 from producer.store import keys
 from producer.store.totals import Totals
 from tests.integration.batch_feeding import GRAPH
@@ -37,6 +38,16 @@ def test_a_job_that_succeeds_counts_with_the_seconds_of_its_stages(fleet):
     assert (total.stages["preparing"].seconds, total.stages["preparing"].jobs) == (9, 3)
     assert total.stages["fetching"].seconds == 15
     assert "ahead" not in total.stages
+
+
+def test_buckets_come_from_the_lowest_bound_on_and_the_bounds_are_told(fleet):
+    for seconds in (100, 20_000, 0.2, 9, 1, 3):
+        fleet.render(seconds)
+    within = of(fleet).stages["rendering"].within
+    assert list(within) == [0.25, 1, 5, 10, 120, math.inf]
+    script = files("producer.store").joinpath("lua/_totals.lua").read_text("utf-8")
+    told = ", ".join(f"{bound:g}" for bound in STAGE_BOUNDS)
+    assert f"STAGE_BOUNDS = {{{told}}}" in script
 
 
 def test_attempts_that_are_made_again_count_by_cause_and_what_they_cost(fleet):

@@ -39,9 +39,12 @@ local function is_to_be_packed(id, batch)
     return redis.call('ZSCORE', UNPACKED_ROWS, batch .. ':' .. bucket)
 end
 
--- The letters of a bucket of ended rows, one a row; see `ended_buckets.py`.
+-- The letters of a bucket of ended rows, one a row; see `ended_buckets.py`. '' where there is none, nil if it cannot be read.
 local function letters_of(data)
-    return string.match(data or '', '^1([sfce-]*)\n') or ''
+    if not data or data == '' then
+        return ''
+    end
+    return string.match(data, '^1([sfce-]*)\n')
 end
 
 local ENDED_AS = {s = 'succeeded', f = 'failed', c = 'cancelled', e = 'expired'}
@@ -61,7 +64,7 @@ local function made_again_of(text)
 end
 
 -- How a row ended whose record is packed, the job that was made of it again, and its batch; nil if it is none, or
--- cannot be read. The fourth is true if it cannot be read what was made again.
+-- cannot be read. The fourth is true if that, or what was made again, cannot be read.
 local function packed_row(id)
     local batch, row = row_of(id)
     if not batch then
@@ -69,7 +72,11 @@ local function packed_row(id)
     end
     local key, bucket, index = place_of_row(batch, row)
     local found = redis.pcall('HMGET', key, bucket, bucket .. ':again')
-    local status = not found.err and ENDED_AS[string.sub(letters_of(found[1]), index, index)]
+    local letters = not found.err and letters_of(found[1])
+    if not letters then
+        return nil, false, batch, true
+    end
+    local status = ENDED_AS[string.sub(letters, index, index)]
     if status then
         local made = made_again_of(found[2])
         local again = made and made[tostring(row)]

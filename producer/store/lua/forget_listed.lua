@@ -14,8 +14,11 @@ else
 end
 local gone = 0
 for _, id in ipairs(found) do
-    if redis.call('EXISTS', JOB .. id) == 0 and not packed_row(id) then
-        gone = gone + redis.call('ZREM', list, id)
+    if redis.call('EXISTS', JOB .. id) == 0 then
+        local status, _, _, is_torn = packed_row(id)
+        if not status and not is_torn then -- what cannot be read now may be put back
+            gone = gone + redis.call('ZREM', list, id)
+        end
     end
 end
 if ARGV[3] ~= '' and redis.call('EXISTS', list) == 0 then

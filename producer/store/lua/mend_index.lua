@@ -33,7 +33,10 @@ end
 
 -- A row that is packed has no record, and stays where ended jobs are listed.
 local function is_kept(id)
-    local status, made = packed_row(id)
+    local status, made, _, is_torn = packed_row(id)
+    if not status and is_torn then
+        return true -- nobody knows how it ended, and it may be put back
+    end
     if which == 'ended' then
         return status and index == ENDED .. status
     elseif which == 'unpacked' then

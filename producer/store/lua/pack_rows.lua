@@ -14,7 +14,7 @@ if redis.call('EXISTS', batch) == 0 then
     redis.call('ZREM', UNPACKED_ROWS, ARGV[1])
     return 'gone'
 end
-if letters_of(redis.call('HGET', rows, ARGV[3]) or '') ~= ARGV[4] then
+if (letters_of(redis.call('HGET', rows, ARGV[3])) or '') ~= ARGV[4] then
     return 'stale'
 end
 local made_again, records, listed = {}, {}, {}
