@@ -32,7 +32,6 @@ from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import BatchId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
-from producer.contract.nodes import Node, NodeTimes
 from producer.contract.outcomes import Acted, BulkAction, Submitted
 from producer.contract.owners import OwnerUsage
 from producer.contract.previews import Preview, PreviewNote
@@ -54,14 +53,17 @@ from producer.events.missed import Missed
 from producer.grouped_calls import GroupedCalls
 from producer.intake.input_policy import InputPolicy
 from producer.intake.request import JobOptions, MustWait, request_of
+from producer.node_methods import AsyncNodeMethods
 from producer.webhooks.methods import AsyncWebhooks
 
 
-class AsyncProducer(AsyncBatchMethods):
+class AsyncProducer(AsyncBatchMethods, AsyncNodeMethods):
     """The client of one fleet for asyncio, for all event loops of a process.
 
     They may run one after another, too (`asyncio.run`, Django's `async_to_sync`).
     """
+
+    _sync: Producer
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
         self._sync = Producer(settings, input_policy=input_policy)
@@ -282,18 +284,6 @@ class AsyncProducer(AsyncBatchMethods):
         return await asyncio.to_thread(
             self._sync.retry, job_id, tier=tier, pin=pin, secrets=secrets
         )
-
-    async def nodes(self) -> list[Node]:
-        """Return every node that sent a beat within the last week."""
-        return await asyncio.to_thread(self._sync.nodes)
-
-    async def node_times(self, name: str) -> NodeTimes:
-        """Return how long things take on a node; errors as of `Producer.node_times`."""
-        return await asyncio.to_thread(self._sync.node_times, name)
-
-    async def rescan(self, node: str) -> None:
-        """Have a node read its models and classes again; errors as of `Producer.rescan`."""
-        await asyncio.to_thread(self._sync.rescan, node)
 
     async def url(self, artifact: Artifact, *, expires: timedelta = timedelta(hours=1)) -> str:
         """Return a presigned URL for the artifact."""

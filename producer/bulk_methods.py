@@ -14,7 +14,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.outcomes import Acted, BulkAction
 from producer.listing.move_methods import MoveMethods
-from producer.retry_methods import RetryMethods
+from producer.node_methods import NodeMethods
 from producer.store.actions import Actions
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _STATUSES: Final = {
 }
 
 
-class BulkMethods(MoveMethods, RetryMethods):
+class BulkMethods(MoveMethods, NodeMethods):
     """Act on the jobs that a filter means."""
 
     _redis: Redis

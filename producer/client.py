@@ -37,7 +37,7 @@ from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
 from producer.intake.named_inputs import NamedInputs
-from producer.intake.request import JobOptions, Request, check_place, request_of
+from producer.intake.request import JobOptions, Request, request_of
 from producer.intake.uploading import Uploading
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_store import LONGEST_URL
@@ -215,15 +215,6 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
         wanted = job_id_of(job_id)
         self._wake_all(self._jobs.release([wanted]))
         return self.get(wanted)
-
-    def rescan(self, node: str) -> None:
-        """Have a node read its models and classes again, after files were added.
-
-        Raises:
-            InvalidJob: the fleet has no such node.
-        """
-        check_place(self.nodes(), pool=None, pin=node)
-        self._nodes.ask_rescan(node)
 
     def url(self, artifact: Artifact, *, expires: timedelta = timedelta(hours=1)) -> str:
         """Return a presigned URL, by which anybody can fetch the artifact until it *expires*.

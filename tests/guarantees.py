@@ -37,6 +37,7 @@ FAULT_TESTS = {
     "Nodes on different systems": "tests/acceptance/test_mixed_systems.py",
     "A node with the companion": "tests/acceptance/test_companion.py",
     "How a worker leaves": "tests/acceptance/test_shutdown.py",
+    "Nodes that are drained, paused, resumed": "tests/acceptance/test_node_verbs.py",
     "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
     "What Redis refuses": "tests/integration/test_redis_refusals.py",
     "Each process as its own Redis user, over TLS": "tests/integration/test_redis_rights.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -36,6 +36,7 @@ from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
 
 GRAPH = {"3": {"class_type": "KSampler", "inputs": {"seed": 7}}}
+UNTIL = datetime(2040, 1, 1, tzinfo=UTC)
 
 
 def told(row: BadRow) -> None:
@@ -133,6 +134,9 @@ def changes(fleet: Producer, job: Job) -> None:
     assert_type(fleet.nodes(), list[Node])
     assert_type(fleet.node_times("gpu-01"), NodeTimes)
     fleet.rescan("gpu-01")
+    assert_type(fleet.drain_nodes(["gpu-01"], reason="a new card", last_of="video"), list[Node])
+    assert_type(fleet.pause_nodes(["gpu-01"], until=UNTIL, actor="kim"), list[Node])
+    assert_type(fleet.resume_nodes(["gpu-01"], reason="done", origin="cli@desk"), list[Node])
 
 
 def batches(fleet: Producer) -> None:
@@ -210,6 +214,9 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.nodes(), list[Node])
     assert_type(await fleet.node_times("gpu-01"), NodeTimes)
     await fleet.rescan("gpu-01")
+    assert_type(await fleet.drain_nodes(["gpu-01"], reason="a new card"), list[Node])
+    assert_type(await fleet.pause_nodes(["gpu-01"], until=UNTIL, last_of="video"), list[Node])
+    assert_type(await fleet.resume_nodes(["gpu-01"], actor="kim"), list[Node])
 
 
 async def dead_letters(fleet: AsyncProducer, job: Job) -> None:

@@ -47,6 +47,7 @@ class Subscriptions:
         self._known: set[str] = set()
         self._updating = Lock()  # else the slower of two updates would have the last word
         agent.set_on_catalog(self.update)
+        leases.set_on_desired(agent.on_desired)
 
     def on_call(self, call: Call | None) -> None:
         """Act on a call; None: none came for a while, so read what calls may have been missed."""

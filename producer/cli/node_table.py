@@ -50,6 +50,14 @@ def show_nodes(nodes: Sequence[Node]) -> None:
 def show_node(node: Node, times: NodeTimes) -> None:
     """Print a node, how long each of its models takes to load, and each class to run."""
     show_nodes([node])
+    if (wish := node.desired) is not None:
+        until = f" until {wish.until:%Y-%m-%d %H:%M} UTC" if wish.until else ""
+        why = f": {wish.reason}" if wish.reason else ""
+        OUT.print(
+            Text(
+                f"wanted {wish.state}{until} by {wish.actor or 'somebody'}, {wish.since:%Y-%m-%d %H:%M} UTC{why}"
+            )
+        )
     for title, rows in (
         (
             "load",

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from producer.contract.config.addresses import bare
+from producer.contract.operations import Desired
 
 
 class NodeState(StrEnum):
@@ -19,6 +20,7 @@ class NodeState(StrEnum):
     UNREACHABLE = "unreachable"  #: Its ComfyUI does not answer; it takes nothing.
     BLOCKED = "blocked"  #: S3 is not available, or its worker's disk cannot be written.
     DRAINING = "draining"  #: Finishes what it holds, takes nothing.
+    PAUSED = "paused"  #: A person wants it to take nothing, and it holds nothing that it drains.
     OFFLINE = "offline"  #: Its worker stopped, or has been silent for longer than a lease.
 
 
@@ -44,6 +46,7 @@ class Node(BaseModel):
     rules_sha: str = ""  #: Of its input rules; empty if its worker's version has none.
     rules_for: str = ""  #: SHA of the catalog that the rules belong to.
     pace: str = ""  #: How many jobs its worker takes ahead, and why.
+    desired: Desired | None = None  #: What a person wants of it, if that is anything special.
     warm: tuple[str, ...] = ()  #: The base models of its last job, which it has loaded.
     silent_s: float = 0  #: Seconds since its last beat.
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Path
-from pydantic import BaseModel
+from fastapi import APIRouter, Path, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from producer.aio import AsyncProducer
+from producer.contract.access import AccessKey
 from producer.contract.errors import InvalidJob
 from producer.contract.nodes import Node
 from producer.contract.queue_lines import QueueLine
-from producer.http.access import Fleet, Operator
+from producer.http.access import Fleet, Operator, fleet_of
 from producer.http.problems import Problem, ProblemType
 from producer.http.responses import answers
 from producer.http.views import answer
 
 router = APIRouter(prefix="/v1", tags=["fleet"])
+
+CHANGES = answers(400, 403, 404, 408, 413, 415, 422, 503)
 
 Name = Annotated[str, Path(max_length=100)]
 
@@ -26,6 +31,21 @@ class NodesView(BaseModel):
     """Every node that sent a beat within the last week."""
 
     nodes: list[Node]
+
+
+class WishRequest(BaseModel):
+    """How a node is drained or paused.
+
+    `until` ends it by itself. `last_of` is the node's pool, where no ready node of it would be left.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "a new card"}]}
+    )
+
+    reason: Annotated[str, Field(max_length=200)] = ""
+    until: AwareDatetime | None = None
+    last_of: Annotated[str, Field(max_length=100)] = ""
 
 
 class PoolView(BaseModel):
@@ -64,13 +84,65 @@ async def list_pools(fleet: Fleet, _: Operator) -> Response:
     return answer(PoolsView(pools=pools))
 
 
+@router.post("/nodes/{name}/drain", response_model=Node, responses=CHANGES)
+async def drain(
+    request: Request, name: Name, body: WishRequest, fleet: Fleet, key: Operator
+) -> Response:
+    """Have a node finish what it holds, take nothing more, and stay paused."""
+    return await _wanted(request, name, body, fleet.drain_nodes, key)
+
+
+@router.post("/nodes/{name}/pause", response_model=Node, responses=CHANGES)
+async def pause(
+    request: Request, name: Name, body: WishRequest, fleet: Fleet, key: Operator
+) -> Response:
+    """Have a node take nothing more; what waits behind its render goes to other nodes."""
+    return await _wanted(request, name, body, fleet.pause_nodes, key)
+
+
+@router.post("/nodes/{name}/resume", response_model=Node, responses=answers(403, 404, 503))
+async def resume(request: Request, name: Name, fleet: Fleet, key: Operator) -> Response:
+    """Have a node take work again."""
+    await _check_known(name, fleet)
+    nodes = await fleet.resume_nodes([name], actor=f"key {key.name}", origin=_origin(request))
+    return _node(nodes)
+
+
 @router.post("/nodes/{name}/rescan", status_code=204, responses=answers(403, 404, 503))
 async def rescan(name: Name, fleet: Fleet, _: Operator) -> Response:
     """Have a node read its models and classes again, after files were added."""
-    if name not in {node.name for node in await fleet.nodes()}:
-        raise Problem(ProblemType.NOT_FOUND, "there is no node of this name")
+    await _check_known(name, fleet)
     try:
         await fleet.rescan(name)
     except InvalidJob as exc:
         raise Problem(ProblemType.NOT_FOUND, exc.message) from exc
     return Response(status_code=204)
+
+
+async def _wanted(
+    request: Request,
+    name: str,
+    body: WishRequest,
+    call: Callable[..., Awaitable[list[Node]]],
+    key: AccessKey,
+) -> Response:
+    await _check_known(name, fleet_of(request))
+    nodes = await call(
+        [name], **body.model_dump(), actor=f"key {key.name}", origin=_origin(request)
+    )
+    return _node(nodes)
+
+
+async def _check_known(name: str, fleet: AsyncProducer) -> None:
+    if name not in {node.name for node in await fleet.nodes()}:
+        raise Problem(ProblemType.NOT_FOUND, "there is no node of this name")
+
+
+def _node(nodes: list[Node]) -> Response:
+    if not nodes:
+        raise Problem(ProblemType.NOT_FOUND, "there is no node of this name any more")
+    return answer(nodes[0])
+
+
+def _origin(request: Request) -> str:
+    return request.client.host if request.client else ""

@@ -25,7 +25,7 @@ class Call:
 
     `watched`: somebody begins to read the events; `queue NAME`: a queue is new; `cancel JOB`: a running job is to
     be cancelled; `warm NODE MODELS`: a node loads other models; `rescan NODE` (or `*`): it is to read its models
-    and classes again; `contradicted NODE JOB MESSAGE`: a job that failed on the node has succeeded on another;
+    and classes again; `desired NODE`: a person wants something else of it, which its next beat tells; `contradicted NODE JOB MESSAGE`: a job that failed on the node has succeeded on another;
     `outlook JSON`: about once a second, see `outlook`; `swept`: some process sweeps; `sweep WORKER`: it leaves
     that to the others; `preview JOB ...`: somebody watches previews of these jobs, for 15 s from now.
 

@@ -1,4 +1,4 @@
-"""What persons want of nodes and pools, by name. Nobody obeys it yet."""
+"""What persons want of nodes, which their workers obey, and of pools, which nobody obeys yet; by name."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from producer.contract.queues import is_name
 from producer.contract.text_cleaning import abridged, escaped
 from producer.store import keys
 from producer.store.connection import translated
+from producer.store.scripts import Scripts
 from producer.store.times import now_ms, utc
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class DesiredStates:
     def __init__(self, redis: Redis, key: str) -> None:
         self._redis = redis
         self._key = key
+        self._scripts = Scripts(redis)
 
     def set(
         self,
@@ -60,28 +62,33 @@ class DesiredStates:
             since=utc(now_ms(self._redis)),
             until=until and until.astimezone(UTC),
         )
-        with translated(self._redis):
-            self._redis.hset(self._key, name, wish.model_dump_json(exclude_none=True))
+        self._write(name, _text(wish))
         return wish
 
     def get(self) -> dict[str, Desired]:
         """Return what is wanted at this moment, by name; what makes no sense is left out."""
-        now = utc(now_ms(self._redis))
-        wishes = ((name, _read(text)) for name, text in self._all().items())
-        return {
-            name: wish
-            for name, wish in wishes
-            if wish is not None and (wish.until is None or wish.until > now)
-        }
+        now = now_ms(self._redis)
+        wishes = ((name, present_wish(text, now=now)) for name, text in self._all().items())
+        return {name: wish for name, wish in wishes if wish is not None}
 
     def clear(self, name: str) -> bool:
         """Want nothing special of it any more; return whether something was wanted."""
-        with translated(self._redis):
-            return bool(self._redis.hdel(self._key, name))
+        return self._write(name, "")
 
     def torn(self) -> Iterator[str]:
         """Give the names whose entry makes no sense; one with a word of a newer version does."""
         return (name for name, text in self._all().items() if _read(text) is None)
+
+    def _write(self, name: str, text: str) -> bool:
+        """Write a wish, or none; return whether there was one."""
+        if self._key == keys.DESIRED:  # its worker hears of it
+            return bool(
+                self._scripts.run("desire", keys=[self._key, keys.node(name)], args=[name, text])
+            )
+        with translated(self._redis):
+            if text:
+                return not self._redis.hset(self._key, name, text)
+            return bool(self._redis.hdel(self._key, name))
 
     def _all(self) -> dict[str, str]:
         with translated(self._redis):
@@ -97,6 +104,29 @@ def of_nodes(redis: Redis) -> DesiredStates:
 def of_pools(redis: Redis) -> DesiredStates:
     """Return what is wanted of pools."""
     return DesiredStates(redis, keys.POOLS)
+
+
+def present_wish(text: str | None, *, now: int | None = None) -> Desired | None:
+    """Return a wish as it is written; None if there is none, it makes no sense, or it is over.
+
+    Args:
+        now: Unix ms by Redis' clock; None: whoever read it has looked.
+    """
+    wish = _read(text) if text else None
+    if wish is None or now is None or wish.until is None:
+        return wish
+    return wish if wish.until > utc(now) else None
+
+
+def _text(wish: Desired) -> str:
+    """Return what is written down; scripts read `until_ms`."""
+    fields = wish.model_dump(mode="json", exclude_none=True)
+    return json.dumps({**fields, "until_ms": _unix_ms(wish.until)} if wish.until else fields)
+
+
+def _unix_ms(at: datetime) -> int:
+    """Return an aware time as Unix ms."""
+    return round(at.timestamp() * 1000)
 
 
 def _short(text: str) -> str:

@@ -14,10 +14,12 @@ from producer.contract.errors import NodeNameTaken
 from producer.contract.graph.json_values import printable
 from producer.contract.ids import JobId
 from producer.contract.nodes import Node, NodeState
+from producer.contract.operations import Desired
 from producer.contract.text_cleaning import abridged, escaped
 from producer.store import keys
 from producer.store.attempts import Hold
 from producer.store.connection import replies_of, translated
+from producer.store.desired_states import present_wish
 from producer.store.outlook import models_text, read_models
 from producer.store.records import flat
 from producer.store.scripts import Scripts
@@ -42,6 +44,7 @@ class Beat:
     lost: frozenset[JobId]  #: Jobs this worker no longer holds.
     cancels: frozenset[JobId]  #: Jobs whose end somebody asked for.
     is_watched: bool = True  #: Whether somebody reads the events.
+    desired: Desired | None = None  #: What a person wants of the node, if that is anything special.
 
 
 class NodeStore:
@@ -67,8 +70,8 @@ class NodeStore:
         worker: str,
         fields: Mapping[str, str | int],
         predecessor_gone: bool = False,
-    ) -> None:
-        """Write the node's record for *worker*.
+    ) -> Desired | None:
+        """Write the node's record for *worker*, and return what a person wants of the node.
 
         Args:
             fields: as in `Node`, plus `catalog` (`Catalog.to_text`) and `rules`
@@ -92,6 +95,7 @@ class NodeStore:
         )
         if outcome == "taken":
             raise NodeNameTaken(name, f"a worker on host {holder}")
+        return present_wish(holder)
 
     def beat(
         self,
@@ -118,7 +122,7 @@ class NodeStore:
                 to_ms(fetched_in[hold.job_id]) if hold.job_id in fetched_in else "",
             )
         ]
-        holder, lost, cancels, watched = self._scripts.run(
+        holder, lost, cancels, watched, desired = self._scripts.run(
             "renew",
             keys=[keys.node(name)],
             args=[name, worker, self._lease_ms, _KEEP_MS, idle_in or "", *held],
@@ -128,6 +132,7 @@ class NodeStore:
             lost=frozenset(map(JobId, lost)),
             cancels=frozenset(map(JobId, cancels)),
             is_watched=bool(watched),
+            desired=present_wish(desired),
         )
 
     def say(self, name: str, *, state: NodeState, reason: str = "") -> None:
@@ -248,6 +253,7 @@ class NodeStore:
     def _read(self, name: str, record: Mapping[str, str], now: int) -> Node:
         silent_ms = now - int(record["beat_ms"])
         fields: dict[str, Any] = dict(record)
+        fields["desired"] = present_wish(record.get("desired"), now=now)
         fields["warm"] = tuple(sorted(read_models(record.get("warm", "[]"))))
         if record["state"] not in set(NodeState):
             # A worker of a newer version wrote an unknown state: it is shown as the reason.

@@ -47,7 +47,7 @@ _KEY_NAMES: Final = (
         "SHAPE_SECONDS",
         "SECONDS_KEPT",
     ),
-    *("WATCHED", "WATCHED_MS", "PREVIEW", "PREVIEW_MS", "ACCESS_KEYS", "REQUESTS"),
+    *("WATCHED", "WATCHED_MS", "PREVIEW", "PREVIEW_MS", "DESIRED", "ACCESS_KEYS", "REQUESTS"),
     *("WEBHOOKS", "WEBHOOK_SECRETS", "WEBHOOKS_FAILING", "DELIVERIES", "DELIVERING", "DELIVERY"),
     *("DELIVERIES_KEPT", "DELIVERY_KEPT_MS"),
     *("TOTALS", "TOTALS_KEPT"),
@@ -64,6 +64,7 @@ _BEFORE_ALL: Final = (
 _BESIDE: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("finish", "requeue"), ("_attempt_end",)),
     "outbox_settle": ("_outbox",),
+    **dict.fromkeys(("register", "renew"), ("_wishes",)),
     "delivery_add": ("_outbox", "_deliveries"),
     **dict.fromkeys(
         ("delivery_take", "delivery_settle", "delivery_again", "webhook_state"), ("_deliveries",)

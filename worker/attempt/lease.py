@@ -18,6 +18,7 @@ from typing import Final
 
 from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.ids import JobId
+from producer.contract.operations import Desired
 from producer.store.attempts import Hold
 from producer.store.calls import Call
 from producer.store.keys import PREVIEW_MS
@@ -99,13 +100,19 @@ class LeaseKeeper:
         self._every_s = every.total_seconds()
         self._idle_in = idle_in
         self._on_displaced = on_displaced
+        self._on_desired: Callable[[Desired | None], None] = lambda _: None
         self.looped_at = time.monotonic()  #: When the thread began its last round.
         self.is_watched = True  #: Whether somebody reads the events, as far as is known.
         self._heard_at = self._answers_since = -math.inf
         self._leases: dict[JobId, Lease] = {}
         self._lock = Lock()
         self._stopped = Event()
+        self._soon = Event()  #: The next beat is due.
         self._thread = Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    def set_on_desired(self, on_desired: Callable[[Desired | None], None]) -> None:
+        """Have *on_desired* called after each beat with what a person wants of the node."""
+        self._on_desired = on_desired
 
     def start(self) -> None:
         """Start the thread."""
@@ -114,6 +121,7 @@ class LeaseKeeper:
     def stop(self) -> None:
         """End the thread; leases that are held expire by themselves."""
         self._stopped.set()
+        self._soon.set()
 
     @contextmanager
     def keep(self, hold: Hold, deadline: Deadline | None = None) -> Iterator[Lease]:
@@ -145,6 +153,8 @@ class LeaseKeeper:
         elif call.what == "cancel":
             for lease in self._of(call.about):
                 lease.cancel.set()
+        elif call.what == "desired" and call.about == self._node:
+            self._soon.set()
         elif call.what == "preview":
             for lease in self._of(call.about):
                 lease.on_previews_watched()
@@ -163,7 +173,7 @@ class LeaseKeeper:
         return len(self._leases)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._every_s):
+        while not self._waited():
             self.looped_at = time.monotonic()
             try:
                 self._beat()
@@ -172,6 +182,12 @@ class LeaseKeeper:
                 _log.warning("node %s: no beat: %s", self._node, exc)
             except Exception:  # noqa: BLE001 - without this thread every lease would run out
                 _log.exception("node %s: no beat", self._node)
+
+    def _waited(self) -> bool:
+        """Wait until the next beat is due; return whether there is none."""
+        self._soon.wait(self._every_s)
+        self._soon.clear()
+        return self._stopped.is_set()
 
     def _heard(self) -> None:
         now = time.monotonic()
@@ -202,5 +218,7 @@ class LeaseKeeper:
             leases[job_id].lost.set()
         for job_id in beat.cancels:
             leases[job_id].cancel.set()
-        if beat.holder != self._worker and not self._stopped.is_set():
+        if beat.holder == self._worker:
+            self._on_desired(beat.desired)
+        elif not self._stopped.is_set():
             self._on_displaced(beat.holder)

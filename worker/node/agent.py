@@ -14,6 +14,7 @@ from producer.contract.classes.placement import serves
 from producer.contract.errors import FleetError, StorageError
 from producer.contract.ids import JobId
 from producer.contract.nodes import NodeState
+from producer.contract.operations import Desired
 from producer.contract.queues import Needs
 from producer.store.node_store import NodeStore
 from worker.comfyui.catalog_limits import check_catalog
@@ -23,13 +24,14 @@ from worker.foreign_data import read_as_expected
 from worker.node.canary import Canary
 from worker.node.catalog_age import CatalogAge
 from worker.node.contradictions import Contradictions
-from worker.node.health import Health, Standing
+from worker.node.health import STATES, Health
 from worker.node.name_lock import NameLock
 from worker.node.peers import Peers
 from worker.node.registration import Identity, NodeFacts, Registration, version_of
 from worker.node.restarter import Restarter
 from worker.node.spool import Spool
 from worker.node.storage_breaker import StorageBreaker
+from worker.node.wishes import Wishes
 from worker.scheduling.gate import Gate
 
 _log = logging.getLogger(__name__)
@@ -38,14 +40,6 @@ _CHECK_EVERY_S: Final = 5.0
 _CHECK_SICK_EVERY_S: Final = 1.0
 #: A new model is looked for at once if somebody asks for it, but no more often, s.
 _RESCAN_EVERY_S: Final = 5.0
-
-
-_STATES: Final = {
-    Standing.WELL: NodeState.READY,
-    Standing.TRIAL: NodeState.READY,
-    Standing.SUSPECT: NodeState.SUSPECT,
-    Standing.QUARANTINED: NodeState.QUARANTINED,
-}
 
 
 class NodeAgent:
@@ -80,6 +74,9 @@ class NodeAgent:
         self._breaker = breaker
         self._spool = spool
         self._gate = gate
+        self._watched = watched
+        self._wishes = Wishes()
+        self._is_well = False  #: As of the last check, and not paused.
         self._on_catalog: Callable[[], None] = lambda: None
         self._contradictions = Contradictions()
         self._catalog_age = CatalogAge(comfyui)
@@ -114,6 +111,7 @@ class NodeAgent:
             NodeNameTaken: a living worker on another host serves under this name.
         """
         self._registration.join(lock, timeout=timeout, wait=self._stopped.wait)
+        self.on_desired(self._registration.desired)
 
     def load_catalog(self) -> None:
         """Find out what the node can run, for jobs that were taken back before all else."""
@@ -180,6 +178,12 @@ class NodeAgent:
             self._catalog_age.forget()
             self._wake.set()
 
+    def on_desired(self, wish: Desired | None) -> None:
+        """Take nothing while a person wants that, from now on; twice is harmless."""
+        if self._wishes.on_told(wish):
+            self._gate.set_takes(takes=self._wishes.is_none)
+            self._wake.set()
+
     def on_damaged_file(self) -> None:
         """Close the gate while a file that came damaged is fetched again.
 
@@ -194,8 +198,7 @@ class NodeAgent:
         self._contradictions.clear()
         self._restarter.on_recovered()
         if not self._stopped.is_set():
-            is_ready = self._registration.state[0] is NodeState.READY
-            self._gate.set_ready(ready=is_ready and self._may_take)
+            self._gate.set_ready(ready=self._is_well and self._may_take)
 
     def serves(self, queue: str, needs: Needs) -> bool:
         """Tell whether the node can run every job of *queue*."""
@@ -211,7 +214,7 @@ class NodeAgent:
                 _log.warning("node %s: %s", self.identity.name, exc)
             except Exception:  # noqa: BLE001 - without this thread the node is lost to the fleet
                 _log.exception("node %s: the check of ComfyUI failed", self.identity.name)
-            well = self._registration.state[0] is NodeState.READY
+            well = self._registration.state[0] in {NodeState.READY, NodeState.PAUSED}
             self._wake.wait(_CHECK_EVERY_S if well else _CHECK_SICK_EVERY_S)
 
     def _check(self) -> None:
@@ -247,9 +250,9 @@ class NodeAgent:
         if self._breaker.reason is not None:
             self._breaker.probe()
         if self._health.needs_canary and self.catalog is not None:
-            self._set_state(_STATES[self._health.standing], self._health.reason)
+            self._set_state(STATES[self._health.standing], self._health.reason)
             self._send_canary(self.catalog)
-        self._set_state(_STATES[self._health.standing], self._health.reason)
+        self._set_state(STATES[self._health.standing], self._health.reason)
         self._registration.write_lookahead(self._gate.render_times.summary)
 
     def _send_canary(self, catalog: Catalog) -> None:
@@ -284,7 +287,10 @@ class NodeAgent:
         return self._health.may_take and self._breaker.reason is None
 
     def _set_state(self, state: NodeState, reason: str) -> None:
-        self._registration.set_state(state, reason)
+        # What waits behind the render of a paused node is handed back, as that of one in doubt is.
+        self._is_well = state is NodeState.READY and not self._wishes.is_pause
+        shown = self._wishes.shown(state, reason, is_busy=bool(self._watched()))
+        self._registration.set_state(*shown)
         # Also without a change: a fault between two checks has closed the gate.
         if not self._stopped.is_set():
-            self._gate.set_ready(ready=state is NodeState.READY and self._may_take)
+            self._gate.set_ready(ready=self._is_well and self._may_take)

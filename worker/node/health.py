@@ -16,6 +16,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+from producer.contract.nodes import NodeState
 
 
 class Standing(StrEnum):
@@ -25,6 +28,15 @@ class Standing(StrEnum):
     SUSPECT = "suspect"  #: A canary must succeed before it takes a job.
     QUARANTINED = "quarantined"  #: The same, and not before its time is up.
     TRIAL = "trial"  #: One job decides.
+
+
+#: What the fleet is told of each.
+STATES: Final = {
+    Standing.WELL: NodeState.READY,
+    Standing.TRIAL: NodeState.READY,
+    Standing.SUSPECT: NodeState.SUSPECT,
+    Standing.QUARANTINED: NodeState.QUARANTINED,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

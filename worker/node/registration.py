@@ -14,6 +14,7 @@ from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import FleetError, NodeNameTaken
 from producer.contract.nodes import NodeState
+from producer.contract.operations import Desired
 from producer.contract.text_cleaning import escaped
 from producer.store.node_store import NodeStore
 from worker.comfyui.companion import known_bytes
@@ -61,6 +62,9 @@ class Registration:
         self.state: tuple[NodeState, str] = (NodeState.JOINING, "")
         #: As written last, by a predecessor until the node has been asked.
         self.facts = NodeFacts()
+        self.desired: Desired | None = (
+            None  #: What a person wanted of the node at the last registration.
+        )
         self._lookahead = ""
         self._vram_free: int | None = None
         self._companion: tuple[bool, int] | None = None
@@ -162,7 +166,7 @@ class Registration:
 
     def _register(self, fields: Mapping[str, str | int], *, gone: bool = False) -> None:
         identity = self._identity
-        self._nodes.register(
+        self.desired = self._nodes.register(
             identity.name,
             worker=identity.worker,
             predecessor_gone=gone,

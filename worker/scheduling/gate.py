@@ -114,6 +114,7 @@ class Gate:
     ) -> None:
         self.render_times = render_times or RenderTimes()
         self.is_ready = False  #: Whether the node can take work at all.
+        self._takes = True  #: Whether a person lets it.
         self.asked_at = time.monotonic()  #: When kombu last asked whether to take a message.
         self._arrives_within_s = arrives_within_s
         self._lock = Lock()
@@ -141,6 +142,11 @@ class Gate:
             slot.on_change()
         self._changed()
 
+    def set_takes(self, *, takes: bool) -> None:
+        """Say whether a person lets the node take work; what it holds goes on."""
+        self._takes = takes
+        self._changed()
+
     def on_asked(self) -> None:
         """Record that kombu asks which queues to pop from."""
         self.asked_at = time.monotonic()
@@ -149,7 +155,7 @@ class Gate:
         """Tell whether to take another job."""
         now = time.monotonic()
         with self._lock:
-            if not self.is_ready or self._has_arriving(now):
+            if not self._may_take(now):
                 return False
             return not self._slots or (now < self._seen_until and self._is_end_near(now))
 
@@ -157,7 +163,7 @@ class Gate:
     def is_idle(self) -> bool:
         """Whether the node waits for work."""
         with self._lock:
-            return self.is_ready and not self._slots and not self._has_arriving(time.monotonic())
+            return not self._slots and self._may_take(time.monotonic())
 
     @property
     def has_posted(self) -> bool:
@@ -168,7 +174,7 @@ class Gate:
         """Return after how long to probe the backlog; None: not before something changes."""
         now = time.monotonic()
         with self._lock:
-            if not self.is_ready or self._has_arriving(now) or not self._has_room():
+            if not self._may_take(now) or not self._has_room():
                 return None
             remaining_s = self._remaining_s(now)
             return None if remaining_s is None else max(0.0, remaining_s - self._lookahead_s)
@@ -248,6 +254,9 @@ class Gate:
     def _changed(self) -> None:
         self._on_open()
         self._on_change()
+
+    def _may_take(self, now: float) -> bool:
+        return self.is_ready and self._takes and not self._has_arriving(now)
 
     def _has_arriving(self, now: float) -> bool:
         oldest = now - self._arrives_within_s

@@ -7,7 +7,7 @@
 -- ARGV[5]  ms to keep the record
 -- ARGV[6..] field, value, ...
 --
--- Returns {'ok', ''} or {'taken', the holder's host}.
+-- Returns {'ok', what a person wants of the node, JSON ('' = nothing special)} or {'taken', the holder's host}.
 local holder, beat, host = unpack(redis.call('HMGET', KEYS[1], 'worker', 'beat_ms', 'host'))
 if holder and holder ~= '' and holder ~= ARGV[2] and ARGV[4] ~= '1'
     and now_ms() - tonumber(beat) < tonumber(ARGV[3]) then
@@ -27,4 +27,10 @@ end
 if state and state ~= was then
     emit_node(ARGV[1], state, was, reason)
 end
-return {'ok', ''}
+local desired = redis.call('HGET', DESIRED, ARGV[1])
+if desired then
+    redis.call('HSET', KEYS[1], 'desired', desired)
+else
+    redis.call('HDEL', KEYS[1], 'desired')
+end
+return {'ok', desired and present_wish(desired) or ''}

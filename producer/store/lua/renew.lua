@@ -6,9 +6,10 @@
 -- ARGV[5]  pool in which the node waits for work ('' = it does not)
 -- ARGV[6..] job id, attempt, ms that it fetched before it began to store ('' = it does not, or that is written down), ...
 --
--- Returns {holder, {lost job id, ...}, {job id whose cancel was asked for, ...}, 1 if somebody watches events};
+-- Returns {holder, {lost job id, ...}, {job id whose cancel was asked for, ...}, 1 if somebody watches events,
+-- what a person wants of the node, JSON ('' = nothing special)};
 -- holder is the worker that the node's record names ('' = no record).
-local holder, silent = unpack(redis.call('HMGET', KEYS[1], 'worker', 'silent'))
+local holder, silent, desired = unpack(redis.call('HMGET', KEYS[1], 'worker', 'silent', 'desired'))
 holder = holder or ''
 if holder == ARGV[2] then
     redis.call('HSET', KEYS[1], 'beat_ms', now_ms())
@@ -39,4 +40,4 @@ for i = 6, #ARGV, 3 do
         lost[#lost + 1] = id
     end
 end
-return {holder, lost, cancels, redis.call('EXISTS', WATCHED)}
+return {holder, lost, cancels, redis.call('EXISTS', WATCHED), desired and present_wish(desired) or ''}

@@ -1,0 +1,65 @@
+"""What a node that a person wants to rest says of itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from producer.contract.nodes import NodeState
+from producer.contract.operations import Desired
+from worker.node.wishes import Wishes
+
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def told(state, **more):
+    wishes = Wishes()
+    assert wishes.on_told(wish(state, **more))
+    return wishes
+
+
+def wish(state, **more):
+    return Desired(state=state, actor="kim", since=NOON, **more)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_busy", "expected"),
+    [
+        ("drained", True, NodeState.DRAINING),
+        ("drained", False, NodeState.PAUSED),
+        ("paused", True, NodeState.PAUSED),
+        ("quarantined", False, NodeState.PAUSED),
+    ],
+)
+def test_only_a_drained_node_that_holds_jobs_is_draining(state, is_busy, expected):
+    wishes = told(state)
+    assert wishes.shown(NodeState.READY, "", is_busy=is_busy) == (expected, f"{state} by kim")
+    assert not wishes.is_none
+
+
+def test_its_reason_says_who_until_when_and_why():
+    shown = told("paused", until=NOON, reason="the band plays").shown(
+        NodeState.READY, "", is_busy=False
+    )
+    assert shown[1] == "paused by kim, until 2026-11-28 12:00 UTC: the band plays"
+
+
+def test_a_node_that_is_not_well_says_that():
+    sick = (NodeState.UNREACHABLE, "it does not answer")
+    assert told("paused").shown(*sick, is_busy=False) == sick
+
+
+def test_a_wish_counts_once_until_it_is_another_one():
+    wishes = told("drained")
+    assert not wishes.on_told(wish("drained"))
+    assert wishes.on_told(wish("paused"))
+    assert wishes.is_pause
+    assert wishes.on_told(None)
+    assert wishes.is_none
+
+
+def test_a_word_of_a_newer_version_is_not_obeyed():
+    wishes = Wishes()
+    assert not wishes.on_told(wish("windowed"))
+    assert wishes.is_none
