@@ -95,6 +95,7 @@ COMPILE = $(BIN)/python -m uv pip compile -q --universal --python-version 3.11 -
 lock: $(VENV)/.uv ## write requirements/*.txt anew, without hosts or paths
 	$(COMPILE) --extra local --extra api pyproject.toml -o requirements/run.txt
 	$(COMPILE) -c requirements/run.txt --extra hooks --extra pictures pyproject.toml -o requirements/worker.txt
+	$(COMPILE) -c requirements/run.txt --extra api --extra hooks pyproject.toml -o requirements/api.txt
 	$(COMPILE) -c requirements/run.txt --group dev --extra local --extra api pyproject.toml -o requirements/dev.txt
 	$(COMPILE) -c requirements/dev.txt --group docs pyproject.toml -o requirements/docs.txt
 	$(COMPILE) -c requirements/dev.txt --group browser -o requirements/browser.txt

@@ -14,6 +14,7 @@ from producer.contract.config.node_address import NodeAddress
 from producer.contract.config.node_credentials import NodeCredentials
 from producer.contract.jobs import InputFile
 from tests.integration.scripted_node import raw, scripted_client, scripted_node
+from tests.integration.tls_proxy import tls_context, tls_proxy
 from tests.polling import wait_until
 from worker.attempt.input_files import InputFiles
 from worker.comfyui.client import ComfyUI
@@ -59,6 +60,37 @@ def test_headers_and_tokens_go_with_every_request_and_the_websocket():
     assert {query["token"] for query in asked} == {"sesame-2"}
     assert any(query.get("filename") == "a b" for query in asked)
     assert {headers["Authorization"] for headers in node.headers} == {"Bearer sesame-1"}
+
+
+def test_they_go_over_tls_which_is_judged_for_requests_and_the_websocket_alike(
+    authority, monkeypatch
+):
+    shown = []
+
+    async def heard(request: web.Request) -> web.StreamResponse:
+        shown.append((request.path, request.headers["Authorization"], request.query["token"]))
+        return await ws(request) if request.path == "/ws" else web.json_response({})
+
+    routes = {"GET /ws": heard, "GET /system_stats": heard}
+    with scripted_node(routes) as node:
+        to = node.url.removeprefix("http://").split(":")
+        with tls_proxy(tls_context(authority), to=(to[0], int(to[1]))) as port:
+            address = NodeAddress.parse(f"https://localhost:{port}", SECRETS)
+            with (
+                EventSocket(address, node="x") as events,
+                ComfyUI(address, node="x") as client,
+                pytest.raises(NodeUnreachable, match="certificate"),
+            ):
+                client.system_stats()
+            assert not events.connected
+            monkeypatch.setenv("SSL_CERT_FILE", str(authority / "ca.pem"))
+            with EventSocket(address, node="x") as events, ComfyUI(address, node="x") as client:
+                client.system_stats()
+                wait_until(lambda: events.connected, description="it is connected")
+    assert set(shown) == {
+        ("/system_stats", "Bearer sesame-1", "sesame-2"),
+        ("/ws", "Bearer sesame-1", "sesame-2"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,7 @@ def test_each_part_does_its_work_as_its_own_user(guarded, s3_settings, standin, 
         url = stack.enter_context(running_api(given, tmp_path / "api.log"))
         operator = stack.enter_context(Producer(settings("operator")))
         backend = stack.enter_context(Producer(settings("api")))
-        wait_until(
-            lambda: [node.state for node in operator.nodes()] == [NodeState.READY],
-            description="the node is ready",
-        )
+        wait_for_state(operator, NodeState.READY)
 
         made = operator.keys.create("shop", owner="shop", scopes=["submit", "read"], rate=100)
         shop = Client(url, made.secret)
@@ -121,6 +118,11 @@ def test_each_part_does_its_work_as_its_own_user(guarded, s3_settings, standin, 
         again = operator.retry(held["id"])
         operator.cancel(again.id)
         assert operator.jobs("owner:shop").jobs
+        for fleet in (backend, operator):
+            fleet.pause_nodes(["gpu-01"], last_of="default")
+            wait_for_state(operator, NodeState.PAUSED)
+            fleet.resume_nodes(["gpu-01"])
+            wait_for_state(operator, NodeState.READY)
         assert {usage.owner for usage in operator.owners()} >= {"shop"}
         operator.keys.revoke("shop")
         assert shop.get("/v1/jobs").status_code == 401
@@ -130,6 +132,13 @@ def test_each_part_does_its_work_as_its_own_user(guarded, s3_settings, standin, 
         with Check(settings("operator")) as checking:
             assert list(checking.run()) == []
     assert guarded.refusals() == []
+
+
+def wait_for_state(fleet: Producer, state: NodeState) -> None:
+    wait_until(
+        lambda: [node.state for node in fleet.nodes()] == [state],
+        description=f"the node is {state}",
+    )
 
 
 REFUSED = (

@@ -16,6 +16,7 @@ from typer.main import get_command
 from infra.local.seaweed import _FLAGS
 from producer.cli.main import app
 from producer.contract.config.settings import Settings
+from producer.http.server import _GRACE_S as _REQUESTS_S
 from producer.webhooks.sender import WITHIN_S
 from worker.__main__ import app as worker
 from worker.service import _ABORT_S, _GRACE_S, NAME_TAKEN
@@ -23,6 +24,7 @@ from worker.service import _ABORT_S, _GRACE_S, NAME_TAKEN
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "infra/systemd/comfyfleet-worker@.service"
 HOOKS = ROOT / "infra/systemd/comfyfleet-hooks.service"
+API = ROOT / "infra/systemd/comfyfleet-api.service"
 DOCKERFILE = ROOT / "infra/docker/Dockerfile"
 COMPOSE = ROOT / "infra/compose.yaml"
 EXAMPLE = ROOT / "infra/docker/example.env"
@@ -55,7 +57,7 @@ def understood() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "file", [UNIT, HOOKS, DOCKERFILE, COMPOSE, EXAMPLE], ids=lambda file: file.name
+    "file", [UNIT, HOOKS, API, DOCKERFILE, COMPOSE, EXAMPLE], ids=lambda file: file.name
 )
 def test_every_variable_is_one_that_is_read(file):
     named = set(re.findall(r"COMFYFLEET_[A-Z0-9_]*[A-Z0-9]\b(?!_)", file.read_text()))
@@ -82,6 +84,22 @@ def test_webhooks_are_told_by_a_unit_and_a_service_of_their_own():
     assert "standardwebhooks==" in (ROOT / "requirements/worker.txt").read_text()
 
 
+def test_the_api_is_served_by_a_unit_and_a_service_of_its_own():
+    _, *words = shlex.split(unit(API)["ExecStart"])
+    service, stage = compose()["services"]["api"], stages()["api"]
+    [command] = re.findall(r"^CMD (\[.*\])$", stage, re.MULTILINE)
+    assert words == json.loads(command)[:1] == ["api"]
+    assert words[0] in get_command(app).commands
+    assert (unit(API)["Restart"], unit(API)["RestartPreventExitStatus"]) == ("always", "2")
+    for waits in (unit(API)["TimeoutStopSec"], service["stop_grace_period"].rstrip("s")):
+        assert float(waits) > _REQUESTS_S + 5
+    port = json.loads(command)[-1]
+    assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f":{port}/livez" in stage
+    locked = (ROOT / "requirements/api.txt").read_text()
+    assert all(f"\n{name}==" in locked for name in ("fastapi", "httptools", "uvicorn"))
+
+
 def test_who_stops_a_worker_waits_until_it_has_let_go():
     grace = _GRACE_S + _ABORT_S
     assert grace < float(unit()["TimeoutStopSec"]) <= grace + 15
@@ -105,7 +123,7 @@ def test_redis_keeps_what_it_took_and_drops_nothing():
 
 def test_nothing_is_published_beyond_the_machine():
     ports = [port for part in compose()["services"].values() for port in part.get("ports", ())]
-    assert len(ports) == 2
+    assert len(ports) == 3
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
