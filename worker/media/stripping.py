@@ -50,6 +50,8 @@ def strip(source: Path, target: Path, *, media_type: str) -> bool:
     pieces = _WAYS.get(media_type)
     if pieces is None:
         return False
+    if not source.stat().st_size:  # which cannot be mapped
+        raise Damaged("it is empty")
     with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             with target.open("wb") as into:
