@@ -77,15 +77,13 @@ class PackedRowsAudit:
         ]
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for key, ids in asked:
-                pipe.zmscore(key, list(ids))
-            found = zip(asked, replies_of(pipe), strict=True)
-        return [
-            job_id
-            for (_, ids), scores in found
-            if isinstance(scores, list)  # not a key of another type
-            for job_id, score in zip(ids, scores, strict=True)
-            if score is None
-        ]
+                for job_id in ids:
+                    pipe.zscore(key, job_id)
+            found = zip(
+                [job_id for _, ids in asked for job_id in ids], replies_of(pipe), strict=True
+            )
+        # Of a list that is a key of another type the score is an error.
+        return [job_id for job_id, score in found if score is None]
 
     def list_rows(self, bucket: EndedBucket, job_ids: Collection[JobId]) -> bool:
         """List rows of a bucket as `unlisted` returned them; False if it is another one by now."""

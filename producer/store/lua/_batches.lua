@@ -19,7 +19,7 @@ local function add_waiting(batch, by)
     local start_by, owner = unpack(redis.call('HMGET', BATCH .. batch, 'start_by_ms', 'owner'))
     add_count(BATCH .. batch, 'waiting', by)
     count_owner(owner, 'waiting', by)
-    redis.pcall('INCRBY', WAITING, by) -- what is no number stays so until `check` counts it anew
+    is_torn(redis.pcall('INCRBY', WAITING, by)) -- what is no number stays so until `check` counts it anew
     keep_index(WAITING, start_by)
 end
 
