@@ -80,6 +80,8 @@ class MoveMethods(ListMethods):
     ) -> int:
         """Have all jobs of a batch that wait do so elsewhere, and its rows that have no record yet; as `move`.
 
+        What is there already is not counted. A dry run refuses what the real one would.
+
         Args:
             batch: its id, or the name that it alone has.
 
@@ -95,13 +97,17 @@ class MoveMethods(ListMethods):
             spec = record.spec
             places = [target.needs(needs, spec.template, spec.pin) for needs in record.places]
             new_tier, new_pool = target.tier or spec.tier, target.pool_of(spec.pool, spec.pin)
-            live = list(self._jobs.find(moves.live(record)).values())
+            # Rows without a record are all elsewhere, or none is.
+            is_same = (spec.tier, spec.pool, [*record.places]) == (new_tier, new_pool, places)
             if dry_run:
-                return record.number("waiting") + self._move(live, target, dry_run=True)
+                moves.expect_movable(record)
+                live = list(self._jobs.find(moves.live(record)).values())
+                waiting = 0 if is_same else record.number("waiting")
+                return waiting + self._move(live, target, dry_run=True)
             if moves.move_rows(record, tier=new_tier, pool=new_pool, places=places):
                 # What was fed before the rows were moved is among the live ones now.
                 live = list(self._jobs.find(moves.live(record)).values())
-                waiting = self._batches.record(id_).number("waiting")
+                waiting = 0 if is_same else self._batches.record(id_).number("waiting")
                 return waiting + self._move(live, target, dry_run=False)
         raise InvalidJob(f"batch {id_} changes all the time", field="batch", advice="try again")
 

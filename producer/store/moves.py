@@ -108,13 +108,13 @@ class Moves:
             keys=[keys.batch(record.id)],
             args=[record.id, spec, _moved(spec, tier, pool), places_json(tuple(places))],
         )
-        if outcome == "missing":
-            raise BatchNotFound(record.id)
-        if outcome == "open":
-            raise InvalidBatch(record.id, "is still open: its rows are not accepted yet")
-        if outcome == "ended":
-            raise InvalidBatch(record.id, "is over")
+        _expect(record, outcome)
         return bool(outcome == "ok")
+
+    def expect_movable(self, record: BatchRecord) -> None:
+        """Raise as `move_rows` would."""
+        is_over = "ended_ms" in record.fields or record.moving == "cancel"
+        _expect(record, "open" if record.is_open else "ended" if is_over else "ok")
 
     def live(self, record: BatchRecord) -> list[JobId]:
         """Return the jobs of a batch that have a record and have not ended, in the order of its rows."""
@@ -132,6 +132,15 @@ class Moves:
 def is_elsewhere(job: Job, place: Place) -> bool:
     """Tell whether a job waits in another place than it should."""
     return (job.queue, job.tier, job.pool) != (place.queue, place.tier, place.pool)
+
+
+def _expect(record: BatchRecord, outcome: str) -> None:
+    if outcome == "missing":
+        raise BatchNotFound(record.id)
+    if outcome == "open":
+        raise InvalidBatch(record.id, "is still open: its rows are not accepted yet")
+    if outcome == "ended":
+        raise InvalidBatch(record.id, "is over")
 
 
 def _moved(spec: str, tier: Tier, pool: str) -> str:

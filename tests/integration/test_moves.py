@@ -226,3 +226,18 @@ def test_the_command_counts_first_and_moves_when_told(led):
     led.fleet.submit_many(GRAPH, rows(3), name="night")
     moved = command(led, "batch", "move", "night", "--tier", "idle", "--yes")
     assert (moved.returncode, moved.stdout) == (0, "3 jobs moved\n")
+
+
+def test_a_batch_counts_what_changes_its_place_and_a_dry_run_refuses_as_the_real_one(led):
+    batch = led.fleet.submit_many(GRAPH, rows(150)).id
+    feed(led)
+    live = led.fleet.batch(batch).counts.queued
+    for dry_run, expected in ((True, 150), (False, 150), (True, 0), (False, 0)):
+        assert led.fleet.move_batch(batch, tier="idle", dry_run=dry_run) == expected
+    assert 0 < live < 150
+    opened = led.fleet.open_batch(GRAPH).id
+    led.fleet.cancel_batch(batch)
+    for id_, said in ((opened, "still open"), (batch, "is over")):
+        for dry_run in (True, False):
+            with pytest.raises(InvalidBatch, match=said):
+                led.fleet.move_batch(id_, tier="rush", dry_run=dry_run)
