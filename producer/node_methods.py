@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
+from producer.contract.arguments import checked
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.json_values import printable
 from producer.contract.near_names import near_names
@@ -67,10 +68,11 @@ class NodeMethods(RetryMethods):
         Raises:
             InvalidJob: there is no such node.
         """
+        names = _as_names(names)
         wishes = of_nodes(self._redis)
         wished = wishes.get()
         self._known([name for name in names if name not in wished])
-        changed = [name for name in dict.fromkeys(names) if wishes.clear(name)]
+        changed = [name for name in names if wishes.clear(name)]
         self._log("node.resume", changed, actor=actor, origin=origin, reason=reason)
         return self._named(names)
 
@@ -84,13 +86,14 @@ class NodeMethods(RetryMethods):
         self._nodes.ask_rescan(node)
 
     def _want(self, state: DesiredState, names: Sequence[str], options: WishOptions) -> list[Node]:
+        names = _as_names(names)
         until = options.get("until")
         _check_until(until)
         nodes = self._known(names)
         _check_last(nodes, set(names), confirmed=options.get("last_of", ""))
         wishes = of_nodes(self._redis)
         actor, reason = options.get("actor", ""), options.get("reason", "")
-        for name in dict.fromkeys(names):
+        for name in names:
             wishes.set(name, state, actor=actor, reason=reason, until=until)
         what = "node.drain" if state is DesiredState.DRAINED else "node.pause"
         self._log(what, names, actor=actor, origin=options.get("origin", ""), reason=reason)
@@ -160,10 +163,16 @@ class AsyncNodeMethods:
         )
 
 
+def _as_names(names: Sequence[str]) -> list[str]:
+    """Return the names, each once; a text alone is one name, not one of each letter."""
+    given = [names] if isinstance(names, str) else names
+    return list(dict.fromkeys(checked(name, str, field="node") for name in given))
+
+
 def _check_until(until: datetime | None) -> None:
     if until is None:
         return
-    if until.tzinfo is None:
+    if checked(until, datetime, field="until").tzinfo is None:
         raise InvalidJob("until has no time zone", field="until", advice="add one, as in +00:00")
     if until <= datetime.now(UTC):
         raise InvalidJob("until is over already", field="until", advice="give a time to come")

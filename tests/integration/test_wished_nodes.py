@@ -99,7 +99,10 @@ def test_what_cannot_be_wanted_is_refused_and_nothing_is_written(led):
         led.fleet.pause_nodes(["gpu-01"], until=datetime.now(UTC) - HOUR)
     with pytest.raises(InvalidJob, match="no time zone"):
         led.fleet.pause_nodes(["gpu-01"], until=datetime(2040, 1, 1))  # noqa: DTZ001 - that is it
+    with pytest.raises(InvalidJob, match="until"):
+        led.fleet.pause_nodes(["gpu-01"], until="tomorrow")
     assert of_nodes(led.redis).get() == {}
+    assert [node.name for node in led.fleet.drain_nodes("gpu-01")] == ["gpu-01"]
 
 
 def test_nodes_are_drained_over_http_by_who_operates_the_fleet(api, nodes):
