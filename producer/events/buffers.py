@@ -28,9 +28,13 @@ class Buffer:
         self._size = size
         self._lock = Lock()
         self._items: list[FleetWatchItem] = []
+        #: May take notices in the filling thread while nothing lies here; tells whether it has.
+        self.passing: Callable[[Sequence[AnyNotice]], bool] | None = None
 
     def offer(self, notices: Sequence[AnyNotice]) -> None:
         """Append notices, or replace everything by `LAGGED` where they do not fit."""
+        if self.passing and not self._items and self.passing(notices):
+            return
         with self._lock:
             if len(self._items) + len(notices) > self._size:
                 self._items = [LAGGED]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -73,6 +73,9 @@ class EventFeed:
         self._state = Present([])
         self._open: set[str] = set()
         self.running: set[str] = set()  #: The jobs that run, by what was told of them.
+        #: Writes bytes at once, or tells that the client does not keep up.
+        self.write: Callable[[bytes], bool] | None = None
+        self._is_waiting = False  #: For notices: all before has been sent.
 
     async def is_over(self, after: str) -> bool:
         """Tell whether nothing has come after an event's id, and nothing will."""
@@ -92,6 +95,7 @@ class EventFeed:
         """
         async with self._fleet.watch_fleet(*self._topics) as watch:
             yield _BEGIN
+            watch.pass_by(self._has_written)
             self._position = self._seen = watch.since
             is_behind = False
             if after and await self._fleet.missed(*self._topics, after=after) is None:
@@ -132,16 +136,41 @@ class EventFeed:
 
     async def _taken(self, watch: AsyncFleetWatch) -> tuple[bytes, bool]:
         wait = _RECHECK_EVERY if self._state.unfed & self._open else _ALIVE_EVERY
-        items = await watch.take(wait=wait)
+        self._is_waiting = True
+        try:
+            items = await watch.take(wait=wait)
+        finally:
+            self._is_waiting = False
         if LAGGED in items:
             return b"", True
         if items:
-            begin = order(self._position)
-            notices = [i for i in items if i is not LAGGED and order(i.event.id) > begin]
-            return self._told(notices), False
+            return self._told(self._fresh(i for i in items if i is not LAGGED)), False
         return await self._rechecked() + self._alive(), False
 
+    def _has_written(self, notices: Sequence[AnyNotice]) -> bool:
+        """Write notices as they come, if the feed only waits for them and the client keeps up.
+
+        What may end the feed is left to it.
+        """
+        if not (self._is_waiting and self.write):
+            return False
+        if not self._is_endless and any(map(_may_end, notices)):
+            return False
+        fresh = self._fresh(notices)
+        if fresh and not self.write(encoded(fresh)):
+            return False
+        self._note(fresh)
+        return True
+
+    def _fresh(self, notices: Iterable[AnyNotice]) -> list[AnyNotice]:
+        begin = order(self._position)
+        return [notice for notice in notices if order(notice.event.id) > begin]
+
     def _told(self, notices: Sequence[AnyNotice]) -> bytes:
+        self._note(notices)
+        return encoded(notices)
+
+    def _note(self, notices: Sequence[AnyNotice]) -> None:
         self._note_running([notice.event for notice in notices])
         for notice in notices:
             event = notice.event
@@ -152,7 +181,6 @@ class EventFeed:
                 (self._open.discard if ends else self._open.add)(event.batch)
         if notices:
             self._position = notices[-1].event.id
-        return encoded(notices)
 
     def _note_running(self, events: Sequence[JobEvent | FleetEvent]) -> None:
         for event in events:
@@ -185,6 +213,13 @@ class EventFeed:
         self._note_running(state.events)
         ended = [e for e in state.events if isinstance(e, JobEvent) and e.job in closed]
         return b"".join(map(sse_of, ended))
+
+
+def _may_end(notice: AnyNotice) -> bool:
+    event = notice.event
+    return isinstance(event, BatchEvent) or (
+        isinstance(event, JobEvent) and event.status.is_terminal
+    )
 
 
 def _is_live(event: BatchEvent) -> bool:

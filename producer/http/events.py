@@ -125,7 +125,7 @@ async def _answer(
     frames: AsyncIterator[bytes] = feed.frames(after)
     if preview_of:
         frames = with_previews(feed, after, preview_of, request.app.state.previews)
-    return EventStreamResponse(frames, streams, owner, lambda: fleet.keys.look(secret))
+    return EventStreamResponse(feed, frames, streams, owner, lambda: fleet.keys.look(secret))
 
 
 class _OwnerSnapshot(BaseModel):
