@@ -1,7 +1,7 @@
 """The Celery app, and every transport setting with its reason.
 
 Imports nothing of ours, so that producers and workers may both import it. The broker's URL
-is put in by the two that use it: producer.dispatch and worker.tasks.
+is put in by those that listen: worker.tasks and producer.webhooks.tasks.
 
 Measured on celery 5.7.0, kombu 5.7.0 and redis-py 8.1.0; the versions are pinned in
 requirements/, and an upgrade has to pass tests/integration/test_celery_traps.py first.
@@ -23,7 +23,7 @@ app = Celery(
 # subscription a publish. So said, it goes before CELERY_RESULT_BACKEND.
 app.backend_cls = "disabled"
 # What the app reads before its settings; else it would be the module CELERY_CONFIG_MODULE.
-# CELERY_BROKER_URL goes before all: producer.dispatch names its URL, worker.tasks drops the variable.
+# CELERY_BROKER_URL goes before all: those who listen drop the variable, and producer.dispatch asks no app.
 app.config_from_object({"enable_utc": True, "timezone": "UTC"})
 
 app.conf.update(

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 from producer.access_keys import AsyncAccessKeys
 from producer.batch.async_methods import AsyncBatchMethods
@@ -28,11 +26,10 @@ from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.filters.query import Filter
 from producer.contract.fleet_events import FleetEvent
-from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import BatchId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
-from producer.contract.outcomes import Acted, BulkAction, Submitted
+from producer.contract.outcomes import Acted, BulkAction
 from producer.contract.owners import OwnerUsage
 from producer.contract.previews import Preview, PreviewNote
 from producer.contract.queue_lines import QueueLine
@@ -50,14 +47,13 @@ from producer.events.async_event_watch import (
 from producer.events.job_stream import JobStream
 from producer.events.methods import RECHECK_EVERY, found_of
 from producer.events.missed import Missed
-from producer.grouped_calls import GroupedCalls
 from producer.intake.input_policy import InputPolicy
-from producer.intake.request import JobOptions, MustWait, request_of
 from producer.node_methods import AsyncNodeMethods
+from producer.submit_methods import AsyncSubmitMethods
 from producer.webhooks.methods import AsyncWebhooks
 
 
-class AsyncProducer(AsyncBatchMethods, AsyncNodeMethods):
+class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncNodeMethods):
     """The client of one fleet for asyncio, for all event loops of a process.
 
     They may run one after another, too (`asyncio.run`, Django's `async_to_sync`).
@@ -68,7 +64,7 @@ class AsyncProducer(AsyncBatchMethods, AsyncNodeMethods):
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:
         self._sync = Producer(settings, input_policy=input_policy)
         self._calls = self._sync
-        self._submit = GroupedCalls(self._sync._submit_each)  # noqa: SLF001 - its other half
+        self._set_up(self._sync)
         self._fanouts = LoopFanouts(settings)
         self.keys = AsyncAccessKeys(self._sync.keys)
         self.dead_letters = AsyncDeadLetters(self._sync.dead_letters)
@@ -78,18 +74,6 @@ class AsyncProducer(AsyncBatchMethods, AsyncNodeMethods):
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:
         """Return a producer with the settings of the environment or file; see `Producer.from_env`."""
         return cls(Producer.from_env(**overrides).settings, input_policy=input_policy)
-
-    async def submit(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job:
-        """Submit one job; options and errors as of `Producer.submit`."""
-        return (await self.submit_once(graph, **options)).job
-
-    async def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
-        """Submit one job, and tell whether it is new; all as of `Producer.submit_once`."""
-        request = request_of(graph, options)
-        if not request.inputs:  # files may take long
-            with suppress(MustWait):
-                return await self._submit(replace(request, may_wait=False))
-        return await asyncio.to_thread(self._sync.submit_once, graph, **options)
 
     async def upload(self, content: Path | bytes, *, owner: str = "", name: str = "") -> Upload:
         """Store a file for jobs of an owner; all as of `Producer.upload`."""

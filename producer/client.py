@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Self
 
 from producer.access_keys import AccessKeys
 from producer.batch.methods import BatchMethods
@@ -28,7 +28,6 @@ from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Artifact, Job, JobStatus
-from producer.contract.outcomes import Submitted
 from producer.contract.queues import Tier
 from producer.contract.uploads import Upload
 from producer.dispatch import Dispatch
@@ -37,7 +36,7 @@ from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
 from producer.intake.named_inputs import NamedInputs
-from producer.intake.request import JobOptions, Request, request_of
+from producer.intake.request import Request
 from producer.intake.uploading import Uploading
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_store import LONGEST_URL
@@ -164,10 +163,6 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
             run_within=run_within,
         )
         return self._submit(request).job
-
-    def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
-        """Submit one job as `submit` does, and tell whether its idempotency key had made it before."""
-        return self._submit(request_of(graph, options))
 
     def upload(self, content: Path | bytes, *, owner: str = "", name: str = "") -> Upload:
         """Store a file for jobs of an owner, which name it as `{"upload": ID}`; return what it is called.

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Unpack
 
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError
+from producer.contract.graph.graph import GraphLike
+from producer.contract.jobs import Job
 from producer.contract.outcomes import Submitted
 from producer.contract.queues import Message
 from producer.contract.submissions import Content, Submission
 from producer.dispatch import Dispatch
+from producer.grouped_calls import GroupedCalls
 from producer.intake.admission import Intake
-from producer.intake.request import Request
+from producer.intake.request import JobOptions, MustWait, Request, request_of
 from producer.store.job_store import JobStore
 from producer.store.new_jobs import Added
 from producer.webhooks.methods import Webhooks
@@ -24,6 +31,10 @@ class SubmitMethods:
     _intake: Intake
     _dispatch: Dispatch
     webhooks: Webhooks
+
+    def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
+        """Submit one job as `submit` does, and tell whether its idempotency key had made it before."""
+        return self._submit(request_of(graph, options))
 
     def _submit_each(self, requests: Sequence[Request]) -> list[Submitted | Exception]:
         """Submit jobs that have nothing to do with each other, each as `submit_once` does, in one go.
@@ -73,3 +84,23 @@ class SubmitMethods:
         except FleetError as exc:
             return exc
         return Submitted(job, not added.is_new)
+
+
+class AsyncSubmitMethods:
+    """The same for asyncio. What is handed in at one moment goes together; see `GroupedCalls`."""
+
+    def _set_up(self, methods: SubmitMethods) -> None:
+        self._alone = methods
+        self._together = GroupedCalls(methods._submit_each)  # noqa: SLF001 - its other half
+
+    async def submit(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job:
+        """Submit one job; options and errors as of `Producer.submit`."""
+        return (await self.submit_once(graph, **options)).job
+
+    async def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
+        """Submit one job, and tell whether it is new; all as of `Producer.submit_once`."""
+        request = request_of(graph, options)
+        if not request.inputs:  # files may take long
+            with suppress(MustWait):
+                return await self._together(replace(request, may_wait=False))
+        return await asyncio.to_thread(self._alone.submit_once, graph, **options)
