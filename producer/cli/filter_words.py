@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from producer.contract.errors import InvalidQuery
-from producer.contract.filters.fields import FIELDS
 from producer.contract.graph.json_values import short
 from producer.contract.near_names import near_names
 
@@ -31,7 +30,7 @@ def filter_of(words: Sequence[str] | None, *, options: Sequence[str]) -> str:
 
 def _term(word: str) -> str:
     head, colon, value = word.partition(":")
-    if not colon or '"' in value or head.removeprefix("-") not in FIELDS:
+    if not colon or '"' in value or not _is_term(word):
         return word
     parts = word.split()
     if len(parts) > 1 and all(map(_is_term, parts)):
@@ -43,5 +42,7 @@ def _term(word: str) -> str:
 
 
 def _is_term(word: str) -> bool:
+    from producer.contract.filters.fields import FIELDS
+
     head, colon, _ = word.partition(":")
     return bool(colon) and head.removeprefix("-") in FIELDS
