@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _TRIES_KEPT: Final = 20
 #: Deliveries to one webhook at the same time.
 _AT_ONCE: Final = 4
+#: The same to all webhooks of an owner; half as many to those that fail.
+_OF_OWNER: Final = 8
+#: Deliveries that may wait for a webhook when a test is sent to it.
+MOST_BEFORE_TEST: Final = 100
 
 
 @dataclass(frozen=True)
@@ -78,15 +82,20 @@ class Deliveries:
         """
         entry, again = (end.entry, end.due_again_ms) if end else ("", "")
         args = [entry, again, webhook, delivery_id, event, body, int(is_disabled)]
-        return bool(self._scripts.run("delivery_add", args=args))
+        return bool(self._scripts.run("delivery_add", args=[*args, MOST_BEFORE_TEST]))
+
+    def add_test(self, webhook: str, delivery_id: str, *, event: str, body: str) -> bool:
+        """Have a test delivered, which tells no end; return False if as many deliveries wait as may."""
+        args = ["", "", webhook, delivery_id, event, body, 0, MOST_BEFORE_TEST]
+        return int(self._scripts.run("delivery_add", args=args)) > 0
 
     def take(self, *, within: timedelta) -> TakenDelivery | None:
-        """Take the next delivery that is due, or None; webhooks take turns.
+        """Take the next delivery that is due, or None; webhooks take turns, and none of an owner's all senders.
 
         Args:
             within: after so long it is due again, unless `settle` was called before.
         """
-        reply = self._scripts.run("delivery_take", args=[to_ms(within), _AT_ONCE])
+        reply = self._scripts.run("delivery_take", args=[to_ms(within), _AT_ONCE, _OF_OWNER])
         if not reply:
             return None
         webhook, delivery_id, again, flat = reply

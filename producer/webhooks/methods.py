@@ -26,7 +26,7 @@ from producer.contract.webhooks import (
     checked_events,
 )
 from producer.outbound.outbound import Outbound
-from producer.store.deliveries import Deliveries
+from producer.store.deliveries import MOST_BEFORE_TEST, Deliveries
 from producer.store.times import now_ms, utc
 from producer.store.webhook_store import WebhookStore, webhook_key
 from producer.webhooks.messages import test_message
@@ -120,12 +120,17 @@ class Webhooks:
 
         Raises:
             WebhookNotFound: the owner has none of this name.
-            InvalidJob: it is disabled.
+            InvalidJob: it is disabled, or a hundred deliveries wait for it already.
         """
         webhook = self._enabled(name, owner)
         key, delivery_id = webhook_key(name, owner), f"test_{new_job_id()}"
         event, body = test_message(webhook)
-        self._deliveries.add(key, delivery_id, event=event, body=body)
+        if not self._deliveries.add_test(key, delivery_id, event=event, body=body):
+            raise InvalidJob(
+                f"webhook {name} has {MOST_BEFORE_TEST} deliveries waiting or more, which are told first",
+                field="webhook",
+                advice="see what its receiver answers in its deliveries, and test it later",
+            )
         return self.delivery(name, delivery_id, owner=owner)
 
     def deliveries(self, name: str, *, owner: str = "", limit: int = 50) -> Sequence[Delivery]:

@@ -13,6 +13,13 @@ local function schedule(hook, not_before)
     end
 end
 
+-- A delivery to a webhook is due now. One that is due already keeps its turn: who has more is not served sooner.
+local function schedule_now(hook)
+    redis.call('ZADD', DELIVERIES, 'LT', now_ms(), hook)
+    keep_index(DELIVERIES)
+    keep_index(DELIVERIES .. ':' .. hook)
+end
+
 -- A delivery is over. The newest of them are kept.
 local function settle_delivery(hook, id, state)
     local settled = DELIVERIES .. ':' .. hook .. ':settled'

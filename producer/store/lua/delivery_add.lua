@@ -6,13 +6,17 @@
 -- ARGV[4]  the delivery's id; one of that id is left as it is
 -- ARGV[5]  its event           ARGV[6]  its body
 -- ARGV[7]  '1' if it is not to be tried, as the webhook is disabled
+-- ARGV[8]  of a test: how many deliveries may wait for the webhook, this one included
 --
--- Returns 1, or 0 if the end is not the caller's any more.
+-- Returns 1, 0 if the end is not the caller's any more, or -1 if so many wait that no test is sent.
 if ARGV[1] ~= '' and not is_taken(ARGV[1], ARGV[2]) then
     return 0
 end
 local hook, id = ARGV[3], ARGV[4]
 local key, due = DELIVERY .. hook .. ':' .. id, DELIVERIES .. ':' .. hook
+if ARGV[1] == '' and redis.call('ZCARD', due) >= tonumber(ARGV[8]) then
+    return -1
+end
 if redis.call('EXISTS', key) == 0 then
     redis.call('HSET', key, 'event', ARGV[5], 'subject', ARGV[1], 'body', ARGV[6], 'created_ms', now_ms())
     if ARGV[7] == '1' then
@@ -21,7 +25,7 @@ if redis.call('EXISTS', key) == 0 then
         redis.call('HSET', key, 'state', 'waiting')
         redis.call('PEXPIRE', key, INDEX_MS)
         redis.call('ZADD', due, now_ms(), id)
-        schedule(hook)
+        schedule_now(hook)
     end
 end
 if ARGV[1] ~= '' then

@@ -12,5 +12,5 @@ redis.call('HSET', key, 'state', 'waiting', 'tried', 0)
 redis.call('PEXPIRE', key, INDEX_MS)
 redis.call('ZREM', DELIVERIES .. ':' .. hook .. ':settled', id)
 redis.call('ZADD', DELIVERIES .. ':' .. hook, now_ms(), id)
-schedule(hook)
+schedule_now(hook)
 return 1

@@ -32,6 +32,6 @@ else
     settle_delivery(hook, id, ARGV[4])
 end
 if redis.call('ZSCORE', DELIVERIES, hook) then -- else it is disabled
-    schedule(hook)
+    schedule(hook, now_ms()) -- behind those that wait, however long this one's deliveries have been due
 end
 return 1

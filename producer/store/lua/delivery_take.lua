@@ -4,18 +4,30 @@
 -- ARGV[1]  ms that the caller has
 -- ARGV[2]  deliveries to one webhook at the same time, at most; to one that fails it is one, so that a receiver that
 --          hangs holds up no others
+-- ARGV[3]  deliveries to all webhooks of one owner at the same time, at most; half as many to those that fail
 --
 -- Returns {webhook, delivery, when it is due again, ms, {field, value, ...}}, or nothing if none is due.
 redis.call('ZREMRANGEBYSCORE', DELIVERING, '-inf', now_ms())
-local busy = {}
+local busy, of_owner, in_vain = {}, {}, {}
+local function owner_of(hook)
+    return string.match(hook, '^([^:]*):') or ''
+end
+local function fails(hook)
+    return redis.call('HEXISTS', WEBHOOKS_FAILING, hook) == 1
+end
 for _, entry in ipairs(redis.call('ZRANGE', DELIVERING, 0, -1)) do
     local hook = string.match(entry, '^(%S*) ')
+    local owner = owner_of(hook)
     busy[hook] = (busy[hook] or 0) + 1
+    of_owner[owner] = (of_owner[owner] or 0) + 1
+    in_vain[owner] = (in_vain[owner] or 0) + (fails(hook) and 1 or 0)
 end
 for _, hook in ipairs(redis.call('ZRANGE', DELIVERIES, '-inf', now_ms(), 'BYSCORE', 'LIMIT', 0, 100)) do
     local due = DELIVERIES .. ':' .. hook
-    local most = redis.call('HEXISTS', WEBHOOKS_FAILING, hook) == 1 and 1 or tonumber(ARGV[2])
-    if (busy[hook] or 0) >= most then
+    local owner, most = owner_of(hook), fails(hook) and 1 or tonumber(ARGV[2])
+    local is_owner_busy = (of_owner[owner] or 0) >= tonumber(ARGV[3])
+        or most == 1 and (in_vain[owner] or 0) >= tonumber(ARGV[3]) / 2
+    if (busy[hook] or 0) >= most or is_owner_busy then
         schedule(hook, now_ms() + 1000)
     else
         local id = redis.call('ZRANGE', due, '-inf', now_ms(), 'BYSCORE', 'LIMIT', 0, 1)[1]

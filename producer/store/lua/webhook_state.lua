@@ -12,7 +12,7 @@ redis.call('HDEL', WEBHOOKS_FAILING, hook)
 if ARGV[2] ~= '' then
     redis.call('HSET', WEBHOOKS, hook, ARGV[2])
     if ARGV[3] == '1' then
-        schedule(hook)
+        schedule(hook, now_ms())
     else
         redis.call('ZREM', DELIVERIES, hook)
     end
