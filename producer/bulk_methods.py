@@ -45,6 +45,7 @@ class BulkMethods(MoveMethods, NodeMethods):
         *,
         cursor: str | None = None,
         dry_run: bool = False,
+        limit: int = _AT_ONCE,
         actor: str = "",
         origin: str = "",
         reason: str = "",
@@ -57,6 +58,7 @@ class BulkMethods(MoveMethods, NodeMethods):
         Args:
             cursor: of the call before.
             dry_run: only count.
+            limit: act on so many at most, in place of 500.
             actor: who wants it, for the log of actions.
             origin: from where, as `cli@host` or an address.
             reason: why, in a sentence.
@@ -69,7 +71,7 @@ class BulkMethods(MoveMethods, NodeMethods):
         verb = _as_action(action)
         wanted = filter if isinstance(filter, Filter) else parse_filter(filter)
         fitting = Filter((*wanted.terms, Term("status", _STATUSES[verb])))
-        page = self.jobs(fitting, cursor, _AT_ONCE)
+        page = self.jobs(fitting, cursor, min(limit, _AT_ONCE))
         jobs = [job for job in page.jobs if not (verb is BulkAction.RETRY and job.retried_as)]
         done = 0 if dry_run else sum(map(self._verbs[verb], jobs))
         if done:

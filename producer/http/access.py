@@ -87,10 +87,30 @@ async def check_room(fleet: AsyncProducer, key: AccessKey, *, more: int = 1) -> 
     Raises:
         OwnerBacklogFull: they may not.
     """
-    if key.max_waiting is not None:
-        waiting = (await fleet.owner(key.owner)).waiting
-        if waiting + more > key.max_waiting:
-            raise OwnerBacklogFull(key.owner, waiting, key.max_waiting)
+    await room_of(fleet, key, more=more)
+
+
+async def check_open_room(fleet: AsyncProducer, key: AccessKey, *, more: int) -> None:
+    """Check the same of rows that come to an open batch: rows of all its owner's open batches count as if they waited.
+
+    The owner's own limit is looked at, too, so that no part of a part is stored.
+    """
+    usage = await fleet.owner(key.owner)
+    limits = [limit for limit in (key.max_waiting, usage.max_waiting) if limit is not None]
+    if limits:
+        waiting = usage.waiting + await fleet.open_rows(key.owner)
+        if waiting + more > min(limits):
+            raise OwnerBacklogFull(key.owner, waiting, min(limits))
+
+
+async def room_of(fleet: AsyncProducer, key: AccessKey, *, more: int = 1) -> int | None:
+    """Return how many jobs more may wait by the key's own limit; None if it has none. Errors as of `check_room`."""
+    if key.max_waiting is None:
+        return None
+    waiting = (await fleet.owner(key.owner)).waiting
+    if waiting + more > key.max_waiting:
+        raise OwnerBacklogFull(key.owner, waiting, key.max_waiting)
+    return key.max_waiting - waiting
 
 
 def tier_of(key: AccessKey, tier: str) -> Tier:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from producer.contract.filters.query import Filter, Term
 from producer.contract.outcomes import BulkAction
-from producer.http.access import Fleet, Submitter, seen
+from producer.contract.queues import Tier
+from producer.http.access import Fleet, Submitter, room_of, seen
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
 
 router = APIRouter(prefix="/v1/actions", tags=["actions"], route_class=StrictRoute)
+
+
+#: Jobs that one request acts on.
+_AT_ONCE: Final = 500
 
 
 class ActionRequest(BaseModel):
@@ -46,12 +52,22 @@ class ActedView(BaseModel):
     "", response_model=ActedView, responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 503)
 )
 async def act(request: Request, body: ActionRequest, fleet: Fleet, key: Submitter) -> Response:
-    """Cancel, hold, release or retry the next 500 jobs that a filter means; only those that the key sees."""
+    """Cancel, hold, release or retry the next 500 jobs that a filter means; only those that the key sees.
+
+    Retried are only those of tiers that the key may ask for.
+    """
+    wanted, room = seen(key, body.filter), None
+    if body.action is BulkAction.RETRY:
+        # What is made again is handed in with this key: within its tiers, and as many as it may have waiting.
+        if key.tiers != list(Tier):
+            wanted = Filter((*wanted.terms, Term("tier", tuple(key.tiers))))
+        room = None if body.dry_run else await room_of(fleet, key)
     acted = await fleet.act(
         body.action,
-        seen(key, body.filter),
+        wanted,
         cursor=body.cursor,
         dry_run=body.dry_run,
+        limit=_AT_ONCE if room is None else min(room, _AT_ONCE),
         actor=f"key {key.name}",
         origin=request.client.host if request.client else "",
         reason=body.reason,

@@ -121,7 +121,7 @@ async def retry(
     job = await job_of(fleet, key, job_id)
     wanted = body or RetryRequest()
     await check_room(fleet, key)
-    tier = tier_of(key, wanted.tier or job.tier) if wanted.tier else None
+    tier = tier_of(key, wanted.tier or job.tier)
     try:
         new = await fleet.retry(job.id, tier=tier, pin=wanted.pin, secrets=wanted.secrets)
     except InvalidJob as exc:

@@ -153,21 +153,23 @@ def _read(
 ) -> tuple[list[Job], tuple[int, str] | None]:
     """Return the next jobs, and where to go on; None at the end."""
     jobs: list[Job] = []
-    source, after = place
+    source, after = shown = place
     looked_at, count = 0, limit + 1
     while source < len(sources):
         chunk = sources[source].read(after, min(count, max(_AT_ONCE, limit + 1)))
         for position, job in chunk.entries:
             if job and len(jobs) == limit:
-                return jobs, (source, after)
+                return jobs, shown
             after = position
             if job:
                 jobs.append(job)
+                shown = source, after
         looked_at += len(chunk.entries)
         if chunk.is_last:
             source, after = source + 1, ""
         elif len(jobs) == limit or looked_at >= _MOST_LOOKED_AT:
-            return jobs, (source, after)
+            # What was passed over may be another owner's: only where nothing else was found it is gone on after.
+            return jobs, shown if jobs else (source, after)
         # Few of these were meant: look at more of the next.
         count = max(count, _AT_ONCE)
     return jobs, None
