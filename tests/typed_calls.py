@@ -160,6 +160,7 @@ def batches(fleet: Producer) -> None:
     begun = fleet.begin_batch(GRAPH, name="night", inputs={"10.image": {"upload": "0" * 64}}).batch
     assert_type(fleet.add_rows(begun.id, [{"3.seed": 1}], first=0, on_skipped=told), Batch)
     assert_type(fleet.seal_batch(begun.id), Batch)
+    assert_type(fleet.open_rows("shop"), int)
     assert_type(fleet.wait_batch(batch.id, timeout=None, on_poll=seen), Batch)
     assert_type(fleet.hold_batch(batch.id), Batch)
     assert_type(fleet.release_batch(batch.id), Batch)
@@ -243,6 +244,7 @@ async def batches_from_a_loop() -> None:
         begun = (await fleet.begin_batch(GRAPH, owner="shop")).batch
         assert_type(await fleet.add_rows(begun.id, [{"3.seed": 1}]), Batch)
         assert_type(await fleet.seal_batch(begun.id), Batch)
+        assert_type(await fleet.open_rows("shop"), int)
         assert_type(await fleet.wait_batch(batch.id, on_poll=seen), Batch)
         assert_type(await fleet.hold_batch(batch.id), Batch)
         assert_type(await fleet.release_batch(batch.id), Batch)

@@ -45,6 +45,10 @@ class AsyncBatchMethods:
         """Return up to *limit* batches, the newest first; only those of one *owner*, if it is named."""
         return await asyncio.to_thread(self._calls.batches, limit, owner)
 
+    async def open_rows(self, owner: str) -> int:
+        """Return how many rows an owner has handed in to batches that are not sealed yet."""
+        return await asyncio.to_thread(self._calls.open_rows, owner)
+
     async def begin_batch(
         self, graph: GraphLike, *, name: str = "", **options: Unpack[JobOptions]
     ) -> Begun:

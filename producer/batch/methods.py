@@ -149,6 +149,10 @@ class BatchMethods(ResultMethods, BatchPartMethods):
         """Return up to *limit* batches, the newest first; only those of one *owner*, if it is named."""
         return self._batches.newest(limit, owner=owner)
 
+    def open_rows(self, owner: str) -> int:
+        """Return how many rows an owner has handed in to batches that are not sealed yet."""
+        return self._batches.open_rows(owner)
+
     def wait_batch(
         self,
         batch: str,

@@ -16,6 +16,7 @@ from producer.http.access import (
     Reader,
     Submitter,
     batch_of,
+    check_open_room,
     check_room,
     fleet_of,
     seen,
@@ -120,6 +121,9 @@ async def add_rows(
     body = await unpacked(request, headers.content_encoding)
     rows = await asyncio.to_thread(RowsBody, body)
     first = _first(headers.content_range, rows.count)
+    new = (batch.rows if first is None else first) + rows.count - batch.rows
+    if new > 0:
+        await check_open_room(fleet, key, more=new)
     skipped: list[Any] = []
     added = await fleet.add_rows(
         batch.id, rows, first=first, on_skipped=skipped.append if skip_invalid else None

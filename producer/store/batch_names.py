@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
 _AT_ONCE: Final = 500
+#: Batches of everybody that are looked at, the newest, where an owner's are wanted.
+_LOOKED_AT: Final = 1_000
 #: Ids that a message names.
 _TOLD: Final = 3
 
@@ -47,10 +49,23 @@ def find_batch(redis: Redis, name: str, *, owners: Collection[str] | None = None
 
 def _called(redis: Redis, name: str, owners: Collection[str] | None) -> Iterator[BatchId]:
     """Give the batches of a name, the newest first."""
+    if owners is None or "" in owners:  # the default owner has no list of its own
+        yield from _called_in(redis, keys.BATCHES, name, owners)
+        return
+    lists = [f"{keys.BATCHES}:{owner}" for owner in sorted(owners)]
+    found = [batch for key in lists for batch in _called_in(redis, key, name, owners)]
+    # The version before listed none by owner.
+    found += _called_in(redis, keys.BATCHES, name, owners, most=_LOOKED_AT)
+    yield from sorted(set(found), reverse=True)
+
+
+def _called_in(
+    redis: Redis, key: str, name: str, owners: Collection[str] | None, *, most: int | None = None
+) -> Iterator[BatchId]:
     start = 0
-    while True:
+    while most is None or start < most:
         with translated(redis):
-            page: Any = redis.zrange(keys.BATCHES, start, start + _AT_ONCE - 1, desc=True)
+            page: Any = redis.zrange(key, start, start + _AT_ONCE - 1, desc=True)
             with redis.pipeline(transaction=False) as pipe:
                 for batch in page:
                     pipe.hmget(keys.batch(batch), ["name", "spec"])

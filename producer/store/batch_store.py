@@ -11,28 +11,23 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.batches import Batch, BatchSpec, Places, RowShapes
+from producer.contract.batches import BatchSpec, Places, RowShapes
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.errors import (
     BacklogFull,
     BatchNotFound,
     InvalidBatch,
-    KeyOfAnotherType,
     KeyReused,
     OwnerBacklogFull,
+    TooManyOpenBatches,
 )
 from producer.contract.ids import BatchId, JobId
 from producer.contract.submissions import Content
 from producer.store import keys
-from producer.store.batch_records import (
-    BatchRecord,
-    fields_of_batch,
-    fingerprint,
-    places_json,
-    read_batch,
-)
+from producer.store.batch_reader import BatchReader
+from producer.store.batch_records import BatchRecord, fields_of_batch, fingerprint, places_json
 from producer.store.batch_rows import Bucket
-from producer.store.connection import replies_of, translated
+from producer.store.connection import translated
 from producer.store.job_store import JobStore
 from producer.store.record_reader import in_pages
 from producer.store.records import flat, packed
@@ -44,13 +39,10 @@ if TYPE_CHECKING:
 
 #: Jobs that one script moves: about 3 ms.
 _AT_ONCE: Final = 100
-#: Batches that are read together, and that are looked at for those of one owner.
-_PAGE: Final = 500
-_LOOKED_AT: Final = 10_000
 _NO_SHAPES: Final = RowShapes()
 
 
-class BatchStore:
+class BatchStore(BatchReader):
     """The fleet's memory of its batches.
 
     Args:
@@ -67,7 +59,7 @@ class BatchStore:
         most_waiting: int = 0,
         scripts: Scripts | None = None,
     ) -> None:
-        self._redis = redis
+        super().__init__(redis)
         self._scripts = scripts or Scripts(redis)
         self._keep_ms = to_ms(keep_ended)
         self._most_waiting = most_waiting
@@ -84,6 +76,7 @@ class BatchStore:
 
         Raises:
             KeyReused: the idempotency key belongs to another request.
+            TooManyOpenBatches: its owner has as many as may be.
         """
         outcome, found = self._scripts.run(
             "batch_open",
@@ -92,6 +85,8 @@ class BatchStore:
         )
         if outcome == "reused":
             raise KeyReused(str(key), found)
+        if outcome == "crowded":
+            raise TooManyOpenBatches(spec.owner, found, keys.MOST_OPEN)
         return BatchId(found), found == batch
 
     def add(
@@ -155,44 +150,6 @@ class BatchStore:
             ],
         )
         self._expect(batch, outcome, detail)
-
-    def get(self, batch: BatchId) -> Batch:
-        """Read one batch.
-
-        Raises:
-            BatchNotFound: there is none, or its record has expired.
-            KeyOfAnotherType: a field of it makes no sense.
-        """
-        return read_batch(self.record(batch))
-
-    def record(self, batch: BatchId) -> BatchRecord:
-        """Read one batch as the store keeps it; raise BatchNotFound when there is none."""
-        [record] = self._records([batch])
-        if record is None:
-            raise BatchNotFound(batch)
-        return record
-
-    def newest(self, limit: int, *, owner: str | None = None) -> list[Batch]:
-        """Return up to *limit* batches, the newest first; one that cannot be read is passed over.
-
-        Args:
-            owner: only this one's, of the newest 10,000 of all.
-        """
-        if owner is None:
-            return self._newest(0, max(1, limit))
-        found: list[Batch] = []
-        for start in range(0, _LOOKED_AT, _PAGE):
-            page = self._newest(start, _PAGE)
-            found += [batch for batch in page if batch.owner == owner]
-            if len(found) >= limit or not page:
-                break
-        return found[:limit]
-
-    def _newest(self, start: int, count: int) -> list[Batch]:
-        with translated(self._redis):
-            found: Any = self._redis.zrange(keys.BATCHES, start, start + count - 1, desc=True)
-        batches = (_read(record) for record in self._records(found) if record)
-        return [batch for batch in batches if batch]
 
     def cancel(self, batch: BatchId) -> BatchCancelled:
         """End all jobs of a batch; running ones are asked for their end.
@@ -272,17 +229,6 @@ class BatchStore:
             found: Any = self._redis.zrange(keys.live(record.id), "-inf", until, byscore=True)
         return (JobId(job_id) for job_id in found)
 
-    def _records(self, batches: Sequence[BatchId]) -> list[BatchRecord | None]:
-        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
-            for batch in batches:
-                pipe.hgetall(keys.batch(batch))
-            found = replies_of(pipe)  # a key of another type is no batch
-        return [
-            # Jobs may name a batch that was never opened; that has counts, and nothing else.
-            BatchRecord(batch, fields) if isinstance(fields, dict) and "spec" in fields else None
-            for batch, fields in zip(batches, found, strict=True)
-        ]
-
     def _expect(self, batch: BatchId, outcome: str, detail: Any) -> None:
         if outcome == "missing":
             raise BatchNotFound(batch)
@@ -298,11 +244,3 @@ class BatchStore:
                 f"has {detail:,} rows already, and they differ from those handed in now",
                 advice="use another idempotency key for other rows",
             )
-
-
-def _read(record: BatchRecord) -> Batch | None:
-    """Return what a reader sees; None if a newer version wrote it, or it makes no sense."""
-    try:
-        return read_batch(record) if record.is_readable else None
-    except KeyOfAnotherType:
-        return None

@@ -42,6 +42,7 @@ TYPES: Final = {
 INDEXES: Final = {
     keys.QUEUED: "zset",
     f"{keys.JOBS}:": "zset",
+    f"{keys.BATCHES}:": "zset",
     keys.ENDED: "zset",
     keys.OWNER: "hash",
     keys.IDLE: "zset",

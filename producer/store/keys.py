@@ -47,6 +47,8 @@
 | comfyfleet:upload:<owner>:<sha256> | JSON: what an owner calls a file of this content | 30 days after it was last handed in or named |
 | comfyfleet:live:<batch> | zset job that has not ended -> since, ms | 60 days after its last job |
 | comfyfleet:batches | zset batch -> opened, ms | 60 days after the last one |
+| comfyfleet:batches:<owner> | the same of an owner's batches | 60 days after the last one |
+| comfyfleet:batches:open:<owner> | the same of those that take rows, and perhaps some that did; 100 at most | 7 days after the last part |
 | comfyfleet:feeding | zset batch that upkeep must look at -> its turn | 60 days after its last batch |
 | comfyfleet:waiting | number of rows not fed yet, of all sealed batches | 60 days after its last change |
 | comfyfleet:node:<name> | hash | 7 days after its last beat |
@@ -97,6 +99,7 @@ POOLS: Final = "comfyfleet:pools"
 ACCESS_KEYS: Final = "comfyfleet:keys"
 ACTIONS: Final = "comfyfleet:actions"
 BATCHES: Final = "comfyfleet:batches"
+OPEN_BATCHES: Final = "comfyfleet:batches:open:"
 FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"
 SHAPES: Final = "comfyfleet:shapes"
@@ -129,8 +132,9 @@ LIVE_MS: Final = 30 * 86_400_000
 SHARED_MS: Final = 2 * LIVE_MS
 #: How long an index stays after its last change, ms.
 INDEX_MS: Final = 60 * 86_400_000
-#: How long an open batch waits for its next rows, or its seal, ms.
+#: How long an open batch waits for its next rows, or its seal, ms; and how many one owner may have.
 OPEN_MS: Final = 7 * 86_400_000
+MOST_OPEN: Final = 100
 #: Entries of the event stream; Redis trims it in whole nodes, so a few more.
 EVENTS_KEPT: Final = 100_000
 #: Entries of the stream of actions, as of that of events.

@@ -16,6 +16,7 @@
   + InvalidSettings         settings that are missing or make no sense, each by its variable
   + BacklogFull             the limit of waiting jobs is reached
     - OwnerBacklogFull      that of one owner
+      · TooManyOpenBatches  that of its batches which take rows
   + JobNotFound
   + UnreadableRecord        a job's record exists, but is torn
   + BatchNotFound
@@ -84,6 +85,7 @@ from producer.contract.errors.access import (
     BacklogFull,
     OwnerBacklogFull,
     ScopeMissing,
+    TooManyOpenBatches,
     TooManyRequests,
 )
 from producer.contract.errors.base import (
@@ -171,6 +173,7 @@ __all__ = [
     "StorageFault",
     "StorageRefused",
     "StorageUnreachable",
+    "TooManyOpenBatches",
     "TooManyRequests",
     "UnclearRefusal",
     "UnreadableRecord",

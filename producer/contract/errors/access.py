@@ -59,3 +59,15 @@ class OwnerBacklogFull(BacklogFull):
         self.owner = owner
         self.waiting = waiting
         self.limit = limit
+
+
+class TooManyOpenBatches(OwnerBacklogFull):
+    """An owner has as many batches open as it may; nothing was opened. `waiting` counts them."""
+
+    def __init__(self, owner: str, waiting: int, limit: int) -> None:
+        super().__init__(owner, waiting, limit)
+        FleetError.__init__(
+            self,
+            f"owner {owner} has {waiting:,} open batches; the limit is {limit:,}",
+            advice="seal those that are complete, and cancel those that are not wanted",
+        )

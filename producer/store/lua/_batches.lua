@@ -58,6 +58,10 @@ local function keep_feeding(batch)
     local start_by = redis.call('HGET', BATCH .. batch, 'start_by_ms')
     keep_index(FEEDING, start_by)
     keep_index(BATCHES, start_by)
+    local owner = redis.call('HGET', BATCH .. batch, 'owner')
+    if owner then
+        keep_index(BATCHES .. ':' .. owner, start_by)
+    end
 end
 
 local function stop_feeding_if_done(batch)

@@ -55,3 +55,18 @@ local function keep_listed(owner, until_ms)
         keep_until(OWNER .. owner, until_ms)
     end
 end
+
+-- The batches of an owner that take rows: how many there are, and how many rows they have. Those that were sealed,
+-- deleted or forgotten leave the list here.
+local function open_batches(owner)
+    local count, rows = 0, 0
+    for _, id in ipairs(redis.call('ZRANGE', OPEN_BATCHES .. owner, 0, -1)) do
+        local sealed, received = fields_of(BATCH .. id, 'sealed_ms', 'received')
+        if sealed or not received then
+            redis.call('ZREM', OPEN_BATCHES .. owner, id)
+        else
+            count, rows = count + 1, rows + tonumber(received)
+        end
+    end
+    return count, rows
+end

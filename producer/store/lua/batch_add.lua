@@ -30,10 +30,14 @@ end
 if number > tonumber(buckets) or digest ~= ARGV[3] then
     return {'differs', received}
 end
-if most > 0 and backlog() + received + tonumber(ARGV[2]) > most then
+local owner, open = redis.call('HGET', batch, 'owner'), received
+if owner then -- all that it has handed in counts, sealed or not
+    open = math.max(open, (select(2, open_batches(owner))))
+end
+if most > 0 and backlog() + open + tonumber(ARGV[2]) > most then
     return {'full', backlog()}
 end
-local full = owner_full(redis.call('HGET', batch, 'owner'), received + tonumber(ARGV[2]))
+local full = owner_full(owner, open + tonumber(ARGV[2]))
 if full then
     return {'owner_full', full}
 end
@@ -46,6 +50,9 @@ end
 redis.call('PEXPIRE', batch, OPEN_MS)
 redis.call('PEXPIRE', KEYS[2], OPEN_MS)
 redis.call('PEXPIRE', batch .. ':request', OPEN_MS)
+if owner then
+    redis.call('PEXPIRE', OPEN_BATCHES .. owner, OPEN_MS)
+end
 if key ~= '' then
     redis.call('PEXPIRE', key, OPEN_MS)
 end

@@ -12,8 +12,13 @@ if not created then
     return 'missing'
 end
 if not sealed then
+    local owner = redis.call('HGET', batch, 'owner')
     redis.call('UNLINK', batch, KEYS[2], batch .. ':request')
     redis.call('ZREM', BATCHES, id)
+    if owner then
+        redis.call('ZREM', BATCHES .. ':' .. owner, id)
+        redis.call('ZREM', OPEN_BATCHES .. owner, id)
+    end
     if key ~= '' and string.sub(redis.call('GET', key) or '', 1, #id) == id then
         redis.call('DEL', key)
     end
