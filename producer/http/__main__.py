@@ -11,7 +11,7 @@ import typer
 from producer.aio import AsyncProducer
 from producer.contract.config.allowed_origins import AllowedOrigins
 from producer.contract.config.settings import load_settings
-from producer.contract.errors import FleetError
+from producer.contract.errors import FleetError, InvalidSettings
 from producer.http.app import create_app
 from producer.http.cross_origin import with_cross_origin
 from producer.http.server import Server, config_of
@@ -34,6 +34,11 @@ def serve(
     settings = load_settings(**given)
     # Never a path of this machine, nor any bucket: those who ask are strangers.
     buckets = [name.strip() for name in settings.api_input_buckets.split(",") if name.strip()]
+    if settings.s3_bucket in buckets:
+        raise InvalidSettings(
+            f"COMFYFLEET_API_INPUT_BUCKETS names the fleet's own bucket {settings.s3_bucket}: any key could read "
+            "everybody's artifacts there (name a bucket of its own for inputs)"
+        )
     policy = InputPolicy.forms_only(buckets=buckets)
     fleet = AsyncProducer.from_env(input_policy=policy, **given)
     app = create_app(fleet, settings)

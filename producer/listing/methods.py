@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _MOST_LOOKED_AT: Final = 5_000
 #: A number that a message shows.
 _SHOWN: Final = 10**15
+#: In order after all ids of jobs.
+_HIGHEST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 #: Jobs that are looked at together, at most.
 _AT_ONCE: Final = 500
 
@@ -168,11 +170,19 @@ def _read(
         if chunk.is_last:
             source, after = source + 1, ""
         elif len(jobs) == limit or looked_at >= _MOST_LOOKED_AT:
-            # What was passed over may be another owner's: only where nothing else was found it is gone on after.
-            return jobs, shown if jobs else (source, after)
+            # What was passed over may be another owner's, so a cursor names none of it.
+            return jobs, shown if jobs else (source, _nameless(after, before=place[1]))
         # Few of these were meant: look at more of the next.
         count = max(count, _AT_ONCE)
     return jobs, None
+
+
+def _nameless(position: str, *, before: str) -> str:
+    """Return the position before all that ended within the same ms as a job; as it is, if that leads nowhere."""
+    at, _, job_id = position.partition(" ")
+    nameless = f"{at} {_HIGHEST_ID}"
+    is_further = not before or nameless < before
+    return nameless if len(job_id) == len(_HIGHEST_ID) and is_further else position
 
 
 def _check_limit(limit: object) -> None:

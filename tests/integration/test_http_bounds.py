@@ -17,7 +17,7 @@ import requests
 
 from producer.aio import AsyncProducer
 from producer.contract.errors import OwnerBacklogFull
-from producer.contract.ids import new_batch_id
+from producer.contract.ids import new_batch_id, new_job_id
 from producer.http import gate, server
 from producer.store import keys
 from tests.integration.api_server import GRAPH, Client, problem, running_api
@@ -320,6 +320,11 @@ def test_a_retry_keeps_to_the_tiers_and_the_room_of_its_key(bounded):
     assert boss.post("/v1/actions", wanted).json()["done"] == 2
 
 
+def position(cursor):
+    text = cursor.partition(".")[0]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))[1]["after"]
+
+
 def test_a_cursor_names_no_job_of_another_owner(bounded):
     shop, press = bounded("shop"), bounded("press")
     for client in (shop, press, shop, press, shop):
@@ -332,8 +337,20 @@ def test_a_cursor_names_no_job_of_another_owner(bounded):
         if "cursor" not in page:
             break
         cursor = f"&cursor={page['cursor']}"
-        text = page["cursor"].partition(".")[0]
-        told = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        named.append(told[1]["after"].split()[-1])
+        named.append(position(page["cursor"]).split()[-1])
     assert len(named) >= 2
     assert set(named) <= mine
+
+
+def test_a_page_of_nothing_goes_on_after_no_job_of_others(bounded, led):
+    shop = bounded("shop")
+    mine = shop.submit()["id"]
+    assert shop.post(f"/v1/jobs/{mine}/cancel").status_code == 200
+    ended = led.redis.zscore(keys.ended("cancelled"), mine)
+    others = {str(new_job_id()): int(ended) - number // 3 for number in range(6_000)}
+    led.redis.zadd(keys.ended("cancelled"), {mine: ended - 10_000, **others})
+    page = shop.get("/v1/jobs?filter=status:cancelled").json()
+    assert page["jobs"] == []
+    assert position(page["cursor"]).split()[-1] not in others
+    page = shop.get(f"/v1/jobs?filter=status:cancelled&cursor={page['cursor']}").json()
+    assert [job["id"] for job in page["jobs"]] == [mine]

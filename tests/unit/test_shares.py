@@ -1,4 +1,4 @@
-"""Shares of a process: of what is fetched, of the pace of bodies, of threads that admit."""
+"""Shares of a process: of what is fetched, of the pace of bodies, of threads that admit; and what it does not share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from threading import Event
 
 import pytest
 
-from producer.contract.errors import InvalidInput, TooManyRequests
+from producer.contract.errors import InvalidInput, InvalidSettings, TooManyRequests
 from producer.grouped_calls import GroupedCalls
+from producer.http.__main__ import serve
 from producer.http.body_pace import OVER_S, SLOWEST, BodyPace
 from producer.http.held_bodies import HeldBodies
 from producer.http.problems import Problem
@@ -88,3 +89,10 @@ def test_calls_with_threads_of_their_own_wait_for_no_others():
 
     with ThreadPoolExecutor(1) as threads:
         asyncio.run(ask(threads))
+
+
+def test_the_fleets_own_bucket_is_none_that_strangers_may_read(monkeypatch):
+    monkeypatch.setenv("COMFYFLEET_S3_BUCKET", "renders")
+    monkeypatch.setenv("COMFYFLEET_API_INPUT_BUCKETS", "shop, renders")
+    with pytest.raises(InvalidSettings, match="fleet's own bucket renders"):
+        serve()
