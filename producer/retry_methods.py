@@ -99,18 +99,17 @@ class RetryMethods:
             nodes=self.nodes() if pin is not None else (),
             secrets=extra.secrets,
         )
+        add = partial(
+            self._retries.add, submission, secrets=extra.secrets_json, only_dead=only_dead
+        )
         try:
-            new_id, is_new = self._retries.add(
-                submission, secrets=extra.secrets_json, only_dead=only_dead
-            )
-        except JobNotFound as exc:
+            new_id, is_new = add()
+        except JobNotFound:
+            # A row that ended with its batch has no record; it gets one while its values are kept.
             if old.batch is None:
                 raise
-            raise InvalidJob(
-                f"job {old.id} was {old.status} with its batch, before it reached the queue",
-                field="job",
-                advice="submit rows like it as a new batch",
-            ) from exc
+            self._jobs.give_record(old.id)
+            new_id, is_new = add()
         if is_new:
             priority = submission.tier.priority
             self._dispatch.try_send_all([Message(new_id, 1, submission.queue, priority)])

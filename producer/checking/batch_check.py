@@ -70,6 +70,13 @@ class BatchCheck:
                     found=f"batch {record.id} has ended, and nobody will write its results to the bucket",
                     expected="comfyfleet:results should list it; a worker of an older version ended it",
                 )
+            elif fault == "rest":
+                yield self._finding(
+                    kind=Kind.MISSING_FROM_LIST,
+                    about=record.id,
+                    found=f"{found} rows of batch {record.id} ended with it, and are not listed so",
+                    expected="they should be, to be found",
+                )
             elif fault == "untold":
                 yield self._finding(
                     kind=Kind.NOT_TOLD,

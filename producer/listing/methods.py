@@ -60,7 +60,8 @@ class ListMethods(OwnerMethods):
 
         Rows of a batch are listed with it (`batch:NAME`), in their order, each as the newest job that
         was made of it; and where the filter leaves no other statuses than running, failed, cancelled and
-        expired: what runs comes first, then the others by their end, the last first.
+        expired: what runs comes first, then the others by their end, the last first; those included that ended
+        with their batch before they had a record.
 
         What is there all the time while pages are read is given once; what comes meanwhile is not given.
 

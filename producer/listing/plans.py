@@ -89,7 +89,7 @@ class Plans:
         if ended := wanted.statuses & ENDED_BADLY:
             # What runs now and ends later is not given twice.
             span = wanted.span("ended").within(TimeSpan(until=utc(began_ms + 1)))
-            sources.append(EndedLists(self._redis, ended, wanted, span=span))
+            sources.append(EndedLists(self._redis, self._jobs, ended, wanted, span=span))
         return sources
 
     def _by_owner(self, wanted: Filter) -> Source:

@@ -110,6 +110,12 @@ class BatchRecord:
         """The shapes of its jobs."""
         return RowShapes.from_json(self.fields.get("shapes", ""))
 
+    @property
+    def rest_cause(self) -> Cause:
+        """Why the rows ended that had no record, if they have."""
+        is_late = self.fields.get("rest") == JobStatus.EXPIRED
+        return Cause.START_DEADLINE if is_late else Cause.CANCELLED
+
     def number(self, field: str) -> int:
         """Return a field as a number; 0 if it is not there."""
         return int(self.fields.get(field, 0))
@@ -152,9 +158,8 @@ class BatchRecord:
             "waiting_for": "its_turn",
         }
         if status.is_terminal:
-            is_late = status is JobStatus.EXPIRED
             record["ended_ms"] = self.fields["rest_ms"]
-            record["cause"] = Cause.START_DEADLINE if is_late else Cause.CANCELLED
+            record["cause"] = self.rest_cause
         return job_of(submission.id, record)
 
     def _state(self) -> BatchState:

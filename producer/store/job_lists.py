@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: How jobs end that are listed by it.
 ENDED_BADLY: Final = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)
 
+#: And how rows end with their batch before they have a record.
+ENDED_WITH_BATCH: Final = (JobStatus.CANCELLED, JobStatus.EXPIRED)
+
 #: Jobs of a list that one script looks at, which takes a millisecond.
 _AT_ONCE: Final = 500
 #: A list of which more than this share is gone is looked at again.
@@ -26,6 +29,11 @@ _GONE: Final = 0.05
 #: But not more often than this; the next sweep takes the rest.
 _ROUNDS: Final = 50
 _LISTS_AT_ONCE: Final = 100
+
+
+def ended_with_batch(status: str) -> str:
+    """Return the key of the batches of which rows ended so before they had a record."""
+    return f"{keys.ended(status)}:batches"
 
 
 def owners(redis: Redis) -> list[str]:
@@ -41,6 +49,7 @@ def forget_expired(redis: Redis, scripts: Scripts) -> int:
     Of a long list a sample is looked at, again and again until few of it are gone.
     """
     wanted = [([keys.ended(status)], [_AT_ONCE, "random", ""]) for status in ENDED_BADLY]
+    wanted += [([ended_with_batch(s)], [_AT_ONCE, "random", ""]) for s in ENDED_WITH_BATCH]
     wanted += [([keys.jobs(owner)], [_AT_ONCE, "random", owner]) for owner in owners(redis)]
     forgotten = 0
     for _ in range(_ROUNDS):

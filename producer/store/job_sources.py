@@ -17,7 +17,10 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.job_facts import answering
+from producer.store.job_facts import answering, facts_of
+from producer.store.job_lists import ENDED_WITH_BATCH
+from producer.store.job_store import JobStore
+from producer.store.rows_ended_with_batch import RowsEndedWithBatch
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -89,9 +92,21 @@ class EndedLists:
     """
 
     def __init__(
-        self, redis: Redis, statuses: Iterable[str], wanted: Filter, *, span: TimeSpan
+        self,
+        redis: Redis,
+        jobs: JobStore,
+        statuses: Iterable[str],
+        wanted: Filter,
+        *,
+        span: TimeSpan,
     ) -> None:
         self._redis = redis
+        self._jobs = jobs
+        self._with_batch = [
+            RowsEndedWithBatch(redis, status, wanted)
+            for status in ENDED_WITH_BATCH
+            if status in statuses
+        ]
         self._keys = [keys.ended(status) for status in sorted(statuses)]
         self._wanted = wanted
         self._since = _ms(span.since) if span.since else "-inf"
@@ -99,10 +114,26 @@ class EndedLists:
 
     def read(self, after: str, count: int) -> Chunk:
         """Return the next jobs; a position is when one ended, ms, and its id."""
+        bounds = {"since": self._since, "until": self._until}
+        rows = [source.after(after, count, **bounds) for source in self._with_batch]
+        # After the rows: one that gets a record meanwhile stands there at the same position.
         lists = [self._after(key, after, count) for key in self._keys]
-        positions, is_last = merged(lists, count, count)
-        ids = [position.partition(" ")[2] for position in positions]
-        return _chunk(self._redis, positions, ids, self._wanted, is_last=is_last)
+        listed = {position for found in lists for position in found}
+        rows_only = {position for found in rows for position in found} - listed
+        positions, is_last = merged([*lists, *rows], count, count)
+        positions = list(dict.fromkeys(positions))
+        ids = [JobId(position.partition(" ")[2]) for position in positions]
+        unfed = [
+            job_id for job_id, position in zip(ids, positions, strict=True) if position in rows_only
+        ]
+        found = self._jobs.find(unfed) if unfed else {}
+        others = [job_id for job_id in ids if job_id not in found]
+        jobs = dict(zip(others, answering(self._redis, others, self._wanted), strict=True))
+        jobs |= {id_: job for id_, job in found.items() if self._wanted.holds(facts_of(job))}
+        entries = [
+            (position, jobs.get(job_id)) for position, job_id in zip(positions, ids, strict=True)
+        ]
+        return Chunk(entries, is_last)
 
     def _after(self, key: str, after: str, count: int) -> list[str]:
         ended, of_one, _ = after.partition(" ")

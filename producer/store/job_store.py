@@ -136,6 +136,10 @@ class JobStore(AttemptEndings):
         """Return which jobs were made of packed rows again, by the row's own job."""
         return rows_made_again(self._redis, job_ids)
 
+    def give_record(self, job_id: JobId) -> bool:
+        """Give a row that ended with its batch a record, which it had not; False if there is no such row."""
+        return self._rows.give_record(job_id)
+
     def cancel(self, job_id: JobId) -> Cancelled:
         """Ask for a job's end.
 

@@ -26,6 +26,7 @@
 | comfyfleet:owners | zset owner that such jobs have -> 0 | as its longest-lived record |
 | comfyfleet:owner:<owner> | hash: what an owner has waiting and running, ms of cards used | 60 days after its last job |
 | comfyfleet:ended:<status> | zset job that failed, was cancelled or expired -> ended, ms | as its longest-lived record |
+| comfyfleet:ended:<status>:batches | zset batch whose rows ended so before they had a record -> ended, ms | as long as their values are kept |
 | comfyfleet:unpacked | zset job whose record is to be packed -> ended, ms | 60 days after its last job |
 | comfyfleet:job:<id> | hash, packed an hour after its end | live: 30 days after its start deadline; ended: keep_ended_s |
 | comfyfleet:template:<sha256> | zlib of the graph's canonical JSON | as long as its longest-lived job |

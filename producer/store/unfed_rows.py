@@ -63,6 +63,34 @@ class UnfedRows:
 
     def cancel(self, job_id: JobId) -> RowCancel:
         """Cancel one row."""
+        found = self._found(job_id)
+        if not isinstance(found, tuple):
+            return found
+        record, args, fields = found
+        if "rest" in record.fields:
+            return RowCancel.ENDED
+        outcome: str = self._scripts.run(
+            "batch_row",
+            keys=[keys.batch(record.id), keys.rows(record.id)],
+            args=[*args, self._keep_ms, *fields],
+        )
+        return RowCancel(outcome)
+
+    def give_record(self, job_id: JobId) -> bool:
+        """Give a row that ended with its batch a record of its own, as others have; False if it is no such row."""
+        found = self._found(job_id)
+        if not isinstance(found, tuple) or "rest" not in found[0].fields:
+            return False
+        record, args, fields = found
+        outcome = self._scripts.run(
+            "row_record",
+            keys=[keys.batch(record.id), keys.rows(record.id)],
+            args=[*args, record.rest_cause, *fields],
+        )
+        return bool(outcome == "done")
+
+    def _found(self, job_id: JobId) -> tuple[BatchRecord, list[Any], list[Any]] | RowCancel:
+        """Return a row's batch, where it lies there, as scripts take it, and the fields of its record."""
         batch, row = row_of(job_id)
         record = self._records([batch]).get(batch)
         if record is None or not is_of(job_id, record.fields):
@@ -74,18 +102,9 @@ class UnfedRows:
         packed = unpack(data)[index] if data else None
         if data is None or packed is None:
             return RowCancel.MISSING
-        if "rest" in record.fields:
-            return RowCancel.ENDED
         submission = submission_of(record, row, packed, record.spec, record.places)
-        outcome: str = self._scripts.run(
-            "batch_row",
-            keys=[keys.batch(batch), keys.rows(batch)],
-            args=[
-                *(batch, job_id, row, _digest(data), number, without(data, index)),
-                *(self._keep_ms, *flat(fields_of(submission))),
-            ],
-        )
-        return RowCancel(outcome)
+        where = [batch, job_id, row, _digest(data), number, without(data, index)]
+        return record, where, flat(fields_of(submission))
 
     def _jobs(self, record: BatchRecord, rows: Sequence[int]) -> Iterator[Job]:
         spec, places = record.spec, record.places

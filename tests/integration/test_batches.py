@@ -178,8 +178,8 @@ def test_a_cancelled_batch_ends_at_once(led, fleet):
     assert fleet.get(row_id(batch.id, 250)).cause == "cancelled"
     feed(fleet)
     assert led.redis.zcard(keys.FEEDING) == 0
-    with pytest.raises(InvalidJob, match="cancelled with its batch, before it reached"):
-        fleet.retry(row_id(batch.id, 250))
+    again = fleet.retry(row_id(batch.id, 250))
+    assert (again.status, again.retry_of) == ("queued", row_id(batch.id, 250))
 
 
 def test_what_is_made_again_of_a_cancelled_batch_may_live(fleet):

@@ -88,6 +88,9 @@ local function end_rows(batch, status, keep_ms)
         count_ended(pool_of_rows(batch), status, status == 'expired' and 'start_deadline' or status, waiting)
         redis.call('HSET', BATCH .. batch, 'rest', status, 'rest_ms', now_ms(), 'rest_rows', waiting)
         redis.call('PEXPIRE', BATCH .. batch .. ':rows', keep_ms)
+        -- One entry for all of them: whoever lists what ended reads the rows.
+        redis.call('ZADD', ENDED .. status .. ':batches', now_ms(), batch)
+        keep_until(ENDED .. status .. ':batches', now_ms() + tonumber(keep_ms))
         note_finish(batch)
     end
 end

@@ -30,6 +30,7 @@ end
 if ended then
     return 'ended'
 end
+expect_type('zset', ENDED .. 'cancelled:batches')
 expect_counts(batch, 'waiting') -- its rows end by it
 redis.call('HDEL', batch, 'held_ms')
 -- Live jobs since now: what is made again after this is none of them.

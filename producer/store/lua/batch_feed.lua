@@ -16,6 +16,7 @@ if not sealed or rest then
     return false
 end
 if tonumber(start_by) <= now_ms() then
+    expect_type('zset', ENDED .. 'expired:batches')
     end_rows(id, 'expired', ARGV[6])
     stop_feeding_if_done(id)
     return false

@@ -1,6 +1,6 @@
 -- Take jobs off a list whose record has expired; one that is packed as a row has not. A record that is gone never comes back.
 --
--- KEYS[1]  zset of jobs
+-- KEYS[1]  zset of jobs, or of batches whose rows ended without a record: until their values have expired
 -- ARGV[1]  at most so many     ARGV[2]  'oldest', or 'random': for a list that is not in order of their ends
 -- ARGV[3]  the owner whose jobs it lists ('' = none): forgotten with the last of them
 --
@@ -12,9 +12,13 @@ if ARGV[2] == 'oldest' then
 else
     found = redis.call('ZRANDMEMBER', list, count)
 end
-local gone = 0
+local are_batches, gone = string.sub(list, -8) == ':batches', 0
 for _, id in ipairs(found) do
-    if redis.call('EXISTS', JOB .. id) == 0 then
+    if are_batches then
+        if redis.call('EXISTS', BATCH .. id .. ':rows') == 0 then
+            gone = gone + redis.call('ZREM', list, id)
+        end
+    elseif redis.call('EXISTS', JOB .. id) == 0 then
         local status, _, _, is_torn = packed_row(id)
         if not status and not is_torn then -- what cannot be read now may be put back
             gone = gone + redis.call('ZREM', list, id)

@@ -9,6 +9,7 @@
 --   waiting   it counts another number of rows
 --   feeding   upkeep does not know that rows wait
 --   results   it has ended, and nobody will write its results to the bucket
+--   rest      so many rows ended with it without a record, and the list of such batches lacks it
 --   untold    it has ended, and nobody will tell it outside, as its record asks for
 --   torn ...  a field of this name, by which changes are told apart, is no number
 --   end       so many of its jobs have not ended, by its own counts; yet it has, or with none it has not
@@ -64,6 +65,17 @@ if is_over and done * RESULT_ROWS < received and not redis.call('ZSCORE', RESULT
     if mend then
         redis.call('ZADD', RESULTS, ended, id)
         keep_index(RESULTS)
+    end
+end
+local rest_ms, rest_rows = unpack(redis.call('HMGET', batch, 'rest_ms', 'rest_rows'))
+if rest and (tonumber(rest_rows) or 0) > 0 and redis.call('EXISTS', batch .. ':rows') == 1 then
+    local list = ENDED .. rest .. ':batches'
+    if not redis.call('ZSCORE', list, id) then
+        faults[#faults + 1] = {'rest', rest_rows, 0}
+        if mend then
+            redis.call('ZADD', list, tonumber(rest_ms) or now_ms(), id)
+            keep_until(list, math.max(now_ms(), redis.call('PEXPIRETIME', batch .. ':rows')))
+        end
     end
 end
 local hook, told = unpack(redis.call('HMGET', batch, 'hook', 'told_ms'))
