@@ -48,8 +48,8 @@
 | comfyfleet:upload:<owner>:<sha256> | JSON: what an owner calls a file of this content | 30 days after it was last handed in or named |
 | comfyfleet:live:<batch> | zset job that has not ended -> since, ms | 60 days after its last job |
 | comfyfleet:batches | zset batch -> opened, ms | 60 days after the last one |
-| comfyfleet:batches:<owner> | the same of an owner's batches | 60 days after the last one |
-| comfyfleet:batches:open:<owner> | the same of those that take rows, and perhaps some that did; 100 at most | 7 days after the last part |
+| comfyfleet:batches:<owner> | zset batch of an owner -> opened, ms | 60 days after the last one |
+| comfyfleet:batches:open:<owner> | zset batch of an owner that takes rows, or did -> opened, ms; 100 at most | 7 days after the last part |
 | comfyfleet:feeding | zset batch that upkeep must look at -> its turn | 60 days after its last batch |
 | comfyfleet:waiting | number of rows not fed yet, of all sealed batches | 60 days after its last change |
 | comfyfleet:node:<name> | hash | 7 days after its last beat |
