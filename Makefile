@@ -22,7 +22,7 @@ up: $(VENV)/.run ## the same stack, and it stays: submit to it from another shel
 	$(BIN)/comfyfleet up $(ARGS)
 
 test: $(VENV)/.dev ## all tests, three files at once (they mostly wait), on real servers that they start and end themselves
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not release" $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, ruff format, mypy strict, import-linter, bandit
 	$(BIN)/ruff check .
@@ -37,8 +37,9 @@ format: $(VENV)/.dev ## mend what ruff can mend
 
 check: lint test ## what must hold before a commit
 
-release-check: $(VENV)/.dev ## what a release must pass beside the tests: its wheel, installed, and each block of the documentation
+release-check: $(VENV)/.dev ## what a release must pass beside the tests: its wheel, installed, each block of the documentation, and long tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/release $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m release tests/acceptance tests/integration $(ARGS)
 
 browser: $(VENV)/.dev ## the web page of the documentation in Chromium, against `comfyfleet up`; without Chromium it is said so
 	.ci/browser-check $(BIN) $(ARGS)

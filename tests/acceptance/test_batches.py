@@ -19,6 +19,8 @@ from producer.contract.jobs import JobStatus
 from tests.graphs import journal, picture, sleeping
 from tests.polling import wait_until
 
+pytestmark = pytest.mark.release
+
 PATIENCE = timedelta(seconds=60)
 KILLED = 137
 

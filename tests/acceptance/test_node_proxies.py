@@ -23,6 +23,8 @@ from tests.graphs import picture, sleeping
 from tests.polling import wait_until
 from tests.processes import command_line
 
+pytestmark = pytest.mark.release
+
 PATIENCE = timedelta(seconds=60)
 #: What nobody may ever read: a header's, a token's and a file's.
 SECRETS = ("sesame-header", "sesame-token")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fuzz.answer_fleet import answer_fleet
 from tests.fuzz.answers import AnswerFuzz
+
+pytestmark = pytest.mark.release
 
 CASES = 200
 

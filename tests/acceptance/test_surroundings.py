@@ -19,6 +19,8 @@ from tests.acceptance.serving import is_ready
 from tests.graphs import journal, sleeping
 from tests.polling import wait_until
 
+pytestmark = pytest.mark.release
+
 PATIENCE = timedelta(seconds=40)
 
 #: A folder with which Python has a wrong clock.

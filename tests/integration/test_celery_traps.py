@@ -35,6 +35,8 @@ from tests import servers
 from tests.integration.trap_worker import QUEUE, trap_worker
 from tests.polling import wait_until
 
+pytestmark = pytest.mark.release
+
 
 @pytest.fixture
 def supervisor(tmp_path):

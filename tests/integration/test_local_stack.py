@@ -28,7 +28,10 @@ from producer.contract.config.settings import load_settings
 from tests.polling import wait_until
 from tests.processes import command_line, descendants, is_running, listening_addresses
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+    pytest.mark.release,
+]
 
 LOOPBACK = "0100007F"  # as /proc writes it
 

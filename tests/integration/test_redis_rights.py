@@ -28,6 +28,8 @@ from tests.integration.guarded_redis import GuardedRedis, guarded_redis
 from tests.integration.receiver import receiver
 from tests.polling import wait_until
 
+pytestmark = pytest.mark.release
+
 ROLES = ("worker", "api", "hooks", "operator")
 #: Keys by the users that may read them; whatever is not named here is for all but `hooks`.
 READERS = {

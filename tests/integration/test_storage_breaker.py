@@ -143,9 +143,9 @@ class Asking:
     ("answer", "raised", "times"),
     [
         (StorageRefused("answered 400"), StorageRefused, 1),
-        (BucketForbidden("refuses us PutObject"), StorageRefused, 3),
-        (StorageFault("answered not as S3 does"), StorageRefused, 3),
-        (ForeignBucketFault("does not answer"), ForeignBucketFault, 3),
+        (BucketForbidden("refuses us PutObject"), StorageRefused, 4),
+        (StorageFault("answered not as S3 does"), StorageRefused, 4),
+        (ForeignBucketFault("does not answer"), ForeignBucketFault, 4),
     ],
 )
 def test_what_a_bucket_that_is_well_refuses_is_not_asked_for_without_end(
@@ -156,6 +156,20 @@ def test_what_a_bucket_that_is_well_refuses_is_not_asked_for_without_end(
         with pytest.raises(raised, match=answer.message):
             asking()
         assert (asking.times, asking.breaker.reason) == (times, None)
+
+
+def test_a_bucket_that_opens_after_a_refusal_is_asked_once_more(objects):
+    with closing(objects()) as store:
+        asking = Asking(store, BucketForbidden("refuses us PutObject"))
+
+        def opened_after_the_third():
+            asking.times += 1
+            if asking.times <= 3:
+                raise BucketForbidden("refuses us PutObject")
+
+        asking._ask = opened_after_the_third
+        asking()
+        assert asking.times == 4
 
 
 def test_the_end_of_the_lease_ends_the_wait_for_a_bucket_that_is_away(objects):

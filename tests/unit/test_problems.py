@@ -63,6 +63,7 @@ MADE = [
     errors.TooManyRequests("slowly", after=timedelta(seconds=3)),
     errors.BacklogFull(7, 7),
     errors.OwnerBacklogFull("shop", 7, 7),
+    errors.TooManyOpenBatches("shop", 100, 100),
     errors.JobNotFound("01"),
     errors.BatchNotFound("01"),
     errors.WebhookNotFound("there is none", field="delivery"),

@@ -55,6 +55,26 @@ _REFUSALS: Final = (BucketForbidden, BucketMissing, StorageFault)
 _REFUSALS_BEFORE_PROBE: Final = 3
 
 
+class _OneRequest:
+    """Tells when a refusal is about one request: it is refused again once the bucket was seen to work.
+
+    Seen to work after a refusal proves nothing: the bucket may have been opened in between.
+    """
+
+    def __init__(self, breaker: StorageBreaker) -> None:
+        self._breaker = breaker
+        self._was_well = False
+
+    def __call__(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, (*_REFUSALS, ForeignBucketFault)):
+            return False
+        if state.attempt_number < _REFUSALS_BEFORE_PROBE:
+            return False
+        was_well, self._was_well = self._was_well, self._breaker.probe_succeeds()
+        return was_well and self._was_well
+
+
 class Outages:
     """Repeats calls to S3, Redis and the node, as long as a further try may help.
 
@@ -97,7 +117,7 @@ class Outages:
         try:
             return Retrying(
                 retry=retry_if_exception_type(StorageError) & retry_if_not_exception_type(_FINAL),
-                stop=self._is_about_one_request,
+                stop=_OneRequest(self._breaker),
                 wait=wait_exponential_jitter(multiplier=0.2, max=15),
                 before_sleep=_log_retry,
                 sleep=lambda seconds: self.pause(seconds, lease),
@@ -105,16 +125,6 @@ class Outages:
             )(tried)
         except _REFUSALS as exc:
             raise StorageRefused(exc.message, advice=exc.advice) from exc
-
-    def _is_about_one_request(self, state: RetryCallState) -> bool:
-        """Return whether the bucket itself works: then repeating the request is of no use."""
-        error = state.outcome.exception() if state.outcome else None
-        is_doubtful = isinstance(error, (*_REFUSALS, ForeignBucketFault))
-        return (
-            is_doubtful
-            and state.attempt_number >= _REFUSALS_BEFORE_PROBE
-            and self._breaker.probe_succeeds()
-        )
 
     def until_redis_answers(self, write: Callable[[], _Answer], lease: Lease) -> _Answer:
         """Repeat *write* until Redis answers: an hour's render outlasts a restart of Redis."""
