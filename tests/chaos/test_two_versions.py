@@ -117,6 +117,11 @@ def test_the_landed_version_and_this_one_serve_one_fleet(landed, stack, tmp_path
         of_old = landed.ask(SUBMIT, work)
         of_new = [fleet.submit(sleeping(0.05), owner="this").id for _ in range(SINGLE)]
         # Of the others, whoever serves first may take nearly all.
+        wait_until(
+            lambda: {node.name for node in stack.nodes} <= {node.name for node in fleet.nodes()},
+            description="all nodes have joined",
+            within_s=90,
+        )
         of_new += [fleet.submit(sleeping(0.05), pin=node.name).id for node in stack.nodes]
         rows = [{"2.nonce": 20_000 + number} for number in range(ROWS)]
         batches = [fleet.batch(of_old["batch"]), fleet.submit_many(work["graph"], rows)]

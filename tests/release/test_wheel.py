@@ -179,4 +179,4 @@ def test_a_gpu_machine_needs_no_more_than_the_workers_lock(wheel, shop):
     )
     assert done.returncode == UNREACHABLE, done.stderr
     assert "Traceback" not in done.stderr
-    assert not [*comfyfleet.parent.parent.glob("lib/*/site-packages/PIL")]
+    assert not [*comfyfleet.parent.parent.glob("lib/*/site-packages/fastapi")]

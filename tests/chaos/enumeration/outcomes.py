@@ -64,6 +64,7 @@ def report(outcomes: Sequence[Outcome], *, seconds: float) -> dict[str, Any]:
                 "case": outcome.case,
                 "job": outcome.job,
                 "status": outcome.status,
+                "is_fine": outcome.is_fine,
                 "recovered": outcome.recovered,
                 "violations": [vars(violation) for violation in outcome.violations],
             }

@@ -101,7 +101,11 @@ class _Recording:
             )
             for lane, job in zip(lanes, jobs, strict=True)
         )
-        return [site for site in first if all(site in other for other in others)]
+        return [
+            site
+            for site in first
+            if all(site in other for other in others) and not site.request.startswith(_RARE)
+        ]
 
     def _note_calls(self, log: list[dict[str, Any]], lives: Iterable[Life]) -> None:
         workers = {lane.member.name for lane in self._running.lanes}
