@@ -25,7 +25,12 @@ app = group("The fleet's nodes.")
 
 def _time(text: str) -> datetime:
     """Read a time; one without a zone is this machine's."""
-    return datetime.fromisoformat(text).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text[:80]!r} is no time; expected one as 2026-11-28T18:30+01:00"
+        ) from None
 
 
 NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME...", help="The nodes' names.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import timedelta
 from itertools import islice
@@ -203,8 +204,9 @@ class HttpBatchMethods:
         except FleetError:
             return  # it expires in a week; the error that led here is the one to raise
 
+    @abstractmethod
     def _upload(self, content: Any, name: str) -> Upload:
-        raise NotImplementedError
+        """Store a file under a name; `producer.http_client.HttpProducer` does."""
 
 
 def _same_number(batch: Batch, rows: int) -> Batch:
