@@ -189,15 +189,6 @@ def test_results_of_a_batch_that_has_just_ended_may_be_on_their_way():
     assert "I25" not in invariants(evidence)
 
 
-def test_the_totals_of_a_fleet_of_two_versions_may_be_lower_but_never_higher():
-    evidence = good()
-    evidence["leftovers"]["versions"] = 2
-    evidence["redis"]["totals"].clear()
-    assert "I26" not in invariants(evidence)
-    evidence["redis"]["totals"]["default ended succeeded"] = "1"
-    assert "I26" in invariants(evidence)
-
-
 def test_a_batch_that_ended_anew_may_be_told_anew():
     evidence = good()
     evidence["fleet_events"] *= 2

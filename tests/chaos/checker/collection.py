@@ -8,8 +8,7 @@ A folder of evidence holds
     prompts.jsonl   every prompt that a node executed
     faults.jsonl    what was done to the fleet, and when
     received.jsonl  what a receiver of webhooks got, whether it verified, and what it answered, where there is one
-    leftovers.json  files in spools, prompts in the queues of nodes; after how long records are packed;
-                    how many versions of the product there were
+    leftovers.json  files in spools, prompts in the queues of nodes; after how long records are packed
 """
 
 from __future__ import annotations

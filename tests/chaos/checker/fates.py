@@ -85,10 +85,7 @@ def _of_another(history: History, said: dict[str, Any]) -> Iterator[Violation]:
 def _refused_keys(history: History) -> Iterator[Violation]:
     """No client of ours asks for two things under one key."""
     for said in history.submissions:
-        # Of two versions, the one of commit 9cbb9be takes no hook in its library, and leaves out of what it compares
-        # under a key the one that is given to it past that: no producer of that version can ask so.
-        is_excused = history.leftovers.get("versions", 1) > 1 and said.get("hook")
-        if said["answer"] == "key reused" and not is_excused:
+        if said["answer"] == "key reused":
             story = f"the same request under key {said['key']} counts as another one"
             yield Violation("I14", said["job"], story)
 

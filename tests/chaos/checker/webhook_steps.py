@@ -30,9 +30,7 @@ class _Step(NamedTuple):
 def check_steps(history: History, told: Told) -> Iterator[Violation]:
     """Yield steps that were not told, or otherwise than they were, and what was told without one."""
     steps = {step.entry: step for step in (*_starts(history), *_seals(history))}
-    # Scripts of the version before tell of ends alone.
-    must = steps if history.leftovers.get("versions", 1) == 1 else {}
-    for entry, step in must.items():
+    for entry, step in steps.items():
         if not is_taken(told.get(entry, ())) and not is_given_up(history, step.hook, entry):
             yield Violation("I27", _about(entry), f"{entry} was not told to {step.hook}")
     for entry, messages in told.items():

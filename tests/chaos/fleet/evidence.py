@@ -131,7 +131,6 @@ class Evidence:
         leftovers = {
             "spool": self._spooled(),
             "queues": self._queued_on_nodes(),
-            "versions": 2 if self._fleet.options.landed_share else 1,
             "pack_ended_s": self._fleet.settings().pack_ended_s,
         }
         (self.folder / "leftovers.json").write_text(json.dumps(leftovers))
