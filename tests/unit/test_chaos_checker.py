@@ -281,6 +281,16 @@ def test_a_fault_on_its_node_excuses_a_prompt_that_ran_on():
     assert "I10" not in invariants(evidence)
 
 
+@pytest.mark.parametrize(("follows", "is_named"), [("requeued", False), ("phase", True)])
+def test_a_claim_whose_answer_was_lost_holds_no_card(follows, is_named):
+    evidence = good()
+    jobs = [f"{OTHER[:-1]}{n}" for n in range(4)]
+    evidence["events"].extend(event(2, "claimed", "running", job=job) for job in jobs)
+    evidence["events"].append(event(3, follows, "running", job=jobs[0], phase="rendering"))
+    evidence["faults"] = [{"kind": "Redis restarted", "target": "all", "from": 1, "until": 8}]
+    assert ("I13" in invariants(evidence)) == is_named
+
+
 def test_a_prompt_that_its_node_forgot_by_dying_may_run_again():
     evidence = good()
     evidence["prompts"][0] |= {"outcome": None, "ended_ms": None}

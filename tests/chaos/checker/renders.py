@@ -17,6 +17,11 @@ _NOTICES_MS: Final = 2_000
 #: A fault excuses an interrupt that failed so shortly before or after it, s.
 _EXCUSES_S: Final = 4.0
 
+#: What takes the answer to a command that was carried out.
+_CUTTING: Final = {"Redis restarted", "connections cut", "connection broken at a request"}
+#: So shortly before or after such a fault a command loses its answer, s.
+_ANSWERS_S: Final = 1.0
+
 
 def check_renders(history: History) -> Iterator[Violation]:
     """Yield what was rendered twice, side by side or beyond a node's capacity."""
@@ -90,7 +95,7 @@ def _depth(history: History) -> Iterator[Violation]:
     where: dict[str, str] = {}
     for event in history.events:
         job, type_, node, at = event["job"], event["type"], event["node"], int(event["at"])
-        if type_ == "claimed":
+        if type_ == "claimed" and not _is_unanswered(history, event):
             where[job] = node
             using[node][job] = at
             # The record may say later than the node that a render has ended: its write was held up.
@@ -102,6 +107,19 @@ def _depth(history: History) -> Iterator[Violation]:
         is_over = event["status"] in TERMINAL or type_ == "requeued"
         if job in where and (is_over or event.get("phase") in {"fetching", "storing"}):
             using[where.pop(job)].pop(job, None)
+
+
+def _is_unanswered(history: History, claim: dict[str, Any]) -> bool:
+    """Tell whether a worker was never told of its claim: what breaks a connection met it, and nothing came of it."""
+    at, n = int(claim["at"]) / 1000, int(claim["n"])
+    after = (event for event in history.events_of[claim["job"]] if int(event["n"]) > n)
+    has_begun = next(after, {"type": "phase"})["type"] == "phase"
+    return not has_begun and any(
+        fault["kind"] in _CUTTING
+        and fault["target"] in {claim["node"], "all"}
+        and fault["from"] - _ANSWERS_S <= at <= fault["until"] + _ANSWERS_S
+        for fault in history.faults
+    )
 
 
 def _has_rendered(history: History, node: str, job: str, since: int, until: int) -> bool:
