@@ -81,7 +81,8 @@ async def _found(
     headers: Headers,
 ) -> AccessKey:
     try:
-        return await asyncio.wait_for(ask(secret_of(headers)), _ADMIT_WITHIN_S)
+        async with asyncio.timeout(_ADMIT_WITHIN_S):  # `wait_for` would make a task of it
+            return await ask(secret_of(headers))
     except FleetUnreachable as exc:
         _log.warning("%s", exc)
         raise problem_of(exc) from exc
@@ -136,7 +137,8 @@ class _Body:
             return await self._receive()
         began = time.monotonic()
         try:
-            message = await asyncio.wait_for(self._receive(), _SILENT_S)
+            async with asyncio.timeout(_SILENT_S):
+                message = await self._receive()
         except TimeoutError:
             raise _too_slow(f"nothing came of the body for {_SILENT_S:g} s") from None
         if message["type"] == "http.request":

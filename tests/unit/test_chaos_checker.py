@@ -291,6 +291,17 @@ def test_a_claim_whose_answer_was_lost_holds_no_card(follows, is_named):
     assert ("I13" in invariants(evidence)) == is_named
 
 
+@pytest.mark.parametrize(("kind", "is_named"), [("node killed", False), ("node frozen", True)])
+def test_a_prompt_that_died_with_its_node_holds_no_card(kind, is_named):
+    evidence = good()
+    del evidence["events"][2:]
+    evidence["prompts"][0] |= {"outcome": None, "ended_ms": None}
+    others = [f"{OTHER[:-1]}{n}" for n in range(3)]
+    evidence["events"].extend(event(5, "claimed", "running", job=job) for job in others)
+    evidence["faults"] = [{"kind": kind, "target": "n1", "from": 3, "until": 4}]
+    assert ("I13" in invariants(evidence)) == is_named
+
+
 def test_a_prompt_that_its_node_forgot_by_dying_may_run_again():
     evidence = good()
     evidence["prompts"][0] |= {"outcome": None, "ended_ms": None}

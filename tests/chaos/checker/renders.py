@@ -100,7 +100,7 @@ def _depth(history: History) -> Iterator[Violation]:
             using[node][job] = at
             # The record may say later than the node that a render has ended: its write was held up.
             held = [
-                one for one in using[node].items() if not _has_rendered(history, node, *one, at)
+                one for one in using[node].items() if not _has_left(history, node, *one, at)
             ]
             if len(held) > DEPTH:
                 yield Violation("I13", job, f"{node} holds {len(held)} jobs that need its card")
@@ -122,11 +122,25 @@ def _is_unanswered(history: History, claim: dict[str, Any]) -> bool:
     )
 
 
-def _has_rendered(history: History, node: str, job: str, since: int, until: int) -> bool:
-    """Tell whether a prompt of the job began and ended on the node within these Unix ms."""
+def _has_left(history: History, node: str, job: str, since: int, until: int) -> bool:
+    """Tell whether a prompt of the job began on the node, and ended there or died with it, within these Unix ms."""
     return any(
         prompt["node"] == node
         and prompt["started_ms"] >= since
-        and (prompt["ended_ms"] or until + 1) <= until
+        and (
+            prompt["ended_ms"] <= until
+            if prompt["ended_ms"]
+            else _was_killed(history, node, prompt["started_ms"], until)
+        )
         for prompt in history.prompts_of[job]
+    )
+
+
+def _was_killed(history: History, node: str, since: int, until: int) -> bool:
+    return any(
+        fault["kind"] == "node killed"
+        and fault["target"] == node
+        and since <= 1000 * fault["until"]
+        and 1000 * fault["from"] <= until
+        for fault in history.faults
     )
