@@ -45,27 +45,19 @@ Handed = tuple[Submission, bytes]
 def run() -> Result:
     """Fill an empty Redis in steps: by a batch, with single jobs, and with what has ended."""
     graph = graph_of_20_kb()
-    with (
-        empty_redis() as (settings, _),
-        Producer(settings) as fleet,
-        Redis.from_url(settings.redis_url) as redis,
-    ):
-        store = JobStore(fleet._redis, keep_ended=timedelta(days=7))
-        dispatch = Dispatch(settings)
 
-        def submit(handed: Iterator[Handed]) -> None:
-            _submit(store, dispatch, handed)
+    def singly(fleet: Producer, count: int) -> None:
+        _submit(fleet, _with_params(graph, count))
 
-        def end(count: int) -> None:
-            ended_jobs.fill(fleet._redis, _with_params(graph, count))
-
-        in_a_batch = _slope(redis, lambda count: fleet.submit_many(graph, rows(count)))
-        single = _slope(redis, lambda count: submit(_with_params(graph, count)))
-        fewer = _slope(redis, lambda count: submit(_with_params(graph, count)), FEWER)
-        whole = _slope(redis, lambda count: submit(_whole(graph, count)), FEWER)
-        row = _slope(redis, lambda count: ended_rows.fill(fleet, fleet._redis, count), FEWER)
-        ended = _slope(redis, end, FEWER)
-        index = _lists(redis) / FEWER[-1]
+    in_a_batch, _ = _slope(lambda fleet, count: fleet.submit_many(graph, rows(count)))
+    single, _ = _slope(singly)
+    fewer, _ = _slope(singly, FEWER)
+    whole, _ = _slope(lambda fleet, count: _submit(fleet, _whole(graph, count)), FEWER)
+    row, _ = _slope(lambda fleet, count: ended_rows.fill(fleet, fleet._redis, count), FEWER)
+    ended, lists = _slope(
+        lambda fleet, count: ended_jobs.fill(fleet._redis, _with_params(graph, count)), FEWER
+    )
+    index = lists / FEWER[-1]
     floor = _compressed(COUNTS[-1])
     return Result(
         name="memory",
@@ -97,13 +89,24 @@ def _case(
     )
 
 
-def _slope(redis: Redis, fill: Callable[[int], object], counts: Sequence[int] = COUNTS) -> float:
+def _slope(
+    fill: Callable[[Producer, int], object], counts: Sequence[int] = COUNTS
+) -> tuple[float, int]:
+    """Return the bytes that a job more costs, and those of all lists at the end.
+
+    In a Redis of its own: what another measurement left in the buffers of clients and of Lua is no job's.
+    """
     used = []
-    for count in counts:
-        redis.flushall()
-        fill(count)
-        used.append(redis.info("memory")["used_memory"])
-    return statistics.linear_regression(counts, used).slope
+    with (
+        empty_redis() as (settings, _),
+        Producer(settings) as fleet,
+        Redis.from_url(settings.redis_url) as redis,
+    ):
+        for count in counts:
+            redis.flushall()
+            fill(fleet, count)
+            used.append(redis.info("memory")["used_memory"])
+        return statistics.linear_regression(counts, used).slope, _lists(redis)
 
 
 def _lists(redis: Redis) -> int:
@@ -138,8 +141,10 @@ def _submission(template: str, params: dict, graph_values: dict) -> Submission:
     )
 
 
-def _submit(store: JobStore, dispatch: Dispatch, handed: Iterator[Handed]) -> None:
+def _submit(fleet: Producer, handed: Iterator[Handed]) -> None:
     """Record single jobs and send their messages, as `submit` does, without its checks."""
+    store = JobStore(fleet._redis, keep_ended=timedelta(days=7))
+    dispatch = Dispatch(fleet.settings)
     for page in in_pages(handed, 1_000):
         messages = []
         for job, graph in page:
