@@ -12,6 +12,7 @@ from producer.contract.filters.query import Filter, Term
 from producer.contract.outcomes import BulkAction
 from producer.contract.queues import Tier
 from producer.http.access import Fleet, Submitter, room_of, seen
+from producer.http.requests import Flag
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
@@ -35,7 +36,7 @@ class ActionRequest(BaseModel):
 
     action: BulkAction
     filter: Annotated[str, Field(max_length=4_000)]
-    dry_run: bool = False
+    dry_run: Flag = False
     cursor: Annotated[str, Field(max_length=20_000)] | None = None
     reason: Annotated[str, Field(max_length=200)] = ""
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from producer.aio import AsyncProducer
@@ -17,6 +17,7 @@ from producer.contract.nodes import Node
 from producer.contract.queue_lines import QueueLine
 from producer.http.access import Fleet, Operator, fleet_of
 from producer.http.problems import Problem, ProblemType
+from producer.http.requests import Moment
 from producer.http.responses import answers
 from producer.http.views import answer
 
@@ -44,7 +45,7 @@ class WishRequest(BaseModel):
     )
 
     reason: Annotated[str, Field(max_length=200)] = ""
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     last_of: Annotated[str, Field(max_length=100)] = ""
 
 

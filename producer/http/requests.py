@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from producer.contract.errors import InvalidJob
 from producer.contract.queues import Tier
@@ -19,8 +19,20 @@ _EXAMPLE_GRAPH: Final[dict[str, Any]] = {
     "9": {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "a"}},
 }
 
-Seconds = Annotated[float, Field(gt=0, le=315_360_000)]
+# Strict: JSON says what it means, and 0 is no `false`, nor is "60" a number.
+Flag = Annotated[bool, Field(strict=True)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=315_360_000)]
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+
+
+def _as_text(given: object) -> object:
+    # Numbers, also as text, would be taken for seconds since 1970.
+    if isinstance(given, str) and given[4:5] == "-":
+        return given
+    raise ValueError("expected a date and time with its zone, as 2026-11-28T06:00:00Z")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
 
 
 class _Body(BaseModel):
@@ -57,8 +69,8 @@ class DeliverRequest(_Body):
     to: Annotated[str, Field(max_length=2_000, examples=["s3://shop/{owner}/{job}-{n}{ext}"])]
     metadata: Literal["keep", "strip"] = "keep"
     format: Literal["webp", "jpeg", "png"] | None = None
-    quality: Annotated[int, Field(ge=1, le=100)] | None = None
-    thumbnail: Annotated[int, Field(ge=16, le=4_096)] | None = None
+    quality: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
+    thumbnail: Annotated[int, Field(strict=True, ge=16, le=4_096)] | None = None
 
 
 class JobRequest(_Body):
