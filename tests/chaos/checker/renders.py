@@ -99,9 +99,7 @@ def _depth(history: History) -> Iterator[Violation]:
             where[job] = node
             using[node][job] = at
             # The record may say later than the node that a render has ended: its write was held up.
-            held = [
-                one for one in using[node].items() if not _has_left(history, node, *one, at)
-            ]
+            held = [one for one in using[node].items() if not _has_left(history, node, *one, at)]
             if len(held) > DEPTH:
                 yield Violation("I13", job, f"{node} holds {len(held)} jobs that need its card")
         is_over = event["status"] in TERMINAL or type_ == "requeued"
