@@ -26,15 +26,11 @@ from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.filters.query import Filter
 from producer.contract.fleet_events import FleetEvent
-from producer.contract.ids import BatchId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.outcomes import Acted, BulkAction
-from producer.contract.owners import OwnerUsage
 from producer.contract.previews import Preview, PreviewNote
-from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
-from producer.contract.totals import PoolTotals
 from producer.contract.uploads import Upload
 from producer.contract.waits import Deadline, succeeded
 from producer.dead_letters import AsyncDeadLetters
@@ -42,18 +38,18 @@ from producer.events.async_event_watch import (
     AsyncEventWatch,
     AsyncFleetWatch,
     LoopFanout,
-    LoopFanouts,
 )
 from producer.events.job_stream import JobStream
-from producer.events.methods import RECHECK_EVERY, found_of
+from producer.events.methods import RECHECK_EVERY, found_of, loop_fanouts
 from producer.events.missed import Missed
 from producer.intake.input_policy import InputPolicy
+from producer.listing.async_methods import AsyncListMethods
 from producer.node_methods import AsyncNodeMethods
 from producer.submit_methods import AsyncSubmitMethods
 from producer.webhooks.methods import AsyncWebhooks
 
 
-class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncNodeMethods):
+class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, AsyncNodeMethods):
     """The client of one fleet for asyncio, for all event loops of a process.
 
     They may run one after another, too (`asyncio.run`, Django's `async_to_sync`).
@@ -65,7 +61,7 @@ class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncNodeMethods):
         self._sync = Producer(settings, input_policy=input_policy)
         self._calls = self._sync
         self._set_up(self._sync)
-        self._fanouts = LoopFanouts(settings)
+        self._fanouts = loop_fanouts(settings)
         self.keys = AsyncAccessKeys(self._sync.keys)
         self.dead_letters = AsyncDeadLetters(self._sync.dead_letters)
         self.webhooks = AsyncWebhooks(self._sync.webhooks)
@@ -96,30 +92,6 @@ class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncNodeMethods):
         """Return a page of the jobs that answer a filter; all as of `Producer.jobs`."""
         return await asyncio.to_thread(self._sync.jobs, filter, cursor, limit)
 
-    async def queue(self) -> list[QueueLine]:
-        """Return what waits, by pool, tier and reason; as of `Producer.queue`."""
-        return await asyncio.to_thread(self._sync.queue)
-
-    async def find_batch(self, name: str) -> BatchId:
-        """Return the id of the batch that *name* stands for; all as of `Producer.find_batch`."""
-        return await asyncio.to_thread(self._sync.find_batch, name)
-
-    async def totals(self) -> dict[str, PoolTotals]:
-        """Return what each pool has counted since its first job; as of `Producer.totals`."""
-        return await asyncio.to_thread(self._sync.totals)
-
-    async def owner(self, name: str) -> OwnerUsage:
-        """Return what an owner has and has used; errors as of `Producer.owner`."""
-        return await asyncio.to_thread(self._sync.owner, name)
-
-    async def owners(self) -> list[OwnerUsage]:
-        """Return the same of every owner; as of `Producer.owners`."""
-        return await asyncio.to_thread(self._sync.owners)
-
-    async def limit_owner(self, name: str, *, max_waiting: int | None) -> OwnerUsage:
-        """Set how many jobs of an owner may wait; all as of `Producer.limit_owner`."""
-        return await asyncio.to_thread(self._sync.limit_owner, name, max_waiting=max_waiting)
-
     async def act(
         self,
         action: BulkAction | str,
@@ -143,32 +115,6 @@ class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncNodeMethods):
             actor=actor,
             origin=origin,
             reason=reason,
-        )
-
-    async def move(
-        self,
-        filter: str | Filter,  # noqa: A002 - as it is called everywhere
-        *,
-        tier: Tier | str | None = None,
-        pool: str | None = None,
-        dry_run: bool = False,
-    ) -> int:
-        """Have the jobs that a filter means wait elsewhere; all as of `Producer.move`."""
-        return await asyncio.to_thread(
-            self._sync.move, filter, tier=tier, pool=pool, dry_run=dry_run
-        )
-
-    async def move_batch(
-        self,
-        batch: str,
-        *,
-        tier: Tier | str | None = None,
-        pool: str | None = None,
-        dry_run: bool = False,
-    ) -> int:
-        """Have what waits of a batch do so elsewhere; all as of `Producer.move_batch`."""
-        return await asyncio.to_thread(
-            self._sync.move_batch, batch, tier=tier, pool=pool, dry_run=dry_run
         )
 
     async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one

@@ -13,8 +13,7 @@ from producer.contract.graph.json_values import printable
 from producer.contract.near_names import near_names
 from producer.contract.nodes import Node, NodeState, NodeTimes
 from producer.contract.operations import DesiredState
-from producer.intake.request import check_place
-from producer.retry_methods import RetryMethods
+from producer.retry_methods import RetryMethods, node_named
 from producer.store.actions import Actions
 from producer.store.desired_states import of_nodes
 
@@ -82,8 +81,7 @@ class NodeMethods(RetryMethods):
         Raises:
             InvalidJob: the fleet has no such node.
         """
-        check_place(self.nodes(), pool=None, pin=node)
-        self._nodes.ask_rescan(node)
+        self._nodes.ask_rescan(node_named(node, self.nodes()).name)
 
     def _want(self, state: DesiredState, names: Sequence[str], options: WishOptions) -> list[Node]:
         names = _as_names(names)

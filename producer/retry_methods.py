@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from producer.contract.arguments import job_id_of
+from producer.contract.arguments import checked, job_id_of
 from producer.contract.errors import InvalidJob, JobNotFound
 from producer.contract.jobs import Job
 from producer.contract.nodes import Node, NodeTimes
@@ -74,11 +74,7 @@ class RetryMethods:
         Raises:
             InvalidJob: the fleet has no such node.
         """
-        known = {node.name: node for node in self.nodes()}
-        check_place(list(known.values()), pool=None, pin=name)
-        if name not in known:
-            raise InvalidJob(f"there is no node {name!r}: the fleet has none yet", field="node")
-        return self._node_seconds.times_of(known[name].device)
+        return self._node_seconds.times_of(node_named(name, self.nodes()).device)
 
     def _made_again(
         self,
@@ -114,3 +110,16 @@ class RetryMethods:
             priority = submission.tier.priority
             self._dispatch.try_send_all([Message(new_id, 1, submission.queue, priority)])
         return self._jobs.get(new_id)
+
+
+def node_named(name: str, nodes: Sequence[Node]) -> Node:
+    """Return the node of a name.
+
+    Raises:
+        InvalidJob: there is none.
+    """
+    check_place(nodes, pool=None, pin=checked(name, str, field="node"))
+    for node in nodes:
+        if node.name == name:
+            return node
+    raise InvalidJob(f"there is no node {name!r}: the fleet has none yet", field="node")

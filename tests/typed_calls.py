@@ -31,6 +31,7 @@ from producer.contract.uploads import Upload
 from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
 from producer.events.event_watch import EventWatch, FleetWatch
 from producer.events.missed import Missed
+from producer.http_aio import AsyncHttpProducer
 from producer.http_client import HttpProducer
 from producer.intake.input_policy import InputPolicy
 from producer.store.dead_letters import DeadLetter
@@ -66,6 +67,20 @@ def over_http(fleet: HttpProducer) -> Batch:
     )
 
 
+async def over_http_from_a_loop(fleet: AsyncHttpProducer) -> None:
+    """Do the same from an event loop."""
+    job = await fleet.submit(GRAPH, params={"3.seed": 7}, tier="rush")
+    assert_type(job, Job)
+    assert_type(fleet.stream(job.id, after="0-0"), AsyncIterator[JobEvent])
+    assert_type(fleet.watch(job.id), AsyncEventWatch)
+    assert_type(await fleet.preview(job.id), Preview | None)
+    assert_type(await fleet.jobs("status:failed", limit=5), JobPage)
+    assert_type(await fleet.totals(), dict[str, PoolTotals])
+    assert_type(await fleet.drain_nodes(["gpu-01"], until=UNTIL), list[Node])
+    assert_type(await fleet.submit_many(GRAPH, [{"3.seed": 7}], name="night"), Batch)
+    assert_type(await fleet.webhooks.rotate("orders"), SecretStr)
+
+
 def jobs(fleet: Producer) -> Job:
     """Hand one job in, follow it, fetch what it made."""
     job = fleet.submit(
@@ -99,6 +114,7 @@ def jobs(fleet: Producer) -> Job:
     assert_type(fleet.find_batch("night"), BatchId)
     assert_type(fleet.limit_owner("shop", max_waiting=None), OwnerUsage)
     assert_type(fleet.move("owner:shop", tier=Tier.RUSH, pool="video", dry_run=True), int)
+    assert_type(fleet.move_job(job.id, pool="video"), int)
     assert_type(fleet.move_batch("night-0412", tier="idle"), int)
     assert_type(fleet.jobs("status:failed owner:shop", page.cursor, 20).jobs, list[Job])
     assert_type(fleet.stream(job.id, timeout=timedelta(minutes=2), after=None), Iterator[JobEvent])
@@ -191,9 +207,10 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.owner("shop"), OwnerUsage)
     assert_type(await fleet.owners(), list[OwnerUsage])
     assert_type(await fleet.totals(), dict[str, PoolTotals])
-    assert_type(await fleet.find_batch("night"), BatchId)
+    assert_type(await fleet.find_batch("night", owner="shop"), BatchId)
     assert_type(await fleet.limit_owner("shop", max_waiting=5), OwnerUsage)
     assert_type(await fleet.move("owner:shop", tier="rush"), int)
+    assert_type(await fleet.move_job(job.id, tier="idle", dry_run=True), int)
     assert_type(await fleet.move_batch("night-0412", pool="video"), int)
     assert_type(fleet.stream(job.id), AsyncIterator[JobEvent])
     assert_type(await fleet.events(after="0-0"), list[JobEvent])

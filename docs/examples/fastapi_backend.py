@@ -2,7 +2,8 @@
 
     GRAPH=graph.json uvicorn --factory fastapi_backend:from_env
 
-It has the addresses of Redis and S3, as the library's settings say (`COMFYFLEET_REDIS_URL`, ...).
+It has the addresses of Redis and S3, as the library's settings say (`COMFYFLEET_REDIS_URL`, ...); or, as
+`fastapi_backend:over_http`, the address of the HTTP API and an access key (`API`, `KEY`), and nothing else of the fleet.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from producer.aio import AsyncProducer
 from producer.contract.errors import FleetError, InvalidJob, JobNotFound
 from producer.contract.jobs import Job
+from producer.http_aio import AsyncHttpProducer
 
 
-def create_app(fleet: AsyncProducer, graph: dict[str, Any]) -> FastAPI:
+def create_app(fleet: AsyncProducer | AsyncHttpProducer, graph: dict[str, Any]) -> FastAPI:
     """Return the backend of a shop that sells pictures of one graph."""
     app = FastAPI()
 
@@ -69,3 +71,9 @@ def shown(job: Job) -> dict[str, Any]:
 def from_env() -> FastAPI:
     """Return the backend with the settings of the environment."""
     return create_app(AsyncProducer.from_env(), json.loads(Path(os.environ["GRAPH"]).read_text()))
+
+
+def over_http() -> FastAPI:
+    """Return the backend with an access key."""
+    fleet = AsyncHttpProducer(os.environ["API"], os.environ["KEY"])
+    return create_app(fleet, json.loads(Path(os.environ["GRAPH"]).read_text()))

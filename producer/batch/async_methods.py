@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from datetime import timedelta
-from itertools import islice
-from typing import Final, TypeVar, Unpack
+from typing import Unpack
 
 from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, end_of
 from producer.batch.rows import RowLike
@@ -19,11 +18,7 @@ from producer.contract.outcomes import Begun
 from producer.contract.result_lines import Line
 from producer.contract.waits import late
 from producer.intake.request import JobOptions
-
-T = TypeVar("T")
-
-#: Rows of a batch that one call in a thread reads.
-_AT_ONCE: Final = 500
+from producer.threaded_calls import from_thread
 
 
 class AsyncBatchMethods:
@@ -107,26 +102,19 @@ class AsyncBatchMethods:
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> AsyncIterator[tuple[int, Job]]:
         """Yield the jobs of a batch with their row numbers; see `Producer.batch_jobs`."""
-        async for found in _from_thread(self._calls.batch_jobs(batch, statuses=statuses)):
+        async for found in from_thread(self._calls.batch_jobs(batch, statuses=statuses)):
             yield found
 
     async def batch_results(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> AsyncIterator[Line]:
         """Yield a dict a row, as JSON has it; see `Producer.batch_results`."""
-        async for line in _from_thread(self._calls.batch_results(batch, statuses=statuses)):
+        async for line in from_thread(self._calls.batch_results(batch, statuses=statuses)):
             yield line
 
     async def batch_result_lines(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> AsyncIterator[str]:
         """Yield the same as lines of JSON, without their ends."""
-        async for line in _from_thread(self._calls.batch_result_lines(batch, statuses=statuses)):
+        async for line in from_thread(self._calls.batch_result_lines(batch, statuses=statuses)):
             yield line
-
-
-async def _from_thread(items: Iterator[T]) -> AsyncIterator[T]:
-    """Yield *items*, read in a thread some at a time."""
-    while page := await asyncio.to_thread(lambda: list(islice(items, _AT_ONCE))):
-        for item in page:
-            yield item

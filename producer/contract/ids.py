@@ -82,3 +82,9 @@ def prompt_id(job_id: JobId, attempt: int) -> PromptId:
     ComfyUI from 0.24 on accepts only lower-case UUIDs with hyphens.
     """
     return PromptId(str(uuid.uuid5(PROMPT_NAMESPACE, f"{job_id}/{attempt}")))
+
+
+def event_order(event_id: str) -> tuple[int, int]:
+    """Return what ids of the event stream are sorted by."""
+    ms, _, number = event_id.partition("-")
+    return int(ms), int(number or 0)

@@ -6,6 +6,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from producer.contract.arguments import checked
+from producer.contract.errors import InvalidJob
 from producer.contract.text_cleaning import escaped
 
 LONGEST_OWNER: Final = 64
@@ -32,6 +34,14 @@ def owner_flaw(owner: str) -> str | None:
         f"{found}; expected at most {LONGEST_OWNER} characters "
         "without spaces, colons and control characters"
     )
+
+
+def owner_named(name: str) -> str:
+    """Return a name that an owner can have; raises InvalidJob if none can."""
+    owner = checked(name, str, field="owner")
+    if flaw := "is empty; expected a name" if not owner else owner_flaw(owner):
+        raise InvalidJob(f"owner {flaw}", field="owner")
+    return owner
 
 
 class OwnerUsage(BaseModel):

@@ -10,7 +10,6 @@ from threading import Lock
 from types import TracebackType
 from typing import Final, Self
 
-from producer.contract.config.settings import Settings
 from producer.events.buffers import Buffer
 from producer.events.notices import (
     LAGGED,
@@ -21,8 +20,7 @@ from producer.events.notices import (
     WatchItem,
     encoded,
 )
-from producer.events.reader import Fanout, fanout_of
-from producer.events.subscribers import Subscribers, Watcher
+from producer.events.subscribers import EventReader, Subscribers, Watcher
 
 #: Bytes buffered for one client; beyond them events are dropped, and it is sent `lagged`.
 _BEHIND: Final = 256 * 1024
@@ -31,7 +29,7 @@ _BEHIND: Final = 256 * 1024
 class LoopFanout:
     """The watchers of one event loop. Only `offer`, `lag` and `close` may be called by other threads."""
 
-    def __init__(self, fanout: Fanout) -> None:
+    def __init__(self, fanout: EventReader) -> None:
         self._fanout = fanout
         self._loop = asyncio.get_running_loop()
         self._subscribers = Subscribers()
@@ -103,10 +101,14 @@ class LoopFanout:
 
 
 class LoopFanouts:
-    """One `LoopFanout` for each event loop that watches. Thread-safe."""
+    """One `LoopFanout` for each event loop that watches. Thread-safe.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    Args:
+        source: returns the process's reader of events.
+    """
+
+    def __init__(self, source: Callable[[], EventReader]) -> None:
+        self._source = source
         self._lock = Lock()
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopFanout] = {}
 
@@ -116,7 +118,7 @@ class LoopFanouts:
         with self._lock:
             if loop not in self._by_loop:
                 self._forget_closed_loops()
-                self._by_loop[loop] = LoopFanout(fanout_of(self._settings))
+                self._by_loop[loop] = LoopFanout(self._source())
             return self._by_loop[loop]
 
     def _forget_closed_loops(self) -> None:

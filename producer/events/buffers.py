@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final
 
+from producer.contract.ids import event_order
 from producer.events.notices import LAGGED, AnyNotice, FleetWatchItem
-from producer.store.events import order
 
 #: Notices in a buffer: some seconds of a large fleet; a watcher further behind reads records instead.
 _SIZE: Final = 1000
@@ -56,8 +56,8 @@ class Buffer:
 
     def forget_until(self, since: str) -> None:
         """Drop notices up to the stream's id *since*, which were delivered for an earlier subscription."""
-        begin = order(since)
+        begin = event_order(since)
         with self._lock:
             self._items = [
-                item for item in self._items if item is LAGGED or order(item.event.id) > begin
+                item for item in self._items if item is LAGGED or event_order(item.event.id) > begin
             ]

@@ -10,7 +10,7 @@ from typing import Self
 
 from producer.events.buffers import Buffer
 from producer.events.notices import FleetNotice, FleetWatchItem, WatchItem
-from producer.events.reader import Fanout
+from producer.events.subscribers import EventReader
 
 
 class _Subscription:
@@ -18,7 +18,7 @@ class _Subscription:
 
     since: str  #: The id in the event stream after which every event is delivered.
 
-    def __init__(self, fanout: Fanout, topics: Iterable[str]) -> None:
+    def __init__(self, fanout: EventReader, topics: Iterable[str]) -> None:
         self._fanout = fanout
         self._topics = tuple(topics)
         self._filled = Event()

@@ -13,6 +13,7 @@ from producer.contract.fleet_events import FleetEvent
 from producer.contract.jobs import Job, JobEvent
 from producer.contract.previews import Preview, PreviewNote
 from producer.contract.waits import Deadline, succeeded
+from producer.events.async_event_watch import LoopFanouts
 from producer.events.event_watch import EventWatch, FleetWatch
 from producer.events.job_stream import JobStream
 from producer.events.missed import Missed, missed
@@ -149,6 +150,11 @@ class WatchMethods:
     def fleet_events(self, *, after: str, until: str = "+") -> Iterator[JobEvent | FleetEvent]:
         """Give the same with those of batches and nodes."""
         return self._events.all_between(after, until)
+
+
+def loop_fanouts(settings: Settings) -> LoopFanouts:
+    """Return the fan-outs of a fleet's events to event loops."""
+    return LoopFanouts(lambda: fanout_of(settings))
 
 
 def found_of(fleet: WatchMethods, job_ids: Iterable[str]) -> list[Job]:

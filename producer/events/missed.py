@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from producer.events.notices import AnyNotice, FleetNotice, Notice
-from producer.events.subscribers import topics_of
+from producer.events.subscribers import ALL_OF, EVERYTHING, owner_topics
 from producer.store.events import Entry, EventStream
 
 #: Entries of the stream that one call looks at: 20 ms.
@@ -47,6 +47,15 @@ def missed(stream: EventStream, topics: Collection[str], *, after: str) -> Misse
         entries[-1].id if entries else after,
         is_end=len(entries) < _AT_ONCE,
     )
+
+
+def topics_of(entry: Entry) -> tuple[str, ...]:
+    """Return under which topics an entry of the stream is delivered; none if only a newer version knows it."""
+    owner = owner_topics(entry.fields.get("owner", ""))
+    if entry.is_of_job:
+        return entry.job, entry.batch, EVERYTHING, *owner
+    every = ALL_OF.get(entry.kind)
+    return (f"{entry.kind}:{entry.about}", every, *owner) if every else ()
 
 
 def notice_of(entry: Entry, topics: tuple[str, ...]) -> AnyNotice:

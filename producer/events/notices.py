@@ -31,7 +31,7 @@ class Notice:
 
     @cached_property
     def sse(self) -> bytes:
-        """The event as a browser's EventSource reads it; its id is what to resume after."""
+        """The event as a browser's EventReader reads it; its id is what to resume after."""
         return sse_of(self.event)
 
 
@@ -52,7 +52,7 @@ AnyNotice = Notice | FleetNotice
 
 
 def sse_of(event: JobEvent | FleetEvent) -> bytes:
-    """Return an event as a browser's EventSource reads it."""
+    """Return an event as a browser's EventReader reads it."""
     return f"id: {event.id}\ndata: {event.model_dump_json(exclude_none=True)}\n\n".encode()
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
-from producer.events.missed import notice_of
+from producer.events.missed import notice_of, topics_of
 from producer.events.notices import AnyNotice
-from producer.events.subscribers import Subscribers, Watcher, topics_of
+from producer.events.subscribers import Subscribers, Watcher
 from producer.store.connection import connect
 from producer.store.events import Cursor, Entry, EventStream
 

@@ -8,7 +8,6 @@ from collections.abc import Set as AbstractSet
 from typing import Final, Protocol
 
 from producer.events.notices import AnyNotice, Notice
-from producer.store.events import Entry
 
 _log = logging.getLogger(__name__)
 
@@ -18,16 +17,8 @@ EVERYTHING: Final = "*"
 #: The topics of every batch and of every node; `batch:ID` and `node:NAME` are those of one.
 BATCHES: Final = "batches"
 NODES: Final = "nodes"
-_ALL_OF: Final = {"batch": BATCHES, "node": NODES}
-
-
-def topics_of(entry: Entry) -> tuple[str, ...]:
-    """Return under which topics an entry of the stream is delivered; none if only a newer version knows it."""
-    owner = owner_topics(entry.fields.get("owner", ""))
-    if entry.is_of_job:
-        return entry.job, entry.batch, EVERYTHING, *owner
-    every = _ALL_OF.get(entry.kind)
-    return (f"{entry.kind}:{entry.about}", every, *owner) if every else ()
+#: That of every one, by the kind of what an event is of.
+ALL_OF: Final = {"batch": BATCHES, "node": NODES}
 
 
 def owner_topics(owner: str) -> tuple[str, ...]:
@@ -43,6 +34,20 @@ class Watcher(Protocol):
 
     def lag(self) -> None:
         """Receive that events are missing, so that the records must be read."""
+
+
+class EventReader(Protocol):
+    """A reader of a fleet's events, for all watchers of a process."""
+
+    @property
+    def position(self) -> str:
+        """The id in the stream up to which everything was delivered."""
+
+    def add(self, watcher: Watcher, topics: Iterable[str]) -> str:
+        """Subscribe a watcher; return the id after which every event of these topics is delivered to it."""
+
+    def remove(self, watcher: Watcher, topics: Iterable[str]) -> None:
+        """Unsubscribe a watcher from these topics."""
 
 
 class Subscribers:

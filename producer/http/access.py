@@ -47,6 +47,16 @@ Fleet = Annotated[AsyncProducer, Depends(_fleet_of)]
 Reader = Annotated[AccessKey, _needs(Scope.READ)]
 Submitter = Annotated[AccessKey, _needs(Scope.SUBMIT)]
 Operator = Annotated[AccessKey, _needs(Scope.OPERATE)]
+Administrator = Annotated[AccessKey, _needs(Scope.ADMIN)]
+
+
+async def _watcher_of(request: Request) -> AccessKey:
+    key: AccessKey = request.state.key
+    return key if key.allows(Scope.OPERATE) else allowing(key, Scope.READ)
+
+
+#: Who may read what is its own, and who may see everybody's figures.
+Watcher = Annotated[AccessKey, Depends(_watcher_of)]
 
 
 async def job_of(fleet: AsyncProducer, key: AccessKey, job_id: str) -> Job:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
 
 from producer.aio import AsyncProducer
 from producer.contract.batches import Batch
 from producer.contract.errors import InvalidBatch
 from producer.contract.jobs import JobStatus
+from producer.contract.result_lines import statuses_of
 from producer.http.access import Fleet, Reader, batch_of
 from producer.http.responses import answers
 
@@ -30,12 +31,20 @@ BatchId = Annotated[str, Path(max_length=100)]
 @router.get(
     "/{batch_id}/results.jsonl",
     response_class=Response,
-    responses=_ANSWER | answers(403, 404, 409, 503),
+    responses=_ANSWER | answers(403, 404, 409, 422, 503),
 )
-async def results(batch_id: BatchId, fleet: Fleet, key: Reader) -> Response:
+async def results(
+    batch_id: BatchId,
+    fleet: Fleet,
+    key: Reader,
+    statuses: Annotated[
+        str, Query(max_length=200, description="In place of `succeeded`, with commas.")
+    ] = JobStatus.SUCCEEDED,
+) -> Response:
     """Give the jobs of a batch that have succeeded, in the order of its rows, with their artifacts."""
+    wanted = statuses_of([word.strip() for word in statuses.split(",")])
     batch = await _sealed(fleet, key, batch_id)
-    return _lines(fleet, batch, (JobStatus.SUCCEEDED,))
+    return _lines(fleet, batch, wanted)
 
 
 @router.get(

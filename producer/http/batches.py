@@ -23,7 +23,7 @@ from producer.http.access import (
     tier_of,
 )
 from producer.http.problems import Flaw, Problem, ProblemType
-from producer.http.requests import BatchRequest, ListQuery, SubmitHeaders
+from producer.http.requests import BatchRequest, ListQuery, MoveRequest, SubmitHeaders
 from producer.http.responses import answers, made_or_found
 from producer.http.row_bodies import RowsBody, unpacked
 from producer.http.strict_json import StrictRoute
@@ -32,10 +32,12 @@ from producer.http.views import (
     BatchView,
     CancelledBatchView,
     JobPageView,
+    MovedBatchView,
     RowsView,
     answer,
     batch_view,
     job_view,
+    moved_batch_view,
     rows_view,
 )
 
@@ -72,12 +74,21 @@ async def begin(
     return answer(batch_view(batch), status=200 if is_replay else 201, headers=told)
 
 
-@router.get("", response_model=BatchPageView, responses=answers(403, 422, 503))
+@router.get("", response_model=BatchPageView, responses=answers(403, 404, 422, 503))
 async def list_batches(
-    fleet: Fleet, key: Reader, limit: Annotated[int, Query(ge=1, le=200)] = 50
+    fleet: Fleet,
+    key: Reader,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    name: Annotated[
+        str, Query(max_length=256, description="The one that it stands for: its name, or its id.")
+    ] = "",
 ) -> Response:
-    """List batches, the newest first."""
-    found = await fleet.batches(limit, None if key.sees_all else key.owner)
+    """List batches, the newest first; with `name` the one of this name, which must be the only one."""
+    owner = None if key.sees_all else key.owner
+    if name:
+        found = [await fleet.batch(await fleet.find_batch(name, owner=owner))]
+    else:
+        found = await fleet.batches(limit, owner)
     return answer(BatchPageView.model_construct(batches=[batch_view(batch) for batch in found]))
 
 
@@ -184,6 +195,19 @@ async def release(batch_id: BatchId, fleet: Fleet, key: Submitter) -> Response:
     """Release a held batch."""
     batch = await batch_of(fleet, key, batch_id)
     return answer(batch_view(await fleet.release_batch(batch.id)))
+
+
+@router.post(
+    "/{batch_id}/move",
+    response_model=MovedBatchView,
+    responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 503),
+)
+async def move(batch_id: BatchId, fleet: Fleet, key: Submitter, body: MoveRequest) -> Response:
+    """Have all jobs of a batch that wait do so in another tier or pool."""
+    batch = await batch_of(fleet, key, batch_id)
+    tier = tier_of(key, body.tier) if body.tier else None
+    moved = await fleet.move_batch(batch.id, tier=tier, pool=body.pool, dry_run=body.dry_run)
+    return answer(moved_batch_view(await fleet.batch(batch.id), moved))
 
 
 def _first(content_range: str | None, count: int) -> int | None:

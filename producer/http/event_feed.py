@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 from producer.aio import AsyncProducer
 from producer.contract.errors import FleetError, FleetUnreachable
 from producer.contract.fleet_events import BatchEvent, FleetEvent
+from producer.contract.ids import event_order
 from producer.contract.jobs import JobEvent, JobStatus
 from producer.events.async_event_watch import AsyncFleetWatch
 from producer.events.notices import LAGGED, AnyNotice, encoded, sse_of
-from producer.store.events import order
 
 #: How often a comment is sent where nothing happens, so that proxies and clients know that it lives.
 _ALIVE_EVERY: Final = timedelta(seconds=15)
@@ -102,7 +102,8 @@ class EventFeed:
                 yield _RESET
             elif after:
                 self._position, is_behind = after, True
-            yield await self._snapshot()
+            # What it goes on after is said at once, also where there is no state to show.
+            yield await self._snapshot() + (b"" if is_behind else _mark(self._position))
             while is_behind or self._is_endless or self._open:
                 if is_behind:
                     told, is_behind = await self._caught_up()
@@ -128,7 +129,8 @@ class EventFeed:
             return await self._after_outage(), True
         told = self._told(missed.notices)
         self._position = missed.position
-        return told, not missed.is_end
+        # By this a client knows that it has all that it missed.
+        return told + (_mark(missed.position) if missed.is_end else b""), not missed.is_end
 
     async def _after_outage(self) -> bytes:
         await asyncio.sleep(_RECHECK_EVERY.total_seconds())
@@ -163,8 +165,8 @@ class EventFeed:
         return True
 
     def _fresh(self, notices: Iterable[AnyNotice]) -> list[AnyNotice]:
-        begin = order(self._position)
-        return [notice for notice in notices if order(notice.event.id) > begin]
+        begin = event_order(self._position)
+        return [notice for notice in notices if event_order(notice.event.id) > begin]
 
     def _told(self, notices: Sequence[AnyNotice]) -> bytes:
         self._note(notices)
@@ -191,14 +193,13 @@ class EventFeed:
     def _alive(self) -> bytes:
         """Return a comment; with an id, where the client need not look at what lies before it.
 
-        It is the reader's position of the time before: all up to there has come through since. A browser takes the id
-        of an event without data, and tells nobody of it.
+        It is the reader's position of the time before: all up to there has come through since.
         """
         seen, self._seen = self._seen, self._fleet.fanout.position
-        if order(seen) <= order(self._position):
+        if event_order(seen) <= event_order(self._position):
             return b":\n\n"
         self._position = seen
-        return f":\nid: {seen}\n\n".encode()
+        return b":\n" + _mark(seen)
 
     async def _rechecked(self) -> bytes:
         if not self._state.unfed & self._open:
@@ -213,6 +214,11 @@ class EventFeed:
         self._note_running(state.events)
         ended = [e for e in state.events if isinstance(e, JobEvent) and e.job in closed]
         return b"".join(map(sse_of, ended))
+
+
+def _mark(position: str) -> bytes:
+    """Return an event that has an id alone: a browser goes on after it, and tells nobody of it."""
+    return f"id: {position}\n\n".encode()
 
 
 def _may_end(notice: AnyNotice) -> bool:

@@ -16,7 +16,14 @@ from producer.contract.errors import InvalidJob
 from producer.contract.jobs import Job
 from producer.http.access import Fleet, Reader, Submitter, check_room, job_of, seen, tier_of
 from producer.http.problems import Problem, ProblemType, problem_of
-from producer.http.requests import JobRequest, ListQuery, RetryRequest, SubmitHeaders
+from producer.http.requests import (
+    JobRequest,
+    ListQuery,
+    MoveJobsRequest,
+    MoveRequest,
+    RetryRequest,
+    SubmitHeaders,
+)
 from producer.http.responses import answers, made_or_found
 from producer.http.strict_json import StrictRoute
 from producer.http.views import (
@@ -24,15 +31,20 @@ from producer.http.views import (
     CancelledJobView,
     JobPageView,
     JobView,
+    MovedJobView,
+    MovedView,
     answer,
     cancelled_view,
     job_view,
+    moved_job_view,
 )
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
 #: How long `Prefer: wait` may hold a request, s.
 _LONGEST_WAIT_S: Final = 60
+#: Jobs that one request moves: about two seconds.
+_MOST_MOVED: Final = 10_000
 _PREFER_WAIT: Final = re.compile(
     r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE
 )
@@ -77,6 +89,23 @@ async def list_jobs(fleet: Fleet, key: Reader, wanted: Annotated[ListQuery, Quer
     )
 
 
+@router.post(
+    "/move",
+    response_model=MovedView,
+    responses=answers(400, 403, 404, 408, 413, 415, 422, 503),
+)
+async def move_several(body: MoveJobsRequest, fleet: Fleet, key: Submitter) -> Response:
+    """Have the jobs that a filter means and the key sees wait in another tier or pool."""
+    moved = await fleet.move(
+        seen(key, body.filter),
+        tier=tier_of(key, body.tier) if body.tier else None,
+        pool=body.pool,
+        dry_run=body.dry_run,
+        most=_MOST_MOVED,
+    )
+    return answer(MovedView(moved=moved))
+
+
 @router.get("/{job_id}", response_model=JobView, responses=answers(403, 404, 503))
 async def read(job_id: JobId, fleet: Fleet, key: Reader) -> Response:
     """Read one job."""
@@ -106,6 +135,24 @@ async def release(job_id: JobId, fleet: Fleet, key: Submitter) -> Response:
     """Release a held job; one that is not held stays as it is."""
     job = await job_of(fleet, key, job_id)
     return answer(job_view(await fleet.release(job.id)))
+
+
+@router.post(
+    "/{job_id}/move",
+    response_model=MovedJobView,
+    responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 503),
+)
+async def move(job_id: JobId, fleet: Fleet, key: Submitter, body: MoveRequest) -> Response:
+    """Have a job that waits do so in another tier or pool. One that is pinned stays with its node."""
+    job = await job_of(fleet, key, job_id)
+    tier = tier_of(key, body.tier) if body.tier else None
+    try:
+        moved = await fleet.move_job(job.id, tier=tier, pool=body.pool, dry_run=body.dry_run)
+    except InvalidJob as exc:
+        if exc.field != "job":
+            raise
+        raise problem_of(exc, ProblemType.CONFLICT) from exc
+    return answer(moved_job_view(await fleet.get(job.id), moved))
 
 
 @router.post(

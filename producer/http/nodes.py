@@ -16,7 +16,7 @@ from producer.contract.errors import InvalidJob
 from producer.contract.nodes import Node
 from producer.contract.queue_lines import QueueLine
 from producer.http.access import Fleet, Operator, fleet_of
-from producer.http.problems import Problem, ProblemType
+from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import Moment
 from producer.http.responses import answers
 from producer.http.views import answer
@@ -112,11 +112,10 @@ async def resume(request: Request, name: Name, fleet: Fleet, key: Operator) -> R
 @router.post("/nodes/{name}/rescan", status_code=204, responses=answers(403, 404, 503))
 async def rescan(name: Name, fleet: Fleet, _: Operator) -> Response:
     """Have a node read its models and classes again, after files were added."""
-    await _check_known(name, fleet)
     try:
         await fleet.rescan(name)
     except InvalidJob as exc:
-        raise Problem(ProblemType.NOT_FOUND, exc.message) from exc
+        raise problem_of(exc, ProblemType.NOT_FOUND) from exc
     return Response(status_code=204)
 
 

@@ -20,6 +20,7 @@ from producer.http.access import Fleet, Reader, job_of
 from producer.http.event_feed import EventFeed
 from producer.http.problems import Problem, ProblemType
 from producer.http.responses import answers
+from producer.http.views import answer
 
 router = APIRouter(prefix="/v1/jobs", tags=["events"])
 
@@ -31,8 +32,20 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
 }
+#: The header that tells of a picture what `/preview-note` does, as JSON.
+NOTE: Final = "Preview-Note"
 _PICTURE: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The picture", "content": {"image/jpeg": {}, "image/png": {}}}
+    200: {
+        "description": "The picture",
+        "content": {"image/jpeg": {}, "image/png": {}},
+        "headers": {
+            NOTE: {
+                "description": "When, of which attempt, by which graph node; JSON",
+                "required": True,
+                "schema": {"type": "string"},
+            }
+        },
+    }
 }
 _HOW: Final = (
     "a node sends previews where its ComfyUI runs with --preview-method; ask once a second"
@@ -50,7 +63,20 @@ async def preview(
     found = await fleet.preview(job.id) if job.status is JobStatus.RUNNING else None
     if found is None:
         raise _none(job)
-    return Response(found.content, 200, _HEADERS, found.media_type)
+    told = found.model_dump(mode="json", exclude_none=True)
+    return Response(found.content, 200, {**_HEADERS, NOTE: json.dumps(told)}, found.media_type)
+
+
+@router.get("/{job_id}/preview-note", response_model=PreviewNote, responses=answers(403, 404, 503))
+async def preview_note(
+    job_id: Annotated[str, Path(max_length=100)], fleet: Fleet, key: Reader
+) -> Response:
+    """Tell of the newest preview without its picture: whether there is another one."""
+    job = await job_of(fleet, key, job_id)
+    found = await fleet.preview_note(job.id) if job.status is JobStatus.RUNNING else None
+    if found is None:
+        raise _none(job)
+    return answer(found, headers={"Cache-Control": "no-store"})
 
 
 def _none(job: Job) -> Problem:

@@ -141,5 +141,28 @@ class RetryRequest(_Body):
     secrets: dict[str, Any] = Field(default_factory=dict)
 
 
+class MoveRequest(_Body):
+    """Where what waits is to go: a tier, a pool, or both. Count first, by `dry_run`."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"tier": "idle", "dry_run": True}]}
+    )
+
+    tier: Tier | None = None
+    pool: Name | None = None
+    dry_run: bool = False
+
+
+class MoveJobsRequest(MoveRequest):
+    """Which jobs are to go where: those of a filter that wait, 10,000 at most."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"filter": "tier:batch", "tier": "idle", "dry_run": True}]},
+    )
+
+    filter: Annotated[str, Field(max_length=4_000)]
+
+
 def _duration(seconds: float | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)

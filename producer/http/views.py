@@ -44,6 +44,18 @@ class CancelledJobView(JobView):
     outcome: Cancelled
 
 
+class MovedJobView(JobView):
+    """A job that was to move; `moved` is 1, or 0 where it was there already."""
+
+    moved: int
+
+
+class MovedView(BaseModel):
+    """How many jobs went elsewhere, or would in a dry run."""
+
+    moved: int
+
+
 class ArtifactLink(BaseModel):
     """Where an artifact lies for a while: who has the address needs no key."""
 
@@ -85,6 +97,12 @@ class RowsView(BatchView):
     left_out: list[LeftOut] = Field(default_factory=list)  #: Of this part, the first 1,000.
 
 
+class MovedBatchView(BatchView):
+    """A batch of which something was to move; `moved` counts its jobs that did, or would in a dry run."""
+
+    moved: int
+
+
 class CancelledBatchView(BaseModel):
     """A batch whose cancellation was requested. One that was still open is deleted, so nothing is shown of it."""
 
@@ -102,10 +120,20 @@ def cancelled_view(job: Job, outcome: Cancelled) -> CancelledJobView:
     return CancelledJobView.model_construct(**_fields(job), outcome=outcome)
 
 
+def moved_job_view(job: Job, moved: int) -> MovedJobView:
+    """Return a job as the API shows it after a move."""
+    return MovedJobView.model_construct(**_fields(job), moved=moved)
+
+
+def moved_batch_view(batch: Batch, moved: int) -> MovedBatchView:
+    """Return a batch as the API shows it after a move."""
+    return MovedBatchView.model_construct(**batch_view(batch).__dict__, moved=moved)
+
+
 def batch_view(batch: Batch) -> BatchView:
     """Return a batch as the API shows it."""
     base = f"/v1/batches/{batch.id}"
-    verbs = ("rows", "seal", "events", "cancel", "hold", "release")
+    verbs = ("rows", "seal", "events", "cancel", "hold", "release", "move")
     links = {verb: f"{base}/{verb}" for verb in verbs}
     files = {name: f"{base}/{name}.jsonl" for name in ("results", "errors")}
     return BatchView.model_construct(**batch.__dict__, links=Links(self=base, **links, **files))
@@ -126,7 +154,7 @@ def answer(
 
 def _fields(job: Job) -> dict[str, Any]:
     base = f"/v1/jobs/{job.id}"
-    verbs = ("events", "preview", "cancel", "hold", "release", "retry")
+    verbs = ("events", "preview", "cancel", "hold", "release", "move", "retry")
     links: dict[str, Any] = {verb: f"{base}/{verb}" for verb in verbs}
     if job.batch:
         links["batch"] = f"/v1/batches/{job.batch}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -35,6 +36,14 @@ class WebhookRequest(BaseModel):
     url: Annotated[str, Field(max_length=2_000)]
     events: list[str] = Field(default_factory=list, max_length=50)
     body: Literal["thin", "full"] = "thin"
+
+
+class RotateRequest(BaseModel):
+    """How long messages are signed with the old secret beside the new one."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"keep_s": 3_600}]})
+
+    keep_s: Annotated[float, Field(ge=0, le=604_800)] = 86_400
 
 
 class NewWebhookView(Webhook):
@@ -96,6 +105,21 @@ async def enable(name: HookName, fleet: Fleet, key: Submitter) -> Response:
 
 
 @router.post(
+    "/{name}/rotate",
+    response_model=NewWebhookView,
+    responses=answers(400, 403, 404, 408, 413, 415, 422, 503),
+)
+async def rotate(
+    name: HookName, fleet: Fleet, key: Submitter, body: RotateRequest | None = None
+) -> Response:
+    """Give a webhook a new secret, shown this once; for a time its messages are signed with the old one, too."""
+    keep = timedelta(seconds=(body or RotateRequest()).keep_s)
+    secret = await fleet.webhooks.rotate(name, owner=key.owner, keep=keep)
+    told = (await fleet.webhooks.get(name, owner=key.owner)).model_dump()
+    return answer(NewWebhookView(**told, secret=secret.get_secret_value()))
+
+
+@router.post(
     "/{name}/test", status_code=202, response_model=Delivery, responses=answers(403, 404, 409, 503)
 )
 async def test(name: HookName, fleet: Fleet, key: Submitter) -> Response:
@@ -112,6 +136,14 @@ async def deliveries(
     """List deliveries to a webhook, with the receiver's answers."""
     found = await fleet.webhooks.deliveries(name, owner=key.owner, limit=limit)
     return answer(DeliveriesView(deliveries=list(found)))
+
+
+@router.get(
+    "/{name}/deliveries/{delivery_id}", response_model=Delivery, responses=answers(403, 404, 503)
+)
+async def delivery(name: HookName, delivery_id: DeliveryId, fleet: Fleet, key: Reader) -> Response:
+    """Read one delivery to a webhook."""
+    return answer(await fleet.webhooks.delivery(name, delivery_id, owner=key.owner))
 
 
 @router.post(

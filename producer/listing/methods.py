@@ -112,14 +112,18 @@ class ListMethods(OwnerMethods):
         """
         return Totals(self._redis).read()
 
-    def find_batch(self, name: str) -> BatchId:
+    def find_batch(self, name: str, *, owner: str | None = None) -> BatchId:
         """Return the id of the batch that *name* stands for: that id, or the name that it alone has.
+
+        Args:
+            owner: only batches of this one count; None: everybody's.
 
         Raises:
             BatchNotFound: there is none.
             InvalidQuery: several have this name; the message tells some of their ids.
         """
-        return find_batch(self._redis, checked(name, str, field="batch"))
+        owners = None if owner is None else (owner,)
+        return find_batch(self._redis, checked(name, str, field="batch"), owners=owners)
 
     def _begin(self, wanted: Filter, query: str) -> Cursor:
         names = [value for term in _batch_terms(wanted) for value in term.values]

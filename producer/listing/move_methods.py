@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from producer.contract.arguments import job_id_of
 from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.errors import InvalidJob, InvalidQuery, NoNodeCanRun
 from producer.contract.filters.parser import parse_filter
@@ -44,6 +45,7 @@ class MoveMethods(ListMethods):
         tier: Tier | str | None = None,
         pool: str | None = None,
         dry_run: bool = False,
+        most: int | None = None,
     ) -> int:
         """Have the jobs that a filter means wait elsewhere, if they wait; return how many that were.
 
@@ -52,9 +54,10 @@ class MoveMethods(ListMethods):
 
         Args:
             dry_run: only count them.
+            most: refuse it where more jobs wait than that.
 
         Raises:
-            InvalidQuery: the filter makes no sense, or means rows of batches.
+            InvalidQuery: the filter makes no sense, means rows of batches, or too many jobs.
             InvalidJob: there is no such tier or pool, or neither is given.
             NoNodeCanRun: no living node of the pool has what one of them needs; nothing was moved.
         """
@@ -67,8 +70,40 @@ class MoveMethods(ListMethods):
                 advice="comfyfleet batch move moves all rows of a batch",
             )
         waiting = Term("status", tuple(_WAITING))
-        found = [*self._all(Filter((*wanted.terms, waiting)))] if _may_wait(wanted) else []
+        fitting = Filter((*wanted.terms, waiting))
+        found = [*self._all(fitting, most=most)] if _may_wait(wanted) else []
         return self._move(sorted(found, key=_arrival), target, dry_run=dry_run)
+
+    def move_job(
+        self,
+        job_id: str,
+        *,
+        tier: Tier | str | None = None,
+        pool: str | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Have one job that waits do so elsewhere, as `move` does; return 1, or 0 where it is there already.
+
+        Raises:
+            JobNotFound: no such job.
+            InvalidJob: it does not wait, is a row of a batch, or there is no such tier or pool.
+            NoNodeCanRun: no living node of the pool has what it needs.
+        """
+        target = self._target(tier, pool)
+        wanted = job_id_of(job_id)
+        job = self._jobs.get(wanted)
+        if job.batch:
+            raise InvalidJob(
+                f"job {job.id} is a row of a batch, and is moved with all that wait of it",
+                field="job",
+                advice=f"comfyfleet batch move {job.batch} moves them",
+            )
+        moved = self._move([job], target, dry_run=dry_run)
+        if not moved and (job := self._jobs.get(wanted)).status not in _WAITING:
+            raise InvalidJob(
+                f"job {job.id} is {job.status}; only one that waits can be moved", field="job"
+            )
+        return moved
 
     def move_batch(
         self,
@@ -111,12 +146,21 @@ class MoveMethods(ListMethods):
                 return waiting + self._move(live, target, dry_run=False)
         raise InvalidJob(f"batch {id_} changes all the time", field="batch", advice="try again")
 
-    def _all(self, wanted: Filter) -> Iterator[Job]:
-        page = self.jobs(wanted, limit=LONGEST_PAGE)
-        yield from page.jobs
-        while page.cursor:
-            page = self.jobs(wanted, page.cursor, LONGEST_PAGE)
+    def _all(self, wanted: Filter, *, most: int | None) -> Iterator[Job]:
+        count: int = 0
+        cursor: str | None = None
+        while True:
+            page = self.jobs(wanted, cursor, LONGEST_PAGE)
+            count, cursor = count + len(page.jobs), page.cursor
+            if most is not None and count > most:
+                raise InvalidQuery(
+                    f"filter means more than {most:,} jobs that wait; expected fewer at once",
+                    field="filter",
+                    advice="narrow it, as by created:<2026-11-27T18, and send it again for the rest",
+                )
             yield from page.jobs
+            if not cursor:
+                return
 
     def _move(self, jobs: Sequence[Job], target: _Target, *, dry_run: bool) -> int:
         places = {job.id: target.place(job) for job in jobs if job.status in _WAITING}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.contract.arguments import checked
 from producer.contract.errors import InvalidJob
-from producer.contract.owners import HIGHEST_LIMIT, OwnerUsage, owner_flaw
+from producer.contract.owners import HIGHEST_LIMIT, OwnerUsage, owner_named
 from producer.store.owner_limits import known_owners, set_limit, usage_of
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class OwnerMethods:
         Raises:
             InvalidJob: no owner can have this name; what has none is counted nowhere.
         """
-        [found] = usage_of(self._redis, [_checked(name)])
+        [found] = usage_of(self._redis, [owner_named(name)])
         return found
 
     def owners(self) -> list[OwnerUsage]:
@@ -42,7 +41,7 @@ class OwnerMethods:
         Raises:
             InvalidJob: no owner can have this name, or the limit is no whole number from 0 to 10^9.
         """
-        owner = _checked(name)
+        owner = owner_named(name)
         is_number = isinstance(max_waiting, int) and not isinstance(max_waiting, bool)
         if max_waiting is not None and not (is_number and 0 <= max_waiting <= HIGHEST_LIMIT):
             raise InvalidJob(
@@ -52,10 +51,3 @@ class OwnerMethods:
             )
         set_limit(self._redis, owner, max_waiting)
         return self.owner(owner)
-
-
-def _checked(name: str) -> str:
-    owner = checked(name, str, field="owner")
-    if flaw := "is empty; expected a name" if not owner else owner_flaw(owner):
-        raise InvalidJob(f"owner {flaw}", field="owner")
-    return owner

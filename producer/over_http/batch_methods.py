@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from itertools import islice
 from typing import Any, Final, Unpack
@@ -18,7 +20,7 @@ from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.outcomes import Begun
 from producer.contract.queues import Tier
-from producer.contract.result_lines import statuses_of
+from producer.contract.result_lines import Line, statuses_of
 from producer.contract.uploads import Upload
 from producer.contract.waits import Deadline, late
 from producer.intake.request import JobOptions
@@ -27,7 +29,7 @@ from producer.over_http.bodies import encoded, job_body
 from producer.over_http.connection import Connection
 
 #: How often `wait_batch` reads the batch.
-_POLL_EVERY: Final = timedelta(seconds=1)
+POLL_EVERY: Final = timedelta(seconds=1)
 #: The API takes a part's time; it checks some thousand rows a second.
 _PART_S: Final = 120.0
 #: Rows of a part of which those that are left out are told, all of them.
@@ -142,7 +144,7 @@ class HttpBatchMethods:
                 return found
             if deadline.is_over:
                 raise late(found, timeout)
-            time.sleep(min(_POLL_EVERY, deadline.left).total_seconds())
+            time.sleep(min(POLL_EVERY, deadline.left).total_seconds())
 
     def batch_jobs(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
@@ -159,6 +161,26 @@ class HttpBatchMethods:
             if not (cursor := page.get("cursor")):
                 return
             query["cursor"] = cursor
+
+    def batch_results(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> Iterator[Line]:
+        """Yield a dict a row as JSON has it; errors as of `Producer.batch_results`."""
+        yield from map(json.loads, self.batch_result_lines(batch, statuses=statuses))
+
+    def batch_result_lines(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> Iterator[str]:
+        """Yield the same as lines of JSON, without their ends.
+
+        Raises:
+            FleetUnreachable: the API ended the answer before it was whole.
+        """
+        query = {"statuses": ",".join(sorted(statuses_of(statuses)))}
+        path = f"/v1/batches/{batch_id_of(batch)}/results.jsonl"
+        answer = self._connection("GET", path, params=query, stream=True)
+        with closing(answer):
+            yield from self._connection.lines(answer)
 
     def cancel_batch(self, batch: str) -> BatchCancelled:
         """Request that all jobs of a batch be cancelled; errors as of `Producer.cancel_batch`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any, Final
@@ -26,7 +26,10 @@ _PAUSE_S: Final = 0.3
 _LONGEST_PAUSE: Final = timedelta(seconds=5)
 #: Of what the API, or a proxy before it, cannot answer now. Whether it was done is unknown.
 _AWAY: Final = frozenset({502, 503, 504})
+_MISSING: Final = 404
 _TOO_MANY: Final = 429
+#: Bytes of an answer that are read at once.
+_READ: Final = 1 << 16
 _CONNECT_S: Final = 3.0
 #: Requests at once that keep their connection.
 _POOL: Final = 32
@@ -60,6 +63,7 @@ class Connection:
         *,
         is_safe: bool | None = None,
         may_redirect: bool = False,
+        may_lack: bool = False,
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
         **options: Any,
@@ -69,6 +73,7 @@ class Connection:
         Args:
             is_safe: whether it may be sent again when it may have been done; as a GET may by default.
             may_redirect: whether a redirect is a good answer; none is followed.
+            may_lack: whether that there is no such thing (404) is one.
             timeout_s: in place of the connection's.
             options: of `requests.Session.request`.
 
@@ -89,7 +94,10 @@ class Connection:
                     return answer
                 wanted = _pause(answer, is_safe=is_safe)
                 if wanted is None or number == _TRIES:
-                    raise error_of(answer)
+                    error = error_of(answer)
+                    if may_lack and answer.status_code == _MISSING and _is_of_api(error):
+                        return answer
+                    raise error
                 pause = wanted
             own_s = _PAUSE_S * 2 ** (number - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             time.sleep(max(own_s, pause.total_seconds()))
@@ -121,10 +129,13 @@ class Connection:
                 **options,
             )
         except requests.RequestException as exc:
-            raise FleetUnreachable(
-                f"the API at {self.url} does not answer: {_reason(exc)}",
-                advice="is it started (comfyfleet api), and is this its address?",
-            ) from exc
+            raise self._unreachable(exc) from exc
+
+    def _unreachable(self, why: requests.RequestException) -> FleetUnreachable:
+        return FleetUnreachable(
+            f"the API at {self.url} does not answer: {_reason(why)}",
+            advice="is it started (comfyfleet api), and is this its address?",
+        )
 
     def json(self, method: str, path: str, **options: Any) -> Any:
         """Return what an answer says; arguments and errors as of a call.
@@ -140,6 +151,14 @@ class Connection:
             return answer.json()
         except ValueError:
             raise error_of(answer) from None
+
+    def lines(self, answer: requests.Response) -> Iterator[str]:
+        """Yield the lines of an answer as they come, without their ends; raises FleetUnreachable where it is cut off."""
+        try:
+            for line in answer.iter_lines(_READ):
+                yield line.decode("utf-8", "replace")
+        except requests.RequestException as exc:
+            raise self._unreachable(exc) from exc
 
     def fetched(self, url: str) -> Iterable[bytes]:
         """Return the content of another address, a presigned one, without the key.
@@ -195,6 +214,10 @@ def _secret(key: str) -> str:
             "key: expected an access key, as comfyfleet key create prints: cfk_..."
         )
     return found
+
+
+def _is_of_api(error: FleetError) -> bool:
+    return not isinstance(error, FleetUnreachable)
 
 
 def _pause(answer: requests.Response, *, is_safe: bool) -> timedelta | None:

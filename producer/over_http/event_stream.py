@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final, NamedTuple
 
 import requests
@@ -25,17 +25,22 @@ _SERVER_ERROR: Final = 500
 
 
 class ServerEvent(NamedTuple):
-    """One event as it came.
+    """One event as it came, or a sign of life.
 
     Args:
         id: after which a stream goes on; that of an earlier event where this one has none.
-        name: empty for most; `reset` where events are missing before the next.
-        data: JSON.
+        name: empty for most; `reset` where events are missing before the next, `:` for a sign of life alone.
+        data: JSON; empty where all up to *id* was told.
     """
 
     id: str
     name: str
     data: str
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether it tells nothing but its id."""
+        return not (self.name or self.data)
 
 
 class Ended(Exception):
@@ -58,6 +63,15 @@ class EventSource:
         self._deadline = deadline
         self.position = after or ""
         self.has_ended = False  #: Whether the API has said that nothing more will come.
+        self._is_stopped = False
+        self._answer: requests.Response | None = None
+
+    def stop(self) -> None:
+        """End the stream, from any thread."""
+        self._is_stopped = True
+        if answer := self._answer:
+            with suppress(OSError, RuntimeError, ValueError):  # it has ended by itself
+                answer.raw.shutdown()  # closing it would wait for the thread that reads
 
     def connections(self) -> Iterator[Iterator[ServerEvent]]:
         """Yield the events of one connection after the other, until the stream is over or the deadline.
@@ -67,9 +81,9 @@ class EventSource:
             FleetError: the API refuses the stream.
         """
         is_first = True
-        while not self._deadline.is_over:
+        while not (self._deadline.is_over or self._is_stopped):
             try:
-                answer = self._opened(is_first=is_first)
+                self._answer = answer = self._opened(is_first=is_first)
             except Ended:
                 self.has_ended = True
                 return
@@ -100,28 +114,27 @@ class EventSource:
         return answer
 
     def _events(self, answer: requests.Response) -> Iterator[ServerEvent]:
-        name, position = "", self.position
+        name, position, has_id = "", self.position, False
         data: list[str] = []
         for line in self._lines(answer):
             key, _, value = line.partition(":")
             value = value.removeprefix(" ")
             if key == "id":
-                position = value
+                position, has_id = value, True
             elif key == "event":
                 name = value
             elif key == "data":
                 data.append(value)
             elif not line:
                 self.position = position  # not before: an event that was cut off comes again
-                if data or name:
-                    yield ServerEvent(position, name, "\n".join(data))
-                name, data = "", []
+                yield ServerEvent(position, name or _sign(data, has_id), "\n".join(data))
+                name, data, has_id = "", [], False
 
     def _lines(self, answer: requests.Response) -> Iterator[str]:
         """Yield lines until the connection ends, is silent for too long, or the deadline."""
         rest = b""
         raw: Any = answer.raw
-        while not self._deadline.is_over:
+        while not (self._deadline.is_over or self._is_stopped):
             left_s = min(_SILENT_S, max(0.01, self._deadline.left.total_seconds()))
             if (socket := getattr(raw.connection, "sock", None)) is not None:
                 socket.settimeout(left_s)
@@ -135,4 +148,9 @@ class EventSource:
             yield from (line.rstrip(b"\r").decode("utf-8", "replace") for line in lines)
 
     def _pause(self) -> None:
-        time.sleep(min(_AGAIN_S, self._deadline.left.total_seconds()))
+        if not self._is_stopped:
+            time.sleep(min(_AGAIN_S, self._deadline.left.total_seconds()))
+
+
+def _sign(data: list[str], has_id: bool) -> str:  # noqa: FBT001 - the two parts of an event without a name
+    return "" if data or has_id else ":"

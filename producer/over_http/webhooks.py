@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from urllib.parse import quote
 
 from pydantic import SecretStr
 
+from producer.contract.arguments import checked
 from producer.contract.webhooks import BodyForm, Delivery, NewWebhook, Webhook
 from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
@@ -46,6 +48,12 @@ class HttpWebhooks:
         """Tell a webhook again that was disabled, and what has waited for it; raises WebhookNotFound."""
         return Webhook.model_validate(self._connection.json("POST", _path(name, "enable")))
 
+    def rotate(self, name: str, *, keep: timedelta = timedelta(hours=24)) -> SecretStr:
+        """Return a new secret; arguments and errors as of `Webhooks.rotate`."""
+        body = encoded({"keep_s": checked(keep, timedelta, field="keep").total_seconds()})
+        told = self._connection.json("POST", _path(name, "rotate"), data=body, headers=_JSON)
+        return SecretStr(told["secret"])
+
     def test(self, name: str) -> Delivery:
         """Send a webhook a test message; errors as of `Webhooks.test`."""
         return Delivery.model_validate(self._connection.json("POST", _path(name, "test")))
@@ -54,6 +62,12 @@ class HttpWebhooks:
         """Return deliveries to a webhook; errors as of `Webhooks.deliveries`."""
         told = self._connection.json("GET", _path(name, "deliveries"), params={"limit": limit})
         return [Delivery.model_validate(found) for found in told["deliveries"]]
+
+    def delivery(self, name: str, delivery_id: str) -> Delivery:
+        """Return one delivery to a webhook; raises WebhookNotFound."""
+        return Delivery.model_validate(
+            self._connection.json("GET", _path(name, "deliveries", delivery_id))
+        )
 
     def redeliver(self, name: str, delivery_id: str) -> Delivery:
         """Send a message again, whatever came of it; errors as of `Webhooks.redeliver`."""

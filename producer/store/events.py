@@ -191,9 +191,3 @@ class Cursor:
             self.position = self._stream.end()
         self._seen_before = self.position
         return whole
-
-
-def order(entry_id: str) -> tuple[int, int]:
-    """Return what entries are sorted by."""
-    ms, _, number = entry_id.partition("-")
-    return int(ms), int(number or 0)

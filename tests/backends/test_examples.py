@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 import requests
 
-from producer.aio import AsyncProducer
-from producer.contract.config.settings import load_settings
-
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs/examples").glob("*_backend.py"))
 NOBODY = "01a202b8-2e5f-7533-81db-221426b72003"
 
@@ -20,12 +17,17 @@ def test_an_example_fits_on_a_page(path):
     assert len(path.read_text().splitlines()) <= 80
 
 
-def test_the_fastapi_backend_hands_in_follows_and_links(comfyfleet, example, graph):
+@pytest.mark.parametrize("how", ["from_env", "over_http"])
+def test_the_fastapi_backend_hands_in_follows_and_links(comfyfleet, example, monkeypatch, how):
     from fastapi.testclient import TestClient
 
     module = example("fastapi_backend")
-    fleet = AsyncProducer(load_settings(**comfyfleet.settings))
-    with TestClient(module.create_app(fleet, graph)) as shop:
+    told = dict(comfyfleet.environment)
+    if how == "over_http":
+        told = {"API": comfyfleet.api_url, "KEY": comfyfleet.key("shop", ["submit", "read"])}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with TestClient(getattr(module, how)()) as shop:
         headers = {"Idempotency-Key": "order-1"}
         job = shop.post("/pictures", json={"text": "a red fox"}, headers=headers).json()
         assert shop.post("/pictures", json={"text": "a red fox"}, headers=headers).json() == job

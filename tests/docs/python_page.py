@@ -44,6 +44,7 @@ from producer.contract.webhooks import (
     Webhook,
 )
 from producer.dead_letters import DeadLetters
+from producer.http_aio import AsyncHttpProducer
 from producer.http_client import HttpProducer
 from producer.intake.input_policy import InputPolicy
 from producer.over_http.webhooks import HttpWebhooks
@@ -53,7 +54,16 @@ from tests.docs.source_comments import comments
 
 #: What a backend meets, by the heading it stands under.
 PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
-    "The fleet": (Producer, AsyncProducer, HttpProducer, InputPolicy, AccessKeys, AccessKey, Scope),
+    "The fleet": (
+        Producer,
+        AsyncProducer,
+        HttpProducer,
+        AsyncHttpProducer,
+        InputPolicy,
+        AccessKeys,
+        AccessKey,
+        Scope,
+    ),
     "Jobs": (Job, JobStatus, Phase, Progress, Timings, Artifact, Attempt, JobError, JobEvent),
     "More of jobs": (
         Deliver,
@@ -104,7 +114,7 @@ _TOP: Final = """\
 
 Names written by `python -m tests.docs`, the rest read from the docstrings when the site is built; do not edit.
 
-`Producer` is for threads, `AsyncProducer` for asyncio; both do the same. `HttpProducer` does it over the HTTP API. Start with [Submit](../use/submit.md).
+`Producer` is for threads, `AsyncProducer` for asyncio; both do the same. `HttpProducer` and `AsyncHttpProducer` do it over the HTTP API. Start with [Submit](../use/submit.md).
 """
 #: A record's fields are a table; mkdocstrings would give each a heading.
 _NO_MEMBERS: Final = """\

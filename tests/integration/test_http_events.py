@@ -188,6 +188,23 @@ def test_an_owner_follows_all_that_is_its_own_and_nothing_else(api, led):
     assert {data.get("job") for data in all_of_it.told()} >= {theirs["id"], mine["id"]}
 
 
+def test_a_stream_says_at_once_after_which_id_it_goes_on(api, led):
+    shop, ops = api(), api("ops", scopes="operate,read")
+    shop.submit()
+    newest = led.redis.xrevrange(keys.EVENTS, count=1)[0][0]
+    with reading(ops, "/v1/events?topics=nodes") as reader:  # of which there is nothing to show
+        wait_until(lambda: reader.last_id, description="its position")
+        assert (reader.last_id, reader.events) == (newest, [])
+    job = shop.submit()
+    other = led.redis.xrevrange(keys.EVENTS, count=1)[0][0]
+    path = f"/v1/events?topics=job:{shop.submit()['id']}"
+    with reading(shop, path, after=other) as reader:
+        # And what was missed, to its end, whoever's it is.
+        led.fleet.cancel(job["id"])
+        wait_until(lambda: reader.last_id != other, description="its position")
+        assert reader.last_id <= led.redis.xrevrange(keys.EVENTS, count=1)[0][0]
+
+
 def test_topics_are_the_own_ones(api, led):
     shop, press = api("shop"), api("press")
     one, two, foreign = shop.submit(), shop.submit(), press.submit()

@@ -241,3 +241,26 @@ def test_a_batch_counts_what_changes_its_place_and_a_dry_run_refuses_as_the_real
         for dry_run in (True, False):
             with pytest.raises(InvalidBatch, match=said):
                 led.fleet.move_batch(id_, tier="rush", dry_run=dry_run)
+
+
+def test_a_move_of_more_than_may_go_at_once_moves_none(led):
+    jobs = [led.fleet.submit(GRAPH) for _ in range(2)]
+    with pytest.raises(InvalidQuery, match="means more than 1 jobs that wait"):
+        led.fleet.move("", tier="idle", most=1)
+    assert {led.fleet.get(job.id).tier for job in jobs} == {"default"}
+    assert led.fleet.move("", tier="idle", most=2) == 2
+
+
+def test_one_job_is_moved_alone_if_it_waits_and_is_no_row(led):
+    job, other = led.fleet.submit(GRAPH), led.fleet.submit(GRAPH)
+    assert led.fleet.move_job(job.id, tier="rush", dry_run=True) == 1
+    assert led.fleet.move_job(job.id, tier="rush") == 1
+    assert led.fleet.move_job(job.id, tier="rush") == 0
+    assert [led.fleet.get(one.id).tier for one in (job, other)] == ["rush", "default"]
+    assert messages(led, job.queue, "rush") == [job.id]
+    led.fleet.cancel(job.id)
+    with pytest.raises(InvalidJob, match="is cancelled; only one that waits can be moved"):
+        led.fleet.move_job(job.id, tier="idle")
+    [(_, row)] = led.fleet.batch_jobs(led.fleet.submit_many(GRAPH, [{"1.color": 1}]).id)
+    with pytest.raises(InvalidJob, match="row of a batch"):
+        led.fleet.move_job(row.id, tier="idle")

@@ -1,0 +1,231 @@
+"""Async client library over the HTTP API, for FastAPI, aiohttp and other code on asyncio that holds an access key.
+
+    from producer.http_aio import AsyncHttpProducer
+
+    fleet = AsyncHttpProducer("https://fleet.example", key="cfk_...")
+    job = await fleet.submit(graph, params={"6.text": "a red fox"})
+    async for event in fleet.stream(job.id): ...
+
+It is to `producer.http_client` what `producer.aio` is to `producer.client`: calls that take milliseconds run in a
+thread, long waits are on the event loop, and all watchers of a process share one connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import timedelta
+from typing import Self
+
+import requests
+
+from producer.contract.arguments import checked, job_id_of
+from producer.contract.batches import Batch
+from producer.contract.fleet_events import FleetEvent
+from producer.contract.jobs import Job, JobEvent, JobStatus
+from producer.contract.result_lines import Line
+from producer.contract.waits import Deadline, late, succeeded
+from producer.events.async_event_watch import (
+    AsyncEventWatch,
+    AsyncFleetWatch,
+    LoopFanout,
+    LoopFanouts,
+)
+from producer.events.job_stream import JobStream
+from producer.http_client import HttpProducer
+from producer.over_http.batch_methods import POLL_EVERY
+from producer.over_http.watch_methods import RECHECK_EVERY, found_of
+from producer.over_http.webhooks import HttpWebhooks
+from producer.threaded_calls import from_thread, in_thread
+
+
+class AsyncHttpWebhooks:
+    """The same as `HttpProducer.webhooks`, for asyncio."""
+
+    def __init__(self, calls: HttpWebhooks) -> None:
+        self._sync = calls
+
+    create = in_thread(HttpWebhooks.create)
+    list = in_thread(HttpWebhooks.list)
+    get = in_thread(HttpWebhooks.get)
+    delete = in_thread(HttpWebhooks.delete)
+    enable = in_thread(HttpWebhooks.enable)
+    rotate = in_thread(HttpWebhooks.rotate)
+    test = in_thread(HttpWebhooks.test)
+    deliveries = in_thread(HttpWebhooks.deliveries)
+    delivery = in_thread(HttpWebhooks.delivery)
+    redeliver = in_thread(HttpWebhooks.redeliver)
+
+
+class AsyncHttpProducer:
+    """The client of one fleet over its HTTP API for asyncio, for all event loops of a process.
+
+    Arguments, results and errors are those of `HttpProducer`; its methods here are coroutines.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout: timedelta = timedelta(seconds=10),
+        session: requests.Session | None = None,
+    ) -> None:
+        self._sync = HttpProducer(url, key, timeout=timeout, session=session)
+        self._fanouts = LoopFanouts(lambda: self._sync.reader)
+        self.webhooks = AsyncHttpWebhooks(self._sync.webhooks)
+
+    submit = in_thread(HttpProducer.submit)
+    submit_once = in_thread(HttpProducer.submit_once)
+    upload = in_thread(HttpProducer.upload)
+    get = in_thread(HttpProducer.get)
+    get_many = in_thread(HttpProducer.get_many)
+    jobs = in_thread(HttpProducer.jobs)
+    cancel = in_thread(HttpProducer.cancel)
+    hold = in_thread(HttpProducer.hold)
+    release = in_thread(HttpProducer.release)
+    retry = in_thread(HttpProducer.retry)
+    act = in_thread(HttpProducer.act)
+    move = in_thread(HttpProducer.move)
+    move_job = in_thread(HttpProducer.move_job)
+    preview = in_thread(HttpProducer.preview)
+    preview_note = in_thread(HttpProducer.preview_note)
+    url = in_thread(HttpProducer.url)
+    fetch = in_thread(HttpProducer.fetch)
+
+    submit_many = in_thread(HttpProducer.submit_many)
+    begin_batch = in_thread(HttpProducer.begin_batch)
+    add_rows = in_thread(HttpProducer.add_rows)
+    seal_batch = in_thread(HttpProducer.seal_batch)
+    batch = in_thread(HttpProducer.batch)
+    batches = in_thread(HttpProducer.batches)
+    find_batch = in_thread(HttpProducer.find_batch)
+    cancel_batch = in_thread(HttpProducer.cancel_batch)
+    hold_batch = in_thread(HttpProducer.hold_batch)
+    release_batch = in_thread(HttpProducer.release_batch)
+    move_batch = in_thread(HttpProducer.move_batch)
+
+    queue = in_thread(HttpProducer.queue)
+    totals = in_thread(HttpProducer.totals)
+    owner = in_thread(HttpProducer.owner)
+    owners = in_thread(HttpProducer.owners)
+    limit_owner = in_thread(HttpProducer.limit_owner)
+    nodes = in_thread(HttpProducer.nodes)
+    node_times = in_thread(HttpProducer.node_times)
+    rescan = in_thread(HttpProducer.rescan)
+    drain_nodes = in_thread(HttpProducer.drain_nodes)
+    pause_nodes = in_thread(HttpProducer.pause_nodes)
+    resume_nodes = in_thread(HttpProducer.resume_nodes)
+
+    async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
+        """Return the job once it has succeeded; errors as of `Producer.wait`."""
+        async for _ in self.stream(job_id, timeout=timeout):
+            pass
+        return succeeded(await self.get(job_id), timeout)
+
+    async def stream(
+        self,
+        *job_ids: str,
+        timeout: timedelta | None = None,  # noqa: ASYNC109
+        after: str | None = None,
+    ) -> AsyncIterator[JobEvent]:
+        """Yield the events of some jobs as they happen; see `HttpProducer.stream`."""
+        deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
+        wanted = [job_id_of(job_id) for job_id in job_ids]
+        if not wanted:
+            return
+        async with self.watch(*wanted) as watch:
+            stream = JobStream(after or watch.since)
+            for event in stream.snapshots(await self.get_many(wanted)):
+                yield event
+            if after:
+                for event in stream.changes(await self.events(after=after, until=watch.since)):
+                    yield event
+            while stream.open_jobs and not deadline.is_over:
+                for event in stream.deliveries(
+                    await watch.take(wait=min(deadline.left, recheck.left))
+                ):
+                    yield event
+                if stream.must_recheck or recheck.is_over:
+                    recheck = Deadline(RECHECK_EVERY)
+                    for event in stream.rechecked(await self._found(stream.doubted)):
+                        yield event
+
+    def watch(self, *topics: str) -> AsyncEventWatch:
+        """Return an async context manager that delivers the events of some topics; see `HttpProducer.watch`."""
+        wanted = [checked(topic, str, field="topic") for topic in topics]
+        return AsyncEventWatch(self.fanout, wanted)
+
+    def watch_fleet(self, *topics: str) -> AsyncFleetWatch:
+        """Return an `async with` block as `HttpProducer.watch_fleet` does."""
+        return AsyncFleetWatch(self.fanout, topics)
+
+    @property
+    def fanout(self) -> LoopFanout:
+        """The fan-out of events to watchers on the running event loop."""
+        return self._fanouts.of_running_loop()
+
+    async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:
+        """Return the events of the owner's jobs after one id, up to another; see `HttpProducer.events`."""
+        return await asyncio.to_thread(lambda: list(self._sync.events(after=after, until=until)))
+
+    async def fleet_events(self, *, after: str, until: str = "+") -> list[JobEvent | FleetEvent]:
+        """Return the same with those of batches and nodes."""
+        return await asyncio.to_thread(
+            lambda: list(self._sync.fleet_events(after=after, until=until))
+        )
+
+    async def wait_batch(
+        self,
+        batch: str,
+        *,
+        timeout: timedelta | None = None,  # noqa: ASYNC109
+        on_poll: Callable[[Batch], None] | None = None,
+    ) -> Batch:
+        """Return a batch once all of its jobs have ended; errors as of `Producer.wait_batch`."""
+        deadline = Deadline(timeout)
+        while True:
+            found = await self.batch(batch)
+            if on_poll:
+                on_poll(found)
+            if found.done:
+                return found
+            if deadline.is_over:
+                raise late(found, timeout)
+            await asyncio.sleep(min(POLL_EVERY, deadline.left).total_seconds())
+
+    async def batch_jobs(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> AsyncIterator[tuple[int, Job]]:
+        """Yield the jobs of a batch with their row numbers; see `Producer.batch_jobs`."""
+        async for found in from_thread(self._sync.batch_jobs(batch, statuses=statuses)):
+            yield found
+
+    async def batch_results(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> AsyncIterator[Line]:
+        """Yield a dict a row, as JSON has it; see `Producer.batch_results`."""
+        async for line in from_thread(self._sync.batch_results(batch, statuses=statuses)):
+            yield line
+
+    async def batch_result_lines(
+        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
+    ) -> AsyncIterator[str]:
+        """Yield the same as lines of JSON, without their ends."""
+        async for line in from_thread(self._sync.batch_result_lines(batch, statuses=statuses)):
+            yield line
+
+    async def close(self) -> None:
+        """Close all connections; they are opened again at the next use. Watches hear nothing more."""
+        await asyncio.to_thread(self._sync.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _found(self, job_ids: Collection[str]) -> list[Job]:
+        if not job_ids:
+            return []
+        return await asyncio.to_thread(found_of, self._sync.get_many, job_ids)

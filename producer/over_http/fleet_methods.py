@@ -1,0 +1,166 @@
+"""Methods for what waits, owners, totals, nodes and moves; `producer.http_client.HttpProducer` inherits them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from producer.contract.arguments import checked, job_id_of
+from producer.contract.filters.query import Filter
+from producer.contract.ids import BatchId
+from producer.contract.nodes import Node, NodeTimes
+from producer.contract.owners import OwnerUsage, owner_named
+from producer.contract.queue_lines import QueueLine
+from producer.contract.queues import Tier
+from producer.contract.totals import PoolTotals
+from producer.intake.request import as_tier
+from producer.over_http.bodies import encoded
+from producer.over_http.connection import Connection
+
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+class HttpFleetMethods:
+    """The methods of `HttpProducer` for the fleet as a whole. Nodes, queue and totals need the scope `operate`."""
+
+    _connection: Connection
+
+    def queue(self) -> list[QueueLine]:
+        """Return what waits, by pool, tier and reason; as of `Producer.queue`."""
+        told = self._connection.json("GET", "/v1/queue")
+        return [QueueLine.model_validate(line) for line in told["lines"]]
+
+    def totals(self) -> dict[str, PoolTotals]:
+        """Return what each pool has counted since its first job; as of `Producer.totals`."""
+        told = self._connection.json("GET", "/v1/totals")
+        return {name: PoolTotals.model_validate(pool) for name, pool in told["pools"].items()}
+
+    def owner(self, name: str) -> OwnerUsage:
+        """Return what an owner has and has used: the key's own, or with the scope `operate` anybody."""
+        path = _owner_path(name)
+        return OwnerUsage.model_validate(self._connection.json("GET", path))
+
+    def owners(self) -> list[OwnerUsage]:
+        """Return the same of every owner; without the scope `operate` of the key's own alone."""
+        told = self._connection.json("GET", "/v1/owners")
+        return [OwnerUsage.model_validate(owner) for owner in told["owners"]]
+
+    def limit_owner(self, name: str, *, max_waiting: int | None) -> OwnerUsage:
+        """Set how many jobs of an owner may wait, with the scope `admin`; all as of `Producer.limit_owner`."""
+        told = self._post(f"{_owner_path(name)}/limit", {"max_waiting": max_waiting})
+        return OwnerUsage.model_validate(told)
+
+    def find_batch(self, name: str) -> BatchId:
+        """Return the id of the batch that *name* stands for among those of the owner; as of `Producer.find_batch`."""
+        wanted = {"name": checked(name, str, field="batch"), "limit": 1}
+        [found] = self._connection.json("GET", "/v1/batches", params=wanted)["batches"]
+        return BatchId(found["id"])
+
+    def move(
+        self,
+        filter: str | Filter,  # noqa: A002 - as it is called everywhere
+        *,
+        tier: Tier | str | None = None,
+        pool: str | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Have the jobs that a filter means wait elsewhere, 10,000 at most; all as of `Producer.move`."""
+        text = filter.text if isinstance(filter, Filter) else filter
+        return self._moved("/v1/jobs/move", tier, pool, dry_run=dry_run, filter=text)
+
+    def move_job(
+        self,
+        job_id: str,
+        *,
+        tier: Tier | str | None = None,
+        pool: str | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Have one job that waits do so elsewhere; all as of `Producer.move_job`."""
+        return self._moved(f"/v1/jobs/{job_id_of(job_id)}/move", tier, pool, dry_run=dry_run)
+
+    def move_batch(
+        self,
+        batch: str,
+        *,
+        tier: Tier | str | None = None,
+        pool: str | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Have what waits of a batch do so elsewhere; all as of `Producer.move_batch`."""
+        path = f"/v1/batches/{self.find_batch(batch)}/move"
+        return self._moved(path, tier, pool, dry_run=dry_run)
+
+    def nodes(self) -> list[Node]:
+        """Return every node that sent a beat within the last week."""
+        return _nodes(self._connection.json("GET", "/v1/nodes"))
+
+    def node_times(self, name: str) -> NodeTimes:
+        """Return how long things take on a node; errors as of `Producer.node_times`."""
+        return NodeTimes.model_validate(self._connection.json("GET", _node_path(name, "times")))
+
+    def rescan(self, node: str) -> None:
+        """Have a node read its models and classes again; errors as of `Producer.rescan`."""
+        self._connection("POST", _node_path(node, "rescan"))
+
+    def drain_nodes(
+        self,
+        names: Sequence[str],
+        *,
+        reason: str = "",
+        until: datetime | None = None,
+        last_of: str = "",
+    ) -> list[Node]:
+        """Have nodes finish what they hold and take nothing more; errors as of `Producer.drain_nodes`."""
+        return self._want("drain", names, reason=reason, until=until, last_of=last_of)
+
+    def pause_nodes(
+        self,
+        names: Sequence[str],
+        *,
+        reason: str = "",
+        until: datetime | None = None,
+        last_of: str = "",
+    ) -> list[Node]:
+        """Have nodes take nothing more; errors as of `Producer.pause_nodes`."""
+        return self._want("pause", names, reason=reason, until=until, last_of=last_of)
+
+    def resume_nodes(self, names: Sequence[str], *, reason: str = "") -> list[Node]:
+        """Have nodes take work again; errors as of `Producer.resume_nodes`."""
+        return self._want("resume", names, reason=reason)
+
+    def _want(self, verb: str, names: Sequence[str], **wishes: Any) -> list[Node]:
+        if until := wishes.get("until"):
+            wishes["until"] = checked(until, datetime, field="until").isoformat()
+        given = [names] if isinstance(names, str) else list(names)
+        return _nodes(self._post(f"/v1/nodes/{verb}", {"node": given, **wishes}))
+
+    def _moved(
+        self,
+        path: str,
+        tier: Tier | str | None,
+        pool: str | None,
+        *,
+        dry_run: bool,
+        **which: str,
+    ) -> int:
+        wanted = None if tier is None else as_tier(tier)
+        body = {**which, "tier": wanted, "pool": pool, "dry_run": dry_run}
+        return int(self._post(path, body)["moved"])
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._connection.json("POST", path, data=encoded(body), headers=_JSON)
+
+
+def _owner_path(name: str) -> str:
+    return f"/v1/owners/{quote(owner_named(name), safe='')}"
+
+
+def _node_path(name: str, verb: str) -> str:
+    return f"/v1/nodes/{quote(checked(name, str, field='node'), safe='')}/{verb}"
+
+
+def _nodes(told: Mapping[str, Any]) -> list[Node]:
+    return [Node.model_validate(node) for node in told["nodes"]]
