@@ -50,7 +50,7 @@ class LimitRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"max_waiting": 10_000}]}
     )
 
-    max_waiting: Annotated[int, Field(ge=0, le=HIGHEST_LIMIT)] | None
+    max_waiting: Annotated[int, Field(strict=True, ge=0, le=HIGHEST_LIMIT)] | None
 
 
 @router.get("/queue", response_model=QueueView, responses=answers(403, 503))

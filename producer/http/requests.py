@@ -150,7 +150,7 @@ class MoveRequest(_Body):
 
     tier: Tier | None = None
     pool: Name | None = None
-    dry_run: bool = False
+    dry_run: Flag = False
 
 
 class MoveJobsRequest(MoveRequest):

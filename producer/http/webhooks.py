@@ -43,7 +43,7 @@ class RotateRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"keep_s": 3_600}]})
 
-    keep_s: Annotated[float, Field(ge=0, le=604_800)] = 86_400
+    keep_s: Annotated[float, Field(strict=True, ge=0, le=604_800)] = 86_400
 
 
 class NewWebhookView(Webhook):

@@ -71,6 +71,7 @@ def test_a_key_moves_nothing_beyond_its_top_tier(api, led):
         ({"pool": "No Pool"}, "#/pool"),
         ({"tier": "now"}, "#/tier"),
         ({"tier": "idle", "to": "x"}, "#/to"),
+        ({"tier": "idle", "dry_run": 0}, "#/dry_run"),
     ],
 )
 def test_a_move_that_says_nothing_sensible_names_the_place(api, body, pointer):
@@ -132,7 +133,7 @@ def test_a_limit_is_set_by_an_administrator_alone(api, led):
     assert boss.post("/v1/owners/shop/eu/limit", {"max_waiting": 0}).json()["max_waiting"] == 0
     assert led.fleet.owner("shop/eu").max_waiting == 0
     assert "max_waiting" not in boss.post("/v1/owners/shop/eu/limit", {"max_waiting": None}).json()
-    for bad in ({}, {"max_waiting": -1}, {"max_waiting": "many"}):
+    for bad in ({}, {"max_waiting": -1}, {"max_waiting": "7"}, {"max_waiting": True}):
         told = problem(boss.post("/v1/owners/shop/limit", bad), 422, "invalid-request")
         assert told["errors"][0]["pointer"] == "#/max_waiting"
 
