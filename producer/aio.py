@@ -46,6 +46,7 @@ from producer.intake.input_policy import InputPolicy
 from producer.listing.async_methods import AsyncListMethods
 from producer.node_methods import AsyncNodeMethods
 from producer.submit_methods import AsyncSubmitMethods
+from producer.template_methods import AsyncTemplates
 from producer.webhooks.methods import AsyncWebhooks
 
 
@@ -65,6 +66,8 @@ class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, Asy
         self.keys = AsyncAccessKeys(self._sync.keys)
         self.dead_letters = AsyncDeadLetters(self._sync.dead_letters)
         self.webhooks = AsyncWebhooks(self._sync.webhooks)
+        #: Graphs by name.
+        self.templates = AsyncTemplates(self._sync.templates)
 
     @classmethod
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:

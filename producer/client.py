@@ -51,8 +51,10 @@ from producer.store.node_seconds import NodeSeconds
 from producer.store.node_store import NodeStore
 from producer.store.previews import Previews
 from producer.store.retries import Retries
+from producer.store.template_store import TemplateStore
 from producer.store.uploads import Uploads
 from producer.submit_methods import SubmitMethods
+from producer.template_methods import Templates
 from producer.webhooks.methods import Webhooks
 
 _SHORTEST_URL: Final = timedelta(seconds=1)
@@ -74,8 +76,14 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
         self._objects = BatchResults(settings)
         nodes, objects = self._nodes, self._objects
         named = NamedInputs(settings, self._redis, jobs=self._jobs, objects=objects)
+        store = TemplateStore(self._redis)
         self._intake = Intake(
-            settings, nodes=nodes, objects=objects, named=named, policy=input_policy
+            settings,
+            nodes=nodes,
+            objects=objects,
+            named=named,
+            templates=store,
+            policy=input_policy,
         )
         self._uploading = Uploading(settings, objects, Uploads(self._redis))
         self._events = EventStream(self._redis)
@@ -86,6 +94,8 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
         self.keys = AccessKeys(AccessKeyRecords(self._redis))
         #: The webhooks of the fleet; see `producer.webhooks.methods.Webhooks`.
         self.webhooks = Webhooks(settings, self._redis)
+        #: Graphs by name; see `producer.template_methods.Templates`.
+        self.templates = Templates(self._intake, store)
 
     @classmethod
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:
@@ -123,7 +133,8 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
         """Submit one job and return its record, without waiting for it to run.
 
         Args:
-            graph: ComfyUI's API format, bare or in an envelope, or a picture that ComfyUI saved.
+            graph: ComfyUI's API format, bare or in an envelope, a picture that ComfyUI saved, or as
+                `NamedGraph` the name of a template of the owner's.
             params: values by address: `6.text`, `Positive Prompt.text` or `KSampler.seed`.
             inputs: files by address; see `InputLike`.
             extra_data: posted to ComfyUI beside the graph, as `extra_pnginfo`, and secrets, which are

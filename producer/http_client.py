@@ -35,6 +35,7 @@ from producer.over_http.bodies import encoded, job_body, mapping, opened
 from producer.over_http.connection import Connection
 from producer.over_http.event_reader import HttpEventReader
 from producer.over_http.fleet_methods import HttpFleetMethods
+from producer.over_http.templates import HttpTemplates
 from producer.over_http.watch_methods import HttpWatchMethods, job_path
 from producer.over_http.webhooks import HttpWebhooks
 
@@ -72,6 +73,8 @@ class HttpProducer(HttpWatchMethods, HttpBatchMethods, HttpArtifactMethods, Http
         self._readers: dict[int, HttpEventReader] = {}
         #: The webhooks of the key's owner.
         self.webhooks = HttpWebhooks(self._connection)
+        #: The templates of the key's owner: graphs by name.
+        self.templates = HttpTemplates(self._connection)
 
     def submit(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job:
         """Submit one job and return its record, without waiting for it to run.

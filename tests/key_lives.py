@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import redis
@@ -26,7 +27,12 @@ def without_life(client: redis.Redis) -> list[str]:
         for key in there:
             pipe.ttl(key)
         lives = pipe.execute()
-    named = kept_for_ever()
+    named = re.compile("|".join(map(_pattern, kept_for_ever())))
     return sorted(
-        key for key, ttl in zip(there, lives, strict=True) if ttl == -1 and key not in named
+        key for key, ttl in zip(there, lives, strict=True) if ttl == -1 and not named.fullmatch(key)
     )
+
+
+def _pattern(key: str) -> str:
+    """Return an expression for a key of the table, in which `<owner>` stands for a name without a colon."""
+    return "[^:]*".join(map(re.escape, re.split(r"<\w+>", key)))

@@ -17,6 +17,8 @@ from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.fleet_events import FleetEvent
+from producer.contract.graph.named_graphs import NamedGraph
+from producer.contract.graph_checks import GraphCheck
 from producer.contract.ids import BatchId, JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
@@ -26,6 +28,7 @@ from producer.contract.owners import OwnerUsage
 from producer.contract.previews import Preview, PreviewNote
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
+from producer.contract.templates import Template, TemplateGraph
 from producer.contract.totals import PoolTotals
 from producer.contract.uploads import Upload
 from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
@@ -62,6 +65,12 @@ def over_http(fleet: HttpProducer) -> Batch:
     assert_type(fleet.upload(b"...", name="fox.png"), Upload)
     assert_type(fleet.act("cancel", "status:queued", dry_run=True), Acted)
     assert_type(fleet.webhooks.create("orders", "https://shop.example/hook").secret, SecretStr)
+    template = fleet.templates.put("portrait", Path("graph.json").read_bytes(), must_be_new=True)
+    assert_type(template, Template)
+    assert_type(fleet.templates.check(NamedGraph("portrait"), pool="video").runs_on, int)
+    assert_type(fleet.templates.get("portrait").graph, dict[str, Any])
+    assert_type(fleet.templates.list(), list[Template])
+    fleet.templates.delete("portrait", if_match=template.etag)
     return fleet.submit_many(
         GRAPH, [{"3.seed": 7}, Row({"3.seed": 8})], on_skipped=told, name="night"
     )
@@ -103,6 +112,13 @@ def jobs(fleet: Producer) -> Job:
     upload = fleet.upload(b"...", owner="shop", name="fox.png")
     assert_type(upload, Upload)
     fleet.submit(GRAPH, inputs={"10.image": {"upload": upload.id}}, owner="shop")
+    template = fleet.templates.put("portrait", GRAPH, owner="shop", if_match=None)
+    assert_type(template, Template)
+    assert_type(fleet.templates.get("portrait", owner="shop"), TemplateGraph)
+    assert_type(fleet.templates.list(owner="shop"), list[Template])
+    assert_type(fleet.templates.check(GRAPH, params={"3.seed": 7}), GraphCheck)
+    fleet.submit(NamedGraph("portrait"), params={"3.seed": 7}, owner="shop")
+    fleet.templates.delete("portrait", owner="shop", if_match=template.etag)
     assert_type(fleet.get(job.id), Job)
     assert_type(fleet.get_many([job.id]), list[Job])
     page = fleet.jobs("status:failed owner:shop", limit=20)

@@ -205,8 +205,9 @@ class BatchMethods(ResultMethods, BatchPartMethods):
 
     def _open(self, request: Request, *, name: str, replays: bool) -> BatchWriter:
         self.webhooks.check_hook(request.hook, owner=request.owner)
+        whole = self._intake.with_graph(request)
         return open_batch(
-            self._batches, self._intake, self.settings, request, name=name, replays=replays
+            self._batches, self._intake, self.settings, whole, name=name, replays=replays
         )
 
     def _wake_all(self, job_ids: Sequence[JobId]) -> None:

@@ -53,6 +53,7 @@ class BatchPartMethods:
             if not isinstance(value, Mapping):
                 raise InvalidInput(_FORMS, field=f"inputs.{address}")
         self.webhooks.check_hook(request.hook, owner=request.owner)
+        request = self._intake.with_graph(request)
         writer = open_batch(
             self._batches, self._intake, self.settings, request, name=name, replays=False
         )

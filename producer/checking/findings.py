@@ -29,6 +29,7 @@ class Kind(StrEnum):
     TORN_RATES = "torn_rates"
     TORN_TOTAL = "torn_total"
     TORN_WISH = "torn_wish"
+    TORN_TEMPLATE = "torn_template"
     TORN_ROWS = "torn_rows"
     RESULTS_NOT_WRITTEN = "results_not_written"
     NOT_TOLD = "not_told"

@@ -1,4 +1,4 @@
-"""Operations check: ends that are to be told outside, and what persons want of nodes and pools."""
+"""Operations check: ends that are to be told outside, what persons want of nodes and pools, and named graphs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from producer.checking.findings import Finding, Kind
 from producer.store import keys
 from producer.store.audit import Audit
 from producer.store.desired_states import DesiredStates
+from producer.store.template_store import TemplateStore
 
 if TYPE_CHECKING:
     from redis import Redis
 
 
 class OperationsCheck:
-    """Checks the outbox, `comfyfleet:desired` and `comfyfleet:pools`.
+    """Checks the outbox, `comfyfleet:desired`, `comfyfleet:pools` and `comfyfleet:templates`.
 
     Args:
         repair: repair what is found.
@@ -39,6 +40,7 @@ class OperationsCheck:
             )
         for key in (keys.DESIRED, keys.POOLS):
             yield from self._torn(key)
+        yield from self._templates()
 
     def _torn(self, key: str) -> Iterator[Finding]:
         wishes = DesiredStates(self._redis, key)
@@ -51,3 +53,15 @@ class OperationsCheck:
                 found=f"what {key} wants of {name} cannot be read",
                 expected="it should be set anew, or taken out",
             )
+
+    def _templates(self) -> Iterator[Finding]:
+        store = TemplateStore(self._redis)
+        for owner in store.owners():
+            of_whom = f" of owner {owner}" if owner else ""
+            for name in store.torn(owner=owner):
+                yield Finding(  # nobody but its owner has the graph
+                    kind=Kind.TORN_TEMPLATE,
+                    about=name,
+                    found=f"template {name}{of_whom} cannot be read",
+                    expected="it should be put again, or deleted",
+                )

@@ -36,7 +36,10 @@ TimeoutOption = Annotated[
 @app.command()
 def submit(
     graph: Annotated[
-        str, typer.Argument(help="A graph in ComfyUI's API format, or a picture with one in it.")
+        str,
+        typer.Argument(
+            help="A graph in ComfyUI's API format, a picture with one in it, or template:NAME."
+        ),
     ],
     rows: Annotated[
         str,
@@ -96,11 +99,11 @@ def submit(
             as_pairs,
             as_params,
             as_secrets,
-            read_document,
+            read_source,
         )
         from producer.cli.row_files import RowFile
 
-        content, found = read_document(graph, fleet.settings)
+        content, found = read_source(graph, fleet, owner=owner)
         file = RowFile(
             lines,
             graph=found,

@@ -18,6 +18,7 @@ from producer.cli import (
     owners,
     processes,
     queue,
+    templates,
     webhooks,
 )
 from producer.cli.command_group import group
@@ -38,6 +39,7 @@ app.add_typer(nodes.app, name="node")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(keys.app, name="key")
 app.add_typer(webhooks.app, name="webhook")
+app.add_typer(templates.app, name="template")
 app.command()(checking.check)
 app.command()(checking.verify)
 jobs.app.command("list", context_settings=job_list.TAKES_TERMS)(job_list.list_jobs)

@@ -6,19 +6,25 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from producer.contract.config.api_keys import read_key
 from producer.contract.config.settings import Settings
 from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidGraph, InvalidJob
 from producer.contract.graph.extra_data import API_KEY
-from producer.contract.graph.graph import Graph, read_graph
+from producer.contract.graph.graph import Graph, GraphLike, read_graph
 from producer.contract.graph.json_values import short
+from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.params.addresses import Addresses
 from producer.contract.params.params import parse_param, split_address
 from producer.intake.files import InputLike
 
+if TYPE_CHECKING:
+    from producer.client import Producer
+
+#: How a template is told from a file.
+_TEMPLATE: Final = "template:"
 #: What `--deliver` may say beside an address.
 _OF_DELIVER: Final = frozenset(Deliver.model_fields)
 
@@ -53,6 +59,23 @@ def read_document(name: str, settings: Settings) -> tuple[bytes, Graph]:
         max_extra_bytes=settings.max_extra_data_bytes,
     )
     return content, found.graph
+
+
+def read_source(name: str, fleet: Producer, *, owner: str) -> tuple[GraphLike, Graph]:
+    """Return what a person names as a graph, as `submit` takes it, and the graph.
+
+    Args:
+        name: a path, `-`, or `template:NAME`; a file of that name is `./template:NAME`.
+        owner: whose template it is.
+
+    Raises:
+        InvalidGraph: as of `read_document`.
+        TemplateNotFound: the owner has none of this name.
+    """
+    if not name.startswith(_TEMPLATE):
+        return read_document(name, fleet.settings)
+    found = fleet.templates.get(name.removeprefix(_TEMPLATE), owner=owner)
+    return NamedGraph(found.name), cast("Graph", found.graph)
 
 
 def as_params(texts: Sequence[str], graph: Graph) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from producer.contract.errors import (
     KeyOfAnotherType,
     KeyReused,
     StorageError,
+    TemplateChanged,
+    TemplateNotFound,
     WaitTimeout,
     WebhookNotFound,
 )
@@ -57,6 +59,8 @@ _STATUS: Final[tuple[tuple[type[FleetError], Exit], ...]] = (
     (JobNotFound, Exit.REFUSED),
     (BatchNotFound, Exit.REFUSED),
     (WebhookNotFound, Exit.REFUSED),
+    (TemplateNotFound, Exit.REFUSED),
+    (TemplateChanged, Exit.REFUSED),
     (BacklogFull, Exit.REFUSED),
     (KeyReused, Exit.REFUSED),
 )

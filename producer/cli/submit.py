@@ -17,7 +17,7 @@ def submit(
         str,
         typer.Argument(
             help="A graph in ComfyUI's API format, a picture that ComfyUI saved with its graph in "
-            "it, or - for standard input."
+            "it, - for standard input, or template:NAME."
         ),
     ],
     *,
@@ -75,10 +75,10 @@ def submit(
             as_pairs,
             as_params,
             as_secrets,
-            read_document,
+            read_source,
         )
 
-        content, found = read_document(graph, fleet.settings)
+        content, found = read_source(graph, fleet, owner=owner)
         job = fleet.submit(
             content,
             params=as_params(params or (), found),

@@ -23,6 +23,8 @@ _FACTS: Final[Mapping[type[FleetError], tuple[str, ...]]] = {
     errors.JobNotFound: ("job_id",),
     errors.BatchNotFound: ("batch",),
     errors.WebhookNotFound: ("field",),
+    errors.TemplateNotFound: ("field",),
+    errors.TemplateChanged: ("etag",),
     errors.KeyReused: ("key", "job_id"),
 }
 

@@ -48,7 +48,7 @@ class Submission:
         template: SHA-256 of the canonical JSON of the graph that is stored.
         params: `{"6.text": value}`, addresses already resolved to graph node ids.
         graph_values: likewise, what stood in the graph that was handed in and is left out of the stored one.
-        handed_in: SHA-256 of the graph that was handed in, where it is another one.
+        handed_in: what the request had in its place, where that is another one: SHA-256 of a graph, or `template NAME`.
         inputs: `{"34.image": where the file is}`.
         pin: the one node that may run it.
         start_within: the time from its submission to its start deadline.

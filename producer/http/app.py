@@ -33,6 +33,7 @@ from producer.http import (
     node_groups,
     nodes,
     previews,
+    templates,
     uploads,
     webhooks,
 )
@@ -59,6 +60,7 @@ _PARTS: Final = (
     figures,
     previews,
     uploads,
+    templates,
     actions,
     webhooks,
     node_groups,

@@ -69,7 +69,7 @@ async def submit(
     tier_of(key, body.tier)
     await check_room(fleet, key)
     submitted = await fleet.submit_once(
-        body.graph, **body.options(key.owner, key=headers.idempotency_key)
+        body.source, **body.options(key.owner, key=headers.idempotency_key)
     )
     job, told = submitted.job, {"Location": f"/v1/jobs/{submitted.job.id}"}
     if submitted.is_replay:

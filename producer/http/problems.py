@@ -44,6 +44,7 @@ class ProblemType(_Type, Enum):
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The path does not take this method"
     TOO_SLOW = "too-slow", 408, "The body came too slowly", True
     CONFLICT = "conflict", 409, "The state of the job or batch does not allow this"
+    PRECONDITION_FAILED = "precondition-failed", 412, "It is not what the request says that it is"
     TOO_LARGE = "too-large", 413, "The body is too large"
     WRONG_MEDIA_TYPE = "wrong-media-type", 415, "The body is of another type than expected"
     INVALID_REQUEST = "invalid-request", 422, "The request makes no sense"
@@ -136,6 +137,8 @@ _OF_ERRORS: Final[tuple[tuple[type[FleetError], ProblemType], ...]] = (
     (errors.JobNotFound, ProblemType.NOT_FOUND),
     (errors.BatchNotFound, ProblemType.NOT_FOUND),
     (errors.WebhookNotFound, ProblemType.NOT_FOUND),
+    (errors.TemplateNotFound, ProblemType.NOT_FOUND),
+    (errors.TemplateChanged, ProblemType.PRECONDITION_FAILED),
     (errors.KeyReused, ProblemType.IDEMPOTENCY_KEY_REUSE),
     (errors.InvalidBatch, ProblemType.CONFLICT),
     (errors.InvalidRows, ProblemType.INVALID_ROWS),

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from producer.contract.errors import InvalidJob
+from producer.contract.graph.graph import GraphLike
+from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.queues import Tier
 from producer.intake.request import JobOptions
 
-_EXAMPLE_GRAPH: Final[dict[str, Any]] = {
+EXAMPLE_GRAPH: Final[dict[str, Any]] = {
     "3": {
         "class_type": "EmptyImage",
         "inputs": {"width": 512, "height": 512, "batch_size": 1, "color": 0},
@@ -78,11 +80,17 @@ class JobRequest(_Body):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"graph": _EXAMPLE_GRAPH, "params": {"3.color": 255}}]},
+        json_schema_extra={
+            "examples": [
+                {"graph": EXAMPLE_GRAPH, "params": {"3.color": 255}},
+                {"template": "portrait", "params": {"3.color": 255}},
+            ]
+        },
     )
 
     #: ComfyUI's API format, bare or in an envelope.
-    graph: dict[str, Any]
+    graph: dict[str, Any] | None = None
+    template: Name | None = None  #: The name of a template, in place of `graph`.
     params: dict[str, Any] = Field(default_factory=dict)  #: Values by address, as `6.text`.
     #: Files by address: `{"upload": ID}`, `{"url": ...}`, `{"base64": ...}`, `{"artifact": {"job": ID}}` or `{"s3": ...}`.
     inputs: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -96,6 +104,21 @@ class JobRequest(_Body):
     idempotency_key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     start_within_s: Seconds | None = None
     run_within_s: Seconds | None = None
+
+    @property
+    def source(self) -> GraphLike:
+        """What it is made from.
+
+        Raises:
+            InvalidJob: it names a graph and a template, or neither.
+        """
+        if (self.graph is None) == (self.template is None):
+            found = "neither of them" if self.graph is None else "both"
+            raise InvalidJob(
+                f"expected either graph, or template with the name of one; there is {found}",
+                field="graph",
+            )
+        return NamedGraph(self.template) if self.template else self.graph or {}
 
     def options(self, owner: str, *, key: str | None) -> JobOptions:
         """Return the arguments of `Producer.submit`.

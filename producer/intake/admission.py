@@ -7,18 +7,17 @@ so the next job with the same file reuses an upload whose job was refused.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from producer.contract.classes.files import FileInput, input_files
-from producer.contract.classes.input_checks import Verdicts, check_verdicts
+from producer.contract.classes.input_checks import check_verdicts
 from producer.contract.classes.input_rules import InputRule
-from producer.contract.classes.links import check_links, is_link
+from producer.contract.classes.links import is_link
 from producer.contract.classes.models import base_models
 from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.classes.placement import explain_nobody, who_can_run
-from producer.contract.classes.save_names import check_kept_prefixes
 from producer.contract.classes.shapes import shape_of
 from producer.contract.config.settings import Settings
 from producer.contract.deliver import Deliver
@@ -33,54 +32,29 @@ from producer.contract.graph.graph import (
     to_bytes,
 )
 from producer.contract.graph.json_values import printable
+from producer.contract.graph_checks import GraphCheck
 from producer.contract.jobs import InputFile
 from producer.contract.metadata import check_metadata
 from producer.contract.params.addresses import Addresses
-from producer.contract.params.params import (
-    by_address,
-    check_count,
-    check_size,
-    find_values,
-    set_params,
-    with_values,
-)
+from producer.contract.params.params import set_params
 from producer.contract.queues import Needs
 from producer.contract.submissions import Content, Submission
 from producer.intake.catalogs import FleetCatalogs, merged, rare_classes
 from producer.intake.copy_policy import checked_deliver
+from producer.intake.cut_graphs import CutGraph, cut_graph
 from producer.intake.files import InputLike, matched_files
+from producer.intake.graph_checks import graph_check
 from producer.intake.input_policy import InputPolicy
 from producer.intake.input_storage import InputStorage
 from producer.intake.named_inputs import NamedInputs
+from producer.intake.named_templates import named_graph_in
+from producer.intake.plans import Plan
 from producer.intake.request import Request, as_tier, check_names, check_within
 from producer.intake.value_rules import judged_by_all, rules_at, verdicts
-from producer.intake.whole_graphs import GraphSplitter
+from producer.intake.whole_graphs import GraphSplitter, Split
 from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A request that was checked, except for the content of its input files.
-
-    Args:
-        graph: of the request, before the params are set.
-        params: value by resolved address, `6.text`, of the type of its input.
-        files: each input that is a file, with the file that the request gives for it.
-        refused: the values that every able kind of node refuses, by kind; empty if one accepts them.
-        judged: ids of the graph nodes whose values every able kind of node checks.
-        shape: of the graph with the params set, cut to the graph nodes that its outputs need.
-        needed: ids of these graph nodes.
-    """
-
-    graph: Graph
-    params: dict[str, Any]
-    needs: Needs
-    files: list[tuple[FileInput, InputLike]]
-    refused: Verdicts = ()
-    judged: frozenset[str] = frozenset()
-    shape: str = ""
-    needed: frozenset[str] = frozenset()
+from producer.store.template_store import TemplateStore
 
 
 class Intake:
@@ -93,10 +67,12 @@ class Intake:
         nodes: NodeStore,
         objects: ObjectStore,
         named: NamedInputs,
+        templates: TemplateStore,
         policy: InputPolicy | None = None,
     ) -> None:
         self._settings = settings
         self._catalogs = FleetCatalogs(nodes)
+        self._templates = templates
         self._splitter = GraphSplitter()
         self._inputs = InputStorage(settings, objects, policy or InputPolicy(), named)
 
@@ -108,6 +84,7 @@ class Intake:
             FleetUnreachable, StorageError: Redis, or S3 for input files, failed.
         """
         check_names(request)
+        request = self.with_graph(request)
         start_within, run_within = self.deadlines(request)
         deliver = self.deliver(request, has_batch=False)
         document = self.read(request)
@@ -115,7 +92,10 @@ class Intake:
         plan = self.plan(request, document.graph)
         given = dict(zip(plan.params, request.params, strict=True))  # resolving keeps the order
         check_verdicts(plan.refused, plan.graph, given)
-        split = self._splitter.split(plan.graph, needed=plan.needed, has_params=bool(plan.params))
+        split = Split(plan.graph, {})  # of a template, that is what all of its jobs share
+        if not request.template:
+            has_params = bool(plan.params)
+            split = self._splitter.split(plan.graph, needed=plan.needed, has_params=has_params)
         if split.values:
             content = content._replace(graph=to_bytes(split.template))
         submission = Submission(
@@ -124,7 +104,7 @@ class Intake:
             graph_values={
                 name: value for name, value in split.values.items() if name not in plan.params
             },
-            handed_in=template_id(plan.graph) if split.values else "",
+            handed_in=_handed_in(request, plan.graph, split),
             inputs={file.address: self.take(file, value, request) for file, value in plan.files},
             needs=plan.needs,
             metadata=dict(request.metadata),
@@ -142,6 +122,14 @@ class Intake:
             shape=plan.shape,
         )
         return submission, content
+
+    def with_graph(self, request: Request) -> Request:
+        """Return a request with the graph itself in place of a template's name.
+
+        Raises:
+            InvalidJob: its owner has no template of this name; suggests a similar one.
+        """
+        return named_graph_in(request, self._templates)
 
     def read(self, request: Request) -> GraphDocument:
         """Parse a request's graph, and the extra data of its file; errors as of `check`."""
@@ -181,25 +169,30 @@ class Intake:
         is_wanted = API_KEY in wanted
         return extra.with_key(self._settings.producers_api_key if is_wanted else None)
 
-    def plan(self, request: Request, graph: Graph, addresses: Addresses | None = None) -> Plan:
+    def cut(self, request: Request, graph: Graph, addresses: Addresses | None = None) -> CutGraph:
+        """Check what can be seen by a request's graph and params alone, and cut it; see `cut_graph`."""
+        most = self._settings.max_params_bytes
+        return cut_graph(self._catalogs, request, graph, addresses, max_params_bytes=most)
+
+    def plan(
+        self,
+        request: Request,
+        graph: Graph,
+        addresses: Addresses | None = None,
+        *,
+        is_template: bool = False,
+    ) -> Plan:
         """Check all of a request except the content of its input files; errors as of `check`.
 
         Args:
             graph: of the request.
             addresses: of *graph*, if already made.
+            is_template: whether it is one for jobs to come, which hand the files in.
         """
         as_tier(request.tier)
-        catalogs = self._catalogs.of(request)
-        any_catalog = merged(catalogs)
-        check_count(request.params)
-        values = find_values(graph, request.params, addresses)
-        params = by_address(values)
-        check_size(params, self._settings.max_params_bytes)
-        changed = with_values(graph, values)
-        check_links(changed, any_catalog)
-        wanted = cut(changed, output_graph_nodes(changed, any_catalog))
-        check_kept_prefixes(wanted, catalog=any_catalog)
-        files = matched_files(wanted, request.inputs, any_catalog)
+        found = self.cut(request, graph, addresses)
+        catalogs, wanted = found.catalogs, found.wanted
+        files = [] if is_template else matched_files(wanted, request.inputs, found.any_catalog)
         check_metadata(request.metadata)
         if catalogs and not who_can_run(wanted, catalogs):
             catalogs = self._catalogs.rescanned(request, wanted, catalogs)
@@ -214,7 +207,7 @@ class Intake:
         judged = judged_by_all(wanted, kinds)
         return Plan(
             graph,
-            params,
+            dict(found.params),
             needs,
             files,
             verdicts(wanted, kinds),
@@ -222,6 +215,18 @@ class Intake:
             shape=shape_of(wanted),
             needed=frozenset(wanted),
         )
+
+    def check_graph(self, request: Request) -> GraphCheck:
+        """Return what is known of a request's graph, with its params set; errors as of `check`, but for what nodes lack.
+
+        Args:
+            request: its pool is '' for the nodes of all pools.
+        """
+        check_names(replace(request, pool=request.pool or "default"))
+        whole = self.with_graph(request)
+        graph = self.read(whole).graph
+        nodes = self._catalogs.living(whole)
+        return graph_check(graph, self.cut(whole, graph), self._catalogs, nodes)
 
     def shape(self, request: Request, graph: Graph, params: Mapping[str, Any]) -> str:
         """Return the shape of a graph that was checked, with *params* by graph node id."""
@@ -273,3 +278,12 @@ class Intake:
     def take(self, file: FileInput, value: InputLike, request: Request) -> InputFile:
         """Store an input file of a request, or check the object it names; see `InputStorage.take`."""
         return self._inputs.take(file, value, owner=request.owner, fetched=request.fetched)
+
+
+def _handed_in(request: Request, graph: Graph, split: Split) -> str:
+    """Return what an idempotency key stands for beside the params, where that is not the stored graph."""
+    if (
+        request.template
+    ):  # sent again, it is the same request, whatever its template has become meanwhile
+        return f"template {request.template}"
+    return template_id(graph) if split.values else ""

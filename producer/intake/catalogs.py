@@ -63,6 +63,16 @@ class FleetCatalogs:
             return {name: found for name, found in catalogs.items() if name == pin}
         return catalogs
 
+    def living(self, request: Request) -> list[Node]:
+        """Return the living nodes that may take a job, read anew with their catalogs; errors as of `of`."""
+        self._by_pool.pop(request.pool, None)
+        self.of(request)
+        return [
+            node
+            for node in self._living.values()
+            if node.is_living and request.pool in ("", node.pool)
+        ]
+
     def _nodes_for(self, request: Request) -> list[Node]:
         read_at, nodes = self._nodes_read
         now = time.monotonic()

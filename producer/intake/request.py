@@ -34,6 +34,7 @@ class Request:
         came_at: when it was made, s of the monotonic clock: what is read of nodes after that is new to it.
         may_wait: whether nodes may be asked, for seconds, for a model that nobody has; see `MustWait`.
         fetched: what was fetched for it so far.
+        template: the name by which it asked for its graph; empty where the graph was handed in.
     """
 
     graph: GraphLike
@@ -53,6 +54,7 @@ class Request:
     came_at: float = field(default_factory=time.monotonic, compare=False, repr=False)
     may_wait: bool = True
     fetched: FetchUse = field(default_factory=FetchUse, compare=False, repr=False)
+    template: str = ""
 
 
 class MustWait(Exception):

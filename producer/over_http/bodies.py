@@ -13,6 +13,8 @@ from producer.contract.deliver import read_deliver
 from producer.contract.errors import InvalidInput, InvalidJob, InvalidParam
 from producer.contract.graph.graph import GraphLike, read_graph
 from producer.contract.graph.json_values import find_flaw, printable, text_flaw
+from producer.contract.graph.named_graphs import NamedGraph
+from producer.contract.templates import check_template_name
 from producer.contract.uploads import Upload
 from producer.intake.files import InputLike
 from producer.intake.request import JobOptions, Request, as_tier, check_within, request_of
@@ -37,11 +39,11 @@ def job_body(graph: GraphLike, options: JobOptions, upload: Uploader) -> dict[st
             field="owner",
             advice="leave owner out, and use a key of this owner",
         )
-    document = read_graph(graph, max_bytes=_MOST_GRAPH, max_extra_bytes=_MOST_GRAPH)
-    extra = {**document.extra_data, **mapping(request.extra_data, "extra_data")}
+    source, extra = _source(graph)
+    extra |= mapping(request.extra_data, "extra_data")
     deliver = read_deliver(request.deliver)
     body = {
-        "graph": document.graph,
+        **source,
         "params": values(request.params),
         "inputs": inputs(request.inputs, upload),
         "extra_data": extra,
@@ -55,6 +57,26 @@ def job_body(graph: GraphLike, options: JobOptions, upload: Uploader) -> dict[st
         **_durations(request),
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+def envelope(graph: GraphLike) -> dict[str, Any]:
+    """Return a graph as a body has it, with the extra data of its file.
+
+    Raises:
+        InvalidGraph: it is none.
+    """
+    document = read_graph(graph, max_bytes=_MOST_GRAPH, max_extra_bytes=_MOST_GRAPH)
+    if not document.extra_data:
+        return dict(document.graph)
+    return {"prompt": document.graph, "extra_data": document.extra_data}
+
+
+def _source(graph: GraphLike) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a graph, or the name of one, as a body has it, and the extra data of its file."""
+    if isinstance(graph, NamedGraph):
+        return {"template": check_template_name(graph.name)}, {}
+    document = read_graph(graph, max_bytes=_MOST_GRAPH, max_extra_bytes=_MOST_GRAPH)
+    return {"graph": document.graph}, dict(document.extra_data)
 
 
 def values(given: object) -> dict[str, Any]:
@@ -162,4 +184,14 @@ def _durations(request: Request) -> dict[str, float | None]:
     return found
 
 
-__all__ = ["InputLike", "Uploader", "encoded", "inputs", "job_body", "mapping", "opened", "values"]
+__all__ = [
+    "InputLike",
+    "Uploader",
+    "encoded",
+    "envelope",
+    "inputs",
+    "job_body",
+    "mapping",
+    "opened",
+    "values",
+]

@@ -29,6 +29,7 @@ OF_TYPES: Final[Mapping[str, type[FleetError]]] = {
     "method-not-allowed": errors.FleetError,
     "too-slow": errors.FleetUnreachable,
     "conflict": errors.InvalidJob,
+    "precondition-failed": errors.TemplateChanged,
     "too-large": errors.InvalidJob,
     "wrong-media-type": errors.InvalidJob,
     "invalid-request": errors.InvalidJob,

@@ -30,7 +30,7 @@ TYPES: Final = {
     **dict.fromkeys(
         (
             *(keys.QUEUES, keys.QUEUES_RETIRED, keys.DESIRED, keys.POOLS, keys.ACCESS_KEYS),
-            *(keys.OWNER_LIMITS, keys.TOTALS),
+            *(keys.OWNER_LIMITS, keys.TOTALS, keys.TEMPLATES),
             *(keys.WEBHOOKS, keys.WEBHOOK_SECRETS, keys.WEBHOOKS_FAILING),
         ),
         "hash",
@@ -43,6 +43,7 @@ INDEXES: Final = {
     keys.QUEUED: "zset",
     f"{keys.JOBS}:": "zset",
     f"{keys.BATCHES}:": "zset",
+    f"{keys.TEMPLATES}:": "hash",
     keys.ENDED: "zset",
     keys.OWNER: "hash",
     keys.IDLE: "zset",

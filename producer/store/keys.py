@@ -16,6 +16,9 @@
 | comfyfleet:webhooks | hash `owner:name` -> webhook, JSON | for ever, small |
 | comfyfleet:webhooks:secrets | hash `owner:name` -> what its messages are signed with, JSON | for ever, small |
 | comfyfleet:webhooks:failing | hash `owner:name` -> tries that failed since the last success | for ever, small |
+| comfyfleet:templates | hash owner -> how many named graphs it has | for ever, small |
+| comfyfleet:templates:<owner> | hash name -> a named graph without the graph, JSON; 200 at most | for ever, small |
+| comfyfleet:templates:<owner>:graphs | hash name -> zlib of the graph's canonical JSON, name:extra_data -> of what goes beside it | for ever; 16 MB at most |
 | comfyfleet:queues:used | zset queue -> when a job last came to it, ms | 60 days after its last job |
 | comfyfleet:queues:needed | zset queue -> until when a record may name it, ms | as its last entry |
 | comfyfleet:queues:retired | hash queue -> Needs as JSON | as its last entry is needed |
@@ -93,6 +96,7 @@ COPIES: Final = "comfyfleet:copies"
 WEBHOOKS: Final = "comfyfleet:webhooks"
 WEBHOOK_SECRETS: Final = "comfyfleet:webhooks:secrets"
 WEBHOOKS_FAILING: Final = "comfyfleet:webhooks:failing"
+TEMPLATES: Final = "comfyfleet:templates"
 DELIVERIES: Final = "comfyfleet:deliveries"
 DELIVERING: Final = "comfyfleet:delivering"
 DESIRED: Final = "comfyfleet:desired"
@@ -197,6 +201,16 @@ def ended(status: str) -> str:
 def template(sha256: str) -> str:
     """Return the key of a template."""
     return f"comfyfleet:template:{sha256}"
+
+
+def templates(owner: str) -> str:
+    """Return the key of what an owner's named graphs are; an owner's name holds no colon."""
+    return f"{TEMPLATES}:{owner}"
+
+
+def named_graphs(owner: str) -> str:
+    """Return the key of the graphs themselves."""
+    return f"{TEMPLATES}:{owner}:graphs"
 
 
 def extra_data(sha256: str) -> str:

@@ -201,8 +201,8 @@ class NodeStore:
         return sorted(there, key=lambda node: node.name)
 
     def catalogs(self, pool: str, *, among: Iterable[Node]) -> dict[str, Catalog]:
-        """Return the catalogs of the living nodes of *pool* *among* these, by name."""
-        living = [node for node in among if node.pool == pool and node.is_living]
+        """Return the catalogs of the living nodes of *pool*, '' for any, *among* these, by name."""
+        living = [node for node in among if pool in ("", node.pool) and node.is_living]
         known = {node.name: self._catalog(node) for node in living if node.catalog_sha}
         return {name: catalog for name, catalog in known.items() if catalog is not None}
 

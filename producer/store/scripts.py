@@ -61,7 +61,7 @@ _KEY_NAMES: Final = (
     *("WATCHED", "WATCHED_MS", "PREVIEW", "PREVIEW_MS", "DESIRED", "ACCESS_KEYS", "REQUESTS"),
     *("WEBHOOKS", "WEBHOOK_SECRETS", "WEBHOOKS_FAILING", "DELIVERIES", "DELIVERING", "DELIVERY"),
     *("DELIVERIES_KEPT", "DELIVERY_KEPT_MS"),
-    *("TOTALS", "TOTALS_KEPT"),
+    *("TOTALS", "TOTALS_KEPT", "TEMPLATES"),
     *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )
 
@@ -75,6 +75,7 @@ _BEFORE_ALL: Final = (
 _BESIDE: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("finish", "requeue"), ("_attempt_end",)),
     "outbox_settle": ("_outbox",),
+    **dict.fromkeys(("template_put", "template_delete"), ("_templates",)),
     **dict.fromkeys(("register", "renew"), ("_wishes",)),
     "delivery_add": ("_outbox", "_deliveries"),
     **dict.fromkeys(
@@ -94,6 +95,7 @@ _TAKES_ROOM: Final = frozenset(
         "batch_seal",
         "batch_feed",
         "key_add",
+        "template_put",
         "batch_keep",
         "preview",
     }

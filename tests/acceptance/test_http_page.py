@@ -16,9 +16,9 @@ from tests.integration.api_server import running_api
 from tests.polling import wait_until
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/use/http.md"
+PAGES = (ROOT / "docs/use/http.md", ROOT / "docs/use/templates.md")
 _BLOCK = re.compile(
-    r"<!-- not run: tests/acceptance/test_http_page.py runs it -->\n```sh\n(.*?)```", re.DOTALL
+    r"<!-- not run: tests/acceptance/test_http_page.py runs it.*? -->\n```sh\n(.*?)```", re.DOTALL
 )
 
 
@@ -28,8 +28,8 @@ def test_the_page_leads_from_an_empty_shell_to_a_picture_and_a_verified_webhook(
     made = fleet.keys.create("page", owner="shop", scopes=[Scope.SUBMIT, Scope.READ])
     for name in ("infra", "docs", ".venv"):
         (tmp_path / name).symlink_to(ROOT / name)
-    blocks = _BLOCK.findall(PAGE.read_text())
-    assert len(blocks) == 7
+    blocks = [block for page in PAGES for block in _BLOCK.findall(page.read_text())]
+    assert len(blocks) == 8
     port = str(choose_ports(["receiver"], {})["receiver"])
     settings = {**stack.settings_env, "COMFYFLEET_TRUSTED_HOSTS": f"127.0.0.1:{port}"}
     with running_api({}, tmp_path / "api.log", **settings) as url, hooks(settings):
@@ -47,6 +47,15 @@ def test_the_page_leads_from_an_empty_shell_to_a_picture_and_a_verified_webhook(
     assert (job["status"], job["owner"]) == ("succeeded", "shop")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert '"type":"snapshot"' in told.read_text()
+    template, check, made = (
+        json.loads((tmp_path / f"{name}.json").read_text())
+        for name in ("template", "check", "made")
+    )
+    assert (template["revision"], made["template"]) == (1, template["template"])
+    assert check["runs_on"] == len(check["nodes"]) > 0
+    assert (
+        check["params"]["3.cfg"].items() >= {"type": "FLOAT", "default": 8.0, "max": 100.0}.items()
+    )
     [batch] = fleet.batches(1, "shop")
     assert (batch.name, batch.rows, batch.sealed_at is not None) == ("night-0412", 2, True)
 

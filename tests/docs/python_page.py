@@ -17,6 +17,15 @@ from producer.contract.access import AccessKey, Scope
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.deliver import Copy, CopyState, Deliver
+from producer.contract.graph.named_graphs import NamedGraph
+from producer.contract.graph_checks import (
+    GraphCheck,
+    Lack,
+    NodeFit,
+    ParamForm,
+    ParamType,
+    Refusal,
+)
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import (
     Artifact,
@@ -33,6 +42,7 @@ from producer.contract.nodes import Node, NodeState, NodeTimes
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine, WaitReason
 from producer.contract.queues import Tier
+from producer.contract.templates import Template, TemplateGraph
 from producer.contract.totals import AttemptTotals, PoolTotals, StageTotals
 from producer.contract.uploads import Upload
 from producer.contract.webhooks import (
@@ -47,8 +57,10 @@ from producer.dead_letters import DeadLetters
 from producer.http_aio import AsyncHttpProducer
 from producer.http_client import HttpProducer
 from producer.intake.input_policy import InputPolicy
+from producer.over_http.templates import HttpTemplates
 from producer.over_http.webhooks import HttpWebhooks
 from producer.store.dead_letters import DeadLetter
+from producer.template_methods import Templates
 from producer.webhooks.methods import Webhooks
 from tests.docs.source_comments import comments
 
@@ -83,6 +95,19 @@ PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
         Upload,
     ),
     "Batches": (Batch, Row, BatchWriter, BadRow, BatchCancelled),
+    "Templates": (
+        Templates,
+        HttpTemplates,
+        NamedGraph,
+        Template,
+        TemplateGraph,
+        GraphCheck,
+        NodeFit,
+        Lack,
+        Refusal,
+        ParamForm,
+        ParamType,
+    ),
     "Nodes": (Node, NodeTimes, NodeState),
     "Webhooks": (
         Webhooks,
@@ -105,6 +130,7 @@ RAISED: Final = (
     errors.JobNotSucceeded,
     errors.WaitTimeout,
     errors.KeyReused,
+    errors.TemplateChanged,
     errors.BacklogFull,
     errors.FleetUnreachable,
 )

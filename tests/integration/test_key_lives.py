@@ -13,6 +13,7 @@ def test_a_key_without_a_life_is_seen_unless_it_is_meant_to_stay(redis_client):
     redis_client.set("comfyfleet:job:stray", "x")
     redis_client.set("comfyfleet:job:mortal", "x", ex=60)
     redis_client.zadd(keys.NODES, {"gpu-01": 1})
+    redis_client.hset(keys.templates("shop"), "portrait", "{}")
     assert without_life(redis_client) == ["comfyfleet:job:stray"]
 
 
@@ -20,4 +21,5 @@ def test_what_stays_for_ever_is_what_the_table_of_keys_says():
     jobs = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD, keys.TOTALS}
     webhooks = {keys.WEBHOOKS, keys.WEBHOOK_SECRETS, keys.WEBHOOKS_FAILING}
     persons = {keys.DESIRED, keys.POOLS, keys.ACTIONS, keys.ACCESS_KEYS, keys.OWNER_LIMITS}
-    assert kept_for_ever() == jobs | webhooks | persons
+    templates = {keys.TEMPLATES, keys.templates("<owner>"), keys.named_graphs("<owner>")}
+    assert kept_for_ever() == jobs | webhooks | persons | templates

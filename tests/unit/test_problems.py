@@ -67,6 +67,8 @@ MADE = [
     errors.JobNotFound("01"),
     errors.BatchNotFound("01"),
     errors.WebhookNotFound("there is none", field="delivery"),
+    errors.TemplateNotFound("there is none"),
+    errors.TemplateChanged("it is 3-abc by now", etag="3-abc"),
     errors.KeyReused("order", "01"),
     errors.NoNodeCanRun("none"),
     errors.AccessKeyNotValid("it has expired"),

@@ -54,7 +54,7 @@ def explain_nobody(graph: Graph, catalogs: Mapping[str, Catalog]) -> NoNodeCanRu
     if not lacks:
         return NoNodeCanRun("no living node is there to run the graph", field="graph")
     first, *others = lacks.values()
-    everywhere = _without_doubles(lack for lack in first if all(lack in other for other in others))
+    everywhere = without_doubles(lack for lack in first if all(lack in other for other in others))
     if everywhere:
         return NoNodeCanRun(
             f"no node has {_listed((lack.need for lack in everywhere), 'and')}; "
@@ -78,8 +78,8 @@ def _lacks(graph: Graph, catalogs: Mapping[str, Catalog]) -> dict[str, list[Miss
     return {name: found[catalog.sha] for name, catalog in catalogs.items()}
 
 
-def _without_doubles(lacks: Iterable[Missing]) -> list[Missing]:
-    # Many graph nodes may need one class; only the first of them is named.
+def without_doubles(lacks: Iterable[Missing]) -> list[Missing]:
+    """Return each class or model once, with the first of the graph nodes that need it."""
     first: dict[tuple[str | None, str], Missing] = {}
     for lack in lacks:
         first.setdefault((lack.input, lack.name), lack)

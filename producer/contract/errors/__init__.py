@@ -21,6 +21,8 @@
   + UnreadableRecord        a job's record exists, but is torn
   + BatchNotFound
   + WebhookNotFound
+  + TemplateNotFound
+  + TemplateChanged         it is not what the caller said that it is, so nothing was changed
   + KeyReused               the idempotency key belongs to another request
   + LeaseLost               another attempt owns the job now; stop, write nothing
   + NodeNameTaken           another living worker holds this node name
@@ -104,6 +106,8 @@ from producer.contract.errors.records import (
     KeyReused,
     LeaseLost,
     NodeNameTaken,
+    TemplateChanged,
+    TemplateNotFound,
     UnreadableRecord,
     WaitTimeout,
     WebhookNotFound,
@@ -173,6 +177,8 @@ __all__ = [
     "StorageFault",
     "StorageRefused",
     "StorageUnreachable",
+    "TemplateChanged",
+    "TemplateNotFound",
     "TooManyOpenBatches",
     "TooManyRequests",
     "UnclearRefusal",

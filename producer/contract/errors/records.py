@@ -33,6 +33,30 @@ class WebhookNotFound(FleetError):
         self.field = field
 
 
+class TemplateNotFound(FleetError):
+    """The owner has no template of this name.
+
+    Args:
+        field: the argument that named it.
+    """
+
+    def __init__(self, message: str, *, field: str = "template") -> None:
+        super().__init__(message, advice="comfyfleet template list shows what there is")
+        self.field = field
+
+
+class TemplateChanged(FleetError):
+    """The template is not what the caller said that it is, so nothing was changed.
+
+    Args:
+        etag: of what is there; None where nothing is.
+    """
+
+    def __init__(self, message: str, *, etag: str | None = None) -> None:
+        super().__init__(message, advice="read it anew, and see whether your change still fits")
+        self.etag = etag
+
+
 class JobNotFound(FleetError):
     """There is no such job, or its record has expired."""
 

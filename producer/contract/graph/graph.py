@@ -12,6 +12,7 @@ from producer.contract.errors import InvalidGraph
 from producer.contract.graph.embedded_graphs import embedded_graph, is_picture, media_kind
 from producer.contract.graph.envelopes import EXPORT, unwrap
 from producer.contract.graph.json_values import canonical, find_flaw, kind_of, printable, shown
+from producer.contract.graph.named_graphs import GraphLike as GraphLike  # noqa: PLC0414 - of graphs
 
 _FIELD: Final = "graph"
 
@@ -47,9 +48,6 @@ class GraphNode(TypedDict):
 
 
 Graph = dict[str, GraphNode]
-
-#: How a graph may be passed: bytes or text of a file, or the parsed document.
-GraphLike = bytes | str | Mapping[str, Any] | list[Any]
 
 
 class GraphDocument(NamedTuple):

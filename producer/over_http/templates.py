@@ -1,0 +1,93 @@
+"""Templates of the access key's owner; `HttpProducer.templates` is one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from producer.contract.arguments import checked
+from producer.contract.errors import InvalidJob
+from producer.contract.graph.graph import GraphLike
+from producer.contract.graph.named_graphs import NamedGraph
+from producer.contract.graph_checks import GraphCheck
+from producer.contract.templates import Template, TemplateGraph, check_template_name
+from producer.over_http.bodies import encoded, envelope, values
+from producer.over_http.connection import Connection
+
+_PATH: Final = "/v1/templates"
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+class HttpTemplates:
+    """The same as `Producer.templates`, without `owner`: it is that of the key."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(
+        self,
+        name: str,
+        graph: GraphLike,
+        *,
+        if_match: str | None = None,
+        must_be_new: bool = False,
+    ) -> Template:
+        """Give a graph a name; all as of `Templates.put`."""
+        headers = dict(_JSON)
+        headers |= _if_match(if_match)
+        if must_be_new:
+            headers["If-None-Match"] = "*"
+        if isinstance(graph, NamedGraph):  # which the library reads at the same moment
+            found = self.get(graph.name)
+            graph = {"prompt": found.graph, "extra_data": found.extra_data}
+        told = self._connection.json(
+            "PUT",
+            _path(check_template_name(name, field="name")),
+            data=encoded({"graph": envelope(graph)}),
+            headers=headers,
+            is_safe=if_match is None and not must_be_new,  # sent twice, it changes nothing
+        )
+        return Template.model_validate(told)
+
+    def list(self) -> list[Template]:
+        """Return the templates of the owner, by name."""
+        told = self._connection.json("GET", _PATH)
+        return [Template.model_validate(found) for found in told["templates"]]
+
+    def get(self, name: str) -> TemplateGraph:
+        """Return a template with its graph; raises TemplateNotFound."""
+        return TemplateGraph.model_validate(self._connection.json("GET", _path(name)))
+
+    def delete(self, name: str, *, if_match: str | None = None) -> None:
+        """Forget a template; errors as of `Templates.delete`."""
+        self._connection("DELETE", _path(name), headers=_if_match(if_match))
+
+    def check(
+        self,
+        graph: GraphLike,
+        *,
+        params: Mapping[str, Any] | None = None,
+        pool: str | None = None,
+    ) -> GraphCheck:
+        """Return which nodes can run a graph; all as of `Templates.check`."""
+        body: dict[str, Any] = {"params": values(params or {}), **({"pool": pool} if pool else {})}
+        if isinstance(graph, NamedGraph):
+            path = _path(check_template_name(graph.name), "check")
+        else:
+            path = f"{_PATH}/check"
+            body["graph"] = envelope(graph)
+        told = self._connection.json("POST", path, data=encoded(body), headers=_JSON, is_safe=True)
+        return GraphCheck.model_validate(told)
+
+
+def _path(name: str, *parts: str) -> str:
+    return "/".join([_PATH, quote(checked(name, str, field="name"), safe=""), *parts])
+
+
+def _if_match(etag: str | None) -> dict[str, str]:
+    if not etag:
+        return {}
+    if not checked(etag, str, field="if_match").isascii() or not etag.isprintable() or '"' in etag:
+        raise InvalidJob("if_match is no etag; expected that of a template", field="if_match")
+    return {"If-Match": etag if etag == "*" else f'"{etag}"'}

@@ -1,0 +1,196 @@
+"""The named graphs, each with a copy of its graph: what a name stands for expires with no job."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from producer.contract.errors import InvalidJob, TemplateChanged, TemplateNotFound
+from producer.contract.graph.json_values import printable
+from producer.contract.near_names import near_names
+from producer.contract.templates import MOST_TEMPLATE_BYTES, MOST_TEMPLATES, Template, TemplateGraph
+from producer.store import keys
+from producer.store.connection import translated
+from producer.store.records import packed
+from producer.store.scripts import Scripts
+from producer.store.times import utc
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: How a caller says that a name must not be taken yet: what no etag can be.
+ABSENT: Final = "\n"
+
+
+class Put(NamedTuple):
+    """What became of a graph that was to have a name."""
+
+    template: Template
+    is_new: bool
+
+
+class TemplateStore:
+    """Keeps named graphs by owner and name.
+
+    Args:
+        redis: connected with `decode_responses=True`.
+    """
+
+    def __init__(self, redis: Redis, *, scripts: Scripts | None = None) -> None:
+        self._redis = redis
+        self._scripts = scripts or Scripts(redis)
+
+    def put(
+        self,
+        name: str,
+        graph: bytes,
+        *,
+        owner: str,
+        graph_nodes: int,
+        extra_data: bytes = b"",
+        expected: str = "",
+    ) -> Put:
+        """Give a graph a name; one that has it already stays as it is.
+
+        Args:
+            graph, extra_data: canonical JSON; `extra_data` empty for none.
+            expected: the etag of what must be there; `*` for anything, `ABSENT`, or empty.
+
+        Raises:
+            TemplateChanged: something else is there.
+            InvalidJob: its owner would have too many, or too large ones.
+        """
+        outcome, found = self._scripts.run(
+            "template_put",
+            args=[
+                *(owner, name, hashlib.sha256(graph).hexdigest()),
+                hashlib.sha256(extra_data).hexdigest() if extra_data else "",
+                *(packed(graph), packed(extra_data), graph_nodes, len(graph)),
+                *(expected, MOST_TEMPLATES, MOST_TEMPLATE_BYTES),
+            ],
+        )
+        if outcome == "other":
+            raise _changed(name, expected, found)
+        if outcome == "many":
+            raise InvalidJob(
+                f"there are {found} templates already, as many as an owner may have",
+                field="template",
+                advice="delete one that is not used",
+            )
+        if outcome == "large":
+            raise InvalidJob(
+                f"all templates would have {found:,} bytes, compressed; an owner may have "
+                f"{MOST_TEMPLATE_BYTES:,}",
+                field="graph",
+                advice="delete one that is not used, or hand pictures in as input files",
+            )
+        return Put(_template(name, owner, found), outcome == "new")
+
+    def delete(self, name: str, *, owner: str, expected: str = "") -> None:
+        """Forget a named graph; raises TemplateNotFound, or TemplateChanged as of `put`."""
+        outcome, *etag = self._scripts.run("template_delete", args=[owner, name, expected])
+        if outcome == "nothing":
+            raise self._unknown(name, owner=owner)
+        if outcome == "other":
+            raise _changed(name, expected, etag[0])
+
+    def all(self, *, owner: str | None = None) -> list[Template]:
+        """Return the named graphs of an owner, or of all, by owner and name; one that is torn is left out."""
+        found: list[Template] = []
+        for one in self.owners() if owner is None else [owner]:
+            with translated(self._redis):
+                texts: dict[str, str] = self._redis.hgetall(keys.templates(one))  # type: ignore[assignment]
+            for name, text in sorted(texts.items()):
+                if (template := _readable(name, one, text)) is not None:
+                    found.append(template)
+        return found
+
+    def owners(self) -> list[str]:
+        """Return the owners that have named graphs."""
+        with translated(self._redis):
+            found: list[str] = self._redis.hkeys(keys.TEMPLATES)  # type: ignore[assignment]
+        return sorted(found)
+
+    def get(self, name: str, *, owner: str) -> TemplateGraph:
+        """Return a named graph, as it is at one moment.
+
+        Raises:
+            TemplateNotFound: there is none, or what is there cannot be read; names the nearest.
+        """
+        try:
+            found = self._find(name, owner)
+        except ValueError:
+            raise TemplateNotFound(
+                f"what is kept of template {printable(name)} cannot be read; put it again"
+            ) from None
+        if found is None:
+            raise self._unknown(name, owner=owner)
+        return found
+
+    def torn(self, *, owner: str) -> list[str]:
+        """Return the names of an owner's that cannot be read."""
+        with translated(self._redis):
+            names: list[str] = self._redis.hkeys(keys.templates(owner))  # type: ignore[assignment]
+        return [name for name in sorted(names) if self._is_torn(name, owner)]
+
+    def _is_torn(self, name: str, owner: str) -> bool:
+        try:
+            self._find(name, owner)
+        except ValueError:
+            return True
+        return False
+
+    def _find(self, name: str, owner: str) -> TemplateGraph | None:
+        """Return a named graph, or None; raises ValueError for one that cannot be read."""
+        graphs = keys.named_graphs(owner)
+        with translated(self._redis), self._redis.pipeline() as pipe:  # in one transaction
+            pipe.hget(keys.templates(owner), name)
+            for field in (name, f"{name}:extra_data"):
+                pipe.execute_command("HGET", graphs, field, NEVER_DECODE=True)  # type: ignore[no-untyped-call]
+            text, graph, extra = pipe.execute()
+        if text is None:
+            return None
+        try:
+            return TemplateGraph(
+                **_template(name, owner, text).model_dump(),
+                graph=json.loads(zlib.decompress(graph)),
+                extra_data=json.loads(zlib.decompress(extra)) if extra else {},
+            )
+        except (TypeError, KeyError, OverflowError, zlib.error) as exc:
+            raise ValueError(str(exc)) from exc
+
+    def _unknown(self, name: str, *, owner: str) -> TemplateNotFound:
+        names = [template.name for template in self.all(owner=owner)]
+        near = near_names(name, names)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return TemplateNotFound(f"there is no template {printable(name)}{hint}")
+
+
+def _template(name: str, owner: str, text: str) -> Template:
+    record: dict[str, Any] = json.loads(text)
+    return Template(
+        name=name,
+        owner=owner,
+        created_at=utc(int(record["created_ms"])),
+        updated_at=utc(int(record["updated_ms"])),
+        **{field: record[field] for field in ("revision", "template", "graph_nodes", "bytes")},
+    )
+
+
+def _readable(name: str, owner: str, text: str) -> Template | None:
+    try:
+        return _template(name, owner, text)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None
+
+
+def _changed(name: str, expected: str, etag: str) -> TemplateChanged:
+    if expected == ABSENT:
+        return TemplateChanged(f"there is a template {name} already", etag=etag)
+    if not etag:
+        return TemplateChanged(f"there is no template {name} any more")
+    return TemplateChanged(
+        f"template {name} is {etag} by now, and not {printable(expected)}", etag=etag
+    )
