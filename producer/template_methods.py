@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 from producer.contract.arguments import checked
 from producer.contract.classes.input_checks import check_verdicts
@@ -25,6 +25,22 @@ from producer.store.template_store import ABSENT, Put, TemplateStore
 _TWO_WISHES: Final = (
     "if_match and must_be_new contradict each other: nothing can be both there and not there"
 )
+
+
+class PutOptions(TypedDict, total=False):
+    """The keyword arguments of `Templates.put`, typed for code that passes them on."""
+
+    owner: str
+    if_match: str | None
+    must_be_new: bool
+
+
+class CheckOptions(TypedDict, total=False):
+    """Those of `Templates.check`."""
+
+    params: Mapping[str, Any] | None
+    pool: str | None
+    owner: str
 
 
 class Templates:
@@ -65,16 +81,10 @@ class Templates:
             name, graph, owner=owner, if_match=if_match, must_be_new=must_be_new
         ).template
 
-    def put_once(
-        self,
-        name: str,
-        graph: GraphLike,
-        *,
-        owner: str = "",
-        if_match: str | None = None,
-        must_be_new: bool = False,
-    ) -> Put:
+    def put_once(self, name: str, graph: GraphLike, **options: Unpack[PutOptions]) -> Put:
         """Do the same as `put`, and tell whether the name is new."""
+        owner, if_match = options.get("owner", ""), options.get("if_match")
+        must_be_new = options.get("must_be_new", False)
         check_template_owner(owner)
         check_template_name(name, field="name")
         if if_match and must_be_new:
@@ -147,40 +157,13 @@ class AsyncTemplates:
     def __init__(self, calls: Templates) -> None:
         self._calls = calls
 
-    async def put(
-        self,
-        name: str,
-        graph: GraphLike,
-        *,
-        owner: str = "",
-        if_match: str | None = None,
-        must_be_new: bool = False,
-    ) -> Template:
+    async def put(self, name: str, graph: GraphLike, **options: Unpack[PutOptions]) -> Template:
         """Give a graph a name; all as of `Templates.put`."""
-        return (
-            await self.put_once(
-                name, graph, owner=owner, if_match=if_match, must_be_new=must_be_new
-            )
-        ).template
+        return (await self.put_once(name, graph, **options)).template
 
-    async def put_once(
-        self,
-        name: str,
-        graph: GraphLike,
-        *,
-        owner: str = "",
-        if_match: str | None = None,
-        must_be_new: bool = False,
-    ) -> Put:
+    async def put_once(self, name: str, graph: GraphLike, **options: Unpack[PutOptions]) -> Put:
         """Do the same as `put`, and tell whether the name is new."""
-        return await asyncio.to_thread(
-            self._calls.put_once,
-            name,
-            graph,
-            owner=owner,
-            if_match=if_match,
-            must_be_new=must_be_new,
-        )
+        return await asyncio.to_thread(self._calls.put_once, name, graph, **options)
 
     async def list(self, *, owner: str | None = None) -> list[Template]:
         """Return the templates of an owner, or of all."""
@@ -194,15 +177,6 @@ class AsyncTemplates:
         """Forget a template; errors as of `Templates.delete`."""
         await asyncio.to_thread(self._calls.delete, name, owner=owner, if_match=if_match)
 
-    async def check(
-        self,
-        graph: GraphLike,
-        *,
-        params: Mapping[str, Any] | None = None,
-        pool: str | None = None,
-        owner: str = "",
-    ) -> GraphCheck:
+    async def check(self, graph: GraphLike, **options: Unpack[CheckOptions]) -> GraphCheck:
         """Return which nodes can run a graph; all as of `Templates.check`."""
-        return await asyncio.to_thread(
-            self._calls.check, graph, params=params, pool=pool, owner=owner
-        )
+        return await asyncio.to_thread(self._calls.check, graph, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -93,6 +93,45 @@ class NodeFit(_Told):
     refuses: list[Refusal] = Field(default_factory=list)
 
 
+_EXAMPLE: Final[dict[str, Any]] = {
+    "template": "5cf4a3e3e55a4a7c1a0b6b6a5f1f1e7a0e5b8a9b2a0d7a4f6c3e2d1c0b9a8f7e",
+    "graph_nodes": 7,
+    "runs_on": 1,
+    "nodes": [
+        {"node": "gpu-01", "pool": "default", "state": "ready", "can_run": True, "is_known": True},
+        {
+            "node": "gpu-02",
+            "pool": "default",
+            "state": "ready",
+            "can_run": False,
+            "is_known": True,
+            "lacks": [
+                {
+                    "graph_node": "4",
+                    "class_type": "CheckpointLoaderSimple",
+                    "input": "ckpt_name",
+                    "name": "film_v2.safetensors",
+                    "nearest": ["film_v1.safetensors"],
+                }
+            ],
+        },
+    ],
+    "models": ["film_v2.safetensors"],
+    "params": {
+        "3.seed": {
+            "graph_node": "3",
+            "class_type": "KSampler",
+            "input": "seed",
+            "title": "KSampler",
+            "type": "INT",
+            "default": 0,
+            "min": 0,
+            "max": 18446744073709551615,
+        }
+    },
+}
+
+
 class GraphCheck(_Told):
     """What is known of a graph before a job is made of it.
 
@@ -103,6 +142,10 @@ class GraphCheck(_Told):
         params: by address with the graph node's id, as `3.seed`, in the graph's order.
         more_params: how many are left out.
     """
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", json_schema_extra={"examples": [_EXAMPLE]}
+    )
 
     template: str
     graph_nodes: int

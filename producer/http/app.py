@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -20,7 +20,6 @@ from starlette.routing import Match
 from producer.aio import AsyncProducer
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetError
-from producer.contract.graph.json_values import shown
 from producer.http import (
     actions,
     batch_files,
@@ -40,7 +39,8 @@ from producer.http import (
 from producer.http.gate import Gate
 from producer.http.openapi import describe
 from producer.http.previews import SharedPreviews
-from producer.http.problems import Flaw, Problem, ProblemType, pointer_of, problem_of
+from producer.http.problems import Problem, ProblemType, problem_of
+from producer.http.request_flaws import flaw_of
 from producer.http.streams import Streams
 
 _log = logging.getLogger(__name__)
@@ -150,39 +150,20 @@ def _methods(request: Request) -> set[str]:
     return {method for route in fitting for method in getattr(route, "methods", None) or ()}
 
 
-async def _on_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    flaws = [_flaw(found) for found in error.errors()[:_FLAWS_TOLD]]
+    route = request.scope.get("route")
+    known = route if isinstance(route, APIRoute) else None
+    flaws = [flaw_of(found, known) for found in error.errors()[:_FLAWS_TOLD]]
     if isinstance(error.body, bytes) and error.body:
         return Problem(
             ProblemType.WRONG_MEDIA_TYPE,
             "the body is of another type than expected",
             advice="send JSON, with Content-Type: application/json",
         ).response()
-    first = flaws[0]
-    where = first.parameter or first.pointer or "the body"
-    return Problem(ProblemType.INVALID_REQUEST, f"{where}: {first.detail}", flaws=flaws).response()
+    return Problem(ProblemType.INVALID_REQUEST, flaws[0].detail, flaws=flaws).response()
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:
     _log.error("a request failed by a bug", exc_info=error)
     return Problem(ProblemType.INTERNAL, "a bug of the fleet; the log has more").response()
-
-
-def _flaw(found: Any) -> Flaw:
-    place, *parts = found["loc"]
-    context = found.get("ctx", {})
-    detail = str(found["msg"])
-    if "input" in found and isinstance(found["input"], str | int | float | bool):
-        detail += f", not {shown(found['input'])}"
-    allowed = [
-        word.strip("' ")
-        for word in str(context.get("expected", "")).replace(" or ", ", ").split(",")
-    ]
-    return Flaw(
-        str(found["type"]),
-        detail,
-        pointer=pointer_of(parts) if place == "body" else "",
-        parameter="" if place == "body" else str(parts[0] if parts else place),
-        allowed=allowed if found["type"] == "enum" else None,
-    )

@@ -11,6 +11,7 @@ from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.queues import Tier
+from producer.http.request_flaws import NAME_PATTERN
 from producer.intake.request import JobOptions
 
 EXAMPLE_GRAPH: Final[dict[str, Any]] = {
@@ -24,7 +25,7 @@ EXAMPLE_GRAPH: Final[dict[str, Any]] = {
 # Strict: JSON says what it means, and 0 is no `false`, nor is "60" a number.
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=315_360_000)]
-Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
 
 
 def _as_text(given: object) -> object:
