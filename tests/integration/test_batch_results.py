@@ -21,8 +21,8 @@ from producer.store.sweeps import Sweeps
 from producer.upkeep.results_writer import ResultsWriter
 from tests.integration.batch_feeding import GRAPH, seeds
 from tests.integration.checks import check
+from tests.integration.ended_rows.rig import HOURS_AHEAD, pack, submitted
 from tests.integration.hand_led import hold
-from tests.integration.test_ended_rows import HOURS_AHEAD, pack, submitted
 from tests.integration.test_upkeep import KEEP
 
 

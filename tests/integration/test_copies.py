@@ -24,10 +24,10 @@ from producer.store import keys
 from producer.store.copies import CopyQueue
 from tests.integration.batch_feeding import GRAPH, feed, seeds
 from tests.integration.checks import assert_found_and_mended, check
+from tests.integration.ended_rows.rig import pack as pack_rows
 from tests.integration.hand_led import HandLed, hold
 from tests.integration.object_store.faulty_store import faulty_store
 from tests.integration.object_store.providers import Refusal
-from tests.integration.test_ended_rows import pack as pack_rows
 from tests.integration.test_packing import pack
 from tests.media_samples import animated, noise, saved
 from worker.copies.copier import Copier, copier_of

@@ -15,8 +15,8 @@ from producer.store.job_lists import ended_with_batch, forget_expired
 from producer.store.scripts import Scripts
 from tests.integration.batch_feeding import GRAPH, feed, seeds
 from tests.integration.checks import assert_found_and_mended, check
+from tests.integration.ended_rows.rig import pack
 from tests.integration.hand_led import hold
-from tests.integration.test_ended_rows import pack
 
 
 @pytest.fixture

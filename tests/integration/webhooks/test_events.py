@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from producer.checking.findings import Kind
-from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidJob
 from producer.contract.jobs import JobError
 from producer.contract.webhooks import EventType
 from producer.store import keys
-from producer.webhooks.service import HookService
 from tests.integration.batch_feeding import GRAPH, feed, seeds, take
 from tests.integration.checks import assert_found_and_mended
-from tests.integration.hand_led import WORKER, HandLed
-from tests.integration.receiver import Receiver, receiver
+from tests.integration.hand_led import WORKER
+from tests.integration.webhooks.rig import register
 
 ENDS = {
     *(f"job.{status}" for status in ("succeeded", "failed", "cancelled", "expired")),
@@ -26,22 +23,8 @@ ENDS = {
 
 
 @pytest.fixture
-def to() -> Iterator[Receiver]:
-    with receiver() as found:
-        yield found
-
-
-@pytest.fixture
-def led(redis_client, redis_server, to) -> Iterator[HandLed]:
-    led = HandLed(Settings(redis_url=redis_server.url, trusted_hosts=to.host), redis_client)
-    with led.fleet:
-        yield led
-
-
-@pytest.fixture
-def told(led, to):
+def told(service, to):
     """Do what the sweep and one sender would; return the messages that this brought."""
-    service = HookService(led.settings)
 
     def tell():
         before = len(to.got)
@@ -49,14 +32,7 @@ def told(led, to):
         service.send()
         return to.got[before:]
 
-    yield tell
-    service.close()
-
-
-def register(led, to, *events):
-    made = led.fleet.webhooks.create("shop", to.url, events=events)
-    to.secret = made.secret.get_secret_value()
-    return made.webhook
+    return tell
 
 
 def batch_of(led, rows):
@@ -74,7 +50,7 @@ def test_a_webhook_that_names_no_events_is_told_of_ends(led, to):
 
 
 def test_the_first_start_of_a_job_is_told_and_no_later_one(led, to, told):
-    register(led, to, "job.started")
+    register(led, to, events=["job.started"])
     job = led.running(led.queued(hook="shop", metadata={"order": "7"}))
     [message] = told()
     assert message["type"] == "job.started"
@@ -104,7 +80,7 @@ def test_who_did_not_ask_is_told_nothing_of_a_start(led, to, told):
 
 
 def test_a_job_that_was_told_to_have_started_is_told_to_have_ended(led, to, told):
-    register(led, to, "job.started", "job.failed")
+    register(led, to, events=["job.started", "job.failed"])
     job = led.failed(led.queued(hook="shop"))
     assert {message["type"] for message in told()} == {"job.started", "job.failed"}
     assert len(set(to.ids)) == 2
@@ -112,14 +88,14 @@ def test_a_job_that_was_told_to_have_started_is_told_to_have_ended(led, to, told
 
 
 def test_what_was_before_the_end_does_not_count_as_the_end(led, to, told):
-    register(led, to, "job.started")
+    register(led, to, events=["job.started"])
     job = led.running(led.queued(hook="shop"))
     assert len(told()) == 1
     assert not led.redis.hexists(keys.job(job.id), "told_ms")
 
 
 def test_a_batch_is_told_to_be_sealed_and_how_far_it_is(led, to, told):
-    register(led, to, "batch.sealed", "batch.progress", "batch.finished")
+    register(led, to, events=["batch.sealed", "batch.progress", "batch.finished"])
     batch = batch_of(led, 4)
     [sealed] = told()
     assert (sealed["type"], sealed["data"]["id"], sealed["data"]["rows"]) == (
@@ -140,7 +116,7 @@ def test_a_batch_is_told_to_be_sealed_and_how_far_it_is(led, to, told):
 
 
 def test_tenths_that_nobody_told_in_time_are_told_as_one(led, to, told):
-    register(led, to, "batch.progress")
+    register(led, to, events=["batch.progress"])
     batch_of(led, 10)
     feed(led.fleet)
     for _ in range(3):
@@ -149,7 +125,7 @@ def test_tenths_that_nobody_told_in_time_are_told_as_one(led, to, told):
 
 
 def test_a_check_leaves_what_is_to_be_told_and_takes_out_what_nobody_asks_for(led, to, told):
-    register(led, to, "job.started")
+    register(led, to, events=["job.started"])
     job, other = led.running(led.queued(hook="shop")), led.running()
     stray = f"event:job.started:{other.id}"
     led.redis.zadd(keys.OUTBOX, {stray: 1})
