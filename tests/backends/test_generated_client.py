@@ -78,3 +78,19 @@ def test_it_fills_a_batch_in_parts(comfyfleet, generated, graph):
         sealed = generated("api.batches.batches_seal").sync(batch.id, client=client)
     assert (sealed.state, sealed.rows) == (models.BatchState.SEALED, 2)
     assert comfyfleet.producer.batch(batch.id).rows == 2
+
+
+def test_it_names_a_graph_and_makes_a_job_of_it(comfyfleet, generated, graph):
+    with generated("client").AuthenticatedClient(
+        base_url=comfyfleet.api_url, token=comfyfleet.key()
+    ) as client:
+        models = generated("models")
+        body = models.TemplateRequest.from_dict({"graph": graph})
+        put = generated("api.templates.templates_put")
+        template = put.sync("portrait", client=client, body=body, if_none_match="*")
+        assert isinstance(template, models.Template)
+        told = generated("api.templates.templates_check").sync("portrait", client=client)
+        assert told.params["6.text"].type_ == models.ParamType.STRING
+        wanted = models.JobRequest.from_dict({"template": "portrait"})
+        job = generated("api.jobs.jobs_submit").sync(client=client, body=wanted)
+    assert (job.template, template.revision) == (template.template, 1)
