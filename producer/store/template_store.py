@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: How a caller says that a name must not be taken yet: what no etag can be.
 ABSENT: Final = "\n"
+#: Readings of one that changes meanwhile.
+_READINGS: Final = 5
 
 
 class Put(NamedTuple):
@@ -144,28 +146,50 @@ class TemplateStore:
 
     def _find(self, name: str, owner: str) -> TemplateGraph | None:
         """Return a named graph, or None; raises ValueError for one that cannot be read."""
+        flaw: Exception | None = None
+        for _ in range(_READINGS):
+            text, graph, extra = self._parts(name, owner)
+            if text is None:
+                return None
+            try:
+                return _whole(name, owner, text, graph, extra)
+            except (ValueError, TypeError, KeyError, OverflowError, zlib.error) as exc:
+                flaw = exc  # it may have changed between the reads
+        raise ValueError(str(flaw))
+
+    def _parts(self, name: str, owner: str) -> tuple[str | None, bytes | None, bytes | None]:
         graphs = keys.named_graphs(owner)
-        with translated(self._redis), self._redis.pipeline() as pipe:  # in one transaction
+        # In a transaction redis-py decodes every reply; so record and graph are compared, and read again.
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             pipe.hget(keys.templates(owner), name)
             for field in (name, f"{name}:extra_data"):
                 pipe.execute_command("HGET", graphs, field, NEVER_DECODE=True)  # type: ignore[no-untyped-call]
             text, graph, extra = pipe.execute()
-        if text is None:
-            return None
-        try:
-            return TemplateGraph(
-                **_template(name, owner, text).model_dump(),
-                graph=json.loads(zlib.decompress(graph)),
-                extra_data=json.loads(zlib.decompress(extra)) if extra else {},
-            )
-        except (TypeError, KeyError, OverflowError, zlib.error) as exc:
-            raise ValueError(str(exc)) from exc
+        return text, graph, extra
 
     def _unknown(self, name: str, *, owner: str) -> TemplateNotFound:
         names = [template.name for template in self.all(owner=owner)]
         near = near_names(name, names)
         hint = f"; did you mean {near[0]}?" if near else ""
         return TemplateNotFound(f"there is no template {printable(name)}{hint}")
+
+
+def _whole(
+    name: str, owner: str, text: str, graph: bytes | None, extra: bytes | None
+) -> TemplateGraph:
+    """Return a named graph; raises ValueError and others for what does not belong together."""
+    told = _template(name, owner, text)
+    content, beside = zlib.decompress(graph or b""), zlib.decompress(extra) if extra else b""
+    digests = [hashlib.sha256(content).hexdigest()]
+    digests += [hashlib.sha256(beside).hexdigest()] if extra else []
+    record: dict[str, Any] = json.loads(text)
+    if digests != [told.template, *([record["extra_data"]] if "extra_data" in record else [])]:
+        raise ValueError("its record is of another graph")
+    return TemplateGraph(
+        **told.model_dump(),
+        graph=json.loads(content),
+        extra_data=json.loads(beside) if beside else {},
+    )
 
 
 def _template(name: str, owner: str, text: str) -> Template:
