@@ -34,6 +34,7 @@ from producer.events.async_event_watch import (
 from producer.events.job_stream import JobStream
 from producer.http_client import HttpProducer
 from producer.over_http.batch_methods import POLL_EVERY
+from producer.over_http.templates import HttpTemplates
 from producer.over_http.watch_methods import RECHECK_EVERY, found_of
 from producer.over_http.webhooks import HttpWebhooks
 from producer.threaded_calls import from_thread, in_thread
@@ -57,6 +58,20 @@ class AsyncHttpWebhooks:
     redeliver = in_thread(HttpWebhooks.redeliver)
 
 
+class AsyncHttpTemplates:
+    """The same as `HttpProducer.templates`, for asyncio."""
+
+    def __init__(self, calls: HttpTemplates) -> None:
+        self._sync = calls
+
+    put = in_thread(HttpTemplates.put)
+    put_once = in_thread(HttpTemplates.put_once)
+    list = in_thread(HttpTemplates.list)
+    get = in_thread(HttpTemplates.get)
+    delete = in_thread(HttpTemplates.delete)
+    check = in_thread(HttpTemplates.check)
+
+
 class AsyncHttpProducer:
     """The client of one fleet over its HTTP API for asyncio, for all event loops of a process.
 
@@ -74,6 +89,7 @@ class AsyncHttpProducer:
         self._sync = HttpProducer(url, key, timeout=timeout, session=session)
         self._fanouts = LoopFanouts(lambda: self._sync.reader)
         self.webhooks = AsyncHttpWebhooks(self._sync.webhooks)
+        self.templates = AsyncHttpTemplates(self._sync.templates)
 
     submit = in_thread(HttpProducer.submit)
     submit_once = in_thread(HttpProducer.submit_once)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict, Unpack
 
@@ -15,12 +14,14 @@ from producer.contract.graph_checks import GraphCheck
 from producer.contract.templates import (
     Template,
     TemplateGraph,
+    TemplatePut,
     check_template_name,
     check_template_owner,
 )
 from producer.intake.admission import Intake
 from producer.intake.request import Request
-from producer.store.template_store import ABSENT, Put, TemplateStore
+from producer.store.template_store import ABSENT, TemplateStore
+from producer.threaded_calls import in_thread
 
 _TWO_WISHES: Final = (
     "if_match and must_be_new contradict each other: nothing can be both there and not there"
@@ -33,14 +34,6 @@ class PutOptions(TypedDict, total=False):
     owner: str
     if_match: str | None
     must_be_new: bool
-
-
-class CheckOptions(TypedDict, total=False):
-    """Those of `Templates.check`."""
-
-    params: Mapping[str, Any] | None
-    pool: str | None
-    owner: str
 
 
 class Templates:
@@ -81,7 +74,7 @@ class Templates:
             name, graph, owner=owner, if_match=if_match, must_be_new=must_be_new
         ).template
 
-    def put_once(self, name: str, graph: GraphLike, **options: Unpack[PutOptions]) -> Put:
+    def put_once(self, name: str, graph: GraphLike, **options: Unpack[PutOptions]) -> TemplatePut:
         """Do the same as `put`, and tell whether the name is new."""
         owner, if_match = options.get("owner", ""), options.get("if_match")
         must_be_new = options.get("must_be_new", False)
@@ -155,28 +148,11 @@ class AsyncTemplates:
     """The same for asyncio; each call runs in a thread."""
 
     def __init__(self, calls: Templates) -> None:
-        self._calls = calls
+        self._sync = calls
 
-    async def put(self, name: str, graph: GraphLike, **options: Unpack[PutOptions]) -> Template:
-        """Give a graph a name; all as of `Templates.put`."""
-        return (await self.put_once(name, graph, **options)).template
-
-    async def put_once(self, name: str, graph: GraphLike, **options: Unpack[PutOptions]) -> Put:
-        """Do the same as `put`, and tell whether the name is new."""
-        return await asyncio.to_thread(self._calls.put_once, name, graph, **options)
-
-    async def list(self, *, owner: str | None = None) -> list[Template]:
-        """Return the templates of an owner, or of all."""
-        return await asyncio.to_thread(self._calls.list, owner=owner)
-
-    async def get(self, name: str, *, owner: str = "") -> TemplateGraph:
-        """Return a template with its graph; raises TemplateNotFound."""
-        return await asyncio.to_thread(self._calls.get, name, owner=owner)
-
-    async def delete(self, name: str, *, owner: str = "", if_match: str | None = None) -> None:
-        """Forget a template; errors as of `Templates.delete`."""
-        await asyncio.to_thread(self._calls.delete, name, owner=owner, if_match=if_match)
-
-    async def check(self, graph: GraphLike, **options: Unpack[CheckOptions]) -> GraphCheck:
-        """Return which nodes can run a graph; all as of `Templates.check`."""
-        return await asyncio.to_thread(self._calls.check, graph, **options)
+    put = in_thread(Templates.put)
+    put_once = in_thread(Templates.put_once)
+    list = in_thread(Templates.list)
+    get = in_thread(Templates.get)
+    delete = in_thread(Templates.delete)
+    check = in_thread(Templates.check)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -48,6 +48,13 @@ class TemplateGraph(Template):
 
     graph: dict[str, Any]
     extra_data: dict[str, Any] = {}
+
+
+class TemplatePut(NamedTuple):
+    """What became of a graph that was to have a name."""
+
+    template: Template
+    is_new: bool  #: Whether the name is.
 
 
 def check_template_name(name: object, *, field: str = "template") -> str:

@@ -11,11 +11,12 @@ from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
 from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.graph_checks import GraphCheck
-from producer.contract.templates import Template, TemplateGraph, check_template_name
+from producer.contract.templates import Template, TemplateGraph, TemplatePut, check_template_name
 from producer.over_http.bodies import encoded, envelope, values
 from producer.over_http.connection import Connection
 
 _PATH: Final = "/v1/templates"
+_CREATED: Final = 201
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -34,21 +35,33 @@ class HttpTemplates:
         must_be_new: bool = False,
     ) -> Template:
         """Give a graph a name; all as of `Templates.put`."""
-        headers = dict(_JSON)
-        headers |= _if_match(if_match)
-        if must_be_new:
-            headers["If-None-Match"] = "*"
+        return self.put_once(name, graph, if_match=if_match, must_be_new=must_be_new).template
+
+    def put_once(
+        self,
+        name: str,
+        graph: GraphLike,
+        *,
+        if_match: str | None = None,
+        must_be_new: bool = False,
+    ) -> TemplatePut:
+        """Do the same as `put`, and tell whether the name is new."""
         if isinstance(graph, NamedGraph):  # which the library reads at the same moment
             found = self.get(graph.name)
             graph = {"prompt": found.graph, "extra_data": found.extra_data}
-        told = self._connection.json(
+        answer = self._connection(
             "PUT",
             _path(check_template_name(name, field="name")),
             data=encoded({"graph": envelope(graph)}),
-            headers=headers,
+            headers={
+                **_JSON,
+                **_if_match(if_match),
+                **({"If-None-Match": "*"} if must_be_new else {}),
+            },
             is_safe=if_match is None and not must_be_new,  # sent twice, it changes nothing
         )
-        return Template.model_validate(told)
+        template = Template.model_validate(self._connection.parsed(answer))
+        return TemplatePut(template, answer.status_code == _CREATED)
 
     def list(self) -> list[Template]:
         """Return the templates of the owner, by name."""

@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.errors import InvalidJob, TemplateChanged, TemplateNotFound
 from producer.contract.graph.json_values import printable
 from producer.contract.near_names import near_names
-from producer.contract.templates import MOST_TEMPLATE_BYTES, MOST_TEMPLATES, Template, TemplateGraph
+from producer.contract.templates import (
+    MOST_TEMPLATE_BYTES,
+    MOST_TEMPLATES,
+    Template,
+    TemplateGraph,
+    TemplatePut,
+)
 from producer.store import keys
 from producer.store.connection import translated
 from producer.store.records import packed
@@ -24,13 +30,6 @@ if TYPE_CHECKING:
 ABSENT: Final = "\n"
 #: Readings of one that changes meanwhile.
 _READINGS: Final = 5
-
-
-class Put(NamedTuple):
-    """What became of a graph that was to have a name."""
-
-    template: Template
-    is_new: bool
 
 
 class TemplateStore:
@@ -53,7 +52,7 @@ class TemplateStore:
         graph_nodes: int,
         extra_data: bytes = b"",
         expected: str = "",
-    ) -> Put:
+    ) -> TemplatePut:
         """Give a graph a name; one that has it already stays as it is.
 
         Args:
@@ -88,7 +87,7 @@ class TemplateStore:
                 field="graph",
                 advice="delete one that is not used, or hand pictures in as input files",
             )
-        return Put(_template(name, owner, found), outcome == "new")
+        return TemplatePut(_template(name, owner, found), outcome == "new")
 
     def delete(self, name: str, *, owner: str, expected: str = "") -> None:
         """Forget a named graph; raises TemplateNotFound, or TemplateChanged as of `put`."""

@@ -14,10 +14,12 @@ from producer.aio import AsyncProducer
 from producer.batch.methods import BatchOptions
 from producer.client import Producer
 from producer.dead_letters import AsyncDeadLetters, DeadLetters
-from producer.http_aio import AsyncHttpProducer, AsyncHttpWebhooks
+from producer.http_aio import AsyncHttpProducer, AsyncHttpTemplates, AsyncHttpWebhooks
 from producer.http_client import HttpProducer
 from producer.intake.request import JobOptions
+from producer.over_http.templates import HttpTemplates
 from producer.over_http.webhooks import HttpWebhooks
+from producer.template_methods import AsyncTemplates, Templates
 from producer.webhooks.methods import Webhooks
 from tests import typed_calls
 
@@ -103,6 +105,14 @@ def test_a_call_over_http_takes_the_library_s_arguments_but_those_that_the_key_s
 def test_webhooks_over_http_take_the_same_arguments_but_the_owner(name):
     ours, theirs = arguments(Webhooks, name), arguments(HttpWebhooks, name)
     assert theirs == {n: how for n, how in ours.items() if n != "owner"}
+
+
+@pytest.mark.parametrize("name", sorted(public(Templates)))
+def test_templates_over_http_take_the_same_arguments_but_the_owner(name):
+    ours, theirs = arguments(Templates, name), arguments(HttpTemplates, name)
+    assert theirs.keys() == ours.keys() - {"owner"}
+    assert arguments(AsyncTemplates, name) == ours
+    assert arguments(AsyncHttpTemplates, name) == theirs
 
 
 def test_webhooks_over_http_lack_nothing_that_a_client_calls():
