@@ -29,6 +29,7 @@ from producer.http import (
     health,
     jobs,
     metrics,
+    moves,
     node_groups,
     nodes,
     previews,
@@ -53,6 +54,7 @@ _FLAWS_TOLD: Final = 20
 _PARTS: Final = (
     health,
     metrics,
+    moves,
     jobs,
     batches,
     batch_files,
@@ -144,10 +146,16 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return the methods of all routes of a path; Starlette tells those of the first."""
+    """Return the methods of all routes of a path; Starlette tells those of the first.
+
+    Of `/v1/templates/check` these are not those of `/v1/templates/{name}`, which fits it, too.
+    """
     routes = (route for part in _PARTS for route in part.router.routes)
-    fitting = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return {method for route in fitting for method in getattr(route, "methods", None) or ()}
+    fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    found = [(str(getattr(route, "path", "")).count("{"), route) for route in fitting]
+    fewest = min((names for names, _ in found), default=0)
+    of_path = (route for names, route in found if names == fewest)
+    return {method for route in of_path for method in getattr(route, "methods", None) or ()}
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

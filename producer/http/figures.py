@@ -83,8 +83,8 @@ async def read_owner(name: Name, fleet: Fleet, key: Watcher) -> Response:
         raise problem_of(exc, ProblemType.NOT_FOUND) from exc
 
 
-@router.post(
-    "/owners/{name:path}/limit",
+@router.put(
+    "/owners/{name:path}",
     response_model=OwnerUsage,
     responses=answers(400, 403, 404, 408, 413, 415, 422, 503),
 )

@@ -19,7 +19,6 @@ from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import (
     JobRequest,
     ListQuery,
-    MoveJobsRequest,
     MoveRequest,
     RetryRequest,
     SubmitHeaders,
@@ -32,7 +31,6 @@ from producer.http.views import (
     JobPageView,
     JobView,
     MovedJobView,
-    MovedView,
     answer,
     cancelled_view,
     job_view,
@@ -43,8 +41,6 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
 #: How long `Prefer: wait` may hold a request, s.
 _LONGEST_WAIT_S: Final = 60
-#: Jobs that one request moves: about two seconds.
-_MOST_MOVED: Final = 10_000
 _PREFER_WAIT: Final = re.compile(
     r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE
 )
@@ -87,23 +83,6 @@ async def list_jobs(fleet: Fleet, key: Reader, wanted: Annotated[ListQuery, Quer
     return answer(
         JobPageView.model_construct(jobs=[job_view(job) for job in page.jobs], cursor=page.cursor)
     )
-
-
-@router.post(
-    "/move",
-    response_model=MovedView,
-    responses=answers(400, 403, 404, 408, 413, 415, 422, 503),
-)
-async def move_several(body: MoveJobsRequest, fleet: Fleet, key: Submitter) -> Response:
-    """Have the jobs that a filter means and the key sees wait in another tier or pool."""
-    moved = await fleet.move(
-        seen(key, body.filter),
-        tier=tier_of(key, body.tier) if body.tier else None,
-        pool=body.pool,
-        dry_run=body.dry_run,
-        most=_MOST_MOVED,
-    )
-    return answer(MovedView(moved=moved))
 
 
 @router.get("/{job_id}", response_model=JobView, responses=answers(403, 404, 503))

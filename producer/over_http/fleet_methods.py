@@ -49,7 +49,8 @@ class HttpFleetMethods:
 
     def limit_owner(self, name: str, *, max_waiting: int | None) -> OwnerUsage:
         """Set how many jobs of an owner may wait, with the scope `admin`; all as of `Producer.limit_owner`."""
-        told = self._post(f"{_owner_path(name)}/limit", {"max_waiting": max_waiting})
+        body = encoded({"max_waiting": max_waiting})
+        told = self._connection.json("PUT", _owner_path(name), data=body, headers=_JSON)
         return OwnerUsage.model_validate(told)
 
     def find_batch(self, name: str) -> BatchId:
@@ -68,7 +69,7 @@ class HttpFleetMethods:
     ) -> int:
         """Have the jobs that a filter means wait elsewhere, 10,000 at most; all as of `Producer.move`."""
         text = filter.text if isinstance(filter, Filter) else filter
-        return self._moved("/v1/jobs/move", tier, pool, dry_run=dry_run, filter=text)
+        return self._moved("/v1/moves", tier, pool, dry_run=dry_run, filter=text)
 
     def move_job(
         self,

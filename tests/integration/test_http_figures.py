@@ -37,8 +37,8 @@ def test_jobs_are_moved_by_a_filter_each_owner_s_alone(api, led):
     shop, press = api("shop"), api("press")
     mine, theirs = [shop.submit(tier="batch") for _ in range(3)], press.submit(tier="batch")
     wanted = {"filter": "tier:batch", "tier": "idle"}
-    assert shop.post("/v1/jobs/move", {**wanted, "dry_run": True}).json() == {"moved": 3}
-    assert shop.post("/v1/jobs/move", wanted).json() == {"moved": 3}
+    assert shop.post("/v1/moves", {**wanted, "dry_run": True}).json() == {"moved": 3}
+    assert shop.post("/v1/moves", wanted).json() == {"moved": 3}
     assert {led.fleet.get(job["id"]).tier for job in mine} == {"idle"}
     assert led.fleet.get(theirs["id"]).tier == "batch"
     for body, place in (
@@ -47,10 +47,10 @@ def test_jobs_are_moved_by_a_filter_each_owner_s_alone(api, led):
         ({"filter": ""}, {"pointer": "#/tier"}),
         ({"tier": "idle"}, {"pointer": "#/filter"}),
     ):
-        [flaw] = problem(shop.post("/v1/jobs/move", body), 422, "invalid-request")["errors"]
+        [flaw] = problem(shop.post("/v1/moves", body), 422, "invalid-request")["errors"]
         assert place.items() <= flaw.items()
     low = api("shop", top_tier=Tier.BATCH)
-    problem(low.post("/v1/jobs/move", {"filter": "", "tier": "rush"}), 422, "invalid-request")
+    problem(low.post("/v1/moves", {"filter": "", "tier": "rush"}), 422, "invalid-request")
 
 
 def test_a_key_moves_nothing_beyond_its_top_tier(api, led):
@@ -129,12 +129,12 @@ def test_an_owner_s_figures_are_its_own_and_all_for_who_operates(api):
 def test_a_limit_is_set_by_an_administrator_alone(api, led):
     boss = api("boss", scopes="admin")
     for client in (api("shop"), api("ops", scopes="operate")):
-        problem(client.post("/v1/owners/shop/limit", {"max_waiting": 1}), 403, "forbidden")
-    assert boss.post("/v1/owners/shop/eu/limit", {"max_waiting": 0}).json()["max_waiting"] == 0
+        problem(client("PUT", "/v1/owners/shop", json={"max_waiting": 1}), 403, "forbidden")
+    assert boss("PUT", "/v1/owners/shop/eu", json={"max_waiting": 0}).json()["max_waiting"] == 0
     assert led.fleet.owner("shop/eu").max_waiting == 0
-    assert "max_waiting" not in boss.post("/v1/owners/shop/eu/limit", {"max_waiting": None}).json()
+    assert "max_waiting" not in boss("PUT", "/v1/owners/shop/eu", json={"max_waiting": None}).json()
     for bad in ({}, {"max_waiting": -1}, {"max_waiting": "7"}, {"max_waiting": True}):
-        told = problem(boss.post("/v1/owners/shop/limit", bad), 422, "invalid-request")
+        told = problem(boss("PUT", "/v1/owners/shop", json=bad), 422, "invalid-request")
         assert told["errors"][0]["pointer"] == "#/max_waiting"
 
 
@@ -170,3 +170,18 @@ def test_a_webhook_s_secret_is_rotated_and_a_delivery_read(api):
     sent = shop.post("/v1/webhooks/orders/test").json()
     assert shop.get(f"/v1/webhooks/orders/deliveries/{sent['id']}").json()["id"] == sent["id"]
     problem(press.get(f"/v1/webhooks/orders/deliveries/{sent['id']}"), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/templates/check", "POST"),
+        ("/v1/jobs", "GET, POST"),
+        (f"/v1/jobs/{NOBODY}", "GET"),
+        ("/v1/owners/shop/eu", "GET, PUT"),
+    ],
+)
+def test_a_path_tells_the_methods_that_are_its_own(api, path, methods):
+    answer = api()("OPTIONS", path)
+    problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == methods
