@@ -109,6 +109,7 @@ def good() -> dict:
             },
             "lists": {"": [], "shop": [SINGLE]},
             "ended": {"failed": {SINGLE: 2000.0, ROW: 2000.0}, "cancelled": {}, "expired": {}},
+            "ended_batches": {"failed": {}, "cancelled": {}, "expired": {}},
             "outbox": {f"batch:{BATCH}": 2000.0},
             **{name: {} for name in ("unpacked", "unpacked_rows", "results", "leases")},
             **{name: {} for name in ("delayed", "dead", "queued", "messages")},
@@ -167,6 +168,22 @@ def make_again(evidence):
 
 def lead(evidence, job=SINGLE):
     return evidence["redis"]["jobs"][job]
+
+
+def end_rest(evidence):
+    """Have two more rows of the batch be cancelled with it, before they had a record."""
+    evidence["redis"]["batches"][BATCH] |= {
+        "received": "3",
+        "fed": "1",
+        "cancelled": "2",
+        "rest": "cancelled",
+        "rest_ms": "2000",
+        "rest_rows": "2",
+    }
+    evidence["redis"]["ended_batches"]["cancelled"] = {BATCH: 2000.0}
+    evidence["redis"]["totals"]["default ended cancelled cancelled"] = "2"
+    for row in (2, 3):
+        results(evidence).append(line(f"{BATCH[:-8]}{row:08x}", row, status="cancelled"))
 
 
 def results(evidence):

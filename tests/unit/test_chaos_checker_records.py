@@ -17,6 +17,7 @@ from tests.unit.chaos_evidence import (
     SHA,
     SINGLE,
     STRANGER,
+    end_rest,
     good,
     lead,
     line,
@@ -59,6 +60,30 @@ BROKEN = {
     "it is listed by another time": (
         "I21",
         lambda e: e["redis"]["ended"]["failed"].update({ROW: 2001.0}),
+    ),
+    "rows that ended with their batch are in no list": (
+        "I21",
+        lambda e: (end_rest(e), e["redis"]["ended_batches"]["cancelled"].clear()),
+    ),
+    "they are listed by another end": (
+        "I21",
+        lambda e: (end_rest(e), e["redis"]["ended_batches"].update(expired={BATCH: 2000.0})),
+    ),
+    "they are listed by another time": (
+        "I21",
+        lambda e: (end_rest(e), e["redis"]["ended_batches"]["cancelled"].update({BATCH: 2001.0})),
+    ),
+    "a batch is listed none of whose rows ended with it": (
+        "I21",
+        lambda e: e["redis"]["ended_batches"]["cancelled"].update({BATCH: 2000.0}),
+    ),
+    "a batch that is gone is listed": (
+        "I21",
+        lambda e: e["redis"]["ended_batches"]["expired"].update({STRANGER: 2000.0}),
+    ),
+    "its batch counts rows twice that ended with it": (
+        "I12",
+        lambda e: (end_rest(e), e["redis"]["batches"][BATCH].update(cancelled="5")),
     ),
     "an owner counts a job that has ended": (
         "I22",
@@ -174,6 +199,14 @@ def test_nor_has_one_with_a_row_that_was_made_again():
     evidence = good()
     make_again(evidence)
     assert invariants(evidence) == set()
+
+
+def test_nor_has_one_with_rows_that_ended_with_their_batch():
+    evidence = good()
+    end_rest(evidence)
+    assert invariants(evidence) == set()
+    evidence["redis"]["batches"][BATCH].update(rest_rows="0", cancelled="0")
+    assert "I21" not in invariants(evidence)
 
 
 def test_nor_does_a_record_differ_from_its_own_manifest():

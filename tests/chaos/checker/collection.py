@@ -96,6 +96,9 @@ def collect_redis(url: str, path: Path) -> None:
                 for key in [_JOBS, *client.scan_iter(f"{_JOBS}:*", count=_AT_ONCE)]
             },
             "ended": {status: _scores(client, f"ended:{status}") for status in _ENDED_BADLY},
+            "ended_batches": {
+                status: _scores(client, f"ended:{status}:batches") for status in _ENDED_BADLY
+            },
             **{name: _scores(client, key) for name, key in _INDEXES.items()},
             "queued": {
                 key.removeprefix(_QUEUED): client.zrange(key, 0, -1)

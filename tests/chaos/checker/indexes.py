@@ -27,6 +27,8 @@ def _counts(history: History) -> Iterator[Violation]:
         counts = {name: int(count) for name, count in told.items() if count.lstrip("-").isdigit()}
         statuses = {name: counts.get(name, 0) for name in (*TERMINAL, "held", "queued", "running")}
         recount = {name: found.get(batch, Counter())[name] for name in statuses}
+        if rest := told.get("rest"):  # rows that ended with it have no records
+            recount[rest] += int(told.get("rest_rows", 0))
         if statuses != recount:
             yield Violation("I12", "", f"batch {batch} says {statuses}, its jobs {recount}")
 

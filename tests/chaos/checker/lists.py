@@ -1,4 +1,7 @@
-"""The lists of jobs: I21. Each single job stands in its owner's, what ended badly in that of its end, nothing else."""
+"""The lists of jobs: I21. Each single job stands in its owner's, what ended badly in that of its end, nothing else.
+
+Rows that ended with their batch, before they had a record, are one entry: their batch, in the list of such batches.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ def check_lists(history: History) -> Iterator[Violation]:
     """Yield jobs that lack in a list, and entries of lists that are of no job."""
     yield from _by_owner(history)
     yield from _by_end(history)
+    yield from _batches_by_end(history)
 
 
 def _by_owner(history: History) -> Iterator[Violation]:
@@ -40,6 +44,26 @@ def _by_end(history: History) -> Iterator[Violation]:
             if ended_ms != int(listed[job]):
                 story = f"it is listed as {status} at {listed[job]:.0f}, it ended at {ended_ms}"
                 yield Violation("I21", job, story)
+
+
+def _batches_by_end(history: History) -> Iterator[Violation]:
+    """The entry stays when each of these rows has got a record after all: it then means none of them."""
+    batches = history.redis.get("batches", {})
+    for status in _ENDED_BADLY:
+        listed = history.redis.get("ended_batches", {}).get(status, {})
+        ended = {batch: told for batch, told in batches.items() if told.get("rest") == status}
+        for batch in sorted(ended):
+            if batch not in listed and int(ended[batch].get("rest_rows", 0)):
+                rows = ended[batch]["rest_rows"]
+                story = (
+                    f"{rows} rows of batch {batch} were {status} without a record; no list has that"
+                )
+                yield Violation("I21", "", story)
+        for batch in sorted(listed):
+            ended_ms = int(ended.get(batch, {}).get("rest_ms", 0))
+            if ended_ms != int(listed[batch]):
+                story = f"batch {batch} is listed as {status} at {listed[batch]:.0f}, its rows at {ended_ms}"
+                yield Violation("I21", "", story)
 
 
 def _compared(name: str, wanted: set[str], listed: set[str]) -> Iterator[Violation]:

@@ -55,12 +55,18 @@ def _file(
     by_row = {line["row"]: line for line in lines}
     if missing := sorted(wanted.keys() - by_row.keys()):
         yield Violation("I25", batch, f"its results lack rows {missing[:20]}")
-    if strange := sorted(by_row.keys() - wanted.keys()):
+    if strange := sorted(by_row.keys() - wanted.keys() - _ended_with(fields, by_row)):
         yield Violation("I25", batch, f"its results have rows {strange[:20]}, which it has not")
     for row in sorted(wanted.keys() & by_row.keys()):
         told, record = _told(by_row[row]), _known(wanted[row])
         if told != record:
             yield Violation("I25", wanted[row].job, f"results say {told}, its record {record}")
+
+
+def _ended_with(fields: Mapping[str, str], by_row: Mapping[int, dict[str, Any]]) -> set[int]:
+    """Return the rows that ended with their batch before they had a record: none that had been fed."""
+    rest, fed = fields.get("rest"), int(fields.get("fed", 0))
+    return {row for row, line in by_row.items() if row > fed and line["status"] == rest}
 
 
 def _parts(history: History) -> dict[str, dict[int, list[dict[str, Any]]]]:
