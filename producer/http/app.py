@@ -162,7 +162,9 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
     route = request.scope.get("route")
     known = route if isinstance(route, APIRoute) else None
-    flaws = [flaw_of(found, known) for found in error.errors()[:_FLAWS_TOLD]]
+    # A misspelt field first: it is why another one is missing.
+    found = sorted(error.errors()[:_FLAWS_TOLD], key=lambda one: one["type"] != "extra_forbidden")
+    flaws = [flaw_of(one, known) for one in found]
     if isinstance(error.body, bytes) and error.body:
         return Problem(
             ProblemType.WRONG_MEDIA_TYPE,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 from producer.contract.arguments import checked
-from producer.contract.errors import InvalidJob
+from producer.contract.errors import InvalidJob, TemplateNotFound
 from producer.contract.graph.graph import GraphLike
+from producer.contract.graph.json_values import printable
 from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.graph_checks import GraphCheck
+from producer.contract.queues import is_name
 from producer.contract.templates import Template, TemplateGraph, TemplatePut, check_template_name
 from producer.over_http.bodies import encoded, envelope, values
 from producer.over_http.connection import Connection
@@ -95,7 +96,9 @@ class HttpTemplates:
 
 
 def _path(name: str, *parts: str) -> str:
-    return "/".join([_PATH, quote(checked(name, str, field="name"), safe=""), *parts])
+    if not is_name(checked(name, str, field="name")):  # what no template can have
+        raise TemplateNotFound(f"there is no template {printable(name)}")
+    return "/".join([_PATH, name, *parts])
 
 
 def _if_match(etag: str | None) -> dict[str, str]:

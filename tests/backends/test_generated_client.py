@@ -89,7 +89,8 @@ def test_it_names_a_graph_and_makes_a_job_of_it(comfyfleet, generated, graph):
         put = generated("api.templates.templates_put")
         template = put.sync("portrait", client=client, body=body, if_none_match="*")
         assert isinstance(template, models.Template)
-        told = generated("api.templates.templates_check").sync("portrait", client=client)
+        check = generated("api.templates.templates_check")
+        told = check.sync("portrait", client=client, body=models.CheckRequest())
         assert told.params["6.text"].type_ == models.ParamType.STRING
         wanted = models.JobRequest.from_dict({"template": "portrait"})
         job = generated("api.jobs.jobs_submit").sync(client=client, body=wanted)

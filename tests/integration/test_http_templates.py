@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from producer.contract.errors import InvalidGraph, InvalidJob, TemplateChanged, TemplateNotFound
+from producer.contract.graph.graph import template_id
+from producer.contract.graph.named_graphs import NamedGraph
+from producer.http_client import HttpProducer
 from tests.integration.api_server import GRAPH, problem
 
 PATH = "/v1/templates/portrait"
@@ -105,3 +109,36 @@ def test_a_template_is_its_owner_s_and_its_key_s_to_change(api):
     problem(put(api("shop", scopes="read"), OTHER), 403, "forbidden")
     problem(api("shop", scopes="submit").get(PATH), 403, "forbidden")
     assert api("shop", scopes="read").get(PATH).json()["graph"] == GRAPH
+
+
+def test_the_client_over_http_does_as_the_library_does(api, led):
+    key = api()
+    with HttpProducer(key.url, key.key) as remote:
+        put, is_new = remote.templates.put_once("portrait", GRAPH, must_be_new=True)
+        assert (is_new, put) == (True, led.fleet.templates.list(owner="shop")[0])
+        assert put == remote.templates.put("portrait", GRAPH, if_match=put.etag)
+        assert remote.templates.get("portrait") == led.fleet.templates.get("portrait", owner="shop")
+        assert remote.templates.list() == [put]
+        assert remote.templates.check(NamedGraph("portrait")) == led.fleet.templates.check(GRAPH)
+        assert remote.templates.check(OTHER).params["3.color"].default == 7
+        assert remote.submit(NamedGraph("portrait"), params={"3.color": 9}).template == put.template
+        batch = remote.submit_many(NamedGraph("portrait"), [{"3.color": 1}])
+        [row] = led.fleet.jobs(f"batch:{batch.id}").jobs
+        assert row.template == template_id(GRAPH)
+        remote.templates.put("copy", NamedGraph("portrait"))
+        for call, error in (
+            (lambda: remote.templates.put("portrait", OTHER, if_match="9-0123456789ab"), TemplateChanged),
+            (lambda: remote.templates.put("portrait", OTHER, must_be_new=True), TemplateChanged),
+            (lambda: remote.templates.put("portrait", {"3": GRAPH["3"]}), InvalidGraph),
+            (lambda: remote.templates.put("A b", GRAPH), InvalidJob),
+            (lambda: remote.templates.delete("portrait", if_match='a"b'), InvalidJob),
+            (lambda: remote.templates.get("fox"), TemplateNotFound),
+            (lambda: remote.templates.delete("a/../b?c"), TemplateNotFound),
+            (lambda: remote.submit(NamedGraph("fox")), InvalidJob),
+            (lambda: remote.templates.check(NamedGraph("fox")), TemplateNotFound),
+        ):  # fmt: skip
+            with pytest.raises(error):
+                call()
+        assert remote.templates.get("copy").graph == GRAPH
+        remote.templates.delete("portrait", if_match=put.etag)
+        assert [one.name for one in remote.templates.list()] == ["copy"]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from producer.checking.findings import Kind
 from producer.contract import templates as limits
 from producer.contract.errors import (
     InvalidGraph,
@@ -21,6 +22,7 @@ from producer.contract.graph.graph import template_id, to_bytes
 from producer.contract.graph.named_graphs import NamedGraph
 from producer.store import keys, template_store
 from tests.integration.api_server import GRAPH
+from tests.integration.checks import check
 from tests.integration.test_refused_values import graph, register
 
 PORTRAIT = NamedGraph("portrait")
@@ -288,5 +290,9 @@ def test_one_that_is_torn_is_told_as_such_hides_no_other_and_is_mended_by_a_put(
     with pytest.raises(InvalidJob, match="template portrait cannot be read; put it again"):
         led.fleet.submit(PORTRAIT)
     assert "fox" in [one.name for one in templates.list()]
+    [finding] = check(led)
+    assert (finding.kind, finding.about) == (Kind.TORN_TEMPLATE, "portrait")
+    assert not finding.can_be_mended
     templates.put("portrait", coloured(1))
     assert templates.get("portrait").graph == coloured(1)
+    assert check(led) == []
