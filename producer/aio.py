@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from producer.access_keys import AsyncAccessKeys
 from producer.batch.async_methods import AsyncBatchMethods
+from producer.bulk_methods import AsyncBulkMethods
 from producer.client import Producer
 from producer.contract.arguments import checked, job_id_of
 from producer.contract.cancel_outcomes import Cancelled
@@ -28,7 +29,6 @@ from producer.contract.filters.query import Filter
 from producer.contract.fleet_events import FleetEvent
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent
-from producer.contract.outcomes import Acted, BulkAction
 from producer.contract.previews import Preview, PreviewNote
 from producer.contract.queues import Tier
 from producer.contract.uploads import Upload
@@ -44,13 +44,12 @@ from producer.events.methods import RECHECK_EVERY, found_of, loop_fanouts
 from producer.events.missed import Missed
 from producer.intake.input_policy import InputPolicy
 from producer.listing.async_methods import AsyncListMethods
-from producer.node_methods import AsyncNodeMethods
 from producer.submit_methods import AsyncSubmitMethods
 from producer.template_methods import AsyncTemplates
 from producer.webhooks.methods import AsyncWebhooks
 
 
-class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, AsyncNodeMethods):
+class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, AsyncBulkMethods):
     """The client of one fleet for asyncio, for all event loops of a process.
 
     They may run one after another, too (`asyncio.run`, Django's `async_to_sync`).
@@ -94,31 +93,6 @@ class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, Asy
     ) -> JobPage:
         """Return a page of the jobs that answer a filter; all as of `Producer.jobs`."""
         return await asyncio.to_thread(self._sync.jobs, filter, cursor, limit)
-
-    async def act(
-        self,
-        action: BulkAction | str,
-        filter: str | Filter,  # noqa: A002 - as it is called everywhere
-        *,
-        cursor: str | None = None,
-        dry_run: bool = False,
-        limit: int = 500,
-        actor: str = "",
-        origin: str = "",
-        reason: str = "",
-    ) -> Acted:
-        """Do one thing with the next jobs that a filter means; all as of `Producer.act`."""
-        return await asyncio.to_thread(
-            self._sync.act,
-            action,
-            filter,
-            cursor=cursor,
-            dry_run=dry_run,
-            limit=limit,
-            actor=actor,
-            origin=origin,
-            reason=reason,
-        )
 
     async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
         """Return the job once it has succeeded; errors as of `Producer.wait`."""

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from producer.contract.cancel_outcomes import Cancelled
+from producer.contract.arguments import action_id_of
 from producer.contract.errors import InvalidJob
 from producer.contract.filters.parser import parse_filter
-from producer.contract.filters.query import Filter, Term
+from producer.contract.filters.query import Filter, TimeTerm
+from producer.contract.filters.times import TimeSpan
 from producer.contract.graph.json_values import printable
-from producer.contract.ids import JobId
-from producer.contract.jobs import Job, JobStatus
-from producer.contract.outcomes import Acted, BulkAction
+from producer.contract.ids import new_job_id
+from producer.contract.outcomes import Acted, ActionRecord, ActionState, BulkAction
+from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
+from producer.dispatch import Dispatch
 from producer.listing.move_methods import MoveMethods
-from producer.node_methods import NodeMethods
+from producer.node_methods import AsyncNodeMethods, NodeMethods
+from producer.store.action_records import ActionRecords
 from producer.store.actions import Actions
+from producer.store.times import now_ms, utc
+from producer.upkeep.bulk_actions import fits, fitting
+from producer.upkeep.job_verbs import JobVerbs
 
 if TYPE_CHECKING:
     from redis import Redis
 
 #: Jobs that one call acts on: a second's work.
 _AT_ONCE: Final = 500
-
-
-#: The statuses of jobs with which something happens.
-_STATUSES: Final = {
-    BulkAction.CANCEL: (JobStatus.HELD, JobStatus.QUEUED, JobStatus.RUNNING),
-    BulkAction.HOLD: (JobStatus.QUEUED,),
-    BulkAction.RELEASE: (JobStatus.HELD,),
-    BulkAction.RETRY: (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED),
-}
+#: How long one call counts, s, but for the page that it is at.
+_COUNT_S: Final = 1.0
 
 
 class BulkMethods(MoveMethods, NodeMethods):
     """Act on the jobs that a filter means."""
 
     _redis: Redis
+    _dispatch: Dispatch
 
     def act(
         self,
@@ -53,11 +55,11 @@ class BulkMethods(MoveMethods, NodeMethods):
         """Cancel, hold, release or retry the next 500 of the jobs that a filter means.
 
         A job that has changed meanwhile is passed over. It may be called again from the beginning: what is done
-        already does not count again.
+        already does not count again. `begin_action` has upkeep do it with all of them.
 
         Args:
             cursor: of the call before.
-            dry_run: only count.
+            dry_run: only count, as many as are found within a second.
             limit: act on so many at most, in place of 500.
             actor: who wants it, for the log of actions.
             origin: from where, as `cli@host` or an address.
@@ -66,45 +68,185 @@ class BulkMethods(MoveMethods, NodeMethods):
         Raises:
             InvalidJob: there is no such action.
             InvalidQuery: filter or cursor makes no sense.
+            OwnerBacklogFull: jobs are not made again, as too many of their owner's wait.
             FleetUnreachable: some may have been changed.
         """
         verb = _as_action(action)
-        wanted = filter if isinstance(filter, Filter) else parse_filter(filter)
-        fitting = Filter((*wanted.terms, Term("status", _STATUSES[verb])))
-        page = self.jobs(fitting, cursor, min(limit, _AT_ONCE))
-        jobs = [job for job in page.jobs if not (verb is BulkAction.RETRY and job.retried_as)]
-        done = 0 if dry_run else sum(map(self._verbs[verb], jobs))
+        wanted = _as_filter(filter)
+        if dry_run:
+            return self._counted(verb, fitting(verb, wanted), cursor)
+        page = self.jobs(fitting(verb, wanted), cursor, min(limit, _AT_ONCE))
+        jobs = [job for job in page.jobs if fits(verb, job)]
+        verbs = JobVerbs(self._jobs, self._retries, self._dispatch)
+        done = sum(verbs(verb, job.id) is None for job in jobs)
         if done:
             Actions(self._redis).write(
                 verb, actor=actor, origin=origin, selection=wanted.text, count=done, reason=reason
             )
         return Acted(len(jobs), done, page.cursor)
 
-    @property
-    def _verbs(self) -> dict[BulkAction, Callable[[Job], bool]]:
-        return {
-            BulkAction.CANCEL: lambda job: self._jobs.cancel(job.id) is not Cancelled.ENDED,
-            BulkAction.HOLD: lambda job: self._jobs.hold([job.id]) == [JobStatus.HELD],
-            BulkAction.RELEASE: self._released,
-            BulkAction.RETRY: self._retried,
-        }
+    def begin_action(
+        self,
+        action: BulkAction | str,
+        filter: str | Filter,  # noqa: A002
+        *,
+        owner: str = "",
+        max_waiting: int | None = None,
+        actor: str = "",
+        origin: str = "",
+        reason: str = "",
+    ) -> ActionRecord:
+        """Have upkeep cancel, hold, release or retry all jobs that a filter means and that have been handed in by now.
 
-    def _released(self, job: Job) -> bool:
-        ids = self._jobs.release([job.id])
-        self._wake_all(ids)
-        return bool(ids)
+        Workers run upkeep; `action` tells how far it is. It is written into the log of actions at once.
 
-    def _retried(self, job: Job) -> bool:
-        try:
-            self.retry(job.id)
-        except InvalidJob:  # it has changed meanwhile, or its graph has expired
-            return False
-        return True
+        Args:
+            owner: whose action it is, and whose limit of actions counts; it is no term of the filter.
+            max_waiting: make a job again only while fewer of the owner's wait.
+            actor, origin, reason: as of `act`.
 
-    if TYPE_CHECKING:
+        Raises:
+            InvalidJob: there is no such action.
+            InvalidQuery, BatchNotFound, InvalidBatch: the filter makes no sense, or its batch is not there, or open.
+            TooManyActions: ten of the owner's have not ended yet.
+            FleetUnreachable: it may have been begun.
+        """
+        verb, given = _as_action(action), _as_filter(filter)
+        now = utc(now_ms(self._redis))
+        until = TimeSpan(until=now + timedelta(milliseconds=1))
+        wanted = Filter((*given.terms, TimeTerm("created", until)))
+        meant = fitting(verb, wanted)
+        cursor = self._lists.begin(meant)
+        counted = self._counted(verb, meant, cursor)
+        record = ActionRecord(
+            id=new_job_id(),
+            owner=owner,
+            action=verb,
+            filter=given.text,
+            actor=actor,
+            reason=reason,
+            state=ActionState.WAITING,
+            created_at=now,
+            counted=counted.matched,
+            counted_all=counted.cursor is None,
+        )
+        return ActionRecords(self._redis).add(
+            record,
+            wanted,
+            cursor=cursor,
+            origin=origin,
+            max_waiting=max_waiting,
+        )
 
-        def _wake_all(self, job_ids: Sequence[JobId]) -> None:
-            """Send messages for jobs that were released."""
+    def action(self, action_id: str) -> ActionRecord:
+        """Return how far an action is that `begin_action` began; raises ActionNotFound."""
+        return ActionRecords(self._redis).get(action_id_of(action_id))
+
+    def actions(self, limit: int = 50, *, owner: str | None = None) -> list[ActionRecord]:
+        """Return the last such actions of an owner, or of all, the newest first; 100 of each are kept."""
+        return ActionRecords(self._redis).newest(limit, owner=owner)
+
+    def wait_action(self, action_id: str, *, timeout: timedelta | None = None) -> ActionRecord:
+        """Return an action once all its jobs were looked at.
+
+        Raises:
+            ActionFailed: it has ended before.
+            WaitTimeout: it has not ended within *timeout*; it goes on.
+            ActionNotFound: there is none.
+        """
+        deadline = Deadline(timeout)
+        while not (record := self.action(action_id)).has_ended and not deadline.is_over:
+            time.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
+        return carried_out(record, timeout)
+
+    def _counted(self, verb: BulkAction, meant: Filter, cursor: str | None) -> Acted:
+        ends, matched = time.monotonic() + _COUNT_S, 0
+        while True:
+            page = self.jobs(meant, cursor, _AT_ONCE)
+            matched += sum(fits(verb, job) for job in page.jobs)
+            cursor = page.cursor
+            if cursor is None or time.monotonic() > ends:
+                return Acted(matched, 0, cursor)
+
+
+class AsyncBulkMethods(AsyncNodeMethods):
+    """The same for asyncio."""
+
+    _sync: BulkMethods
+
+    async def act(
+        self,
+        action: BulkAction | str,
+        filter: str | Filter,  # noqa: A002
+        *,
+        cursor: str | None = None,
+        dry_run: bool = False,
+        limit: int = _AT_ONCE,
+        actor: str = "",
+        origin: str = "",
+        reason: str = "",
+    ) -> Acted:
+        """Do one thing with the next jobs that a filter means; all as of `Producer.act`."""
+        return await asyncio.to_thread(
+            self._sync.act,
+            action,
+            filter,
+            cursor=cursor,
+            dry_run=dry_run,
+            limit=limit,
+            actor=actor,
+            origin=origin,
+            reason=reason,
+        )
+
+    async def begin_action(
+        self,
+        action: BulkAction | str,
+        filter: str | Filter,  # noqa: A002
+        *,
+        owner: str = "",
+        max_waiting: int | None = None,
+        actor: str = "",
+        origin: str = "",
+        reason: str = "",
+    ) -> ActionRecord:
+        """Have upkeep do one thing with all jobs that a filter means; all as of `Producer.begin_action`."""
+        return await asyncio.to_thread(
+            self._sync.begin_action,
+            action,
+            filter,
+            owner=owner,
+            max_waiting=max_waiting,
+            actor=actor,
+            origin=origin,
+            reason=reason,
+        )
+
+    async def action(self, action_id: str) -> ActionRecord:
+        """Return how far an action is; raises ActionNotFound."""
+        return await asyncio.to_thread(self._sync.action, action_id)
+
+    async def actions(self, limit: int = 50, *, owner: str | None = None) -> list[ActionRecord]:
+        """Return the last actions of an owner, or of all; as of `Producer.actions`."""
+        return await asyncio.to_thread(self._sync.actions, limit, owner=owner)
+
+    async def wait_action(
+        self,
+        action_id: str,
+        *,
+        timeout: timedelta | None = None,  # noqa: ASYNC109 - as the sync one
+    ) -> ActionRecord:
+        """Return an action once all its jobs were looked at; errors as of `Producer.wait_action`."""
+        deadline = Deadline(timeout)
+        while True:
+            record = await self.action(action_id)
+            if record.has_ended or deadline.is_over:
+                return carried_out(record, timeout)
+            await asyncio.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
+
+
+def _as_filter(given: str | Filter) -> Filter:
+    return given if isinstance(given, Filter) else parse_filter(given)
 
 
 def _as_action(value: BulkAction | str) -> BulkAction:

@@ -33,6 +33,7 @@ from producer.events.async_event_watch import (
 )
 from producer.events.job_stream import JobStream
 from producer.http_client import HttpProducer
+from producer.over_http.action_methods import AsyncHttpActionMethods
 from producer.over_http.batch_methods import POLL_EVERY
 from producer.over_http.templates import HttpTemplates
 from producer.over_http.watch_methods import RECHECK_EVERY, found_of
@@ -72,11 +73,13 @@ class AsyncHttpTemplates:
     check = in_thread(HttpTemplates.check)
 
 
-class AsyncHttpProducer:
+class AsyncHttpProducer(AsyncHttpActionMethods):
     """The client of one fleet over its HTTP API for asyncio, for all event loops of a process.
 
     Arguments, results and errors are those of `HttpProducer`; its methods here are coroutines.
     """
+
+    _sync: HttpProducer
 
     def __init__(
         self,
@@ -101,7 +104,6 @@ class AsyncHttpProducer:
     hold = in_thread(HttpProducer.hold)
     release = in_thread(HttpProducer.release)
     retry = in_thread(HttpProducer.retry)
-    act = in_thread(HttpProducer.act)
     move = in_thread(HttpProducer.move)
     move_job = in_thread(HttpProducer.move_job)
     preview = in_thread(HttpProducer.preview)

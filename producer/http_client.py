@@ -25,10 +25,11 @@ from producer.contract.filters.query import Filter
 from producer.contract.graph.graph import GraphLike
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Job
-from producer.contract.outcomes import Acted, BulkAction, Submitted
+from producer.contract.outcomes import Submitted
 from producer.contract.queues import Tier
 from producer.contract.uploads import Upload
 from producer.intake.request import JobOptions
+from producer.over_http.action_methods import HttpActionMethods
 from producer.over_http.artifact_methods import HttpArtifactMethods
 from producer.over_http.batch_methods import HttpBatchMethods
 from producer.over_http.bodies import encoded, job_body, mapping, opened
@@ -45,7 +46,9 @@ _BYTES: Final = {"Content-Type": "application/octet-stream"}
 _UPLOAD_S: Final = 120.0
 
 
-class HttpProducer(HttpWatchMethods, HttpBatchMethods, HttpArtifactMethods, HttpFleetMethods):
+class HttpProducer(
+    HttpWatchMethods, HttpBatchMethods, HttpArtifactMethods, HttpFleetMethods, HttpActionMethods
+):
     """The client of one fleet over its HTTP API, for threads. Connections open at the first call.
 
     What it hands in and sees is what the key's owner has. A call that may be repeated safely is tried three times:
@@ -146,22 +149,6 @@ class HttpProducer(HttpWatchMethods, HttpBatchMethods, HttpArtifactMethods, Http
         # It is made once, however often it is asked for.
         told = self._connection.json("POST", path, data=body, headers=_JSON, is_safe=True)
         return Job.model_validate(told)
-
-    def act(
-        self,
-        action: BulkAction | str,
-        filter: str | Filter,  # noqa: A002 - as it is called everywhere
-        *,
-        cursor: str | None = None,
-        dry_run: bool = False,
-        reason: str = "",
-    ) -> Acted:
-        """Cancel, hold, release or retry the next 500 of the jobs that a filter means; as of `Producer.act`."""
-        text = filter.text if isinstance(filter, Filter) else filter
-        wanted = {"action": action, "filter": text, "dry_run": dry_run, "reason": reason}
-        body = encoded({**wanted, **({"cursor": cursor} if cursor else {})})
-        told = self._connection.json("POST", "/v1/actions", data=body, headers=_JSON)
-        return Acted(told["matched"], told["done"], told.get("cursor"))
 
     def close(self) -> None:
         """Close all connections; they are opened again at the next use. Watches hear nothing more."""

@@ -23,7 +23,7 @@ from producer.contract.ids import BatchId, JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node, NodeTimes
-from producer.contract.outcomes import Acted
+from producer.contract.outcomes import Acted, ActionRecord
 from producer.contract.owners import OwnerUsage
 from producer.contract.previews import Preview, PreviewNote
 from producer.contract.queue_lines import QueueLine
@@ -64,6 +64,7 @@ def over_http(fleet: HttpProducer) -> Batch:
     assert_type(fleet.url(job.artifacts[0], expires=timedelta(minutes=5)), str)
     assert_type(fleet.upload(b"...", name="fox.png"), Upload)
     assert_type(fleet.act("cancel", "status:queued", dry_run=True), Acted)
+    assert_type(fleet.wait_action(fleet.begin_action("hold", "", reason="it").id), ActionRecord)
     assert_type(fleet.webhooks.create("orders", "https://shop.example/hook").secret, SecretStr)
     template = fleet.templates.put("portrait", Path("graph.json").read_bytes(), must_be_new=True)
     assert_type(template, Template)
@@ -188,6 +189,9 @@ def batches(fleet: Producer) -> None:
         writer.add({"3.seed": 3})
     assert_type(fleet.batch(batch.id), Batch)
     assert_type(fleet.act("cancel", "status:queued", dry_run=True).matched, int)
+    assert_type(fleet.wait_action(fleet.begin_action("hold", "", owner="shop").id), ActionRecord)
+    assert_type(fleet.actions(owner="shop"), list[ActionRecord])
+    assert_type(fleet.action(fleet.actions()[0].id), ActionRecord)
     assert_type(fleet.batches(limit=5), list[Batch])
     begun = fleet.begin_batch(GRAPH, name="night", inputs={"10.image": {"upload": "0" * 64}}).batch
     assert_type(fleet.add_rows(begun.id, [{"3.seed": 1}], first=0, on_skipped=told), Batch)
@@ -273,6 +277,10 @@ async def batches_from_a_loop() -> None:
         assert_type(batch, Batch)
         assert_type(await fleet.batch(batch.id), Batch)
         assert_type(await fleet.act("cancel", "status:queued", dry_run=True), Acted)
+        action = await fleet.begin_action("hold", "", owner="shop")
+        assert_type(await fleet.wait_action(action.id), ActionRecord)
+        assert_type(await fleet.action(action.id), ActionRecord)
+        assert_type(await fleet.actions(owner="shop"), list[ActionRecord])
         assert_type(await fleet.batches(5, "shop"), list[Batch])
         begun = (await fleet.begin_batch(GRAPH, owner="shop")).batch
         assert_type(await fleet.add_rows(begun.id, [{"3.seed": 1}]), Batch)

@@ -291,10 +291,10 @@ class Parts:
             judge=expired_leases.decide_expired,
             pack_after=timedelta(seconds=self._settings.pack_ended_s),
             objects=self.objects,
+            redis=self.redis,
         )
 
 
 def _spool_folder(settings: Settings, name: str, *, fleet: str) -> Path:
-    if settings.node_spool_dir:
-        return settings.node_spool_dir / name
-    return node_path(name, fleet=fleet, suffix=".spool")
+    own = settings.node_spool_dir
+    return own / name if own else node_path(name, fleet=fleet, suffix=".spool")

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     RESULTS_NOT_WRITTEN = "results_not_written"
     NOT_TOLD = "not_told"
     NOT_COPIED = "not_copied"
+    NOT_CARRIED_OUT = "not_carried_out"
     UNKNOWN_QUEUE = "unknown_queue"
     UNUSED_QUEUE = "unused_queue"
     NOT_STARTED = "not_started"
@@ -68,6 +69,7 @@ _MENDABLE: Final = frozenset(
         Kind.RESULTS_NOT_WRITTEN,
         Kind.NOT_TOLD,
         Kind.NOT_COPIED,
+        Kind.NOT_CARRIED_OUT,
         Kind.EXPIRED_DEAD_LETTER,
         Kind.EXPIRED_ENTRY,
         Kind.MISSING_FROM_LIST,

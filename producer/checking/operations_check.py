@@ -1,4 +1,4 @@
-"""Operations check: ends that are to be told outside, what persons want of nodes and pools, and named graphs."""
+"""Operations check: ends to be told outside, actions on many jobs, what persons want of nodes and pools, named graphs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from producer.checking.findings import Finding, Kind
 from producer.store import keys
+from producer.store.action_records import ActionRecords
 from producer.store.audit import Audit
 from producer.store.desired_states import DesiredStates
 from producer.store.template_store import TemplateStore
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class OperationsCheck:
-    """Checks the outbox, `comfyfleet:desired`, `comfyfleet:pools` and `comfyfleet:templates`.
+    """Checks the outbox, `comfyfleet:actions:waiting`, `comfyfleet:desired`, `comfyfleet:pools` and `comfyfleet:templates`.
 
     Args:
         repair: repair what is found.
@@ -38,9 +39,27 @@ class OperationsCheck:
                 found=f"comfyfleet:outbox lists {entry}, of which nothing is to be told",
                 expected="it should not",
             )
+        yield from self._actions()
         for key in (keys.DESIRED, keys.POOLS):
             yield from self._torn(key)
         yield from self._templates()
+
+    def _actions(self) -> Iterator[Finding]:
+        for action, fault in ActionRecords(self._redis).faults(mend=self._repair):
+            if fault == "stray":
+                yield self._finding(
+                    kind=Kind.STRAY_ENTRY,
+                    about=action,
+                    found=f"{keys.ACTIONS_WAITING} lists action {action}, which is not to be carried out",
+                    expected="it should not",
+                )
+            else:
+                yield self._finding(
+                    kind=Kind.NOT_CARRIED_OUT,
+                    about=action,
+                    found=f"action {action} has not ended, and upkeep would not come to it",
+                    expected=f"{keys.ACTIONS_WAITING} should list it",
+                )
 
     def _torn(self, key: str) -> Iterator[Finding]:
         wishes = DesiredStates(self._redis, key)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from producer.cli import (
+    actions,
     batch,
     checking,
     dead_letters,
@@ -34,6 +35,7 @@ app.command()(submit)
 app.command()(queue.queue)
 app.add_typer(jobs.app, name="job")
 app.add_typer(batch.app, name="batch")
+app.add_typer(actions.app, name="action")
 app.add_typer(owners.app, name="owner")
 app.add_typer(nodes.app, name="node")
 app.add_typer(dead_letters.app, name="dead")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from producer.contract.errors import (
+    ActionFailed,
+    ActionNotFound,
     BacklogFull,
     BatchNotFound,
     FleetError,
@@ -61,6 +63,8 @@ _STATUS: Final[tuple[tuple[type[FleetError], Exit], ...]] = (
     (WebhookNotFound, Exit.REFUSED),
     (TemplateNotFound, Exit.REFUSED),
     (TemplateChanged, Exit.REFUSED),
+    (ActionNotFound, Exit.REFUSED),
+    (ActionFailed, Exit.REFUSED),
     (BacklogFull, Exit.REFUSED),
     (KeyReused, Exit.REFUSED),
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from producer.contract.errors import BatchNotFound, InvalidJob
+from producer.contract.errors import ActionNotFound, BatchNotFound, InvalidJob
 from producer.contract.ids import BatchId, JobId, parse_batch_id, parse_job_id
+from producer.contract.text_cleaning import abridged, escaped
 
 T = TypeVar("T")
 
@@ -61,3 +62,11 @@ def batch_id_of(text: str) -> BatchId:
         return parse_batch_id(checked(text, str, field="batch"))
     except ValueError:
         raise BatchNotFound(text) from None
+
+
+def action_id_of(text: str) -> str:
+    """Return *text* as the id of an action; raises ActionNotFound where it is none."""
+    try:
+        return parse_job_id(checked(text, str, field="action"))
+    except ValueError:
+        raise ActionNotFound(abridged(escaped(text), most=80)) from None

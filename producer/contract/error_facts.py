@@ -22,6 +22,7 @@ _FACTS: Final[Mapping[type[FleetError], tuple[str, ...]]] = {
     errors.OwnerBacklogFull: ("owner",),
     errors.JobNotFound: ("job_id",),
     errors.BatchNotFound: ("batch",),
+    errors.ActionNotFound: ("action",),
     errors.WebhookNotFound: ("field",),
     errors.TemplateNotFound: ("field",),
     errors.TemplateChanged: ("etag",),

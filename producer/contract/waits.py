@@ -1,14 +1,19 @@
-"""Waits for jobs and batches: how long, and what comes of them."""
+"""Waits for jobs, batches and actions: how long, and what comes of them."""
 
 from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Final
 
 from producer.contract.arguments import checked
 from producer.contract.batches import Batch
-from producer.contract.errors import JobNotSucceeded, WaitTimeout
+from producer.contract.errors import ActionFailed, JobNotSucceeded, WaitTimeout
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.outcomes import ActionRecord, ActionState
+
+#: How often the record of an action that is waited for is read, s.
+ACTION_POLL_S: Final = 0.2
 
 
 class Deadline:
@@ -58,3 +63,13 @@ def late(batch: Batch, timeout: timedelta | None) -> WaitTimeout:
     left = counts.waiting + counts.held + counts.queued + counts.running
     status = f"{batch.state}, {left:,} jobs to go,"
     return WaitTimeout(batch.id, seconds, status, what="batch")
+
+
+def carried_out(record: ActionRecord, timeout: timedelta | None) -> ActionRecord:
+    """Return an awaited action; errors as of `Producer.wait_action`."""
+    if record.state is ActionState.FAILED:
+        raise ActionFailed(record)
+    if not record.has_ended:
+        seconds = timeout.total_seconds() if timeout else 0
+        raise WaitTimeout(record.id, seconds, record.state, what="action")
+    return record

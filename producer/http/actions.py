@@ -1,31 +1,30 @@
-"""Route of actions on many jobs at once."""
+"""Routes of actions on many jobs at once: asked for here, carried out by upkeep."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from producer.contract.errors import ActionNotFound, InvalidQuery
 from producer.contract.filters.query import Filter, Term
-from producer.contract.outcomes import BulkAction
+from producer.contract.outcomes import ActionRecord, BulkAction
 from producer.contract.queues import Tier
-from producer.http.access import Fleet, Submitter, room_of, seen
+from producer.http.access import Fleet, Reader, Submitter, room_of, seen
 from producer.http.requests import Flag
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
-from producer.http.views import answer
+from producer.http.views import Links, answer
 
 router = APIRouter(prefix="/v1/actions", tags=["actions"], route_class=StrictRoute)
 
-
-#: Jobs that one request acts on.
-_AT_ONCE: Final = 500
+ActionId = Annotated[str, Path(max_length=100)]
 
 
 class ActionRequest(BaseModel):
-    """What to do with which jobs. Count first, by `dry_run`."""
+    """What to do with which jobs. Count first, by `dry_run`; only that takes the `cursor` of a count before."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -41,36 +40,86 @@ class ActionRequest(BaseModel):
     reason: Annotated[str, Field(max_length=200)] = ""
 
 
-class ActedView(BaseModel):
-    """What was done. With `cursor` there are more: send the same with it."""
+class CountView(BaseModel):
+    """How many jobs an action fits, as far as they were counted. With `cursor` there are more."""
 
     matched: int
     done: int
     cursor: str | None = None
 
 
+class ActionView(ActionRecord):
+    """An action on many jobs, and how far it is."""
+
+    links: Links
+
+
+class ActionsView(BaseModel):
+    """Actions, the newest first."""
+
+    actions: list[ActionView]
+
+
 @router.post(
-    "", response_model=ActedView, responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 503)
+    "",
+    status_code=202,
+    response_model=ActionView,
+    responses=answers(
+        *(400, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+        also={200: ("What `dry_run` has counted", CountView)},
+    ),
 )
 async def act(request: Request, body: ActionRequest, fleet: Fleet, key: Submitter) -> Response:
-    """Cancel, hold, release or retry the next 500 jobs that a filter means; only those that the key sees.
+    """Have all jobs that a filter means cancelled, held, released or made again; only those that the key sees.
 
-    Retried are only those of tiers that the key may ask for.
+    Upkeep does it; the answer says how many there are, and where to ask how far it is. Jobs that are handed in
+    later are not meant. Made again are only those of tiers that the key may ask for.
     """
-    wanted, room = seen(key, body.filter), None
-    if body.action is BulkAction.RETRY:
-        # What is made again is handed in with this key: within its tiers, and as many as it may have waiting.
-        if key.tiers != list(Tier):
-            wanted = Filter((*wanted.terms, Term("tier", tuple(key.tiers))))
-        room = None if body.dry_run else await room_of(fleet, key)
-    acted = await fleet.act(
+    wanted, is_retry = seen(key, body.filter), body.action is BulkAction.RETRY
+    if is_retry and key.tiers != list(Tier):
+        wanted = Filter((*wanted.terms, Term("tier", tuple(key.tiers))))
+    if body.dry_run:
+        acted = await fleet.act(body.action, wanted, cursor=body.cursor, dry_run=True)
+        return answer(CountView(**acted._asdict()))
+    if body.cursor is not None:
+        raise InvalidQuery(
+            "an action means all jobs of its filter; expected a cursor with dry_run only",
+            field="cursor",
+        )
+    if is_retry:
+        # What is made again is handed in with this key: as many as it may have waiting.
+        await room_of(fleet, key)
+    record = await fleet.begin_action(
         body.action,
         wanted,
-        cursor=body.cursor,
-        dry_run=body.dry_run,
-        limit=_AT_ONCE if room is None else min(room, _AT_ONCE),
+        owner=key.owner,
+        max_waiting=key.max_waiting,
         actor=f"key {key.name}",
         origin=request.client.host if request.client else "",
         reason=body.reason,
     )
-    return answer(ActedView(**acted._asdict()))
+    view = _view(record)
+    return answer(view, status=202, headers={"Location": view.links.self})
+
+
+@router.get("", response_model=ActionsView, responses=answers(403, 422, 503))
+async def list_actions(
+    fleet: Fleet, key: Reader, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> Response:
+    """List the last actions of the key's owner, the newest first."""
+    found = await fleet.actions(limit, owner=None if key.sees_all else key.owner)
+    return answer(ActionsView.model_construct(actions=[_view(record) for record in found]))
+
+
+@router.get("/{action_id}", response_model=ActionView, responses=answers(403, 404, 503))
+async def read(action_id: ActionId, fleet: Fleet, key: Reader) -> Response:
+    """Read how far an action is: `done` says with how many jobs it was done, `refusals` why not with some."""
+    record = await fleet.action(action_id)
+    if not key.sees(record.owner):
+        raise ActionNotFound(record.id)
+    return answer(_view(record))
+
+
+def _view(record: ActionRecord) -> ActionView:
+    links = Links(self=f"/v1/actions/{record.id}")
+    return ActionView.model_construct(**record.__dict__, links=links)

@@ -139,6 +139,7 @@ _OF_ERRORS: Final[tuple[tuple[type[FleetError], ProblemType], ...]] = (
     (errors.WebhookNotFound, ProblemType.NOT_FOUND),
     (errors.TemplateNotFound, ProblemType.NOT_FOUND),
     (errors.TemplateChanged, ProblemType.PRECONDITION_FAILED),
+    (errors.ActionNotFound, ProblemType.NOT_FOUND),
     (errors.KeyReused, ProblemType.IDEMPOTENCY_KEY_REUSE),
     (errors.InvalidBatch, ProblemType.CONFLICT),
     (errors.InvalidRows, ProblemType.INVALID_ROWS),

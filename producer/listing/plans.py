@@ -13,7 +13,7 @@ from producer.contract.ids import BatchId, new_job_id
 from producer.contract.jobs import JobStatus
 from producer.listing.batch_rows import BatchRows
 from producer.store import keys
-from producer.store.batch_store import BatchStore
+from producer.store.batch_reader import BatchReader
 from producer.store.connection import translated
 from producer.store.job_lists import owners
 from producer.store.job_sources import EndedLists, Few, OwnerLists, Source
@@ -40,7 +40,7 @@ class Plans:
         failed   failed jobs of batches, by a list of all failures that is short
     """
 
-    def __init__(self, redis: Redis, jobs: JobStore, batches: BatchStore) -> None:
+    def __init__(self, redis: Redis, jobs: JobStore, batches: BatchReader) -> None:
         self._redis = redis
         self._jobs = jobs
         self._batches = batches

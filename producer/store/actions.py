@@ -38,17 +38,12 @@ class Actions:
         reason: str = "",
     ) -> str:
         """Write down one action, as `Action` says, and return its id. Texts are cleaned and cut at 500 characters."""
-        texts = {
-            "what": what,
-            "actor": actor,
-            "origin": origin,
-            "selection": selection,
-            "reason": reason,
-        }
         fields: dict[Any, Any] = {
-            name: abridged(escaped(text), most=_LONGEST) for name, text in texts.items() if text
+            "at": now_ms(self._redis),
+            **log_fields(
+                what, actor=actor, origin=origin, selection=selection, count=count, reason=reason
+            ),
         }
-        fields |= {"count": count, "at": now_ms(self._redis)}
         with translated(self._redis):
             written: Any = self._redis.xadd(
                 keys.ACTIONS, fields, maxlen=keys.ACTIONS_KEPT, approximate=True
@@ -66,6 +61,21 @@ class Actions:
             found: Any = self._redis.xrevrange(keys.ACTIONS, max=until, count=max(1, limit))
         read = (_action(entry_id, fields) for entry_id, fields in found)
         return [action for action in read if action is not None]
+
+
+def log_fields(
+    what: str, *, actor: str, origin: str, selection: str, count: int, reason: str
+) -> dict[str, Any]:
+    """Return the fields of an entry, but for its time; texts are cleaned and cut at 500 characters."""
+    texts = {
+        "what": what,
+        "actor": actor,
+        "origin": origin,
+        "selection": selection,
+        "reason": reason,
+    }
+    short = {name: abridged(escaped(text), most=_LONGEST) for name, text in texts.items() if text}
+    return {**short, "count": count}
 
 
 def _action(entry_id: str, fields: Mapping[str, str]) -> Action | None:

@@ -23,7 +23,7 @@ TYPES: Final = {
             *(keys.NODES, keys.LEASES, keys.DEAD, keys.QUEUES_USED, keys.QUEUES_NEEDED),
             *(keys.DELAYED, keys.JOBS, keys.OWNERS, keys.UNPACKED, keys.UNPACKED_ROWS),
             *(keys.RESULTS, keys.OUTBOX, keys.COPIES, keys.BATCHES, keys.FEEDING, keys.SHAPES),
-            *(keys.DELIVERIES, keys.DELIVERING),
+            *(keys.DELIVERIES, keys.DELIVERING, keys.ACTIONS_WAITING, keys.ACTIONS_ASKED),
         ),
         "zset",
     ),
@@ -45,13 +45,14 @@ INDEXES: Final = {
     f"{keys.BATCHES}:": "zset",
     f"{keys.TEMPLATES}:": "hash",
     keys.ENDED: "zset",
+    f"{keys.ACTIONS_ASKED}:": "zset",
     keys.OWNER: "hash",
     keys.IDLE: "zset",
     keys.LIVE: "zset",
     keys.NODE: "hash",
 }
 #: Type by what a key begins with, for keys of which there are very many.
-_RECORDS: Final = {keys.JOB: "hash", keys.BATCH: "hash"}
+_RECORDS: Final = {keys.JOB: "hash", keys.BATCH: "hash", keys.ACTION: "hash"}
 #: What scripts say, and redis-py of a pipeline.
 _SAID: Final = re.compile(r"WRONGTYPE (comfyfleet:\S+) is (\w+), not (\w+)")
 _OF_PIPELINE: Final = re.compile(r"Command # \d+ \(\w+ (comfyfleet:\S+)")

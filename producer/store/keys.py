@@ -12,6 +12,10 @@
 | comfyfleet:desired | hash node -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:pools | hash pool -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:actions | stream: who has done what | for ever, about 20,000 entries |
+| comfyfleet:action:<id> | hash: an action on many jobs, and how far upkeep is with it | not ended: 60 days after its last turn; ended: 30 days |
+| comfyfleet:actions:waiting | zset action that has not ended -> its last turn, ms | 60 days after its last action |
+| comfyfleet:actions:asked | zset action -> asked for, ms; those of the last 90 days | 90 days after the last one |
+| comfyfleet:actions:asked:<owner> | zset action of an owner -> asked for, ms; the last 100 | 90 days after the last one |
 | comfyfleet:keys | hash SHA-256 of an access key -> whose it is and what it allows, JSON | for ever, small |
 | comfyfleet:webhooks | hash `owner:name` -> webhook, JSON | for ever, small |
 | comfyfleet:webhooks:secrets | hash `owner:name` -> what its messages are signed with, JSON | for ever, small |
@@ -103,6 +107,8 @@ DESIRED: Final = "comfyfleet:desired"
 POOLS: Final = "comfyfleet:pools"
 ACCESS_KEYS: Final = "comfyfleet:keys"
 ACTIONS: Final = "comfyfleet:actions"
+ACTIONS_WAITING: Final = "comfyfleet:actions:waiting"
+ACTIONS_ASKED: Final = "comfyfleet:actions:asked"
 BATCHES: Final = "comfyfleet:batches"
 OPEN_BATCHES: Final = "comfyfleet:batches:open:"
 FEEDING: Final = "comfyfleet:feeding"
@@ -113,6 +119,7 @@ WATCHED: Final = "comfyfleet:watched"
 #: A channel, not a key; see `Call`. Who misses a call hears of it with the next beat, or outlook.
 CALLS: Final = "comfyfleet:calls"
 
+ACTION: Final = "comfyfleet:action:"
 JOB: Final = "comfyfleet:job:"
 QUEUED: Final = "comfyfleet:queued:"
 OWNER: Final = "comfyfleet:owner:"
@@ -144,6 +151,10 @@ MOST_OPEN: Final = 100
 EVENTS_KEPT: Final = 100_000
 #: Entries of the stream of actions, as of that of events.
 ACTIONS_KEPT: Final = 20_000
+#: How long an action that has ended is kept, ms; how many of an owner are listed, and may wait or run.
+ACTION_KEPT_MS: Final = 30 * 86_400_000
+ACTIONS_LISTED: Final = 100
+MOST_ACTIONS: Final = 10
 #: How long a reader's word that somebody watches holds, ms; it says so three times as often.
 WATCHED_MS: Final = 15_000
 #: How long a word that somebody watches previews of a job holds, and how long a preview is kept, ms.
@@ -196,6 +207,16 @@ def owner(name: str) -> str:
 def ended(status: str) -> str:
     """Return the key of the jobs that have ended with a status, which is not `succeeded`."""
     return f"{ENDED}{status}"
+
+
+def action(action_id: str) -> str:
+    """Return the key of an action on many jobs."""
+    return f"{ACTION}{action_id}"
+
+
+def actions_asked(owner: str) -> str:
+    """Return the key of the actions of an owner; '' is the default owner."""
+    return f"{ACTIONS_ASKED}:{owner}"
 
 
 def template(sha256: str) -> str:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import JobNotFound, LeaseLost
@@ -24,10 +24,14 @@ from producer.store.calls import Call
 from producer.store.job_store import JobStore
 from producer.store.sweeps import Sweeps
 from producer.upkeep.batch_feeder import Feeder
+from producer.upkeep.bulk_actions import BulkActions
 from producer.upkeep.fault_isolation import stopping_no_other
 from producer.upkeep.lapse_evidence import LeaseWatch
 from producer.upkeep.results_writer import ResultsWriter
 from producer.upkeep.sweep_turns import SweepTurns
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +76,7 @@ class Upkeep:
         sightings_apart: see `SIGHTINGS_APART`.
         pack_after: the time from a job's end until its record is packed.
         objects: where `write_results` writes; it needs one.
+        redis: to carry out actions on many jobs; None: leave them to others.
         interrupt: tries to stop a job's old prompt on its node, so that two nodes do not
             render the same; it must not raise.
     """
@@ -91,6 +96,7 @@ class Upkeep:
         sightings_apart: timedelta = SIGHTINGS_APART,
         pack_after: timedelta = PACK_AFTER,
         objects: BatchResults | None = None,
+        redis: Redis | None = None,
     ) -> None:
         self._store = store
         self._sweeps = sweeps
@@ -109,6 +115,7 @@ class Upkeep:
         self._results = objects and ResultsWriter(
             sweeps.result_files(store, after=pack_after), objects
         )
+        self._actions = None if redis is None else BulkActions(redis, store, dispatch)
         self._lapsed: list[JobId] = []
         self._retired_at = -_RETIRE_EVERY.total_seconds()
         self._forgot_at = -_FORGET_EVERY.total_seconds()
@@ -149,6 +156,7 @@ class Upkeep:
             self._end_dead_leases,
             self._tell_outlook,
             self._feeder.feed,
+            *([self._actions.carry_out] if self._actions else []),
             self._retire_queues,
             self._forget_expired,
             self._packing.pack,

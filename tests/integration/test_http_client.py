@@ -31,6 +31,7 @@ from producer.contract.outcomes import BulkAction
 from producer.http_client import HttpProducer
 from tests.integration.api_server import GRAPH
 from tests.integration.hand_led import HandLed
+from tests.integration.test_bulk_actions import carrying_out
 from tests.media_samples import png
 from tests.polling import wait_until
 
@@ -119,7 +120,11 @@ def test_jobs_are_handed_in_read_listed_and_led_alike(both, led):
         assert fleet.retry(job.id, tier="idle") == again
     acted = [fleet.act(BulkAction.CANCEL, "status:queued", dry_run=True) for fleet in both]
     assert acted[0] == acted[1] == (2, 0, None)
-    assert both[1].act("cancel", "status:queued", reason="a test").done == 2
+    with carrying_out(led):
+        assert both[1].act("cancel", "status:queued", reason="a test").done == 2
+    [record] = both[1].actions()
+    assert record == both[0].actions(owner="shop")[0] == both[1].action(record.id)
+    assert record == both[1].wait_action(record.id)
     assert both[1].nodes() == led.fleet.nodes()
 
 

@@ -11,6 +11,7 @@ from producer.contract.errors import OwnerBacklogFull
 from producer.contract.ids import new_batch_id, new_job_id
 from producer.store import keys
 from tests.integration.api_server import GRAPH, problem
+from tests.integration.test_bulk_actions import carry_all
 
 
 def added(client, batch, count):
@@ -69,7 +70,7 @@ def test_batches_of_others_hide_none(api, led):
     problem(shop.get("/v1/jobs?filter=batch:night"), 409, "conflict")  # it is found, and still open
 
 
-def test_a_retry_keeps_to_the_tiers_and_the_room_of_its_key(api):
+def test_a_retry_keeps_to_the_tiers_and_the_room_of_its_key(api, led):
     boss, weak = api("shop"), api("shop", max_waiting=2, top_tier="batch")
     rush = boss.submit(tier="rush")["id"]
     patient = [boss.submit(tier="batch")["id"] for _ in range(3)]
@@ -78,9 +79,18 @@ def test_a_retry_keeps_to_the_tiers_and_the_room_of_its_key(api):
     problem(weak.post(f"/v1/jobs/{rush}/retry", {}), 422, "invalid-request")
     wanted = {"action": "retry", "filter": "status:cancelled"}
     assert weak.post("/v1/actions", {**wanted, "dry_run": True}).json()["matched"] == 3
-    assert weak.post("/v1/actions", wanted).json()["done"] == 2
+    told = acted(weak, led, **wanted)
+    assert (told["state"], told["done"]) == ("failed", 2)
+    assert told["error"] == "owner shop has 2 jobs waiting; its limit is 2"
     problem(weak.post("/v1/actions", wanted), 429, "backlog-full")
-    assert boss.post("/v1/actions", wanted).json()["done"] == 2
+    assert acted(boss, led, **wanted)["done"] == 2
+
+
+def acted(client, led, **wanted):
+    """Ask for an action, have it carried out, and return it."""
+    path = client.post("/v1/actions", wanted).json()["links"]["self"]
+    carry_all(led)
+    return client.get(path).json()
 
 
 def position(cursor):

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from producer.store.actions import Actions
 from tests.integration.api_server import GRAPH, problem
+from tests.integration.test_bulk_actions import carry_all
 from tests.media_samples import png
 
 WITH_INPUT = {
@@ -34,14 +35,16 @@ def test_every_route_with_an_id_answers_anothers_as_an_unknown_one(api, api_url,
     batch = shop.post("/v1/batches", {"graph": GRAPH}).json()
     assert shop.post("/v1/webhooks", HOOK).status_code == 201
     assert shop("PUT", "/v1/templates/orders", json={"graph": GRAPH}).status_code == 201
+    action = shop.post("/v1/actions", {"action": "hold", "filter": "tier:idle"}).json()
     theirs = {
+        "action_id": action["id"],
         "job_id": job["id"],
         "batch_id": batch["id"],
         "name": "orders",
         "delivery_id": "x",
         "number": "0",
     }
-    nobodys = {**theirs, "job_id": "01a202b8-2e5f-7533-81db-221426b72003", "name": "nobody",
+    nobodys = {**theirs, "action_id": "01a202b8-2e5f-7533-81db-221426b72003", "job_id": "01a202b8-2e5f-7533-81db-221426b72003", "name": "nobody",
                "batch_id": "01a202b8-2e5f-7533-81db-221400000000"}  # fmt: skip
     asked = 0
     for method, path in operations(api_url):
@@ -70,7 +73,8 @@ def test_every_list_is_ones_own(api):
     shop.post("/v1/batches", {"graph": GRAPH})
     shop.post("/v1/webhooks", HOOK)
     shop("PUT", "/v1/templates/portrait", json={"graph": GRAPH})
-    for name in ("jobs", "batches", "webhooks", "templates"):
+    shop.post("/v1/actions", {"action": "hold", "filter": "tier:idle"})
+    for name in ("jobs", "batches", "webhooks", "templates", "actions"):
         assert len(shop.get(f"/v1/{name}").json()[name]) == 1
         assert press.get(f"/v1/{name}").json() == {name: []}
 
@@ -101,42 +105,64 @@ def test_an_upload_and_an_artifact_are_their_owners_alone(api):
     assert hook.status_code == 422
 
 
+def acted(client, led, action, words="", **body):
+    """Ask for an action, have it carried out, and return it."""
+    asked = client.post("/v1/actions", {"action": action, "filter": words, **body})
+    assert asked.status_code == 202, asked.text
+    assert asked.json()["state"] == "waiting"
+    assert asked.json()["links"]["self"] == asked.headers["location"]
+    carry_all(led)
+    return client.get(asked.headers["location"]).json()
+
+
 def test_an_action_means_ones_own_jobs_and_is_counted_first(api, led):
     shop, press = api("shop"), api("press")
     for _ in range(3):
         shop.submit()
     theirs = press.submit()
-    wanted = {"action": "cancel", "filter": "status:queued"}
-    assert shop.post("/v1/actions", {**wanted, "dry_run": True}).json() == {"matched": 3, "done": 0}
-    assert press.post("/v1/actions", {**wanted, "filter": "owner:shop"}).json() == {
-        "matched": 0,
-        "done": 0,
-    }
+    counting = {"action": "cancel", "filter": "status:queued", "dry_run": True}
+    assert shop.post("/v1/actions", counting).json() == {"matched": 3, "done": 0}
     assert Actions(led.redis).newest(5) == []
-    assert shop.post("/v1/actions", {**wanted, "reason": "a typo"}).json() == {
-        "matched": 3,
-        "done": 3,
-    }
-    [action] = Actions(led.redis).newest(5)
-    assert (action.what, action.count, action.reason) == ("cancel", 3, "a typo")
-    assert action.actor.startswith("key shop-")
+    told = acted(press, led, "cancel", "owner:shop")
+    assert (told["counted"], told["matched"], told["done"]) == (0, 0, 0)
+    told = acted(shop, led, "cancel", "status:queued", reason="a typo")
+    figures = ("state", "counted", "matched", "done", "refused", "reason")
+    assert [told[name] for name in figures] == ["done", 3, 3, 3, 0, "a typo"]
+    logged = Actions(led.redis).newest(5)[0]
+    assert (logged.what, logged.count, logged.reason) == ("cancel", 3, "a typo")
+    assert logged.actor == told["actor"]
+    assert logged.actor.startswith("key shop-")
     assert led.fleet.get(theirs["id"]).status == "queued"
-    again = {"action": "retry", "filter": "status:cancelled"}
-    assert shop.post("/v1/actions", again).json() == {"matched": 3, "done": 3}
-    assert shop.post("/v1/actions", again).json() == {"matched": 0, "done": 0}
+    assert acted(shop, led, "retry", "status:cancelled")["done"] == 3
+    assert acted(shop, led, "retry", "status:cancelled")["matched"] == 0
     told = problem(
         shop.post("/v1/actions", {"action": "burn", "filter": ""}), 422, "invalid-request"
     )
     assert told["errors"][0]["allowed"] == ["cancel", "hold", "release", "retry"]
 
 
+def test_an_action_takes_no_cursor_and_ten_may_wait(api):
+    shop = api()
+    for _ in range(2):
+        shop.submit()
+    wanted = {"action": "hold", "filter": "status:queued"}
+    cursor = shop.get("/v1/jobs?filter=status:queued&limit=1").json()["cursor"]
+    told = problem(shop.post("/v1/actions", {**wanted, "cursor": cursor}), 422, "invalid-request")
+    assert told["errors"][0]["parameter"] == "cursor"
+    for _ in range(10):
+        assert shop.post("/v1/actions", wanted).status_code == 202
+    told = problem(shop.post("/v1/actions", wanted), 429, "backlog-full")
+    assert told["error"]["kind"] == "TooManyActions"
+    assert len(shop.get("/v1/actions?limit=7").json()["actions"]) == 7
+
+
 @pytest.mark.parametrize("action", ["hold", "release"])
-def test_jobs_are_held_and_released_by_a_filter(api, action):
+def test_jobs_are_held_and_released_by_a_filter(api, led, action):
     shop = api()
     job = shop.submit()
-    shop.post("/v1/actions", {"action": "hold", "filter": ""})
+    assert acted(shop, led, "hold")["done"] == 1
     if action == "release":
-        assert shop.post("/v1/actions", {"action": "release", "filter": ""}).json()["done"] == 1
+        assert acted(shop, led, "release")["done"] == 1
     wanted = {"hold": "held", "release": "queued"}[action]
     assert shop.get(f"/v1/jobs/{job['id']}").json()["status"] == wanted
 

@@ -25,7 +25,7 @@ MESSAGES = keys.message_list(ANY, 3)
 QUEUED = keys.queued(ANY, 3)
 
 
-def upkeep(led, *, lease=LEASE, renew=timedelta(seconds=5)) -> Upkeep:
+def upkeep(led, *, lease=LEASE, renew=timedelta(seconds=5), redis=None) -> Upkeep:
     return Upkeep(
         store=led.store,
         sweeps=Sweeps(led.redis, keep_ended=KEEP),
@@ -37,6 +37,7 @@ def upkeep(led, *, lease=LEASE, renew=timedelta(seconds=5)) -> Upkeep:
         interrupt=lambda _: None,
         judge=lambda _: None,
         sightings_apart=timedelta(0),
+        redis=redis,
     )
 
 

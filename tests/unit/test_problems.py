@@ -19,7 +19,7 @@ from tests.docs.written import DOCS
 
 #: What only workers, waits and settings raise: no request meets them.
 NOT_ANSWERED = {
-    "LeaseLost", "NodeNameTaken", "UnreadableRecord", "JobNotSucceeded", "WaitTimeout", "InvalidSettings", "FleetError",
+    "LeaseLost", "NodeNameTaken", "UnreadableRecord", "JobNotSucceeded", "ActionFailed", "WaitTimeout", "InvalidSettings", "FleetError",
 }  # fmt: skip
 
 
@@ -64,6 +64,8 @@ MADE = [
     errors.BacklogFull(7, 7),
     errors.OwnerBacklogFull("shop", 7, 7),
     errors.TooManyOpenBatches("shop", 100, 100),
+    errors.TooManyActions("shop", 10, 10),
+    errors.ActionNotFound("01"),
     errors.JobNotFound("01"),
     errors.BatchNotFound("01"),
     errors.WebhookNotFound("there is none", field="delivery"),

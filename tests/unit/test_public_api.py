@@ -76,6 +76,7 @@ BY_THE_KEY = {"owner", "actor", "origin"}
 #: Others, by the call that takes them.
 NOT_TAKEN = {
     "act": {"limit"},  # a request's bound is the API's
+    "begin_action": {"max_waiting"},  # the key's
     "move": {"most"},
 }
 #: Calls of which the two write the same options in other ways.

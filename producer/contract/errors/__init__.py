@@ -17,12 +17,15 @@
   + BacklogFull             the limit of waiting jobs is reached
     - OwnerBacklogFull      that of one owner
       · TooManyOpenBatches  that of its batches which take rows
+      · TooManyActions      that of its actions on many jobs which have not ended
   + JobNotFound
   + UnreadableRecord        a job's record exists, but is torn
   + BatchNotFound
   + WebhookNotFound
   + TemplateNotFound
   + TemplateChanged         it is not what the caller said that it is, so nothing was changed
+  + ActionNotFound
+  + ActionFailed            an action on many jobs ended before all were looked at
   + KeyReused               the idempotency key belongs to another request
   + LeaseLost               another attempt owns the job now; stop, write nothing
   + NodeNameTaken           another living worker holds this node name
@@ -87,6 +90,7 @@ from producer.contract.errors.access import (
     BacklogFull,
     OwnerBacklogFull,
     ScopeMissing,
+    TooManyActions,
     TooManyOpenBatches,
     TooManyRequests,
 )
@@ -100,6 +104,8 @@ from producer.contract.errors.fleet import (
     KeyOfAnotherType,
 )
 from producer.contract.errors.records import (
+    ActionFailed,
+    ActionNotFound,
     BatchNotFound,
     JobNotFound,
     JobNotSucceeded,
@@ -143,6 +149,8 @@ from producer.contract.errors.submissions import (
 __all__ = [
     "SAME_ROWS",
     "AccessKeyNotValid",
+    "ActionFailed",
+    "ActionNotFound",
     "AddressRefused",
     "BacklogFull",
     "BatchNotFound",
@@ -179,6 +187,7 @@ __all__ = [
     "StorageUnreachable",
     "TemplateChanged",
     "TemplateNotFound",
+    "TooManyActions",
     "TooManyOpenBatches",
     "TooManyRequests",
     "UnclearRefusal",

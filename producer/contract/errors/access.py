@@ -71,3 +71,16 @@ class TooManyOpenBatches(OwnerBacklogFull):
             f"owner {owner} has {waiting:,} open batches; the limit is {limit:,}",
             advice="seal those that are complete, and cancel those that are not wanted",
         )
+
+
+class TooManyActions(OwnerBacklogFull):
+    """As many actions of an owner on many jobs wait or run as may; none was begun. `waiting` counts them."""
+
+    def __init__(self, owner: str, waiting: int, limit: int) -> None:
+        super().__init__(owner, waiting, limit)
+        whose = f"owner {owner}" if owner else "the default owner"
+        FleetError.__init__(
+            self,
+            f"{whose} has {waiting:,} actions that are not carried out yet; the limit is {limit:,}",
+            advice="wait until one has ended; workers carry them out, so one must run",
+        )

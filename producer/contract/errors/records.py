@@ -8,6 +8,7 @@ from producer.contract.errors.base import FleetError, tidied
 
 if TYPE_CHECKING:
     from producer.contract.jobs import Job
+    from producer.contract.outcomes import ActionRecord
 
 
 class BatchNotFound(FleetError):
@@ -63,6 +64,32 @@ class JobNotFound(FleetError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"there is no job {job_id}", advice="records of ended jobs expire")
         self.job_id = job_id
+
+
+class ActionNotFound(FleetError):
+    """There is no such action on many jobs, or its record has expired."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(
+            f"there is no action {action}",
+            advice="records of actions that have ended expire; an owner's last 100 are kept",
+        )
+        self.action = action
+
+
+class ActionFailed(FleetError):
+    """An action on many jobs ended before all were looked at; what it has done stays done.
+
+    Args:
+        record: what has come of it.
+    """
+
+    def __init__(self, record: ActionRecord) -> None:
+        super().__init__(
+            f"action {record.id} failed after {record.done:,} jobs: {record.error}",
+            advice="ask for it again: what is done already does not count again",
+        )
+        self.record = record
 
 
 class UnreadableRecord(FleetError):

@@ -1,0 +1,138 @@
+"""Methods for actions on many jobs; `producer.http_client.HttpProducer` inherits them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Final
+
+from producer.contract.arguments import action_id_of
+from producer.contract.filters.query import Filter
+from producer.contract.outcomes import Acted, ActionRecord, BulkAction
+from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
+from producer.over_http.bodies import encoded
+from producer.over_http.connection import Connection
+from producer.threaded_calls import in_thread
+
+_PATH: Final = "/v1/actions"
+_JSON: Final = {"Content-Type": "application/json"}
+#: How long `act` waits for upkeep.
+_ACT_WITHIN: Final = timedelta(minutes=5)
+
+
+class HttpActionMethods:
+    """The methods of `HttpProducer` for actions on many jobs."""
+
+    _connection: Connection
+
+    def act(
+        self,
+        action: BulkAction | str,
+        filter: str | Filter,  # noqa: A002 - as it is called everywhere
+        *,
+        cursor: str | None = None,
+        dry_run: bool = False,
+        reason: str = "",
+    ) -> Acted:
+        """Cancel, hold, release or retry all jobs that a filter means, and return once upkeep has done it.
+
+        Workers run upkeep, so one must run. `begin_action` does not wait.
+
+        Args:
+            cursor: of the count before; only with *dry_run*.
+            dry_run: only count, as many as are found within a second.
+            reason: why, in a sentence.
+
+        Raises:
+            InvalidJob: there is no such action.
+            InvalidQuery: filter or cursor makes no sense.
+            OwnerBacklogFull, TooManyActions: jobs are not made again, or ten actions have not ended yet.
+            ActionFailed: it ended before all were looked at.
+            WaitTimeout: it has not ended within five minutes; it goes on.
+        """
+        if not (dry_run or cursor):
+            begun = self.begin_action(action, filter, reason=reason)
+            ended = self.wait_action(begun.id, timeout=_ACT_WITHIN)
+            return Acted(ended.matched, ended.done, None)
+        body = {**_body(action, filter, reason), "dry_run": dry_run}
+        if cursor:
+            body["cursor"] = cursor
+        told = self._connection.json("POST", _PATH, data=encoded(body), headers=_JSON)
+        return Acted(told["matched"], told["done"], told.get("cursor"))
+
+    def begin_action(
+        self,
+        action: BulkAction | str,
+        filter: str | Filter,  # noqa: A002
+        *,
+        reason: str = "",
+    ) -> ActionRecord:
+        """Have upkeep do one thing with all jobs that a filter means; all as of `Producer.begin_action`."""
+        body = encoded(_body(action, filter, reason))
+        told = self._connection.json("POST", _PATH, data=body, headers=_JSON)
+        return ActionRecord.model_validate(told)
+
+    def action(self, action_id: str) -> ActionRecord:
+        """Return how far an action is; raises ActionNotFound where there is none, or it is another owner's."""
+        told = self._connection.json("GET", f"{_PATH}/{action_id_of(action_id)}")
+        return ActionRecord.model_validate(told)
+
+    def actions(self, limit: int = 50) -> list[ActionRecord]:
+        """Return the last actions of the key's owner, the newest first."""
+        told = self._connection.json("GET", _PATH, params={"limit": limit})
+        return [ActionRecord.model_validate(found) for found in told["actions"]]
+
+    def wait_action(self, action_id: str, *, timeout: timedelta | None = None) -> ActionRecord:
+        """Return an action once all its jobs were looked at; errors as of `Producer.wait_action`."""
+        deadline = Deadline(timeout)
+        while not (record := self.action(action_id)).has_ended and not deadline.is_over:
+            time.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
+        return carried_out(record, timeout)
+
+
+class AsyncHttpActionMethods:
+    """The same for asyncio: calls run in threads, and waits are on the event loop."""
+
+    _sync: HttpActionMethods
+
+    async def act(
+        self,
+        action: BulkAction | str,
+        filter: str | Filter,  # noqa: A002
+        *,
+        cursor: str | None = None,
+        dry_run: bool = False,
+        reason: str = "",
+    ) -> Acted:
+        """Do one thing with all jobs that a filter means; all as of `HttpProducer.act`."""
+        if dry_run or cursor:
+            return await asyncio.to_thread(
+                self._sync.act, action, filter, cursor=cursor, dry_run=dry_run, reason=reason
+            )
+        begun = await self.begin_action(action, filter, reason=reason)
+        ended = await self.wait_action(begun.id, timeout=_ACT_WITHIN)
+        return Acted(ended.matched, ended.done, None)
+
+    begin_action = in_thread(HttpActionMethods.begin_action)
+    action = in_thread(HttpActionMethods.action)
+    actions = in_thread(HttpActionMethods.actions)
+
+    async def wait_action(
+        self,
+        action_id: str,
+        *,
+        timeout: timedelta | None = None,  # noqa: ASYNC109 - as the sync one
+    ) -> ActionRecord:
+        """Return an action once all its jobs were looked at; errors as of `Producer.wait_action`."""
+        deadline = Deadline(timeout)
+        while True:
+            record = await self.action(action_id)
+            if record.has_ended or deadline.is_over:
+                return carried_out(record, timeout)
+            await asyncio.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
+
+
+def _body(action: str, given: str | Filter, reason: str) -> dict[str, str | bool]:
+    text = given.text if isinstance(given, Filter) else given
+    return {"action": action, "filter": text, "reason": reason}
