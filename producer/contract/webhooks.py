@@ -27,6 +27,8 @@ class EventType(StrEnum):
     JOB_STARTED = "job.started"  #: A node has it for the first time.
     BATCH_SEALED = "batch.sealed"  #: All of its rows are accepted.
     BATCH_PROGRESS = "batch.progress"  #: Another tenth of its rows has ended, or more than one.
+    NODE_QUARANTINED = "node.quarantined"  #: It is set aside, after faults or by a person.
+    NODE_RECOVERED = "node.recovered"  #: It takes jobs again after that, on trial at first.
 
 
 #: What a webhook is told of that names no events: each end.
@@ -34,6 +36,9 @@ ENDS: Final = (
     *(EventType.JOB_SUCCEEDED, EventType.JOB_FAILED, EventType.JOB_CANCELLED),
     *(EventType.JOB_EXPIRED, EventType.BATCH_FINISHED),
 )
+
+#: What is told of nodes: to every webhook that names it, whichever jobs there are. Over HTTP it takes the scope `operate`.
+OF_NODES: Final = (EventType.NODE_QUARANTINED, EventType.NODE_RECOVERED)
 
 #: What `Webhooks.test` sends.
 TEST_EVENT: Final = "webhook.test"
@@ -93,7 +98,7 @@ class Delivery(_Read):
     webhook: str
     owner: str = ""
     event: str
-    subject: str = ""  #: `job:<id>` or `batch:<id>`.
+    subject: str = ""  #: How it stood in the outbox, as `job:<id>`.
     state: DeliveryState
     created_at: datetime
     due_at: datetime | None = None  #: The next try.

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from producer.access_keys import allowing
+from producer.contract.access import Scope
 from producer.contract.errors import InvalidJob
-from producer.contract.webhooks import Delivery, Webhook
+from producer.contract.webhooks import OF_NODES, Delivery, Webhook
 from producer.http.access import Fleet, Reader, Submitter
 from producer.http.problems import ProblemType, problem_of
 from producer.http.requests import Name
@@ -71,7 +73,9 @@ class DeliveriesView(BaseModel):
     responses=answers(400, 403, 408, 413, 415, 422, 503),
 )
 async def create(body: WebhookRequest, fleet: Fleet, key: Submitter) -> Response:
-    """Register a webhook."""
+    """Register a webhook. Events of nodes take the scope `operate`, too: they tell of the fleet."""
+    if set(body.events) & set(OF_NODES):
+        allowing(key, Scope.OPERATE)
     made = await fleet.webhooks.create(
         body.name, body.url, owner=key.owner, events=body.events, body=body.body
     )

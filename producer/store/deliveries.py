@@ -70,19 +70,22 @@ class Deliveries:
         body: str,
         end: DueEnd | None = None,
         is_disabled: bool = False,
+        is_for_others: bool = False,
     ) -> bool:
         """Have a message delivered to webhook `owner:name`; the same again changes nothing.
 
         Args:
             end: what it tells, which leaves the outbox with this step.
             is_disabled: the webhook is told nothing: it is only written down.
+            is_for_others: other webhooks are to be told of *end*, too, so it stays in the outbox.
 
         Returns:
             Whether *end* was still the caller's.
         """
         entry, again = (end.entry, end.due_again_ms) if end else ("", "")
         args = [entry, again, webhook, delivery_id, event, body, int(is_disabled)]
-        return bool(self._scripts.run("delivery_add", args=[*args, MOST_BEFORE_TEST]))
+        args += [MOST_BEFORE_TEST, int(is_for_others)]
+        return bool(self._scripts.run("delivery_add", args=args))
 
     def add_test(self, webhook: str, delivery_id: str, *, event: str, body: str) -> bool:
         """Have a test delivered, which tells no end; return False if as many deliveries wait as may."""

@@ -45,7 +45,7 @@
 | comfyfleet:batch:<id>:ended | hash bucket -> up to 100 ended rows, packed; bucket:again -> JSON of row -> its retry | as its batch |
 | comfyfleet:unpacked:rows | zset `batch:bucket` of ended rows to be packed -> last end, ms | 60 days after the last end |
 | comfyfleet:results | zset batch whose results are to be written to the bucket -> since, ms | 60 days after its last batch |
-| comfyfleet:outbox | zset `job:<id>` or `batch:<id>` whose end is to be told outside, `event:<type>:<id>` of what was before -> due, ms | as its longest-lived record |
+| comfyfleet:outbox | zset `job:<id>` or `batch:<id>` whose end is to be told outside, `event:<type>:<id>` of what was before, `event:<type>:<JSON>` of a node -> due, ms | as its longest-lived record |
 | comfyfleet:copies | zset succeeded job of which copies are to be made -> when that is due, ms | 60 days after its last job |
 | comfyfleet:deliveries | zset `owner:name` of a webhook -> when a delivery to it is due, ms | 60 days after its last delivery |
 | comfyfleet:deliveries:<owner:name> | zset delivery -> due, ms | 60 days after its last delivery |

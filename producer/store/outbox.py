@@ -23,8 +23,8 @@ class DueEnd:
     """An end that is to be told, or what happened before it.
 
     Args:
-        kind: `job` or `batch`.
-        id: of the job or batch; its record may have expired meanwhile.
+        kind: `job`, `batch` or `node`.
+        id: of the job or batch; its record may have expired meanwhile. Of a node: what is told of it, JSON.
         due_again_ms: when somebody else may take it, Unix ms by Redis' clock.
         event: the type of what happened before the end, as `job.started`; empty: it is the end.
     """

@@ -17,7 +17,13 @@ from producer.store.deliveries import Deliveries
 from producer.store.job_store import JobStore
 from producer.store.outbox import DueEnd, Outbox
 from producer.store.webhook_store import WebhookStore, webhook_key
-from producer.webhooks.messages import batch_message, event_message, job_message
+from producer.webhooks.messages import (
+    NodeTold,
+    batch_message,
+    event_message,
+    job_message,
+    node_message,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +64,9 @@ class Ends:
         return len(ends)
 
     def _pass_on(self, end: DueEnd) -> None:
+        if end.kind == "node":
+            self._pass_on_to_all(end)
+            return
         about = self._about(end)
         webhook = self._webhooks.find(webhook_key(about.hook, about.owner)) if about else None
         wanted = _message(end, about, webhook) if about and webhook else None
@@ -73,6 +82,22 @@ class Ends:
             is_disabled=webhook.disabled_at is not None,
         )
         crashpoint("webhook.recorded")
+
+    def _pass_on_to_all(self, end: DueEnd) -> None:
+        """Tell every webhook that asks for it what was said of a node; one that was told already is not told again."""
+        told = NodeTold.model_validate_json(end.id)
+        for webhook in self._webhooks.all():
+            if end.event in webhook.events:
+                self._deliveries.add(
+                    webhook_key(webhook.name, webhook.owner),
+                    f"{end.event}_{told.node}_{_ms(told.at)}",
+                    event=end.event,
+                    body=node_message(EventType(end.event), told, webhook),
+                    end=end,
+                    is_disabled=webhook.disabled_at is not None,
+                    is_for_others=True,
+                )
+        self._outbox.done(end)
 
     def _about(self, end: DueEnd) -> Job | Batch | None:
         """Return the job or batch; None if its record has expired."""

@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 _LONGEST: Final = 256 << 10
 
 
+class NodeTold(BaseModel):
+    """What the outbox says of a node: how it was when that was written; `at` is Unix ms there."""
+
+    node: str
+    pool: str = ""
+    state: str
+    reason: str = ""
+    at: datetime
+
+
 def job_message(job: Job, webhook: Webhook) -> tuple[str, str]:
     """Return event type and body about a job that has ended."""
     event = EventType(f"job.{job.status}")
@@ -45,6 +55,18 @@ def event_message(
     """
     kind = "job" if isinstance(about, Job) else "batch"
     return _body(event, at, _told(about) | more, record=(kind, about), webhook=webhook)
+
+
+def node_message(event: EventType, told: NodeTold, webhook: Webhook) -> str:
+    """Return the body about a node, as it was then."""
+    data = {
+        "id": told.node,
+        "status": told.state,
+        "pool": told.pool,
+        "reason": told.reason,
+        "links": {"self": "/v1/nodes"},
+    }
+    return _body(event, told.at, data, record=None, webhook=webhook)
 
 
 def _told(about: Job | Batch) -> dict[str, Any]:

@@ -221,3 +221,11 @@ def test_a_webhook_is_registered_tested_and_forgotten(api):
         problem(shop.post("/v1/webhooks", {"name": "bad", "url": url}), 422, "invalid-input")
     assert shop("DELETE", "/v1/webhooks/orders").status_code == 204
     problem(shop.get("/v1/webhooks/orders"), 404, "not-found")
+
+
+def test_events_of_nodes_are_for_who_operates_the_fleet(api):
+    shop, ops = api(), api("ops", scopes="submit,operate")
+    wanted = {**HOOK, "events": ["job.failed", "node.quarantined"]}
+    told = problem(shop.post("/v1/webhooks", wanted), 403, "forbidden")
+    assert told["error"] == {"kind": "ScopeMissing", "scope": "operate"}
+    assert ops.post("/v1/webhooks", wanted).status_code == 201

@@ -134,11 +134,30 @@ local function sum(counts, from, to)
     return total
 end
 
+-- Webhooks that want to hear of it are told that a node is set aside, and that it takes jobs again after that, each once,
+-- whatever states lie between. The entry says all that is told: the record may say something else by then.
+local function put_node_event(node, state, reason, pool)
+    local type
+    if state == 'quarantined' and redis.call('HSETNX', NODE .. node, 'set_aside', 1) == 1 then
+        type = 'node.quarantined'
+    elseif state == 'ready' and redis.call('HDEL', NODE .. node, 'set_aside') == 1 then
+        type = 'node.recovered'
+    end
+    for _, webhook in ipairs(type and redis.call('HVALS', WEBHOOKS) or {}) do
+        if string.find(webhook, '"' .. type .. '"', 1, true) then
+            local told = cjson.encode({node = node, pool = pool, state = state, reason = reason, at = now_ms()})
+            put_outbox('event:' .. type .. ':' .. told, now_ms() + INDEX_MS)
+            return
+        end
+    end
+end
+
 -- Tell the stream that a node's state is another one.
 local function emit_node(node, state, was, reason)
-    local pool = redis.call('HGET', NODE .. node, 'pool')
+    local pool = redis.call('HGET', NODE .. node, 'pool') or ''
     emit_other('node', node, 'state',
-        {'state', state, 'was', was or '', 'reason', reason or '', 'pool', pool or ''})
+        {'state', state, 'was', was or '', 'reason', reason or '', 'pool', pool})
+    put_node_event(node, state, reason or '', pool)
 end
 
 -- A node is heard again that counted as gone.

@@ -7,6 +7,7 @@
 -- ARGV[5]  its event           ARGV[6]  its body
 -- ARGV[7]  '1' if it is not to be tried, as the webhook is disabled
 -- ARGV[8]  of a test: how many deliveries may wait for the webhook, this one included
+-- ARGV[9]  '1' if the entry stays in the outbox, as other webhooks are told of it, too
 --
 -- Returns 1, 0 if the end is not the caller's any more, or -1 if so many wait that no test is sent.
 if ARGV[1] ~= '' and not is_taken(ARGV[1], ARGV[2]) then
@@ -28,7 +29,7 @@ if redis.call('EXISTS', key) == 0 then
         schedule_now(hook)
     end
 end
-if ARGV[1] ~= '' then
+if ARGV[1] ~= '' and ARGV[9] ~= '1' then
     settle_told(ARGV[1])
 end
 return 1

@@ -17,7 +17,7 @@ from infra.local.ports import choose_ports
 from infra.local.private_files import write_private
 from producer.client import Producer
 from producer.contract.errors import FleetError
-from producer.contract.webhooks import DeliveryState, EventType
+from producer.contract.webhooks import OF_NODES, DeliveryState, EventType
 from tests.chaos.fleet.processes import KeptProcess
 from tests.polling import wait_until
 
@@ -122,7 +122,8 @@ class WebServices:
         for owner in ("", *OWNERS):
             for name in HOOKS:
                 path = f"/{owner or 'nobody'}/{name}"
-                events = list(EventType) if name == TOLD_OF_ALL else ()
+                # What is told of nodes is no step of a job or batch, which is what the checker follows.
+                events = [*set(EventType) - set(OF_NODES)] if name == TOLD_OF_ALL else ()
                 made = producer.webhooks.create(
                     name, self._told_at + path, owner=owner, events=events
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,16 @@ import pytest
 from producer.checking.findings import Kind
 from producer.contract.errors import InvalidJob
 from producer.contract.jobs import JobError
-from producer.contract.webhooks import EventType
+from producer.contract.nodes import NodeState
+from producer.contract.webhooks import OF_NODES, EventType
 from producer.store import keys
+from producer.store.deliveries import Deliveries
+from producer.store.node_store import NodeStore
+from producer.store.outbox import Outbox
+from producer.webhooks.service import HookService
 from tests.integration.batch_feeding import GRAPH, feed, seeds, take
 from tests.integration.checks import assert_found_and_mended
-from tests.integration.hand_led import WORKER
+from tests.integration.hand_led import LEASE, WORKER
 from tests.integration.webhooks.rig import register
 
 ENDS = {
@@ -40,9 +46,10 @@ def batch_of(led, rows):
 
 
 def test_a_webhook_that_names_no_events_is_told_of_ends(led, to):
-    assert set(EventType) == ENDS | {"job.started", "batch.sealed", "batch.progress"}
+    others = {"job.started", "batch.sealed", "batch.progress", *OF_NODES}
+    assert set(EventType) == ENDS | others
     assert set(register(led, to).events) == ENDS
-    for event in ("batch.braked", "node.quarantined"):
+    for event in ("batch.opened", "node.joined"):
         with pytest.raises(
             InvalidJob, match=f"there is no event {event}; events are .*job.started"
         ):
@@ -131,4 +138,82 @@ def test_a_check_leaves_what_is_to_be_told_and_takes_out_what_nobody_asks_for(le
     led.redis.zadd(keys.OUTBOX, {stray: 1})
     assert_found_and_mended(led, Kind.STRAY_ENTRY, stray)
     assert led.redis.zrange(keys.OUTBOX, 0, -1) == [f"event:job.started:{job.id}"]
+    assert len(told()) == 1
+
+
+def saying(led, *states):
+    """Have a node say one state after the other."""
+    nodes = NodeStore(led.redis, lease=LEASE)
+    if not led.fleet.nodes():
+        fields = {"pool": "video", "url": "http://n", "state": "ready", "host": "h"}
+        nodes.register("gpu-01", worker=WORKER, fields=fields)
+    for state in states:
+        nodes.say("gpu-01", state=NodeState(state), reason=f"it is {state}")
+
+
+def test_who_asks_is_told_once_that_a_node_is_set_aside_and_that_it_works_again(led, to, told):
+    register(led, to, *OF_NODES)
+    saying(led, "suspect", "quarantined", "quarantined", "offline", "joining", "quarantined")
+    [message] = told()
+    assert message["type"] == "node.quarantined"
+    assert message["data"] == {
+        "id": "gpu-01",
+        "status": "quarantined",
+        "pool": "video",
+        "reason": "it is quarantined",
+        "links": {"self": "/v1/nodes"},
+    }
+    saying(led, "offline", "joining", "ready", "suspect", "ready")
+    [message] = told()
+    assert (message["type"], message["data"]["status"]) == ("node.recovered", "ready")
+    assert led.redis.zcard(keys.OUTBOX) == 0
+    saying(led, "quarantined", "ready")
+    assert {message["type"] for message in told()} == set(OF_NODES)
+
+
+def test_every_webhook_that_asks_for_nodes_is_told_and_no_other(led, to, told):
+    secret = led.fleet.webhooks.create("first", to.url, owner="shop", events=OF_NODES).secret
+    to.secret = secret.get_secret_value()
+    led.redis.hset(
+        keys.WEBHOOK_SECRETS, "press:second", led.redis.hget(keys.WEBHOOK_SECRETS, "shop:first")
+    )
+    made = led.fleet.webhooks.create
+    made("second", to.url, owner="press", events=["node.quarantined"])
+    made("third", to.url, owner="press", events=["node.recovered"])
+    made("fourth", to.url, owner="press")
+    saying(led, "quarantined")
+    assert [message["type"] for message in told()] == ["node.quarantined"] * 2
+    assert len(set(to.ids)) == 1
+    assert led.redis.zcard(keys.OUTBOX) == 0
+
+
+def test_a_sender_that_dies_between_two_webhooks_leaves_none_untold_and_tells_none_twice(led, to):
+    register(led, to, "node.quarantined")
+    led.fleet.webhooks.create("other", to.url, events=["node.quarantined"])
+    saying(led, "quarantined")
+    [end] = Outbox(led.redis).take_due(limit=5, within=timedelta(0))
+    at = round(json.loads(end.id)["at"])
+    sent = {"event": end.event, "body": "{}", "end": end, "is_for_others": True}
+    assert Deliveries(led.redis).add(":other", f"node.quarantined_gpu-01_{at}", **sent)
+    assert led.redis.zcard(keys.OUTBOX) == 1
+    service = HookService(led.settings)
+    service.sweep_once()
+    service.close()
+    assert led.redis.zcard(keys.OUTBOX) == 0
+    waiting = {name: len(led.fleet.webhooks.deliveries(name)) for name in ("shop", "other")}
+    assert waiting == {"shop": 1, "other": 1}
+
+
+def test_nothing_is_noted_of_a_node_where_nobody_asks(led, to):
+    register(led, to)
+    saying(led, "quarantined", "ready")
+    assert not led.redis.exists(keys.OUTBOX)
+
+
+def test_a_check_leaves_what_is_to_be_told_of_a_node(led, to, told):
+    register(led, to, *OF_NODES)
+    saying(led, "quarantined")
+    stray = "event:node.quarantined:{"
+    led.redis.zadd(keys.OUTBOX, {stray: 1})
+    assert_found_and_mended(led, Kind.STRAY_ENTRY, stray)
     assert len(told()) == 1
