@@ -59,6 +59,7 @@ FAULT_TESTS = {
     "Over HTTP: batches in parts": "tests/integration/test_http_batches.py",
     "Over HTTP: each owner's alone": "tests/integration/test_http_owners.py",
     "Many jobs by a filter": "tests/integration/test_bulk_actions.py",
+    "A batch that brakes itself": "tests/integration/test_batch_brake.py",
     "Copies in other buckets": "tests/integration/test_copies.py",
     "Copies, and a worker that dies": "tests/acceptance/test_copies.py",
     "Extra data and its secrets": "tests/integration/test_extra_data.py",

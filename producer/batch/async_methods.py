@@ -45,10 +45,17 @@ class AsyncBatchMethods:
         return await asyncio.to_thread(self._calls.open_rows, owner)
 
     async def begin_batch(
-        self, graph: GraphLike, *, name: str = "", **options: Unpack[JobOptions]
+        self,
+        graph: GraphLike,
+        *,
+        name: str = "",
+        max_failed: int | str | None = None,
+        **options: Unpack[JobOptions],
     ) -> Begun:
         """Open a batch that `add_rows` fills; all as of `Producer.begin_batch`."""
-        return await asyncio.to_thread(self._calls.begin_batch, graph, name=name, **options)
+        return await asyncio.to_thread(
+            self._calls.begin_batch, graph, name=name, max_failed=max_failed, **options
+        )
 
     async def add_rows(
         self,

@@ -37,6 +37,7 @@ class BatchOptions(JobOptions, total=False):
     """The keyword arguments of `submit_many`, typed for code that passes them on."""
 
     name: str
+    max_failed: int | str | None
     skip_invalid: bool
     on_skipped: Callable[[BadRow], None] | None
     on_progress: Callable[[int], None] | None
@@ -69,6 +70,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
         name: str = "",
         start_within: timedelta | None = None,
         run_within: timedelta | None = None,
+        max_failed: int | str | None = None,
         skip_invalid: bool = False,
         on_skipped: Callable[[BadRow], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
@@ -86,6 +88,8 @@ class BatchMethods(ResultMethods, BatchPartMethods):
             idempotency_key: the same key again, for the same owner, returns the same batch.
             name: shown to people.
             start_within: counts from the moment when all rows are accepted.
+            max_failed: once as many have failed for good by their own fault, a number or a share of the rows as
+                `5%`, no further row begins, until somebody releases or cancels the batch.
             skip_invalid: leave out bad rows instead of refusing all.
             on_skipped: called with each row that is left out.
             on_progress: called with the number of rows read, every 1,000 rows.
@@ -116,7 +120,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
             run_within=run_within,
         )
         return submit_rows(
-            self._open(request, name=name, replays=True),
+            self._open(request, name=name, replays=True, max_failed=max_failed),
             rows,
             is_resumable=idempotency_key is not None,
             on_skipped=on_skipped or _ignore if skip_invalid else None,
@@ -128,6 +132,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
         graph: GraphLike,
         *,
         name: str = "",
+        max_failed: int | str | None = None,
         **options: Unpack[JobOptions],
     ) -> BatchWriter:
         """Open a batch to which rows are added one by one; options and errors as of `submit_many`.
@@ -135,7 +140,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
         With the idempotency key of an open batch, that batch is continued; see `BatchWriter`.
         """
         request = request_of(graph, {"tier": Tier.BATCH, **options})
-        return self._open(request, name=name, replays=False)
+        return self._open(request, name=name, replays=False, max_failed=max_failed)
 
     def batch(self, batch: str) -> Batch:
         """Return one batch.
@@ -203,11 +208,16 @@ class BatchMethods(ResultMethods, BatchPartMethods):
         self._wake_all(self._batches.release(batch_id_of(batch)))
         return self.batch(batch)
 
-    def _open(self, request: Request, *, name: str, replays: bool) -> BatchWriter:
+    def _open(
+        self, request: Request, *, name: str, replays: bool, max_failed: int | str | None
+    ) -> BatchWriter:
         self.webhooks.check_hook(request.hook, owner=request.owner)
         whole = self._intake.with_graph(request)
         return open_batch(
-            self._batches, self._intake, self.settings, whole, name=name, replays=replays
+            *(self._batches, self._intake, self.settings, whole),
+            name=name,
+            replays=replays,
+            max_failed=max_failed,
         )
 
     def _wake_all(self, job_ids: Sequence[JobId]) -> None:

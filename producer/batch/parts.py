@@ -38,7 +38,12 @@ class BatchPartMethods:
     _intake: Intake
 
     def begin_batch(
-        self, graph: GraphLike, *, name: str = "", **options: Unpack[JobOptions]
+        self,
+        graph: GraphLike,
+        *,
+        name: str = "",
+        max_failed: int | str | None = None,
+        **options: Unpack[JobOptions],
     ) -> Begun:
         """Open a batch that `add_rows` fills; options and errors as of `submit_many`.
 
@@ -55,7 +60,10 @@ class BatchPartMethods:
         self.webhooks.check_hook(request.hook, owner=request.owner)
         request = self._intake.with_graph(request)
         writer = open_batch(
-            self._batches, self._intake, self.settings, request, name=name, replays=False
+            *(self._batches, self._intake, self.settings, request),
+            name=name,
+            replays=False,
+            max_failed=max_failed,
         )
         document = self._intake.read(request)
         self._begun.keep(writer.id, _written(request, document))

@@ -13,6 +13,7 @@ from producer.contract.config.settings import Settings
 from producer.contract.errors import SAME_ROWS, FleetError, InvalidBatch, InvalidJob, InvalidRows
 from producer.contract.graph.graph import Graph, template_id
 from producer.contract.ids import new_batch_id
+from producer.contract.max_failed import read_max_failed
 from producer.contract.metadata import check_metadata
 from producer.contract.params.params import check_size
 from producer.intake.admission import Intake
@@ -37,11 +38,13 @@ def open_batch(
     *,
     name: str,
     replays: bool,
+    max_failed: int | str | None = None,
 ) -> BatchWriter:
     """Open a batch, or continue the one with the same idempotency key.
 
     Args:
         replays: see `BatchWriter`.
+        max_failed: see `Producer.submit_many`.
 
     Raises:
         InvalidJob: the graph, the tier, or what all rows share is invalid.
@@ -65,6 +68,7 @@ def open_batch(
         owner=request.owner,
         hook=request.hook,
         deliver=deliver,
+        max_failed=read_max_failed(max_failed),
         extra_data=content.extra_sha,
         secrets=tuple(sorted(extra.secrets)),
         added_secrets=extra.added,

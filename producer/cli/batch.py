@@ -82,6 +82,12 @@ def submit(
     run_within: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="A job that takes longer has failed.")
     ] = None,
+    max_failed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|P%", help="Hold it once so many jobs have failed by their own fault."
+        ),
+    ] = None,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave bad rows out, instead of refusing all.")
     ] = False,
@@ -127,6 +133,7 @@ def submit(
                 name=name,
                 start_within=as_duration(start_within, option="--start-within"),
                 run_within=as_duration(run_within, option="--run-within"),
+                max_failed=max_failed,
                 skip_invalid=skip_invalid,
                 on_skipped=_teller(file, as_json=as_json),
                 on_progress=progress,

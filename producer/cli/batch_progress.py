@@ -79,4 +79,6 @@ class _Lines:
 def _phrase(batch: Batch) -> str:
     counts = batch.counts.model_dump()
     text = ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
-    return f"{text} (held back)" if batch.held and not batch.done else text
+    if not batch.held or batch.done:
+        return text
+    return f"{text} (braked: {batch.braked_why})" if batch.braked_at else f"{text} (held back)"

@@ -23,6 +23,7 @@ def tell_batch(batch: Batch, *, as_json: bool) -> None:
         "batch": batch.id,
         "name": batch.name,
         "state": state_of(batch),
+        "braked": batch.braked_why,
         "rows": f"{batch.rows:,}" + (f", {batch.skipped:,} left out" if batch.skipped else ""),
         **{status: f"{count:,}" for status, count in counts.items() if count},
         "tier, pool": f"{batch.tier}, {batch.pool}"
@@ -37,8 +38,9 @@ def tell_batch(batch: Batch, *, as_json: bool) -> None:
 
 
 def state_of(batch: Batch) -> str:
-    """Return a batch's state, with `held` if it is held."""
-    return f"{batch.state}, held" if batch.held and not batch.done else str(batch.state)
+    """Return a batch's state, with `held` if it is held, or `braked`."""
+    kept = "braked" if batch.braked_at else "held"
+    return f"{batch.state}, {kept}" if batch.held and not batch.done else str(batch.state)
 
 
 def tell_result(line: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ class Batch(BaseModel):
     """A batch as read. Times are aware and UTC.
 
     `rows` counts all rows, `skipped` those of them that were left out as invalid; `held` tells whether
-    a person holds it.
+    a person holds it, or its brake.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +72,11 @@ class Batch(BaseModel):
     template: str
     hook: str = ""  #: Who is to be told of its end outside the fleet.
     deliver: Deliver | None = None  #: Where copies of its jobs' artifacts are put.
+    max_failed: str | None = (
+        None  #: As many failed jobs brake it: `40`, or a share of its rows: `5%`.
+    )
+    braked_at: datetime | None = None  #: It is held since then, as so many have failed.
+    braked_why: str | None = None
     created_at: datetime
     sealed_at: datetime | None = None
     ended_at: datetime | None = None
@@ -144,6 +149,7 @@ class BatchSpec:
     added_secrets: tuple[str, ...] = ()
     hook: str = ""
     deliver: Deliver | None = None
+    max_failed: str = ""
     start_within_s: float
     run_within_s: float
 

@@ -43,3 +43,11 @@ class Cause(StrEnum):
     NOT_RESUMED = "not_resumed"  #: It had begun, then no node started it again.
     START_DEADLINE = "start_deadline"  #: No node started it within `start_within`.
     CANCELLED = "cancelled"  #: Its cancellation was requested.
+
+
+#: Failures that are no fault of the job's own: they brake no batch.
+NOT_OWN = (
+    *(Cause.POISON, Cause.FLEET_FAULT, Cause.NOT_RESUMED, Cause.LEASE_LOST, Cause.WORKER_DIED),
+    *(Cause.NODE_FAULT, Cause.NODE_LEFT, Cause.STORAGE_REFUSED, Cause.STORAGE_FAULT),
+    Cause.DELIVERY_FAILED,
+)

@@ -23,8 +23,8 @@ class _Event(BaseModel):
 class BatchEvent(_Event):
     """A change of a batch as a whole, in the order of its number `n`; rows have events of their own.
 
-    `type` is `sealed`, `progress` (another tenth of its jobs has ended), `held`, `released`, `cancelled`,
-    `finished` or `reopened`: one of its jobs is made again. `counts` are those of that moment, `rows` how many
+    `type` is `sealed`, `progress` (another tenth of its jobs has ended), `held`, `braked` (held, as too many have
+    failed), `released`, `cancelled`, `finished` or `reopened`: one of its jobs is made again. `counts` are those of that moment, `rows` how many
     were accepted.
     """
 

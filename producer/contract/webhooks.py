@@ -27,6 +27,9 @@ class EventType(StrEnum):
     JOB_STARTED = "job.started"  #: A node has it for the first time.
     BATCH_SEALED = "batch.sealed"  #: All of its rows are accepted.
     BATCH_PROGRESS = "batch.progress"  #: Another tenth of its rows has ended, or more than one.
+    BATCH_BRAKED = (
+        "batch.braked"  #: It is held, as too many of its jobs have failed by their own fault.
+    )
     NODE_QUARANTINED = "node.quarantined"  #: It is set aside, after faults or by a person.
     NODE_RECOVERED = "node.recovered"  #: It takes jobs again after that, on trial at first.
 

@@ -67,7 +67,9 @@ async def begin(
     """Open a batch, to which rows are added in parts; none of them runs before it is sealed."""
     tier_of(key, body.tier)
     options = body.options(key.owner, key=headers.idempotency_key)
-    batch, is_replay = await fleet.begin_batch(body.source, name=body.name, **options)
+    batch, is_replay = await fleet.begin_batch(
+        body.source, name=body.name, max_failed=body.max_failed, **options
+    )
     told = {"Location": f"/v1/batches/{batch.id}"}
     if is_replay:
         told["Idempotent-Replayed"] = "true"

@@ -155,6 +155,12 @@ class BatchRequest(JobRequest):
 
     tier: Tier = Tier.BATCH
     name: Annotated[str, Field(max_length=256)] = ""
+    #: Once as many jobs have failed by their own fault, a number or a share as `5%`, the batch is held.
+    max_failed: (
+        Annotated[int, Field(strict=True, ge=1, le=9_999_999_999)]
+        | Annotated[str, Field(strict=True, max_length=20)]
+        | None
+    ) = None
 
 
 class RetryRequest(_Body):

@@ -18,6 +18,7 @@ from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.errors import SAME_ROWS, FleetError, InvalidBatch, InvalidJob, InvalidRows
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.max_failed import read_max_failed
 from producer.contract.outcomes import Begun
 from producer.contract.queues import Tier
 from producer.contract.result_lines import Line, statuses_of
@@ -50,6 +51,7 @@ class HttpBatchMethods:
         rows: Iterable[RowLike],
         *,
         name: str = "",
+        max_failed: int | str | None = None,
         skip_invalid: bool = False,
         on_skipped: Callable[[BadRow], None] | None = None,
         on_progress: Callable[[int], None] | None = None,
@@ -61,7 +63,7 @@ class HttpBatchMethods:
         part that has some. With an idempotency key, an interrupted call goes on where it stopped; rows that are
         there already are counted then, not compared.
         """
-        begun = self.begin_batch(graph, name=name, **options)
+        begun = self.begin_batch(graph, name=name, max_failed=max_failed, **options)
         batch = begun.batch
         is_resumable = options.get("idempotency_key") is not None
         if batch.sealed_at is not None:
@@ -82,11 +84,18 @@ class HttpBatchMethods:
             raise
 
     def begin_batch(
-        self, graph: GraphLike, *, name: str = "", **options: Unpack[JobOptions]
+        self,
+        graph: GraphLike,
+        *,
+        name: str = "",
+        max_failed: int | str | None = None,
+        **options: Unpack[JobOptions],
     ) -> Begun:
         """Open a batch that `add_rows` fills; options and errors as of `Producer.begin_batch`."""
         wanted: JobOptions = {"tier": Tier.BATCH, **options}
         body = {**job_body(graph, wanted, self._upload), "name": name}
+        if most := read_max_failed(max_failed):
+            body["max_failed"] = most
         answer = self._connection(
             "POST", "/v1/batches", data=encoded(body), headers=_JSON, is_safe=True
         )

@@ -98,7 +98,12 @@ class BatchRecord:
         given["inputs"] = {name: InputFile.model_validate(file) for name, file in inputs.items()}
         text = self.fields.get("deliver")
         deliver = Deliver.model_validate_json(text) if text else None
-        return BatchSpec(**given, hook=self.fields.get("hook", ""), deliver=deliver)
+        return BatchSpec(
+            **given,
+            hook=self.fields.get("hook", ""),
+            deliver=deliver,
+            max_failed=self.fields.get("max_failed", ""),
+        )
 
     @property
     def places(self) -> Places:
@@ -140,6 +145,9 @@ class BatchRecord:
             template=spec.template,
             hook=spec.hook,
             deliver=spec.deliver,
+            max_failed=spec.max_failed or None,
+            braked_at=maybe_utc(fields.get("braked_ms")) if self.is_held else None,
+            braked_why=fields.get("braked_why") if self.is_held else None,
             created_at=utc(fields["created_ms"]),
             sealed_at=maybe_utc(fields.get("sealed_ms")),
             ended_at=maybe_utc(fields.get("ended_ms")),
@@ -191,14 +199,13 @@ def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str,
         given["inputs"] = {
             address: file.model_dump(exclude_none=True) for address, file in spec.inputs.items()
         }
-    for part in (
-        "hook",
-        "deliver",
-    ):  # scripts look at them; earlier versions know neither in `spec`
+    # Scripts look at them; earlier versions know none of them in `spec`.
+    for part in ("hook", "deliver", "max_failed"):
         given.pop(part, None)
     return {
         **({"hook": spec.hook} if spec.hook else {}),
         **({"deliver": spec.deliver.written()} if spec.deliver else {}),
+        **({"max_failed": spec.max_failed} if spec.max_failed else {}),
         "v": version_of(spec),
         "digests": DIGESTS_VERSION,
         "name": name,
@@ -214,10 +221,11 @@ def fingerprint(spec: BatchSpec) -> str:
     asked = tuple(name for name in spec.secrets if name not in spec.added_secrets)
     request = replace(spec, secrets=asked, added_secrets=())
     written = fields_of_batch(request, name="", key=None)["spec"]
-    # These two are no part of what is written as `spec`.
+    # These are no part of what is written as `spec`.
     hook = f" {spec.hook}" if spec.hook else ""
     deliver = f" {spec.deliver.written()}" if spec.deliver else ""
-    return hashlib.sha256(f"batch {written}{hook}{deliver}".encode()).hexdigest()[:32]
+    most = f" max_failed {spec.max_failed}" if spec.max_failed else ""
+    return hashlib.sha256(f"batch {written}{hook}{deliver}{most}".encode()).hexdigest()[:32]
 
 
 def places_json(places: Places) -> str:

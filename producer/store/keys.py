@@ -79,6 +79,7 @@ from __future__ import annotations
 from typing import Final
 
 from producer.contract.batches import BUCKET_ROWS as BUCKET_ROWS  # noqa: PLC0414 - scripts know it
+from producer.contract.causes import NOT_OWN
 
 NODES: Final = "comfyfleet:nodes"
 LEASES: Final = "comfyfleet:leases"
@@ -179,6 +180,9 @@ SECONDS_KEPT: Final = 2_000
 TOTALS_KEPT: Final = 20_000
 #: A bucket of durations is so many times the one before it: 2 ** (1 / 4).
 BUCKETS_AN_OCTAVE: Final = 4
+
+#: Causes of failures that brake no batch, each between blanks.
+NOT_OWN_FAULTS: Final = f" {' '.join(NOT_OWN)} "
 
 #: Rows whose results are one object in the bucket.
 RESULT_ROWS: Final = 1_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 
 from producer.contract.batches import Batch
@@ -86,17 +87,15 @@ class Ends:
     def _pass_on_to_all(self, end: DueEnd) -> None:
         """Tell every webhook that asks for it what was said of a node; one that was told already is not told again."""
         told = NodeTold.model_validate_json(end.id)
-        for webhook in self._webhooks.all():
-            if end.event in webhook.events:
-                self._deliveries.add(
-                    webhook_key(webhook.name, webhook.owner),
-                    f"{end.event}_{told.node}_{_ms(told.at)}",
-                    event=end.event,
-                    body=node_message(EventType(end.event), told, webhook),
-                    end=end,
-                    is_disabled=webhook.disabled_at is not None,
-                    is_for_others=True,
-                )
+        asking = [webhook for webhook in self._webhooks.all() if end.event in webhook.events]
+        add = partial(self._deliveries.add, event=end.event, end=end, is_for_others=True)
+        for webhook in asking:
+            add(
+                webhook_key(webhook.name, webhook.owner),
+                f"{end.event}_{told.node}_{_ms(told.at)}",
+                body=node_message(EventType(end.event), told, webhook),
+                is_disabled=webhook.disabled_at is not None,
+            )
         self._outbox.done(end)
 
     def _about(self, end: DueEnd) -> Job | Batch | None:
@@ -130,13 +129,23 @@ def _message(end: DueEnd, about: Job | Batch, webhook: Webhook) -> _Wanted | Non
     if isinstance(about, Job):
         body = event_message(event, about, webhook, at=about.started_at)
         return _Wanted(f"{event}_{end.id}_{_ms(about.started_at)}", event, body)
+    return _batch_event(event, about, webhook)
+
+
+def _batch_event(event: EventType, batch: Batch, webhook: Webhook) -> _Wanted | None:
+    """Return what is to be told of a batch before its end; None if it is not so any more."""
     if event is EventType.BATCH_SEALED:
-        body = event_message(event, about, webhook, at=about.sealed_at)
-        return _Wanted(f"{event}_{end.id}_{_ms(about.sealed_at)}", event, body)
-    if about.done:
+        body = event_message(event, batch, webhook, at=batch.sealed_at)
+        return _Wanted(f"{event}_{batch.id}_{_ms(batch.sealed_at)}", event, body)
+    if batch.done:
         return None
-    body = event_message(event, about, webhook, at=None, progress=about.tenths / 10)
-    return _Wanted(f"{event}_{end.id}_{about.tenths}", event, body)
+    if event is EventType.BATCH_PROGRESS:
+        body = event_message(event, batch, webhook, at=None, progress=batch.tenths / 10)
+        return _Wanted(f"{event}_{batch.id}_{batch.tenths}", event, body)
+    if batch.braked_at is None:  # somebody has released it
+        return None
+    body = event_message(event, batch, webhook, at=batch.braked_at, reason=batch.braked_why)
+    return _Wanted(f"{event}_{batch.id}_{_ms(batch.braked_at)}", event, body)
 
 
 def _ms(at: datetime | None) -> int:

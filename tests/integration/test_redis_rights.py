@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,8 @@ def test_each_part_does_its_work_as_its_own_user(guarded, s3_settings, standin, 
         assert backend.wait_batch(batch.id).counts.succeeded == 2
         wait_until(lambda: to.got, description="the webhook is told")
         wait_until(lambda: backend.get(held["id"]).done, description="the cancelled one has ended")
+        action = shop.post("/v1/actions", {"action": "retry", "filter": "status:cancelled"}).json()
+        assert backend.wait_action(action["id"], timeout=timedelta(seconds=30)).done == 1
         again = operator.retry(held["id"])
         operator.cancel(again.id)
         assert operator.jobs("owner:shop").jobs

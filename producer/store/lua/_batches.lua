@@ -72,6 +72,31 @@ local function stop_feeding_if_done(batch)
     end
 end
 
+-- Count a job that failed for good by its own fault. Once as many have as may, the batch is held, as if a person did it,
+-- until one releases or cancels it.
+local function brake(batch, cause)
+    local key = BATCH .. batch
+    local limit, received, skipped, held, ended, moving =
+        unpack(redis.call('HMGET', key, 'max_failed', 'received', 'skipped', 'held_ms', 'ended_ms', 'moving'))
+    if not limit or string.find(NOT_OWN_FAULTS, ' ' .. (cause or '') .. ' ', 1, true) then
+        return
+    end
+    local failed = next_number(key, 'failed_own', 1)
+    local rows = (tonumber(received) or 0) - (tonumber(skipped) or 0)
+    local share = string.match(limit, '^([%d.]+)%%$')
+    local most = share and math.ceil(rows * tonumber(share) / 100) or tonumber(limit)
+    if held or ended or moving == 'cancel' or not most or failed < most then
+        return
+    end
+    local why = string.format('%d of %d jobs have failed; max_failed is %s', failed, rows, limit)
+    next_number(key, 'switches')
+    redis.call('HSET', key, 'held_ms', now_ms(), 'braked_ms', now_ms(), 'braked_why', why)
+    redis.call('HDEL', key, 'moving')
+    emit_batch(batch, 'braked')
+    keep_feeding(batch)
+    keep_batch(batch)
+end
+
 -- The pool that rows of a batch wait for which have no record; '' if they are pinned to a node.
 local function pool_of_rows(batch)
     local is_json, spec = pcall(cjson.decode, redis.call('HGET', BATCH .. batch, 'spec') or '')

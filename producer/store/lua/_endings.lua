@@ -143,6 +143,9 @@ local function end_job(job, id, status, keep_ms, cause, more, known, totals)
     list_to_pack(id, batch, now_ms())
     emit(job, id, status, {'cause', cause},
         {status = status, attempt = known.attempt, node = known.node, owner = owner, n = n})
+    if batch and status == 'failed' then
+        brake(batch, cause)
+    end
     if known.hook then
         put_outbox('job:' .. id, now_ms() + tonumber(keep_ms))
     end

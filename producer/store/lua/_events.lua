@@ -109,7 +109,7 @@ local function emit_batch(batch, what)
         end
     end
     emit_other('batch', batch, what, more)
-    if hook and (what == 'sealed' or what == 'progress') then
+    if hook and (what == 'sealed' or what == 'progress' or what == 'braked') then
         put_event('batch.' .. what, batch, owner, hook)
     end
 end

@@ -24,7 +24,7 @@ if ARGV[2] == 'hold' then
     redis.call('HSET', batch, 'held_ms', now_ms())
     redis.call('HDEL', batch, 'moving')
 else
-    redis.call('HDEL', batch, 'held_ms')
+    redis.call('HDEL', batch, 'held_ms', 'braked_ms', 'braked_why', 'failed_own')
     redis.call('HSET', batch, 'moving', 'release')
 end
 emit_batch(id, ARGV[2] == 'hold' and 'held' or 'released')

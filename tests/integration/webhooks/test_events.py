@@ -9,6 +9,7 @@ import pytest
 
 from producer.checking.findings import Kind
 from producer.contract.errors import InvalidJob
+from producer.contract.ids import row_id
 from producer.contract.jobs import JobError
 from producer.contract.nodes import NodeState
 from producer.contract.webhooks import OF_NODES, EventType
@@ -46,7 +47,7 @@ def batch_of(led, rows):
 
 
 def test_a_webhook_that_names_no_events_is_told_of_ends(led, to):
-    others = {"job.started", "batch.sealed", "batch.progress", *OF_NODES}
+    others = {"job.started", "batch.sealed", "batch.progress", "batch.braked", *OF_NODES}
     assert set(EventType) == ENDS | others
     assert set(register(led, to).events) == ENDS
     for event in ("batch.opened", "node.joined"):
@@ -131,6 +132,28 @@ def test_tenths_that_nobody_told_in_time_are_told_as_one(led, to, told):
     assert [message["data"]["progress"] for message in told()] == [0.3]
 
 
+def test_a_batch_that_is_braked_is_told_once_with_its_reason(led, to, told):
+    register(led, to, events=["batch.braked"])
+    batch = led.fleet.submit_many(GRAPH, seeds(5), hook="shop", max_failed=2)
+    feed(led.fleet)
+    for row in (1, 2, 3):
+        led.failed(led.fleet.get(row_id(batch.id, row)))
+    [message] = told()
+    assert message["type"] == "batch.braked"
+    assert message["timestamp"] == led.fleet.batch(batch.id).braked_at.isoformat()
+    assert message["data"]["reason"] == "2 of 5 jobs have failed; max_failed is 2"
+    assert led.redis.zcard(keys.OUTBOX) == 0
+
+
+def test_a_brake_that_was_released_before_it_was_told_is_not_told(led, to, told):
+    register(led, to, events=["batch.braked"])
+    batch = led.fleet.submit_many(GRAPH, seeds(5), hook="shop", max_failed=1)
+    feed(led.fleet)
+    led.failed(led.fleet.get(row_id(batch.id, 1)))
+    led.fleet.release_batch(batch.id)
+    assert told() == []
+
+
 def test_a_check_leaves_what_is_to_be_told_and_takes_out_what_nobody_asks_for(led, to, told):
     register(led, to, events=["job.started"])
     job, other = led.running(led.queued(hook="shop")), led.running()
@@ -152,7 +175,7 @@ def saying(led, *states):
 
 
 def test_who_asks_is_told_once_that_a_node_is_set_aside_and_that_it_works_again(led, to, told):
-    register(led, to, *OF_NODES)
+    register(led, to, events=OF_NODES)
     saying(led, "suspect", "quarantined", "quarantined", "offline", "joining", "quarantined")
     [message] = told()
     assert message["type"] == "node.quarantined"
@@ -188,7 +211,7 @@ def test_every_webhook_that_asks_for_nodes_is_told_and_no_other(led, to, told):
 
 
 def test_a_sender_that_dies_between_two_webhooks_leaves_none_untold_and_tells_none_twice(led, to):
-    register(led, to, "node.quarantined")
+    register(led, to, events=["node.quarantined"])
     led.fleet.webhooks.create("other", to.url, events=["node.quarantined"])
     saying(led, "quarantined")
     [end] = Outbox(led.redis).take_due(limit=5, within=timedelta(0))
@@ -211,7 +234,7 @@ def test_nothing_is_noted_of_a_node_where_nobody_asks(led, to):
 
 
 def test_a_check_leaves_what_is_to_be_told_of_a_node(led, to, told):
-    register(led, to, *OF_NODES)
+    register(led, to, events=OF_NODES)
     saying(led, "quarantined")
     stray = "event:node.quarantined:{"
     led.redis.zadd(keys.OUTBOX, {stray: 1})
