@@ -153,7 +153,8 @@ def _about_api(stack: LocalStack) -> list[str]:
         return ["The HTTP API is not installed: pip install 'comfyfleet[api]'"]
     return [
         "The HTTP API, for who holds this key (it opens everything, for as long as the stack is up):",
-        f"  curl -H 'Authorization: Bearer {stack.api_key}' {stack.api_url}/v1/jobs",
+        f"  export API={stack.api_url} KEY={stack.api_key}",
+        '  curl -H "Authorization: Bearer $KEY" $API/v1/jobs',
     ]
 
 

@@ -67,4 +67,5 @@ def _probe(url: str) -> None:
     try:
         requests.get(url, timeout=1).raise_for_status()
     except requests.RequestException as exc:
-        raise NotReady(str(exc)) from exc
+        # Its own text names objects and their addresses in memory.
+        raise NotReady("it does not answer yet") from exc

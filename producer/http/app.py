@@ -68,6 +68,7 @@ _PARTS: Final = (
     node_groups,
     nodes,
 )
+_WHERE: Final = "paths begin with /v1; GET /v1/openapi.json describes them all"
 _OF_STATUS: Final = {
     404: (ProblemType.NOT_FOUND, "there is no such path"),
     405: (ProblemType.METHOD_NOT_ALLOWED, "the path does not take this method"),
@@ -142,7 +143,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if kind is ProblemType.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(sorted(_methods(request)))
-    return Problem(kind, detail, headers=headers).response()
+    advice = _WHERE if kind is ProblemType.NOT_FOUND else None
+    return Problem(kind, detail, advice=advice, headers=headers).response()
 
 
 def _methods(request: Request) -> set[str]:

@@ -50,7 +50,7 @@ class ProblemType(_Type, Enum):
     INVALID_REQUEST = "invalid-request", 422, "The request makes no sense"
     INVALID_GRAPH = "invalid-graph", 422, "The graph cannot work"
     INVALID_PARAM = "invalid-param", 422, "A value does not fit its input"
-    INVALID_INPUT = "invalid-input", 422, "An input file cannot be used"
+    INVALID_INPUT = "invalid-input", 422, "A file or an address cannot be used"
     INVALID_ROWS = "invalid-rows", 422, "Rows of the batch are invalid"
     NO_NODE_CAN_RUN = "no-node-can-run", 422, "No node has what the graph needs"
     IDEMPOTENCY_KEY_REUSE = "idempotency-key-reuse", 422, "The key belongs to another request"

@@ -219,3 +219,20 @@ def test_trust_goes_no_further_than_it_is_given(url, address):
 def test_a_trusted_host_that_makes_no_sense_is_refused_by_its_setting(text):
     with pytest.raises(InvalidSettings, match=r"COMFYFLEET_TRUSTED_HOSTS: .* is no HOST"):
         load_settings(trusted_hosts=text)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://127.0.0.1:9000/", "127.0.0.1"),
+        ("http://[::1]:8189/x", "::1"),
+        ("http://hooks.internal/x", "10.9.9.9"),
+        ("http://localhost:9001/x", "127.0.0.1"),
+    ],
+)
+def test_what_is_refused_says_how_the_operator_allows_it(url, address):
+    with pytest.raises(AddressRefused) as caught:
+        check("", url, address)
+    before, _, advised = caught.value.advice.rpartition("COMFYFLEET_TRUSTED_HOSTS=")
+    assert before
+    check(advised, url, address)

@@ -66,7 +66,8 @@ class TrustedHosts:
             return
         if target.port not in self.usual_ports:
             raise AddressRefused(
-                f"port {target.port} is not asked; expected 443, 80, 8443 or 8080", advice=_ADVICE
+                f"port {target.port} is not asked; expected 443, 80, 8443 or 8080",
+                advice=_advice(target),
             )
         if target.is_ip:
             self.check_addresses(target, [target.host])
@@ -99,11 +100,14 @@ class TrustedHosts:
 _LOCAL: Final = frozenset(
     {"localhost", "local", "internal", "intranet", "lan", "home", "corp", "localdomain", "arpa"}
 )
-_ADVICE: Final = "the operator can allow it: COMFYFLEET_TRUSTED_HOSTS"
 
 
 def _not_public(target: WebAddress) -> AddressRefused:
-    return AddressRefused(f"{target.place} is no public host", advice=_ADVICE)
+    return AddressRefused(f"{target.place} is no public host", advice=_advice(target))
+
+
+def _advice(target: WebAddress) -> str:
+    return f"the operator can allow it: COMFYFLEET_TRUSTED_HOSTS={target.place}"
 
 
 def _network(text: str) -> IPv4Network | IPv6Network | None:
