@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from producer.cli.main import app
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import InvalidGraph, InvalidJob, InvalidParam
@@ -13,7 +15,6 @@ from producer.contract.graph.graph import template_id
 from producer.contract.graph.named_graphs import NamedGraph
 from producer.store.node_store import NodeStore
 from tests.integration.hand_led import LEASE
-from tests.integration.test_job_list_command import command
 
 MODELS = ["film_v1.safetensors", "film_v2.safetensors"]
 
@@ -194,31 +195,34 @@ def test_the_api_tells_the_same_of_a_template_and_of_a_graph(led, api):
     assert set_["runs_on"] == 2
 
 
-def test_templates_are_led_by_the_command(led, tmp_path):
+@pytest.fixture
+def command(led, monkeypatch):
+    """Return what runs the command, in this process: each of its own would take a second to start."""
+    monkeypatch.setenv("COMFYFLEET_REDIS_URL", led.settings.redis_url)
+    return lambda *words: CliRunner().invoke(app, words)
+
+
+def test_templates_are_led_by_the_command(led, command, tmp_path):
     register(led, "gpu-01", info())
     register(led, "gpu-02", info(MODELS[:1]))
     file = tmp_path / "graph.json"
     file.write_text(json.dumps(graph()))
-    put = command(
-        led, "template", "put", "portrait", str(file), "--owner", "shop", "--new", "--json"
-    )
+    put = command("template", "put", "portrait", str(file), "--owner", "shop", "--new", "--json")
     assert json.loads(put.stdout)["revision"] == 1, put.stderr
-    again = command(led, "template", "put", "portrait", str(file), "--owner", "shop", "--new")
-    assert (again.returncode, "a template portrait already" in again.stderr) == (4, True)
-    check = command(led, "template", "check", "portrait", "--owner", "shop")
-    assert check.returncode == 0, check.stderr
+    again = command("template", "put", "portrait", str(file), "--owner", "shop", "--new")
+    assert (again.exit_code, "a template portrait already" in again.stderr) == (4, True)
+    check = command("template", "check", "portrait", "--owner", "shop")
+    assert check.exit_code == 0, check.stderr
     assert "gpu-01\tdefault\tready\tcan run it" in check.stdout
     assert "gpu-02\tdefault\tready\tlacks model film_v2.safetensors" in check.stdout
     assert "1.width\tPainter\tINT\t64\tfrom 16 to 512" in check.stdout
-    nobody = command(led, "template", "check", str(file), "--set", "1.width=15")
-    assert (nobody.returncode, "refuses 1.width" in nobody.stdout) == (1, True)
-    job = command(
-        led, "submit", "template:portrait", "--owner", "shop", "--set", "1.width=32", "--json"
-    )
+    nobody = command("template", "check", str(file), "--set", "1.width=15")
+    assert (nobody.exit_code, "refuses 1.width" in nobody.stdout) == (1, True)
+    job = command("submit", "template:portrait", "--owner", "shop", "--set", "1.width=32", "--json")
     assert json.loads(job.stdout)["params"] == {"1.width": 32}
-    graph_ = command(led, "template", "show", "portrait", "--owner", "shop", "--graph")
+    graph_ = command("template", "show", "portrait", "--owner", "shop", "--graph")
     assert json.loads(graph_.stdout) == graph()
-    assert command(led, "template", "delete", "portrait", "--owner", "shop").returncode == 0
-    assert command(led, "template", "list").stdout == ""
-    gone = command(led, "submit", "template:portrait", "--owner", "shop")
-    assert (gone.returncode, "there is no template portrait" in gone.stderr) == (4, True)
+    assert command("template", "delete", "portrait", "--owner", "shop").exit_code == 0
+    assert command("template", "list").stdout == ""
+    gone = command("submit", "template:portrait", "--owner", "shop")
+    assert (gone.exit_code, "there is no template portrait" in gone.stderr) == (4, True)
