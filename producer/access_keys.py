@@ -30,6 +30,7 @@ from producer.contract.submissions import LONGEST_WITHIN_S
 from producer.grouped_calls import GroupedCalls
 from producer.intake.request import as_tier
 from producer.store.access_keys import AccessKeyRecords, Admission
+from producer.threaded_calls import in_thread
 
 #: Begins every key, so that scanners for leaked secrets can be taught it.
 PREFIX: Final = "cfk_"
@@ -186,7 +187,7 @@ class AsyncAccessKeys:
     """The same for asyncio; each call runs in a thread, those of one moment to admit somebody together."""
 
     def __init__(self, calls: AccessKeys) -> None:
-        self._calls = calls
+        self._sync = calls
         self._admit: GroupedCalls[str, AccessKey] = GroupedCalls(calls.admit_each)
         self._look: GroupedCalls[str, AccessKey] = GroupedCalls(calls.look_each)
         self._threads: Executor | None = None
@@ -195,40 +196,13 @@ class AsyncAccessKeys:
         """Admit requests in threads of their own from now on: those of other calls may all be busy."""
         self._threads = self._admit.threads = self._look.threads = threads
 
-    async def create(
-        self,
-        name: str,
-        *,
-        owner: str,
-        scopes: Iterable[Scope | str],
-        expires_in: timedelta | None = None,
-        rate: float | None = None,
-        max_waiting: int | None = None,
-        top_tier: Tier | str | None = None,
-    ) -> NewAccessKey:
-        """Make a key; all as of `AccessKeys.create`."""
-        return await asyncio.to_thread(
-            self._calls.create,
-            name,
-            owner=owner,
-            scopes=scopes,
-            expires_in=expires_in,
-            rate=rate,
-            max_waiting=max_waiting,
-            top_tier=top_tier,
-        )
-
-    async def list(self) -> list[AccessKey]:
-        """Return every key, by name."""
-        return await asyncio.to_thread(self._calls.list)
-
-    async def revoke(self, name: str) -> bool:
-        """Have a key open nothing from now on; see `AccessKeys.revoke`."""
-        return await asyncio.to_thread(self._calls.revoke, name)
+    create = in_thread(AccessKeys.create)
+    list = in_thread(AccessKeys.list)
+    revoke = in_thread(AccessKeys.revoke)
 
     async def probe(self) -> None:
         """Return if a request could be admitted; raises FleetUnreachable."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._calls.probe)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._sync.probe)
 
     async def admit(self, secret: str, scope: Scope | None = None) -> AccessKey:
         """Count one request with a key; errors as of `AccessKeys.admit`."""

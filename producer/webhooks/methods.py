@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -29,6 +28,7 @@ from producer.outbound.outbound import Outbound
 from producer.store.deliveries import MOST_BEFORE_TEST, Deliveries
 from producer.store.times import now_ms, utc
 from producer.store.webhook_store import WebhookStore, webhook_key
+from producer.threaded_calls import in_thread
 from producer.webhooks.messages import test_message
 
 if TYPE_CHECKING:
@@ -215,58 +215,15 @@ class AsyncWebhooks:
     """The same for asyncio; each call runs in a thread."""
 
     def __init__(self, calls: Webhooks) -> None:
-        self._calls = calls
+        self._sync = calls
 
-    async def create(
-        self,
-        name: str,
-        url: str,
-        *,
-        owner: str = "",
-        events: Sequence[str] = (),
-        body: BodyForm = "thin",
-    ) -> NewWebhook:
-        """Register a receiver; all as of `Webhooks.create`."""
-        return await asyncio.to_thread(
-            self._calls.create, name, url, owner=owner, events=events, body=body
-        )
-
-    async def list(self, *, owner: str | None = None) -> list[Webhook]:
-        """Return the webhooks of an owner, or of all."""
-        return await asyncio.to_thread(self._calls.list, owner=owner)
-
-    async def get(self, name: str, *, owner: str = "") -> Webhook:
-        """Return a webhook; raises WebhookNotFound."""
-        return await asyncio.to_thread(self._calls.get, name, owner=owner)
-
-    async def delete(self, name: str, *, owner: str = "") -> None:
-        """Forget a webhook; raises WebhookNotFound."""
-        await asyncio.to_thread(self._calls.delete, name, owner=owner)
-
-    async def enable(self, name: str, *, owner: str = "") -> Webhook:
-        """Tell a webhook again; raises WebhookNotFound."""
-        return await asyncio.to_thread(self._calls.enable, name, owner=owner)
-
-    async def rotate(
-        self, name: str, *, owner: str = "", keep: timedelta = timedelta(hours=24)
-    ) -> SecretStr:
-        """Return a new secret; all as of `Webhooks.rotate`."""
-        return await asyncio.to_thread(self._calls.rotate, name, owner=owner, keep=keep)
-
-    async def test(self, name: str, *, owner: str = "") -> Delivery:
-        """Send a test message; errors as of `Webhooks.test`."""
-        return await asyncio.to_thread(self._calls.test, name, owner=owner)
-
-    async def deliveries(
-        self, name: str, *, owner: str = "", limit: int = 50
-    ) -> Sequence[Delivery]:
-        """Return deliveries to a webhook; all as of `Webhooks.deliveries`."""
-        return await asyncio.to_thread(self._calls.deliveries, name, owner=owner, limit=limit)
-
-    async def delivery(self, name: str, delivery_id: str, *, owner: str = "") -> Delivery:
-        """Return one delivery; raises WebhookNotFound."""
-        return await asyncio.to_thread(self._calls.delivery, name, delivery_id, owner=owner)
-
-    async def redeliver(self, name: str, delivery_id: str, *, owner: str = "") -> Delivery:
-        """Send a message again; errors as of `Webhooks.redeliver`."""
-        return await asyncio.to_thread(self._calls.redeliver, name, delivery_id, owner=owner)
+    create = in_thread(Webhooks.create)
+    list = in_thread(Webhooks.list)
+    get = in_thread(Webhooks.get)
+    delete = in_thread(Webhooks.delete)
+    enable = in_thread(Webhooks.enable)
+    rotate = in_thread(Webhooks.rotate)
+    test = in_thread(Webhooks.test)
+    deliveries = in_thread(Webhooks.deliveries)
+    delivery = in_thread(Webhooks.delivery)
+    redeliver = in_thread(Webhooks.redeliver)
