@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from datetime import timedelta
-from typing import Self
+from typing import Final, Self
 
 import requests
 
@@ -38,14 +38,18 @@ from producer.over_http.batch_methods import POLL_EVERY
 from producer.over_http.templates import HttpTemplates
 from producer.over_http.watch_methods import RECHECK_EVERY, found_of
 from producer.over_http.webhooks import HttpWebhooks
-from producer.threaded_calls import from_thread, in_thread
+from producer.threaded_calls import OwnThreads, from_thread, in_thread
+
+#: Calls at once of one client.
+_CALLS: Final = 32
 
 
 class AsyncHttpWebhooks:
     """The same as `HttpProducer.webhooks`, for asyncio."""
 
-    def __init__(self, calls: HttpWebhooks) -> None:
+    def __init__(self, calls: HttpWebhooks, threads: OwnThreads) -> None:
         self._sync = calls
+        self._threads = threads
 
     create = in_thread(HttpWebhooks.create)
     list = in_thread(HttpWebhooks.list)
@@ -62,8 +66,9 @@ class AsyncHttpWebhooks:
 class AsyncHttpTemplates:
     """The same as `HttpProducer.templates`, for asyncio."""
 
-    def __init__(self, calls: HttpTemplates) -> None:
+    def __init__(self, calls: HttpTemplates, threads: OwnThreads) -> None:
         self._sync = calls
+        self._threads = threads
 
     put = in_thread(HttpTemplates.put)
     put_once = in_thread(HttpTemplates.put_once)
@@ -76,7 +81,8 @@ class AsyncHttpTemplates:
 class AsyncHttpProducer(AsyncHttpActionMethods):
     """The client of one fleet over its HTTP API for asyncio, for all event loops of a process.
 
-    Arguments, results and errors are those of `HttpProducer`; its methods here are coroutines.
+    Arguments, results and errors are those of `HttpProducer`; its methods here are coroutines. They run in 32 threads
+    of its own, so that an API that does not answer leaves the event loop's threads to the others.
     """
 
     _sync: HttpProducer
@@ -90,9 +96,10 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
         session: requests.Session | None = None,
     ) -> None:
         self._sync = HttpProducer(url, key, timeout=timeout, session=session)
-        self._fanouts = LoopFanouts(lambda: self._sync.reader)
-        self.webhooks = AsyncHttpWebhooks(self._sync.webhooks)
-        self.templates = AsyncHttpTemplates(self._sync.templates)
+        self._threads = OwnThreads(_CALLS, "fleet-http")
+        self._fanouts = LoopFanouts(lambda: self._sync.reader, self._threads.run)
+        self.webhooks = AsyncHttpWebhooks(self._sync.webhooks, self._threads)
+        self.templates = AsyncHttpTemplates(self._sync.templates, self._threads)
 
     submit = in_thread(HttpProducer.submit)
     submit_once = in_thread(HttpProducer.submit_once)
@@ -185,11 +192,11 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
 
     async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:
         """Return the events of the owner's jobs after one id, up to another; see `HttpProducer.events`."""
-        return await asyncio.to_thread(lambda: list(self._sync.events(after=after, until=until)))
+        return await self._threads.run(lambda: list(self._sync.events(after=after, until=until)))
 
     async def fleet_events(self, *, after: str, until: str = "+") -> list[JobEvent | FleetEvent]:
         """Return the same with those of batches and nodes."""
-        return await asyncio.to_thread(
+        return await self._threads.run(
             lambda: list(self._sync.fleet_events(after=after, until=until))
         )
 
@@ -216,26 +223,33 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> AsyncIterator[tuple[int, Job]]:
         """Yield the jobs of a batch with their row numbers; see `Producer.batch_jobs`."""
-        async for found in from_thread(self._sync.batch_jobs(batch, statuses=statuses)):
+        async for found in from_thread(
+            self._sync.batch_jobs(batch, statuses=statuses), self._threads
+        ):
             yield found
 
     async def batch_results(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> AsyncIterator[Line]:
         """Yield a dict a row, as JSON has it; see `Producer.batch_results`."""
-        async for line in from_thread(self._sync.batch_results(batch, statuses=statuses)):
+        async for line in from_thread(
+            self._sync.batch_results(batch, statuses=statuses), self._threads
+        ):
             yield line
 
     async def batch_result_lines(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> AsyncIterator[str]:
         """Yield the same as lines of JSON, without their ends."""
-        async for line in from_thread(self._sync.batch_result_lines(batch, statuses=statuses)):
+        async for line in from_thread(
+            self._sync.batch_result_lines(batch, statuses=statuses), self._threads
+        ):
             yield line
 
     async def close(self) -> None:
         """Close all connections; they are opened again at the next use. Watches hear nothing more."""
-        await asyncio.to_thread(self._sync.close)
+        await self._threads.run(self._sync.close)
+        self._threads.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -246,4 +260,4 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
     async def _found(self, job_ids: Collection[str]) -> list[Job]:
         if not job_ids:
             return []
-        return await asyncio.to_thread(found_of, self._sync.get_many, job_ids)
+        return await self._threads.run(lambda: found_of(self._sync.get_many, job_ids))

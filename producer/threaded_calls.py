@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial, update_wrapper
 from itertools import islice
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
@@ -15,6 +18,34 @@ T = TypeVar("T")
 _AT_ONCE: Final = 500
 
 
+class OwnThreads:
+    """Threads for the calls of one client, so that those that wait long leave the event loop's own to others.
+
+    Args:
+        most: calls at once; others wait for these.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._pools: dict[int, ThreadPoolExecutor] = {}
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Return what a call in a thread returns."""
+        # A forked child has no threads, so it has a pool of its own.
+        if (pool := self._pools.get(os.getpid())) is None:
+            pool = self._pools.setdefault(
+                os.getpid(), ThreadPoolExecutor(self._most, thread_name_prefix=self._name)
+            )
+        inside = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(pool, inside.run, call)
+
+    def close(self) -> None:
+        """End the threads, once their calls have ended; a later call begins new ones."""
+        if pool := self._pools.pop(os.getpid(), None):
+            pool.shutdown(wait=False)
+
+
 class Twin(Protocol):
     """A class whose methods are those of another one, called in threads."""
 
@@ -24,18 +55,26 @@ class Twin(Protocol):
 def in_thread(
     method: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Return the twin of a method that blocks: a coroutine of the same arguments, result and errors."""
+    """Return the twin of a method that blocks: a coroutine of the same arguments, result and errors.
+
+    It runs in the object's `_threads`, where it has some, else in the event loop's.
+    """
 
     async def twin(self: Twin, /, *given: P.args, **options: P.kwargs) -> T:
-        call = getattr(self._sync, method.__name__)
-        return await asyncio.to_thread(partial(call, *given, **options))
+        call = partial(getattr(self._sync, method.__name__), *given, **options)
+        threads: OwnThreads | None = getattr(self, "_threads", None)
+        return await (threads.run(call) if threads else asyncio.to_thread(call))
 
     update_wrapper(twin, method)
     return twin
 
 
-async def from_thread(items: Iterator[T]) -> AsyncIterator[T]:
+async def from_thread(items: Iterator[T], threads: OwnThreads | None = None) -> AsyncIterator[T]:
     """Yield *items*, read in a thread some at a time."""
-    while page := await asyncio.to_thread(lambda: list(islice(items, _AT_ONCE))):
+
+    def some() -> list[T]:
+        return list(islice(items, _AT_ONCE))
+
+    while page := await (threads.run(some) if threads else asyncio.to_thread(some)):
         for item in page:
             yield item

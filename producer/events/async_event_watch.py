@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from producer.events.buffers import Buffer
 from producer.events.notices import (
@@ -26,11 +27,16 @@ from producer.events.subscribers import EventReader, Subscribers, Watcher
 _BEHIND: Final = 256 * 1024
 
 
+#: Runs a call in a thread, and returns what it returns.
+InThread = Callable[[Callable[[], str]], Coroutine[Any, Any, str]]
+
+
 class LoopFanout:
     """The watchers of one event loop. Only `offer`, `lag` and `close` may be called by other threads."""
 
-    def __init__(self, fanout: EventReader) -> None:
+    def __init__(self, fanout: EventReader, run: InThread = asyncio.to_thread) -> None:
         self._fanout = fanout
+        self._run = run
         self._loop = asyncio.get_running_loop()
         self._subscribers = Subscribers()
         self._inbox = Buffer(self._wake)
@@ -68,7 +74,7 @@ class LoopFanout:
         A few events before the returned id may have been delivered already; none of them comes later.
         """
         self._subscribers.add(watcher, topics)
-        adding = asyncio.ensure_future(asyncio.to_thread(self._fanout.add, self, topics))
+        adding = asyncio.ensure_future(self._run(partial(self._fanout.add, self, topics)))
         try:
             return await asyncio.shield(adding)
         except BaseException:
@@ -105,10 +111,14 @@ class LoopFanouts:
 
     Args:
         source: returns the process's reader of events.
+        run: runs a call in a thread.
     """
 
-    def __init__(self, source: Callable[[], EventReader]) -> None:
+    def __init__(
+        self, source: Callable[[], EventReader], run: InThread = asyncio.to_thread
+    ) -> None:
         self._source = source
+        self._run = run
         self._lock = Lock()
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopFanout] = {}
 
@@ -118,7 +128,7 @@ class LoopFanouts:
         with self._lock:
             if loop not in self._by_loop:
                 self._forget_closed_loops()
-                self._by_loop[loop] = LoopFanout(self._source())
+                self._by_loop[loop] = LoopFanout(self._source(), self._run)
             return self._by_loop[loop]
 
     def _forget_closed_loops(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -12,7 +14,8 @@ from producer.contract.errors import FleetUnreachable
 from producer.events.notices import LAGGED
 from producer.events.subscribers import BATCHES, EVERYTHING
 from producer.http.problems import ProblemType
-from tests.integration.test_http_client_faults import ID, event, fleet, problem, stream
+from producer.http_aio import AsyncHttpProducer
+from tests.integration.test_http_client_faults import GET, ID, KEY, event, fleet, problem, stream
 from tests.polling import wait_until
 
 EVENTS = "GET /v1/events"
@@ -113,3 +116,24 @@ def test_a_watch_of_an_api_that_is_away_begins_with_an_error():
     with pytest.raises(FleetUnreachable, match=url), producer.watch(EVERYTHING):
         pass
     assert readers() == []
+
+
+def test_an_api_that_hangs_leaves_the_loop_s_own_threads_to_others():
+    async def hang(request):
+        await asyncio.sleep(60)
+        return request
+
+    async def use(url):
+        async with AsyncHttpProducer(url, KEY, timeout=timedelta(seconds=0.3)) as producer:
+            calls = [asyncio.ensure_future(producer.get(ID)) for _ in range(40)]
+            watch = asyncio.ensure_future(producer.watch(ID).__aenter__())
+            await asyncio.sleep(0)
+            began = time.monotonic()
+            assert await asyncio.gather(*(asyncio.to_thread(int, n) for n in range(40)))
+            took = time.monotonic() - began
+            for task in (*calls, watch):
+                task.cancel()
+            return took
+
+    with fleet(routes={GET: [hang], EVENTS: [hang]}) as (_, server):
+        assert asyncio.run(use(server.url)) < 1
