@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -19,6 +20,7 @@ from producer.store.actions import Actions
 from producer.store.job_store import JobStore
 from producer.upkeep.bulk_actions import BulkActions
 from tests.graphs import sleeping
+from tests.integration.test_job_list_command import command
 from tests.integration.test_upkeep import KEEP, upkeep
 
 
@@ -215,16 +217,16 @@ def test_actions_take_turns(led):
 
 
 def test_an_action_that_cannot_go_on_says_why_and_keeps_what_it_has_done(led):
-    led.fleet.limit_owner("shop", max_waiting=2)
+    led.fleet.limit_owner("shop", max_waiting=3)
     for _ in range(5):
         led.cancelled(led.queued(owner="shop"))
     record = carried_out(led, "retry", "owner:shop", owner="shop")
-    assert figures(record) == (ActionState.FAILED, 2, 2, 0)
-    assert record.error == "owner shop has 2 jobs waiting; its limit is 2"
-    with pytest.raises(ActionFailed, match="failed after 2 jobs: owner shop has 2 jobs waiting"):
+    assert figures(record) == (ActionState.FAILED, 3, 3, 0)
+    assert record.error == "owner shop has 3 jobs waiting; its limit is 3"
+    with pytest.raises(ActionFailed, match="failed after 3 jobs: owner shop has 3 jobs waiting"):
         led.fleet.wait_action(record.id)
     led.fleet.limit_owner("shop", max_waiting=None)
-    assert carried_out(led, "retry", "owner:shop", owner="shop", max_waiting=4).done == 2
+    assert carried_out(led, "retry", "owner:shop", owner="shop", max_waiting=4).done == 1
     batch = led.fleet.submit_many(sleeping(), [{"1.color": 1}])
     begun = led.fleet.begin_action("cancel", f"batch:{batch.id}")
     led.redis.delete(keys.batch(batch.id))
@@ -273,3 +275,31 @@ def test_check_finds_an_action_that_upkeep_would_not_come_to(led):
             assert sorted(finding.kind for finding in check.run()) == kinds
     carrier(led).carry_out()
     assert led.fleet.action(begun.id).state is ActionState.DONE
+
+
+def test_at_a_shell_an_action_is_counted_begun_waited_for_and_shown(led):
+    jobs = [led.queued(owner="shop") for _ in range(2)]
+    counted = command(led, "action", "cancel", "owner:shop", "-status:held")
+    assert counted.returncode == 2
+    assert "this would cancel 2 jobs" in counted.stderr
+    assert statuses(led, jobs) == [JobStatus.QUEUED] * 2
+    with carrying_out(led):
+        done = command(
+            led,
+            *[
+                "action",
+                "cancel",
+                "owner:shop",
+                "--yes",
+                "--wait",
+                "20",
+                "--reason",
+                "typo",
+                "--json",
+            ],
+        )
+    record = json.loads(done.stdout)
+    assert (record["state"], record["done"], record["reason"]) == ("done", 2, "typo")
+    assert statuses(led, jobs) == [JobStatus.CANCELLED] * 2
+    shown = command(led, "action", "show", record["id"]).stdout
+    assert shown.splitlines() == [f"{record['id']} cancel done", "counted 2, done 2, refused 0"]
