@@ -8,18 +8,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from producer.contract.arguments import action_id_of
-from producer.contract.errors import InvalidJob
+from producer.contract.errors import InvalidJob, KeyReused
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter, TimeTerm
 from producer.contract.filters.times import TimeSpan
-from producer.contract.graph.json_values import printable
-from producer.contract.ids import new_job_id
+from producer.contract.graph.json_values import printable, text_flaw
+from producer.contract.ids import keyed_action_id, new_job_id
 from producer.contract.outcomes import Acted, ActionRecord, ActionState, BulkAction
 from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
 from producer.dispatch import Dispatch
 from producer.listing.move_methods import MoveMethods
 from producer.node_methods import AsyncNodeMethods, NodeMethods
-from producer.store.action_records import ActionRecords
+from producer.store.action_records import ActionRecords, shown_filter
 from producer.store.actions import Actions
 from producer.store.times import now_ms, utc
 from producer.upkeep.bulk_actions import fits, fitting
@@ -91,6 +91,7 @@ class BulkMethods(MoveMethods, NodeMethods):
         filter: str | Filter,  # noqa: A002
         *,
         owner: str = "",
+        idempotency_key: str | None = None,
         max_waiting: int | None = None,
         actor: str = "",
         origin: str = "",
@@ -102,16 +103,21 @@ class BulkMethods(MoveMethods, NodeMethods):
 
         Args:
             owner: whose action it is, and whose limit of actions counts; it is no term of the filter.
+            idempotency_key: the same key again, for the same owner, returns the same action, while that is kept.
             max_waiting: make a job again only while fewer of the owner's wait.
             actor, origin, reason: as of `act`.
 
         Raises:
             InvalidJob: there is no such action.
             InvalidQuery, BatchNotFound, InvalidBatch: the filter makes no sense, or its batch is not there, or open.
+            KeyReused: the idempotency key belongs to another action.
             TooManyActions: ten of the owner's have not ended yet.
             FleetUnreachable: it may have been begun.
         """
         verb, given = _as_action(action), _as_filter(filter)
+        action_id = _new_id(owner, idempotency_key)
+        if idempotency_key and (before := ActionRecords(self._redis).find(action_id)):
+            return _same(before, verb, given, key=idempotency_key)
         now = utc(now_ms(self._redis))
         until = TimeSpan(until=now + timedelta(milliseconds=1))
         wanted = Filter((*given.terms, TimeTerm("created", until)))
@@ -119,10 +125,10 @@ class BulkMethods(MoveMethods, NodeMethods):
         cursor = self._lists.begin(meant)
         counted = self._counted(verb, meant, cursor)
         record = ActionRecord(
-            id=new_job_id(),
+            id=action_id,
             owner=owner,
             action=verb,
-            filter=given.text,
+            filter=shown_filter(given),
             actor=actor,
             reason=reason,
             state=ActionState.WAITING,
@@ -130,13 +136,14 @@ class BulkMethods(MoveMethods, NodeMethods):
             counted=counted.matched,
             counted_all=counted.cursor is None,
         )
-        return ActionRecords(self._redis).add(
+        made = ActionRecords(self._redis).add(
             record,
             wanted,
             cursor=cursor,
             origin=origin,
             max_waiting=max_waiting,
         )
+        return _same(made, verb, given, key=idempotency_key or "")
 
     def action(self, action_id: str) -> ActionRecord:
         """Return how far an action is that `begin_action` began; raises ActionNotFound."""
@@ -205,6 +212,7 @@ class AsyncBulkMethods(AsyncNodeMethods):
         filter: str | Filter,  # noqa: A002
         *,
         owner: str = "",
+        idempotency_key: str | None = None,
         max_waiting: int | None = None,
         actor: str = "",
         origin: str = "",
@@ -216,6 +224,7 @@ class AsyncBulkMethods(AsyncNodeMethods):
             action,
             filter,
             owner=owner,
+            idempotency_key=idempotency_key,
             max_waiting=max_waiting,
             actor=actor,
             origin=origin,
@@ -243,6 +252,21 @@ class AsyncBulkMethods(AsyncNodeMethods):
             if record.has_ended or deadline.is_over:
                 return carried_out(record, timeout)
             await asyncio.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
+
+
+def _new_id(owner: str, key: str | None) -> str:
+    if not key:
+        return new_job_id()
+    if flaw := text_flaw(key):
+        raise InvalidJob(f"idempotency_key {flaw}", field="idempotency_key")
+    return keyed_action_id(owner, key)
+
+
+def _same(found: ActionRecord, verb: BulkAction, given: Filter, *, key: str) -> ActionRecord:
+    """Return an action that was begun, if it is the one that was asked for."""
+    if (found.action, found.filter) != (verb, shown_filter(given)):
+        raise KeyReused(key, found.id, what="action")
+    return found
 
 
 def _as_filter(given: str | Filter) -> Filter:

@@ -19,6 +19,9 @@ MOST_ROWS: Final = 16**_ROW_DIGITS - 1
 #: Never change it: a worker finds its running prompts again by the ids made from it.
 PROMPT_NAMESPACE: Final = uuid.UUID("6d0a8f0e-5b3c-5f0b-9d6e-c0f1ee7c0f1e")
 
+#: Never change it: while it lives, an action is found again by its idempotency key.
+_ACTION_NAMESPACE: Final = uuid.UUID("0b7a0c53-3a52-5d0e-9a0f-5f6d5f1f3f0a")
+
 
 def new_job_id(*, unix_ms: int | None = None) -> JobId:
     """Return a new UUIDv7 (RFC 9562), lower-case with hyphens: it sorts by time.
@@ -41,6 +44,11 @@ def new_batch_id(*, unix_ms: int | None = None) -> BatchId:
         unix_ms: the time in it; now by default.
     """
     return BatchId(_with_row(new_job_id(unix_ms=unix_ms), 0))
+
+
+def keyed_action_id(owner: str, key: str) -> str:
+    """Return the id of the action that an owner asks for under an idempotency key."""
+    return str(uuid.uuid5(_ACTION_NAMESPACE, f"{len(owner)}:{owner}:{key}"))
 
 
 def row_id(batch: BatchId, row: int) -> JobId:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -13,7 +13,7 @@ from producer.contract.filters.query import Filter, Term
 from producer.contract.outcomes import ActionRecord, BulkAction
 from producer.contract.queues import Tier
 from producer.http.access import Fleet, Reader, Submitter, room_of, seen
-from producer.http.requests import Flag
+from producer.http.requests import Flag, one_key
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
 from producer.http.views import Links, answer
@@ -38,6 +38,13 @@ class ActionRequest(BaseModel):
     dry_run: Flag = False
     cursor: Annotated[str, Field(max_length=20_000)] | None = None
     reason: Annotated[str, Field(max_length=200)] = ""
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+
+
+class ActionHeaders(BaseModel):
+    """Headers of a request for an action. `Idempotency-Key` makes the same request, sent again, give the same action."""
+
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
 
 
 class CountView(BaseModel):
@@ -69,7 +76,13 @@ class ActionsView(BaseModel):
         also={200: ("What `dry_run` has counted", CountView)},
     ),
 )
-async def act(request: Request, body: ActionRequest, fleet: Fleet, key: Submitter) -> Response:
+async def act(
+    request: Request,
+    body: ActionRequest,
+    fleet: Fleet,
+    key: Submitter,
+    headers: Annotated[ActionHeaders, Header()],
+) -> Response:
     """Have all jobs that a filter means cancelled, held, released or made again; only those that the key sees.
 
     Upkeep does it; the answer says how many there are, and where to ask how far it is. Jobs that are handed in
@@ -93,6 +106,7 @@ async def act(request: Request, body: ActionRequest, fleet: Fleet, key: Submitte
         body.action,
         wanted,
         owner=key.owner,
+        idempotency_key=one_key(body.idempotency_key, header=headers.idempotency_key),
         max_waiting=key.max_waiting,
         actor=f"key {key.name}",
         origin=request.client.host if request.client else "",

@@ -53,6 +53,21 @@ class SubmitHeaders(BaseModel):
     prefer: Annotated[str, Field(max_length=200)] | None = None
 
 
+def one_key(named: str | None, *, header: str | None) -> str | None:
+    """Return the idempotency key that a body or a header names.
+
+    Raises:
+        InvalidJob: they name different ones.
+    """
+    if header is not None and named not in (None, header):
+        raise InvalidJob(
+            "the header Idempotency-Key and the body name different keys",
+            field="idempotency_key",
+            advice="name it once",
+        )
+    return named if header is None else header
+
+
 class ListQuery(BaseModel):
     """Which part of which list: `filter` is that of `comfyfleet job list`, `cursor` comes from the part before."""
 
@@ -127,12 +142,7 @@ class JobRequest(_Body):
         Raises:
             InvalidJob: header and body name different idempotency keys.
         """
-        if key is not None and self.idempotency_key not in (None, key):
-            raise InvalidJob(
-                "the header Idempotency-Key and the body name different keys",
-                field="idempotency_key",
-                advice="name it once",
-            )
+        key = one_key(self.idempotency_key, header=key)
         return JobOptions(
             params=self.params,
             inputs=self.inputs,
@@ -144,7 +154,7 @@ class JobRequest(_Body):
             owner=owner,
             hook=self.hook or "",
             deliver=self.deliver.model_dump(exclude_unset=True) if self.deliver else None,
-            idempotency_key=key if key is not None else self.idempotency_key,
+            idempotency_key=key,
             start_within=_duration(self.start_within_s),
             run_within=_duration(self.run_within_s),
         )

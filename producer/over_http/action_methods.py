@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from datetime import timedelta
 from typing import Final
 
@@ -66,11 +67,16 @@ class HttpActionMethods:
         action: BulkAction | str,
         filter: str | Filter,  # noqa: A002
         *,
+        idempotency_key: str | None = None,
         reason: str = "",
     ) -> ActionRecord:
-        """Have upkeep do one thing with all jobs that a filter means; all as of `Producer.begin_action`."""
-        body = encoded(_body(action, filter, reason))
-        told = self._connection.json("POST", _PATH, data=body, headers=_JSON)
+        """Have upkeep do one thing with all jobs that a filter means; all as of `Producer.begin_action`.
+
+        It has an idempotency key of its own where none is given, so that it may be sent again.
+        """
+        key = idempotency_key or f"own-{uuid.uuid4()}"
+        body = encoded({**_body(action, filter, reason), "idempotency_key": key})
+        told = self._connection.json("POST", _PATH, data=body, headers=_JSON, is_safe=True)
         return ActionRecord.model_validate(told)
 
     def action(self, action_id: str) -> ActionRecord:

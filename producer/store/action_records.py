@@ -86,6 +86,8 @@ class ActionRecords:
     ) -> ActionRecord:
         """Ask for an action, which upkeep carries out, and write into the log who did; return it.
 
+        One of its id that is there already stays as it is, and is returned.
+
         Raises:
             TooManyActions: as many of its owner's have not ended as may be.
         """
@@ -104,7 +106,7 @@ class ActionRecords:
             "state": ActionState.WAITING,
             "owner": record.owner,
             "action": record.action,
-            "filter": abridged(escaped(record.filter), most=_LONGEST_FILTER),
+            "filter": record.filter,
             "terms": json.dumps(_FILTERS.dump_python(wanted, mode="json")),
             "actor": logged.get("actor", ""),
             "reason": logged.get("reason", ""),
@@ -122,9 +124,13 @@ class ActionRecords:
             raise TooManyActions(record.owner, waiting, keys.MOST_ACTIONS)
         return self.get(record.id)
 
+    def find(self, action_id: str) -> ActionRecord | None:
+        """Read one; None where there is none, or it cannot be read."""
+        return self._read([action_id])[0]
+
     def get(self, action_id: str) -> ActionRecord:
         """Read one; raises ActionNotFound."""
-        [found] = self._read([action_id])
+        found = self.find(action_id)
         if found is None:
             raise ActionNotFound(printable(action_id))
         return found
@@ -219,6 +225,11 @@ class ActionRecords:
             _record(action_id, reply) if isinstance(reply, dict) else None
             for action_id, reply in zip(action_ids, replies, strict=True)
         ]
+
+
+def shown_filter(wanted: Filter) -> str:
+    """Return a filter as a record has it, for people."""
+    return abridged(escaped(wanted.text), most=_LONGEST_FILTER)
 
 
 def _shortened(refusal: Refusal) -> Refusal:

@@ -75,7 +75,7 @@ def log_fields(
         "reason": reason,
     }
     short = {name: abridged(escaped(text), most=_LONGEST) for name, text in texts.items() if text}
-    return {**short, "count": count}
+    return {"actor": "", **short, "count": count}  # without an actor no entry can be read
 
 
 def _action(entry_id: str, fields: Mapping[str, str]) -> Action | None:

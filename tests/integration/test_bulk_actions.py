@@ -11,7 +11,13 @@ from redis import ConnectionPool, Redis
 from redis.connection import Connection
 
 from producer.checking.check import Check
-from producer.contract.errors import ActionFailed, ActionNotFound, TooManyActions
+from producer.contract.errors import (
+    ActionFailed,
+    ActionNotFound,
+    InvalidJob,
+    KeyReused,
+    TooManyActions,
+)
 from producer.contract.jobs import JobStatus
 from producer.contract.outcomes import ActionState
 from producer.store import keys
@@ -201,6 +207,22 @@ def test_who_is_late_with_a_turn_writes_nothing_of_it(led):
     assert not records.begin_turn(stale, [], None)
     assert not records.end_turn(stale, error="it is late")
     assert figures(led.fleet.action(begun.id)) == (ActionState.DONE, 1, 1, 0)
+
+
+def test_an_idempotency_key_makes_one_action_of_its_owner(led):
+    led.queued()
+    begun = led.fleet.begin_action("hold", "status:queued", idempotency_key="ä", owner="shop")
+    carry_all(led)
+    again = led.fleet.begin_action("hold", "status:queued", idempotency_key="ä", owner="shop")
+    assert (again.id, again.state) == (begun.id, ActionState.DONE)
+    assert len(Actions(led.redis).newest(5)) == 1
+    for verb, words in (("cancel", "status:queued"), ("hold", "")):
+        with pytest.raises(KeyReused, match=f"made action {begun.id} from another request"):
+            led.fleet.begin_action(verb, words, idempotency_key="ä", owner="shop")
+    other = led.fleet.begin_action("cancel", "", idempotency_key="ä", owner="press")
+    assert other.id != begun.id
+    with pytest.raises(InvalidJob, match="lone surrogate"):
+        led.fleet.begin_action("hold", "", idempotency_key="\ud800")
 
 
 def test_actions_take_turns(led):

@@ -149,7 +149,14 @@ def test_an_action_takes_no_cursor_and_ten_may_wait(api):
     cursor = shop.get("/v1/jobs?filter=status:queued&limit=1").json()["cursor"]
     told = problem(shop.post("/v1/actions", {**wanted, "cursor": cursor}), 422, "invalid-request")
     assert told["errors"][0]["parameter"] == "cursor"
-    for _ in range(10):
+    once = {**wanted, "idempotency_key": "once"}
+    ids = {shop.post("/v1/actions", once).json()["id"] for _ in range(3)}
+    headers = {"Idempotency-Key": "once"}
+    ids |= {shop.post("/v1/actions", wanted, headers=headers).json()["id"]}
+    assert len(ids) == 1
+    changed = shop.post("/v1/actions", {**once, "action": "cancel"})
+    problem(changed, 422, "idempotency-key-reuse")
+    for _ in range(9):
         assert shop.post("/v1/actions", wanted).status_code == 202
     told = problem(shop.post("/v1/actions", wanted), 429, "backlog-full")
     assert told["error"]["kind"] == "TooManyActions"

@@ -106,9 +106,9 @@ class UnreadableRecord(FleetError):
 class KeyReused(FleetError):
     """The idempotency key was used before, for another request."""
 
-    def __init__(self, key: str, job_id: str) -> None:
+    def __init__(self, key: str, job_id: str, *, what: str = "job") -> None:
         super().__init__(
-            f"idempotency key {key!r} already made job {job_id} from another request",
+            f"idempotency key {key!r} already made {what} {job_id} from another request",
             advice="take another key, or hand in the same request",
         )
         self.key = key

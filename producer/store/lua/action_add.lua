@@ -4,7 +4,8 @@
 -- ARGV[1]  action id          ARGV[2]  how many of the arguments are fields of the log
 -- ARGV[3..] field, value, ... of the log, then of the action
 --
--- Returns {'new', 0}, or {'full', waiting} where so many of its owner's have not ended.
+-- Returns {'new', 0}, {'same', 0} where there is one of this id already, which stays as it is, or {'full', waiting} where so
+-- many of its owner's have not ended.
 expect_type('hash', KEYS[1])
 expect_type('zset', KEYS[2], ACTIONS_ASKED, ACTIONS_WAITING)
 expect_type('stream', ACTIONS)
@@ -14,6 +15,9 @@ local function is_open(id)
     return state == 'waiting' or state == 'running'
 end
 
+if redis.call('EXISTS', KEYS[1]) == 1 then
+    return {'same', 0}
+end
 local waiting = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
     waiting = waiting + (is_open(id) and 1 or 0)
