@@ -80,7 +80,11 @@ class JobOptions(TypedDict, total=False):
 
 
 def request_of(graph: GraphLike, options: JobOptions) -> Request:
-    """Return a request with the options that are not None."""
+    """Return a request with the options that are not None; raises TypeError for one that there is not."""
+    if odd := next((name for name in options if name not in JobOptions.__annotations__), None):
+        # What a request notes of itself is no option.
+        hint = "; name one by NamedGraph in place of the graph" if odd == "template" else ""
+        raise TypeError(f"unexpected keyword argument {odd!r}{hint}")
     given = {name: value for name, value in options.items() if value is not None}
     return Request(graph=graph, **cast("Any", given))
 

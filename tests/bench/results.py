@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -106,6 +106,28 @@ class Result:
                 "yes" if case.holds else "NO",
             )
         return table
+
+
+def measured(
+    name: str,
+    values: Sequence[float],
+    floors: Sequence[float],
+    *,
+    goal: str,
+    holds: Callable[[float, float], bool],
+    unit: str | None = None,
+) -> Case:
+    """Return a case of the medians of what was measured in turns; *holds* is asked with both."""
+    value, floor = median(values), median(floors)
+    return Case(
+        name=name,
+        value=value,
+        floor=floor,
+        plain=None,
+        goal=goal,
+        holds=holds(value, floor),
+        unit=unit,
+    )
 
 
 def median(samples: Sequence[float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.contract.errors import InvalidJob
-from producer.intake.request import Request, check_names
+from producer.intake.request import Request, check_names, request_of
 
 
 @pytest.mark.parametrize("value", [False, 0, b"", (), 7])
@@ -61,3 +61,9 @@ def test_what_can_name_no_webhook_is_refused_in_one_sentence(hook):
     assert caught.value.field == "hook"
     assert len(caught.value.message) < 250
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("option", ["template", "came_at", "colour"])
+def test_an_option_that_there_is_not_is_no_request(option):
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+        request_of({}, {option: "portrait"})
