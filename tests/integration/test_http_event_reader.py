@@ -124,7 +124,7 @@ def test_an_api_that_hangs_leaves_the_loop_s_own_threads_to_others():
         return request
 
     async def use(url):
-        async with AsyncHttpProducer(url, KEY, timeout=timedelta(seconds=0.3)) as producer:
+        async with AsyncHttpProducer(url, KEY, timeout=timedelta(seconds=0.15)) as producer:
             calls = [asyncio.ensure_future(producer.get(ID)) for _ in range(40)]
             watch = asyncio.ensure_future(producer.watch(ID).__aenter__())
             await asyncio.sleep(0)
