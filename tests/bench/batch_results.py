@@ -25,7 +25,7 @@ from producer.store import keys
 from producer.store.ended_buckets import IN_COMMON, packed_part
 from tests.bench.ended_rows import fill_packed
 from tests.bench.results import Case, Result
-from tests.bench.rows import empty_redis
+from tests.bench.rows import empty_redis, used_memory
 
 COUNTS, FULL = (10_000, 100_000), 1_000_000
 BYTES_A_ROW, FLAT, OVER_FLOOR = 120, 1.2, 6
@@ -41,7 +41,7 @@ def run(*, full: bool = False) -> Result:
             began = time.monotonic()
             batch = fill_packed(fleet, fleet._redis, count)
             figures[f"seeding_s_{count}"] = time.monotonic() - began
-            used = fleet._redis.info("memory")["used_memory"]
+            used = used_memory(fleet._redis)
             seconds, peak = _print_results(settings, batch, count)
             first_peak = first_peak or peak
             cases += _cases(count, used, peak, first_peak)

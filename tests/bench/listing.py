@@ -18,7 +18,7 @@ from producer.contract.jobs import JobError
 from producer.store import keys
 from producer.store.attempts import Hold
 from tests.bench.results import Case, Result, median
-from tests.bench.rows import empty_redis, graph_of_20_kb
+from tests.bench.rows import empty_redis, graph_of_20_kb, used_memory
 from tests.bench.seeding import seed_rows
 
 JOBS, ROWS = 1_000_000, 1_000_000
@@ -46,7 +46,7 @@ def run() -> Result:
         Producer(settings) as fleet,
         Redis.from_url(settings.redis_url, decode_responses=True) as redis,
     ):
-        before = redis.info("memory")["used_memory"]
+        before = used_memory(redis)
         seed_single_jobs(fleet, redis)
         seed_rows(settings, ROWS)
         [batch] = fleet.batches(1)
@@ -64,7 +64,7 @@ def run() -> Result:
             ("by batch", keys.jobs("shop"), lambda: fleet.jobs(f"batch:{batch.id}")),
         ]
         measured = [_case(redis, *case) for case in cases]
-        used = redis.info("memory")["used_memory"] - before
+        used = used_memory(redis) - before
     return Result(name="listing", unit="ms", cases=measured, figures={"redis_gb": used / 1e9})
 
 

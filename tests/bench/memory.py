@@ -29,7 +29,7 @@ from producer.store.job_store import JobStore
 from producer.store.record_reader import in_pages
 from tests.bench import ended_jobs, ended_rows
 from tests.bench.results import Case, Result
-from tests.bench.rows import empty_redis, graph_of_20_kb, rows
+from tests.bench.rows import empty_redis, graph_of_20_kb, rows, used_memory
 
 COUNTS, FEWER = (10_000, 30_000, 100_000), (1_000, 3_000, 10_000)
 IN_A_BATCH_B, OVER_FLOOR, SINGLE_B, WHOLE = 250, 2.5, 2_600, 1.1
@@ -105,7 +105,7 @@ def _slope(
         for count in counts:
             redis.flushall()
             fill(fleet, count)
-            used.append(redis.info("memory")["used_memory"])
+            used.append(used_memory(redis))
         return statistics.linear_regression(counts, used).slope, _lists(redis)
 
 

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from redis import Redis
+
 from infra.local.background import BackgroundSupervisor
 from infra.local.supervisor import Supervisor
 from producer.contract.config.settings import Settings
 from tests import servers
+from tests.polling import wait_until
 
 _WORDS = [
     "amber",
@@ -158,3 +161,13 @@ def empty_redis() -> Iterator[tuple[Settings, Path]]:
         folder = Path(name)
         server = servers.start_redis(services, folder / "redis")
         yield Settings(redis_url=server.url), folder
+
+
+def used_memory(redis: Redis) -> int:
+    """Return the bytes that Redis uses, once it has freed what was deleted: it does so beside its work."""
+    wait_until(
+        lambda: not redis.info("memory")["lazyfree_pending_objects"],
+        description="deleted keys are freed",
+    )
+    used: int = redis.info("memory")["used_memory"]
+    return used
