@@ -11,6 +11,7 @@ from producer.celery_messages import MessageWriter, TaskCall
 from producer.contract.config.redis_address import RedisAddress
 from producer.contract.config.settings import Settings, without_password
 from producer.contract.errors import FleetError, FleetUnreachable
+from producer.contract.number_words import how_many
 from producer.contract.queues import HOOK_QUEUE, HOOK_TASK, RUN_TASK, Message
 from producer.store import keys
 from producer.store.connection import advice_on, connect
@@ -53,7 +54,7 @@ class Dispatch:
         try:
             self.send_all(messages)
         except FleetError as exc:
-            waiting = messages[0].job_id if len(messages) == 1 else f"{len(messages):,} jobs"
+            waiting = messages[0].job_id if len(messages) == 1 else how_many(len(messages), "job")
             _log.warning("%s: not sent, upkeep will do it: %s", waiting, exc)
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from producer.cli.command_group import group
 from producer.cli.csv_dialect import open_rows
 from producer.cli.open_fleet import opened, the_batch
 from producer.cli.output import Exit, hint, print_json, print_json_line, print_line, print_row
+from producer.contract.number_words import how_many
 
 if TYPE_CHECKING:
     from producer.cli.row_files import RowFile
@@ -264,7 +265,9 @@ def _wait(fleet: Producer, batch: str, timeout: float | None, *, as_json: bool) 
 
 def _accepted(batch: Batch) -> str:
     jobs = batch.rows - batch.skipped
-    return f"{jobs:,} jobs" + (f", {batch.skipped:,} rows left out" if batch.skipped else "")
+    return how_many(jobs, "job") + (
+        f", {how_many(batch.skipped, 'row')} left out" if batch.skipped else ""
+    )
 
 
 def _answer(batch: str, outcome: str, *, as_json: bool) -> None:

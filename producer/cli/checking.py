@@ -11,6 +11,7 @@ import typer
 
 from producer.cli.arguments import JsonOption, SomeJobs
 from producer.cli.output import Exit, answering, hint, print_json, print_line, size
+from producer.contract.number_words import how_many
 
 if TYPE_CHECKING:
     from producer.checking.findings import Finding
@@ -79,9 +80,9 @@ def verify(
                 print_json({**asdict(totals), "flaws": flaws})
             else:
                 hint(
-                    f"{totals.artifacts:,} artifacts of {totals.jobs:,} jobs,"
+                    f"{how_many(totals.artifacts, 'artifact')} of {how_many(totals.jobs, 'job')},"
                     f" {size(totals.bytes)}: "
-                    + (f"{flaws:,} flaws" if flaws else "all as recorded")
+                    + (how_many(flaws, "flaw") if flaws else "all as recorded")
                 )
             if flaws:
                 raise typer.Exit(Exit.JOBS_FAILED)
@@ -110,10 +111,10 @@ def _tell(finding: Finding, *, as_json: bool) -> None:
 
 def _summary(jobs: int, findings: list[Finding], *, left: int) -> str:
     if not findings:
-        return f"{jobs:,} jobs: nothing is wrong"
+        return f"{how_many(jobs, 'job')}: nothing is wrong"
     mended = sum(finding.mended for finding in findings)
     mendable = sum(finding.can_be_mended for finding in findings)
-    parts = [f"{jobs:,} jobs: {len(findings):,} found"]
+    parts = [f"{how_many(jobs, 'job')}: {len(findings):,} found"]
     parts += [f"{mended:,} mended"] if mended else []
     parts += [f"{left:,} left"]
     advice = "; --repair mends those that can be mended" if mendable else ""

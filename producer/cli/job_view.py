@@ -12,6 +12,7 @@ from producer.cli.output import size
 from producer.contract.deliver import Copy, CopyState
 from producer.contract.graph.json_values import shown
 from producer.contract.jobs import Artifact, Attempt, Job
+from producer.contract.number_words import how_many
 
 
 def show_job(job: Job, *, waits_for: str | None) -> None:
@@ -116,7 +117,11 @@ def _copy_lines(copy: Copy) -> Iterator[Text]:
     facts = f" {copy.media_type} {size(copy.bytes)}" if copy.bytes is not None else ""
     colour = {CopyState.DONE: "green", CopyState.FAILED: "red"}.get(copy.state, "")
     yield Text.assemble((f"s3://{copy.bucket}/{copy.key}", colour), facts)
-    tried = "" if copy.tries < 1 or copy.state is CopyState.DONE else f", {copy.tries} tries"
+    tried = (
+        ""
+        if copy.tries < 1 or copy.state is CopyState.DONE
+        else f", tried {how_many(copy.tries, 'time')}"
+    )
     yield Text(f"  {what} of artifact {copy.n}: {copy.state}{tried}", "dim")
     if copy.state is CopyState.WAITING and not copy.tries:
         yield Text("  a worker whose COMFYFLEET_DELIVER_BUCKETS lists the bucket makes it", "dim")

@@ -10,6 +10,7 @@ from producer.contract.arguments import checked
 from producer.contract.batches import Batch
 from producer.contract.errors import ActionFailed, JobNotSucceeded, WaitTimeout
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.number_words import how_many
 from producer.contract.outcomes import ActionRecord, ActionState
 
 #: How often the record of an action that is waited for is read, s.
@@ -61,7 +62,7 @@ def late(batch: Batch, timeout: timedelta | None) -> WaitTimeout:
     seconds = timeout.total_seconds() if timeout else 0
     counts = batch.counts
     left = counts.waiting + counts.held + counts.queued + counts.running
-    status = f"{batch.state}, {left:,} jobs to go,"
+    status = f"{batch.state}, {how_many(left, 'job')} to go,"
     return WaitTimeout(batch.id, seconds, status, what="batch")
 
 

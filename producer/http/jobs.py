@@ -14,6 +14,7 @@ from starlette.responses import Response
 from producer.aio import AsyncProducer
 from producer.contract.errors import InvalidJob
 from producer.contract.jobs import Job
+from producer.contract.number_words import how_many
 from producer.http.access import Fleet, Reader, Submitter, check_room, job_of, seen, tier_of
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import (
@@ -185,7 +186,7 @@ async def artifact(
     if number >= len(job.artifacts):
         raise Problem(
             ProblemType.NOT_FOUND,
-            f"job {job.id} has {len(job.artifacts)} artifacts, counted from 0",
+            f"job {job.id} has {how_many(len(job.artifacts), 'artifact')}, counted from 0",
         )
     url = await fleet.url(job.artifacts[number], expires=timedelta(seconds=expires_s))
     headers = {"Cache-Control": "no-store"}

@@ -65,7 +65,7 @@ def test_a_living_fleet_is_as_its_records_say(comfyfleet, fleet):
     assert all(finding["note"] for finding in lines(checked)[:-1])
     verified = comfyfleet("verify", done.id)
     assert verified.returncode == 0, verified.stdout
-    assert "1 artifacts of 1 jobs" in verified.stderr
+    assert "1 artifact of 1 job" in verified.stderr
     assert comfyfleet("verify", "--all").returncode == 0
     too_soon = comfyfleet("verify", running.id, "--json")
     assert too_soon.returncode == 1

@@ -158,7 +158,7 @@ def test_a_full_backlog_says_how_many_wait(led, redis_server):
         feed(fleet)
         for attempt in (lambda: fleet.submit(GRAPH), lambda: fleet.submit_many(GRAPH, seeds(1))):
             with pytest.raises(
-                BacklogFull, match="50 jobs wait already; the limit is 50"
+                BacklogFull, match="50 jobs waiting already; the limit is 50"
             ) as caught:
                 attempt()
             assert (caught.value.waiting, caught.value.limit) == (50, 50)

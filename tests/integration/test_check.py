@@ -126,7 +126,7 @@ def test_the_command_tells_mends_and_ends_well(led):
     assert summary == {"jobs": 1, "findings": 1, "left": 0}
     well = command(led)
     assert (well.returncode, well.stdout) == (0, "")
-    assert "1 jobs: nothing is wrong" in well.stderr
+    assert "1 job: nothing is wrong" in well.stderr
 
 
 # -- what fails in the middle

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from producer.contract.errors.base import FleetError
+from producer.contract.number_words import how_many
 
 
 class AccessKeyNotValid(FleetError):
@@ -40,7 +41,7 @@ class BacklogFull(FleetError):
 
     def __init__(self, waiting: int, limit: int) -> None:
         super().__init__(
-            f"{waiting:,} jobs wait already; the limit is {limit:,} (COMFYFLEET_MAX_QUEUED)",
+            f"{how_many(waiting, 'job')} waiting already; the limit is {limit:,} (COMFYFLEET_MAX_QUEUED)",
             advice="submit later, or fewer at once",
         )
         self.waiting = waiting
@@ -53,7 +54,7 @@ class OwnerBacklogFull(BacklogFull):
     def __init__(self, owner: str, waiting: int, limit: int) -> None:
         FleetError.__init__(
             self,
-            f"owner {owner} has {waiting:,} jobs waiting; its limit is {limit:,}",
+            f"owner {owner} has {how_many(waiting, 'job')} waiting; its limit is {limit:,}",
             advice="submit later, or fewer at once; comfyfleet owner limit sets another limit",
         )
         self.owner = owner

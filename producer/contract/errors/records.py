@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from producer.contract.errors.base import FleetError, tidied
+from producer.contract.number_words import how_many
 
 if TYPE_CHECKING:
     from producer.contract.jobs import Job
@@ -86,7 +87,7 @@ class ActionFailed(FleetError):
 
     def __init__(self, record: ActionRecord) -> None:
         super().__init__(
-            f"action {record.id} failed after {record.done:,} jobs: {record.error}",
+            f"action {record.id} failed after {how_many(record.done, 'job')}: {record.error}",
             advice="ask for it again: what is done already does not count again",
         )
         self.record = record
