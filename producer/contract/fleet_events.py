@@ -35,6 +35,7 @@ class BatchEvent(_Event):
     owner: str = ""
     rows: int
     counts: BatchCounts
+    reason: str = ""  #: Why it is braked.
 
 
 class NodeEvent(_Event):

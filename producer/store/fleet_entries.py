@@ -31,6 +31,7 @@ def _batch_event(entry_id: str, entry: Mapping[str, str]) -> BatchEvent:
         owner=entry.get("owner", ""),
         rows=int(entry["received"]) - int(entry["skipped"]),
         counts=BatchCounts(**counts),
+        reason=entry.get("reason", ""),
         at=utc(entry["at"]),
     )
 

@@ -11,6 +11,7 @@ from producer.contract.fleet_events import BatchEvent
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
 from producer.contract.max_failed import read_max_failed
+from tests.integration.api_server import problem
 from tests.integration.batch_feeding import GRAPH, feed, seeds
 
 
@@ -47,6 +48,7 @@ def test_a_batch_is_held_once_as_many_have_failed_as_may(led, most, rows, limit)
     assert led.fleet.get(running.id).status is JobStatus.RUNNING
     events = [e for e in led.fleet.fleet_events(after="0-0") if isinstance(e, BatchEvent)]
     assert [event.type for event in events if event.type != "progress"] == ["sealed", "braked"]
+    assert events[-1].reason == found.braked_why
 
 
 def test_a_person_releases_it_and_it_counts_anew(led):
@@ -133,3 +135,14 @@ def test_a_limit_holds_for_a_batch_that_is_filled_in_parts(led):
             writer.add(row)
     feed(led.fleet)
     assert failing(led, writer.seal(), 1).held
+
+
+def test_over_http_a_limit_is_a_number_or_a_share(api):
+    shop = api()
+    for given in (7, "7", "2.5%"):
+        made = shop.post("/v1/batches", {"graph": GRAPH, "max_failed": given})
+        assert (made.status_code, made.json()["max_failed"]) == (201, str(given))
+    for given in (0, True, 1.5, "many", "0%", ["5%"]):
+        asked = shop.post("/v1/batches", {"graph": GRAPH, "max_failed": given})
+        told = problem(asked, 422, "invalid-request")
+        assert told["errors"][0]["pointer"].startswith("#/max_failed"), told

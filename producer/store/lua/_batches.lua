@@ -92,7 +92,7 @@ local function brake(batch, cause)
     next_number(key, 'switches')
     redis.call('HSET', key, 'held_ms', now_ms(), 'braked_ms', now_ms(), 'braked_why', why)
     redis.call('HDEL', key, 'moving')
-    emit_batch(batch, 'braked')
+    emit_batch(batch, 'braked', why)
     keep_feeding(batch)
     keep_batch(batch)
 end

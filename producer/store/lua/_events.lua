@@ -90,8 +90,8 @@ end
 
 local COUNTED = {'received', 'skipped', 'waiting', 'held', 'queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired'}
 
--- Tell the stream how far a batch is, with a number that rises by one.
-local function emit_batch(batch, what)
+-- Tell the stream how far a batch is, with a number that rises by one; `reason` says why it is so, if something is to be said.
+local function emit_batch(batch, what, reason)
     local key = BATCH .. batch
     local more = {'n', next_number(key, 'n')}
     local counts = redis.call('HMGET', key, unpack(COUNTED))
@@ -102,7 +102,7 @@ local function emit_batch(batch, what)
     local name, spec, hook = unpack(redis.call('HMGET', key, 'name', 'spec', 'hook'))
     local is_json, found = pcall(cjson.decode, spec or '')
     local owner = is_json and type(found) == 'table' and found['owner']
-    for field, value in pairs({name = name, owner = owner}) do
+    for field, value in pairs({name = name, owner = owner, reason = reason}) do
         if type(value) == 'string' and value ~= '' then
             more[#more + 1] = field
             more[#more + 1] = value
