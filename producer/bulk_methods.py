@@ -18,7 +18,7 @@ from producer.contract.outcomes import Acted, ActionRecord, ActionState, BulkAct
 from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
 from producer.dispatch import Dispatch
 from producer.listing.move_methods import MoveMethods
-from producer.node_methods import AsyncNodeMethods, NodeMethods
+from producer.pool_methods import AsyncPoolMethods, PoolMethods
 from producer.store.action_records import ActionRecords, shown_filter
 from producer.store.actions import Actions
 from producer.store.times import now_ms, utc
@@ -34,7 +34,7 @@ _AT_ONCE: Final = 500
 _COUNT_S: Final = 1.0
 
 
-class BulkMethods(MoveMethods, NodeMethods):
+class BulkMethods(MoveMethods, PoolMethods):
     """Act on the jobs that a filter means."""
 
     _redis: Redis
@@ -176,7 +176,7 @@ class BulkMethods(MoveMethods, NodeMethods):
                 return Acted(matched, 0, cursor)
 
 
-class AsyncBulkMethods(AsyncNodeMethods):
+class AsyncBulkMethods(AsyncPoolMethods):
     """The same for asyncio."""
 
     _sync: BulkMethods

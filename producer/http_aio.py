@@ -141,6 +141,13 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
     drain_nodes = in_thread(HttpProducer.drain_nodes)
     pause_nodes = in_thread(HttpProducer.pause_nodes)
     resume_nodes = in_thread(HttpProducer.resume_nodes)
+    quarantine_nodes = in_thread(HttpProducer.quarantine_nodes)
+    clear_nodes = in_thread(HttpProducer.clear_nodes)
+    probe_nodes = in_thread(HttpProducer.probe_nodes)
+    pools = in_thread(HttpProducer.pools)
+    drain_pools = in_thread(HttpProducer.drain_pools)
+    pause_pools = in_thread(HttpProducer.pause_pools)
+    resume_pools = in_thread(HttpProducer.resume_pools)
 
     async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
         """Return the job once it has succeeded; errors as of `Producer.wait`."""

@@ -1,8 +1,7 @@
-"""What a person wants of nodes: drain, pause, resume; `producer.client.Producer` inherits it."""
+"""What a person wants of nodes: drain, pause, resume, quarantine, clear, probe; `producer.client.Producer` inherits it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
@@ -11,11 +10,12 @@ from producer.contract.arguments import checked
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.json_values import printable
 from producer.contract.near_names import near_names
-from producer.contract.nodes import Node, NodeState, NodeTimes
+from producer.contract.nodes import Node, NodeState
 from producer.contract.operations import DesiredState
 from producer.retry_methods import RetryMethods, node_named
 from producer.store.actions import Actions
-from producer.store.desired_states import of_nodes
+from producer.store.desired_states import DesiredStates, of_nodes, quarantines
+from producer.threaded_calls import in_thread
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -23,18 +23,26 @@ if TYPE_CHECKING:
 _MOST_NAMES: Final = 1_000
 
 
-class WishOptions(TypedDict, total=False):
-    """How nodes are drained or paused.
+class PoolWishOptions(TypedDict, total=False):
+    """How pools are drained or paused.
 
-    `reason` says why, `until` (aware) when it is over by itself. `last_of` is the pool whose last ready nodes
-    may be meant. `actor` is who wants it, `origin` from where, as `cli@host` or an address: for the log of actions.
+    `reason` says why, `until` (aware) when it is over by itself. `actor` is who wants it, `origin` from where,
+    as `cli@host` or an address: for the log of actions.
     """
 
     reason: str
     until: datetime | None
-    last_of: str
     actor: str
     origin: str
+
+
+class WishOptions(PoolWishOptions, total=False):
+    """How nodes are drained, paused or quarantined.
+
+    `last_of` is the pool whose last ready nodes may be meant; the others are as of `PoolWishOptions`.
+    """
+
+    last_of: str
 
 
 class NodeMethods(RetryMethods):
@@ -49,7 +57,7 @@ class NodeMethods(RetryMethods):
             InvalidJob: there is no such node, `until` is over or has no time zone, or no ready node of a pool would
                 be left, and `last_of` does not name it.
         """
-        return self._want(DesiredState.DRAINED, names, options)
+        return self._want("drain", DesiredState.DRAINED, names, options)
 
     def pause_nodes(self, names: Sequence[str], **options: Unpack[WishOptions]) -> list[Node]:
         """Have nodes take nothing more: what renders ends, what waits behind it goes to other nodes.
@@ -57,22 +65,69 @@ class NodeMethods(RetryMethods):
         Raises:
             InvalidJob: as of `drain_nodes`.
         """
-        return self._want(DesiredState.PAUSED, names, options)
+        return self._want("pause", DesiredState.PAUSED, names, options)
 
     def resume_nodes(
         self, names: Sequence[str], *, reason: str = "", actor: str = "", origin: str = ""
     ) -> list[Node]:
-        """Have nodes take work again that were drained or paused; others are unchanged.
+        """Have nodes take work again that were drained or paused; what else keeps them from it stays.
+
+        Raises:
+            InvalidJob: there is no such node.
+        """
+        wishes = of_nodes(self._redis)
+        names = self._known_or_in(wishes, names)
+        changed = [name for name in names if wishes.clear(name)]
+        self._log("node.resume", changed, actor=actor, origin=origin, reason=reason)
+        return self._named(names)
+
+    def quarantine_nodes(self, names: Sequence[str], **options: Unpack[WishOptions]) -> list[Node]:
+        """Set nodes aside that a person doubts: as of `pause_nodes`, until they are cleared. `reason` is needed.
+
+        Raises:
+            InvalidJob: as of `drain_nodes`, or there is no reason.
+        """
+        if not checked(options.get("reason", ""), str, field="reason").strip():
+            raise InvalidJob(
+                "a quarantine needs a reason",
+                field="reason",
+                advice="say what is wrong with the node, for whoever is to clear it",
+            )
+        return self._want("quarantine", DesiredState.QUARANTINED, names, options)
+
+    def clear_nodes(
+        self, names: Sequence[str], *, reason: str = "", actor: str = "", origin: str = ""
+    ) -> list[Node]:
+        """End all doubt about nodes: a person's quarantine, and what their workers hold against them.
+
+        Each counts as well until its next fault. A node that was drained or paused stays so.
+
+        Raises:
+            InvalidJob: there is no such node.
+        """
+        doubts = quarantines(self._redis)
+        names = self._known_or_in(doubts, names)
+        for name in names:
+            doubts.clear(name)
+            self._nodes.ask(name, "clear")
+        self._log("node.clear", names, actor=actor, origin=origin, reason=reason)
+        return self._named(names)
+
+    def probe_nodes(
+        self, names: Sequence[str], *, reason: str = "", actor: str = "", origin: str = ""
+    ) -> list[Node]:
+        """Have nodes tried now, by the canary that their workers send after a fault; no back-off is waited for.
+
+        What comes of it stands in `probe` of the node a moment later. One that fails counts as a fault of the node.
 
         Raises:
             InvalidJob: there is no such node.
         """
         names = _as_names(names)
-        wishes = of_nodes(self._redis)
-        wished = wishes.get()
-        self._known([name for name in names if name not in wished])
-        changed = [name for name in names if wishes.clear(name)]
-        self._log("node.resume", changed, actor=actor, origin=origin, reason=reason)
+        self._known(names)
+        for name in names:
+            self._nodes.ask(name, "probe")
+        self._log("node.probe", names, actor=actor, origin=origin, reason=reason)
         return self._named(names)
 
     def rescan(self, node: str) -> None:
@@ -83,19 +138,30 @@ class NodeMethods(RetryMethods):
         """
         self._nodes.ask_rescan(node_named(node, self.nodes()).name)
 
-    def _want(self, state: DesiredState, names: Sequence[str], options: WishOptions) -> list[Node]:
+    def _want(
+        self, verb: str, state: DesiredState, names: Sequence[str], options: WishOptions
+    ) -> list[Node]:
         names = _as_names(names)
         until = options.get("until")
-        _check_until(until)
+        check_until(until)
         nodes = self._known(names)
         _check_last(nodes, set(names), confirmed=options.get("last_of", ""))
-        wishes = of_nodes(self._redis)
+        is_doubt = state is DesiredState.QUARANTINED
+        wishes = quarantines(self._redis) if is_doubt else of_nodes(self._redis)
         actor, reason = options.get("actor", ""), options.get("reason", "")
         for name in names:
             wishes.set(name, state, actor=actor, reason=reason, until=until)
-        what = "node.drain" if state is DesiredState.DRAINED else "node.pause"
-        self._log(what, names, actor=actor, origin=options.get("origin", ""), reason=reason)
+        self._log(
+            f"node.{verb}", names, actor=actor, origin=options.get("origin", ""), reason=reason
+        )
         return self._named(names)
+
+    def _known_or_in(self, wishes: DesiredStates, names: Sequence[str]) -> list[str]:
+        """Return the names; each is one of a node, or of one that is gone and of which something is wanted."""
+        names = _as_names(names)
+        wished = wishes.get()
+        self._known([name for name in names if name not in wished])
+        return names
 
     def _known(self, names: Sequence[str]) -> list[Node]:
         """Return all nodes; each of *names* is one of them."""
@@ -128,37 +194,19 @@ class NodeMethods(RetryMethods):
 
 
 class AsyncNodeMethods:
-    """The same for asyncio; `producer.aio.AsyncProducer` inherits it."""
+    """The same for asyncio; `producer.aio.AsyncProducer` inherits it through that of pools."""
 
     _sync: NodeMethods
 
-    async def nodes(self) -> list[Node]:
-        """Return every node that sent a beat within the last week."""
-        return await asyncio.to_thread(self._sync.nodes)
-
-    async def node_times(self, name: str) -> NodeTimes:
-        """Return how long things take on a node; errors as of `Producer.node_times`."""
-        return await asyncio.to_thread(self._sync.node_times, name)
-
-    async def rescan(self, node: str) -> None:
-        """Have a node read its models and classes again; errors as of `Producer.rescan`."""
-        await asyncio.to_thread(self._sync.rescan, node)
-
-    async def drain_nodes(self, names: Sequence[str], **options: Unpack[WishOptions]) -> list[Node]:
-        """Have nodes finish what they hold and take nothing more; errors as of `Producer.drain_nodes`."""
-        return await asyncio.to_thread(self._sync.drain_nodes, names, **options)
-
-    async def pause_nodes(self, names: Sequence[str], **options: Unpack[WishOptions]) -> list[Node]:
-        """Have nodes take nothing more; errors as of `Producer.pause_nodes`."""
-        return await asyncio.to_thread(self._sync.pause_nodes, names, **options)
-
-    async def resume_nodes(
-        self, names: Sequence[str], *, reason: str = "", actor: str = "", origin: str = ""
-    ) -> list[Node]:
-        """Have nodes take work again; errors as of `Producer.resume_nodes`."""
-        return await asyncio.to_thread(
-            self._sync.resume_nodes, names, reason=reason, actor=actor, origin=origin
-        )
+    nodes = in_thread(NodeMethods.nodes)
+    node_times = in_thread(NodeMethods.node_times)
+    rescan = in_thread(NodeMethods.rescan)
+    drain_nodes = in_thread(NodeMethods.drain_nodes)
+    pause_nodes = in_thread(NodeMethods.pause_nodes)
+    resume_nodes = in_thread(NodeMethods.resume_nodes)
+    quarantine_nodes = in_thread(NodeMethods.quarantine_nodes)
+    clear_nodes = in_thread(NodeMethods.clear_nodes)
+    probe_nodes = in_thread(NodeMethods.probe_nodes)
 
 
 def _as_names(names: Sequence[str]) -> list[str]:
@@ -167,7 +215,8 @@ def _as_names(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(checked(name, str, field="node") for name in given))
 
 
-def _check_until(until: datetime | None) -> None:
+def check_until(until: datetime | None) -> None:
+    """Raise InvalidJob if a wish cannot end then."""
     if until is None:
         return
     if checked(until, datetime, field="until").tzinfo is None:

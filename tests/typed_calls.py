@@ -22,7 +22,7 @@ from producer.contract.graph_checks import GraphCheck
 from producer.contract.ids import BatchId, JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
-from producer.contract.nodes import Node, NodeTimes
+from producer.contract.nodes import Node, NodeTimes, Pool
 from producer.contract.outcomes import Acted, ActionRecord
 from producer.contract.owners import OwnerUsage
 from producer.contract.previews import Preview, PreviewNote
@@ -170,6 +170,13 @@ def changes(fleet: Producer, job: Job) -> None:
     assert_type(fleet.drain_nodes(["gpu-01"], reason="a new card", last_of="video"), list[Node])
     assert_type(fleet.pause_nodes(["gpu-01"], until=UNTIL, actor="kim"), list[Node])
     assert_type(fleet.resume_nodes(["gpu-01"], reason="done", origin="cli@desk"), list[Node])
+    assert_type(fleet.quarantine_nodes(["gpu-01"], reason="it smells"), list[Node])
+    assert_type(fleet.clear_nodes(["gpu-01"], reason="a new fan"), list[Node])
+    assert_type(fleet.probe_nodes(["gpu-01"]), list[Node])
+    assert_type(fleet.pools(), list[Pool])
+    assert_type(fleet.drain_pools(["video"], until=UNTIL), list[Pool])
+    assert_type(fleet.pause_pools(["video"], reason="the night"), list[Pool])
+    assert_type(fleet.resume_pools(["video"], actor="kim"), list[Pool])
 
 
 def batches(fleet: Producer) -> None:
@@ -255,6 +262,13 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.drain_nodes(["gpu-01"], reason="a new card"), list[Node])
     assert_type(await fleet.pause_nodes(["gpu-01"], until=UNTIL, last_of="video"), list[Node])
     assert_type(await fleet.resume_nodes(["gpu-01"], actor="kim"), list[Node])
+    assert_type(await fleet.quarantine_nodes(["gpu-01"], reason="it smells"), list[Node])
+    assert_type(await fleet.clear_nodes(["gpu-01"], reason="a new fan"), list[Node])
+    assert_type(await fleet.probe_nodes(["gpu-01"]), list[Node])
+    assert_type(await fleet.pools(), list[Pool])
+    assert_type(await fleet.drain_pools(["video"], until=UNTIL), list[Pool])
+    assert_type(await fleet.pause_pools(["video"], reason="the night"), list[Pool])
+    assert_type(await fleet.resume_pools(["video"], actor="kim"), list[Pool])
 
 
 async def dead_letters(fleet: AsyncProducer, job: Job) -> None:

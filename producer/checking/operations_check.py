@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class OperationsCheck:
-    """Checks the outbox, `comfyfleet:actions:waiting`, `comfyfleet:desired`, `comfyfleet:pools` and `comfyfleet:templates`.
+    """Checks the outbox, `comfyfleet:actions:waiting`, named graphs, and what is wanted of nodes and pools.
 
     Args:
         repair: repair what is found.
@@ -40,7 +40,7 @@ class OperationsCheck:
                 expected="it should not",
             )
         yield from self._actions()
-        for key in (keys.DESIRED, keys.POOLS):
+        for key in (keys.DESIRED, keys.QUARANTINED, keys.POOLS):
             yield from self._torn(key)
         yield from self._templates()
 

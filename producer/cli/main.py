@@ -17,6 +17,7 @@ from producer.cli import (
     moves,
     nodes,
     owners,
+    pools,
     processes,
     queue,
     templates,
@@ -38,6 +39,7 @@ app.add_typer(batch.app, name="batch")
 app.add_typer(actions.app, name="action")
 app.add_typer(owners.app, name="owner")
 app.add_typer(nodes.app, name="node")
+app.add_typer(pools.app, name="pool")
 app.add_typer(dead_letters.app, name="dead")
 app.add_typer(keys.app, name="key")
 app.add_typer(webhooks.app, name="webhook")

@@ -26,6 +26,12 @@ def _companion(node: Node) -> str:
     return f"companion gained {node.companion_gained_s} s" if node.companion_gained_s else ""
 
 
+def _why(node: Node) -> list[str]:
+    """Return why it is in its state, and what a person wants of it, if that is not the same."""
+    reason = node.reason or node.pace
+    return [reason, *(f"wanted {wish}" for wish in node.wishes if wish not in reason)]
+
+
 def show_nodes(nodes: Sequence[Node]) -> None:
     """Print a row for each node: state and reason, device and VRAM, loaded models, version, last beat."""
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -38,7 +44,7 @@ def show_nodes(nodes: Sequence[Node]) -> None:
             node.name,
             node.pool,
             Text(node.state, _COLOURS.get(node.state, "yellow")),
-            "; ".join(filter(None, (node.reason or node.pace, _companion(node)))),
+            "; ".join(filter(None, (*_why(node), _companion(node)))),
             f"{node.device}{vram}{free}",
             ", ".join(node.warm),
             node.comfyui_version,
@@ -50,14 +56,12 @@ def show_nodes(nodes: Sequence[Node]) -> None:
 def show_node(node: Node, times: NodeTimes) -> None:
     """Print a node, how long each of its models takes to load, and each class to run."""
     show_nodes([node])
-    if (wish := node.desired) is not None:
-        until = f" until {wish.until:%Y-%m-%d %H:%M} UTC" if wish.until else ""
-        why = f": {wish.reason}" if wish.reason else ""
-        OUT.print(
-            Text(
-                f"wanted {wish.state}{until} by {wish.actor or 'somebody'}, {wish.since:%Y-%m-%d %H:%M} UTC{why}"
-            )
-        )
+    wishes = (node.quarantine, node.desired, node.pool_desired)
+    for wish in (wish for wish in wishes if wish is not None):
+        whose = f"pool {node.pool} " if wish is node.pool_desired else ""
+        OUT.print(Text(f"wanted since {wish.since:%Y-%m-%d %H:%M} UTC: {whose}{wish.told}"))
+    if node.probe:
+        OUT.print(Text(f"last probe {node.probe}"))
     for title, rows in (
         (
             "load",

@@ -1,12 +1,9 @@
-"""Nodes commands (`comfyfleet node`): list, show, check, rescan, drain, pause, resume, install-companion."""
+"""Nodes commands (`comfyfleet node`): list, show, check, rescan, install-companion; see `wishes` for drain and its like."""
 
 from __future__ import annotations
 
-import sys
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,42 +11,9 @@ from producer.cli.arguments import JsonOption
 from producer.cli.command_group import group
 from producer.cli.open_fleet import opened
 from producer.cli.output import Exit, hint, print_json, print_line, print_row
-from producer.cli.who import whoever
-from producer.contract.errors import InvalidJob
-
-if TYPE_CHECKING:
-    from producer.contract.nodes import Node
+from producer.cli.wishes import NamesArgument, add_of_nodes
 
 app = group("The fleet's nodes.")
-
-
-def _time(text: str) -> datetime:
-    """Read a time; one without a zone is this machine's."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{text[:80]!r} is no time; expected one as 2026-11-28T18:30+01:00"
-        ) from None
-
-
-NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME...", help="The nodes' names.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for whoever looks at the node.")]
-UntilOption = Annotated[
-    datetime | None,
-    typer.Option(
-        "--until",
-        parser=_time,
-        metavar="TIME",
-        help="When it ends by itself, as 2026-12-01T08:00, by this machine's clock.",
-    ),
-]
-LastOfOption = Annotated[
-    str,
-    typer.Option(
-        "--last-of", metavar="POOL", help="The pool that may be left without ready nodes."
-    ),
-]
 
 
 @app.command("list")
@@ -120,7 +84,7 @@ def check(
 
 @app.command("rescan")
 def rescan(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="The nodes' names.")],
+    names: NamesArgument,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -131,63 +95,7 @@ def rescan(
             hint(f"{name} looks anew; a busy one does so within seconds")
 
 
-@app.command("drain")
-def drain(
-    names: NamesArgument,
-    *,
-    reason: ReasonOption = "",
-    until: UntilOption = None,
-    last_of: LastOfOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Have nodes finish what they hold, take nothing more, and stay paused: restarts and upgrades change nothing of it.
-
-    Where no ready node of a pool would be left, the pool's name is asked for.
-    """
-    _want("drain_nodes", names, reason=reason, until=until, last_of=last_of, as_json=as_json)
-
-
-@app.command("pause")
-def pause(
-    names: NamesArgument,
-    *,
-    reason: ReasonOption = "",
-    until: UntilOption = None,
-    last_of: LastOfOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Have nodes take nothing more. What renders ends; what waits behind it goes to other nodes.
-
-    Where no ready node of a pool would be left, the pool's name is asked for.
-    """
-    _want("pause_nodes", names, reason=reason, until=until, last_of=last_of, as_json=as_json)
-
-
-@app.command("resume")
-def resume(names: NamesArgument, *, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
-    """Have nodes take work again that were drained or paused."""
-    with opened(as_json=as_json) as fleet:
-        _show(fleet.resume_nodes(names, reason=reason, **whoever()), as_json=as_json)
-
-
-def _want(verb: str, names: list[str], *, as_json: bool, last_of: str, **options: Any) -> None:
-    with opened(as_json=as_json) as fleet:
-        call = partial(getattr(fleet, verb), names, **options, **whoever())
-        try:
-            nodes = call(last_of=last_of)
-        except InvalidJob as exc:
-            if exc.field != "last_of" or as_json or not sys.stdin.isatty():
-                raise
-            nodes = call(last_of=typer.prompt(f"{exc.message}; the pool's name to go on"))
-        _show(nodes, as_json=as_json)
-
-
-def _show(nodes: list[Node], *, as_json: bool) -> None:
-    for node in nodes:
-        if as_json:
-            print_json(node)
-        else:
-            print_row(node.name, node.desired.state if node.desired else "takes work")
+add_of_nodes(app)
 
 
 @app.command("install-companion")

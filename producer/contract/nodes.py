@@ -1,4 +1,4 @@
-"""Nodes: the states of a node, and its record as read (one ComfyUI with its worker)."""
+"""Nodes: the states of a node, and its record as read (one ComfyUI with its worker); pools of nodes."""
 
 from __future__ import annotations
 
@@ -47,6 +47,9 @@ class Node(BaseModel):
     rules_for: str = ""  #: SHA of the catalog that the rules belong to.
     pace: str = ""  #: How many jobs its worker takes ahead, and why.
     desired: Desired | None = None  #: What a person wants of it, if that is anything special.
+    quarantine: Desired | None = None  #: That a person has set it aside, until it is cleared.
+    pool_desired: Desired | None = None  #: What a person wants of each node of its pool.
+    probe: str = ""  #: What came of the canary that a person asked for last, and when.
     warm: tuple[str, ...] = ()  #: The base models of its last job, which it has loaded.
     silent_s: float = 0  #: Seconds since its last beat.
 
@@ -56,9 +59,31 @@ class Node(BaseModel):
         return bare(value)  # workers of earlier versions announced it with credentials
 
     @property
+    def wishes(self) -> list[str]:
+        """Each thing that a person wants of it or of its pool, by whom, until when and why."""
+        own = [wish.told for wish in (self.quarantine, self.desired) if wish is not None]
+        of_pool = self.pool_desired
+        return own if of_pool is None else [*own, f"pool {self.pool} {of_pool.told}"]
+
+    @property
     def is_living(self) -> bool:
         """Whether a worker serves it now, able to take work at this moment or not."""
         return self.state is not NodeState.OFFLINE
+
+
+class Pool(BaseModel):
+    """A pool: how many nodes it has in each state, and what a person wants of all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    nodes: dict[str, int] = {}
+    desired: Desired | None = None  #: Of each of its nodes, of those that join later, too.
+
+    @property
+    def wishes(self) -> list[str]:
+        """What a person wants of it, by whom, until when and why."""
+        return [] if self.desired is None else [self.desired.told]
 
 
 class NodeTimes(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,7 +14,9 @@ class DesiredState(StrEnum):
 
     DRAINED = "drained"  #: Finishes what it holds, takes nothing, then is paused.
     PAUSED = "paused"  #: Takes nothing until it is resumed.
-    QUARANTINED = "quarantined"  #: Set aside as after faults, until a person clears it.
+    QUARANTINED = (
+        "quarantined"  #: Set aside as after faults, until a person clears it; of nodes alone.
+    )
 
 
 class _Read(BaseModel):
@@ -33,6 +36,27 @@ class Desired(_Read):
     since: datetime
     until: datetime | None = None
 
+    @property
+    def told(self) -> str:
+        """What is wanted, by whom, until when and why, for a person."""
+        by = f" by {self.actor}" if self.actor else ""
+        until = f", until {self.until:%Y-%m-%d %H:%M} UTC" if self.until else ""
+        return f"{self.state}{by}{until}{f': {self.reason}' if self.reason else ''}"
+
+
+class Wanted(NamedTuple):
+    """What persons want of a node, as its worker is told.
+
+    `clear_asked` and `probe_asked` are when somebody asked last that its doubts be forgotten, and that it be
+    tried: Unix ms as text, empty for never. Each asking has another time.
+    """
+
+    own: Desired | None = None
+    quarantine: Desired | None = None
+    pool: Desired | None = None  #: What is wanted of each node of its pool.
+    clear_asked: str = ""
+    probe_asked: str = ""
+
 
 class Action(_Read):
     """What somebody has done to jobs, batches, nodes or pools.
@@ -43,7 +67,7 @@ class Action(_Read):
 
     id: str = ""  #: The stream's id, which tells the order.
     at: datetime
-    actor: str
+    actor: str = ""  #: Empty where the library was not told.
     origin: str = ""
     what: str
     selection: str = ""

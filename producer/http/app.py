@@ -32,6 +32,7 @@ from producer.http import (
     moves,
     node_groups,
     nodes,
+    pools,
     previews,
     templates,
     uploads,
@@ -67,6 +68,7 @@ _PARTS: Final = (
     webhooks,
     node_groups,
     nodes,
+    pools,
 )
 _WHERE: Final = "paths begin with /v1; GET /v1/openapi.json describes them all"
 _OF_STATUS: Final = {

@@ -24,7 +24,7 @@ _Names = Annotated[
 
 
 class WishesRequest(WishRequest):
-    """How nodes are drained or paused: either all of them, or none."""
+    """How nodes are drained, paused or quarantined: either all of them, or none."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -34,8 +34,8 @@ class WishesRequest(WishRequest):
     node: _Names
 
 
-class ResumeRequest(BaseModel):
-    """Which nodes take work again, and why."""
+class NodesRequest(BaseModel):
+    """Which nodes take work again, are cleared, or are tried, and why."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"node": ["gpu-01"]}]}
@@ -58,14 +58,34 @@ async def pause(request: Request, body: WishesRequest, fleet: Fleet, key: Operat
 
 
 @router.post("/resume", response_model=NodesView, responses=CHANGES, name="resume_several")
-async def resume(request: Request, body: ResumeRequest, fleet: Fleet, key: Operator) -> Response:
+async def resume(request: Request, body: NodesRequest, fleet: Fleet, key: Operator) -> Response:
     """Have nodes take work again."""
     return await _wanted(request, body, fleet.resume_nodes, key)
 
 
+@router.post("/quarantine", response_model=NodesView, responses=CHANGES, name="quarantine_several")
+async def quarantine(
+    request: Request, body: WishesRequest, fleet: Fleet, key: Operator
+) -> Response:
+    """Set nodes aside that a person doubts, until they are cleared. The reason is needed."""
+    return await _wanted(request, body, fleet.quarantine_nodes, key)
+
+
+@router.post("/clear", response_model=NodesView, responses=CHANGES, name="clear_several")
+async def clear(request: Request, body: NodesRequest, fleet: Fleet, key: Operator) -> Response:
+    """End quarantines, and what workers hold against their nodes."""
+    return await _wanted(request, body, fleet.clear_nodes, key)
+
+
+@router.post("/probe", response_model=NodesView, responses=CHANGES, name="probe_several")
+async def probe(request: Request, body: NodesRequest, fleet: Fleet, key: Operator) -> Response:
+    """Have nodes tried now by canaries; what comes of it stands in `probe` of each node."""
+    return await _wanted(request, body, fleet.probe_nodes, key)
+
+
 async def _wanted(
     request: Request,
-    body: WishesRequest | ResumeRequest,
+    body: WishesRequest | NodesRequest,
     call: Callable[..., Awaitable[list[Node]]],
     key: AccessKey,
 ) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from starlette.responses import Response
 from producer.aio import AsyncProducer
 from producer.contract.access import AccessKey
 from producer.contract.errors import InvalidJob
-from producer.contract.nodes import Node
+from producer.contract.nodes import Node, Pool
 from producer.contract.queue_lines import QueueLine
 from producer.http.access import Fleet, Operator, fleet_of
 from producer.http.problems import Problem, ProblemType, problem_of
@@ -35,7 +34,7 @@ class NodesView(BaseModel):
 
 
 class WishRequest(BaseModel):
-    """How a node is drained or paused.
+    """How a node is drained, paused or quarantined.
 
     `until` ends it by itself. `last_of` is the node's pool, where no ready node of it would be left.
     """
@@ -49,16 +48,14 @@ class WishRequest(BaseModel):
     last_of: Annotated[str, Field(max_length=100)] = ""
 
 
-class PoolView(BaseModel):
-    """A pool: its nodes by state, and what waits for them."""
+class PoolView(Pool):
+    """A pool: its nodes by state, what a person wants of them, and what waits for them."""
 
-    name: str
-    nodes: dict[str, int]
     queue: list[QueueLine]
 
 
 class PoolsView(BaseModel):
-    """Every pool that has nodes, or jobs that wait."""
+    """Every pool that has nodes, or jobs that wait, or of which a person wants something."""
 
     pools: list[PoolView]
 
@@ -72,12 +69,12 @@ async def list_nodes(fleet: Fleet, _: Operator) -> Response:
 @router.get("/pools", response_model=PoolsView, responses=answers(403, 503))
 async def list_pools(fleet: Fleet, _: Operator) -> Response:
     """List pools with their nodes' states, and what waits by tier and reason."""
-    nodes, lines = await fleet.nodes(), await fleet.queue()
-    names = sorted({node.pool for node in nodes} | {line.pool for line in lines if line.pool})
+    lines = await fleet.queue()
+    known = {pool.name: pool for pool in await fleet.pools()}
+    names = sorted(known.keys() | {line.pool for line in lines if line.pool})
     pools = [
         PoolView(
-            name=name,
-            nodes=dict(Counter(str(node.state) for node in nodes if node.pool == name)),
+            **known.get(name, Pool(name=name)).model_dump(),
             queue=[line for line in lines if line.pool == name],
         )
         for name in names
@@ -101,12 +98,30 @@ async def pause(
     return await _wanted(request, name, body, fleet.pause_nodes, key)
 
 
+@router.post("/nodes/{name}/quarantine", response_model=Node, responses=CHANGES)
+async def quarantine(
+    request: Request, name: Name, body: WishRequest, fleet: Fleet, key: Operator
+) -> Response:
+    """Set a node aside that a person doubts, until it is cleared. The reason is needed."""
+    return await _wanted(request, name, body, fleet.quarantine_nodes, key)
+
+
 @router.post("/nodes/{name}/resume", response_model=Node, responses=answers(403, 404, 503))
 async def resume(request: Request, name: Name, fleet: Fleet, key: Operator) -> Response:
-    """Have a node take work again."""
-    await _check_known(name, fleet)
-    nodes = await fleet.resume_nodes([name], actor=f"key {key.name}", origin=_origin(request))
-    return _node(nodes)
+    """Have a node take work again that was drained or paused."""
+    return await _asked(request, name, fleet.resume_nodes, key)
+
+
+@router.post("/nodes/{name}/clear", response_model=Node, responses=answers(403, 404, 503))
+async def clear(request: Request, name: Name, fleet: Fleet, key: Operator) -> Response:
+    """End a node's quarantine, and what its worker holds against it."""
+    return await _asked(request, name, fleet.clear_nodes, key)
+
+
+@router.post("/nodes/{name}/probe", response_model=Node, responses=answers(403, 404, 503))
+async def probe(request: Request, name: Name, fleet: Fleet, key: Operator) -> Response:
+    """Have a node tried now by a canary; what comes of it stands in `probe` of the node."""
+    return await _asked(request, name, fleet.probe_nodes, key)
 
 
 @router.post("/nodes/{name}/rescan", status_code=204, responses=answers(403, 404, 503))
@@ -131,6 +146,13 @@ async def _wanted(
         [name], **body.model_dump(), actor=f"key {key.name}", origin=_origin(request)
     )
     return _node(nodes)
+
+
+async def _asked(
+    request: Request, name: str, call: Callable[..., Awaitable[list[Node]]], key: AccessKey
+) -> Response:
+    await _check_known(name, fleet_of(request))
+    return _node(await call([name], actor=f"key {key.name}", origin=_origin(request)))
 
 
 async def _check_known(name: str, fleet: AsyncProducer) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from producer.contract.arguments import checked, job_id_of
 from producer.contract.filters.query import Filter
 from producer.contract.ids import BatchId
-from producer.contract.nodes import Node, NodeTimes
+from producer.contract.nodes import Node, NodeTimes, Pool
 from producer.contract.owners import OwnerUsage, owner_named
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier
@@ -132,11 +132,53 @@ class HttpFleetMethods:
         """Have nodes take work again; errors as of `Producer.resume_nodes`."""
         return self._want("resume", names, reason=reason)
 
+    def quarantine_nodes(
+        self,
+        names: Sequence[str],
+        *,
+        reason: str = "",
+        until: datetime | None = None,
+        last_of: str = "",
+    ) -> list[Node]:
+        """Set nodes aside until they are cleared; all as of `Producer.quarantine_nodes`."""
+        return self._want("quarantine", names, reason=reason, until=until, last_of=last_of)
+
+    def clear_nodes(self, names: Sequence[str], *, reason: str = "") -> list[Node]:
+        """End all doubt about nodes; all as of `Producer.clear_nodes`."""
+        return self._want("clear", names, reason=reason)
+
+    def probe_nodes(self, names: Sequence[str], *, reason: str = "") -> list[Node]:
+        """Have nodes tried now; all as of `Producer.probe_nodes`."""
+        return self._want("probe", names, reason=reason)
+
+    def pools(self) -> list[Pool]:
+        """Return every pool, by name; also one that has but jobs that wait."""
+        return _pools(self._connection.json("GET", "/v1/pools"))
+
+    def drain_pools(
+        self, names: Sequence[str], *, reason: str = "", until: datetime | None = None
+    ) -> list[Pool]:
+        """Have the nodes of pools finish what they hold and take nothing more; all as of `Producer.drain_pools`."""
+        return _pools(self._wanted("pool", "drain", names, reason=reason, until=until))
+
+    def pause_pools(
+        self, names: Sequence[str], *, reason: str = "", until: datetime | None = None
+    ) -> list[Pool]:
+        """Have the nodes of pools take nothing more; all as of `Producer.pause_pools`."""
+        return _pools(self._wanted("pool", "pause", names, reason=reason, until=until))
+
+    def resume_pools(self, names: Sequence[str], *, reason: str = "") -> list[Pool]:
+        """Have pools take work again; all as of `Producer.resume_pools`."""
+        return _pools(self._wanted("pool", "resume", names, reason=reason))
+
     def _want(self, verb: str, names: Sequence[str], **wishes: Any) -> list[Node]:
+        return _nodes(self._wanted("node", verb, names, **wishes))
+
+    def _wanted(self, of: str, verb: str, names: Sequence[str], **wishes: Any) -> Any:
         if until := wishes.get("until"):
             wishes["until"] = checked(until, datetime, field="until").isoformat()
         given = [names] if isinstance(names, str) else list(names)
-        return _nodes(self._post(f"/v1/nodes/{verb}", {"node": given, **wishes}))
+        return self._post(f"/v1/{of}s/{verb}", {of: given, **wishes})
 
     def _moved(
         self,
@@ -165,3 +207,7 @@ def _node_path(name: str, verb: str) -> str:
 
 def _nodes(told: Mapping[str, Any]) -> list[Node]:
     return [Node.model_validate(node) for node in told["nodes"]]
+
+
+def _pools(told: Mapping[str, Any]) -> list[Pool]:
+    return [Pool.model_validate(pool) for pool in told["pools"]]

@@ -1,4 +1,4 @@
-"""What persons want of nodes, which their workers obey, and of pools, which nobody obeys yet; by name."""
+"""What persons want of nodes and of pools, by name; the workers obey both."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LONGEST: Final = 200  #: Characters of who wants it, and why.
 
 
 class DesiredStates:
-    """The wishes for all nodes (`of_nodes`), or for all pools (`of_pools`).
+    """The wishes for all nodes (`of_nodes`, `quarantines`), or for all pools (`of_pools`).
 
     Args:
         redis: connected with `decode_responses=True`.
-        key: `keys.DESIRED` or `keys.POOLS`.
+        key: `keys.DESIRED`, `keys.QUARANTINED` or `keys.POOLS`.
     """
 
     def __init__(self, redis: Redis, key: str) -> None:
@@ -80,15 +80,13 @@ class DesiredStates:
         return (name for name, text in self._all().items() if _read(text) is None)
 
     def _write(self, name: str, text: str) -> bool:
-        """Write a wish, or none; return whether there was one."""
-        if self._key == keys.DESIRED:  # its worker hears of it
-            return bool(
-                self._scripts.run("desire", keys=[self._key, keys.node(name)], args=[name, text])
-            )
-        with translated(self._redis):
-            if text:
-                return not self._redis.hset(self._key, name, text)
-            return bool(self._redis.hdel(self._key, name))
+        """Write a wish, or none, and call the workers concerned; return whether there was one."""
+        if self._key == keys.POOLS:
+            return bool(self._scripts.run("desire_pool", keys=[self._key], args=[name, text]))
+        field = "desired" if self._key == keys.DESIRED else "quarantine"
+        return bool(
+            self._scripts.run("desire", keys=[self._key, keys.node(name)], args=[name, text, field])
+        )
 
     def _all(self) -> dict[str, str]:
         with translated(self._redis):
@@ -99,6 +97,11 @@ class DesiredStates:
 def of_nodes(redis: Redis) -> DesiredStates:
     """Return what is wanted of nodes."""
     return DesiredStates(redis, keys.DESIRED)
+
+
+def quarantines(redis: Redis) -> DesiredStates:
+    """Return which nodes a person has set aside."""
+    return DesiredStates(redis, keys.QUARANTINED)
 
 
 def of_pools(redis: Redis) -> DesiredStates:

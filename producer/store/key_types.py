@@ -29,7 +29,14 @@ TYPES: Final = {
     ),
     **dict.fromkeys(
         (
-            *(keys.QUEUES, keys.QUEUES_RETIRED, keys.DESIRED, keys.POOLS, keys.ACCESS_KEYS),
+            *(
+                keys.QUEUES,
+                keys.QUEUES_RETIRED,
+                keys.DESIRED,
+                keys.QUARANTINED,
+                keys.POOLS,
+                keys.ACCESS_KEYS,
+            ),
             *(keys.OWNER_LIMITS, keys.TOTALS, keys.TEMPLATES),
             *(keys.WEBHOOKS, keys.WEBHOOK_SECRETS, keys.WEBHOOKS_FAILING),
         ),

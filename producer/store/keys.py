@@ -10,6 +10,7 @@
 | comfyfleet:owners:limits | hash owner -> most jobs that it may have waiting | for ever, small |
 | comfyfleet:totals | hash counter, see `totals.py` -> number that only rises | for ever; about 20,000 counters |
 | comfyfleet:desired | hash node -> what a person wants of it, JSON | for ever, small |
+| comfyfleet:quarantined | hash node -> that a person has set it aside, JSON | for ever, small |
 | comfyfleet:pools | hash pool -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:actions | stream: who has done what | for ever, about 20,000 entries |
 | comfyfleet:action:<id> | hash: an action on many jobs, and how far upkeep is with it | not ended: 60 days after its last turn; ended: 30 days |
@@ -105,6 +106,7 @@ TEMPLATES: Final = "comfyfleet:templates"
 DELIVERIES: Final = "comfyfleet:deliveries"
 DELIVERING: Final = "comfyfleet:delivering"
 DESIRED: Final = "comfyfleet:desired"
+QUARANTINED: Final = "comfyfleet:quarantined"
 POOLS: Final = "comfyfleet:pools"
 ACCESS_KEYS: Final = "comfyfleet:keys"
 ACTIONS: Final = "comfyfleet:actions"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
@@ -14,7 +14,7 @@ from producer.contract.errors import NodeNameTaken
 from producer.contract.graph.json_values import printable
 from producer.contract.ids import JobId
 from producer.contract.nodes import Node, NodeState
-from producer.contract.operations import Desired
+from producer.contract.operations import Wanted
 from producer.contract.text_cleaning import abridged, escaped
 from producer.store import keys
 from producer.store.attempts import Hold
@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 #: The fields that `nodes` reads: not the catalog, which is large.
 _FIELDS: Final = ("beat_ms", *(set(Node.model_fields) - {"name", "silent_s"}))
+_WISHES: Final = ("desired", "quarantine", "pool_desired")
 _RULES_KEPT: Final = 32
 _KEEP_MS: Final = 7 * 86_400_000  # life of a node's record after its last beat
 
@@ -44,7 +45,7 @@ class Beat:
     lost: frozenset[JobId]  #: Jobs this worker no longer holds.
     cancels: frozenset[JobId]  #: Jobs whose end somebody asked for.
     is_watched: bool = True  #: Whether somebody reads the events.
-    desired: Desired | None = None  #: What a person wants of the node, if that is anything special.
+    wanted: Wanted = field(default_factory=Wanted)  #: What persons want of the node.
 
 
 class NodeStore:
@@ -70,8 +71,8 @@ class NodeStore:
         worker: str,
         fields: Mapping[str, str | int],
         predecessor_gone: bool = False,
-    ) -> Desired | None:
-        """Write the node's record for *worker*, and return what a person wants of the node.
+    ) -> Wanted:
+        """Write the node's record for *worker*, and return what persons want of the node.
 
         Args:
             fields: as in `Node`, plus `catalog` (`Catalog.to_text`) and `rules`
@@ -81,7 +82,7 @@ class NodeStore:
         Raises:
             NodeNameTaken: another living worker has this name.
         """
-        outcome, holder = self._scripts.run(
+        outcome, *told = self._scripts.run(
             "register",
             keys=[keys.node(name)],
             args=[
@@ -94,8 +95,8 @@ class NodeStore:
             ],
         )
         if outcome == "taken":
-            raise NodeNameTaken(name, f"a worker on host {holder}")
-        return present_wish(holder)
+            raise NodeNameTaken(name, f"a worker on host {told[0]}")
+        return _wanted(told)
 
     def beat(
         self,
@@ -122,7 +123,7 @@ class NodeStore:
                 to_ms(fetched_in[hold.job_id]) if hold.job_id in fetched_in else "",
             )
         ]
-        holder, lost, cancels, watched, desired = self._scripts.run(
+        holder, lost, cancels, watched, *told = self._scripts.run(
             "renew",
             keys=[keys.node(name)],
             args=[name, worker, self._lease_ms, _KEEP_MS, idle_in or "", *held],
@@ -132,12 +133,16 @@ class NodeStore:
             lost=frozenset(map(JobId, lost)),
             cancels=frozenset(map(JobId, cancels)),
             is_watched=bool(watched),
-            desired=present_wish(desired),
+            wanted=_wanted(told),
         )
 
     def say(self, name: str, *, state: NodeState, reason: str = "") -> None:
         """Write the node's state and why."""
         self._scripts.run("node_state", keys=[keys.node(name)], args=[name, state, reason, ""])
+
+    def ask(self, name: str, what: Literal["clear", "probe"]) -> None:
+        """Have a node's worker forget its doubts of the node, or try the node, once."""
+        self._scripts.run("ask_node", keys=[keys.node(name)], args=[name, f"{what}_ms"])
 
     def ask_rescan(self, name: str = "*") -> None:
         """Publish a call to a node, or all (`*`), to read its models and classes again."""
@@ -173,6 +178,11 @@ class NodeStore:
         """Record the look-ahead depth of the node's worker, and why, as text."""
         with translated(self._redis):
             self._redis.hset(keys.node(name), "pace", text)
+
+    def say_probe(self, name: str, text: str) -> None:
+        """Record what came of a canary that was asked for."""
+        with translated(self._redis):
+            self._redis.hset(keys.node(name), "probe", text)
 
     def retire(self, name: str, *, worker: str) -> None:
         """Say that the worker has left in good order, so that a successor need not wait."""
@@ -253,7 +263,8 @@ class NodeStore:
     def _read(self, name: str, record: Mapping[str, str], now: int) -> Node:
         silent_ms = now - int(record["beat_ms"])
         fields: dict[str, Any] = dict(record)
-        fields["desired"] = present_wish(record.get("desired"), now=now)
+        for wish in _WISHES:
+            fields[wish] = present_wish(record.get(wish), now=now)
         fields["warm"] = tuple(sorted(read_models(record.get("warm", "[]"))))
         if record["state"] not in set(NodeState):
             # A worker of a newer version wrote an unknown state: it is shown as the reason.
@@ -261,3 +272,8 @@ class NodeStore:
         if silent_ms > self._lease_ms and record["state"] != NodeState.OFFLINE:
             fields |= {"state": NodeState.OFFLINE, "reason": f"silent for {silent_ms // 1000} s"}
         return Node(name=name, silent_s=silent_ms / 1000, **fields)
+
+
+def _wanted(told: Sequence[str]) -> Wanted:
+    own, quarantine, pool, *asked = told
+    return Wanted(present_wish(own), present_wish(quarantine), present_wish(pool), *asked)

@@ -58,7 +58,8 @@ _KEY_NAMES: Final = (
         "SHAPE_SECONDS",
         "SECONDS_KEPT",
     ),
-    *("WATCHED", "WATCHED_MS", "PREVIEW", "PREVIEW_MS", "DESIRED", "ACCESS_KEYS", "REQUESTS"),
+    *("WATCHED", "WATCHED_MS", "PREVIEW", "PREVIEW_MS", "ACCESS_KEYS", "REQUESTS"),
+    *("DESIRED", "QUARANTINED", "POOLS"),
     *("WEBHOOKS", "WEBHOOK_SECRETS", "WEBHOOKS_FAILING", "DELIVERIES", "DELIVERING", "DELIVERY"),
     *("DELIVERIES_KEPT", "DELIVERY_KEPT_MS"),
     *("TOTALS", "TOTALS_KEPT", "TEMPLATES", "NOT_OWN_FAULTS"),
@@ -78,7 +79,7 @@ _BESIDE: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("finish", "requeue"), ("_attempt_end",)),
     "outbox_settle": ("_outbox",),
     **dict.fromkeys(("template_put", "template_delete"), ("_templates",)),
-    **dict.fromkeys(("register", "renew"), ("_wishes",)),
+    **dict.fromkeys(("register", "renew", "desire", "desire_pool", "ask_node"), ("_wishes",)),
     "delivery_add": ("_outbox", "_deliveries"),
     **dict.fromkeys(
         ("delivery_take", "delivery_settle", "delivery_again", "webhook_state"), ("_deliveries",)

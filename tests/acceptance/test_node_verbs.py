@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from producer.contract.jobs import JobStatus
 from producer.contract.nodes import NodeState
+from producer.contract.operations import DesiredState
 from producer.store.actions import Actions
+from producer.store.desired_states import of_pools
 from tests.acceptance.test_shutdown import PATIENCE, runs
 from tests.graphs import sleeping
 from tests.polling import wait_until
@@ -14,6 +16,10 @@ from tests.polling import wait_until
 
 def state(fleet, name):
     return next(node.state for node in fleet.nodes() if node.name == name)
+
+
+def probe(fleet, name):
+    return next(node.probe for node in fleet.nodes() if node.name == name)
 
 
 def wait_for(fleet, name, wanted):
@@ -62,3 +68,29 @@ def test_a_pause_ends_by_itself_at_its_time(fleet, serve):
         wait_for(fleet, "resting", NodeState.PAUSED)
         job = fleet.submit(sleeping(0.1), pool="pausing")
         assert fleet.wait(job.id, timeout=PATIENCE).started_at >= until
+
+
+def test_a_node_obeys_its_pool_from_the_start_and_a_doubted_one_is_probed_and_cleared(
+    comfyfleet, fleet, serve
+):
+    of_pools(fleet._redis).set("doubts", DesiredState.PAUSED, actor="kim", reason="night")
+    with serve.begun("doubted", "doubts"):
+        log = serve.log("doubted")
+        wait_until(
+            lambda: "node doubted is paused: pool doubts paused by kim: night" in log.read_text(),
+            description="it joins, and is paused",
+        )
+        job = fleet.submit(sleeping(0.1), pool="doubts")
+        fleet.quarantine_nodes(["doubted"], reason="grey pictures", actor="kim")
+        assert comfyfleet("pool", "resume", "doubts").returncode == 0
+        wait_for(fleet, "doubted", NodeState.QUARANTINED)
+        fleet.probe_nodes(["doubted"])
+        wait_until(lambda: probe(fleet, "doubted").startswith("passed, "), description="probed")
+        told = comfyfleet("node", "show", "doubted").stdout
+        assert "last probe passed, " in told
+        assert "quarantined by kim: grey pictures" in told
+        assert state(fleet, "doubted") is NodeState.QUARANTINED
+        assert fleet.get(job.id).status is JobStatus.QUEUED
+        assert comfyfleet("node", "clear", "doubted").returncode == 0
+        assert fleet.wait(job.id, timeout=PATIENCE).status is JobStatus.SUCCEEDED
+        assert state(fleet, "doubted") is NodeState.READY

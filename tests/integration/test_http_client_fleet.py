@@ -158,7 +158,19 @@ def test_nodes_are_drained_paused_and_taken_back_alike(remote, led, nodes):
     assert [node.desired for node in remote.resume_nodes("gpu-01")] == [None]
     remote.rescan("gpu-01")
     assert remote.node_times("gpu-01") == led.fleet.node_times("gpu-01")
-    assert nodes.beat("gpu-02", worker=WORKER).desired.state == "paused"
+    assert nodes.beat("gpu-02", worker=WORKER).wanted.own.state == "paused"
+
+
+def test_nodes_are_doubted_and_pools_taken_out_alike(remote, led, nodes):
+    told = remote.quarantine_nodes("gpu-01", reason="grey pictures")
+    assert seen(told) == seen(node for node in led.fleet.nodes() if node.name == "gpu-01")
+    assert remote.probe_nodes(["gpu-01"])[0].quarantine == told[0].quarantine
+    assert remote.clear_nodes(["gpu-01"], reason="a new cable")[0].quarantine is None
+    until = datetime.now(UTC) + timedelta(hours=1)
+    assert remote.drain_pools("default", until=until) == led.fleet.pools() == remote.pools()
+    assert nodes.beat("gpu-02", worker=WORKER).wanted.pool.state == "drained"
+    assert remote.pause_pools(["default"], reason="night")[0].desired.state == "paused"
+    assert [pool.desired for pool in remote.resume_pools(["default"])] == [None]
 
 
 def test_results_of_a_batch_are_lines_alike(remote, led):

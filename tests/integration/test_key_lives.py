@@ -20,6 +20,13 @@ def test_a_key_without_a_life_is_seen_unless_it_is_meant_to_stay(redis_client):
 def test_what_stays_for_ever_is_what_the_table_of_keys_says():
     jobs = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD, keys.TOTALS}
     webhooks = {keys.WEBHOOKS, keys.WEBHOOK_SECRETS, keys.WEBHOOKS_FAILING}
-    persons = {keys.DESIRED, keys.POOLS, keys.ACTIONS, keys.ACCESS_KEYS, keys.OWNER_LIMITS}
+    persons = {
+        keys.DESIRED,
+        keys.QUARANTINED,
+        keys.POOLS,
+        keys.ACTIONS,
+        keys.ACCESS_KEYS,
+        keys.OWNER_LIMITS,
+    }
     templates = {keys.TEMPLATES, keys.templates("<owner>"), keys.named_graphs("<owner>")}
     assert kept_for_ever() == jobs | webhooks | persons | templates

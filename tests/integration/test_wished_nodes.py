@@ -28,32 +28,32 @@ def nodes(led):
     return store
 
 
-def register(store, name="gpu-01"):
-    fields = {"pool": "video", "url": "http://gpu", "state": NodeState.READY, "host": "here"}
+def register(store, name="gpu-01", *, pool="video"):
+    fields = {"pool": pool, "url": "http://gpu", "state": NodeState.READY, "host": "here"}
     return store.register(name, worker=WORKER, fields=fields)
 
 
 def test_a_wish_rides_on_the_next_beat_and_on_the_next_registration(led, nodes):
-    assert nodes.beat("gpu-01", worker=WORKER).desired is None
+    assert nodes.beat("gpu-01", worker=WORKER).wanted.own is None
     [node] = led.fleet.drain_nodes(["gpu-01"], reason="a new card", actor="kim")
     assert (node.desired.state, node.desired.reason) == (DesiredState.DRAINED, "a new card")
-    told = nodes.beat("gpu-01", worker=WORKER).desired
+    told = nodes.beat("gpu-01", worker=WORKER).wanted.own
     assert (told.state, told.actor) == ("drained", "kim")
-    assert nodes.beat("gpu-02", worker=WORKER).desired is None
+    assert nodes.beat("gpu-02", worker=WORKER).wanted.own is None
     led.redis.delete(keys.node("gpu-01"))
-    assert register(nodes) == told
-    assert nodes.beat("gpu-01", worker=WORKER).desired == told
+    assert register(nodes).own == told
+    assert nodes.beat("gpu-01", worker=WORKER).wanted.own == told
     [node] = led.fleet.resume_nodes(["gpu-01"])
     assert node.desired is None
-    assert nodes.beat("gpu-01", worker=WORKER).desired is None
-    assert register(nodes) is None
+    assert nodes.beat("gpu-01", worker=WORKER).wanted.own is None
+    assert register(nodes).own is None
 
 
 def test_a_wish_is_over_by_redis_own_clock(led, nodes):
     wishes = of_nodes(led.redis)
     wishes.set("gpu-01", DesiredState.PAUSED, actor="kim", until=datetime.now(UTC) - HOUR)
-    assert nodes.beat("gpu-01", worker=WORKER).desired is None
-    assert register(nodes) is None
+    assert nodes.beat("gpu-01", worker=WORKER).wanted.own is None
+    assert register(nodes).own is None
     assert [node.desired for node in led.fleet.nodes()] == [None, None]
 
 
@@ -61,8 +61,8 @@ def test_a_wish_that_makes_no_sense_is_none(led, nodes):
     for torn in ("{", "[]", "7", '{"until_ms": {}}'):
         led.redis.hset(keys.node("gpu-01"), "desired", torn)
         led.redis.hset(keys.DESIRED, "gpu-01", torn)
-        assert nodes.beat("gpu-01", worker=WORKER).desired is None
-        assert register(nodes) is None
+        assert nodes.beat("gpu-01", worker=WORKER).wanted.own is None
+        assert register(nodes).own is None
         assert len(led.fleet.nodes()) == 2
 
 

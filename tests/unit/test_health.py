@@ -96,3 +96,41 @@ def test_success_of_a_suspect_changes_nothing(health):
     health.on_fault("no progress")
     health.on_success()
     assert health.standing is Standing.SUSPECT
+
+
+def test_a_probe_that_is_asked_for_waits_for_no_back_off_and_begins_the_trial(health):
+    quarantined(health)
+    assert not health.needs_canary
+    health.on_probe_asked()
+    assert health.needs_canary
+    assert health.take_probe()
+    assert (health.needs_canary, health.take_probe()) == (False, False)
+    health.on_canary_passed()
+    assert health.standing is Standing.TRIAL
+
+
+def test_a_probe_of_a_node_in_no_doubt_keeps_it_as_it_is_while_it_passes(health):
+    health.on_probe_asked()
+    assert (health.may_take, health.needs_canary, health.take_probe()) == (True, True, True)
+    health.on_canary_passed()
+    assert (health.standing, health.reason) == (Standing.WELL, "")
+    quarantined(health)
+    health.on_probe_asked()
+    health.on_canary_passed()
+    health.on_canary_passed()
+    assert health.standing is Standing.TRIAL  # only a job ends that
+
+
+def test_who_is_cleared_is_well_and_begins_at_the_first_back_off(health, clock):
+    quarantined(health)
+    clock.now += 61
+    health.on_canary_passed()
+    health.on_fault("no progress")
+    assert health.reason == "no progress; set aside for 120 s"
+    health.clear()
+    assert (health.standing, health.reason, health.may_take) == (Standing.WELL, "", True)
+    health.on_fault("no progress")
+    assert health.standing is Standing.SUSPECT
+    health.on_fault("no progress")
+    health.on_fault("no progress")
+    assert health.reason == "no progress; set aside for 60 s"

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import pytest
 
 from producer.contract.nodes import NodeState
-from producer.contract.operations import Desired
+from producer.contract.operations import Desired, Wanted
 from worker.node.wishes import Wishes
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 def told(state, **more):
-    wishes = Wishes()
-    assert wishes.on_told(wish(state, **more))
+    wishes = Wishes("video")
+    assert wishes.on_told(Wanted(wish(state, **more)))
     return wishes
 
 
@@ -29,7 +29,7 @@ def wish(state, **more):
         ("drained", True, NodeState.DRAINING),
         ("drained", False, NodeState.PAUSED),
         ("paused", True, NodeState.PAUSED),
-        ("quarantined", False, NodeState.PAUSED),
+        ("quarantined", True, NodeState.QUARANTINED),
     ],
 )
 def test_only_a_drained_node_that_holds_jobs_is_draining(state, is_busy, expected):
@@ -52,14 +52,39 @@ def test_a_node_that_is_not_well_says_that():
 
 def test_a_wish_counts_once_until_it_is_another_one():
     wishes = told("drained")
-    assert not wishes.on_told(wish("drained"))
-    assert wishes.on_told(wish("paused"))
+    assert not wishes.on_told(Wanted(wish("drained")))
+    assert wishes.on_told(Wanted(wish("paused")))
     assert wishes.is_pause
-    assert wishes.on_told(None)
+    assert wishes.on_told(Wanted())
     assert wishes.is_none
 
 
 def test_a_word_of_a_newer_version_is_not_obeyed():
-    wishes = Wishes()
-    assert not wishes.on_told(wish("windowed"))
+    wishes = Wishes("video")
+    assert not wishes.on_told(Wanted(wish("windowed")))
     assert wishes.is_none
+
+
+def test_what_is_wanted_of_the_node_and_of_its_pool_is_told_apart_and_both_hold():
+    wishes = Wishes("video")
+    assert wishes.on_told(Wanted(wish("drained"), None, wish("paused", reason="the night")))
+    shown = wishes.shown(NodeState.READY, "", is_busy=True)
+    assert shown == (NodeState.PAUSED, "drained by kim; pool video paused by kim: the night")
+    assert wishes.on_told(Wanted(None, None, wish("drained")))
+    shown = wishes.shown(NodeState.READY, "", is_busy=True)
+    assert shown == (NodeState.DRAINING, "pool video drained by kim")
+    assert wishes.on_told(Wanted(None, wish("quarantined"), wish("drained")))
+    assert wishes.shown(NodeState.READY, "", is_busy=True)[0] is NodeState.QUARANTINED
+    assert wishes.is_pause
+
+
+def test_what_is_asked_once_is_done_once_and_not_by_the_next_worker():
+    wishes = Wishes("video")
+    earlier = Wanted(clear_asked="7", probe_asked="9")
+    assert wishes.asked(earlier) == (False, False)
+    wishes.on_told(earlier)
+    assert wishes.asked(earlier) == (False, False)
+    assert wishes.asked(earlier._replace(probe_asked="10")) == (False, True)
+    assert wishes.asked(Wanted()) == (False, False)
+    wishes.on_told(Wanted())
+    assert wishes.asked(Wanted(clear_asked="11")) == (True, False)

@@ -18,7 +18,7 @@ from typing import Final
 
 from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.ids import JobId
-from producer.contract.operations import Desired
+from producer.contract.operations import Wanted
 from producer.store.attempts import Hold
 from producer.store.calls import Call
 from producer.store.keys import PREVIEW_MS
@@ -100,7 +100,7 @@ class LeaseKeeper:
         self._every_s = every.total_seconds()
         self._idle_in = idle_in
         self._on_displaced = on_displaced
-        self._on_desired: Callable[[Desired | None], None] = lambda _: None
+        self._on_desired: Callable[[Wanted], None] = lambda _: None
         self.looped_at = time.monotonic()  #: When the thread began its last round.
         self.is_watched = True  #: Whether somebody reads the events, as far as is known.
         self._heard_at = self._answers_since = -math.inf
@@ -110,8 +110,8 @@ class LeaseKeeper:
         self._soon = Event()  #: The next beat is due.
         self._thread = Thread(target=self._run, name="lease-keeper", daemon=True)
 
-    def set_on_desired(self, on_desired: Callable[[Desired | None], None]) -> None:
-        """Have *on_desired* called after each beat with what a person wants of the node."""
+    def set_on_desired(self, on_desired: Callable[[Wanted], None]) -> None:
+        """Have *on_desired* called after each beat with what persons want of the node."""
         self._on_desired = on_desired
 
     def start(self) -> None:
@@ -219,6 +219,6 @@ class LeaseKeeper:
         for job_id in beat.cancels:
             leases[job_id].cancel.set()
         if beat.holder == self._worker:
-            self._on_desired(beat.desired)
+            self._on_desired(beat.wanted)
         elif not self._stopped.is_set():
             self._on_displaced(beat.holder)

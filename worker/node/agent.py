@@ -14,7 +14,7 @@ from producer.contract.classes.placement import serves
 from producer.contract.errors import FleetError, StorageError
 from producer.contract.ids import JobId
 from producer.contract.nodes import NodeState
-from producer.contract.operations import Desired
+from producer.contract.operations import Wanted
 from producer.contract.queues import Needs
 from producer.store.node_store import NodeStore
 from worker.comfyui.catalog_limits import check_catalog
@@ -27,6 +27,7 @@ from worker.node.contradictions import Contradictions
 from worker.node.health import STATES, Health
 from worker.node.name_lock import NameLock
 from worker.node.peers import Peers
+from worker.node.prober import Prober
 from worker.node.registration import Identity, NodeFacts, Registration, version_of
 from worker.node.restarter import Restarter
 from worker.node.spool import Spool
@@ -75,20 +76,21 @@ class NodeAgent:
         self._spool = spool
         self._gate = gate
         self._watched = watched
-        self._wishes = Wishes()
+        self._wishes = Wishes(identity.pool)
         self._is_well = False  #: As of the last check, and not paused.
         self._on_catalog: Callable[[], None] = lambda: None
         self._contradictions = Contradictions()
         self._catalog_age = CatalogAge(comfyui)
         self._stopped = Event()
         self._wake = Event()
-        self._canary = Canary(
+        canary = Canary(
             comfyui,
             node=identity.name,
             timeout_s=canary_s,
             stopped=self._stopped,
             watched=watched,
         )
+        self._prober = Prober(canary, self._registration, health, peers, self._restarter)
         self._thread = Thread(target=self._run, name="node-agent", daemon=True)
         breaker.set_on_broken(self.check_soon)
 
@@ -111,7 +113,7 @@ class NodeAgent:
             NodeNameTaken: a living worker on another host serves under this name.
         """
         self._registration.join(lock, timeout=timeout, wait=self._stopped.wait)
-        self.on_desired(self._registration.desired)
+        self.on_desired(self._registration.wanted)
 
     def load_catalog(self) -> None:
         """Find out what the node can run, for jobs that were taken back before all else."""
@@ -178,10 +180,18 @@ class NodeAgent:
             self._catalog_age.forget()
             self._wake.set()
 
-    def on_desired(self, wish: Desired | None) -> None:
-        """Take nothing while a person wants that, from now on; twice is harmless."""
-        if self._wishes.on_told(wish):
+    def on_desired(self, wanted: Wanted) -> None:
+        """Take nothing while a person wants that, from now on; do once what is asked anew. Twice is harmless."""
+        must_clear, must_probe = self._wishes.asked(wanted)
+        is_other = self._wishes.on_told(wanted)
+        if must_clear:
+            self._health.clear()
+            self._contradictions.clear()
+        if must_probe:
+            self._health.on_probe_asked()
+        if is_other:
             self._gate.set_takes(takes=self._wishes.is_none)
+        if is_other or must_clear or must_probe:
             self._wake.set()
 
     def on_damaged_file(self) -> None:
@@ -214,8 +224,10 @@ class NodeAgent:
                 _log.warning("node %s: %s", self.identity.name, exc)
             except Exception:  # noqa: BLE001 - without this thread the node is lost to the fleet
                 _log.exception("node %s: the check of ComfyUI failed", self.identity.name)
-            well = self._registration.state[0] in {NodeState.READY, NodeState.PAUSED}
-            self._wake.wait(_CHECK_EVERY_S if well else _CHECK_SICK_EVERY_S)
+            state = self._registration.state[0]
+            is_set_aside = state is NodeState.QUARANTINED and self._health.may_take
+            is_calm = is_set_aside or state in {NodeState.READY, NodeState.PAUSED}
+            self._wake.wait(_CHECK_EVERY_S if is_calm else _CHECK_SICK_EVERY_S)
 
     def _check(self) -> None:
         try:
@@ -251,18 +263,9 @@ class NodeAgent:
             self._breaker.probe()
         if self._health.needs_canary and self.catalog is not None:
             self._set_state(STATES[self._health.standing], self._health.reason)
-            self._send_canary(self.catalog)
+            self._prober(self.catalog)
         self._set_state(STATES[self._health.standing], self._health.reason)
         self._registration.write_lookahead(self._gate.render_times.summary)
-
-    def _send_canary(self, catalog: Catalog) -> None:
-        try:
-            if self._canary.run(catalog):
-                self._health.on_canary_passed()
-                self._restarter.on_recovered()
-        except NodeError as exc:
-            self._health.on_fault(exc.detail, is_last_of_pool=not self._peers.has_ready())
-            self._restarter()
 
     def _read_catalog(self) -> None:
         self._catalog_age.on_reading()

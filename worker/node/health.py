@@ -62,6 +62,7 @@ class Health:
         self._faults: list[float] = []
         self._back_off_s = policy.first_s
         self._until = 0.0
+        self._is_asked = False  #: Somebody wants a canary, whatever the standing is.
 
     @property
     def may_take(self) -> bool:
@@ -72,8 +73,10 @@ class Health:
     def needs_canary(self) -> bool:
         """Whether it is time to see if the node executes anything."""
         is_up = self._clock() >= self._until
-        return self.standing is Standing.SUSPECT or (
-            self.standing is Standing.QUARANTINED and is_up
+        return (
+            self._is_asked
+            or self.standing is Standing.SUSPECT
+            or (self.standing is Standing.QUARANTINED and is_up)
         )
 
     def on_fault(self, reason: str, *, is_last_of_pool: bool = False) -> None:
@@ -106,9 +109,28 @@ class Health:
 
     def on_canary_passed(self) -> None:
         """Leave suspicion, or begin the trial after quarantine: the node executes prompts."""
+        if self.may_take:  # it was asked for
+            return
         trusted = self.standing is Standing.SUSPECT
         self.standing = Standing.WELL if trusted else Standing.TRIAL
         self.reason = "" if trusted else "on trial: its next job decides"
+
+    def on_probe_asked(self) -> None:
+        """Have a canary sent with the next check: a person wants to know, so no back-off is waited for."""
+        self._is_asked = True
+
+    def take_probe(self) -> bool:
+        """Return whether the canary that is sent now was asked for; it is asked for no longer."""
+        is_asked, self._is_asked = self._is_asked, False
+        return is_asked
+
+    def clear(self) -> None:
+        """Forget every fault: a person says that the node is well."""
+        self.standing = Standing.WELL
+        self.reason = ""
+        self._faults.clear()
+        self._back_off_s = self._policy.first_s
+        self._until = 0.0
 
     def _quarantine(self, now: float) -> None:
         self.standing = Standing.QUARANTINED

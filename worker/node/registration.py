@@ -7,14 +7,14 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import FleetError, NodeNameTaken
 from producer.contract.nodes import NodeState
-from producer.contract.operations import Desired
+from producer.contract.operations import Wanted
 from producer.contract.text_cleaning import escaped
 from producer.store.node_store import NodeStore
 from worker.comfyui.companion import known_bytes
@@ -62,9 +62,7 @@ class Registration:
         self.state: tuple[NodeState, str] = (NodeState.JOINING, "")
         #: As written last, by a predecessor until the node has been asked.
         self.facts = NodeFacts()
-        self.desired: Desired | None = (
-            None  #: What a person wanted of the node at the last registration.
-        )
+        self.wanted = Wanted()  #: What persons wanted of the node at the last registration.
         self._lookahead = ""
         self._vram_free: int | None = None
         self._companion: tuple[bool, int] | None = None
@@ -144,6 +142,12 @@ class Registration:
             self._nodes.say_companion(self._identity.name, is_there=is_there, gained_s=step)
             self._companion = (is_there, step)
 
+    def write_probe(self, outcome: str) -> None:
+        """Say what came of a canary that a person asked for."""
+        self._nodes.say_probe(
+            self._identity.name, f"{outcome}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        )
+
     def on_record_lost(self) -> None:
         """Forget what was written: Redis has lost the record, and all is written again."""
         self._lookahead, self._vram_free, self._companion = "", None, None
@@ -166,7 +170,7 @@ class Registration:
 
     def _register(self, fields: Mapping[str, str | int], *, gone: bool = False) -> None:
         identity = self._identity
-        self.desired = self._nodes.register(
+        self.wanted = self._nodes.register(
             identity.name,
             worker=identity.worker,
             predecessor_gone=gone,

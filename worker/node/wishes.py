@@ -1,50 +1,78 @@
-"""What a person wants of this node, and the state that the node is then in."""
+"""What persons want of this node and of its pool, and the state that the node is then in."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from producer.contract.nodes import NodeState
-from producer.contract.operations import Desired, DesiredState
+from producer.contract.operations import Desired, DesiredState, Wanted
 
 #: A word of a newer version is none that this worker can obey.
 _OBEYED: Final = frozenset(DesiredState)
 
 
 class Wishes:
-    """Remembers what a person wants of the node, as the last beat told it."""
+    """Remembers what persons want of the node, as the last beat told it.
 
-    def __init__(self) -> None:
-        self._wish: Desired | None = None
+    Args:
+        pool: the node's.
+    """
 
-    def on_told(self, wish: Desired | None) -> bool:
-        """Take note of what is wanted now; return whether that is something else than before."""
-        before = self._wish
-        self._wish = wish if wish is not None and wish.state in _OBEYED else None
-        return self._wish != before
+    def __init__(self, pool: str) -> None:
+        self._pool = pool
+        self._wanted = Wanted()
+        self._was_told = False
+
+    def on_told(self, wanted: Wanted) -> bool:
+        """Take note of what is wanted now; return whether the node's state is to be another one."""
+        before = self._all
+        self._wanted, self._was_told = wanted, True
+        return self._all != before
+
+    def asked(self, wanted: Wanted) -> tuple[bool, bool]:
+        """Return whether somebody has asked, since the last `on_told`, to clear the node and to probe it.
+
+        What was asked before the first of them was asked of a worker that is gone.
+        """
+        if not self._was_told:
+            return False, False
+        last = self._wanted
+        return (
+            wanted.clear_asked not in {"", last.clear_asked},
+            wanted.probe_asked not in {"", last.probe_asked},
+        )
 
     @property
     def is_none(self) -> bool:
         """Whether the node may take work."""
-        return self._wish is None
+        return not self._all
 
     @property
     def is_pause(self) -> bool:
         """Whether what waits behind its render goes to other nodes: a drained one finishes that, too."""
-        return self._wish is not None and self._wish.state != DesiredState.DRAINED
+        return any(wish.state != DesiredState.DRAINED for wish in self._all)
 
     def shown(self, state: NodeState, reason: str, *, is_busy: bool) -> tuple[NodeState, str]:
         """Return the state of the node, and the reason for it.
 
         Args:
-            state, reason: as they are but for the wish; a node that is not well says that.
+            state, reason: as they are but for the wishes; a node that is not well says that.
             is_busy: whether it holds jobs, which a drained one finishes.
         """
-        wish = self._wish
-        if wish is None or state is not NodeState.READY:
+        if self.is_none or state is not NodeState.READY:
             return state, reason
-        by = f" by {wish.actor}" if wish.actor else ""
-        until = f", until {wish.until:%Y-%m-%d %H:%M} UTC" if wish.until else ""
-        why = f": {wish.reason}" if wish.reason else ""
-        said = f"{wish.state}{by}{until}{why}"
-        return NodeState.DRAINING if is_busy and not self.is_pause else NodeState.PAUSED, said
+        wanted = self._wanted
+        said = [wish.told for wish in self._all if wish is not wanted.pool]
+        if wanted.pool in self._all and wanted.pool is not None:
+            said.append(f"pool {self._pool} {wanted.pool.told}")
+        return self._state(is_busy=is_busy), "; ".join(said)
+
+    def _state(self, *, is_busy: bool) -> NodeState:
+        if any(wish.state == DesiredState.QUARANTINED for wish in self._all):
+            return NodeState.QUARANTINED
+        return NodeState.DRAINING if is_busy and not self.is_pause else NodeState.PAUSED
+
+    @property
+    def _all(self) -> list[Desired]:
+        wanted = (self._wanted.quarantine, self._wanted.own, self._wanted.pool)
+        return [wish for wish in wanted if wish is not None and wish.state in _OBEYED]

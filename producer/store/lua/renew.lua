@@ -7,10 +7,10 @@
 -- ARGV[6..] job id, attempt, ms that it fetched before it began to store ('' = it does not, or that is written down), ...
 --
 -- Returns {holder, {lost job id, ...}, {job id whose cancel was asked for, ...}, 1 if somebody watches events,
--- what a person wants of the node, JSON ('' = nothing special)};
+-- what is wanted of the node and so on, as of register.lua};
 -- holder is the worker that the node's record names ('' = no record).
-local holder, silent, desired = unpack(redis.call('HMGET', KEYS[1], 'worker', 'silent', 'desired'))
-holder = holder or ''
+local node = redis.call('HMGET', KEYS[1], 'worker', 'silent', unpack(WANTED))
+local holder, silent = node[1] or '', node[2]
 if holder == ARGV[2] then
     redis.call('HSET', KEYS[1], 'beat_ms', now_ms())
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
@@ -40,4 +40,5 @@ for i = 6, #ARGV, 3 do
         lost[#lost + 1] = id
     end
 end
-return {holder, lost, cancels, redis.call('EXISTS', WATCHED), desired and present_wish(desired) or ''}
+local wanted = told_wishes({unpack(node, 3, 7)})
+return {holder, lost, cancels, redis.call('EXISTS', WATCHED), unpack(wanted)}

@@ -1,0 +1,108 @@
+"""What a person wants of pools: of all their nodes, and of those that join later; `producer.client.Producer` inherits it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Unpack
+
+from producer.contract.arguments import checked
+from producer.contract.errors import InvalidJob
+from producer.contract.graph.json_values import printable
+from producer.contract.near_names import near_names
+from producer.contract.nodes import Pool
+from producer.contract.operations import DesiredState
+from producer.node_methods import AsyncNodeMethods, NodeMethods, PoolWishOptions, check_until
+from producer.store.desired_states import of_pools
+from producer.threaded_calls import in_thread
+
+
+class PoolMethods(NodeMethods):
+    """Have all nodes of a pool take nothing more, and take work again."""
+
+    def pools(self) -> list[Pool]:
+        """Return every pool that has nodes, or of which a person wants something, by name."""
+        nodes = self.nodes()
+        wishes = of_pools(self._redis).get()
+        return [
+            Pool(
+                name=name,
+                nodes=dict(Counter(str(node.state) for node in nodes if node.pool == name)),
+                desired=wishes.get(name),
+            )
+            for name in sorted({node.pool for node in nodes} | wishes.keys())
+        ]
+
+    def drain_pools(self, names: Sequence[str], **options: Unpack[PoolWishOptions]) -> list[Pool]:
+        """Have each node of some pools do as of `drain_nodes`, and each that joins later, until they are resumed.
+
+        Raises:
+            InvalidJob: there is no such pool, or `until` is over or has no time zone.
+        """
+        return self._want_of_pools("drain", DesiredState.DRAINED, names, options)
+
+    def pause_pools(self, names: Sequence[str], **options: Unpack[PoolWishOptions]) -> list[Pool]:
+        """Have each node of some pools do as of `pause_nodes`, and each that joins later, until they are resumed.
+
+        Raises:
+            InvalidJob: as of `drain_pools`.
+        """
+        return self._want_of_pools("pause", DesiredState.PAUSED, names, options)
+
+    def resume_pools(
+        self, names: Sequence[str], *, reason: str = "", actor: str = "", origin: str = ""
+    ) -> list[Pool]:
+        """Have pools take work again; a node that was itself drained, paused or quarantined stays so.
+
+        Raises:
+            InvalidJob: there is no such pool.
+        """
+        names = self._known_pools(names)
+        wishes = of_pools(self._redis)
+        changed = [name for name in names if wishes.clear(name)]
+        self._log("pool.resume", changed, actor=actor, origin=origin, reason=reason)
+        return self._pools_named(names)
+
+    def _want_of_pools(
+        self, verb: str, state: DesiredState, names: Sequence[str], options: PoolWishOptions
+    ) -> list[Pool]:
+        names = self._known_pools(names)
+        until = options.get("until")
+        check_until(until)
+        wishes = of_pools(self._redis)
+        actor, reason = options.get("actor", ""), options.get("reason", "")
+        for name in names:
+            wishes.set(name, state, actor=actor, reason=reason, until=until)
+        self._log(
+            f"pool.{verb}", names, actor=actor, origin=options.get("origin", ""), reason=reason
+        )
+        return self._pools_named(names)
+
+    def _known_pools(self, names: Sequence[str]) -> list[str]:
+        known = [pool.name for pool in self.pools()]
+        given = [names] if isinstance(names, str) else names
+        wanted = list(dict.fromkeys(checked(name, str, field="pool") for name in given))
+        for name in wanted:
+            if name not in known:
+                near = near_names(name, known)
+                hint = f"did you mean {near[0]}?" if near else "`comfyfleet pool list` has all"
+                raise InvalidJob(
+                    f"there is no pool {printable(name)}", field="pool", allowed=known, advice=hint
+                )
+        return wanted
+
+    def _pools_named(self, names: Sequence[str]) -> list[Pool]:
+        """Return these pools; one without nodes and wishes is there all the same."""
+        found = {pool.name: pool for pool in self.pools()}
+        return [found.get(name, Pool(name=name)) for name in names]
+
+
+class AsyncPoolMethods(AsyncNodeMethods):
+    """The same for asyncio; `producer.aio.AsyncProducer` inherits it."""
+
+    _sync: PoolMethods
+
+    pools = in_thread(PoolMethods.pools)
+    drain_pools = in_thread(PoolMethods.drain_pools)
+    pause_pools = in_thread(PoolMethods.pause_pools)
+    resume_pools = in_thread(PoolMethods.resume_pools)
