@@ -137,7 +137,7 @@ class GraphCheck(_Told):
 
     Args:
         template: SHA-256 of the graph's canonical JSON, as of jobs.
-        runs_on: how many of the `nodes` can run it now.
+        runs_on: how many of the `nodes` have all of it, whatever their state is.
         models: that it names, parts joined by `/`.
         params: by address with the graph node's id, as `3.seed`, in the graph's order.
         more_params: how many are left out.
