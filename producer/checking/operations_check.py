@@ -53,6 +53,13 @@ class OperationsCheck:
                     found=f"{keys.ACTIONS_WAITING} lists action {action}, which is not to be carried out",
                     expected="it should not",
                 )
+            elif fault == "torn":
+                yield Finding(
+                    kind=Kind.UNREADABLE_RECORD,
+                    about=action,
+                    found=f"the record of action {action} cannot be read, so upkeep passes it over",
+                    expected="ask for the action again, and delete the record",
+                )
             else:
                 yield self._finding(
                     kind=Kind.NOT_CARRIED_OUT,

@@ -197,7 +197,7 @@ class ActionRecords:
         return self._write(turn, state, fields)
 
     def faults(self, *, mend: bool) -> Iterator[tuple[str, str]]:
-        """Give the actions that `waiting` should list and does not (`unlisted`), or should not (`stray`)."""
+        """Give the actions that `waiting` should list and does not (`unlisted`), or should not (`stray`), and torn ones (`torn`)."""
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             pipe.zrange(keys.ACTIONS_WAITING, 0, -1)
             pipe.zrange(keys.ACTIONS_ASKED, 0, -1)
@@ -205,6 +205,13 @@ class ActionRecords:
         for page in in_pages(found, _AT_ONCE):
             faults = self._scripts.run("mend_action", args=[int(mend), *page])
             yield from ((one, fault) for one, fault in zip(page, faults, strict=True) if fault)
+            yield from ((one, "torn") for one in page if self._is_torn(one))
+
+    def _is_torn(self, action_id: str) -> bool:
+        with translated(self._redis):
+            fields: Any = self._redis.hgetall(keys.action(action_id))
+        is_ours = bool(fields) and fields.get("v", str(_VERSION)) == str(_VERSION)
+        return is_ours and _turn(action_id, fields) is None
 
     def _write(self, turn: Turn, state: ActionState, fields: Mapping[str, Any]) -> bool:
         action_id = turn.record.id

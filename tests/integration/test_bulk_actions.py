@@ -299,6 +299,29 @@ def test_check_finds_an_action_that_upkeep_would_not_come_to(led):
     assert led.fleet.action(begun.id).state is ActionState.DONE
 
 
+@pytest.mark.writes_keys
+def test_an_action_waits_while_something_else_stands_where_a_list_should(led):
+    led.failed()
+    begun = led.fleet.begin_action("retry", "")
+    led.redis.rename(keys.ended("failed"), "aside")
+    led.redis.set(keys.ended("failed"), "no list", ex=60)
+    carrier(led).carry_out()
+    assert led.fleet.action(begun.id).state is ActionState.WAITING
+    led.redis.rename("aside", keys.ended("failed"))
+    carry_all(led)
+    assert figures(led.fleet.action(begun.id)) == (ActionState.DONE, 1, 1, 0)
+
+
+@pytest.mark.parametrize("field", ["terms", "counted", "written"])
+def test_check_names_a_torn_action_and_leaves_it(led, field):
+    begun = led.fleet.begin_action("hold", "")
+    led.redis.hset(keys.action(begun.id), field, "{")
+    for repair in (True, False):
+        with Check(led.settings, repair=repair) as check:
+            [finding] = check.run()
+        assert (finding.kind, finding.about) == ("unreadable_record", begun.id)
+
+
 def test_at_a_shell_an_action_is_counted_begun_waited_for_and_shown(led):
     jobs = [led.queued(owner="shop") for _ in range(2)]
     counted = command(led, "action", "cancel", "owner:shop", "-status:held")
