@@ -56,7 +56,11 @@ def _of_pool(pool: str, nodes: Sequence[Node]) -> str:
         return f"a free node of pool {pool}"
     if not any(node.is_living for node in nodes):
         return f"a node of pool {pool}: none is up"
-    if len(living := [node for node in nodes if node.is_living]) == 1:
+    living = [node for node in nodes if node.is_living]
+    wish = living[0].pool_desired
+    if wish is not None and all(node.pool_desired == wish for node in living):
+        return f"pool {pool}, which is {wish.told}"
+    if len(living) == 1:
         return f"node {living[0].name}, the only one of pool {pool}, which is {_state(living[0])}"
     counts = Counter(node.state for node in living)
     states = ", ".join(f"{count} {state}" for state, count in counts.items())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from producer.contract.jobs import JobStatus
 from producer.contract.nodes import Node, NodeState
+from producer.contract.operations import Desired
 from producer.waiting_reasons import explain
 from tests.unit.test_retry import running
 
@@ -18,6 +21,13 @@ def waiting(**fields):
     return running().model_copy(
         update={"status": JobStatus.QUEUED, "waiting_for": "capacity", **fields}
     )
+
+
+def of_paused_pool(name, **more):
+    wish = Desired(
+        state="paused", actor="kim", reason="night", since=datetime(2026, 11, 29, tzinfo=UTC)
+    )
+    return node(name, NodeState.PAUSED, **more).model_copy(update={"pool_desired": wish})
 
 
 SICK = node("gpu-1", NodeState.BLOCKED, reason="no bucket renders")
@@ -33,6 +43,19 @@ SICK = node("gpu-1", NodeState.BLOCKED, reason="no bucket renders")
             waiting(),
             [SICK],
             "node gpu-1, the only one of pool default, which is blocked (no bucket renders)",
+        ),
+        (
+            waiting(),
+            [of_paused_pool("gpu-1"), of_paused_pool("gpu-2", reason="the pool")],
+            "pool default, which is paused by kim: night",
+        ),
+        (
+            waiting(),
+            [
+                of_paused_pool("gpu-1"),
+                node("gpu-2", NodeState.PAUSED),
+            ],  # of a worker of the version before
+            "a node of pool default to be ready: 2 paused",
         ),
         (
             waiting(),
