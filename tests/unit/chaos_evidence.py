@@ -182,8 +182,12 @@ def end_rest(evidence):
     }
     evidence["redis"]["ended_batches"]["cancelled"] = {BATCH: 2000.0}
     evidence["redis"]["totals"]["default ended cancelled cancelled"] = "2"
+    asked = {"at": 1, "do": "submit", "answer": "accepted", "owner": "shop", "tier": "default"}
     for row in (2, 3):
-        results(evidence).append(line(f"{BATCH[:-8]}{row:08x}", row, status="cancelled"))
+        job = f"{BATCH[:-8]}{row:08x}"
+        results(evidence).append(line(job, row, status="cancelled"))
+        said = {"key": job, "job": job, "batch": BATCH, "expects": {}}
+        evidence["client"].append(asked | said)
 
 
 def results(evidence):

@@ -65,6 +65,14 @@ BROKEN = {
         "I21",
         lambda e: (end_rest(e), e["redis"]["ended_batches"]["cancelled"].clear()),
     ),
+    "one that had been fed has no record": (
+        "I1",
+        lambda e: (end_rest(e), e["redis"]["batches"][BATCH].update(fed="2")),
+    ),
+    "a batch none of whose rows ended with it lacks one": (
+        "I1",
+        lambda e: (end_rest(e), e["redis"]["batches"][BATCH].pop("rest")),
+    ),
     "they are listed by another end": (
         "I21",
         lambda e: (end_rest(e), e["redis"]["ended_batches"].update(expired={BATCH: 2000.0})),

@@ -36,6 +36,16 @@ OF_RECORDS: Final = (
         ),
     ),
     mutant(
+        "list no rows that end with their batch before they have a record",
+        "rows_cancelled",
+        "I21",
+        (
+            f"{_LUA}/_batches.lua",
+            "        redis.call('ZADD', ENDED .. status .. ':batches', now_ms(), batch)\n",
+            "",
+        ),
+    ),
+    mutant(
         "count an owner's job for ever",
         "kept",
         "I22",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from producer.contract.ids import JobId, row_of
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.workload import Work
 from tests.chaos.mutants.stage import PATIENCE_S, Stage
@@ -13,6 +14,8 @@ from tests.polling import wait_until
 
 #: Results that could not be written are tried again after 30 s.
 _TRIED_AGAIN_S: Final = 45.0
+#: More rows than reach the queue at once.
+_MORE_THAN_ARE_FED: Final = 400
 _WANTED: Final[dict[str, Any]] = {"owner": "shop", "hook": "hook-1"}
 
 
@@ -61,6 +64,14 @@ def bucket_away(stage: Stage) -> None:
     stage.wait_done("unpacked:rows", "results", within_s=_TRIED_AGAIN_S)
 
 
+def rows_cancelled(stage: Stage) -> None:
+    """A batch is cancelled most of whose rows have not got a record yet."""
+    jobs = stage.submit_rows(_rows(*[0.1] * _MORE_THAN_ARE_FED))
+    batch, _ = row_of(JobId(jobs[0]))
+    stage.client.ask_surely("cancel_batch", batch)
+    _let_upkeep(stage)
+
+
 def moved(stage: Stage) -> None:
     """A job that waits behind another one is moved to another tier."""
     stage.wait_rendering(stage.submit(workload.sleep(2.5, nonce=98)))
@@ -89,4 +100,4 @@ def _rows(*seconds: float) -> list[Work]:
     ]
 
 
-OF_RECORDS: Final = (kept, rows_kept, bucket_away, moved)
+OF_RECORDS: Final = (kept, rows_kept, rows_cancelled, bucket_away, moved)
