@@ -22,7 +22,7 @@ from producer.access_keys import AsyncAccessKeys
 from producer.batch.async_methods import AsyncBatchMethods
 from producer.bulk_methods import AsyncBulkMethods
 from producer.client import Producer
-from producer.contract.arguments import checked, job_id_of
+from producer.contract.arguments import checked, event_id_of, job_id_of
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.filters.query import Filter
@@ -108,6 +108,7 @@ class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, Asy
     ) -> AsyncIterator[JobEvent]:
         """Yield the events of some jobs as they happen; see `Producer.stream`."""
         deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
+        after = event_id_of(after) if after else None
         wanted = [job_id_of(job_id) for job_id in job_ids]
         async with self.watch(*wanted) as watch:
             stream = JobStream(after or watch.since)
@@ -136,7 +137,8 @@ class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, Asy
 
     def watch_fleet(self, *topics: str) -> AsyncFleetWatch:
         """Return an `async with` block as `Producer.watch_fleet` does."""
-        return AsyncFleetWatch(self.fanout, topics)
+        wanted = [checked(topic, str, field="topic") for topic in topics]
+        return AsyncFleetWatch(self.fanout, wanted)
 
     @property
     def fanout(self) -> LoopFanout:

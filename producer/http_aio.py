@@ -19,7 +19,7 @@ from typing import Final, Self
 
 import requests
 
-from producer.contract.arguments import checked, job_id_of
+from producer.contract.arguments import checked, event_id_of, job_id_of
 from producer.contract.batches import Batch
 from producer.contract.fleet_events import FleetEvent
 from producer.contract.jobs import Job, JobEvent, JobStatus
@@ -163,6 +163,7 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
     ) -> AsyncIterator[JobEvent]:
         """Yield the events of some jobs as they happen; see `HttpProducer.stream`."""
         deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
+        after = event_id_of(after) if after else None
         wanted = [job_id_of(job_id) for job_id in job_ids]
         if not wanted:
             return
@@ -190,7 +191,8 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
 
     def watch_fleet(self, *topics: str) -> AsyncFleetWatch:
         """Return an `async with` block as `HttpProducer.watch_fleet` does."""
-        return AsyncFleetWatch(self.fanout, topics)
+        wanted = [checked(topic, str, field="topic") for topic in topics]
+        return AsyncFleetWatch(self.fanout, wanted)
 
     @property
     def fanout(self) -> LoopFanout:

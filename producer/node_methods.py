@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
-from producer.contract.arguments import checked
+from producer.contract.arguments import checked, names_of
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.json_values import printable
 from producer.contract.near_names import near_names
@@ -123,7 +123,7 @@ class NodeMethods(RetryMethods):
         Raises:
             InvalidJob: there is no such node.
         """
-        names = _as_names(names)
+        names = names_of(names, field="node")
         self._known(names)
         for name in names:
             self._nodes.ask(name, "probe")
@@ -141,7 +141,7 @@ class NodeMethods(RetryMethods):
     def _want(
         self, verb: str, state: DesiredState, names: Sequence[str], options: WishOptions
     ) -> list[Node]:
-        names = _as_names(names)
+        names = names_of(names, field="node")
         until = options.get("until")
         check_until(until)
         nodes = self._known(names)
@@ -158,7 +158,7 @@ class NodeMethods(RetryMethods):
 
     def _known_or_in(self, wishes: DesiredStates, names: Sequence[str]) -> list[str]:
         """Return the names; each is one of a node, or of one that is gone and of which something is wanted."""
-        names = _as_names(names)
+        names = names_of(names, field="node")
         wished = wishes.get()
         self._known([name for name in names if name not in wished])
         return names
@@ -207,12 +207,6 @@ class AsyncNodeMethods:
     quarantine_nodes = in_thread(NodeMethods.quarantine_nodes)
     clear_nodes = in_thread(NodeMethods.clear_nodes)
     probe_nodes = in_thread(NodeMethods.probe_nodes)
-
-
-def _as_names(names: Sequence[str]) -> list[str]:
-    """Return the names, each once; a text alone is one name, not one of each letter."""
-    given = [names] if isinstance(names, str) else names
-    return list(dict.fromkeys(checked(name, str, field="node") for name in given))
 
 
 def check_until(until: datetime | None) -> None:

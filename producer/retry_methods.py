@@ -118,7 +118,11 @@ def node_named(name: str, nodes: Sequence[Node]) -> Node:
     Raises:
         InvalidJob: there is none.
     """
-    check_place(nodes, pool=None, pin=checked(name, str, field="node"))
+    try:
+        check_place(nodes, pool=None, pin=checked(name, str, field="node"))
+    except InvalidJob as exc:
+        exc.field = "node"
+        raise
     for node in nodes:
         if node.name == name:
             return node

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from producer.contract.errors import ActionNotFound, BatchNotFound, InvalidJob
+from producer.contract.errors import ActionNotFound, BatchNotFound, InvalidJob, InvalidQuery
 from producer.contract.ids import BatchId, JobId, parse_batch_id, parse_job_id
 from producer.contract.text_cleaning import abridged, escaped
 
 T = TypeVar("T")
 
+_EVENT_ID: Final = re.compile(r"(\d{1,20})(?:-(\d{1,20}))?")
+_LARGEST: Final = (1 << 64) - 1
 _NAMES: Final = {str: "text", timedelta: "a timedelta"}
 
 #: How a value of a type is written, for who gave another one.
@@ -70,3 +74,30 @@ def action_id_of(text: str) -> str:
         return parse_job_id(checked(text, str, field="action"))
     except ValueError:
         raise ActionNotFound(abridged(escaped(text), most=80)) from None
+
+
+def names_of(given: object, *, field: str) -> list[str]:
+    """Return names, each once; a text alone is one name, not one of each letter.
+
+    Raises:
+        InvalidJob: these are no texts.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return [checked(given, str, field=field)]
+    return list(dict.fromkeys(checked(name, str, field=field) for name in given))
+
+
+def event_id_of(text: Any, *, field: str = "after") -> str:
+    """Return *text* as the id of an event, after which a stream goes on.
+
+    Raises:
+        InvalidQuery: it is none, or no text.
+    """
+    if isinstance(text, str):
+        found = _EVENT_ID.fullmatch(text)
+        if found and max(map(int, found.groups("0"))) <= _LARGEST:
+            return text
+    shown = abridged(escaped(text), most=80) if isinstance(text, str) else type(text).__name__
+    raise InvalidQuery(
+        f"{field} is {shown}; expected the id of an event, as 1764374400000-0", field=field
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 
-from producer.contract.arguments import checked, job_id_of
+from producer.contract.arguments import checked, event_id_of, job_id_of
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable
 from producer.contract.fleet_events import FleetEvent
@@ -78,9 +78,11 @@ class WatchMethods:
 
         Raises:
             JobNotFound: no such job, or its record has expired.
+            InvalidQuery: *after* is no id of an event.
             FleetUnreachable: Redis cannot be read at the beginning.
         """
         deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
+        after = event_id_of(after) if after else None
         wanted = [job_id_of(job_id) for job_id in job_ids]
         with self.watch(*wanted) as watch:
             stream = JobStream(after or watch.since)
@@ -109,7 +111,8 @@ class WatchMethods:
             topics: `batch:ID`, `node:NAME`, `producer.events.subscribers.BATCHES` for every batch, `NODES`
                 for every node; and those of `watch`.
         """
-        return FleetWatch(fanout_of(self.settings), topics)
+        wanted = [checked(topic, str, field="topic") for topic in topics]
+        return FleetWatch(fanout_of(self.settings), wanted)
 
     def preview(self, job_id: str) -> Preview | None:
         """Return the newest preview of a job that renders.
@@ -128,7 +131,7 @@ class WatchMethods:
 
     def events(self, *, after: str, until: str = "+") -> Iterator[JobEvent]:
         """Give what the stream still holds of all events of jobs after one id, up to another."""
-        return self._events.between(after, until)
+        return self._events.between(event_id_of(after), _until(until))
 
     def missed(self, *topics: str, after: str) -> Missed | None:
         """Return a part of what came of some topics after an event's id, beginning with the oldest.
@@ -149,7 +152,11 @@ class WatchMethods:
 
     def fleet_events(self, *, after: str, until: str = "+") -> Iterator[JobEvent | FleetEvent]:
         """Give the same with those of batches and nodes."""
-        return self._events.all_between(after, until)
+        return self._events.all_between(event_id_of(after), _until(until))
+
+
+def _until(text: str) -> str:
+    return text if text == "+" else event_id_of(text, field="until")
 
 
 def loop_fanouts(settings: Settings) -> LoopFanouts:

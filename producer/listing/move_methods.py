@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from producer.contract.arguments import job_id_of
+from producer.contract.arguments import checked, job_id_of
 from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.errors import InvalidJob, InvalidQuery, NoNodeCanRun
 from producer.contract.filters.parser import parse_filter
@@ -19,7 +19,6 @@ from producer.dispatch import Dispatch
 from producer.intake.catalogs import FleetCatalogs, merged, rare_classes
 from producer.intake.request import Request, as_tier, check_place
 from producer.listing.methods import ListMethods
-from producer.store.batch_names import find_batch
 from producer.store.moves import Moves, Place, is_elsewhere
 from producer.store.retries import Retries
 
@@ -126,7 +125,7 @@ class MoveMethods(ListMethods):
             InvalidJob, NoNodeCanRun: as of `move`.
         """
         target = self._target(tier, pool)
-        moves, id_ = Moves(self._redis), find_batch(self._redis, batch)
+        moves, id_ = Moves(self._redis), self.find_batch(batch)
         for _ in range(_TRIES):
             record = self._batches.record(id_)
             spec = record.spec
@@ -181,7 +180,7 @@ class MoveMethods(ListMethods):
             raise InvalidJob(
                 "nothing says where to; expected a tier, a pool, or both", field="tier"
             )
-        if pool is not None and not is_name(pool):
+        if pool is not None and not is_name(checked(pool, str, field="pool")):
             raise InvalidJob(
                 f"pool {printable(pool)} is no name, so no node can have it", field="pool"
             )

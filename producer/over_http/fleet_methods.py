@@ -7,18 +7,22 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from producer.contract.arguments import checked, job_id_of
+from producer.contract.arguments import checked, job_id_of, names_of
+from producer.contract.errors import BatchNotFound, InvalidJob
 from producer.contract.filters.query import Filter
+from producer.contract.graph.json_values import printable, short
 from producer.contract.ids import BatchId
 from producer.contract.nodes import Node, NodeTimes, Pool
 from producer.contract.owners import OwnerUsage, owner_named
 from producer.contract.queue_lines import QueueLine
-from producer.contract.queues import Tier
+from producer.contract.queues import Tier, is_name
 from producer.contract.totals import PoolTotals
 from producer.intake.request import as_tier
 from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
 
+#: Characters of a batch's name.
+_LONGEST_NAME: Final = 256
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -55,7 +59,9 @@ class HttpFleetMethods:
 
     def find_batch(self, name: str) -> BatchId:
         """Return the id of the batch that *name* stands for among those of the owner; as of `Producer.find_batch`."""
-        wanted = {"name": checked(name, str, field="batch"), "limit": 1}
+        if not checked(name, str, field="batch") or len(name) > _LONGEST_NAME:
+            raise BatchNotFound(short(name) or "without a name")
+        wanted = {"name": name, "limit": 1}
         [found] = self._connection.json("GET", "/v1/batches", params=wanted)["batches"]
         return BatchId(found["id"])
 
@@ -177,7 +183,11 @@ class HttpFleetMethods:
     def _wanted(self, of: str, verb: str, names: Sequence[str], **wishes: Any) -> Any:
         if until := wishes.get("until"):
             wishes["until"] = checked(until, datetime, field="until").isoformat()
-        given = [names] if isinstance(names, str) else list(names)
+        given = names_of(names, field=of)
+        if of == "node":
+            given = [_node_named(name) for name in given]
+        if not given:
+            return {f"{of}s": []}
         return self._post(f"/v1/{of}s/{verb}", {of: given, **wishes})
 
     def _moved(
@@ -190,6 +200,7 @@ class HttpFleetMethods:
         **which: str,
     ) -> int:
         wanted = None if tier is None else as_tier(tier)
+        pool = None if pool is None else checked(pool, str, field="pool")
         body = {**which, "tier": wanted, "pool": pool, "dry_run": dry_run}
         return int(self._post(path, body)["moved"])
 
@@ -198,11 +209,21 @@ class HttpFleetMethods:
 
 
 def _owner_path(name: str) -> str:
-    return f"/v1/owners/{quote(owner_named(name), safe='')}"
+    owner = owner_named(name)
+    if owner in {".", ".."}:
+        raise InvalidJob(f"owner {owner} cannot be named in a path", field="owner")
+    return f"/v1/owners/{quote(owner, safe='')}"
 
 
 def _node_path(name: str, verb: str) -> str:
-    return f"/v1/nodes/{quote(checked(name, str, field='node'), safe='')}/{verb}"
+    return f"/v1/nodes/{_node_named(checked(name, str, field='node'))}/{verb}"
+
+
+def _node_named(name: str) -> str:
+    """Return a name that a node can have; no other goes into a path."""
+    if not is_name(name):
+        raise InvalidJob(f"there is no node {printable(name)}", field="node")
+    return name
 
 
 def _nodes(told: Mapping[str, Any]) -> list[Node]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 from urllib.parse import quote
 
-from producer.contract.arguments import checked, job_id_of
+from producer.contract.arguments import checked, event_id_of, job_id_of
 from producer.contract.errors import FleetUnreachable
 from producer.contract.fleet_events import FleetEvent
 from producer.contract.ids import JobId, event_order
@@ -62,10 +62,12 @@ class HttpWatchMethods:
 
         Raises:
             JobNotFound: no such job, or its record has expired.
+            InvalidQuery: *after* is no id of an event.
             FleetUnreachable: the API does not answer at the beginning.
         """
         wanted = [job_id_of(job_id) for job_id in job_ids]
         deadline = Deadline(timeout)
+        after = event_id_of(after) if after else None
         if len(wanted) > _MOST_TOPICS:
             yield from self._followed(wanted, deadline, after)
         elif wanted:
@@ -81,7 +83,8 @@ class HttpWatchMethods:
 
     def watch_fleet(self, *topics: str) -> FleetWatch:
         """Return the same with the events of batches and, for the scope `operate`, of nodes; as of `Producer.watch_fleet`."""
-        return FleetWatch(self.reader, topics)
+        wanted = [checked(topic, str, field="topic") for topic in topics]
+        return FleetWatch(self.reader, wanted)
 
     def events(self, *, after: str, until: str = "+") -> Iterator[JobEvent]:
         """Give the events of the owner's jobs after one id, up to another: none, unless the fleet still holds all of them."""
@@ -91,10 +94,14 @@ class HttpWatchMethods:
 
     def fleet_events(self, *, after: str, until: str = "+") -> Iterator[JobEvent | FleetEvent]:
         """Give the same with those of batches and, for the scope `operate`, of nodes."""
-        source = EventSource(self._connection, PATH, deadline=Deadline(None), after=after)
+        begin, end = (
+            event_id_of(after),
+            until if until == "+" else event_id_of(until, field="until"),
+        )
+        source = EventSource(self._connection, PATH, deadline=Deadline(None), after=begin)
         for events in source.connections():
             for event in events:
-                if event.is_mark or event.name == "reset" or _is_beyond(event, until):
+                if event.is_mark or event.name == "reset" or _is_beyond(event, end):
                     source.stop()
                     return
                 if (told := event_of(event)) and told.type != "snapshot":

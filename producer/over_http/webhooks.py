@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from producer.contract.arguments import checked
+from producer.contract.errors import WebhookNotFound
 from producer.contract.webhooks import BodyForm, Delivery, NewWebhook, Webhook
 from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
@@ -76,4 +77,7 @@ class HttpWebhooks:
 
 
 def _path(*parts: str) -> str:
+    for part in parts:
+        if str(part) in {"", ".", ".."}:  # what no path can name
+            raise WebhookNotFound(f"there is no webhook {str(part)!r}")
     return "/".join([_PATH, *(quote(str(part), safe="") for part in parts)])

@@ -33,6 +33,8 @@ def find_batch(redis: Redis, name: str, *, owners: Collection[str] | None = None
         BatchNotFound: there is none.
         InvalidQuery: several have this name.
     """
+    if not name:  # of all that have no name none is meant
+        raise BatchNotFound("without a name")
     if (by_id := _as_id(name)) and _exists(redis, by_id, owners):
         return by_id
     found = list(_called(redis, name, owners))

@@ -112,6 +112,19 @@ CALLS = {
     "resume none": lambda fleet, _: fleet.resume_nodes(["gpu-1"]),
     "rescan none": lambda fleet, _: fleet.rescan("gpu-1"),
     "times of none": lambda fleet, _: fleet.node_times("gpu-1"),
+    "no name of a batch": lambda fleet, _: fleet.find_batch(""),
+    "a long name": lambda fleet, _: fleet.move_batch("x" * 300, tier="idle"),
+    "a number": lambda fleet, _: fleet.move_batch(7, tier="idle"),
+    "a pool that is a number": lambda fleet, job: fleet.move_job(job, pool=7),
+    "a path as a node": lambda fleet, _: fleet.drain_nodes([".."]),
+    "a path to rescan as a node": lambda fleet, _: fleet.rescan("../jobs"),
+    "a number of nodes": lambda fleet, _: fleet.drain_nodes(7),
+    "numbers as nodes": lambda fleet, _: fleet.resume_nodes([7]),
+    "events after nothing": lambda fleet, _: list(fleet.events(after="yesterday")),
+    "events after a number": lambda fleet, _: list(fleet.fleet_events(after=7)),
+    "events until nothing": lambda fleet, _: list(fleet.events(after="0-0", until="now")),
+    "a stream after nothing": lambda fleet, job: list(fleet.stream(job, after="9" * 21 + "-0")),
+    "a number to watch": lambda fleet, _: fleet.watch_fleet(7),
     "results of an open one": lambda fleet, _: list(fleet.batch_results(fleet.batches()[0].id)),
     "no status": lambda fleet, _: list(fleet.batch_results(NO_JOB, statuses=["done"])),
 }
@@ -132,7 +145,8 @@ def test_what_is_refused_is_refused_alike(remote, led, what):
     assert type(ours) is type(theirs)
     assert isinstance(ours, InvalidJob | InvalidQuery | InvalidBatch | BatchNotFound | FleetError)
     assert vars(ours).get("field") == vars(theirs).get("field")
-    assert _without_ids(ours) == _without_ids(theirs)
+    if "as a node" not in what:  # whose advice the library takes from the nodes that there are
+        assert _without_ids(ours) == _without_ids(theirs)
 
 
 def _without_ids(error):
