@@ -36,7 +36,10 @@ _DELIVERY: Final = "comfyfleet:delivery:"
 _JOBS: Final = "comfyfleet:jobs"
 _ENDED_BADLY: Final = ("failed", "cancelled", "expired")
 _INDEXES: Final = {
-    **{name: name for name in ("leases", "delayed", "dead", "unpacked", "results", "outbox")},
+    **{
+        name: name
+        for name in ("leases", "delayed", "dead", "unpacked", "results", "outbox", "copies")
+    },
     "unpacked_rows": "unpacked:rows",
 }
 _LISTS: Final = "comfyfleet.*"
@@ -105,6 +108,9 @@ def collect_redis(url: str, path: Path) -> None:
                 for key in client.scan_iter(f"{_QUEUED}*", count=_AT_ONCE)
             },
             "messages": _messages(client),
+            "nodes": _nodes(client),
+            "node_wishes": client.hgetall("comfyfleet:desired"),
+            "pool_wishes": client.hgetall("comfyfleet:pools"),
             "webhooks": client.hgetall("comfyfleet:webhooks"),
             "deliveries": _deliveries(client),
         }
@@ -144,6 +150,15 @@ def _records(client: redis.Redis, url: str) -> dict[str, Any]:
             except (ValueError, zlib.error) as exc:
                 torn.append(f"rows of batch {batch}: {exc}")
     return {"jobs": found, "twice": twice, "torn": torn}
+
+
+def _nodes(client: redis.Redis) -> dict[str, dict[str, str]]:
+    """Return what each node says of itself."""
+    told = ("state", "reason", "pool")
+    return {
+        name: dict(zip(told, client.hmget(f"comfyfleet:node:{name}", *told), strict=True))
+        for name in client.zrange("comfyfleet:nodes", 0, -1)
+    }
 
 
 def _deliveries(client: redis.Redis) -> dict[str, dict[str, dict[str, str]]]:

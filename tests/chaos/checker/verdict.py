@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.checker.artifacts import check_artifacts
+from tests.chaos.checker.copies import FOLDER, check_copies
 from tests.chaos.checker.fates import check_fates
 from tests.chaos.checker.history import History, Violation
 from tests.chaos.checker.indexes import check_indexes
@@ -20,11 +21,12 @@ from tests.chaos.checker.results import check_results
 from tests.chaos.checker.totals import check_totals
 from tests.chaos.checker.waits import check_waits
 from tests.chaos.checker.webhooks import check_webhooks
+from tests.chaos.checker.wishes import check_wishes
 
 CHECKS = (
     *(check_fates, check_moves, check_artifacts, check_renders, check_indexes, check_waits),
     *(check_lists, check_owners, check_records, check_outbox, check_results, check_totals),
-    check_webhooks,
+    *(check_webhooks, check_copies, check_wishes),
 )
 
 
@@ -53,6 +55,8 @@ def summary(folder: Path) -> dict[str, Any]:
             {s["job"] for s in history.submissions if s.get("by") == "http" and s["job"]}
         ),
         "messages": len(history.received),
+        "copies": sum(key.startswith(FOLDER) for key in history.objects),
+        "wishes": sum(said["do"] == "wish" and bool(said["wanted"]) for said in history.client),
         "violations": len(violations),
         "by_invariant": dict(by_invariant),
         "found": [vars(violation) for violation in violations[:50]],

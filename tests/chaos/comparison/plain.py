@@ -82,6 +82,12 @@ class PlainClient:
     def move(self, filter_: str, *, tier: str) -> None:
         """Do nothing: a message stays where it was sent."""
 
+    def wish(self, verb: str, node: str) -> None:
+        """Do nothing: a plain worker takes work while it is up."""
+
+    def lift_surely(self, node: str) -> None:
+        """Do nothing, as before."""
+
 
 class Plain:
     """The plain side of a storm."""

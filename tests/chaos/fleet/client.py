@@ -29,6 +29,8 @@ from tests.chaos.fleet.workload import Work
 
 #: A row that names a graph node which is not there.
 _BLANK: Final = {"no such graph node.seed": 0}
+#: The state that each verb wants of a node.
+_WANTED: Final = {"drain": "drained", "pause": "paused", "resume": ""}
 #: Ends that are told in one go, and how long that may take before somebody else may tell them.
 _TOLD_AT_ONCE: Final = 10
 _TELLS_WITHIN: Final = timedelta(seconds=3)
@@ -192,6 +194,22 @@ class JournalingClient:
         """Have waiting jobs of a filter go to another tier; some may stay if a connection breaks."""
         with suppress(FleetError):
             self._producer.move(filter_, tier=tier)
+
+    def wish(self, verb: str, node: str) -> bool:
+        """Have a node drain, pause or resume, once; return whether that was answered."""
+        how: dict[str, Any] = {} if verb == "resume" else {"last_of": "default"}
+        said = {"do": "wish", "kind": "node", "about": node, "wanted": _WANTED[verb]}
+        try:
+            getattr(self._producer, f"{verb}_nodes")([node], actor="storm", **how)
+        except FleetError as exc:
+            self.journal.write(said | {"answer": "unknown", "why": str(exc)})
+            return False
+        self.journal.write(said | {"answer": "done"})
+        return True
+
+    def lift_surely(self, node: str, *, within_s: float = 60) -> None:
+        """Have a node take work again, as often as it takes; raises TimeoutError."""
+        surely(lambda: self.wish("resume", node) or None, within_s)
 
     def tell(self, *, settles: bool = True) -> int:
         """Tell some of the ends that are due; return how many were taken.

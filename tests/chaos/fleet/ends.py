@@ -9,8 +9,8 @@ import redis
 
 from tests.chaos.checker.history import TERMINAL
 
-#: What is to be done with what has ended: pack it, write its results, have it told.
-TO_DO: Final = ("unpacked", "unpacked:rows", "results", "outbox", "deliveries")
+#: What is to be done with what has ended: pack it, write its results, have it told, make its copies.
+TO_DO: Final = ("unpacked", "unpacked:rows", "results", "outbox", "deliveries", "copies")
 _IN_A_BUCKET: Final = 100
 #: The letters of a bucket, one a row; what follows them is no text.
 _LETTERS: Final = (

@@ -13,8 +13,10 @@ from producer.dispatch import Dispatch
 from tests.chaos.checker.verdict import summary
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.copies import ALLOWED
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.mutants.odd_scenarios import ODD
+from tests.chaos.mutants.operation_scenarios import OF_OPERATIONS
 from tests.chaos.mutants.record_scenarios import OF_RECORDS
 from tests.chaos.mutants.stage import PATIENCE_S, Stage
 from tests.chaos.mutants.web_scenarios import OF_WEB
@@ -178,6 +180,7 @@ SCENARIOS: Final = {
         *(plain, one_by_one, many_at_once, twins, asked_twice, late_commit, late_cancel),
         *(dies_at_the_manifest, dies_at_the_fetch, worker_gone, node_gone, deaf, flipped),
         *(lost_message, stale_message, skewed, gated, *ODD, *OF_RECORDS, *OF_WEB),
+        *OF_OPERATIONS,
     )
 }
 
@@ -187,13 +190,20 @@ _OF_TWO: Final = frozenset({"late_commit", "worker_gone", "skewed"})
 _PACKED_AFTER_S: Final = 1.0
 
 
+def _settings(name: str) -> dict[str, str]:
+    """Return the settings of a story's fleet, by how they differ from others'."""
+    if SCENARIOS[name] in OF_RECORDS:
+        return {"pack_ended_s": str(_PACKED_AFTER_S)}
+    return ALLOWED if SCENARIOS[name] in OF_OPERATIONS else {}
+
+
 def run_scenario(name: str, folder: Path) -> dict[str, Any]:
     """Tell one story on a fleet of its own and return the checker's verdict."""
     options = FleetOptions(
         directory=folder / "fleet",
         pools=("default",) * (2 if name in _OF_TWO else 1),
         skew_s=-3600 if name == "skewed" else 0,
-        settings={"pack_ended_s": str(_PACKED_AFTER_S)} if SCENARIOS[name] in OF_RECORDS else {},
+        settings=_settings(name),
         web=int(SCENARIOS[name] in OF_WEB),
     )
     with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:

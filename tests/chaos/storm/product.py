@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tests.chaos.checker.verdict import summary
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.copies import ALLOWED, hurry
 from tests.chaos.fleet.ends import TO_DO, ended, is_done
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.landed_version import install
@@ -56,6 +57,7 @@ class Product:
         deadline = time.monotonic() + _DONE_WITHIN_S
         while time.monotonic() < deadline and not is_done(self._fleet.redis.client, *TO_DO):
             self._fleet.web.try_to_hurry()
+            hurry(self._fleet.redis.client)
             time.sleep(_HURRIES_EVERY_S)
 
 
@@ -74,13 +76,19 @@ class _AnyClient:
         self._chance = random.Random(f"{options.seed}/client")
 
     def submit(self, work: Any, **how: Any) -> Any:
-        return self._of(how["key"]).submit(work, **how)
+        return self._of(how["key"]).submit(work, **self._taken(how))
 
     def submit_surely(self, work: Any, **how: Any) -> Any:
-        return self._of(how["key"]).submit_surely(work, **how)
+        return self._of(how["key"]).submit_surely(work, **self._taken(how))
 
     def submit_rows_surely(self, rows: Any, **how: Any) -> Any:
-        return self._of(how["key"]).submit_rows_surely(rows, **how)
+        return self._of(how["key"]).submit_rows_surely(rows, **self._taken(how))
+
+    def wish(self, verb: str, node: str) -> Any:
+        return self._present.wish(verb, node)
+
+    def lift_surely(self, node: str) -> Any:
+        return self._present.lift_surely(node)
 
     def cancel(self, job: str) -> Any:
         is_http = self._chance.random() < self._options.http_share
@@ -92,6 +100,11 @@ class _AnyClient:
     def _of(self, key: str) -> Any:
         is_http = random.Random(key).random() < self._options.http_share
         return self._http if is_http else self._library()
+
+    def _taken(self, how: dict[str, Any]) -> dict[str, Any]:
+        """Return what each version takes: copies came late."""
+        is_mixed = self._options.landed_share > 0
+        return {name: value for name, value in how.items() if not (is_mixed and name == "deliver")}
 
     def _library(self) -> Any:
         is_landed = self._chance.random() < self._options.landed_share
@@ -106,7 +119,7 @@ def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
         pools=("default",) * NODES,
         landed=install(folder / "landed").commands / "python" if options.landed_share else None,
         landed_share=options.landed_share,
-        settings={"pack_ended_s": str(_PACK_ENDED_S)},
+        settings={"pack_ended_s": str(_PACK_ENDED_S), **ALLOWED},
         web=_WEB,
     )
     with (

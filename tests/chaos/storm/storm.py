@@ -17,12 +17,14 @@ import redis
 
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.chaos_fleet import ChaosFleet
+from tests.chaos.fleet.copies import DELIVER
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.fleet.web_services import HOOKS, OWNERS
 from tests.chaos.fleet.workload import Work
 from tests.chaos.storm.faults import Faults
 
 NODES: Final = 4
+NAMES: Final = tuple(f"n{number}" for number in range(1, NODES + 1))
 
 _TIERS: Final = ("rush", "default", "default", "batch", "idle")
 _BATCHES: Final = ("", "", "b1", "b2", "b3")
@@ -39,6 +41,11 @@ _HOOKED: Final = 0.3
 #: After so many submissions an ended job is made again; waiting ones are moved to another tier.
 _MADE_AGAIN: Final = 0.03
 _MOVED: Final = 0.01
+#: After so many a person wants a node to rest, for so long, s.
+_RESTED: Final = 0.02
+_RESTS_S: Final = (0.5, 4.0)
+#: So many ask for copies of what they make.
+_COPIED: Final = 0.1
 #: Of these, the newest ones, some are made again.
 _REMEMBERED: Final = 200
 
@@ -118,6 +125,8 @@ class Storm:
             self._handed_in.set()
             raging.join()
             self._faults.calm()
+            for node in NAMES:
+                client.lift_surely(node)
             return self._wait_quiet()
 
     def _rage(self) -> None:
@@ -163,6 +172,14 @@ class Storm:
             client.move("status:queued tier:idle", tier=chance.choice(_TIERS))
         if chance.random() < _MADE_AGAIN:
             self._make_again(client, chance)
+        if chance.random() < _RESTED:
+            self._have_rest(client, chance)
+
+    def _have_rest(self, client: Any, chance: random.Random) -> None:
+        node = chance.choice(NAMES)
+        client.wish(chance.choice(("drain", "pause")), node)
+        time.sleep(chance.uniform(*_RESTS_S))
+        client.wish("resume", node)
 
     def _make_again(self, client: Any, chance: random.Random) -> None:
         with self._lock:
@@ -210,9 +227,10 @@ class Storm:
         return time.monotonic() - began
 
 
-def _for_whom(chance: random.Random) -> dict[str, str]:
+def _for_whom(chance: random.Random) -> dict[str, Any]:
     hook = chance.choice(HOOKS) if chance.random() < _HOOKED else ""
-    return {"tier": chance.choice(_TIERS), "owner": chance.choice(_OWNERS), "hook": hook}
+    copies = {"deliver": DELIVER} if chance.random() < _COPIED else {}
+    return {"tier": chance.choice(_TIERS), "owner": chance.choice(_OWNERS), "hook": hook, **copies}
 
 
 def _key(chance: random.Random) -> str:
