@@ -83,8 +83,9 @@ def state(id_, state_, *, at=0):
     }
 
 
-def wish(wanted, *, about="n1", kind="node", answer="done"):
-    return {"at": 1, "do": "wish", "kind": kind, "about": about, "wanted": wanted, "answer": answer}
+def wish(wanted, *, about="n1", kind="node", answer="done", at=1.0):
+    said = {"do": "wish", "kind": kind, "about": about, "wanted": wanted, "answer": answer}
+    return {"at": at, "asked_at": at - 0.001, **said}
 
 
 def rested() -> dict:
@@ -116,6 +117,12 @@ def claim_at_rest(evidence, *, after_ms=1_100):
     evidence["fleet_events"][-2:] = [state("1-0", "paused", at=at)]
 
 
+def disobey(evidence, **whom):
+    """Let the node claim its jobs 3.1 s after it was to rest."""
+    at = int(evidence["events"][1]["at"]) / 1000
+    evidence["client"][-2:] = [wish("drained", at=at - 3.1, **whom), wish("", at=at + 1, **whom)]
+
+
 WISHES_BROKEN = {
     "a lifted wish is still there": hold,
     "so is one that nobody set": lambda e: (e["client"].clear(), hold(e)),
@@ -131,6 +138,8 @@ WISHES_BROKEN = {
         hold(e, kind="pool", about="default"),
     ),
     "it claims a job at rest": claim_at_rest,
+    "it never says that it rests": disobey,
+    "nor does one of a pool": lambda e: disobey(e, about="default", kind="pool"),
     "and another node is hurt meanwhile": lambda e: (claim_at_rest(e), hurt(e, "n2")),
 }
 
@@ -153,6 +162,23 @@ def test_nobody_knows_what_came_of_a_wish_without_an_answer():
     hold(evidence)
     evidence["redis"]["nodes"]["n1"]["state"] = "paused"
     assert "I28" not in invariants(evidence)
+
+
+def test_a_node_may_take_a_moment_to_obey_and_works_once_the_wish_is_lifted():
+    evidence = rested()
+    at = int(evidence["events"][1]["at"]) / 1000
+    for from_s, until_s in ((2.9, -1.0), (9.0, 0.1)):
+        evidence["client"][-2:] = [wish("drained", at=at - from_s), wish("", at=at - until_s)]
+        assert "I28" not in invariants(evidence)
+
+
+def test_a_job_may_wait_for_a_fleet_that_is_to_rest():
+    evidence = good()
+    for event in evidence["events"][1:]:
+        event["at"] = str(int(event["at"]) + 5_000)
+    assert "I20" in invariants(evidence)
+    evidence["client"] += [wish("drained", at=1.5), wish("", at=5.5)]
+    assert "I20" not in invariants(evidence)
 
 
 @pytest.mark.parametrize("target", ["n1", "all"])

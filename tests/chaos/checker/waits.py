@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tests.chaos.checker.history import TERMINAL, History, Violation
+from tests.chaos.checker.wishes import rests
 
 #: An idle fleet takes a job within milliseconds; a lost message is missed only after 3 s.
 _IDLE_MS: Final = 2_500
@@ -58,9 +59,12 @@ def _lost_leases(history: History) -> Iterator[Violation]:
 
 
 def _was_hurt(history: History, from_ms: int, until_ms: int) -> bool:
-    return any(
+    is_hurt = any(
         1000 * fault["from"] <= until_ms and 1000 * fault["until"] + _AFTERMATH_MS >= from_ms
         for fault in history.faults
+    )
+    return is_hurt or any(  # a fleet that is to rest is not idle
+        rest.from_ms <= until_ms and rest.until_ms + _IDLE_MS >= from_ms for rest in rests(history)
     )
 
 

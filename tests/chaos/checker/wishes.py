@@ -7,7 +7,9 @@ held up between the two.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.chaos.checker.history import History, Violation
@@ -16,6 +18,8 @@ from tests.chaos.checker.history import History, Violation
 _RESTS: Final = "paused"
 #: States of a node that does what is wanted of it; a drained one that finishes what it holds is the second.
 _OBEYS: Final = frozenset({_RESTS, "draining", "quarantined"})
+#: A worker that is well hears of a wish at once, or with its next beat, ms.
+_OBEYS_WITHIN_MS: Final = 3_000
 #: How long a message may be on its way from the broker to its claim, ms.
 _ON_ITS_WAY_MS: Final = 1_000
 
@@ -25,6 +29,8 @@ def check_wishes(history: History) -> Iterator[Violation]:
     yield from _last_words(history)
     yield from _states(history)
     yield from _claims(history)
+    for wish in rests(history):
+        yield from _disobeyed(history, wish)
 
 
 def _last_words(history: History) -> Iterator[Violation]:
@@ -68,6 +74,41 @@ def _claims(history: History) -> Iterator[Violation]:
             ):
                 story = f"{event['node']} claimed it {at_ms - since} ms after it said that it rests"
                 yield Violation("I28", event["job"], story)
+
+
+@dataclass(frozen=True)
+class Rest:
+    """From when to when a node, or each node of a pool, was surely wanted to rest, Unix ms."""
+
+    kind: str
+    about: str
+    from_ms: float
+    until_ms: float
+
+
+def rests(history: History) -> Iterator[Rest]:
+    """Yield them: each from the answer to a wish until something else was asked for."""
+    said = [line for line in history.client if line["do"] == "wish"]
+    for number, line in enumerate(said):
+        if line["wanted"] and line["answer"] == "done":
+            is_same = (line["kind"], line["about"])
+            later = (one for one in said[number + 1 :] if (one["kind"], one["about"]) == is_same)
+            until = next((one["asked_at"] for one in later), math.inf)
+            yield Rest(*is_same, 1000 * line["at"], 1000 * until)
+
+
+def _disobeyed(history: History, wish: Rest) -> Iterator[Violation]:
+    from_ms = wish.from_ms + _OBEYS_WITHIN_MS
+    pool_of = {name: node.get("pool") for name, node in history.redis.get("nodes", {}).items()}
+    for event in history.events:
+        if event["type"] != "claimed" or not from_ms < int(event["at"]) < wish.until_ms:
+            continue
+        node = event["node"]
+        is_meant = node == wish.about if wish.kind == "node" else pool_of.get(node) == wish.about
+        if is_meant and not _was_hurt(history, node, int(wish.from_ms), int(event["at"])):
+            late_ms = int(event["at"]) - wish.from_ms
+            story = f"{node} claimed it {late_ms:.0f} ms after {wish.kind} {wish.about} was to rest"
+            yield Violation("I28", event["job"], story)
 
 
 def _was_hurt(history: History, node: str, since_ms: int, until_ms: int) -> bool:

@@ -82,10 +82,10 @@ class PlainClient:
     def move(self, filter_: str, *, tier: str) -> None:
         """Do nothing: a message stays where it was sent."""
 
-    def wish(self, verb: str, node: str) -> None:
+    def wish(self, verb: str, about: str, *, kind: str = "node") -> None:
         """Do nothing: a plain worker takes work while it is up."""
 
-    def lift_surely(self, node: str) -> None:
+    def lift_surely(self, about: str, *, kind: str = "node") -> None:
         """Do nothing, as before."""
 
 

@@ -5,6 +5,7 @@ Its journal is all that the checker knows of the client's side; see `tests/chaos
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,7 +30,7 @@ from tests.chaos.fleet.workload import Work
 
 #: A row that names a graph node which is not there.
 _BLANK: Final = {"no such graph node.seed": 0}
-#: The state that each verb wants of a node.
+#: The state that each verb wants of a node, or of all nodes of a pool.
 _WANTED: Final = {"drain": "drained", "pause": "paused", "resume": ""}
 #: Ends that are told in one go, and how long that may take before somebody else may tell them.
 _TOLD_AT_ONCE: Final = 10
@@ -195,21 +196,23 @@ class JournalingClient:
         with suppress(FleetError):
             self._producer.move(filter_, tier=tier)
 
-    def wish(self, verb: str, node: str) -> bool:
-        """Have a node drain, pause or resume, once; return whether that was answered."""
-        how: dict[str, Any] = {} if verb == "resume" else {"last_of": "default"}
-        said = {"do": "wish", "kind": "node", "about": node, "wanted": _WANTED[verb]}
+    def wish(self, verb: str, about: str, *, kind: str = "node") -> bool:
+        """Have a node, or all of a pool, drain, pause or resume, once; return whether that was answered."""
+        needs_pool = kind == "node" and verb != "resume"
+        how: dict[str, Any] = {"last_of": "default"} if needs_pool else {}
+        said: dict[str, Any] = {"do": "wish", "kind": kind, "about": about, "wanted": _WANTED[verb]}
+        said["asked_at"] = time.time()
         try:
-            getattr(self._producer, f"{verb}_nodes")([node], actor="storm", **how)
+            getattr(self._producer, f"{verb}_{kind}s")([about], actor="storm", **how)
         except FleetError as exc:
             self.journal.write(said | {"answer": "unknown", "why": str(exc)})
             return False
         self.journal.write(said | {"answer": "done"})
         return True
 
-    def lift_surely(self, node: str, *, within_s: float = 60) -> None:
-        """Have a node take work again, as often as it takes; raises TimeoutError."""
-        surely(lambda: self.wish("resume", node) or None, within_s)
+    def lift_surely(self, about: str, *, kind: str = "node", within_s: float = 60) -> None:
+        """Have a node, or a pool, take work again, as often as it takes; raises TimeoutError."""
+        surely(lambda: self.wish("resume", about, kind=kind) or None, within_s)
 
     def tell(self, *, settles: bool = True) -> int:
         """Tell some of the ends that are due; return how many were taken.

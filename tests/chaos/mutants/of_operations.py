@@ -18,6 +18,16 @@ OF_OPERATIONS: Final = (
         ),
     ),
     mutant(
+        "tell a worker nothing of its pool",
+        "pool_paused",
+        "I28",
+        (
+            "worker/node/wishes.py",
+            "wanted = (self._wanted.quarantine, self._wanted.own, self._wanted.pool)",
+            "wanted = (self._wanted.quarantine, self._wanted.own, None)",
+        ),
+    ),
+    mutant(
         "forget the copies of a job that has succeeded",
         "copied",
         "I29",

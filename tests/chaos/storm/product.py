@@ -84,11 +84,11 @@ class _AnyClient:
     def submit_rows_surely(self, rows: Any, **how: Any) -> Any:
         return self._of(how["key"]).submit_rows_surely(rows, **self._taken(how))
 
-    def wish(self, verb: str, node: str) -> Any:
-        return self._present.wish(verb, node)
+    def wish(self, verb: str, about: str, **how: Any) -> Any:
+        return self._present.wish(verb, about, **how)
 
-    def lift_surely(self, node: str) -> Any:
-        return self._present.lift_surely(node)
+    def lift_surely(self, about: str, **how: Any) -> Any:
+        return self._present.lift_surely(about, **how)
 
     def cancel(self, job: str) -> Any:
         is_http = self._chance.random() < self._options.http_share

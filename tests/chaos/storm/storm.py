@@ -9,7 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -24,6 +24,7 @@ from tests.chaos.fleet.workload import Work
 from tests.chaos.storm.faults import Faults
 
 NODES: Final = 4
+POOL: Final = "default"
 NAMES: Final = tuple(f"n{number}" for number in range(1, NODES + 1))
 
 _TIERS: Final = ("rush", "default", "default", "batch", "idle")
@@ -41,7 +42,7 @@ _HOOKED: Final = 0.3
 #: After so many submissions an ended job is made again; waiting ones are moved to another tier.
 _MADE_AGAIN: Final = 0.03
 _MOVED: Final = 0.01
-#: After so many a person wants a node to rest, for so long, s.
+#: After so many a person wants a node, or all of them, to rest, for so long, s.
 _RESTED: Final = 0.02
 _RESTS_S: Final = (0.5, 4.0)
 #: So many ask for copies of what they make.
@@ -103,6 +104,7 @@ class Storm:
         self._deadline = self._began + 60 * options.minutes
         self._handed_in = threading.Event()
         self._lock = threading.Lock()
+        self._resting = threading.Lock()
         self._next = 0
         self._open: dict[str, Work] = {}
         self._ended: deque[tuple[str, Work]] = deque(maxlen=_REMEMBERED)
@@ -125,6 +127,7 @@ class Storm:
             self._handed_in.set()
             raging.join()
             self._faults.calm()
+            client.lift_surely(POOL, kind="pool")
             for node in NAMES:
                 client.lift_surely(node)
             return self._wait_quiet()
@@ -176,10 +179,14 @@ class Storm:
             self._have_rest(client, chance)
 
     def _have_rest(self, client: Any, chance: random.Random) -> None:
-        node = chance.choice(NAMES)
-        client.wish(chance.choice(("drain", "pause")), node)
-        time.sleep(chance.uniform(*_RESTS_S))
-        client.wish("resume", node)
+        if not self._resting.acquire(blocking=False):
+            return  # of two at once nobody knows which counts
+        with ExitStack() as at_last:
+            at_last.callback(self._resting.release)
+            about, kind = chance.choice((*((name, "node") for name in NAMES), (POOL, "pool")))
+            client.wish(chance.choice(("drain", "pause")), about, kind=kind)
+            time.sleep(chance.uniform(*_RESTS_S))
+            client.wish("resume", about, kind=kind)
 
     def _make_again(self, client: Any, chance: random.Random) -> None:
         with self._lock:
