@@ -92,7 +92,8 @@ class Seaweed:
         return Service(
             name=self.name,
             argv=(
-                *(str(binary), "-logtostderr=true", "mini", f"-dir={data.resolve()}"),
+                # By its name alone: of a path with a comma it would make two folders.
+                *(str(binary), "-logtostderr=true", "mini", f"-dir={data.name}"),
                 *_FLAGS,
                 *(f"-{server}.port={port}" for server, port in self.ports.items()),
                 *(f"-{server}.port.grpc={port}" for server, port in self._grpc_ports.items()),

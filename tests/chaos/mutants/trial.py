@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def as_json(rows: Iterable[Caught]) -> dict[str, Any]:
 
 
 def _row(mutant: Mutant, folder: Path) -> Caught:
-    place = folder / f"{mutant.name}-{mutant.scenario}".replace(" ", "-").replace("'", "")
+    place = folder / re.sub(r"[^a-z0-9]+", "-", f"{mutant.name}-{mutant.scenario}".lower())
     tree = _copy(place / "tree")
     apply(mutant, tree)
     verdict = _tell(mutant.scenario, tree, place / "evidence")
