@@ -59,7 +59,7 @@ def flaws(asked, place, value, name=""):
         (
             ACT,
             {"action": "cancel", "filter": "", "xyz": 1},
-            "there is no field xyz; this takes action, filter, dry_run, cursor, reason",
+            "there is no field xyz; this takes action, filter, dry_run, cursor, reason, idempotency_key",
         ),
         (SUBMIT, {**GOOD, "params": []}, "params is a list; expected an object"),
         (SUBMIT, {**GOOD, "inputs": {"1.a": 5}}, "inputs.1.a is 5; expected an object"),
