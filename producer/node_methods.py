@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final
 
 from producer.contract.arguments import checked, names_of
 from producer.contract.errors import InvalidJob
@@ -23,26 +24,24 @@ if TYPE_CHECKING:
 _MOST_NAMES: Final = 1_000
 
 
-class PoolWishOptions(TypedDict, total=False):
-    """How pools are drained or paused.
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """Why a person wants something, when it is over by itself, and for the log of actions who it is, and where.
 
-    `reason` says why, `until` (aware) when it is over by itself. `actor` is who wants it, `origin` from where,
-    as `cli@host` or an address: for the log of actions.
+    Raises:
+        InvalidJob: `until` is over or has no time zone, or one of them is of another type.
     """
 
     reason: str
-    until: datetime | None
+    until: datetime | None = None
     actor: str
     origin: str
 
-
-class WishOptions(PoolWishOptions, total=False):
-    """How nodes are drained, paused or quarantined.
-
-    `last_of` is the pool whose last ready nodes may be meant; the others are as of `PoolWishOptions`.
-    """
-
-    last_of: str
+    def __post_init__(self) -> None:
+        for name in ("reason", "actor", "origin"):
+            checked(getattr(self, name), str, field=name)
+        if self.until is not None:
+            _check_until(checked(self.until, datetime, field="until"))
 
 
 class NodeMethods(RetryMethods):
@@ -50,22 +49,48 @@ class NodeMethods(RetryMethods):
 
     _redis: Redis
 
-    def drain_nodes(self, names: Sequence[str], **options: Unpack[WishOptions]) -> list[Node]:
+    def drain_nodes(
+        self,
+        names: Sequence[str],
+        *,
+        reason: str = "",
+        until: datetime | None = None,
+        last_of: str = "",
+        actor: str = "",
+        origin: str = "",
+    ) -> list[Node]:
         """Have nodes finish what they hold, take nothing more, and then stay paused, restarted or not.
+
+        Args:
+            reason: why, for whoever looks at them.
+            until: when it is over by itself, aware.
+            last_of: the pool whose last ready nodes may be meant.
+            actor: who wants it, and `origin` from where, as `cli@host` or an address: for the log of actions.
 
         Raises:
             InvalidJob: there is no such node, `until` is over or has no time zone, or no ready node of a pool would
                 be left, and `last_of` does not name it.
         """
-        return self._want("drain", DesiredState.DRAINED, names, options)
+        wish = Wish(reason=reason, until=until, actor=actor, origin=origin)
+        return self._want("drain", DesiredState.DRAINED, names, wish, last_of=last_of)
 
-    def pause_nodes(self, names: Sequence[str], **options: Unpack[WishOptions]) -> list[Node]:
+    def pause_nodes(
+        self,
+        names: Sequence[str],
+        *,
+        reason: str = "",
+        until: datetime | None = None,
+        last_of: str = "",
+        actor: str = "",
+        origin: str = "",
+    ) -> list[Node]:
         """Have nodes take nothing more: what renders ends, what waits behind it goes to other nodes.
 
         Raises:
             InvalidJob: as of `drain_nodes`.
         """
-        return self._want("pause", DesiredState.PAUSED, names, options)
+        wish = Wish(reason=reason, until=until, actor=actor, origin=origin)
+        return self._want("pause", DesiredState.PAUSED, names, wish, last_of=last_of)
 
     def resume_nodes(
         self, names: Sequence[str], *, reason: str = "", actor: str = "", origin: str = ""
@@ -75,25 +100,36 @@ class NodeMethods(RetryMethods):
         Raises:
             InvalidJob: there is no such node.
         """
+        wish = Wish(reason=reason, actor=actor, origin=origin)
         wishes = of_nodes(self._redis)
         names = self._known_or_in(wishes, names)
         changed = [name for name in names if wishes.clear(name)]
-        self._log("node.resume", changed, actor=actor, origin=origin, reason=reason)
+        self._log("node.resume", changed, wish)
         return self._named(names)
 
-    def quarantine_nodes(self, names: Sequence[str], **options: Unpack[WishOptions]) -> list[Node]:
+    def quarantine_nodes(
+        self,
+        names: Sequence[str],
+        *,
+        reason: str = "",
+        until: datetime | None = None,
+        last_of: str = "",
+        actor: str = "",
+        origin: str = "",
+    ) -> list[Node]:
         """Set nodes aside that a person doubts: as of `pause_nodes`, until they are cleared. `reason` is needed.
 
         Raises:
             InvalidJob: as of `drain_nodes`, or there is no reason.
         """
-        if not checked(options.get("reason", ""), str, field="reason").strip():
+        wish = Wish(reason=reason, until=until, actor=actor, origin=origin)
+        if not reason.strip():
             raise InvalidJob(
                 "a quarantine needs a reason",
                 field="reason",
                 advice="say what is wrong with the node, for whoever is to clear it",
             )
-        return self._want("quarantine", DesiredState.QUARANTINED, names, options)
+        return self._want("quarantine", DesiredState.QUARANTINED, names, wish, last_of=last_of)
 
     def clear_nodes(
         self, names: Sequence[str], *, reason: str = "", actor: str = "", origin: str = ""
@@ -105,12 +141,13 @@ class NodeMethods(RetryMethods):
         Raises:
             InvalidJob: there is no such node.
         """
+        wish = Wish(reason=reason, actor=actor, origin=origin)
         doubts = quarantines(self._redis)
         names = self._known_or_in(doubts, names)
         for name in names:
             doubts.clear(name)
             self._nodes.ask(name, "clear")
-        self._log("node.clear", names, actor=actor, origin=origin, reason=reason)
+        self._log("node.clear", names, wish)
         return self._named(names)
 
     def probe_nodes(
@@ -123,11 +160,12 @@ class NodeMethods(RetryMethods):
         Raises:
             InvalidJob: there is no such node.
         """
+        wish = Wish(reason=reason, actor=actor, origin=origin)
         names = names_of(names, field="node")
         self._known(names)
         for name in names:
             self._nodes.ask(name, "probe")
-        self._log("node.probe", names, actor=actor, origin=origin, reason=reason)
+        self._log("node.probe", names, wish)
         return self._named(names)
 
     def rescan(self, node: str) -> None:
@@ -139,21 +177,16 @@ class NodeMethods(RetryMethods):
         self._nodes.ask_rescan(node_named(node, self.nodes()).name)
 
     def _want(
-        self, verb: str, state: DesiredState, names: Sequence[str], options: WishOptions
+        self, verb: str, state: DesiredState, names: Sequence[str], wish: Wish, *, last_of: str
     ) -> list[Node]:
         names = names_of(names, field="node")
-        until = options.get("until")
-        check_until(until)
         nodes = self._known(names)
-        _check_last(nodes, set(names), confirmed=options.get("last_of", ""))
+        _check_last(nodes, set(names), confirmed=checked(last_of, str, field="last_of"))
         is_doubt = state is DesiredState.QUARANTINED
         wishes = quarantines(self._redis) if is_doubt else of_nodes(self._redis)
-        actor, reason = options.get("actor", ""), options.get("reason", "")
         for name in names:
-            wishes.set(name, state, actor=actor, reason=reason, until=until)
-        self._log(
-            f"node.{verb}", names, actor=actor, origin=options.get("origin", ""), reason=reason
-        )
+            wishes.set(name, state, actor=wish.actor, reason=wish.reason, until=wish.until)
+        self._log(f"node.{verb}", names, wish)
         return self._named(names)
 
     def _known_or_in(self, wishes: DesiredStates, names: Sequence[str]) -> list[str]:
@@ -179,17 +212,15 @@ class NodeMethods(RetryMethods):
     def _named(self, names: Sequence[str]) -> list[Node]:
         return [node for node in self.nodes() if node.name in names]
 
-    def _log(
-        self, what: str, names: Sequence[str], *, actor: str, origin: str, reason: str
-    ) -> None:
+    def _log(self, what: str, names: Sequence[str], wish: Wish) -> None:
         if names:
             Actions(self._redis).write(
                 what,
-                actor=actor,
-                origin=origin,
+                actor=wish.actor,
+                origin=wish.origin,
                 selection=" ".join(names[:_MOST_NAMES]),
                 count=len(names),
-                reason=reason,
+                reason=wish.reason,
             )
 
 
@@ -209,11 +240,8 @@ class AsyncNodeMethods:
     probe_nodes = in_thread(NodeMethods.probe_nodes)
 
 
-def check_until(until: datetime | None) -> None:
-    """Raise InvalidJob if a wish cannot end then."""
-    if until is None:
-        return
-    if checked(until, datetime, field="until").tzinfo is None:
+def _check_until(until: datetime) -> None:
+    if until.tzinfo is None:
         raise InvalidJob("until has no time zone", field="until", advice="add one, as in +00:00")
     if until <= datetime.now(UTC):
         raise InvalidJob("until is over already", field="until", advice="give a time to come")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Unpack
+from datetime import datetime
 
-from producer.contract.arguments import checked
+from producer.contract.arguments import names_of
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.json_values import printable
 from producer.contract.near_names import near_names
 from producer.contract.nodes import Pool
 from producer.contract.operations import DesiredState
-from producer.node_methods import AsyncNodeMethods, NodeMethods, PoolWishOptions, check_until
+from producer.node_methods import AsyncNodeMethods, NodeMethods, Wish
 from producer.store.desired_states import of_pools
 from producer.threaded_calls import in_thread
 
@@ -33,21 +33,39 @@ class PoolMethods(NodeMethods):
             for name in sorted({node.pool for node in nodes} | wishes.keys())
         ]
 
-    def drain_pools(self, names: Sequence[str], **options: Unpack[PoolWishOptions]) -> list[Pool]:
+    def drain_pools(
+        self,
+        names: Sequence[str],
+        *,
+        reason: str = "",
+        until: datetime | None = None,
+        actor: str = "",
+        origin: str = "",
+    ) -> list[Pool]:
         """Have each node of some pools do as of `drain_nodes`, and each that joins later, until they are resumed.
 
         Raises:
             InvalidJob: there is no such pool, or `until` is over or has no time zone.
         """
-        return self._want_of_pools("drain", DesiredState.DRAINED, names, options)
+        wish = Wish(reason=reason, until=until, actor=actor, origin=origin)
+        return self._want_of_pools("drain", DesiredState.DRAINED, names, wish)
 
-    def pause_pools(self, names: Sequence[str], **options: Unpack[PoolWishOptions]) -> list[Pool]:
+    def pause_pools(
+        self,
+        names: Sequence[str],
+        *,
+        reason: str = "",
+        until: datetime | None = None,
+        actor: str = "",
+        origin: str = "",
+    ) -> list[Pool]:
         """Have each node of some pools do as of `pause_nodes`, and each that joins later, until they are resumed.
 
         Raises:
             InvalidJob: as of `drain_pools`.
         """
-        return self._want_of_pools("pause", DesiredState.PAUSED, names, options)
+        wish = Wish(reason=reason, until=until, actor=actor, origin=origin)
+        return self._want_of_pools("pause", DesiredState.PAUSED, names, wish)
 
     def resume_pools(
         self, names: Sequence[str], *, reason: str = "", actor: str = "", origin: str = ""
@@ -57,31 +75,26 @@ class PoolMethods(NodeMethods):
         Raises:
             InvalidJob: there is no such pool.
         """
+        wish = Wish(reason=reason, actor=actor, origin=origin)
         names = self._known_pools(names)
         wishes = of_pools(self._redis)
         changed = [name for name in names if wishes.clear(name)]
-        self._log("pool.resume", changed, actor=actor, origin=origin, reason=reason)
+        self._log("pool.resume", changed, wish)
         return self._pools_named(names)
 
     def _want_of_pools(
-        self, verb: str, state: DesiredState, names: Sequence[str], options: PoolWishOptions
+        self, verb: str, state: DesiredState, names: Sequence[str], wish: Wish
     ) -> list[Pool]:
         names = self._known_pools(names)
-        until = options.get("until")
-        check_until(until)
         wishes = of_pools(self._redis)
-        actor, reason = options.get("actor", ""), options.get("reason", "")
         for name in names:
-            wishes.set(name, state, actor=actor, reason=reason, until=until)
-        self._log(
-            f"pool.{verb}", names, actor=actor, origin=options.get("origin", ""), reason=reason
-        )
+            wishes.set(name, state, actor=wish.actor, reason=wish.reason, until=wish.until)
+        self._log(f"pool.{verb}", names, wish)
         return self._pools_named(names)
 
     def _known_pools(self, names: Sequence[str]) -> list[str]:
         known = [pool.name for pool in self.pools()]
-        given = [names] if isinstance(names, str) else names
-        wanted = list(dict.fromkeys(checked(name, str, field="pool") for name in given))
+        wanted = names_of(names, field="pool")
         for name in wanted:
             if name not in known:
                 near = near_names(name, known)
