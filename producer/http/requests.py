@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
@@ -26,6 +26,21 @@ EXAMPLE_GRAPH: Final[dict[str, Any]] = {
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[float, Field(strict=True, gt=0, le=315_360_000)]
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
+
+
+# The library says in one sentence what is wrong with it; of a union each branch would.
+MaxFailed = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 9_999_999_999},
+                {"type": "string", "maxLength": 20, "examples": ["5%"]},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
 
 
 def _as_text(given: object) -> object:
@@ -166,11 +181,7 @@ class BatchRequest(JobRequest):
     tier: Tier = Tier.BATCH
     name: Annotated[str, Field(max_length=256)] = ""
     #: Once as many jobs have failed by their own fault, a number or a share as `5%`, the batch is held.
-    max_failed: (
-        Annotated[int, Field(strict=True, ge=1, le=9_999_999_999)]
-        | Annotated[str, Field(strict=True, max_length=20)]
-        | None
-    ) = None
+    max_failed: MaxFailed = None
 
 
 class RetryRequest(_Body):
