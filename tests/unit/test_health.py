@@ -134,3 +134,14 @@ def test_who_is_cleared_is_well_and_begins_at_the_first_back_off(health, clock):
     health.on_fault("no progress")
     health.on_fault("no progress")
     assert health.reason == "no progress; set aside for 60 s"
+
+
+def test_a_canary_that_was_sent_before_the_last_fault_says_nothing_of_it(health):
+    health.on_fault("no progress")
+    sent = health.fault_count
+    health.on_fault("no progress")
+    health.on_fault("no progress")
+    health.on_canary_passed(faults_before=sent)
+    assert health.standing is Standing.QUARANTINED
+    health.on_canary_passed(faults_before=health.fault_count)
+    assert health.standing is Standing.TRIAL

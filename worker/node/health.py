@@ -62,6 +62,7 @@ class Health:
         self._faults: list[float] = []
         self._back_off_s = policy.first_s
         self._until = 0.0
+        self.fault_count = 0  #: All faults so far.
         self._is_asked = False  #: Somebody wants a canary, whatever the standing is.
 
     @property
@@ -89,6 +90,7 @@ class Health:
         now = self._clock()
         oldest = now - self._policy.window_s
         self._faults = [at for at in self._faults if at > oldest] + [now]
+        self.fault_count += 1
         self.reason = reason
         in_a_row = len(self._faults) >= self._policy.faults
         if not (in_a_row or self.standing in {Standing.TRIAL, Standing.QUARANTINED}):
@@ -107,8 +109,14 @@ class Health:
             self._faults.clear()
             self._back_off_s = self._policy.first_s
 
-    def on_canary_passed(self) -> None:
-        """Leave suspicion, or begin the trial after quarantine: the node executes prompts."""
+    def on_canary_passed(self, *, faults_before: int | None = None) -> None:
+        """Leave suspicion, or begin the trial after quarantine: the node executes prompts.
+
+        Args:
+            faults_before: `fault_count` when it was sent: of a fault that came since, it says nothing.
+        """
+        if faults_before not in {None, self.fault_count}:
+            return
         if self.may_take:  # it was asked for
             return
         trusted = self.standing is Standing.SUSPECT

@@ -36,6 +36,7 @@ class Prober:
             self._registration.write_probe(outcome)
 
     def _outcome(self, catalog: Catalog) -> str:
+        faults = self._health.fault_count
         try:
             if not self._canary.run(catalog):
                 return "not tried: other prompts kept the canary waiting"
@@ -43,6 +44,6 @@ class Prober:
             self._health.on_fault(exc.detail, is_last_of_pool=not self._peers.has_ready())
             self._restarter()
             return f"failed: {exc.detail}"
-        self._health.on_canary_passed()
+        self._health.on_canary_passed(faults_before=faults)
         self._restarter.on_recovered()
         return "passed"
