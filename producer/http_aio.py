@@ -144,6 +144,7 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
     quarantine_nodes = in_thread(HttpProducer.quarantine_nodes)
     clear_nodes = in_thread(HttpProducer.clear_nodes)
     probe_nodes = in_thread(HttpProducer.probe_nodes)
+    restart_nodes = in_thread(HttpProducer.restart_nodes)
     pools = in_thread(HttpProducer.pools)
     drain_pools = in_thread(HttpProducer.drain_pools)
     pause_pools = in_thread(HttpProducer.pause_pools)

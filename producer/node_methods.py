@@ -11,8 +11,9 @@ from producer.contract.arguments import checked, names_of
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.json_values import printable
 from producer.contract.near_names import near_names
-from producer.contract.nodes import Node, NodeState
+from producer.contract.nodes import Node
 from producer.contract.operations import DesiredState
+from producer.node_checks import check_can_restart, check_last
 from producer.retry_methods import RetryMethods, node_named
 from producer.store.actions import Actions
 from producer.store.desired_states import DesiredStates, of_nodes, quarantines
@@ -168,6 +169,36 @@ class NodeMethods(RetryMethods):
         self._log("node.probe", names, wish)
         return self._named(names)
 
+    def restart_nodes(
+        self,
+        names: Sequence[str],
+        *,
+        now: bool = False,
+        reason: str = "",
+        actor: str = "",
+        origin: str = "",
+    ) -> list[Node]:
+        """Have the ComfyUIs of nodes restarted by their workers' restart commands, once they hold no job; then each is probed.
+
+        Until then they take nothing. What comes of the command stands in `restart` of the node, of the canary in `probe`.
+
+        Args:
+            now: at once; what they render is lost, and made again without being charged.
+
+        Raises:
+            InvalidJob: there is no such node, or its worker is away or has no such command; then none is restarted.
+        """
+        wish = Wish(reason=reason, actor=actor, origin=origin)
+        verb: Final = "restart_now" if checked(now, bool, field="now") else "restart"
+        names = names_of(names, field="node")
+        for node in self._known(names):
+            if node.name in names:
+                check_can_restart(node)
+        for name in names:
+            self._nodes.ask(name, verb)
+        self._log("node.restart", names, wish)
+        return self._named(names)
+
     def rescan(self, node: str) -> None:
         """Have a node read its models and classes again, after files were added.
 
@@ -181,7 +212,7 @@ class NodeMethods(RetryMethods):
     ) -> list[Node]:
         names = names_of(names, field="node")
         nodes = self._known(names)
-        _check_last(nodes, set(names), confirmed=checked(last_of, str, field="last_of"))
+        check_last(nodes, set(names), confirmed=checked(last_of, str, field="last_of"))
         is_doubt = state is DesiredState.QUARANTINED
         wishes = quarantines(self._redis) if is_doubt else of_nodes(self._redis)
         for name in names:
@@ -238,6 +269,7 @@ class AsyncNodeMethods:
     quarantine_nodes = in_thread(NodeMethods.quarantine_nodes)
     clear_nodes = in_thread(NodeMethods.clear_nodes)
     probe_nodes = in_thread(NodeMethods.probe_nodes)
+    restart_nodes = in_thread(NodeMethods.restart_nodes)
 
 
 def _check_until(until: datetime) -> None:
@@ -245,17 +277,3 @@ def _check_until(until: datetime) -> None:
         raise InvalidJob("until has no time zone", field="until", advice="add one, as in +00:00")
     if until <= datetime.now(UTC):
         raise InvalidJob("until is over already", field="until", advice="give a time to come")
-
-
-def _check_last(nodes: Sequence[Node], names: set[str], *, confirmed: str) -> None:
-    """Raise InvalidJob if a pool that has ready nodes would have none, unless that is meant."""
-    ready = [node for node in nodes if node.state is NodeState.READY]
-    left = {node.pool for node in ready if node.name not in names}
-    for node in ready:
-        if node.name in names and node.pool not in {*left, confirmed}:
-            raise InvalidJob(
-                f"no ready node of pool {node.pool} would be left without {node.name}",
-                field="last_of",
-                allowed=[node.pool],
-                advice=f"name the pool to confirm it: {node.pool}",
-            )

@@ -60,6 +60,8 @@ def show_node(node: Node, times: NodeTimes) -> None:
     for wish in (wish for wish in wishes if wish is not None):
         whose = f"pool {node.pool} " if wish is node.pool_desired else ""
         OUT.print(Text(f"wanted since {wish.since:%Y-%m-%d %H:%M} UTC: {whose}{wish.told}"))
+    if node.restart:
+        OUT.print(Text(f"last restart {node.restart}"))
     if node.probe:
         OUT.print(Text(f"last probe {node.probe}"))
     for title, rows in (

@@ -81,6 +81,24 @@ def add_of_nodes(app: typer.Typer) -> None:
         "nodes",
         "Have nodes tried now, by the canary that is sent after a fault; `comfyfleet node show` tells what came of it.",
     )
+    app.command("restart")(restart)
+
+
+def restart(
+    names: NamesArgument,
+    *,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now", help="Do not wait for the jobs that they hold; these are made again."
+        ),
+    ] = False,
+    reason: ReasonOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Have the ComfyUIs of nodes restarted by their workers' restart commands, once they hold no job; `comfyfleet node show` tells what came of it."""
+    with opened(as_json=as_json) as fleet:
+        _show(fleet.restart_nodes(names, now=now, reason=reason, **whoever()), as_json=as_json)
 
 
 def add_of_pools(app: typer.Typer) -> None:

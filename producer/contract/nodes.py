@@ -50,6 +50,8 @@ class Node(BaseModel):
     quarantine: Desired | None = None  #: That a person has set it aside, until it is cleared.
     pool_desired: Desired | None = None  #: What a person wants of each node of its pool.
     probe: str = ""  #: What came of the canary that a person asked for last, and when.
+    can_restart: bool = False  #: Whether its worker has a command that restarts its ComfyUI.
+    restart: str = ""  #: What came of the restart that a person asked for last, and when.
     warm: tuple[str, ...] = ()  #: The base models of its last job, which it has loaded.
     silent_s: float = 0  #: Seconds since its last beat.
 

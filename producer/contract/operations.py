@@ -47,8 +47,8 @@ class Desired(_Read):
 class Wanted(NamedTuple):
     """What persons want of a node, as its worker is told.
 
-    `clear_asked` and `probe_asked` are when somebody asked last that its doubts be forgotten, and that it be
-    tried: Unix ms as text, empty for never. Each asking has another time.
+    The others are when somebody asked last that its doubts be forgotten, that it be tried, that its ComfyUI be
+    restarted once it holds no job, and at once: Unix ms as text, empty for never. Each asking has another time.
     """
 
     own: Desired | None = None
@@ -56,6 +56,17 @@ class Wanted(NamedTuple):
     pool: Desired | None = None  #: What is wanted of each node of its pool.
     clear_asked: str = ""
     probe_asked: str = ""
+    restart_asked: str = ""
+    restart_now_asked: str = ""
+
+
+class Asked(NamedTuple):
+    """What persons have asked of a node's worker since it was told last."""
+
+    clear: bool = False
+    probe: bool = False
+    restart: bool = False
+    restart_now: bool = False
 
 
 class Action(_Read):

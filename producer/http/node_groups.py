@@ -45,6 +45,12 @@ class NodesRequest(BaseModel):
     reason: Annotated[str, Field(max_length=200)] = ""
 
 
+class RestartsRequest(NodesRequest):
+    """The ComfyUIs of which nodes are to be restarted, and whether that waits for the jobs that they hold."""
+
+    now: Annotated[bool, Field(strict=True)] = False
+
+
 @router.post("/drain", response_model=NodesView, responses=CHANGES, name="drain_several")
 async def drain(request: Request, body: WishesRequest, fleet: Fleet, key: Operator) -> Response:
     """Have nodes finish what they hold, take nothing more, and stay paused."""
@@ -81,6 +87,12 @@ async def clear(request: Request, body: NodesRequest, fleet: Fleet, key: Operato
 async def probe(request: Request, body: NodesRequest, fleet: Fleet, key: Operator) -> Response:
     """Have nodes tried now by canaries; what comes of it stands in `probe` of each node."""
     return await _wanted(request, body, fleet.probe_nodes, key)
+
+
+@router.post("/restart", response_model=NodesView, responses=CHANGES, name="restart_several")
+async def restart(request: Request, body: RestartsRequest, fleet: Fleet, key: Operator) -> Response:
+    """Have the ComfyUIs of nodes restarted by their workers; all of them, or none."""
+    return await _wanted(request, body, fleet.restart_nodes, key)
 
 
 async def _wanted(

@@ -48,6 +48,15 @@ class WishRequest(BaseModel):
     last_of: Annotated[str, Field(max_length=100)] = ""
 
 
+class RestartRequest(BaseModel):
+    """Why a node's ComfyUI is to be restarted, and whether that waits for the jobs that it holds."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"now": True}]})
+
+    reason: Annotated[str, Field(max_length=200)] = ""
+    now: Annotated[bool, Field(strict=True)] = False
+
+
 class PoolView(Pool):
     """A pool: its nodes by state, what a person wants of them, and what waits for them."""
 
@@ -124,6 +133,14 @@ async def probe(request: Request, name: Name, fleet: Fleet, key: Operator) -> Re
     return await _asked(request, name, fleet.probe_nodes, key)
 
 
+@router.post("/nodes/{name}/restart", response_model=Node, responses=CHANGES)
+async def restart(
+    request: Request, name: Name, fleet: Fleet, key: Operator, body: RestartRequest | None = None
+) -> Response:
+    """Have a node's ComfyUI restarted by its worker once it holds no job, or `now`; `restart` tells what came of it."""
+    return await _wanted(request, name, body or RestartRequest(), fleet.restart_nodes, key)
+
+
 @router.post("/nodes/{name}/rescan", status_code=204, responses=answers(403, 404, 503))
 async def rescan(name: Name, fleet: Fleet, _: Operator) -> Response:
     """Have a node read its models and classes again, after files were added."""
@@ -137,7 +154,7 @@ async def rescan(name: Name, fleet: Fleet, _: Operator) -> Response:
 async def _wanted(
     request: Request,
     name: str,
-    body: WishRequest,
+    body: WishRequest | RestartRequest,
     call: Callable[..., Awaitable[list[Node]]],
     key: AccessKey,
 ) -> Response:

@@ -157,6 +157,12 @@ class HttpFleetMethods:
         """Have nodes tried now; all as of `Producer.probe_nodes`."""
         return self._want("probe", names, reason=reason)
 
+    def restart_nodes(
+        self, names: Sequence[str], *, now: bool = False, reason: str = ""
+    ) -> list[Node]:
+        """Have the ComfyUIs of nodes restarted; all as of `Producer.restart_nodes`."""
+        return self._want("restart", names, now=now, reason=reason)
+
     def pools(self) -> list[Pool]:
         """Return every pool, by name; also one that has but jobs that wait."""
         return _pools(self._connection.json("GET", "/v1/pools"))

@@ -140,8 +140,8 @@ class NodeStore:
         """Write the node's state and why."""
         self._scripts.run("node_state", keys=[keys.node(name)], args=[name, state, reason, ""])
 
-    def ask(self, name: str, what: Literal["clear", "probe"]) -> None:
-        """Have a node's worker forget its doubts of the node, or try the node, once."""
+    def ask(self, name: str, what: Literal["clear", "probe", "restart", "restart_now"]) -> None:
+        """Have a node's worker forget its doubts of the node, try the node, or restart its ComfyUI, once."""
         self._scripts.run("ask_node", keys=[keys.node(name)], args=[name, f"{what}_ms"])
 
     def ask_rescan(self, name: str = "*") -> None:
@@ -179,10 +179,10 @@ class NodeStore:
         with translated(self._redis):
             self._redis.hset(keys.node(name), "pace", text)
 
-    def say_probe(self, name: str, text: str) -> None:
-        """Record what came of a canary that was asked for."""
+    def say_outcome(self, name: str, of: Literal["probe", "restart"], text: str) -> None:
+        """Record what came of a canary, or of a restart, that was asked for."""
         with translated(self._redis):
-            self._redis.hset(keys.node(name), "probe", text)
+            self._redis.hset(keys.node(name), of, text)
 
     def retire(self, name: str, *, worker: str) -> None:
         """Say that the worker has left in good order, so that a successor need not wait."""

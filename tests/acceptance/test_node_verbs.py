@@ -71,10 +71,11 @@ def test_a_pause_ends_by_itself_at_its_time(fleet, serve):
 
 
 def test_a_node_obeys_its_pool_from_the_start_and_a_doubted_one_is_probed_and_cleared(
-    comfyfleet, fleet, serve
+    comfyfleet, fleet, serve, tmp_path
 ):
+    ran = tmp_path / "ran"
     of_pools(fleet._redis).set("doubts", DesiredState.PAUSED, actor="kim", reason="night")
-    with serve.begun("doubted", "doubts"):
+    with serve.begun("doubted", "doubts", "--restart-command", f"touch '{ran}'"):
         log = serve.log("doubted")
         wait_until(
             lambda: "node doubted is paused: pool doubts paused by kim: night" in log.read_text(),
@@ -89,7 +90,13 @@ def test_a_node_obeys_its_pool_from_the_start_and_a_doubted_one_is_probed_and_cl
         told = comfyfleet("node", "show", "doubted").stdout
         assert "last probe passed, " in told
         assert "quarantined by kim: grey pictures" in told
-        assert state(fleet, "doubted") is NodeState.QUARANTINED
+        assert comfyfleet("node", "restart", "doubted").returncode == 0
+        wait_until(ran.exists, description="its ComfyUI is restarted")
+        wait_until(
+            lambda: "last restart done, " in comfyfleet("node", "show", "doubted").stdout,
+            description="that is told",
+        )
+        wait_for(fleet, "doubted", NodeState.QUARANTINED)
         assert fleet.get(job.id).status is JobStatus.QUEUED
         assert comfyfleet("node", "clear", "doubted").returncode == 0
         assert fleet.wait(job.id, timeout=PATIENCE).status is JobStatus.SUCCEEDED

@@ -107,7 +107,7 @@ def test_a_quarantine_outlasts_every_other_verb_until_it_is_cleared(led, nodes):
 
 
 def test_what_is_asked_of_a_node_shows_another_time_in_its_next_beat(led, nodes):
-    assert wanted(nodes, "gpu-01")[3:] == ("", "")
+    assert wanted(nodes, "gpu-01")[3:] == ("",) * 4
     led.fleet.probe_nodes(["gpu-01"])
     first = wanted(nodes, "gpu-01").probe_asked
     led.fleet.probe_nodes(["gpu-01"])
@@ -116,10 +116,45 @@ def test_what_is_asked_of_a_node_shows_another_time_in_its_next_beat(led, nodes)
     assert 0 < int(first) < int(told.probe_asked)
     assert int(told.clear_asked) > 0
     assert register(nodes)[3:] == told[3:]
-    assert wanted(nodes, "gpu-02")[3:] == ("", "")
+    assert wanted(nodes, "gpu-02")[3:] == ("",) * 4
     with pytest.raises(InvalidJob, match="no node gpu-03"):
         led.fleet.probe_nodes(["gpu-01", "gpu-03"])
     assert wanted(nodes, "gpu-01") == told
+
+
+def test_a_comfyui_is_restarted_by_a_worker_that_can_or_the_refusal_says_what_it_lacks(led, nodes):
+    led.redis.hset(keys.node("gpu-02"), "can_restart", 1)
+    led.redis.hset(keys.node("gpu-09"), "can_restart", 1)
+    nodes.retire("gpu-09", worker=WORKER)
+    for name, said, mend in (
+        ("gpu-01", "its worker has no restart command", "--restart-command 'systemctl"),
+        ("gpu-09", "no worker serves the node", "comfyfleet worker --comfyui URL --name gpu-09"),
+    ):
+        with pytest.raises(InvalidJob, match=said) as refusal:
+            led.fleet.restart_nodes(["gpu-02", name])
+        assert mend in refusal.value.advice
+    assert wanted(nodes, "gpu-02").restart_asked == ""
+    assert Actions(led.redis).newest(1) == []
+    led.fleet.restart_nodes(["gpu-02"], reason="it hangs", actor="kim")
+    told = wanted(nodes, "gpu-02")
+    assert (int(told.restart_asked) > 0, told.restart_now_asked) == (True, "")
+    led.fleet.restart_nodes("gpu-02", now=True)
+    assert int(wanted(nodes, "gpu-02").restart_now_asked) > 0
+    assert [one.what for one in Actions(led.redis).newest(2)] == ["node.restart"] * 2
+
+
+def test_a_comfyui_is_restarted_over_http_alike(api, led, nodes):
+    ops = api(scopes="operate")
+    told = problem(ops.post("/v1/nodes/gpu-01/restart"), 422, "invalid-request")
+    assert "no restart command" in told["errors"][0]["detail"]
+    led.redis.hset(keys.node("gpu-01"), "can_restart", 1)
+    assert ops.post("/v1/nodes/gpu-01/restart").json()["can_restart"] is True
+    assert wanted(nodes, "gpu-01").restart_asked
+    assert ops.post("/v1/nodes/restart", {"node": ["gpu-01"], "now": True}).ok
+    assert wanted(nodes, "gpu-01").restart_now_asked
+    problem(ops.post("/v1/nodes/gpu-01/restart", {"now": 1}), 422, "invalid-request")
+    problem(ops.post("/v1/nodes/gpu-77/restart"), 404, "not-found")
+    problem(api(scopes="submit,read").post("/v1/nodes/gpu-01/restart"), 403, "forbidden")
 
 
 def test_nodes_are_doubted_and_pools_paused_over_http_by_who_operates_the_fleet(api, nodes):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from producer.contract.nodes import NodeState
-from producer.contract.operations import Desired, Wanted
+from producer.contract.operations import Asked, Desired, Wanted
 from worker.node.wishes import Wishes
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -81,10 +81,11 @@ def test_what_is_wanted_of_the_node_and_of_its_pool_is_told_apart_and_both_hold(
 def test_what_is_asked_once_is_done_once_and_not_by_the_next_worker():
     wishes = Wishes("video")
     earlier = Wanted(clear_asked="7", probe_asked="9")
-    assert wishes.asked(earlier) == (False, False)
+    assert wishes.asked(earlier) == Asked()
     wishes.on_told(earlier)
-    assert wishes.asked(earlier) == (False, False)
-    assert wishes.asked(earlier._replace(probe_asked="10")) == (False, True)
-    assert wishes.asked(Wanted()) == (False, False)
+    assert wishes.asked(earlier) == Asked()
+    assert wishes.asked(earlier._replace(probe_asked="10")) == Asked(probe=True)
+    assert wishes.asked(Wanted()) == Asked()
     wishes.on_told(Wanted())
-    assert wishes.asked(Wanted(clear_asked="11")) == (True, False)
+    assert wishes.asked(Wanted(clear_asked="11")) == Asked(clear=True)
+    assert wishes.asked(Wanted(restart_now_asked="12")) == Asked(restart_now=True)

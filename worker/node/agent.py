@@ -84,13 +84,13 @@ class NodeAgent:
         self._stopped = Event()
         self._wake = Event()
         canary = Canary(
-            comfyui,
-            node=identity.name,
-            timeout_s=canary_s,
-            stopped=self._stopped,
-            watched=watched,
+            comfyui, node=identity.name, timeout_s=canary_s, stopped=self._stopped, watched=watched
         )
-        self._prober = Prober(canary, self._registration, health, peers, self._restarter)
+        self._prober = Prober(
+            *(canary, self._registration, health, peers, self._restarter),
+            contradictions=self._contradictions,
+            is_busy=lambda: bool(watched()),
+        )
         self._thread = Thread(target=self._run, name="node-agent", daemon=True)
         breaker.set_on_broken(self.check_soon)
 
@@ -182,17 +182,13 @@ class NodeAgent:
 
     def on_desired(self, wanted: Wanted) -> None:
         """Take nothing while a person wants that, from now on; do once what is asked anew. Twice is harmless."""
-        must_clear, must_probe = self._wishes.asked(wanted)
+        asked = self._wishes.asked(wanted)
         is_other = self._wishes.on_told(wanted)
-        if must_clear:
-            self._health.clear()
-            self._contradictions.clear()
-        if must_probe:
-            self._health.on_probe_asked()
+        self._prober.on_asked(asked)
         if is_other:
             self._gate.set_takes(takes=self._wishes.is_none)
-        if is_other or must_clear or must_probe:
-            self._wake.set()
+        if is_other or any(asked):
+            self.check_soon()
 
     def on_damaged_file(self) -> None:
         """Close the gate while a file that came damaged is fetched again.
@@ -238,6 +234,7 @@ class NodeAgent:
             self._set_state(NodeState.UNREACHABLE, exc.detail)
 
     def _check_node(self) -> None:
+        self._prober.restart_if_due()
         # First what is wrong with the worker itself: the node is not to blame, nor to restart.
         if problem := self._spool.problem():
             self._set_state(NodeState.BLOCKED, problem)
@@ -287,7 +284,8 @@ class NodeAgent:
 
     @property
     def _may_take(self) -> bool:
-        return self._health.may_take and self._breaker.reason is None
+        is_well = self._health.may_take and self._breaker.reason is None
+        return is_well and not self._prober.must_restart
 
     def _set_state(self, state: NodeState, reason: str) -> None:
         # What waits behind the render of a paused node is handed back, as that of one in doubt is.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
@@ -142,11 +142,10 @@ class Registration:
             self._nodes.say_companion(self._identity.name, is_there=is_there, gained_s=step)
             self._companion = (is_there, step)
 
-    def write_probe(self, outcome: str) -> None:
-        """Say what came of a canary that a person asked for."""
-        self._nodes.say_probe(
-            self._identity.name, f"{outcome}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        )
+    def write_outcome(self, of: Literal["probe", "restart"], outcome: str) -> None:
+        """Say what came of a canary, or of a restart, that a person asked for."""
+        told = f"{outcome}, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        self._nodes.say_outcome(self._identity.name, of, told)
 
     def on_record_lost(self) -> None:
         """Forget what was written: Redis has lost the record, and all is written again."""
@@ -170,11 +169,17 @@ class Registration:
 
     def _register(self, fields: Mapping[str, str | int], *, gone: bool = False) -> None:
         identity = self._identity
+        can_restart = int(identity.restart_command is not None)
         self.wanted = self._nodes.register(
             identity.name,
             worker=identity.worker,
             predecessor_gone=gone,
-            fields={"pool": identity.pool, "url": identity.url, **fields},
+            fields={
+                "pool": identity.pool,
+                "url": identity.url,
+                "can_restart": can_restart,
+                **fields,
+            },
         )
 
 

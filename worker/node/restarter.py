@@ -21,6 +21,19 @@ _STARTS_WITHIN_S: Final = 900.0
 _TAKES_S: Final = 60.0
 
 
+def _told(exc: Exception) -> str:
+    """Return what went wrong without the command, which may hold a password."""
+    match exc:
+        case subprocess.CalledProcessError():
+            return f"the command ended with status {exc.returncode}"
+        case subprocess.TimeoutExpired():
+            return f"the command took longer than {_TAKES_S:g} s"
+        case OSError():
+            return f"the command cannot be run: {exc.strerror or type(exc).__name__}"
+        case _:
+            return "the command cannot be read"
+
+
 class Restarter:
     """Restarts a node's ComfyUI, and waits for it to come back before it does so again.
 
@@ -43,12 +56,25 @@ class Restarter:
         bound_s = _EVERY_S if self._is_back else _STARTS_WITHIN_S
         if self._command is None or now - self._ran_at < bound_s:
             return
-        self._ran_at, self._is_back = now, False
-        _log.warning("node %s: running %s", self._node, self._command)
+        self._run(self._command)
+
+    def run_now(self) -> str:
+        """Run the command whenever it ran before, as a person asks for it; return what went wrong, if anything."""
+        return (
+            "its worker has no restart command"
+            if self._command is None
+            else self._run(self._command)
+        )
+
+    def _run(self, command: str) -> str:
+        self._ran_at, self._is_back = self._clock(), False
+        _log.warning("node %s: running %s", self._node, command)
         try:
-            subprocess.run(shlex.split(self._command), check=True, timeout=_TAKES_S)  # noqa: S603 - theirs
+            subprocess.run(shlex.split(command), check=True, timeout=_TAKES_S)  # noqa: S603 - theirs
         except (OSError, ValueError, subprocess.SubprocessError) as exc:
             _log.error("node %s: the restart command failed: %s", self._node, exc)
+            return _told(exc)
+        return ""
 
     def on_recovered(self) -> None:
         """End the wait for a restart: the node executes, or answers after it was away.

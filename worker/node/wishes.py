@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from producer.contract.nodes import NodeState
-from producer.contract.operations import Desired, DesiredState, Wanted
+from producer.contract.operations import Asked, Desired, DesiredState, Wanted
 
 #: A word of a newer version is none that this worker can obey.
 _OBEYED: Final = frozenset(DesiredState)
@@ -29,17 +29,19 @@ class Wishes:
         self._wanted, self._was_told = wanted, True
         return self._all != before
 
-    def asked(self, wanted: Wanted) -> tuple[bool, bool]:
-        """Return whether somebody has asked, since the last `on_told`, to clear the node and to probe it.
+    def asked(self, wanted: Wanted) -> Asked:
+        """Return what somebody has asked since the last `on_told`.
 
         What was asked before the first of them was asked of a worker that is gone.
         """
         if not self._was_told:
-            return False, False
+            return Asked()
         last = self._wanted
-        return (
-            wanted.clear_asked not in {"", last.clear_asked},
-            wanted.probe_asked not in {"", last.probe_asked},
+        return Asked(
+            clear=wanted.clear_asked not in {"", last.clear_asked},
+            probe=wanted.probe_asked not in {"", last.probe_asked},
+            restart=wanted.restart_asked not in {"", last.restart_asked},
+            restart_now=wanted.restart_now_asked not in {"", last.restart_now_asked},
         )
 
     @property

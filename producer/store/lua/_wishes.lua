@@ -1,8 +1,9 @@
 -- What persons want of a node. Its record has copies, so that a beat reads them with what it reads anyway.
 
 -- Fields of a node's record: what is wanted of the node, its quarantine, what is wanted of its pool; and when somebody
--- asked last that its doubts be forgotten, and that it be tried, ms.
-local WANTED = {'desired', 'quarantine', 'pool_desired', 'clear_ms', 'probe_ms'}
+-- asked last that its doubts be forgotten, that it be tried, that its ComfyUI be restarted, and at once, ms.
+local WANTED = {'desired', 'quarantine', 'pool_desired', 'clear_ms', 'probe_ms', 'restart_ms',
+    'restart_now_ms'}
 
 -- Return a wish as it is written, JSON; '' if it is over.
 local function present_wish(text)

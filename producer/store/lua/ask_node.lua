@@ -1,7 +1,7 @@
 -- Write into a node's record that somebody asks something of it once, and call its worker, which sees another time than before.
 --
 -- KEYS[1]  node hash
--- ARGV[1]  node                ARGV[2]  'clear_ms' or 'probe_ms'
+-- ARGV[1]  node                ARGV[2]  what, as the last of WANTED are called
 --
 -- Returns 1, or 0 if there is no record.
 if redis.call('HEXISTS', KEYS[1], 'worker') == 0 then

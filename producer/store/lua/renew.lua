@@ -40,5 +40,5 @@ for i = 6, #ARGV, 3 do
         lost[#lost + 1] = id
     end
 end
-local wanted = told_wishes({unpack(node, 3, 7)})
+local wanted = told_wishes({unpack(node, 3, 2 + #WANTED)})
 return {holder, lost, cancels, redis.call('EXISTS', WATCHED), unpack(wanted)}
