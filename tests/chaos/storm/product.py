@@ -84,8 +84,9 @@ class _AnyClient:
     def submit_rows_surely(self, rows: Any, **how: Any) -> Any:
         return self._of(how["key"]).submit_rows_surely(rows, **self._taken(how))
 
-    def wish(self, verb: str, about: str, **how: Any) -> Any:
-        return self._present.wish(verb, about, **how)
+    def wish(self, verb: str, about: str, **how: Any) -> None:
+        if not self._options.landed_share:  # workers of the landed version may not know all of it
+            self._present.wish(verb, about, **how)
 
     def lift_surely(self, about: str, **how: Any) -> Any:
         return self._present.lift_surely(about, **how)
