@@ -6,10 +6,11 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from threading import Lock, Thread
 from typing import Final
 
-from producer.contract.errors import FleetError
+from producer.contract.errors import FleetError, FleetUnreachable
 from producer.contract.fleet_events import BatchEvent, FleetEvent, NodeEvent
 from producer.contract.ids import row_of
 from producer.contract.jobs import JobEvent
@@ -71,10 +72,7 @@ class HttpEventReader:
                     self._subscribers.add(watcher, wanted)
                     return self._position
             source = EventSource(self._connection, PATH, deadline=Deadline(None), after=None)
-            events = _all(source)
-            for _ in events:
-                if source.position:
-                    break
+            events = _begun(source)
             with self._lock:
                 self._source, self._position = source, source.position
                 self._subscribers.add(watcher, wanted)
@@ -163,6 +161,21 @@ def _topics_of(event: FleetEvent) -> tuple[str, ...]:
     if isinstance(event, BatchEvent):
         return f"batch:{event.batch}", BATCHES, *owner_topics(event.owner)
     return f"node:{event.node}", NODES
+
+
+def _begun(source: EventSource) -> Iterator[ServerEvent]:
+    """Return the events of a source that has told its position.
+
+    Raises:
+        FleetUnreachable: the first connection cannot be made, or ends before that.
+    """
+    connections = source.connections()
+    first = next(connections, iter(()))
+    for _ in first:
+        if source.position:
+            return chain(first, chain.from_iterable(connections))
+    source.stop()
+    raise FleetUnreachable("the API ended the stream of events before it had begun")
 
 
 def _all(source: EventSource) -> Iterator[ServerEvent]:
