@@ -17,15 +17,19 @@ REQUEST_HEADERS: Final = (
     "Content-Range",
     "Content-Type",
     "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
     "Last-Event-ID",
     "Prefer",
 )
 #: What a page may read beside the headers that every page may.
 ANSWER_HEADERS: Final = (
     "Allow",
+    "ETag",
     "Idempotent-Replayed",
     "Location",
     "Preference-Applied",
+    "Preview-Note",
     "Retry-After",
     "WWW-Authenticate",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from producer.http.cross_origin import REQUEST_HEADERS
+from producer.http.cross_origin import ANSWER_HEADERS, REQUEST_HEADERS
 
 SHOP = "https://shop.example"
 
@@ -70,6 +70,20 @@ def test_every_header_that_a_route_takes_may_come_from_a_page(api_url):
     assert {"idempotency-key", "last-event-id", "prefer"} <= taken
     # A page may always send `Accept`.
     assert taken - {"accept"} <= {header.lower() for header in REQUEST_HEADERS}
+
+
+def test_every_header_that_an_answer_describes_may_be_read_by_a_page(api_url):
+    described = requests.get(f"{api_url}/v1/openapi.json", timeout=10).json()
+    told = {
+        name
+        for methods in described["paths"].values()
+        for operation in methods.values()
+        for answer in operation.get("responses", {}).values()
+        for name in answer.get("headers", {})
+    }
+    assert "Retry-After" in told
+    # Every page may read `Cache-Control` and its like.
+    assert told - {"Cache-Control"} <= set(ANSWER_HEADERS)
 
 
 def test_a_stream_of_events_is_read_by_a_page(api):
