@@ -81,7 +81,12 @@ class BulkMethods(MoveMethods, PoolMethods):
         done = sum(verbs(verb, job.id) is None for job in jobs)
         if done:
             Actions(self._redis).write(
-                verb, actor=actor, origin=origin, selection=wanted.text, count=done, reason=reason
+                verb,
+                actor=actor,
+                origin=origin,
+                selection=wanted.readable,
+                count=done,
+                reason=reason,
             )
         return Acted(len(jobs), done, page.cursor)
 

@@ -82,6 +82,8 @@ def _what_is_there(found: Mapping[str, Any]) -> str:
         return f"has {len(value):,} entries"
     if isinstance(value, str | int | float):
         return f"is {shown(value)}"
+    if found["type"] == "too_short" and value == []:
+        return "is an empty list"
     return f"is {kind_of(value)}"
 
 
@@ -104,8 +106,10 @@ def expectation(schema: _Schema, defs: _Schema = {}) -> str:  # noqa: B006 - it 
     if kind == "string":
         return _text(wanted)
     if kind == "array":
-        most = wanted.get("maxItems")
-        return f"a list of at most {most:,}" if most else "a list"
+        least, most = wanted.get("minItems", 0), wanted.get("maxItems")
+        if most:
+            return f"a list of {f'{least:,} to' if least else 'at most'} {most:,}"
+        return f"a list of at least {least:,}" if least else "a list"
     return {"boolean": "true or false", "object": "an object"}.get(str(kind), "")
 
 

@@ -236,7 +236,7 @@ class ActionRecords:
 
 def shown_filter(wanted: Filter) -> str:
     """Return a filter as a record has it, for people."""
-    return abridged(escaped(wanted.text), most=_LONGEST_FILTER)
+    return abridged(escaped(wanted.readable), most=_LONGEST_FILTER)
 
 
 def _shortened(refusal: Refusal) -> Refusal:

@@ -55,6 +55,18 @@ class TimeTerm:
         since, until = self.span.since, self.span.until
         return f"{'-' * self.is_not}{self.field}:[{since and since.isoformat()},{until and until.isoformat()})"
 
+    @property
+    def readable(self) -> str:
+        """It as somebody could write it."""
+        bounds = ((">=", self.span.since), ("<", self.span.until))
+        terms = [f"{self.field}:{sign}{at.isoformat()}" for sign, at in bounds if at]
+        # What lies outside of two bounds cannot be said by terms, which must all hold.
+        return (
+            self.text
+            if self.is_not and len(terms) > 1
+            else " ".join("-" * self.is_not + term for term in terms)
+        )
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -75,6 +87,14 @@ class Filter:
     def text(self) -> str:
         """The same for filters that ask the same, in whatever order."""
         return " ".join(sorted({term.text for term in self.terms}))
+
+    @property
+    def readable(self) -> str:
+        """It as somebody could write it, for people."""
+        terms: set[str] = set()
+        for term in self.terms:
+            terms |= {*term.readable.split()} if isinstance(term, TimeTerm) else {term.text}
+        return " ".join(sorted(terms))
 
     def wanted(self, field: str) -> frozenset[str] | None:
         """Return the values of a field of which a job must have one; None if it may have any."""
