@@ -58,12 +58,12 @@ def _delete_one(file: Any, folders: Mapping[str, Path], settle: Callable[[str], 
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
-        _remove_empty(path.parent, home)
+        remove_empty(path.parent, home)
         return False
     if not stat.S_ISREG(mode):
         raise Refused("no regular file")
     path.unlink(missing_ok=True)
-    _remove_empty(path.parent, home)
+    remove_empty(path.parent, home)
     return True
 
 
@@ -91,8 +91,8 @@ def _located(file: Any, folders: Mapping[str, Path]) -> tuple[Path, Path]:
     return (top / OURS if is_ours else folder), folder / name
 
 
-def _remove_empty(folder: Path, home: Path) -> None:
-    # Not home itself: a prompt may be about to make its own folder in it.
+def remove_empty(folder: Path, home: Path) -> None:
+    """Remove *folder* if it is empty, and those above it; not *home*, where a prompt may be about to make its own."""
     while folder != home:
         try:
             folder.rmdir()

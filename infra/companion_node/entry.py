@@ -19,6 +19,7 @@ from .deletion import delete
 from .encoding import Encoding
 from .encoding_pool import EncodingPool
 from .executor import Executor
+from .left_parts import start_removing
 from .memory import read_memory
 from .model_files import files_named
 from .preloading import MOST_NAMES, Preloader, announced
@@ -71,6 +72,7 @@ class _Companion:
 
     async def start(self, _app: web.Application) -> None:
         self._executor.find()
+        start_removing(_folders()["output"])  # ComfyUI empties the other folder itself
         # ComfyUI collects all garbage between two prompts, every ten seconds: 0.3 s over what was
         # imported. What is frozen is looked at no more. Once only: of what is frozen later, as
         # models are, cycles would never be freed.

@@ -15,7 +15,7 @@ import requests
 from infra.standin.options import StandinOptions
 from infra.standin.process import StandinProcess
 from producer.contract.classes.shapes import shape_of
-from producer.contract.jobs import Phase
+from producer.contract.jobs import Phase, Progress
 from producer.storage.object_store import ObjectStore
 from producer.store.node_seconds import NodeSeconds
 from producer.store.previews import Previews
@@ -119,9 +119,14 @@ def test_a_running_prompt_is_given_up_when_its_node_refuses_connections(rig):
 def test_a_prompt_that_nobody_hears_is_not_silent(rig):
     rig = rig(stall_s=0.3)
     rig.posted(sleeping(3))
+    rig.store.note(hold(rig.job), progress=Progress(share=0.4), is_watched=True)
+    rig.job = rig.store.get(rig.job.id)
     entry = rig.resume(sleeping(3))
     assert entry.outcome is Outcome.SUCCEEDED
     assert len(journal(rig.node)) == 1
+    assert (
+        rig.store.get(rig.job.id).progress.share > 0.4
+    )  # it never goes back, and the clock goes on
 
 
 def test_a_prompt_that_is_heard_and_falls_silent_is_stalled(rig):

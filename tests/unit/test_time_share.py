@@ -94,6 +94,23 @@ def test_from_the_second_run_on_it_is_within_ten_points_of_the_time_that_has_pas
         assert seen[-1][1] == 1
 
 
+@pytest.mark.parametrize(
+    ("later", "points"),
+    [
+        (run(load_s=2.0, cached=[]), 0.1),  # it took 9 s before, from a cold disk
+        (run(load_s=0, cached=["4", "5"], step_s=0.5), 0.15),  # the machine is half as fast today
+        (run(load_s=0, cached=["4", "5"], step_s=0.1), 0.15),
+        (run(load_s=20.0, cached=[]), 0.25),  # nobody can know of it until it is late
+    ],
+    ids=["quick load", "slow steps", "quick steps", "slow load"],
+)
+def test_what_was_expected_wrongly_is_put_right_once_that_is_seen(later, points):
+    _, seen = played(FIRST, later)
+    assert max(abs(passed - shown) for passed, shown in seen) < points, seen
+    second_half = [abs(passed - shown) for passed, shown in seen if passed > 0.55]
+    assert max(second_half) < 0.1, seen
+
+
 @pytest.mark.parametrize("file", sorted(RECORDED.iterdir()), ids=lambda file: file.stem)
 def test_what_a_real_server_sent_is_followed_as_closely(file):
     recorded = json.loads(file.read_text())
@@ -124,6 +141,13 @@ def test_the_parts_of_a_film_go_on_from_what_was_shown():
     share = TimeShare(["1"])
     share.weigh({"1": 5.0}, at_least=0.6)
     assert share.share == 0.6
+
+
+def test_a_prompt_of_which_nothing_is_heard_goes_on_by_the_clock_from_what_was_shown():
+    ticks = iter((100.0, 100.0, 103.0, 107.0, 130.0))
+    share = TimeShare(["1", "2"], clock=lambda: next(ticks))
+    share.weigh({"1": 4.0, "2": 6.0}, at_least=0.25, ran_s=2.0)
+    assert [round(share.share or 0, 2) for _ in range(4)] == [0.25, 0.5, 0.9, 0.98]
 
 
 def test_only_what_was_heard_to_its_end_is_learned_from():

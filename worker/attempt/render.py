@@ -141,7 +141,7 @@ class Render:
                 )
                 kind = RenderKind(job.shape or shape_of(graph), job.template, kinds_of(graph))
                 self._fleet_rates.learn(kind.shape)
-                watch.weigh(self._fleet_rates.weights(kind))
+                self._weigh(run, state, kind, ran_before_s=ran_before_s)
                 slot.on_posted(kind, on_change=watch.wake, may_continue=may_continue(graph))
                 entry = self._prompt_wait.until_ended(run, state)
                 while is_unfinished(entry) and prompt.switch_to_continuation():
@@ -161,6 +161,20 @@ class Render:
         check_succeeded(entry, node=self._node)
         check_complete(entry, graph, listed=watch.listed, catalog=catalog, node=self._node)
         return entry
+
+    def _weigh(
+        self, run: Run, state: RenderState, kind: RenderKind, *, ran_before_s: float | None
+    ) -> None:
+        """Tell the watch how long each graph node is expected to take, and how far the render is already."""
+        weights = self._fleet_rates.weights(kind)
+        if ran_before_s is None:
+            run.watch.weigh(weights)
+            return
+        shown = run.job.progress.share if run.job.progress else None
+        runs_unheard = state.has_begun or not state.recorded_ahead
+        run.watch.weigh(
+            weights, at_least=shown or 0.0, ran_s=ran_before_s if runs_unheard else None
+        )
 
     def _wait_for_continuation(self, run: Run, state: RenderState, graph: Graph) -> HistoryEntry:
         """Wait for the prompt that continues the work of an earlier one."""

@@ -54,10 +54,12 @@ class PromptWatch:
         """Stop watching."""
         self.close()
 
-    def weigh(self, seconds: Mapping[str, float], *, at_least: float = 0.0) -> None:
+    def weigh(
+        self, seconds: Mapping[str, float], *, at_least: float = 0.0, ran_s: float | None = None
+    ) -> None:
         """Take in how long each graph node is expected to take, s; see `TimeShare.weigh`."""
         with self._changed:
-            self._time_share.weigh(seconds, at_least=at_least)
+            self._time_share.weigh(seconds, at_least=at_least, ran_s=ran_s)
 
     @property
     def progress(self) -> Progress:

@@ -1,4 +1,4 @@
-"""Time share: which part of a render's time has passed, by what each graph node is expected to take.
+"""Time share: which part of a render's time has passed, by what has passed and what each graph node is expected to take still.
 
 ComfyUI counts steps within a graph node, and says nothing of how its graph nodes compare: counted alike, a
 sampler is one of seven, and takes nearly all of the time. Between two messages the clock goes on. Pure.
@@ -15,6 +15,8 @@ from worker.comfyui.progress import ProgressTally
 
 #: A graph node, or a step, that is not known to have ended is not counted as more than this part of it.
 _NOT_ENDED: Final = 0.95
+#: What is expected of a step counts as much as so many that were seen in this render.
+_EXPECTED_STEPS: Final = 2.0
 
 
 class TimeShare:
@@ -30,44 +32,47 @@ class TimeShare:
         self._clock = clock
         self._weights = dict.fromkeys(graph_nodes, 1.0)
         self._is_weighed = False
+        self._steps = _Steps(0.0)
         self._current: str | None = None
-        self._began_at = 0.0
-        self._value = self._max = 0.0
-        self._has_rewound = False
         self._done: AbstractSet[str] = frozenset()
         self._cached: AbstractSet[str] = frozenset()
         self._seconds: dict[str, float] = {}
+        self._unheard_since: float | None = None
         self._is_whole = False
         self._highest = 0.0
 
-    def weigh(self, seconds: Mapping[str, float], *, at_least: float = 0.0) -> None:
+    def weigh(
+        self, seconds: Mapping[str, float], *, at_least: float = 0.0, ran_s: float | None = None
+    ) -> None:
         """Take in how long each graph node is expected to take, s.
 
         Args:
             at_least: what was shown already.
+            ran_s: how long a prompt has run of which nothing is heard, as another worker posted it.
         """
         self._weights = {name: seconds.get(name, 0.0) for name in self._weights}
         self._is_weighed = True
         self._highest = max(self._highest, at_least)
+        if ran_s is not None:
+            self._unheard_since = self._clock() - ran_s
 
     def on_message(self, kind: str, tally: ProgressTally) -> None:
         """Bring it up to date after *tally* has read a message of that kind."""
         now = self._clock()
         if tally.current != self._current:
             self._end(now)
-            self._current, self._began_at, self._has_rewound = tally.current, now, False
-        elif tally.value < self._value:
-            self._has_rewound = True  # a second bar in one graph node: steps tell nothing
-        self._value, self._max = tally.value, tally.max
+            self._current, self._steps = tally.current, _Steps(now)
+        self._steps.on_step(tally.value, tally.max, now)
         # One that another has followed is over: not every version says so in a message of its own.
         self._done = (self._seconds.keys() | tally.done) - {self._current}
         self._cached = frozenset(tally.cached)
+        self._unheard_since = None
         self._is_whole |= kind == "execution_success"
 
     @property
     def share(self) -> float | None:
         """The part of the time that has passed, 0 to 1; never less than before. None for an empty graph."""
-        found = self._sum(self._part_by_time)
+        found = self._share_of_time() if self._is_weighed else self._share_of_steps()
         if found is None:
             return None
         self._highest = max(self._highest, found)
@@ -76,7 +81,7 @@ class TimeShare:
     @property
     def share_of_steps(self) -> float:
         """The same by graph nodes and steps that have ended alone, whatever the clock says; 0 if unknown."""
-        return self._sum(lambda _: self._steps[0]) or 0.0
+        return self._share_of_steps() or 0.0
 
     @property
     def seconds(self) -> dict[str, float] | None:
@@ -88,32 +93,83 @@ class TimeShare:
 
     def _end(self, now: float) -> None:
         if self._current is not None:
-            took_s = now - self._began_at
+            took_s = now - self._steps.began_at
             self._seconds[self._current] = self._seconds.get(self._current, 0.0) + took_s
 
-    def _sum(self, part_of: Callable[[str], float]) -> float | None:
+    def _share_of_time(self) -> float | None:
+        """Return what has passed over that and what is left: how wrong a guess was is known once it has ended."""
+        now = self._clock()
+        if self._unheard_since is not None:
+            total_s = sum(self._weights.values())
+            passed_s, left_s = now - self._unheard_since, (1 - _NOT_ENDED) * total_s
+            left_s = max(left_s, total_s - passed_s)
+        else:
+            to_come = self._weights.keys() - self._done - self._cached - {self._current}
+            passed_s = sum(self._seconds.values())
+            left_s = sum(self._weights[name] for name in to_come)
+            if self._current is not None:
+                passed_s += now - self._steps.began_at
+                left_s += self._steps.left_s(self._weights.get(self._current, 0.0), now)
+        total_s = passed_s + left_s
+        return passed_s / total_s if total_s else self._share_of_nothing()
+
+    def _share_of_steps(self) -> float | None:
         # What is cached takes no time, so it is no part of it.
         left = {name: self._weights[name] for name in self._weights if name not in self._cached}
         total = sum(left.values())
         if not total:
-            return 1.0 if self._weights and self._done >= left.keys() else None
+            return self._share_of_nothing()
         passed = sum(weight for name, weight in left.items() if name in self._done)
         if self._current is not None and self._current in left:
-            passed += left[self._current] * part_of(self._current)
+            passed += left[self._current] * self._steps.ended
         return min(1.0, passed / total)
 
-    def _part_by_time(self, graph_node: str) -> float:
-        low, high = self._steps
-        if not self._is_weighed:
-            return low
-        expected_s = self._weights[graph_node]
-        passed = (self._clock() - self._began_at) / expected_s if expected_s else 1.0
-        return min(max(passed, low), high)
+    def _share_of_nothing(self) -> float | None:
+        is_done = self._done >= self._weights.keys() - self._cached
+        return 1.0 if self._weights and is_done else None
+
+
+class _Steps:
+    """The steps of the graph node that runs, and when they ended."""
+
+    def __init__(self, began_at: float) -> None:
+        self.began_at = began_at
+        self._value = self._max = 0.0
+        self._has_rewound = False
+        self._first: tuple[float, float] | None = None  #: The first step that was seen, and when.
+        self._last_at = began_at
+
+    def on_step(self, value: float, most: float, now: float) -> None:
+        """Take in that it is at step *value* of *most*."""
+        self._has_rewound |= (
+            value < self._value
+        )  # a second bar in one graph node: steps tell nothing
+        if value > self._value:
+            self._last_at = now
+            self._first = self._first or (value, now)
+        self._value, self._max = value, most
 
     @property
-    def _steps(self) -> tuple[float, float]:
-        """The part of the current graph node that has ended by its steps, and the most that may have."""
-        if not self._max or self._has_rewound:
-            return 0.0, _NOT_ENDED
-        low = min(1.0, max(0.0, self._value / self._max))
-        return low, max(low, min(1.0, (self._value + _NOT_ENDED) / self._max))
+    def ended(self) -> float:
+        """The part of the graph node that has ended by its steps, 0 to 1."""
+        return min(1.0, max(0.0, self._value / self._max)) if self._tells else 0.0
+
+    @property
+    def _tells(self) -> bool:
+        return bool(self._max) and not self._has_rewound
+
+    def left_s(self, expected_s: float, now: float) -> float:
+        """Return how long it is expected to go on, s, if all of it was expected to take *expected_s*."""
+        if not self._tells:
+            return max(expected_s - (now - self.began_at), (1 - _NOT_ENDED) * expected_s)
+        step_s = self._step_s(expected_s / self._max)
+        in_step_s = min(now - self._last_at, _NOT_ENDED * step_s)
+        return max(0.0, (self._max - self._value) * step_s - in_step_s)
+
+    def _step_s(self, expected_s: float) -> float:
+        """Return how long a step takes: the first one may have waited for its model, so it tells nothing."""
+        if self._first is None:
+            return expected_s
+        value, at = self._first
+        count, took_s = self._value - value, self._last_at - at
+        return (took_s + _EXPECTED_STEPS * expected_s) / (count + _EXPECTED_STEPS)
