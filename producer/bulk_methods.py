@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from producer.contract.arguments import action_id_of
+from producer.contract.arguments import action_id_of, checked
 from producer.contract.errors import InvalidJob, KeyReused
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter, TimeTerm
@@ -22,6 +22,7 @@ from producer.pool_methods import AsyncPoolMethods, PoolMethods
 from producer.store.action_records import ActionRecords, shown_filter
 from producer.store.actions import Actions
 from producer.store.times import now_ms, utc
+from producer.threaded_calls import in_thread
 from producer.upkeep.bulk_actions import fits, fitting
 from producer.upkeep.job_verbs import JobVerbs
 
@@ -158,11 +159,33 @@ class BulkMethods(MoveMethods, PoolMethods):
         """Return the last such actions of an owner, or of all, the newest first; 100 of each are kept."""
         return ActionRecords(self._redis).newest(limit, owner=owner)
 
+    def cancel_action(
+        self, action_id: str, *, actor: str = "", origin: str = "", reason: str = ""
+    ) -> ActionRecord:
+        """Stop such an action, and return it: what is done stays done, and is counted exactly.
+
+        Jobs that upkeep is about, a hundred at most, are done to the end; `cancel_asked_at` tells that it will stop then.
+        One that has ended is unchanged.
+
+        Args:
+            actor, origin, reason: as of `act`.
+
+        Raises:
+            ActionNotFound: there is none.
+        """
+        wanted = action_id_of(action_id)
+        return ActionRecords(self._redis).cancel(
+            wanted,
+            actor=checked(actor, str, field="actor"),
+            origin=checked(origin, str, field="origin"),
+            reason=checked(reason, str, field="reason"),
+        )
+
     def wait_action(self, action_id: str, *, timeout: timedelta | None = None) -> ActionRecord:
         """Return an action once all its jobs were looked at.
 
         Raises:
-            ActionFailed: it has ended before.
+            ActionFailed: it has ended before, or was stopped.
             WaitTimeout: it has not ended within *timeout*; it goes on.
             ActionNotFound: there is none.
         """
@@ -186,63 +209,11 @@ class AsyncBulkMethods(AsyncPoolMethods):
 
     _sync: BulkMethods
 
-    async def act(
-        self,
-        action: BulkAction | str,
-        filter: str | Filter,  # noqa: A002
-        *,
-        cursor: str | None = None,
-        dry_run: bool = False,
-        limit: int = _AT_ONCE,
-        actor: str = "",
-        origin: str = "",
-        reason: str = "",
-    ) -> Acted:
-        """Do one thing with the next jobs that a filter means; all as of `Producer.act`."""
-        return await asyncio.to_thread(
-            self._sync.act,
-            action,
-            filter,
-            cursor=cursor,
-            dry_run=dry_run,
-            limit=limit,
-            actor=actor,
-            origin=origin,
-            reason=reason,
-        )
-
-    async def begin_action(
-        self,
-        action: BulkAction | str,
-        filter: str | Filter,  # noqa: A002
-        *,
-        owner: str = "",
-        idempotency_key: str | None = None,
-        max_waiting: int | None = None,
-        actor: str = "",
-        origin: str = "",
-        reason: str = "",
-    ) -> ActionRecord:
-        """Have upkeep do one thing with all jobs that a filter means; all as of `Producer.begin_action`."""
-        return await asyncio.to_thread(
-            self._sync.begin_action,
-            action,
-            filter,
-            owner=owner,
-            idempotency_key=idempotency_key,
-            max_waiting=max_waiting,
-            actor=actor,
-            origin=origin,
-            reason=reason,
-        )
-
-    async def action(self, action_id: str) -> ActionRecord:
-        """Return how far an action is; raises ActionNotFound."""
-        return await asyncio.to_thread(self._sync.action, action_id)
-
-    async def actions(self, limit: int = 50, *, owner: str | None = None) -> list[ActionRecord]:
-        """Return the last actions of an owner, or of all; as of `Producer.actions`."""
-        return await asyncio.to_thread(self._sync.actions, limit, owner=owner)
+    act = in_thread(BulkMethods.act)
+    begin_action = in_thread(BulkMethods.begin_action)
+    action = in_thread(BulkMethods.action)
+    actions = in_thread(BulkMethods.actions)
+    cancel_action = in_thread(BulkMethods.cancel_action)
 
     async def wait_action(
         self,

@@ -65,6 +65,7 @@ def over_http(fleet: HttpProducer) -> Batch:
     assert_type(fleet.upload(b"...", name="fox.png"), Upload)
     assert_type(fleet.act("cancel", "status:queued", dry_run=True), Acted)
     assert_type(fleet.wait_action(fleet.begin_action("hold", "", reason="it").id), ActionRecord)
+    assert_type(fleet.cancel_action(fleet.actions()[0].id, reason="a typo"), ActionRecord)
     assert_type(fleet.webhooks.create("orders", "https://shop.example/hook").secret, SecretStr)
     template = fleet.templates.put("portrait", Path("graph.json").read_bytes(), must_be_new=True)
     assert_type(template, Template)
@@ -200,6 +201,7 @@ def batches(fleet: Producer) -> None:
     assert_type(fleet.wait_action(fleet.begin_action("hold", "", owner="shop").id), ActionRecord)
     assert_type(fleet.actions(owner="shop"), list[ActionRecord])
     assert_type(fleet.action(fleet.actions()[0].id), ActionRecord)
+    assert_type(fleet.cancel_action(fleet.actions()[0].id, actor="kim"), ActionRecord)
     assert_type(fleet.batches(limit=5), list[Batch])
     begun = fleet.begin_batch(GRAPH, name="night", inputs={"10.image": {"upload": "0" * 64}}).batch
     assert_type(fleet.add_rows(begun.id, [{"3.seed": 1}], first=0, on_skipped=told), Batch)
@@ -296,6 +298,7 @@ async def batches_from_a_loop() -> None:
         action = await fleet.begin_action("hold", "", owner="shop")
         assert_type(await fleet.wait_action(action.id), ActionRecord)
         assert_type(await fleet.action(action.id), ActionRecord)
+        assert_type(await fleet.cancel_action(action.id, reason="a typo"), ActionRecord)
         assert_type(await fleet.actions(owner="shop"), list[ActionRecord])
         assert_type(await fleet.batches(5, "shop"), list[Batch])
         begun = (await fleet.begin_batch(GRAPH, owner="shop")).batch

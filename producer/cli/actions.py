@@ -25,6 +25,7 @@ app = group("Do one thing with all jobs that a filter means. Workers carry it ou
 
 _OPTIONS: Final = ("--yes", "--reason", "--wait", "--json", "--help")
 
+ActionArgument = Annotated[str, typer.Argument(metavar="ACTION", help="Its id.")]
 ReasonOption = Annotated[str, typer.Option(help="Why, for the log of actions.")]
 WaitOption = Annotated[
     float | None,
@@ -85,14 +86,17 @@ def retry(
 
 
 @app.command()
-def show(
-    action: Annotated[str, typer.Argument(metavar="ACTION", help="Its id.")],
-    *,
-    as_json: JsonOption = False,
-) -> None:
+def show(action: ActionArgument, *, as_json: JsonOption = False) -> None:
     """Show how far an action is, and with which jobs it could not be done."""
     with opened(as_json=as_json) as fleet:
         _tell(fleet.action(action), as_json=as_json)
+
+
+@app.command()
+def stop(action: ActionArgument, *, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
+    """Stop an action that has not ended; what it has done stays done, and is counted."""
+    with opened(as_json=as_json) as fleet:
+        _tell(fleet.cancel_action(action, reason=reason, **whoever()), as_json=as_json)
 
 
 @app.command("list")
@@ -163,5 +167,9 @@ def _tell(record: ActionRecord, *, as_json: bool) -> None:
         print_line(record.error)
     for refusal in record.refusals:
         print_line(f"{refusal.job} {refusal.reason}")
-    if not record.has_ended:
+    if record.has_ended:
+        return
+    if record.cancel_asked_at:
+        hint(f"it stops once the jobs at hand are done: comfyfleet action show {record.id}")
+    else:
         hint(f"workers carry it out: comfyfleet action show {record.id}")

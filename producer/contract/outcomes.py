@@ -79,6 +79,7 @@ class ActionState(StrEnum):
     RUNNING = "running"  #: It is carried out, a hundred jobs at a time.
     DONE = "done"  #: All jobs were looked at.
     FAILED = "failed"  #: It ended before: `error` says why. What it has done stays done.
+    CANCELLED = "cancelled"  #: Somebody stopped it before. What it has done stays done.
 
 
 class Refusal(BaseModel):
@@ -109,6 +110,7 @@ class ActionRecord(BaseModel):
     error: str | None = None  #: Why it failed.
     created_at: datetime
     started_at: datetime | None = None
+    cancel_asked_at: datetime | None = None  #: When somebody asked that it stop.
     ended_at: datetime | None = None
     counted: int  #: Jobs that it fitted when it was asked for, as far as they were counted within a second.
     counted_all: bool  #: Whether there were no more.

@@ -68,7 +68,7 @@ def late(batch: Batch, timeout: timedelta | None) -> WaitTimeout:
 
 def carried_out(record: ActionRecord, timeout: timedelta | None) -> ActionRecord:
     """Return an awaited action; errors as of `Producer.wait_action`."""
-    if record.state is ActionState.FAILED:
+    if record.state in {ActionState.FAILED, ActionState.CANCELLED}:
         raise ActionFailed(record)
     if not record.has_ended:
         seconds = timeout.total_seconds() if timeout else 0

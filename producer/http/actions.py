@@ -41,6 +41,16 @@ class ActionRequest(BaseModel):
     idempotency_key: Annotated[str, Field(min_length=1, max_length=512)] | None = None
 
 
+class CancelRequest(BaseModel):
+    """Why an action is stopped, for the log of actions."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "the wrong filter"}]}
+    )
+
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
 class ActionHeaders(BaseModel):
     """Headers of a request for an action. `Idempotency-Key` makes the same request, sent again, give the same action."""
 
@@ -134,6 +144,36 @@ async def read(action_id: ActionId, fleet: Fleet, key: Reader) -> Response:
     return answer(_view(record))
 
 
+@router.post(
+    "/{action_id}/cancel",
+    response_model=ActionView,
+    responses=answers(400, 403, 404, 408, 413, 415, 422, 503),
+)
+async def cancel(
+    request: Request,
+    action_id: ActionId,
+    fleet: Fleet,
+    key: Submitter,
+    body: CancelRequest | None = None,
+) -> Response:
+    """Stop an action: what it has done stays done, and is counted. One that has ended stays as it is.
+
+    Jobs that upkeep is about, a hundred at most, are done to the end; until then `state` is `running`, and
+    `cancel_asked_at` tells that it will stop.
+    """
+    record = await fleet.action(action_id)
+    if not key.sees(record.owner):
+        raise ActionNotFound(record.id)
+    stopped = await fleet.cancel_action(
+        record.id,
+        actor=f"key {key.name}",
+        origin=request.client.host if request.client else "",
+        reason=(body or CancelRequest()).reason,
+    )
+    return answer(_view(stopped))
+
+
 def _view(record: ActionRecord) -> ActionView:
-    links = Links(self=f"/v1/actions/{record.id}")
+    base = f"/v1/actions/{record.id}"
+    links = Links(self=base, cancel=f"{base}/cancel")
     return ActionView.model_construct(**record.__dict__, links=links)

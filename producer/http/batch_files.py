@@ -15,8 +15,9 @@ from producer.contract.jobs import JobStatus
 from producer.contract.result_lines import statuses_of
 from producer.http.access import Fleet, Reader, batch_of
 from producer.http.responses import answers
+from producer.http.strict_json import StrictRoute
 
-router = APIRouter(prefix="/v1/batches", tags=["batches"])
+router = APIRouter(prefix="/v1/batches", tags=["batches"], route_class=StrictRoute)
 
 _LINES: Final = "application/jsonl"
 _BADLY: Final = (JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED)

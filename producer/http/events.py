@@ -26,8 +26,9 @@ from producer.http.gate import secret_of
 from producer.http.previews import with_previews
 from producer.http.responses import answers
 from producer.http.streams import EventStreamResponse
+from producer.http.strict_json import StrictRoute
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], route_class=StrictRoute)
 
 _MOST_TOPICS: Final = 100
 #: Jobs that run or wait of which a feed of everything shows the state at first: the newest.

@@ -13,8 +13,9 @@ from producer.contract.errors import FleetError, FleetUnreachable
 from producer.http.access import Fleet
 from producer.http.problems import problem_of
 from producer.http.responses import answers
+from producer.http.strict_json import StrictRoute
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 _READY_WITHIN_S: Final = 1.8
 

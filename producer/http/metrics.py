@@ -27,8 +27,9 @@ from producer.contract.queue_lines import QueueLine, WaitReason
 from producer.contract.totals import PoolTotals, StageTotals
 from producer.http.access import Fleet, Operator
 from producer.http.responses import answers
+from producer.http.strict_json import StrictRoute
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 _TEXT: Final[dict[str, Any]] = {"schema": {"type": "string"}}
 _ANSWER: Final[dict[int | str, dict[str, Any]]] = {

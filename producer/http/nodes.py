@@ -18,9 +18,10 @@ from producer.http.access import Fleet, Operator, fleet_of
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import Moment
 from producer.http.responses import answers
+from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
 
-router = APIRouter(prefix="/v1", tags=["fleet"])
+router = APIRouter(prefix="/v1", tags=["fleet"], route_class=StrictRoute)
 
 CHANGES = answers(400, 403, 404, 408, 413, 415, 422, 503)
 

@@ -44,8 +44,9 @@ def _completed(schema: dict[str, Any]) -> dict[str, Any]:
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, methods in schema["paths"].items():
         for operation in methods.values():
-            # What cannot be read at all reaches no route.
-            operation["responses"].setdefault("400", answers(400)[400])
+            # What cannot be read at all reaches no route; a query parameter that a route has not, none.
+            for status in (400, 422):
+                operation["responses"].setdefault(str(status), answers(status)[status])
             if path not in PUBLIC:
                 operation["security"] = [{"key": []}]
     return schema

@@ -20,9 +20,10 @@ from producer.http.access import Fleet, Reader, job_of
 from producer.http.event_feed import EventFeed
 from producer.http.problems import Problem, ProblemType
 from producer.http.responses import answers
+from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
 
-router = APIRouter(prefix="/v1/jobs", tags=["events"])
+router = APIRouter(prefix="/v1/jobs", tags=["events"], route_class=StrictRoute)
 
 #: How often a preview is looked for, s; nodes hand them on as often at most.
 _EVERY_S: Final = 1.0

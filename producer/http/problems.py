@@ -22,6 +22,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 PAGES: Final = "https://github.com/comfyfleet/comfyfleet/blob/main/docs/problems/"
 #: Characters of what a problem says of a value.
 _LONGEST: Final = 400
+#: Characters of a name in a place.
+_LONGEST_NAME: Final = 200
 #: When to come again where nothing else is known.
 _SOON: Final = timedelta(seconds=2)
 _LATER: Final = timedelta(seconds=10)
@@ -221,12 +223,14 @@ def _pointer(*parts: str | None) -> str:
 def pointer_of(parts: Sequence[str | int]) -> str:
     """Return a place in the body as a JSON pointer in a URI fragment (RFC 6901)."""
     told = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-    return "#" + "".join(f"/{_told(part, most=200)}" for part in told)
+    return "#" + "".join(f"/{_told(part, most=_LONGEST_NAME)}" for part in told)
 
 
 def _of(flaw: Flaw) -> dict[str, Any]:
     advice = _told(flaw.advice) if flaw.advice else None
-    return {**flaw._asdict(), "detail": _told(flaw.detail), "advice": advice}
+    parameter = _told(flaw.parameter, most=_LONGEST_NAME)
+    told = {"detail": _told(flaw.detail), "parameter": parameter, "advice": advice}
+    return {**flaw._asdict(), **told}
 
 
 def _told(text: str, *, most: int = _LONGEST) -> str:

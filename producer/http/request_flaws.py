@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from fastapi.routing import APIRoute
@@ -23,6 +25,7 @@ _PATTERNS: Final = {NAME_PATTERN: "1 to 63 characters: a to z, 0 to 9, and . _ -
 _schemas: Final[dict[tuple[Callable[..., Any], str], tuple[_Schema, _Schema]]] = {}
 _TIME: Final = "a time with its zone, as 2026-11-28T17:00:00Z"
 _BODY: Final = "body"
+_QUERY: Final = "query"
 
 
 def flaw_of(found: Mapping[str, Any], route: APIRoute | None) -> Flaw:
@@ -51,12 +54,29 @@ def flaw_of(found: Mapping[str, Any], route: APIRoute | None) -> Flaw:
     )
 
 
+def parameter_flaws(given: Sequence[tuple[str, str]], route: APIRoute) -> list[Flaw]:
+    """Return what is wrong with the names of query parameters: those that a route has not, or that come twice."""
+    known = list(_schema_of(route, _QUERY)[0]["properties"])
+    counts = Counter(name for name, _ in given)
+    flaws = []
+    for name, count in islice(counts.items(), _NAMED):
+        if name not in known:
+            detail = _unknown("parameter", [name], known)
+            flaws.append(Flaw("extra_forbidden", detail, parameter=name, allowed=known))
+        elif count > 1:
+            detail = f"parameter {name} comes {count} times; expected it once"
+            flaws.append(Flaw("given_twice", detail, parameter=name))
+    return flaws
+
+
 def _unknown(what: str, parts: Sequence[str | int], known: Sequence[str]) -> str:
     name = str(parts[-1])
     near = near_names(name.lower(), known)
     some = ", ".join(known[:_NAMED])
     more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
     takes = f"; this takes {some}{more}" if known else ""
+    if not known and what == "parameter":
+        takes = "; this takes none"
     inside = f" in {_dotted(parts[:-1])}" if parts[1:] else ""
     hint = f"; did you mean {near[0]}?" if near else takes
     return f"there is no {what} {printable(name)}{inside}{hint}"
@@ -173,7 +193,7 @@ def _made_schema(route: APIRoute, place: str) -> tuple[_Schema, _Schema]:
     dependant = route.dependant
     fields = {
         _BODY: dependant.body_params,
-        "query": dependant.query_params,
+        _QUERY: dependant.query_params,
         "path": dependant.path_params,
         "header": dependant.header_params,
     }.get(place, [])

@@ -1,4 +1,7 @@
-"""JSON bodies, read strictly: no NaN, no key twice, bounded depth; and the routes that read them so."""
+"""JSON bodies, read strictly: no NaN, no key twice, bounded depth; and the routes that read them so.
+
+All routes of the API are such: what a request says and nobody reads is a slip of whoever wrote it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from producer.contract.access import Scope
 from producer.contract.errors import ScopeMissing
 from producer.contract.graph.json_values import has_depth, printable
 from producer.http.access import scopes_of
-from producer.http.problems import Problem, ProblemType, problem_of
+from producer.http.problems import Flaw, Problem, ProblemType, problem_of
+from producer.http.request_flaws import parameter_flaws
 
 #: Levels of lists and objects in a body. A graph's values may have 50.
 _DEEPEST: Final = 100
@@ -26,7 +30,7 @@ _LARGE: Final = 1 << 16
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its body by `parse`, and none of a key that lacks its scope."""
+    """A route that reads its body by `parse`, none of a key that lacks its scope, and no query parameter that it has not."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's handler, which gets a stricter request once its key's scope was looked at."""
@@ -36,9 +40,14 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             for scope in scopes:  # FastAPI looks at it once the body is read
                 _check_scope(request, scope)
+            if request.scope["query_string"] and (flaws := self._flaws(request)):
+                raise Problem(ProblemType.INVALID_REQUEST, flaws[0].detail, flaws=flaws)
             return await handler(_StrictRequest(request.scope, request.receive))
 
         return strict
+
+    def _flaws(self, request: Request) -> list[Flaw]:
+        return parameter_flaws(request.query_params.multi_items(), self)
 
 
 def _check_scope(request: Request, scope: Scope) -> None:

@@ -13,9 +13,10 @@ from starlette.responses import Response
 from producer.contract.uploads import Upload
 from producer.http.access import Fleet, Submitter
 from producer.http.responses import answers
+from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
 
-router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+router = APIRouter(prefix="/v1/uploads", tags=["uploads"], route_class=StrictRoute)
 
 #: Bytes that are held in memory before they are written to the disk.
 _IN_MEMORY: Final = 1 << 20

@@ -8,7 +8,7 @@ import uuid
 from datetime import timedelta
 from typing import Final
 
-from producer.contract.arguments import action_id_of
+from producer.contract.arguments import action_id_of, checked
 from producer.contract.filters.query import Filter
 from producer.contract.outcomes import Acted, ActionRecord, BulkAction
 from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
@@ -89,6 +89,13 @@ class HttpActionMethods:
         told = self._connection.json("GET", _PATH, params={"limit": limit})
         return [ActionRecord.model_validate(found) for found in told["actions"]]
 
+    def cancel_action(self, action_id: str, *, reason: str = "") -> ActionRecord:
+        """Stop an action, and return it; all as of `Producer.cancel_action`."""
+        body = encoded({"reason": checked(reason, str, field="reason")})
+        path = f"{_PATH}/{action_id_of(action_id)}/cancel"
+        told = self._connection.json("POST", path, data=body, headers=_JSON, is_safe=True)
+        return ActionRecord.model_validate(told)
+
     def wait_action(self, action_id: str, *, timeout: timedelta | None = None) -> ActionRecord:
         """Return an action once all its jobs were looked at; errors as of `Producer.wait_action`."""
         deadline = Deadline(timeout)
@@ -113,16 +120,16 @@ class AsyncHttpActionMethods:
     ) -> Acted:
         """Do one thing with all jobs that a filter means; all as of `HttpProducer.act`."""
         if dry_run or cursor:
-            return await asyncio.to_thread(
-                self._sync.act, action, filter, cursor=cursor, dry_run=dry_run, reason=reason
-            )
+            return await self._act(action, filter, cursor=cursor, dry_run=dry_run, reason=reason)
         begun = await self.begin_action(action, filter, reason=reason)
         ended = await self.wait_action(begun.id, timeout=_ACT_WITHIN)
         return Acted(ended.matched, ended.done, None)
 
+    _act = in_thread(HttpActionMethods.act)
     begin_action = in_thread(HttpActionMethods.begin_action)
     action = in_thread(HttpActionMethods.action)
     actions = in_thread(HttpActionMethods.actions)
+    cancel_action = in_thread(HttpActionMethods.cancel_action)
 
     async def wait_action(
         self,

@@ -124,6 +124,19 @@ class ActionRecords:
             raise TooManyActions(record.owner, waiting, keys.MOST_ACTIONS)
         return self.get(record.id)
 
+    def cancel(self, action_id: str, *, actor: str, origin: str, reason: str) -> ActionRecord:
+        """Stop an action once its present turn is done, and write into the log who did; return it.
+
+        One that has ended stays as it is.
+
+        Raises:
+            ActionNotFound: there is none.
+        """
+        who = {"actor": actor, "origin": origin, "reason": reason}
+        logged = flat(log_fields("action.cancel", **who, selection=action_id, count=1))
+        self._scripts.run("action_cancel", keys=[keys.action(action_id)], args=[action_id, *logged])
+        return self.get(action_id)
+
     def find(self, action_id: str) -> ActionRecord | None:
         """Read one; None where there is none, or it cannot be read."""
         return self._read([action_id])[0]
@@ -272,6 +285,7 @@ def _record(action_id: str, fields: Mapping[str, str]) -> ActionRecord | None:
             id=action_id,
             created_at=utc(fields["created_ms"]),
             started_at=maybe_utc(fields.get("started_ms")),
+            cancel_asked_at=maybe_utc(fields.get("cancel_ms")),
             ended_at=maybe_utc(fields.get("ended_ms")),
             refusals=_REFUSALS.validate_json(fields.get("refusals", "[]")),
             **{name: fields[name] for name in _FIELDS if name in fields},

@@ -86,8 +86,11 @@ class ActionFailed(FleetError):
     """
 
     def __init__(self, record: ActionRecord) -> None:
+        how = f"failed after {how_many(record.done, 'job')}: {record.error}"
+        if record.error is None:
+            how = f"was stopped after {how_many(record.done, 'job')}"
         super().__init__(
-            f"action {record.id} failed after {how_many(record.done, 'job')}: {record.error}",
+            f"action {record.id} {how}",
             advice="ask for it again: what is done already does not count again",
         )
         self.record = record
