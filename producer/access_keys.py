@@ -30,6 +30,7 @@ from producer.contract.submissions import LONGEST_WITHIN_S
 from producer.grouped_calls import GroupedCalls
 from producer.intake.request import as_tier
 from producer.store.access_keys import AccessKeyRecords, Admission
+from producer.store.actions import Actions
 from producer.threaded_calls import in_thread
 
 #: Begins every key, so that scanners for leaked secrets can be taught it.
@@ -55,8 +56,9 @@ class NewAccessKey(NamedTuple):
 class AccessKeys:
     """The access keys of a fleet; `Producer.keys` is one of these."""
 
-    def __init__(self, records: AccessKeyRecords) -> None:
+    def __init__(self, records: AccessKeyRecords, actions: Actions) -> None:
         self._records = records
+        self._actions = actions
 
     def create(
         self,
@@ -120,6 +122,8 @@ class AccessKeys:
                 field="name",
                 advice="take another name, or revoke that one first",
             )
+        told = f"scopes {','.join(fields['scopes'])}"
+        self._actions.write("key.create", selection=name, owner=owner, detail=told)
         return NewAccessKey(key, secret)
 
     def list(self) -> list[AccessKey]:
@@ -128,7 +132,10 @@ class AccessKeys:
 
     def revoke(self, name: str) -> bool:
         """Have a key open nothing from now on; return whether there was one of this name."""
-        return self._records.remove(name)
+        was_there = self._records.remove(name)
+        if was_there:
+            self._actions.write("key.revoke", selection=name)
+        return was_there
 
     def probe(self) -> None:
         """Return if a request could be admitted; raises FleetUnreachable."""

@@ -7,20 +7,21 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from producer.contract.arguments import action_id_of, checked
-from producer.contract.errors import InvalidJob, KeyReused
+from producer.contract.arguments import action_id_of, checked, event_id_of
+from producer.contract.errors import InvalidJob, InvalidQuery, KeyReused
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter, TimeTerm
 from producer.contract.filters.times import TimeSpan
 from producer.contract.graph.json_values import printable, text_flaw
 from producer.contract.ids import keyed_action_id, new_job_id
+from producer.contract.job_pages import LONGEST_PAGE
+from producer.contract.operations import Action
 from producer.contract.outcomes import Acted, ActionRecord, ActionState, BulkAction
 from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
 from producer.dispatch import Dispatch
 from producer.listing.move_methods import MoveMethods
 from producer.pool_methods import AsyncPoolMethods, PoolMethods
 from producer.store.action_records import ActionRecords, shown_filter
-from producer.store.actions import Actions
 from producer.store.times import now_ms, utc
 from producer.threaded_calls import in_thread
 from producer.upkeep.bulk_actions import fits, fitting
@@ -81,7 +82,7 @@ class BulkMethods(MoveMethods, PoolMethods):
         verbs = JobVerbs(self._jobs, self._retries, self._dispatch)
         done = sum(verbs(verb, job.id) is None for job in jobs)
         if done:
-            Actions(self._redis).write(
+            self._actions.write(
                 verb,
                 actor=actor,
                 origin=origin,
@@ -159,6 +160,22 @@ class BulkMethods(MoveMethods, PoolMethods):
         """Return the last such actions of an owner, or of all, the newest first; 100 of each are kept."""
         return ActionRecords(self._redis).newest(limit, owner=owner)
 
+    def action_log(self, limit: int = 50, *, before: str | None = None) -> list[Action]:
+        """Return what persons and programs have done to many jobs, batches, nodes, or what owners keep; the newest first.
+
+        About 20,000 entries are kept. Single jobs that were cancelled, held, released or made again have none.
+
+        Args:
+            before: the id of the last entry that was read: go on with what is older.
+
+        Raises:
+            InvalidQuery: *limit* is not 1 to 1,000, or *before* is no id of an entry.
+        """
+        if not 1 <= checked(limit, int, field="limit") <= LONGEST_PAGE:
+            raise InvalidQuery(f"limit is {limit}; expected 1 to {LONGEST_PAGE:,}", field="limit")
+        after = None if before is None else event_id_of(before, field="before")
+        return self._actions.newest(limit, before=after)
+
     def cancel_action(
         self, action_id: str, *, actor: str = "", origin: str = "", reason: str = ""
     ) -> ActionRecord:
@@ -213,6 +230,7 @@ class AsyncBulkMethods(AsyncPoolMethods):
     begin_action = in_thread(BulkMethods.begin_action)
     action = in_thread(BulkMethods.action)
     actions = in_thread(BulkMethods.actions)
+    action_log = in_thread(BulkMethods.action_log)
     cancel_action = in_thread(BulkMethods.cancel_action)
 
     async def wait_action(

@@ -41,6 +41,7 @@ from producer.intake.uploading import Uploading
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_store import LONGEST_URL
 from producer.store.access_keys import AccessKeyRecords
+from producer.store.actions import Actions
 from producer.store.batch_store import BatchStore
 from producer.store.begun_batches import BegunBatches
 from producer.store.connection import connect
@@ -77,6 +78,7 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
         nodes, objects = self._nodes, self._objects
         named = NamedInputs(settings, self._redis, jobs=self._jobs, objects=objects)
         store = TemplateStore(self._redis)
+        self._actions = Actions(self._redis)
         self._intake = Intake(
             settings,
             nodes=nodes,
@@ -91,11 +93,11 @@ class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
         self._retries = Retries(self._redis)
         self._dead_index = DeadLetterIndex(self._redis)
         self._dispatch = Dispatch(settings)
-        self.keys = AccessKeys(AccessKeyRecords(self._redis))
+        self.keys = AccessKeys(AccessKeyRecords(self._redis), self._actions)
         #: The webhooks of the fleet; see `producer.webhooks.methods.Webhooks`.
-        self.webhooks = Webhooks(settings, self._redis)
+        self.webhooks = Webhooks(settings, self._redis, self._actions)
         #: Graphs by name; see `producer.template_methods.Templates`.
-        self.templates = Templates(self._intake, store)
+        self.templates = Templates(self._intake, store, self._actions)
 
     @classmethod
     def from_env(cls, *, input_policy: InputPolicy | None = None, **overrides: Any) -> Self:

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from producer.contract.arguments import job_id_of
+from producer.contract.dead_letters import DeadLetter
 from producer.contract.errors import InvalidJob
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job
-from producer.store.dead_letters import DeadLetter, DeadLetterIndex
+from producer.store.actions import Actions
+from producer.store.dead_letters import DeadLetterIndex
 
 
 class Redrive(Protocol):
@@ -24,9 +26,10 @@ class Redrive(Protocol):
 class DeadLetters:
     """The dead letters of a fleet; `Producer.dead_letters` is one of these."""
 
-    def __init__(self, index: DeadLetterIndex, redrive: Redrive) -> None:
+    def __init__(self, index: DeadLetterIndex, redrive: Redrive, actions: Actions) -> None:
         self._index = index
         self._redrive = redrive
+        self._actions = actions
 
     def list(self, limit: int = 50) -> list[DeadLetter]:
         """Return up to *limit* dead letters, the newest first.
@@ -57,11 +60,16 @@ class DeadLetters:
             InvalidJob: the job is no dead letter, or its graph has expired.
             JobNotFound: no such job, or its record has expired.
         """
-        return self._redrive(job_id, secrets=secrets)
+        new = self._redrive(job_id, secrets=secrets)
+        self._actions.write("dead.redrive", selection=job_id, owner=new.owner, detail=new.id)
+        return new
 
     def drop(self, job_id: str) -> bool:
         """Remove a job from the list, keeping its record; return whether it was on the list."""
-        return bool(self._index.drop([job_id_of(job_id)]))
+        was_there = bool(self._index.drop([job_id_of(job_id)]))
+        if was_there:
+            self._actions.write("dead.drop", selection=job_id)
+        return was_there
 
     def ids(self) -> tuple[JobId, ...]:
         """Return the ids of all dead letters, the newest first."""

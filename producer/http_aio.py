@@ -35,6 +35,7 @@ from producer.events.job_stream import JobStream
 from producer.http_client import HttpProducer
 from producer.over_http.action_methods import AsyncHttpActionMethods
 from producer.over_http.batch_methods import POLL_EVERY
+from producer.over_http.dead_letters import HttpDeadLetters
 from producer.over_http.templates import HttpTemplates
 from producer.over_http.watch_methods import RECHECK_EVERY, found_of
 from producer.over_http.webhooks import HttpWebhooks
@@ -61,6 +62,20 @@ class AsyncHttpWebhooks:
     deliveries = in_thread(HttpWebhooks.deliveries)
     delivery = in_thread(HttpWebhooks.delivery)
     redeliver = in_thread(HttpWebhooks.redeliver)
+
+
+class AsyncHttpDeadLetters:
+    """The same as `HttpProducer.dead_letters`, for asyncio."""
+
+    def __init__(self, calls: HttpDeadLetters, threads: OwnThreads) -> None:
+        self._sync = calls
+        self._threads = threads
+
+    list = in_thread(HttpDeadLetters.list)
+    show = in_thread(HttpDeadLetters.show)
+    redrive = in_thread(HttpDeadLetters.redrive)
+    drop = in_thread(HttpDeadLetters.drop)
+    causes = in_thread(HttpDeadLetters.causes)
 
 
 class AsyncHttpTemplates:
@@ -99,6 +114,7 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
         self._threads = OwnThreads(_CALLS, "fleet-http")
         self._fanouts = LoopFanouts(lambda: self._sync.reader, self._threads.run)
         self.webhooks = AsyncHttpWebhooks(self._sync.webhooks, self._threads)
+        self.dead_letters = AsyncHttpDeadLetters(self._sync.dead_letters, self._threads)
         self.templates = AsyncHttpTemplates(self._sync.templates, self._threads)
 
     submit = in_thread(HttpProducer.submit)

@@ -34,6 +34,7 @@ from producer.over_http.artifact_methods import HttpArtifactMethods
 from producer.over_http.batch_methods import HttpBatchMethods
 from producer.over_http.bodies import encoded, job_body, mapping, opened
 from producer.over_http.connection import Connection
+from producer.over_http.dead_letters import HttpDeadLetters
 from producer.over_http.event_reader import HttpEventReader
 from producer.over_http.fleet_methods import HttpFleetMethods
 from producer.over_http.templates import HttpTemplates
@@ -76,6 +77,8 @@ class HttpProducer(
         self._readers: dict[int, HttpEventReader] = {}
         #: The webhooks of the key's owner.
         self.webhooks = HttpWebhooks(self._connection)
+        #: The dead letters of the fleet, for a key with the scope `admin`.
+        self.dead_letters = HttpDeadLetters(self._connection)
         #: The templates of the key's owner: graphs by name.
         self.templates = HttpTemplates(self._connection)
 

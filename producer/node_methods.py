@@ -49,6 +49,7 @@ class NodeMethods(RetryMethods):
     """Have nodes take nothing more, and take work again."""
 
     _redis: Redis
+    _actions: Actions
 
     def drain_nodes(
         self,
@@ -205,7 +206,9 @@ class NodeMethods(RetryMethods):
         Raises:
             InvalidJob: the fleet has no such node.
         """
-        self._nodes.ask_rescan(node_named(node, self.nodes()).name)
+        name = node_named(node, self.nodes()).name
+        self._nodes.ask_rescan(name)
+        self._actions.write("node.rescan", selection=name)
 
     def _want(
         self, verb: str, state: DesiredState, names: Sequence[str], wish: Wish, *, last_of: str
@@ -245,7 +248,7 @@ class NodeMethods(RetryMethods):
 
     def _log(self, what: str, names: Sequence[str], wish: Wish) -> None:
         if names:
-            Actions(self._redis).write(
+            self._actions.write(
                 what,
                 actor=wish.actor,
                 origin=wish.origin,

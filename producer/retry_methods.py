@@ -16,6 +16,7 @@ from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
 from producer.intake.request import check_place
 from producer.intake.retries import retry_of
+from producer.store.actions import Actions
 from producer.store.dead_letters import DeadLetterIndex
 from producer.store.job_store import JobStore
 from producer.store.node_seconds import NodeSeconds
@@ -26,6 +27,7 @@ from producer.store.retries import Retries
 class RetryMethods:
     """The methods of `Producer` for ended jobs, dead letters, and nodes."""
 
+    _actions: Actions
     _jobs: JobStore
     _nodes: NodeStore
     _node_seconds: NodeSeconds
@@ -62,7 +64,8 @@ class RetryMethods:
     @cached_property
     def dead_letters(self) -> DeadLetters:
         """Failed jobs that a person should look at: list, show, redrive, drop."""
-        return DeadLetters(self._dead_index, partial(self._made_again, only_dead=True))
+        again = partial(self._made_again, only_dead=True)
+        return DeadLetters(self._dead_index, again, self._actions)
 
     def nodes(self) -> list[Node]:
         """Return every node that sent a beat within the last week, sorted by name."""

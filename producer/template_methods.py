@@ -20,6 +20,7 @@ from producer.contract.templates import (
 )
 from producer.intake.admission import Intake
 from producer.intake.request import Request
+from producer.store.actions import Actions
 from producer.store.template_store import ABSENT, TemplateStore
 from producer.threaded_calls import in_thread
 
@@ -42,9 +43,10 @@ class Templates:
     A job is made from the graph that the name has when it is handed in: a later `put` or `delete` changes no job.
     """
 
-    def __init__(self, intake: Intake, store: TemplateStore) -> None:
+    def __init__(self, intake: Intake, store: TemplateStore, actions: Actions) -> None:
         self._intake = intake
         self._store = store
+        self._actions = actions
 
     def put(
         self,
@@ -93,7 +95,7 @@ class Templates:
             )
         plan = self._intake.plan(request, document.graph, is_template=True)
         check_verdicts(plan.refused, plan.graph, {})
-        return self._store.put(
+        put, is_changed = self._store.put(
             name,
             to_bytes(document.graph),
             owner=owner,
@@ -101,6 +103,10 @@ class Templates:
             extra_data=content.extra_data,
             expected=ABSENT if must_be_new else if_match or "",
         )
+        if is_changed:
+            now = put.template.etag
+            self._actions.write("template.put", selection=name, owner=owner, detail=now)
+        return put
 
     def list(self, *, owner: str | None = None) -> list[Template]:
         """Return the templates of an owner, or of all, by name."""
@@ -120,6 +126,7 @@ class Templates:
         """
         check_template_owner(owner)
         self._store.delete(checked(name, str, field="name"), owner=owner, expected=if_match or "")
+        self._actions.write("template.delete", selection=name, owner=owner)
 
     def check(
         self,

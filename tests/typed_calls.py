@@ -16,6 +16,7 @@ from producer.batch.writer import BatchWriter
 from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
+from producer.contract.dead_letters import DeadLetter
 from producer.contract.fleet_events import FleetEvent
 from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.graph_checks import GraphCheck
@@ -23,6 +24,7 @@ from producer.contract.ids import BatchId, JobId
 from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node, NodeTimes, Pool
+from producer.contract.operations import Action
 from producer.contract.outcomes import Acted, ActionRecord
 from producer.contract.owners import OwnerUsage
 from producer.contract.previews import Preview, PreviewNote
@@ -37,7 +39,6 @@ from producer.events.missed import Missed
 from producer.http_aio import AsyncHttpProducer
 from producer.http_client import HttpProducer
 from producer.intake.input_policy import InputPolicy
-from producer.store.dead_letters import DeadLetter
 
 GRAPH = {"3": {"class_type": "KSampler", "inputs": {"seed": 7}}}
 UNTIL = datetime(2040, 1, 1, tzinfo=UTC)
@@ -66,6 +67,8 @@ def over_http(fleet: HttpProducer) -> Batch:
     assert_type(fleet.act("cancel", "status:queued", dry_run=True), Acted)
     assert_type(fleet.wait_action(fleet.begin_action("hold", "", reason="it").id), ActionRecord)
     assert_type(fleet.cancel_action(fleet.actions()[0].id, reason="a typo"), ActionRecord)
+    assert_type(fleet.action_log(5), list[Action])
+    assert_type(fleet.dead_letters.redrive(job.id), Job)
     assert_type(fleet.webhooks.create("orders", "https://shop.example/hook").secret, SecretStr)
     template = fleet.templates.put("portrait", Path("graph.json").read_bytes(), must_be_new=True)
     assert_type(template, Template)
@@ -201,6 +204,7 @@ def batches(fleet: Producer) -> None:
     assert_type(fleet.wait_action(fleet.begin_action("hold", "", owner="shop").id), ActionRecord)
     assert_type(fleet.actions(owner="shop"), list[ActionRecord])
     assert_type(fleet.action(fleet.actions()[0].id), ActionRecord)
+    assert_type(fleet.action_log(5, before=None), list[Action])
     assert_type(fleet.cancel_action(fleet.actions()[0].id, actor="kim"), ActionRecord)
     assert_type(fleet.batches(limit=5), list[Batch])
     begun = fleet.begin_batch(GRAPH, name="night", inputs={"10.image": {"upload": "0" * 64}}).batch
@@ -298,6 +302,7 @@ async def batches_from_a_loop() -> None:
         action = await fleet.begin_action("hold", "", owner="shop")
         assert_type(await fleet.wait_action(action.id), ActionRecord)
         assert_type(await fleet.action(action.id), ActionRecord)
+        assert_type(await fleet.action_log(5), list[Action])
         assert_type(await fleet.cancel_action(action.id, reason="a typo"), ActionRecord)
         assert_type(await fleet.actions(owner="shop"), list[ActionRecord])
         assert_type(await fleet.batches(5, "shop"), list[Batch])

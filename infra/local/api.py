@@ -17,6 +17,7 @@ from producer.contract.access import Scope
 from producer.contract.config.settings import load_settings
 from producer.own_modules import started
 from producer.store.access_keys import AccessKeyRecords
+from producer.store.actions import Actions
 from producer.store.connection import connect
 
 #: The name of the key, and the owner of what is handed in with it.
@@ -56,7 +57,7 @@ def new_key(settings: Mapping[str, str]) -> str:
     """Return a key that opens everything, in place of that of the last start."""
     redis = connect(load_settings(**settings))
     try:
-        keys = AccessKeys(AccessKeyRecords(redis))
+        keys = AccessKeys(AccessKeyRecords(redis), Actions(redis))
         keys.revoke(KEY_NAME)
         return keys.create(KEY_NAME, owner=OWNER, scopes=[Scope.ADMIN]).secret
     finally:

@@ -25,6 +25,7 @@ from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
 from producer.intake.request import JobOptions, Request, request_of
+from producer.store.actions import Actions
 from producer.webhooks.methods import Webhooks
 
 #: How often `wait_batch` reads the batch: one record, whatever the number of rows.
@@ -47,6 +48,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
     """The batch methods of `Producer`."""
 
     settings: Settings
+    _actions: Actions
     _intake: Intake
     _dispatch: Dispatch
     webhooks: Webhooks
@@ -191,7 +193,11 @@ class BatchMethods(ResultMethods, BatchPartMethods):
         Raises:
             BatchNotFound: there is none.
         """
-        return self._batches.cancel(batch_id_of(batch))
+        wanted = batch_id_of(batch)
+        outcome = self._batches.cancel(wanted)
+        if outcome is not BatchCancelled.ENDED:
+            self._actions.write("batch.cancel", selection=wanted, detail=outcome)
+        return outcome
 
     def hold_batch(self, batch: str) -> Batch:
         """Hold all jobs of a batch that do not run yet, and return the batch.
@@ -201,20 +207,24 @@ class BatchMethods(ResultMethods, BatchPartMethods):
             InvalidBatch: it is still open, or has ended.
         """
         self._batches.hold(batch_id_of(batch))
-        return self.batch(batch)
+        found = self.batch(batch)
+        self._actions.write("batch.hold", selection=found.id, owner=found.owner)
+        return found
 
     def release_batch(self, batch: str) -> Batch:
         """Release a held batch and return it; errors as of `hold_batch`."""
         self._wake_all(self._batches.release(batch_id_of(batch)))
-        return self.batch(batch)
+        found = self.batch(batch)
+        self._actions.write("batch.release", selection=found.id, owner=found.owner)
+        return found
 
     def _open(
         self, request: Request, *, name: str, replays: bool, max_failed: int | str | None
     ) -> BatchWriter:
         self.webhooks.check_hook(request.hook, owner=request.owner)
-        whole = self._intake.with_graph(request)
         return open_batch(
-            *(self._batches, self._intake, self.settings, whole),
+            *(self._batches, self._intake, self.settings, request),
+            begun=self._begun,
             name=name,
             replays=replays,
             max_failed=max_failed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Unpack
 
 from producer.batch.rows import RowLike
@@ -58,15 +59,14 @@ class BatchPartMethods:
             if not isinstance(value, Mapping):
                 raise InvalidInput(_FORMS, field=f"inputs.{address}")
         self.webhooks.check_hook(request.hook, owner=request.owner)
-        request = self._intake.with_graph(request)
         writer = open_batch(
             *(self._batches, self._intake, self.settings, request),
+            begun=self._begun,
             name=name,
             replays=False,
             max_failed=max_failed,
+            written=partial(_written, request),
         )
-        document = self._intake.read(request)
-        self._begun.keep(writer.id, _written(request, document))
         return Begun(self._batches.get(writer.id), not writer.is_new)
 
     def add_rows(
@@ -137,9 +137,9 @@ class BatchPartMethods:
         if not record.is_open:
             raise InvalidBatch(batch, "is sealed: it takes no rows any more")
         kept = self._begun.find(batch)
-        if kept is None:
+        request = _read(kept) if kept else None
+        if request is None:
             raise InvalidBatch(batch, "was not begun to be filled in parts")
-        request = _read(kept)
         return writer_of(self._batches, self._intake, self.settings, request, record=record)
 
 
@@ -157,8 +157,11 @@ def _written(request: Request, document: Any) -> bytes:
     return json.dumps(parts, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def _read(kept: bytes) -> Request:
+def _read(kept: bytes) -> Request | None:
+    """Return what a batch was begun with; None where its graph alone is kept."""
     parts = json.loads(kept)
+    if "params" not in parts:
+        return None
     for name in ("start_within", "run_within"):
         parts[name] = None if parts[name] is None else timedelta(seconds=parts[name])
     return Request(**parts)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from producer.batch.named_batches import sent_fingerprint, with_its_graph, written_graph
 from producer.batch.row_checks import RowChecks, resolved
 from producer.batch.rows import Row, RowLike
 from producer.batch.writer import BatchWriter
 from producer.contract.batches import BadRow, Batch, BatchSpec, PackedRow
 from producer.contract.config.settings import Settings
 from producer.contract.errors import SAME_ROWS, FleetError, InvalidBatch, InvalidJob, InvalidRows
-from producer.contract.graph.graph import Graph, template_id
+from producer.contract.graph.graph import Graph, GraphDocument, template_id
 from producer.contract.ids import new_batch_id
 from producer.contract.max_failed import read_max_failed
 from producer.contract.metadata import check_metadata
@@ -20,6 +21,7 @@ from producer.intake.admission import Intake
 from producer.intake.request import Request, as_tier, check_names
 from producer.store.batch_records import BatchRecord
 from producer.store.batch_store import BatchStore
+from producer.store.begun_batches import BegunBatches
 
 #: Bad rows that an error names.
 _NAMED: Final = 20
@@ -36,21 +38,31 @@ def open_batch(
     settings: Settings,
     request: Request,
     *,
+    begun: BegunBatches,
     name: str,
     replays: bool,
     max_failed: int | str | None = None,
+    written: Callable[[GraphDocument], bytes] | None = None,
 ) -> BatchWriter:
     """Open a batch, or continue the one with the same idempotency key.
 
     Args:
         replays: see `BatchWriter`.
         max_failed: see `Producer.submit_many`.
+        written: returns what is kept beside it, so that any process can add rows to it.
 
     Raises:
         InvalidJob: the graph, the tier, or what all rows share is invalid.
         KeyReused: the idempotency key belongs to another request.
     """
     check_names(request, name=name)
+    given, key = request, request.idempotency_key
+    sent = sent_fingerprint(intake, request, max_failed=max_failed)
+    before = store.opened_as(request.owner, key, sent=sent) if key and sent else None
+    if before:
+        request = with_its_graph(intake, store, begun, request, before)
+    else:
+        request = intake.with_graph(request)
     document = intake.read(request)
     content, extra = intake.content(request, document)
     request = resolved(request, document.graph)
@@ -75,9 +87,26 @@ def open_batch(
         start_within_s=start_within.total_seconds(),
         run_within_s=run_within.total_seconds(),
     )
-    key = request.idempotency_key
-    batch, is_new = store.open(new_batch_id(), spec, name=name, key=key)
+    keep = written or (written_graph if sent else None)
+    kept = keep(document) if keep else b""
+    if before:
+        batch, is_new = before.id, False
+    else:
+        batch, is_new = store.open(new_batch_id(), spec, name=name, key=key, sent=sent, begun=kept)
     record = store.record(batch)
+    if sent and not (
+        is_new or before
+    ):  # somebody else has just opened it, perhaps of another graph
+        return open_batch(
+            *(store, intake, settings, given),
+            begun=begun,
+            name=name,
+            replays=replays,
+            max_failed=max_failed,
+            written=written,
+        )
+    if written and not is_new:
+        begun.keep(batch, kept)
     return BatchWriter(
         store,
         record,

@@ -123,6 +123,30 @@ def list_actions(
             hint("no action was asked for lately")
 
 
+def log(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many.")] = 50,
+    before: Annotated[
+        str | None, typer.Option(metavar="ID", help="Those before an entry, by its id in --json.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who has done what to many jobs, batches, nodes, keys, the newest first."""
+    with opened(as_json=as_json) as fleet:
+        found = fleet.action_log(limit, before=before)
+        for entry in found:
+            if as_json:
+                print_json(entry)
+            else:
+                at = f"{entry.at:%Y-%m-%d %H:%M:%S}Z"
+                told = f"{entry.selection or 'all'} ({entry.count:,})"
+                print_row(
+                    at, entry.actor, entry.origin, entry.what, told, entry.detail, entry.reason
+                )
+        if not (found or as_json):
+            hint("nobody has done anything of the kind lately")
+
+
 def _begin(
     verb: str,
     words: list[str],

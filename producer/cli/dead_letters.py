@@ -26,8 +26,8 @@ from producer.contract.errors import FleetError
 
 if TYPE_CHECKING:
     from producer.client import Producer
+    from producer.contract.dead_letters import DeadLetter
     from producer.contract.jobs import Job
-    from producer.store.dead_letters import DeadLetter
 
 app = group("Failed jobs that a person should look at.")
 

@@ -34,6 +34,7 @@ app = group(
 )
 app.command()(submit)
 app.command()(queue.queue)
+app.command()(actions.log)
 app.add_typer(jobs.app, name="job")
 app.add_typer(batch.app, name="batch")
 app.add_typer(actions.app, name="action")

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from producer.acting import acting
 from producer.cli.output import answering
+from producer.cli.who import whoever
 
 if TYPE_CHECKING:
     from producer.client import Producer
@@ -20,7 +22,7 @@ def opened(*, as_json: bool) -> Iterator[Producer]:
         from producer.client import Producer
         from producer.contract.config.settings import load_settings
 
-        with Producer(load_settings()) as fleet:
+        with Producer(load_settings()) as fleet, acting(**whoever()):
             yield fleet
 
 

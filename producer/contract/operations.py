@@ -70,10 +70,11 @@ class Asked(NamedTuple):
 
 
 class Action(_Read):
-    """What somebody has done to jobs, batches, nodes or pools.
+    """What somebody has done to jobs, batches, nodes or pools, or to what an owner keeps in the fleet.
 
     `origin` says from where, as `cli@host` or an address; `what` is the verb; `selection` the filter or the
-    names that it was done to, `count` how many these were.
+    names that it was done to, `count` how many these were, `owner` whose, where that is one; `detail` what it was
+    changed to, where the verb does not say it.
     """
 
     id: str = ""  #: The stream's id, which tells the order.
@@ -83,4 +84,6 @@ class Action(_Read):
     what: str
     selection: str = ""
     count: int = 0
+    owner: str = ""
+    detail: str = ""
     reason: str = ""

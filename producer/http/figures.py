@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from producer.contract.access import AccessKey, Scope
 from producer.contract.errors import InvalidJob
 from producer.contract.nodes import NodeTimes
+from producer.contract.operations import Action
 from producer.contract.owners import HIGHEST_LIMIT, OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.totals import PoolTotals
@@ -41,6 +42,12 @@ class OwnersView(BaseModel):
     """Owners, by name."""
 
     owners: list[OwnerUsage]
+
+
+class ActionLogView(BaseModel):
+    """Entries of the log of actions, the newest first."""
+
+    entries: list[Action]
 
 
 class LimitRequest(BaseModel):
@@ -91,6 +98,19 @@ async def read_owner(name: Name, fleet: Fleet, key: Watcher) -> Response:
 async def limit_owner(name: Name, body: LimitRequest, fleet: Fleet, _: Administrator) -> Response:
     """Set how many jobs of an owner may wait. What waits already stays."""
     return answer(await fleet.limit_owner(name, max_waiting=body.max_waiting))
+
+
+@router.get("/action-log", response_model=ActionLogView, responses=answers(403, 422, 503))
+async def action_log(
+    fleet: Fleet,
+    _: Administrator,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
+    before: Annotated[
+        str | None, Query(max_length=50, description="The `id` of the last entry that was read.")
+    ] = None,
+) -> Response:
+    """List what persons and keys have done to many jobs, batches, nodes, or what owners keep; the newest first."""
+    return answer(ActionLogView(entries=await fleet.action_log(limit, before=before)))
 
 
 @router.get("/nodes/{name}/times", response_model=NodeTimes, responses=answers(403, 404, 503))

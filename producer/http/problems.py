@@ -158,7 +158,18 @@ _OF_ERRORS: Final[tuple[tuple[type[FleetError], ProblemType], ...]] = (
 )
 #: Arguments of the library that come in the path or the query.
 _PARAMETERS: Final = frozenset(
-    {"filter", "cursor", "limit", "topics", "job", "batch", "webhook", "delivery", "statuses"}
+    {
+        "filter",
+        "cursor",
+        "limit",
+        "before",
+        "topics",
+        "job",
+        "batch",
+        "webhook",
+        "delivery",
+        "statuses",
+    }
 )
 
 

@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from producer.access_keys import allowing
-from producer.contract.access import Scope
+from producer.acting import Who, acting
+from producer.contract.access import AccessKey, Scope
 from producer.contract.errors import ScopeMissing
 from producer.contract.graph.json_values import has_depth, printable
 from producer.http.access import scopes_of
@@ -42,12 +43,19 @@ class StrictRoute(APIRoute):
                 _check_scope(request, scope)
             if request.scope["query_string"] and (flaws := self._flaws(request)):
                 raise Problem(ProblemType.INVALID_REQUEST, flaws[0].detail, flaws=flaws)
-            return await handler(_StrictRequest(request.scope, request.receive))
+            with acting(*_who(request)):
+                return await handler(_StrictRequest(request.scope, request.receive))
 
         return strict
 
     def _flaws(self, request: Request) -> list[Flaw]:
         return parameter_flaws(request.query_params.multi_items(), self)
+
+
+def _who(request: Request) -> Who:
+    """Return who asks, for the log of actions; nobody where no key is needed."""
+    key: AccessKey | None = request.scope.get("state", {}).get("key")
+    return Who(f"key {key.name}", request.client.host if request.client else "") if key else Who()
 
 
 def _check_scope(request: Request, scope: Scope) -> None:

@@ -71,7 +71,12 @@ class MoveMethods(ListMethods):
         waiting = Term("status", tuple(_WAITING))
         fitting = Filter((*wanted.terms, waiting))
         found = [*self._all(fitting, most=most)] if _may_wait(wanted) else []
-        return self._move(sorted(found, key=_arrival), target, dry_run=dry_run)
+        moved = self._move(sorted(found, key=_arrival), target, dry_run=dry_run)
+        if moved and not dry_run:
+            self._actions.write(
+                "move", selection=wanted.readable, count=moved, detail=target.readable
+            )
+        return moved
 
     def move_job(
         self,
@@ -101,6 +106,10 @@ class MoveMethods(ListMethods):
         if not moved and (job := self._jobs.get(wanted)).status not in _WAITING:
             raise InvalidJob(
                 f"job {job.id} is {job.status}; only one that waits can be moved", field="job"
+            )
+        if moved and not dry_run:
+            self._actions.write(
+                "job.move", selection=job.id, owner=job.owner, detail=target.readable
             )
         return moved
 
@@ -142,7 +151,15 @@ class MoveMethods(ListMethods):
                 # What was fed before the rows were moved is among the live ones now.
                 live = list(self._jobs.find(moves.live(record)).values())
                 waiting = 0 if is_same else self._batches.record(id_).number("waiting")
-                return waiting + self._move(live, target, dry_run=False)
+                if moved := waiting + self._move(live, target, dry_run=False):
+                    self._actions.write(
+                        "batch.move",
+                        selection=id_,
+                        count=moved,
+                        owner=spec.owner,
+                        detail=target.readable,
+                    )
+                return moved
         raise InvalidJob(f"batch {id_} changes all the time", field="batch", advice="try again")
 
     def _all(self, wanted: Filter, *, most: int | None) -> Iterator[Job]:
@@ -218,6 +235,12 @@ class _Target:
         self._pool = pool
         self._known: dict[tuple[str, str], Needs] = {}
         self._needs: dict[tuple[Needs, str], Needs] = {}
+
+    @property
+    def readable(self) -> str:
+        """Where to, for the log of actions."""
+        tier = [f"tier {self.tier}"] if self.tier else []
+        return ", ".join([*tier, *([f"pool {self._pool}"] if self._pool else [])])
 
     def place(self, job: Job) -> Place:
         """Return where a job is to wait."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from producer.contract.errors import InvalidJob
 from producer.contract.owners import HIGHEST_LIMIT, OwnerUsage, owner_named
+from producer.store.actions import Actions
 from producer.store.owner_limits import known_owners, set_limit, usage_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ class OwnerMethods:
     """What owners have in the fleet, and may have."""
 
     _redis: Redis
+    _actions: Actions
 
     def owner(self, name: str) -> OwnerUsage:
         """Return what an owner has waiting and running, has used of cards, and may have waiting.
@@ -50,4 +52,6 @@ class OwnerMethods:
                 field="max_waiting",
             )
         set_limit(self._redis, owner, max_waiting)
+        limit = "no limit" if max_waiting is None else f"max_waiting {max_waiting}"
+        self._actions.write("owner.limit", selection=owner, owner=owner, detail=limit)
         return self.owner(owner)

@@ -10,6 +10,7 @@ from typing import Final
 
 from producer.contract.arguments import action_id_of, checked
 from producer.contract.filters.query import Filter
+from producer.contract.operations import Action
 from producer.contract.outcomes import Acted, ActionRecord, BulkAction
 from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
 from producer.over_http.bodies import encoded
@@ -89,6 +90,12 @@ class HttpActionMethods:
         told = self._connection.json("GET", _PATH, params={"limit": limit})
         return [ActionRecord.model_validate(found) for found in told["actions"]]
 
+    def action_log(self, limit: int = 50, *, before: str | None = None) -> list[Action]:
+        """Return what was done to many jobs, batches, nodes; with the scope `admin`, all as of `Producer.action_log`."""
+        query = {"limit": limit, **({} if before is None else {"before": before})}
+        told = self._connection.json("GET", "/v1/action-log", params=query)
+        return [Action.model_validate(entry) for entry in told["entries"]]
+
     def cancel_action(self, action_id: str, *, reason: str = "") -> ActionRecord:
         """Stop an action, and return it; all as of `Producer.cancel_action`."""
         body = encoded({"reason": checked(reason, str, field="reason")})
@@ -129,6 +136,7 @@ class AsyncHttpActionMethods:
     begin_action = in_thread(HttpActionMethods.begin_action)
     action = in_thread(HttpActionMethods.action)
     actions = in_thread(HttpActionMethods.actions)
+    action_log = in_thread(HttpActionMethods.action_log)
     cancel_action = in_thread(HttpActionMethods.cancel_action)
 
     async def wait_action(

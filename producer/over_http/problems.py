@@ -48,7 +48,7 @@ OF_TYPES: Final[Mapping[str, type[FleetError]]] = {
     "busy": errors.FleetUnreachable,
 }
 #: Parameters of lists.
-_OF_LISTS: Final = frozenset({"filter", "cursor", "limit", "topics"})
+_OF_LISTS: Final = frozenset({"filter", "cursor", "limit", "before", "topics"})
 _PROBLEM: Final = "application/problem+json"
 _REDIRECT: Final = 300
 _CLIENT_ERROR: Final = 400

@@ -21,7 +21,7 @@ from producer.contract.ids import JobId
 from producer.contract.outcomes import ActionRecord, ActionState, Refusal
 from producer.contract.text_cleaning import abridged, escaped
 from producer.store import keys
-from producer.store.actions import log_fields
+from producer.store.actions import Entry, log_fields
 from producer.store.connection import replies_of, translated
 from producer.store.record_reader import in_pages
 from producer.store.records import flat
@@ -91,14 +91,9 @@ class ActionRecords:
         Raises:
             TooManyActions: as many of its owner's have not ended as may be.
         """
-        logged = log_fields(
-            record.action,
-            actor=record.actor,
-            origin=origin,
-            selection=record.filter,
-            count=record.counted,
-            reason=record.reason,
-        )
+        said: Entry = {"actor": record.actor, "origin": origin, "owner": record.owner}
+        said |= {"selection": record.filter, "count": record.counted, "reason": record.reason}
+        logged = log_fields(record.action, **said)
         told = flat(logged)
         fields = {
             "v": _VERSION,
@@ -132,8 +127,8 @@ class ActionRecords:
         Raises:
             ActionNotFound: there is none.
         """
-        who = {"actor": actor, "origin": origin, "reason": reason}
-        logged = flat(log_fields("action.cancel", **who, selection=action_id, count=1))
+        said: Entry = {"actor": actor, "origin": origin, "selection": action_id, "reason": reason}
+        logged = flat(log_fields("action.cancel", **said))
         self._scripts.run("action_cancel", keys=[keys.action(action_id)], args=[action_id, *logged])
         return self.get(action_id)
 

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
+from producer.acting import who_acts
 from producer.contract.operations import Action
 from producer.contract.text_cleaning import abridged, escaped
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.times import now_ms, utc
+from producer.store.records import flat
+from producer.store.scripts import Scripts
+from producer.store.times import utc
 
 if TYPE_CHECKING:
     from redis import Redis
 
 _LONGEST: Final = 500  #: Characters of one field.
+
+
+class Entry(TypedDict, total=False):
+    """The fields of an `Action`, as they are written; `actor` and `origin` are those of `acting` by default."""
+
+    actor: str
+    origin: str
+    selection: str
+    count: int
+    owner: str
+    detail: str
+    reason: str
 
 
 class Actions:
@@ -24,31 +39,17 @@ class Actions:
         redis: connected with `decode_responses=True`.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, scripts: Scripts | None = None) -> None:
         self._redis = redis
+        self._scripts = scripts or Scripts(redis)
 
-    def write(
-        self,
-        what: str,
-        *,
-        actor: str,
-        origin: str = "",
-        selection: str = "",
-        count: int = 0,
-        reason: str = "",
-    ) -> str:
-        """Write down one action, as `Action` says, and return its id. Texts are cleaned and cut at 500 characters."""
-        fields: dict[Any, Any] = {
-            "at": now_ms(self._redis),
-            **log_fields(
-                what, actor=actor, origin=origin, selection=selection, count=count, reason=reason
-            ),
-        }
-        with translated(self._redis):
-            written: Any = self._redis.xadd(
-                keys.ACTIONS, fields, maxlen=keys.ACTIONS_KEPT, approximate=True
-            )
-        return str(written)
+    def write(self, what: str, **said: Unpack[Entry]) -> str:
+        """Write down one action, as `Action` says, and return its id. Texts are cleaned and cut at 500 characters.
+
+        Raises:
+            FleetUnreachable: Redis does not answer; what it tells of is done all the same.
+        """
+        return str(self._scripts.run("action_log", args=flat(log_fields(what, **said))))
 
     def newest(self, limit: int, *, before: str | None = None) -> list[Action]:
         """Return up to *limit* actions, the newest first; one that cannot be read is passed over.
@@ -63,17 +64,12 @@ class Actions:
         return [action for action in read if action is not None]
 
 
-def log_fields(
-    what: str, *, actor: str, origin: str, selection: str, count: int, reason: str
-) -> dict[str, Any]:
+def log_fields(what: str, **said: Unpack[Entry]) -> dict[str, Any]:
     """Return the fields of an entry, but for its time; texts are cleaned and cut at 500 characters."""
-    texts = {
-        "what": what,
-        "actor": actor,
-        "origin": origin,
-        "selection": selection,
-        "reason": reason,
-    }
+    who, count = who_acts(), said.pop("count", 1)
+    texts: dict[str, str] = {"what": what, **said}  # type: ignore[dict-item]  # without the count, all are texts
+    texts["actor"] = texts.get("actor") or who.actor
+    texts["origin"] = texts.get("origin") or who.origin
     short = {name: abridged(escaped(text), most=_LONGEST) for name, text in texts.items() if text}
     return {"actor": "", **short, "count": count}  # without an actor no entry can be read
 

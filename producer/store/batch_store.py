@@ -66,9 +66,20 @@ class BatchStore(BatchReader):
         self._jobs = JobStore(redis, keep_ended=keep_ended, scripts=self._scripts)
 
     def open(
-        self, batch: BatchId, spec: BatchSpec, *, name: str, key: str | None
+        self,
+        batch: BatchId,
+        spec: BatchSpec,
+        *,
+        name: str,
+        key: str | None,
+        sent: str = "",
+        begun: bytes = b"",
     ) -> tuple[BatchId, bool]:
         """Record a new batch.
+
+        Args:
+            sent: what the key stands for, in place of what the rows share.
+            begun: kept beside it while it is open, see `BegunBatches`.
 
         Returns:
             Its id, and whether it is new. An idempotency key seen before gives the batch that
@@ -80,14 +91,43 @@ class BatchStore(BatchReader):
         """
         outcome, found = self._scripts.run(
             "batch_open",
-            keys=[keys.batch(batch), keys.idempotency(spec.owner, key) if key else ""],
-            args=[batch, fingerprint(spec), *flat(fields_of_batch(spec, name=name, key=key))],
+            keys=[
+                keys.batch(batch),
+                keys.idempotency(spec.owner, key) if key else "",
+                keys.batch_request(batch),
+            ],
+            args=[
+                *(batch, sent or fingerprint(spec), packed(begun)),
+                *flat(fields_of_batch(spec, name=name, key=key)),
+            ],
         )
         if outcome == "reused":
             raise KeyReused(str(key), found)
         if outcome == "crowded":
             raise TooManyOpenBatches(spec.owner, found, keys.MOST_OPEN)
         return BatchId(found), found == batch
+
+    def opened_as(self, owner: str, key: str, *, sent: str) -> BatchRecord | None:
+        """Return the batch that a request has opened before, under its idempotency key; None if there is none.
+
+        Raises:
+            KeyReused: the key belongs to another request.
+        """
+        with translated(self._redis):
+            found: Any = self._redis.get(keys.idempotency(owner, key))
+        made, _, stands_for = (found or "").partition(" ")
+        [record] = self._records([BatchId(made)]) if stands_for == sent else [None]
+        if record or not made:
+            return record
+        with translated(self._redis):
+            is_there = self._redis.exists(keys.job(JobId(made)), keys.batch(BatchId(made)))
+        if is_there:
+            raise KeyReused(key, made)
+        return None
+
+    def graph_of(self, record: BatchRecord) -> bytes:
+        """Return the graph of a batch whose rows were accepted; raises JobNotFound once it is not kept any more."""
+        return self._jobs.graph(record.spec.template)
 
     def add(
         self,

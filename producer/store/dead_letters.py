@@ -7,10 +7,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict
-
+from producer.contract.dead_letters import DeadLetter
 from producer.contract.ids import JobId
-from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.connection import replies_of, translated
 from producer.store.ended_rows import find_ended_rows
@@ -30,17 +28,6 @@ _UNREADABLE: Final = "record unreadable"
 _UNKNOWN: Final = "unknown"
 
 _AT_ONCE: Final = 500
-
-
-class DeadLetter(BaseModel):
-    """One entry of the index, and the job's record as long as there is one to read."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: JobId
-    ended_at: datetime
-    cause: str
-    job: Job | None = None
 
 
 class DeadLetterIndex:

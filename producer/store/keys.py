@@ -42,7 +42,7 @@
 | comfyfleet:secrets:<job or batch> | JSON: keys and tokens of its `extra_data` | until the job, or the batch, ends |
 | comfyfleet:batch:<id> | hash: what its rows share, counts | open: 7 days; else 60 days after its last change |
 | comfyfleet:batch:<id>:rows | hash bucket -> zlib of 100 rows not fed yet | as its batch; ended with it: keep_ended_s |
-| comfyfleet:batch:<id>:request | zlib of the JSON that an open batch was begun with, secrets too | 7 days after its last part; until it is sealed |
+| comfyfleet:batch:<id>:request | zlib of the JSON that an open batch was begun with, secrets too; or of its template's graph alone | 7 days after its last part; until it is sealed |
 | comfyfleet:batch:<id>:ended | hash bucket -> up to 100 ended rows, packed; bucket:again -> JSON of row -> its retry | as its batch |
 | comfyfleet:unpacked:rows | zset `batch:bucket` of ended rows to be packed -> last end, ms | 60 days after the last end |
 | comfyfleet:results | zset batch whose results are to be written to the bucket -> since, ms | 60 days after its last batch |

@@ -25,6 +25,7 @@ from producer.contract.webhooks import (
     checked_events,
 )
 from producer.outbound.outbound import Outbound
+from producer.store.actions import Actions
 from producer.store.deliveries import MOST_BEFORE_TEST, Deliveries
 from producer.store.times import now_ms, utc
 from producer.store.webhook_store import WebhookStore, webhook_key
@@ -42,8 +43,9 @@ _LONGEST_KEPT: Final = timedelta(days=7)
 class Webhooks:
     """The webhooks of a fleet; those of one owner are no other's. `Producer.webhooks` is one of these."""
 
-    def __init__(self, settings: Settings, redis: Redis) -> None:
+    def __init__(self, settings: Settings, redis: Redis, actions: Actions) -> None:
         self._redis = redis
+        self._actions = actions
         self._settings = settings
         self._store = WebhookStore(redis)
         self._deliveries = Deliveries(redis)
@@ -84,7 +86,9 @@ class Webhooks:
             body=body,
             created_at=utc(now_ms(self._redis)),
         )
-        return NewWebhook(webhook=webhook, secret=self._store.add(webhook))
+        made = NewWebhook(webhook=webhook, secret=self._store.add(webhook))
+        self._log("create", name, owner, detail=", ".join(wanted))
+        return made
 
     def list(self, *, owner: str | None = None) -> list[Webhook]:
         """Return the webhooks of an owner, or of all, by name."""
@@ -97,10 +101,13 @@ class Webhooks:
     def delete(self, name: str, *, owner: str = "") -> None:
         """Forget a webhook and what was to be told to it; raises WebhookNotFound."""
         self._store.delete(name, owner=owner)
+        self._log("delete", name, owner)
 
     def enable(self, name: str, *, owner: str = "") -> Webhook:
         """Tell a webhook again that was disabled, and what has waited for it; raises WebhookNotFound."""
-        return self._store.enable(self.get(name, owner=owner))
+        enabled = self._store.enable(self.get(name, owner=owner))
+        self._log("enable", name, owner)
+        return enabled
 
     def rotate(
         self, name: str, *, owner: str = "", keep: timedelta = timedelta(hours=24)
@@ -113,7 +120,9 @@ class Webhooks:
         """
         if not timedelta(0) <= checked(keep, timedelta, field="keep") <= _LONGEST_KEPT:
             raise InvalidJob(f"keep is {keep}; expected 0 s to 7 days", field="keep")
-        return self._store.rotate(self.get(name, owner=owner), keep=keep)
+        secret = self._store.rotate(self.get(name, owner=owner), keep=keep)
+        self._log("rotate", name, owner)
+        return secret
 
     def test(self, name: str, *, owner: str = "") -> Delivery:
         """Send a webhook a message of type `webhook.test`, and return its delivery, which is on its way.
@@ -178,6 +187,9 @@ class Webhooks:
                 field="hook",
                 advice="comfyfleet webhook create registers one",
             )
+
+    def _log(self, verb: str, name: str, owner: str, *, detail: str = "") -> None:
+        self._actions.write(f"webhook.{verb}", selection=name, owner=owner, detail=detail)
 
     @cached_property
     def _outbound(self) -> Outbound:

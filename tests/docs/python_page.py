@@ -16,6 +16,7 @@ from producer.contract import errors
 from producer.contract.access import AccessKey, Scope
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
+from producer.contract.dead_letters import DeadLetter
 from producer.contract.deliver import Copy, CopyState, Deliver
 from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.graph_checks import (
@@ -59,7 +60,6 @@ from producer.http_client import HttpProducer
 from producer.intake.input_policy import InputPolicy
 from producer.over_http.templates import HttpTemplates
 from producer.over_http.webhooks import HttpWebhooks
-from producer.store.dead_letters import DeadLetter
 from producer.template_methods import Templates
 from producer.webhooks.methods import Webhooks
 from tests.docs.source_comments import comments

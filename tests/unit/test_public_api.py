@@ -14,9 +14,15 @@ from producer.aio import AsyncProducer
 from producer.batch.methods import BatchOptions
 from producer.client import Producer
 from producer.dead_letters import AsyncDeadLetters, DeadLetters
-from producer.http_aio import AsyncHttpProducer, AsyncHttpTemplates, AsyncHttpWebhooks
+from producer.http_aio import (
+    AsyncHttpDeadLetters,
+    AsyncHttpProducer,
+    AsyncHttpTemplates,
+    AsyncHttpWebhooks,
+)
 from producer.http_client import HttpProducer
 from producer.intake.request import JobOptions
+from producer.over_http.dead_letters import HttpDeadLetters
 from producer.over_http.templates import HttpTemplates
 from producer.over_http.webhooks import HttpWebhooks
 from producer.template_methods import AsyncTemplates, Templates
@@ -65,7 +71,6 @@ KEYWORD = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.empty)
 #: What the library has and the API has not, and why.
 NOT_OVER_HTTP = {
     "from_env",  # its settings are the addresses of Redis and S3; an API's address and key are two arguments
-    "dead_letters",  # a list that a person works off beside the fleet; `jobs("status:failed")` and `retry` do as much
     "open_batch",  # rows go in parts: `begin_batch`, `add_rows`, `seal_batch`
     "open_rows",  # what the API counts limits by
     "missed",  # what the API makes its streams of, and
@@ -85,7 +90,7 @@ LOOSE = {"submit_many", "submit", "begin_batch"}
 
 def test_the_client_over_http_lacks_what_is_named_and_nothing_else():
     ours, theirs = public(Producer), public(HttpProducer)
-    assert ours - theirs == NOT_OVER_HTTP
+    assert ours - theirs - {"dead_letters"} == NOT_OVER_HTTP
     assert theirs - ours == {"reader"}  # of events, for all watchers of a process
 
 
@@ -114,6 +119,15 @@ def test_templates_over_http_take_the_same_arguments_but_the_owner(name):
     assert theirs.keys() == ours.keys() - {"owner"}
     assert arguments(AsyncTemplates, name) == ours
     assert arguments(AsyncHttpTemplates, name) == theirs
+
+
+def test_dead_letters_over_http_take_the_same_arguments():
+    ours, theirs = public(DeadLetters), public(HttpDeadLetters)
+    # A list of any length, and what listing does as it comes to them.
+    assert ours - theirs == {"ids", "prune"}
+    for name in theirs:
+        assert arguments(HttpDeadLetters, name) == arguments(DeadLetters, name)
+        assert arguments(AsyncHttpDeadLetters, name) == arguments(DeadLetters, name)
 
 
 def test_webhooks_over_http_lack_nothing_that_a_client_calls():

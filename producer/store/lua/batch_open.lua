@@ -1,12 +1,14 @@
 -- Open a batch. Nothing is written when its idempotency key was here before.
 --
 -- KEYS[1]  batch hash          KEYS[2]  idempotency key ('' = none)
+-- KEYS[3]  what it is begun with
 -- ARGV[1]  batch               ARGV[2]  fingerprint of what its rows share
--- ARGV[3..] field, value, ... of the batch
+-- ARGV[3]  what it is begun with, packed ('' = nothing is kept)
+-- ARGV[4..] field, value, ... of the batch
 --
 -- Returns {'new', id}, {'same', id of the batch opened before}, {'reused', id}: that key, another request, or
 -- {'crowded', how many}: its owner has as many open batches as may be.
-local owner = field_of(ARGV, 3, 'owner')
+local owner = field_of(ARGV, 4, 'owner')
 expect_type('zset', BATCHES, owner and BATCHES .. ':' .. owner)
 expect_type('zset', owner and OPEN_BATCHES .. owner)
 expect_type('string', KEYS[2])
@@ -25,8 +27,11 @@ if KEYS[2] ~= '' then
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then
     redis.call('HSET', KEYS[1], 'created_ms', now_ms(), 'received', 0, 'buckets', 0, 'digest', '',
-        'fed', 0, 'edits', 0, 'idempotency', KEYS[2], unpack(ARGV, 3))
+        'fed', 0, 'edits', 0, 'idempotency', KEYS[2], unpack(ARGV, 4))
     redis.call('PEXPIRE', KEYS[1], OPEN_MS)
+    if ARGV[3] ~= '' then
+        redis.call('SET', KEYS[3], ARGV[3], 'PX', OPEN_MS)
+    end
     for _, list in ipairs({BATCHES, owner and BATCHES .. ':' .. owner}) do
         -- A list loses batches that have expired as new ones come. Any may have, as each lives as long as its start
         -- deadline asks for; with ten looked at for each new one, they stay a small part of the list.

@@ -1,0 +1,40 @@
+"""Who acts: said once by a door (a command, a request over HTTP), read where a change is written into the log of actions.
+
+    with acting("kim", origin="shop-admin"):
+        fleet.move("tier:batch", tier="idle")
+
+It holds for the calls of the block, also for those that run in threads of an event loop's. So no door can forget to
+say it with one call, and no call hands it on to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, NamedTuple
+
+
+class Who(NamedTuple):
+    """A person or a program, and from where it acts, as `cli@host` or an address; empty where nobody said."""
+
+    actor: str = ""
+    origin: str = ""
+
+
+_who: Final[ContextVar[Who | None]] = ContextVar("who", default=None)
+
+
+@contextmanager
+def acting(actor: str, origin: str = "") -> Iterator[None]:
+    """Have the log of actions say who does what is called within the block."""
+    before = _who.set(Who(actor, origin))
+    try:
+        yield
+    finally:
+        _who.reset(before)
+
+
+def who_acts() -> Who:
+    """Return who does what is called now."""
+    return _who.get() or Who()
