@@ -122,7 +122,7 @@ class AccessKeys:
                 field="name",
                 advice="take another name, or revoke that one first",
             )
-        told = f"scopes {','.join(fields['scopes'])}"
+        told = f"scopes {','.join(sorted(key.scopes))}"
         self._actions.write("key.create", selection=name, owner=owner, detail=told)
         return NewAccessKey(key, secret)
 

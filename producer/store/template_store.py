@@ -52,8 +52,8 @@ class TemplateStore:
         graph_nodes: int,
         extra_data: bytes = b"",
         expected: str = "",
-    ) -> TemplatePut:
-        """Give a graph a name; one that has it already stays as it is.
+    ) -> tuple[TemplatePut, bool]:
+        """Give a graph a name; one that has it already stays as it is. Return what is there, and whether that was changed.
 
         Args:
             graph, extra_data: canonical JSON; `extra_data` empty for none.
@@ -87,7 +87,7 @@ class TemplateStore:
                 field="graph",
                 advice="delete one that is not used, or hand pictures in as input files",
             )
-        return TemplatePut(_template(name, owner, found), outcome == "new")
+        return TemplatePut(_template(name, owner, found), outcome == "new"), outcome != "same"
 
     def delete(self, name: str, *, owner: str, expected: str = "") -> None:
         """Forget a named graph; raises TemplateNotFound, or TemplateChanged as of `put`."""

@@ -76,7 +76,7 @@ def changes(url):
 
 def test_every_route_that_changes_more_than_one_job_says_who_asked(api, api_url, led):
     boss = api("shop", scopes="admin")
-    register(NodeStore(led.redis, lease=LEASE), "gpu-01")
+    register(NodeStore(led.redis, lease=LEASE), "gpu-01", pool="default")
     dead = [led.failed().id for _ in range(2)]
     job, batch = boss.submit(), batch_of(boss)
     boss.submit()
@@ -119,11 +119,11 @@ def test_what_changes_nothing_is_not_logged(api, led):
 
 
 def test_the_log_is_read_in_pages_by_who_administers_the_fleet_alone(api, led):
-    boss = api("boss", scopes="admin")
+    boss, ops = api("boss", scopes="admin"), api("ops", scopes="submit,read,operate")
     for number in range(5):
         with acting("kim", "a program"):
             led.fleet.limit_owner(f"shop-{number}", max_waiting=number)
-    problem(api("ops", scopes="submit,read,operate").get("/v1/action-log"), 403, "forbidden")
+    problem(ops.get("/v1/action-log"), 403, "forbidden")
     first = boss.get("/v1/action-log?limit=2").json()["entries"]
     assert [entry["owner"] for entry in first] == ["shop-4", "shop-3"]
     assert (first[0]["actor"], first[0]["origin"]) == ("kim", "a program")

@@ -122,7 +122,7 @@ def test_an_action_means_ones_own_jobs_and_is_counted_first(api, led):
     theirs = press.submit()
     counting = {"action": "cancel", "filter": "status:queued", "dry_run": True}
     assert shop.post("/v1/actions", counting).json() == {"matched": 3, "done": 0}
-    assert Actions(led.redis).newest(5) == []
+    assert {entry.what for entry in Actions(led.redis).newest(5)} == {"key.create"}
     told = acted(press, led, "cancel", "owner:shop")
     assert (told["counted"], told["matched"], told["done"]) == (0, 0, 0)
     told = acted(shop, led, "cancel", "status:queued", reason="a typo")
