@@ -17,6 +17,7 @@ from producer.client import Producer
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.dead_letters import DeadLetter
+from producer.contract.figures import FleetFigures
 from producer.contract.fleet_events import FleetEvent
 from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.graph_checks import GraphCheck
@@ -132,6 +133,7 @@ def jobs(fleet: Producer) -> Job:
     assert_type(fleet.owner("shop"), OwnerUsage)
     assert_type(fleet.owners(), list[OwnerUsage])
     assert_type(fleet.totals(), dict[str, PoolTotals])
+    assert_type(fleet.figures(), FleetFigures)
     assert_type(fleet.find_batch("night"), BatchId)
     assert_type(fleet.limit_owner("shop", max_waiting=None), OwnerUsage)
     assert_type(fleet.move("owner:shop", tier=Tier.RUSH, pool="video", dry_run=True), int)
@@ -241,6 +243,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.owner("shop"), OwnerUsage)
     assert_type(await fleet.owners(), list[OwnerUsage])
     assert_type(await fleet.totals(), dict[str, PoolTotals])
+    assert_type(await fleet.figures(), FleetFigures)
     assert_type(await fleet.find_batch("night", owner="shop"), BatchId)
     assert_type(await fleet.limit_owner("shop", max_waiting=5), OwnerUsage)
     assert_type(await fleet.move("owner:shop", tier="rush"), int)

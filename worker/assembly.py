@@ -115,9 +115,7 @@ class Parts:
         worker: str,
         on_displaced: Callable[[str], None],
     ) -> None:
-        self._options = options
-        self._settings = settings
-        self._worker = worker
+        self._options, self._settings, self._worker = options, settings, worker
         self._lease = timedelta(seconds=settings.lease_s)
         keep_ended = timedelta(seconds=settings.keep_ended_s)
 
@@ -148,6 +146,7 @@ class Parts:
             worker=worker,
             every=timedelta(seconds=settings.renew_s),
             idle_in=lambda: options.pool if GATE.is_idle else None,
+            work=GATE.card_use.counted,
             on_displaced=on_displaced,
         )
         self.agent = self._make_agent()

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from producer.contract.config.addresses import bare
 from producer.contract.operations import Desired
+from producer.contract.totals import Durations
+
+#: The bounds of gaps between renders, s.
+GAP_BOUNDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+#: The reason of a node whose worker left in good order.
+LEFT: Final = "stopped"
 
 
 class NodeState(StrEnum):
@@ -22,6 +29,20 @@ class NodeState(StrEnum):
     DRAINING = "draining"  #: Finishes what it holds, takes nothing.
     PAUSED = "paused"  #: A person wants it to take nothing, and it holds nothing that it drains.
     OFFLINE = "offline"  #: Its worker stopped, or has been silent for longer than a lease.
+
+
+class NodeWork(BaseModel):
+    """What a node has done since its worker began.
+
+    Args:
+        rendered_s: seconds for which prompts of the fleet were in its queue; what it renders now counts.
+        gaps: how long no prompt was, between two renders, while the next job waited.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    rendered_s: float = 0
+    gaps: Durations = Field(default_factory=Durations)
 
 
 class Node(BaseModel):
@@ -53,6 +74,7 @@ class Node(BaseModel):
     can_restart: bool = False  #: Whether its worker has a command that restarts its ComfyUI.
     restart: str = ""  #: What came of the restart that a person asked for last, and when.
     warm: tuple[str, ...] = ()  #: The base models of its last job, which it has loaded.
+    work: NodeWork | None = None  #: None of a worker of an earlier version.
     silent_s: float = 0  #: Seconds since its last beat.
 
     @field_validator("url")
@@ -66,6 +88,12 @@ class Node(BaseModel):
         own = [wish.told for wish in (self.quarantine, self.desired) if wish is not None]
         of_pool = self.pool_desired
         return own if of_pool is None else [*own, f"pool {self.pool} {of_pool.told}"]
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it should take jobs: nobody wants it to rest, and its worker has not left in good order."""
+        has_left = self.state is NodeState.OFFLINE and self.reason == LEFT
+        return not self.wishes and not has_left
 
     @property
     def is_living(self) -> bool:

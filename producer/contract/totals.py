@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,19 +16,33 @@ STAGE_BOUNDS: Final = (
 )
 
 
-class StageTotals(BaseModel):
-    """How long a stage of jobs that succeeded took.
+class Recovery(StrEnum):
+    """How a job went on that would have stayed where it was; a newer version may count others."""
+
+    TAKEN_BACK = (
+        "taken_back"  #: A worker that came back goes on with the attempt of the one before it.
+    )
+    REQUEUED = "requeued"  #: The lease of its attempt ran out, and it waits again.
+    RESENT = "resent"  #: Its message was lost, and was sent again.
+
+
+class Durations(BaseModel):
+    """How long something took, often.
 
     Args:
         seconds: of all together.
-        within: jobs by the smallest bound, s, that they kept, from the lowest on; `inf` has those that were slower
-            than all. A bound of `STAGE_BOUNDS` that is not there is one that no job kept as the first.
+        within: how often by the smallest bound, s, that was kept, from the lowest on; `inf` has what was slower than
+            all. A bound that is not there is one that nothing kept as the first.
     """
 
     model_config = ConfigDict(frozen=True)
 
     seconds: float = 0
     within: dict[float, int] = Field(default_factory=dict)
+
+
+class StageTotals(Durations):
+    """How long a stage of the jobs took that succeeded; its bounds are those of `STAGE_BOUNDS`."""
 
     @property
     def jobs(self) -> int:
@@ -53,6 +68,7 @@ class PoolTotals(BaseModel):
         attempts: attempts that ended without success, by cause.
         rendered_s: seconds that nodes rendered, in vain or not.
         stages: by name, as in `Timings`.
+        recovered: jobs by how they went on after something was lost, see `Recovery`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,3 +77,4 @@ class PoolTotals(BaseModel):
     attempts: dict[str, AttemptTotals] = Field(default_factory=dict)
     rendered_s: float = 0
     stages: dict[str, StageTotals] = Field(default_factory=dict)
+    recovered: dict[str, int] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from producer.contract.figures import FleetFigures
 from producer.contract.filters.query import Filter
 from producer.contract.ids import BatchId
 from producer.contract.owners import OwnerUsage
@@ -29,6 +30,10 @@ class AsyncListMethods:
     async def totals(self) -> dict[str, PoolTotals]:
         """Return what each pool has counted since its first job; as of `Producer.totals`."""
         return await asyncio.to_thread(self._sync.totals)
+
+    async def figures(self) -> FleetFigures:
+        """Return what metrics tell; as of `Producer.figures`."""
+        return await asyncio.to_thread(self._sync.figures)
 
     async def owner(self, name: str) -> OwnerUsage:
         """Return what an owner has and has used; errors as of `Producer.owner`."""

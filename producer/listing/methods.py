@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from producer.contract.arguments import checked
 from producer.contract.classes.catalog import Catalog
+from producer.contract.figures import FleetFigures
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter
 from producer.contract.ids import BatchId
 from producer.contract.job_pages import JobPage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.totals import PoolTotals
+from producer.listing.figures import figures_of
 from producer.listing.job_lists import JobLists
 from producer.listing.owner_methods import OwnerMethods
 from producer.listing.queue_view import QueueView
@@ -88,6 +90,14 @@ class ListMethods(OwnerMethods):
             FleetUnreachable: Redis did not answer.
         """
         return Totals(self._redis).read()
+
+    def figures(self) -> FleetFigures:
+        """Return what metrics tell: nodes, totals, and counts of what waits, which take as long however many jobs do.
+
+        Raises:
+            FleetUnreachable: Redis did not answer.
+        """
+        return figures_of(self._redis, self._nodes)
 
     def find_batch(self, name: str, *, owner: str | None = None) -> BatchId:
         """Return the id of the batch that *name* stands for: that id, or the name that it alone has.

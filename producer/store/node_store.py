@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -13,7 +14,7 @@ from producer.contract.classes.input_rules import InputRules
 from producer.contract.errors import NodeNameTaken
 from producer.contract.graph.json_values import printable
 from producer.contract.ids import JobId
-from producer.contract.nodes import Node, NodeState
+from producer.contract.nodes import LEFT, Node, NodeState, NodeWork
 from producer.contract.operations import Wanted
 from producer.contract.text_cleaning import abridged, escaped
 from producer.store import keys
@@ -106,6 +107,7 @@ class NodeStore:
         holds: Iterable[Hold] = (),
         fetched_in: Mapping[JobId, timedelta] = {},
         idle_in: str | None = None,
+        work: NodeWork | None = None,
     ) -> Beat:
         """Record that the node's worker is alive, and renew all its leases, in one call.
 
@@ -113,6 +115,7 @@ class NodeStore:
             fetched_in: how long each of these jobs fetched before it began to store, which nobody has
                 noted yet.
             idle_in: the pool in which the node waits for work, if it does; holds for a lease.
+            work: what the node has done, written beside the beat.
         """
         held = [
             part
@@ -123,10 +126,11 @@ class NodeStore:
                 to_ms(fetched_in[hold.job_id]) if hold.job_id in fetched_in else "",
             )
         ]
+        done = work.model_dump_json(exclude_defaults=True) if work else ""
         holder, lost, cancels, watched, *told = self._scripts.run(
             "renew",
             keys=[keys.node(name)],
-            args=[name, worker, self._lease_ms, _KEEP_MS, idle_in or "", *held],
+            args=[name, worker, self._lease_ms, _KEEP_MS, idle_in or "", done, *held],
         )
         return Beat(
             holder=holder,
@@ -189,7 +193,7 @@ class NodeStore:
         self._scripts.run(
             "node_state",
             keys=[keys.node(name)],
-            args=[name, NodeState.OFFLINE, "stopped", worker],
+            args=[name, NodeState.OFFLINE, LEFT, worker],
         )
 
     def nodes(self) -> list[Node]:
@@ -266,12 +270,20 @@ class NodeStore:
         for wish in _WISHES:
             fields[wish] = present_wish(record.get(wish), now=now)
         fields["warm"] = tuple(sorted(read_models(record.get("warm", "[]"))))
+        fields["work"] = _work(record.get("work"))
         if record["state"] not in set(NodeState):
             # A worker of a newer version wrote an unknown state: it is shown as the reason.
             fields |= {"state": NodeState.DRAINING, "reason": record["state"]}
         if silent_ms > self._lease_ms and record["state"] != NodeState.OFFLINE:
             fields |= {"state": NodeState.OFFLINE, "reason": f"silent for {silent_ms // 1000} s"}
         return Node(name=name, silent_s=silent_ms / 1000, **fields)
+
+
+def _work(text: str | None) -> NodeWork | None:
+    """Return what a node has done; figures that cannot be read must not hide the node."""
+    with suppress(ValueError):
+        return NodeWork.model_validate_json(text) if text else None
+    return None
 
 
 def _wanted(told: Sequence[str]) -> Wanted:

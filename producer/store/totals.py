@@ -8,6 +8,7 @@ queue, have the pool "". The counters of a pool are
     rendered_ms                     what nodes rendered for it
     stage <stage> <bound, s>        jobs that succeeded and kept this bound as the first, or `more` if none
     stage <stage> ms                of all of them
+    recovered <kind>                jobs that went on after something was lost, see `Recovery`
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _COUNTER: Final = re.compile(
     rf"ended (?P<status>{'|'.join(JobStatus)})(?: (?P<cause>[a-z_]+))?"
     r"|attempt (?P<of>[a-z_]+) (?P<counts>charged|free|uncounted)"
     r"|(?P<rendered>rendered_ms)"
+    r"|recovered (?P<recovered>[a-z_]+)"
     r"|stage (?P<stage>[a-z]+) (?P<bound>ms|more|\d+(?:\.\d+)?))"
 )
 _COUNT: Final = re.compile(r"\d{1,18}")
@@ -82,6 +84,7 @@ def _nothing() -> dict[str, Any]:
     return {
         "ended": defaultdict(dict),
         "attempts": defaultdict(dict),
+        "recovered": {},
         "stages": defaultdict(lambda: {"within": {}}),
     }
 
@@ -93,6 +96,8 @@ def _add(pool: dict[str, Any], part: re.Match[str], count: int) -> None:
         pool["attempts"][part["of"]][part["counts"]] = count
     elif part["rendered"]:
         pool["rendered_s"] = count / 1000
+    elif part["recovered"]:
+        pool["recovered"][part["recovered"]] = count
     elif part["bound"] == "ms":
         pool["stages"][part["stage"]]["seconds"] = count / 1000
     else:

@@ -50,7 +50,7 @@ def waiting(redis: Redis, scripts: Scripts) -> Iterator[Waiting]:
         for queue, priority, reason, jobs, since in lines:
             if priority in _TIERS:
                 yield Waiting((queue,), _TIERS[priority], reason, jobs, utc(since))
-    yield from _unfed(redis)
+    yield from unfed_rows(redis)
 
 
 def needs_of_queues(redis: Redis) -> dict[str, Needs]:
@@ -62,7 +62,7 @@ def needs_of_queues(redis: Redis) -> dict[str, Needs]:
     return readable_needs({**retired, **known})
 
 
-def _unfed(redis: Redis) -> Iterator[Waiting]:
+def unfed_rows(redis: Redis) -> Iterator[Waiting]:
     """Give the rows of batches that have no record yet, a batch at a time."""
     with translated(redis):
         found: Any = redis.zrange(keys.FEEDING, 0, -1)

@@ -9,6 +9,7 @@ from itertools import pairwise
 import requests
 
 from producer.contract.jobs import JobStatus, Phase
+from producer.contract.nodes import NodeWork
 from tests.graphs import fresh_nonce, journal, sleeping
 from tests.polling import wait_until
 
@@ -99,3 +100,18 @@ def test_a_slow_history_makes_no_gap_between_graphs_handed_in_whole(fleet, stack
         gaps
     )  # the first one's length was known to nobody: its end opens the gate
     assert statistics.median(gaps) <= 10, gaps  # 200 and more where it waits for the history
+
+
+def test_a_node_tells_what_it_has_rendered_and_that_it_had_no_gaps(fleet, stack):
+    def work():
+        [node] = [node for node in fleet.nodes() if node.name == stack.nodes[0].name]
+        return node.work or NodeWork()
+
+    before = work()
+    jobs = [submit_short(fleet, nonce=fresh_nonce(), pin=stack.nodes[0].name) for _ in range(4)]
+    for job in jobs:
+        fleet.wait(job.id, timeout=PATIENCE)
+    wait_until(lambda: work().rendered_s >= before.rendered_s + 4 * 0.4, description="it is told")
+    told = work().gaps.within
+    assert sum(told.values()) == sum(before.gaps.within.values()) + 4
+    assert told[0.01] >= before.gaps.within.get(0.01, 0) + 2

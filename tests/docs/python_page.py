@@ -39,12 +39,12 @@ from producer.contract.jobs import (
     Progress,
     Timings,
 )
-from producer.contract.nodes import Node, NodeState, NodeTimes
+from producer.contract.nodes import Node, NodeState, NodeTimes, NodeWork
 from producer.contract.owners import OwnerUsage
 from producer.contract.queue_lines import QueueLine, WaitReason
 from producer.contract.queues import Tier
 from producer.contract.templates import Template, TemplateGraph
-from producer.contract.totals import AttemptTotals, PoolTotals, StageTotals
+from producer.contract.totals import AttemptTotals, Durations, PoolTotals, Recovery, StageTotals
 from producer.contract.uploads import Upload
 from producer.contract.webhooks import (
     Delivery,
@@ -88,6 +88,8 @@ PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
         PoolTotals,
         StageTotals,
         AttemptTotals,
+        Recovery,
+        Durations,
         Tier,
         Cancelled,
         DeadLetters,
@@ -108,7 +110,7 @@ PUBLIC: Final[Mapping[str, tuple[type, ...]]] = {
         ParamForm,
         ParamType,
     ),
-    "Nodes": (Node, NodeTimes, NodeState),
+    "Nodes": (Node, NodeTimes, NodeState, NodeWork),
     "Webhooks": (
         Webhooks,
         HttpWebhooks,

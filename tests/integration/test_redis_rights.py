@@ -129,6 +129,10 @@ def test_each_part_does_its_work_as_its_own_user(guarded, s3_settings, standin, 
             fleet.resume_nodes(["gpu-01"])
             wait_for_state(operator, NodeState.READY)
         assert {usage.owner for usage in operator.owners()} >= {"shop"}
+        prometheus = operator.keys.create("prometheus", owner="ops", scopes=["operate"])
+        assert (
+            "comfyfleet_redis_memory_bytes" in Client(url, prometheus.secret).get("/metrics").text
+        )
         operator.keys.revoke("shop")
         assert shop.get("/v1/jobs").status_code == 401
         wait_until(

@@ -73,6 +73,7 @@ NOT_OVER_HTTP = {
     "from_env",  # its settings are the addresses of Redis and S3; an API's address and key are two arguments
     "open_batch",  # rows go in parts: `begin_batch`, `add_rows`, `seal_batch`
     "open_rows",  # what the API counts limits by
+    "figures",  # what the API makes `GET /metrics` of
     "missed",  # what the API makes its streams of, and
     "position",  # where they begin; a client goes on by `stream(after=)` and `events`
 }

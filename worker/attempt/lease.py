@@ -18,6 +18,7 @@ from typing import Final
 
 from producer.contract.errors import FleetError, LeaseLost
 from producer.contract.ids import JobId
+from producer.contract.nodes import NodeWork
 from producer.contract.operations import Wanted
 from producer.store.attempts import Hold
 from producer.store.calls import Call
@@ -81,6 +82,7 @@ class LeaseKeeper:
 
     Args:
         idle_in: returns the pool in which the node waits for work; None while it does not.
+        work: returns what the node has done, which is told with each beat.
         on_displaced: called when the node's record names another worker, or none.
     """
 
@@ -92,6 +94,7 @@ class LeaseKeeper:
         worker: str,
         every: timedelta,
         idle_in: Callable[[], str | None] = lambda: None,
+        work: Callable[[], NodeWork | None] = lambda: None,
         on_displaced: Callable[[str], None],
     ) -> None:
         self._nodes = nodes
@@ -99,6 +102,7 @@ class LeaseKeeper:
         self._worker = worker
         self._every_s = every.total_seconds()
         self._idle_in = idle_in
+        self._work = work
         self._on_displaced = on_displaced
         self._on_desired: Callable[[Wanted], None] = lambda _: None
         self.looped_at = time.monotonic()  #: When the thread began its last round.
@@ -212,6 +216,7 @@ class LeaseKeeper:
                 if lease.fetched_in is not None
             },
             idle_in=self._idle_in(),
+            work=self._work(),
         )
         self.is_watched = beat.is_watched
         for job_id in beat.lost:

@@ -97,6 +97,7 @@ class Runner:
         job = self._claim(job_id, attempt)
         if job:
             crashpoint("claim.done")
+            slot.on_claimed(waited_s=_waited_s(job))
             _log.info("job %s attempt %d: claimed", job.id, job.attempt)
             self._attempt(job, slot, self._run)
 
@@ -248,3 +249,8 @@ class Runner:
                 self.comfyui.delete_history(prompt_id)
         except NodeError as exc:
             _log.warning("job %s: its history entry stays: %s", job.id, exc)
+
+
+def _waited_s(job: Job) -> float:
+    """Return how long a job waited while it could have begun; the pause before another attempt does not count."""
+    return (job.timings.queued or 0.0) if job.attempt == 1 else 0.0

@@ -1,9 +1,8 @@
 """The gate: open while the worker should take a job. One renders; the next is taken shortly before its end.
 
-The next prompt should lie in the node's own queue before the present one ends, so that the
-graphics card never waits for the network. But a job that lies there early is hidden from nodes
-that could start it at once. So it is taken only within seconds of the end, and only while a
-message really waits: then no idle node has wanted it.
+The next prompt should lie in the node's own queue before the present one ends, so that the graphics card never waits
+for the network. But a job that lies there early is hidden from nodes that could start it at once. So it is taken only
+within seconds of the end, and only while a message really waits: then no idle node has wanted it.
 """
 
 from __future__ import annotations
@@ -13,14 +12,11 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
+from worker.scheduling.card_use import CardUse
 from worker.scheduling.render_times import RenderKind, RenderTimes
 
 #: A popped message becomes a task within milliseconds; one that has not by then is not counted, s.
 _ARRIVES_WITHIN_S: Final = 5.0
-#: How long before the end of a render the next job is taken, s, if it is as quick as usual.
-_LOOKAHEAD_S: Final = 2.0
-#: The same for jobs whose inputs take long to bring: so many turnarounds.
-_LOOKAHEAD_TURNAROUNDS: Final = 3.0
 #: How long an observed message stays valid, s: kombu pops it at once, or another node has.
 _SIGHTING_HOLDS_S: Final = 0.2
 
@@ -30,7 +26,7 @@ class Slot:
 
     def __init__(self, gate: Gate, taken_at: float) -> None:
         self._gate = gate
-        self._taken_at = taken_at
+        self._taken_at = self._waited_since = taken_at
         self.on_change: Callable[[], None] = lambda: None
         self.kind: RenderKind | None = None
         self.done = 0.0  #: Which part of its graph is done, 0 to 1.
@@ -42,6 +38,10 @@ class Slot:
     def is_next(self) -> bool:
         """Whether no other prompt of ours would go before this one."""
         return not self._gate.has_posted
+
+    def on_claimed(self, *, waited_s: float) -> None:
+        """Record for how long the job has waited, s, before it was taken."""
+        self._waited_since = time.monotonic() - waited_s
 
     def on_posted(
         self, kind: RenderKind, *, on_change: Callable[[], None], may_continue: bool = False
@@ -99,6 +99,8 @@ class Slot:
 
     def on_turn(self) -> None:
         """Record that the card is this job's from now on."""
+        if self.turn_at is None:
+            self._gate.card_use.on_turn(self._waited_since)
         self.turn_at = time.monotonic()
         self.on_change()
 
@@ -113,6 +115,7 @@ class Gate:
         arrives_within_s: float = _ARRIVES_WITHIN_S,
     ) -> None:
         self.render_times = render_times or RenderTimes()
+        self.card_use = CardUse()
         self.is_ready = False  #: Whether the node can take work at all.
         self._takes = True  #: Whether a person lets it.
         self.asked_at = time.monotonic()  #: When kombu last asked whether to take a message.
@@ -176,8 +179,8 @@ class Gate:
         with self._lock:
             if not self._may_take(now) or not self._has_room():
                 return None
-            remaining_s = self._remaining_s(now)
-            return None if remaining_s is None else max(0.0, remaining_s - self._lookahead_s)
+            remaining_s, lookahead_s = self._remaining_s(now), self.render_times.lookahead_s
+            return None if remaining_s is None else max(0.0, remaining_s - lookahead_s)
 
     def on_message_seen(self) -> None:
         """Record that a message waits, which therefore no idle node has taken."""
@@ -237,6 +240,8 @@ class Gate:
             was_first = bool(self._posted) and self._posted[0] is slot
             if slot in self._posted:
                 self._posted.remove(slot)
+            if was_first and not self._posted:
+                self.card_use.on_free()
             successor = self._posted[0] if was_first and self._posted else None
         if successor:
             successor.on_turn()
@@ -252,6 +257,7 @@ class Gate:
             return self._first_remaining_s(time.monotonic())
 
     def _changed(self) -> None:
+        self.card_use.set_open(is_open=self.is_ready and self._takes)
         self._on_open()
         self._on_change()
 
@@ -265,18 +271,12 @@ class Gate:
 
     def _is_end_near(self, now: float) -> bool:
         remaining_s = self._remaining_s(now) if self._has_room() else None
-        return remaining_s is not None and remaining_s <= self._lookahead_s
+        return remaining_s is not None and remaining_s <= self.render_times.lookahead_s
 
     def _has_room(self) -> bool:
         # One that is still being prepared comes first: there is no telling how long that takes.
-        return (
-            len(self._slots) == len(self._posted)
-            and 0 < len(self._posted) < self.render_times.depth
-        )
-
-    @property
-    def _lookahead_s(self) -> float:
-        return max(_LOOKAHEAD_S, _LOOKAHEAD_TURNAROUNDS * (self.render_times.turnaround_s or 0.0))
+        posted = len(self._posted)
+        return posted == len(self._slots) and 0 < posted < self.render_times.depth
 
     def _remaining_s(self, now: float) -> float | None:
         """Return how long until the card would have nothing to do; None if nobody can tell."""

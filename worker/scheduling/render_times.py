@@ -12,6 +12,10 @@ from worker.scheduling.node_times import NodeKind, NodeTimes
 
 #: How much the newest sample counts.
 _NEWEST: Final = 0.3
+#: How long before the end of a render the next job is taken, s, if it is as quick as usual.
+_LOOKAHEAD_S: Final = 2.0
+#: The same for jobs whose inputs take long to bring: so many turnarounds.
+_LOOKAHEAD_TURNAROUNDS: Final = 3.0
 #: Shapes remembered, and templates; a node rarely meets more within an hour.
 _KEPT: Final = 256
 #: A render that takes longer than so many times the usual is not a usual one.
@@ -120,6 +124,11 @@ class RenderTimes:
             return True
         takes_steps = any(found.steps > 1 for found in kind.graph_nodes.values())
         return not takes_steps or (passed >= _EARLY and done >= _HALF * passed)
+
+    @property
+    def lookahead_s(self) -> float:
+        """How long before the end of a render the next job is taken, s."""
+        return max(_LOOKAHEAD_S, _LOOKAHEAD_TURNAROUNDS * (self.turnaround_s or 0.0))
 
     @property
     def depth(self) -> int:

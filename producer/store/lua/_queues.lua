@@ -55,3 +55,19 @@ local function index_queued(job, id)
     redis.call('ZADD', DELAYED, start_by, id)
     keep_index(DELAYED, start_by)
 end
+
+-- What stands in the queues, {{queue, priority, jobs, when the first of them was sent, ms, its id}, ...}.
+local function queue_lines(priorities)
+    local lines = {}
+    for _, queue in ipairs(redis.call('HKEYS', QUEUES)) do
+        for _, priority in ipairs(priorities) do
+            local key = queued_key(queue, priority)
+            local jobs = redis.call('ZCARD', key)
+            if jobs > 0 then
+                local id, sent = unpack(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES'))
+                lines[#lines + 1] = {queue, tonumber(priority), jobs, tonumber(sent), id}
+            end
+        end
+    end
+    return lines
+end

@@ -32,16 +32,9 @@ for _, node in ipairs(silent) do
         emit_node(node, 'offline', state, 'silent')
     end
 end
-local waiting = {}
-for _, queue in ipairs(redis.call('HKEYS', QUEUES)) do
-    for i = 4, #ARGV do
-        local key = queued_key(queue, ARGV[i])
-        local jobs = redis.call('ZCARD', key)
-        if jobs > 0 then
-            local sent = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
-            waiting[#waiting + 1] = {queue, tonumber(ARGV[i]), jobs, tonumber(sent)}
-        end
-    end
+local waiting = queue_lines({unpack(ARGV, 4)})
+for _, line in ipairs(waiting) do
+    line[5] = nil -- nobody asks which job it is
 end
 local nodes, alike = {}, {}
 for _, node in ipairs(living) do

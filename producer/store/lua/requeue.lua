@@ -20,17 +20,18 @@ elseif not holds(job, attempt, ARGV[3]) then
 end
 redis.call('HSET', job, 'attempt:' .. attempt, ARGV[5])
 complete_story(job, attempt)
-local owner, rendering, fetching, queue =
-    unpack(redis.call('HMGET', job, 'owner', 'at:rendering', 'at:fetching', 'queue'))
+local owner, rendering, fetching, queue, cancel =
+    unpack(redis.call('HMGET', job, 'owner', 'at:rendering', 'at:fetching', 'queue', 'cancel'))
 local cause = cjson.decode(ARGV[5])['error']['cause']
 count_totals(pool_of(queue), {
     rendered_ms = charge_owner(owner, rendering, fetching),
     ['attempt ' .. cause .. ' ' .. (ARGV[4] ~= '' and ARGV[4] or 'uncounted')] = 1,
+    ['recovered requeued'] = ARGV[3] == '' and not cancel and 1 or nil,
 })
 if ARGV[4] ~= '' then
     next_number(job, ARGV[4], 1)
 end
-if redis.call('HGET', job, 'cancel') then
+if cancel then
     end_job(job, id, 'cancelled', ARGV[7], 'cancelled')
     return {'cancelled', tonumber(attempt)}
 end

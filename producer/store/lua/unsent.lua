@@ -38,4 +38,8 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', '(' .. before, 'BYSCOR
         gone[#gone + 1] = id
     end
 end
+if #gone > 0 then
+    local queue = string.match(string.sub(KEYS[1], #QUEUED + 1), '^(.*):%d+$')
+    count_totals(pool_of(queue), {['recovered resent'] = #gone})
+end
 return gone

@@ -48,10 +48,10 @@ OF_PRODUCER: Final = (
         "I11",
         (
             "producer/store/node_store.py",
-            '            args=[name, worker, self._lease_ms, _KEEP_MS, idle_in or "", *held],\n',
+            '            args=[name, worker, self._lease_ms, _KEEP_MS, idle_in or "", done, *held],\n',
             (
                 "            args=[name, worker, int(__import__('time').time() * 1000)"
-                ' + self._lease_ms, _KEEP_MS, idle_in or "", *held],\n'
+                ' + self._lease_ms, _KEEP_MS, idle_in or "", done, *held],\n'
             ),
         ),
         (
