@@ -30,6 +30,7 @@ from producer.contract.queues import Tier
 from producer.contract.uploads import Upload
 from producer.intake.request import JobOptions
 from producer.over_http.action_methods import HttpActionMethods
+from producer.over_http.answers import formed, job_page
 from producer.over_http.artifact_methods import HttpArtifactMethods
 from producer.over_http.batch_methods import HttpBatchMethods
 from producer.over_http.bodies import encoded, job_body, mapping, opened
@@ -104,7 +105,7 @@ class HttpProducer(
         body = encoded(job_body(graph, options, self._upload))
         answer = self._connection("POST", "/v1/jobs", data=body, headers=_JSON, is_safe=True)
         is_replay = options.get("idempotency_key") is not None and answer.status_code == 200  # noqa: PLR2004
-        return Submitted(Job.model_validate(self._connection.parsed(answer)), is_replay)
+        return Submitted(formed(answer, Job.model_validate), is_replay)
 
     def upload(self, content: Path | bytes, *, name: str = "") -> Upload:
         """Store a file for jobs of the owner, which name it as `{"upload": ID}`; errors as of `Producer.upload`."""
@@ -121,21 +122,22 @@ class HttpProducer(
         limit: int = 50,
     ) -> JobPage:
         """Return a page of the owner's jobs that answer a filter; all as of `Producer.jobs`."""
-        text = filter.text if isinstance(filter, Filter) else filter
+        text = filter.readable if isinstance(filter, Filter) else filter
         query = {"filter": text, "limit": limit, **({"cursor": cursor} if cursor else {})}
-        return JobPage.model_validate(self._connection.json("GET", "/v1/jobs", params=query))
+        return self._connection.read(job_page, "GET", "/v1/jobs", params=query)
 
     def cancel(self, job_id: str) -> Cancelled:
         """Request that the job be cancelled, and return the outcome; raises JobNotFound."""
-        return Cancelled(self._connection.json("POST", job_path(job_id, "cancel"))["outcome"])
+        path = job_path(job_id, "cancel")
+        return self._connection.read(lambda told: Cancelled(told["outcome"]), "POST", path)
 
     def hold(self, job_id: str) -> Job:
         """Hold a job that waits for a node, until it is released; errors as of `Producer.hold`."""
-        return Job.model_validate(self._connection.json("POST", job_path(job_id, "hold")))
+        return self._connection.read(Job.model_validate, "POST", job_path(job_id, "hold"))
 
     def release(self, job_id: str) -> Job:
         """Release a held job, and return it; one that is not held is unchanged. Raises JobNotFound."""
-        return Job.model_validate(self._connection.json("POST", job_path(job_id, "release")))
+        return self._connection.read(Job.model_validate, "POST", job_path(job_id, "release"))
 
     def retry(
         self,
@@ -150,8 +152,9 @@ class HttpProducer(
         body = encoded({name: value for name, value in wanted.items() if value is not None})
         path = job_path(job_id, "retry")
         # It is made once, however often it is asked for.
-        told = self._connection.json("POST", path, data=body, headers=_JSON, is_safe=True)
-        return Job.model_validate(told)
+        return self._connection.read(
+            Job.model_validate, "POST", path, data=body, headers=_JSON, is_safe=True
+        )
 
     def close(self) -> None:
         """Close all connections; they are opened again at the next use. Watches hear nothing more."""
@@ -170,7 +173,8 @@ class HttpProducer(
 
     def _uploaded(self, content: bytes | IO[bytes], name: str) -> Upload:
         query = {"name": name} if name else {}
-        told = self._connection.json(
+        return self._connection.read(
+            Upload.model_validate,
             "POST",
             "/v1/uploads",
             params=query,
@@ -179,4 +183,3 @@ class HttpProducer(
             is_safe=isinstance(content, bytes),  # a file was read to its end
             timeout_s=_UPLOAD_S,
         )
-        return Upload.model_validate(told)

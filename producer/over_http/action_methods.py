@@ -6,13 +6,14 @@ import asyncio
 import time
 import uuid
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from producer.contract.arguments import action_id_of, checked
 from producer.contract.filters.query import Filter
 from producer.contract.operations import Action
 from producer.contract.outcomes import Acted, ActionRecord, BulkAction
 from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
+from producer.over_http.answers import each
 from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
 from producer.threaded_calls import in_thread
@@ -60,8 +61,7 @@ class HttpActionMethods:
         body = {**_body(action, filter, reason), "dry_run": dry_run}
         if cursor:
             body["cursor"] = cursor
-        told = self._connection.json("POST", _PATH, data=encoded(body), headers=_JSON)
-        return Acted(told["matched"], told["done"], told.get("cursor"))
+        return self._connection.read(_acted, "POST", _PATH, data=encoded(body), headers=_JSON)
 
     def begin_action(
         self,
@@ -77,18 +77,19 @@ class HttpActionMethods:
         """
         key = idempotency_key or f"own-{uuid.uuid4()}"
         body = encoded({**_body(action, filter, reason), "idempotency_key": key})
-        told = self._connection.json("POST", _PATH, data=body, headers=_JSON, is_safe=True)
-        return ActionRecord.model_validate(told)
+        return self._connection.read(
+            ActionRecord.model_validate, "POST", _PATH, data=body, headers=_JSON, is_safe=True
+        )
 
     def action(self, action_id: str) -> ActionRecord:
         """Return how far an action is; raises ActionNotFound where there is none, or it is another owner's."""
-        told = self._connection.json("GET", f"{_PATH}/{action_id_of(action_id)}")
-        return ActionRecord.model_validate(told)
+        path = f"{_PATH}/{action_id_of(action_id)}"
+        return self._connection.read(ActionRecord.model_validate, "GET", path)
 
     def actions(self, limit: int = 50) -> list[ActionRecord]:
         """Return the last actions of the key's owner, the newest first."""
-        told = self._connection.json("GET", _PATH, params={"limit": limit})
-        return [ActionRecord.model_validate(found) for found in told["actions"]]
+        form = each(ActionRecord, "actions")
+        return self._connection.read(form, "GET", _PATH, params={"limit": limit})
 
     def action_log(self, limit: int = 50, *, before: str | None = None) -> list[Action]:
         """Return what was done to many jobs, batches, nodes; with the scope `admin`, all as of `Producer.action_log`."""
@@ -154,6 +155,10 @@ class AsyncHttpActionMethods:
             await asyncio.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
 
 
+def _acted(told: Any) -> Acted:
+    return Acted(int(told["matched"]), int(told["done"]), told.get("cursor"))
+
+
 def _body(action: str, given: str | Filter, reason: str) -> dict[str, str | bool]:
-    text = given.text if isinstance(given, Filter) else given
+    text = given.readable if isinstance(given, Filter) else given
     return {"action": action, "filter": text, "reason": reason}

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
+from urllib.parse import urlsplit
 
 import requests
 
 from producer.contract.arguments import checked
 from producer.contract.errors import InvalidJob, ObjectConflict, ObjectMissing, StorageError
-from producer.contract.jobs import Artifact
+from producer.contract.jobs import Artifact, Job
+from producer.over_http.answers import in_form
 from producer.over_http.connection import Connection
 
 _SHORTEST_URL: Final = timedelta(seconds=1)
@@ -42,7 +44,8 @@ class HttpArtifactMethods:
             )
         seconds = int(expires.total_seconds())
         path = f"{self._artifact_path(stored)}?expires_s={seconds}"
-        return self._connection("GET", path, may_redirect=True).headers["Location"]
+        answer = self._connection("GET", path, may_redirect=True)
+        return in_form(answer, _link, answer.headers.get("Location"))
 
     def fetch(self, artifact: Artifact, path: Path) -> None:
         """Copy an artifact into a file, and check its SHA-256; if that fails, no file is left there.
@@ -53,7 +56,7 @@ class HttpArtifactMethods:
         url = self.url(artifact)
         with _all_or_nothing(Path(path)) as file:
             try:
-                found = _copied(self._connection.fetched(url), file)
+                found = _copied(self._connection.fetched(url), file, most=artifact.bytes)
             except requests.RequestException as exc:
                 raise StorageError(f"{artifact.key} cannot be fetched from the store") from exc
             if found != artifact.sha256:
@@ -66,7 +69,8 @@ class HttpArtifactMethods:
         if found is None:
             raise InvalidJob(f"{artifact.key!r} is no key of a job's artifact", field="artifact")
         base = f"/v1/jobs/{found[1]}"
-        keys = [listed["key"] for listed in self._connection.json("GET", base)["artifacts"]]
+        job = self._connection.read(Job.model_validate, "GET", base)
+        keys = [listed.key for listed in job.artifacts]
         if artifact.key not in keys:
             raise ObjectMissing(f"job {found[1]} does not list {artifact.key}")
         return f"{base}/artifacts/{keys.index(artifact.key)}"
@@ -82,9 +86,21 @@ def _all_or_nothing(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-def _copied(chunks: Iterable[bytes], file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
+def _link(told: Any) -> str:
+    """Return an address that may be handed on to a browser; raises ValueError for another."""
+    parts = urlsplit(str(told))
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not str(told).isprintable():
+        raise ValueError("no address of a store")
+    return str(told)
+
+
+def _copied(chunks: Iterable[bytes], file: IO[bytes], *, most: int) -> str:
+    """Write what comes, one piece beyond *most* bytes at the longest, and return its SHA-256."""
+    digest, size = hashlib.sha256(), 0
     for chunk in chunks:
         file.write(chunk)
         digest.update(chunk)
+        size += len(chunk)
+        if size > most:
+            break
     return digest.hexdigest()

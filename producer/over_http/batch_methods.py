@@ -15,7 +15,14 @@ from producer.batch.rows import RowLike
 from producer.contract.arguments import batch_id_of
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
-from producer.contract.errors import SAME_ROWS, FleetError, InvalidBatch, InvalidJob, InvalidRows
+from producer.contract.errors import (
+    SAME_ROWS,
+    FleetError,
+    FleetUnreachable,
+    InvalidBatch,
+    InvalidJob,
+    InvalidRows,
+)
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.max_failed import read_max_failed
@@ -25,6 +32,7 @@ from producer.contract.result_lines import Line, statuses_of
 from producer.contract.uploads import Upload
 from producer.contract.waits import Deadline, late
 from producer.intake.request import JobOptions
+from producer.over_http.answers import each, formed, job_page
 from producer.over_http.batch_parts import Part, bad_row, counted, parts_of
 from producer.over_http.bodies import encoded, job_body
 from producer.over_http.connection import Connection
@@ -100,7 +108,7 @@ class HttpBatchMethods:
             "POST", "/v1/batches", data=encoded(body), headers=_JSON, is_safe=True
         )
         is_replay = options.get("idempotency_key") is not None and answer.status_code == 200  # noqa: PLR2004
-        return Begun(Batch.model_validate(self._connection.parsed(answer)), is_replay)
+        return Begun(formed(answer, Batch.model_validate), is_replay)
 
     def add_rows(
         self,
@@ -127,14 +135,13 @@ class HttpBatchMethods:
 
     def batch(self, batch: str) -> Batch:
         """Return one batch; raises BatchNotFound."""
-        return Batch.model_validate(
-            self._connection.json("GET", f"/v1/batches/{batch_id_of(batch)}")
-        )
+        path = f"/v1/batches/{batch_id_of(batch)}"
+        return self._connection.read(Batch.model_validate, "GET", path)
 
     def batches(self, limit: int = 50) -> list[Batch]:
         """Return up to *limit* batches of the key's owner, at most 200, the newest first."""
-        found = self._connection.json("GET", "/v1/batches", params={"limit": limit})
-        return [Batch.model_validate(told) for told in found["batches"]]
+        form = each(Batch, "batches")
+        return self._connection.read(form, "GET", "/v1/batches", params={"limit": limit})
 
     def wait_batch(
         self,
@@ -163,19 +170,23 @@ class HttpBatchMethods:
         path = f"/v1/batches/{batch_id_of(batch)}/rows"
         query: dict[str, Any] = {"limit": _PAGE_ROWS}
         while True:
-            page = self._connection.json("GET", path, params=query)
+            page = self._connection.read(job_page, "GET", path, params=query)
             # Not by a filter: rows that have failed alone would come in another order.
-            jobs = (Job.model_validate(told) for told in page["jobs"])
-            yield from ((job.row or 0, job) for job in jobs if job.status in wanted)
-            if not (cursor := page.get("cursor")):
+            yield from ((job.row or 0, job) for job in page.jobs if job.status in wanted)
+            if not page.cursor:
                 return
-            query["cursor"] = cursor
+            query["cursor"] = page.cursor
 
     def batch_results(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
     ) -> Iterator[Line]:
         """Yield a dict a row as JSON has it; errors as of `Producer.batch_results`."""
-        yield from map(json.loads, self.batch_result_lines(batch, statuses=statuses))
+        for line in self.batch_result_lines(batch, statuses=statuses):
+            try:
+                told: Line = json.loads(line)
+            except (ValueError, RecursionError):
+                raise FleetUnreachable("the API sends a line of results that is no JSON") from None
+            yield told
 
     def batch_result_lines(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
@@ -193,8 +204,8 @@ class HttpBatchMethods:
 
     def cancel_batch(self, batch: str) -> BatchCancelled:
         """Request that all jobs of a batch be cancelled; errors as of `Producer.cancel_batch`."""
-        told = self._connection.json("POST", f"/v1/batches/{batch_id_of(batch)}/cancel")
-        return BatchCancelled(told["outcome"])
+        path = f"/v1/batches/{batch_id_of(batch)}/cancel"
+        return self._connection.read(lambda told: BatchCancelled(told["outcome"]), "POST", path)
 
     def hold_batch(self, batch: str) -> Batch:
         """Hold all jobs of a batch that do not run yet; errors as of `Producer.hold_batch`."""
@@ -206,13 +217,14 @@ class HttpBatchMethods:
 
     def _changed(self, batch: str, verb: str, *, is_safe: bool = False) -> Batch:
         path = f"/v1/batches/{batch_id_of(batch)}/{verb}"
-        return Batch.model_validate(self._connection.json("POST", path, is_safe=is_safe))
+        return self._connection.read(Batch.model_validate, "POST", path, is_safe=is_safe)
 
     def _add(self, batch: str, part: Part, on_skipped: Callable[[BadRow], None] | None) -> Batch:
         try:
-            told = self._connection.json(
+            added, left_out = self._connection.read(
+                _added,
                 "POST",
-                f"/v1/batches/{batch}/rows",
+                f"/v1/batches/{batch_id_of(batch)}/rows",
                 params={"skip_invalid": "true"} if on_skipped else {},
                 data=part.packed,
                 headers={**_LINES, "Content-Range": part.range},
@@ -222,10 +234,10 @@ class HttpBatchMethods:
         except InvalidRows as exc:
             rows = [part.told(row) for row in exc.rows]
             raise InvalidRows(rows, count=exc.count, accepted=exc.accepted) from exc
-        for row in told.get("left_out", ()):
-            assert on_skipped is not None  # noqa: S101 - only then rows are left out
-            on_skipped(part.told(bad_row(row)))
-        return Batch.model_validate(told)
+        if on_skipped:  # else none are left out
+            for row in left_out:
+                on_skipped(part.told(row))
+        return added
 
     def _discard(self, batch: str) -> None:
         """Delete an open batch; one that was sealed stays."""
@@ -253,6 +265,10 @@ def _same_number(batch: Batch, rows: int) -> Batch:
         f"was accepted before with {batch.rows:,} rows, and stays as it is; {rows:,} came now",
         advice=SAME_ROWS,
     )
+
+
+def _added(told: Any) -> tuple[Batch, list[BadRow]]:
+    return Batch.model_validate(told), [bad_row(row) for row in told.get("left_out", ())]
 
 
 def _ignore(_: BadRow) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from producer.contract.arguments import checked
 from producer.contract.errors import FleetError, FleetUnreachable, InvalidSettings
+from producer.over_http.answers import EndlessAnswer, formed, lines_of, read_whole, why_broken
 from producer.over_http.problems import error_of, retry_after
+from producer.over_http.sessions import new_session
+
+T = TypeVar("T")
 
 #: Tries of one call, the first included.
 _TRIES: Final = 3
@@ -26,13 +29,12 @@ _PAUSE_S: Final = 0.3
 _LONGEST_PAUSE: Final = timedelta(seconds=5)
 #: Of what the API, or a proxy before it, cannot answer now. Whether it was done is unknown.
 _AWAY: Final = frozenset({502, 503, 504})
+_GOOD: Final = range(200, 300)
 _MISSING: Final = 404
 _TOO_MANY: Final = 429
 #: Bytes of an answer that are read at once.
 _READ: Final = 1 << 16
 _CONNECT_S: Final = 3.0
-#: Requests at once that keep their connection.
-_POOL: Final = 32
 
 
 class Connection:
@@ -53,7 +55,7 @@ class Connection:
         self.url = _base(url)
         self._timeout_s = checked(timeout, timedelta, field="timeout").total_seconds()
         self._auth = _Bearer(_secret(key))
-        self._session = session or _new_session()
+        self._session = session or new_session()
         self._agent = f"comfyfleet-http/{version('comfyfleet')}"
 
     def __call__(
@@ -86,11 +88,12 @@ class Connection:
             try:
                 answer = self.send(method, path, timeout_s=timeout_s, headers=headers, **options)
             except FleetUnreachable as exc:
-                if number == _TRIES or not (is_safe or _was_never_sent(exc)):
+                may_help = is_safe and not isinstance(exc.__cause__, EndlessAnswer)
+                if number == _TRIES or not (may_help or _was_never_sent(exc)):
                     raise
                 pause = timedelta(0)
             else:
-                if answer.ok and answer.is_redirect == may_redirect:
+                if _is_good(answer, may_redirect=may_redirect):
                     return answer
                 wanted = _pause(answer, is_safe=is_safe)
                 if wanted is None or number == _TRIES:
@@ -112,24 +115,31 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         **options: Any,
     ) -> requests.Response:
-        """Send a request once, and return its answer, whatever it is.
+        """Send a request once, and return its answer, whatever it is: read as a whole, or with `stream` if it is a good one.
 
         Raises:
-            FleetUnreachable: no answer came.
+            FleetUnreachable: no answer came, or it has no end.
         """
         limits = (_CONNECT_S, timeout_s or self._timeout_s)
+        is_stream = options.pop("stream", False)
         try:
-            return self._session.request(
+            answer = self._session.request(
                 method,
                 self.url + path,
                 auth=self._auth,
                 timeout=limits,
                 allow_redirects=False,
+                stream=True,
                 headers={"User-Agent": self._agent, **(headers or {})},
                 **options,
             )
+            if not (is_stream and _is_good(answer)):
+                read_whole(answer)
         except requests.RequestException as exc:
             raise self._unreachable(exc) from exc
+        except (HTTPError, OSError) as exc:
+            raise self._unreachable(why_broken(exc)) from exc
+        return answer
 
     def _unreachable(self, why: requests.RequestException) -> FleetUnreachable:
         return FleetUnreachable(
@@ -137,26 +147,18 @@ class Connection:
             advice="is it started (comfyfleet api), and is this its address?",
         )
 
-    def json(self, method: str, path: str, **options: Any) -> Any:
-        """Return what an answer says; arguments and errors as of a call.
+    def read(self, form: Callable[[Any], T], method: str, path: str, **options: Any) -> T:
+        """Return what an answer says, in a form; arguments and errors as of a call.
 
         Raises:
-            FleetUnreachable: the answer is no JSON, so it is not the API's.
+            FleetUnreachable: the answer is no JSON, or *form* can make nothing of it.
         """
-        return self.parsed(self(method, path, **options))
-
-    def parsed(self, answer: requests.Response) -> Any:
-        """Return what an answer says; raises FleetUnreachable where that is no JSON."""
-        try:
-            return answer.json()
-        except ValueError:
-            raise error_of(answer) from None
+        return formed(self(method, path, **options), form)
 
     def lines(self, answer: requests.Response) -> Iterator[str]:
         """Yield the lines of an answer as they come, without their ends; raises FleetUnreachable where it is cut off."""
         try:
-            for line in answer.iter_lines(_READ):
-                yield line.decode("utf-8", "replace")
+            yield from lines_of(answer.iter_content(_READ))
         except requests.RequestException as exc:
             raise self._unreachable(exc) from exc
 
@@ -164,10 +166,14 @@ class Connection:
         """Return the content of another address, a presigned one, without the key.
 
         Raises:
-            requests.RequestException: it cannot be read.
+            requests.RequestException: it cannot be read, or is elsewhere: nobody follows it there.
         """
-        answer = self._session.get(url, stream=True, timeout=(_CONNECT_S, 60), auth=_no_auth)
+        answer = self._session.get(
+            url, stream=True, timeout=(_CONNECT_S, 60), auth=_no_auth, allow_redirects=False
+        )
         answer.raise_for_status()
+        if answer.is_redirect:
+            raise requests.TooManyRedirects("the store's answer is a redirect")
         chunks: Iterable[bytes] = answer.iter_content(1 << 20)
         return chunks
 
@@ -191,20 +197,26 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _new_session() -> requests.Session:
-    session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=_POOL))
-    return session
-
-
 def _base(url: str) -> str:
-    parts = urlsplit(checked(url, str, field="url").strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+    text = checked(url, str, field="url").strip()
+    parts = _parts(text)
+    if parts is None:
         raise InvalidSettings("url: expected the API's address, as https://fleet.example")
-    if parts.username or parts.password:
+    if parts.username is not None or parts.password is not None:
         raise InvalidSettings("url: the key does not belong into the address; give it as key=")
-    return url.strip().rstrip("/")
+    return text.rstrip("/")
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Return the parts of an address to which paths can be added; None if it is none."""
+    if "?" in url or "#" in url or "\\" in url or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port beyond 65535, or half of an IPv6 address
+        return None
+    return parts if is_one else None
 
 
 def _secret(key: str) -> str:
@@ -216,13 +228,17 @@ def _secret(key: str) -> str:
     return found
 
 
+def _is_good(answer: requests.Response, *, may_redirect: bool = False) -> bool:
+    return answer.is_redirect if may_redirect else answer.status_code in _GOOD
+
+
 def _is_of_api(error: FleetError) -> bool:
     return not isinstance(error, FleetUnreachable)
 
 
 def _pause(answer: requests.Response, *, is_safe: bool) -> timedelta | None:
     """Return how long to wait before the request is sent again; None if it must not be."""
-    was_refused = answer.status_code == _TOO_MANY and "too-many-requests" in answer.text
+    was_refused = answer.status_code == _TOO_MANY and b"too-many-requests" in answer.content
     if not (was_refused or (is_safe and answer.status_code in _AWAY)):
         return None
     pause = retry_after(answer) or timedelta(0)

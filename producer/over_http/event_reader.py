@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import chain
 from threading import Lock, Thread
 from typing import Final
@@ -14,9 +15,11 @@ from producer.contract.errors import FleetError, FleetUnreachable
 from producer.contract.fleet_events import BatchEvent, FleetEvent, NodeEvent
 from producer.contract.ids import row_of
 from producer.contract.jobs import JobEvent
+from producer.contract.text_cleaning import abridged, escaped
 from producer.contract.waits import Deadline
 from producer.events.notices import AnyNotice, FleetNotice, Notice
 from producer.events.subscribers import BATCHES, NODES, Subscribers, Watcher, owner_topics
+from producer.over_http import event_stream
 from producer.over_http.connection import Connection
 from producer.over_http.event_stream import EventSource, ServerEvent
 
@@ -31,6 +34,7 @@ _KINDS: Final[dict[str, type[JobEvent | FleetEvent]]] = {
     "batch": BatchEvent,
     "node": NodeEvent,
 }
+_SHOWN: Final = 300
 #: Between two tries where the API refuses the stream, s: the key was revoked, or has too many.
 _REFUSED_S: Final = 5.0
 
@@ -99,13 +103,17 @@ class HttpEventReader:
                     self._deliver(source, event)
                     if not self._has_watchers(source):
                         break
+                else:
+                    _log.warning(
+                        "the API ends the stream of events, and says that nothing will come"
+                    )
             except FleetError as exc:
                 _log.warning("events are not heard for now: %s", exc)
-                self._lag_all(source)
-                time.sleep(_REFUSED_S)
             except Exception:  # noqa: BLE001 - without it all watchers would wait for ever
                 _log.exception("events were not passed on")
+            if self._has_watchers(source):
                 self._lag_all(source)
+                time.sleep(_REFUSED_S)
             events = _all(source)
         source.stop()
 
@@ -127,7 +135,7 @@ class HttpEventReader:
                     if (notice := self._notice(event)) is not None:
                         self._subscribers.deliver([notice])
                 except ValueError as exc:  # of a newer API
-                    _log.warning("event %s is not understood: %r", event.id, exc)
+                    _log.warning("event %s is not understood: %s", event.id, shown(exc))
                     self._subscribers.lag_all()
 
     def _lag_all(self, source: EventSource) -> None:
@@ -152,9 +160,19 @@ def event_of(event: ServerEvent) -> JobEvent | FleetEvent | None:
     """
     if event.is_mark or event.name not in _OF_FLEET:
         return None
-    told = json.loads(event.data)
-    kind = _KINDS.get(told.get("kind", "job"))
+    try:
+        told = json.loads(event.data)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if not isinstance(told, dict):
+        raise ValueError(f"it is a {type(told).__name__}")  # noqa: TRY004 - as of what it holds
+    kind = _KINDS.get(str(told.get("kind", "job")))
     return kind.model_validate(told) if kind else None
+
+
+def shown(flaw: ValueError) -> str:
+    """Return what is wrong with an event in one line of a log, whatever it holds."""
+    return abridged(escaped(str(flaw)), most=_SHOWN)
 
 
 def _topics_of(event: FleetEvent) -> tuple[str, ...]:
@@ -171,9 +189,12 @@ def _begun(source: EventSource) -> Iterator[ServerEvent]:
     """
     connections = source.connections()
     first = next(connections, iter(()))
+    within = Deadline(timedelta(seconds=event_stream.SILENT_S))
     for _ in first:
         if source.position:
             return chain(first, chain.from_iterable(connections))
+        if within.is_over:  # it tells that it lives, and nothing else
+            break
     source.stop()
     raise FleetUnreachable("the API ended the stream of events before it had begun")
 

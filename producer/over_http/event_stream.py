@@ -5,21 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 import requests
 from urllib3.exceptions import HTTPError
 
-from producer.contract.errors import FleetUnreachable
+from producer.contract.arguments import event_id_of
+from producer.contract.errors import FleetUnreachable, InvalidQuery
 from producer.contract.waits import Deadline
+from producer.over_http.answers import LONGEST_LINE, lines_of
 from producer.over_http.connection import Connection
-from producer.over_http.problems import error_of
+from producer.over_http.problems import error_of, place_of
 
 #: The API gives a sign of life each 15 s.
-_SILENT_S: Final = 40.0
+SILENT_S: Final = 40.0
 #: The pause before a lost stream is asked for again, s.
 _AGAIN_S: Final = 2.0
 _READ: Final = 1 << 16
+#: Packed events would come when the packer likes.
+_HEADERS: Final = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
 _OVER: Final = 204
 _SERVER_ERROR: Final = 500
 
@@ -64,6 +69,7 @@ class EventSource:
         self.position = after or ""
         self.has_ended = False  #: Whether the API has said that nothing more will come.
         self._is_stopped = False
+        self._begins: Deadline | None = None  #: Until then the first event must be there.
         self._answer: requests.Response | None = None
 
     def stop(self) -> None:
@@ -77,7 +83,7 @@ class EventSource:
         """Yield the events of one connection after the other, until the stream is over or the deadline.
 
         Raises:
-            FleetUnreachable: the first connection cannot be made.
+            FleetUnreachable: the first connection cannot be made, or what comes is no stream of the API's.
             FleetError: the API refuses the stream.
         """
         is_first = True
@@ -98,9 +104,7 @@ class EventSource:
             self._pause()
 
     def _opened(self, *, is_first: bool) -> requests.Response:
-        headers = {"Accept": "text/event-stream"}
-        if self.position:
-            headers["Last-Event-ID"] = self.position
+        headers = {**_HEADERS, **({"Last-Event-ID": self.position} if self.position else {})}
         ask = self._connection if is_first else self._connection.send
         answer = ask("GET", self._path, headers=headers, stream=True)
         if answer.status_code == _OVER:
@@ -111,31 +115,46 @@ class EventSource:
             if answer.status_code >= _SERVER_ERROR:
                 raise FleetUnreachable(error.message, advice=error.advice)
             raise error
+        if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+            answer.close()
+            raise FleetUnreachable(
+                f"{place_of(answer)} answers {answer.status_code}, and not with events",
+                advice="is this the API's address, and does it run behind its proxy?",
+            )
         return answer
 
     def _events(self, answer: requests.Response) -> Iterator[ServerEvent]:
         name, position, has_id = "", self.position, False
         data: list[str] = []
-        for line in self._lines(answer):
+        size = 0
+        for line in lines_of(self._chunks(answer), only_whole=True):
             key, _, value = line.partition(":")
             value = value.removeprefix(" ")
+            size += len(line) + 1
+            if size > LONGEST_LINE:
+                raise FleetUnreachable(
+                    f"the API sends an event of more than {LONGEST_LINE:,} bytes"
+                )
             if key == "id":
-                position, has_id = value, True
+                position, has_id = _checked(value), True
             elif key == "event":
                 name = value
             elif key == "data":
                 data.append(value)
             elif not line:
                 self.position = position  # not before: an event that was cut off comes again
+                self._begins = None
                 yield ServerEvent(position, name or _sign(data, has_id), "\n".join(data))
-                name, data, has_id = "", [], False
+                name, data, has_id, size = "", [], False, 0
 
-    def _lines(self, answer: requests.Response) -> Iterator[str]:
-        """Yield lines until the connection ends, is silent for too long, or the deadline."""
-        rest = b""
+    def _chunks(self, answer: requests.Response) -> Iterator[bytes]:
+        """Yield bytes until the connection ends, is silent for too long, or the deadline."""
+        begins = self._begins = Deadline(timedelta(seconds=SILENT_S))
         raw: Any = answer.raw
         while not (self._deadline.is_over or self._is_stopped):
-            left_s = min(_SILENT_S, max(0.01, self._deadline.left.total_seconds()))
+            if self._begins is begins and begins.is_over:
+                return  # it dribbles
+            left_s = min(SILENT_S, max(0.01, self._deadline.left.total_seconds()))
             if (socket := getattr(raw.connection, "sock", None)) is not None:
                 socket.settimeout(left_s)
             try:
@@ -144,12 +163,19 @@ class EventSource:
                 return
             if not chunk:
                 return
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from (line.rstrip(b"\r").decode("utf-8", "replace") for line in lines)
+            yield chunk
 
     def _pause(self) -> None:
         if not self._is_stopped:
             time.sleep(min(_AGAIN_S, self._deadline.left.total_seconds()))
+
+
+def _checked(position: str) -> str:
+    """Return the id of an event; raises FleetUnreachable for what the API sends as none."""
+    try:
+        return event_id_of(position) if position else ""
+    except InvalidQuery as exc:
+        raise FleetUnreachable(f"the API sends an event under no id: {exc.message}") from None
 
 
 def _sign(data: list[str], has_id: bool) -> str:  # noqa: FBT001 - the two parts of an event without a name

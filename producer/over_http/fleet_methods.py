@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from producer.contract.arguments import checked, job_id_of, names_of
 from producer.contract.errors import BatchNotFound, InvalidJob
 from producer.contract.filters.query import Filter
 from producer.contract.graph.json_values import printable, short
-from producer.contract.ids import BatchId
+from producer.contract.ids import BatchId, parse_batch_id
 from producer.contract.nodes import Node, NodeTimes, Pool
 from producer.contract.owners import OwnerUsage, owner_named
 from producer.contract.queue_lines import QueueLine
 from producer.contract.queues import Tier, is_name
 from producer.contract.totals import PoolTotals
 from producer.intake.request import as_tier
+from producer.over_http.answers import each
 from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
+
+T = TypeVar("T")
 
 #: Characters of a batch's name.
 _LONGEST_NAME: Final = 256
@@ -33,37 +36,33 @@ class HttpFleetMethods:
 
     def queue(self) -> list[QueueLine]:
         """Return what waits, by pool, tier and reason; as of `Producer.queue`."""
-        told = self._connection.json("GET", "/v1/queue")
-        return [QueueLine.model_validate(line) for line in told["lines"]]
+        return self._connection.read(each(QueueLine, "lines"), "GET", "/v1/queue")
 
     def totals(self) -> dict[str, PoolTotals]:
         """Return what each pool has counted since its first job; as of `Producer.totals`."""
-        told = self._connection.json("GET", "/v1/totals")
-        return {name: PoolTotals.model_validate(pool) for name, pool in told["pools"].items()}
+        return self._connection.read(_totals, "GET", "/v1/totals")
 
     def owner(self, name: str) -> OwnerUsage:
         """Return what an owner has and has used: the key's own, or with the scope `operate` anybody."""
-        path = _owner_path(name)
-        return OwnerUsage.model_validate(self._connection.json("GET", path))
+        return self._connection.read(OwnerUsage.model_validate, "GET", _owner_path(name))
 
     def owners(self) -> list[OwnerUsage]:
         """Return the same of every owner; without the scope `operate` of the key's own alone."""
-        told = self._connection.json("GET", "/v1/owners")
-        return [OwnerUsage.model_validate(owner) for owner in told["owners"]]
+        return self._connection.read(each(OwnerUsage, "owners"), "GET", "/v1/owners")
 
     def limit_owner(self, name: str, *, max_waiting: int | None) -> OwnerUsage:
         """Set how many jobs of an owner may wait, with the scope `admin`; all as of `Producer.limit_owner`."""
         body = encoded({"max_waiting": max_waiting})
-        told = self._connection.json("PUT", _owner_path(name), data=body, headers=_JSON)
-        return OwnerUsage.model_validate(told)
+        return self._connection.read(
+            OwnerUsage.model_validate, "PUT", _owner_path(name), data=body, headers=_JSON
+        )
 
     def find_batch(self, name: str) -> BatchId:
         """Return the id of the batch that *name* stands for among those of the owner; as of `Producer.find_batch`."""
         if not checked(name, str, field="batch") or len(name) > _LONGEST_NAME:
             raise BatchNotFound(short(name) or "without a name")
         wanted = {"name": name, "limit": 1}
-        [found] = self._connection.json("GET", "/v1/batches", params=wanted)["batches"]
-        return BatchId(found["id"])
+        return self._connection.read(_only_id, "GET", "/v1/batches", params=wanted)
 
     def move(
         self,
@@ -74,7 +73,7 @@ class HttpFleetMethods:
         dry_run: bool = False,
     ) -> int:
         """Have the jobs that a filter means wait elsewhere, 10,000 at most; all as of `Producer.move`."""
-        text = filter.text if isinstance(filter, Filter) else filter
+        text = filter.readable if isinstance(filter, Filter) else filter
         return self._moved("/v1/moves", tier, pool, dry_run=dry_run, filter=text)
 
     def move_job(
@@ -102,11 +101,11 @@ class HttpFleetMethods:
 
     def nodes(self) -> list[Node]:
         """Return every node that sent a beat within the last week."""
-        return _nodes(self._connection.json("GET", "/v1/nodes"))
+        return self._connection.read(_NODES, "GET", "/v1/nodes")
 
     def node_times(self, name: str) -> NodeTimes:
         """Return how long things take on a node; errors as of `Producer.node_times`."""
-        return NodeTimes.model_validate(self._connection.json("GET", _node_path(name, "times")))
+        return self._connection.read(NodeTimes.model_validate, "GET", _node_path(name, "times"))
 
     def rescan(self, node: str) -> None:
         """Have a node read its models and classes again; errors as of `Producer.rescan`."""
@@ -165,36 +164,36 @@ class HttpFleetMethods:
 
     def pools(self) -> list[Pool]:
         """Return every pool, by name; also one that has but jobs that wait."""
-        return _pools(self._connection.json("GET", "/v1/pools"))
+        return self._connection.read(_POOLS, "GET", "/v1/pools")
 
     def drain_pools(
         self, names: Sequence[str], *, reason: str = "", until: datetime | None = None
     ) -> list[Pool]:
         """Have the nodes of pools finish what they hold and take nothing more; all as of `Producer.drain_pools`."""
-        return _pools(self._wanted("pool", "drain", names, reason=reason, until=until))
+        return self._want_pools("drain", names, reason=reason, until=until)
 
     def pause_pools(
         self, names: Sequence[str], *, reason: str = "", until: datetime | None = None
     ) -> list[Pool]:
         """Have the nodes of pools take nothing more; all as of `Producer.pause_pools`."""
-        return _pools(self._wanted("pool", "pause", names, reason=reason, until=until))
+        return self._want_pools("pause", names, reason=reason, until=until)
 
     def resume_pools(self, names: Sequence[str], *, reason: str = "") -> list[Pool]:
         """Have pools take work again; all as of `Producer.resume_pools`."""
-        return _pools(self._wanted("pool", "resume", names, reason=reason))
+        return self._want_pools("resume", names, reason=reason)
 
     def _want(self, verb: str, names: Sequence[str], **wishes: Any) -> list[Node]:
-        return _nodes(self._wanted("node", verb, names, **wishes))
+        given = [_node_named(name) for name in names_of(names, field="node")]
+        return self._wanted(f"/v1/nodes/{verb}", _NODES, node=given, **wishes) if given else []
 
-    def _wanted(self, of: str, verb: str, names: Sequence[str], **wishes: Any) -> Any:
+    def _want_pools(self, verb: str, names: Sequence[str], **wishes: Any) -> list[Pool]:
+        given = names_of(names, field="pool")
+        return self._wanted(f"/v1/pools/{verb}", _POOLS, pool=given, **wishes) if given else []
+
+    def _wanted(self, path: str, form: Callable[[Any], T], **wishes: Any) -> T:
         if until := wishes.get("until"):
             wishes["until"] = checked(until, datetime, field="until").isoformat()
-        given = names_of(names, field=of)
-        if of == "node":
-            given = [_node_named(name) for name in given]
-        if not given:
-            return {f"{of}s": []}
-        return self._post(f"/v1/{of}s/{verb}", {of: given, **wishes})
+        return self._post(form, path, wishes)
 
     def _moved(
         self,
@@ -208,10 +207,10 @@ class HttpFleetMethods:
         wanted = None if tier is None else as_tier(tier)
         pool = None if pool is None else checked(pool, str, field="pool")
         body = {**which, "tier": wanted, "pool": pool, "dry_run": dry_run}
-        return int(self._post(path, body)["moved"])
+        return self._post(lambda told: int(told["moved"]), path, body)
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> Any:
-        return self._connection.json("POST", path, data=encoded(body), headers=_JSON)
+    def _post(self, form: Callable[[Any], T], path: str, body: Mapping[str, Any]) -> T:
+        return self._connection.read(form, "POST", path, data=encoded(body), headers=_JSON)
 
 
 def _owner_path(name: str) -> str:
@@ -232,9 +231,14 @@ def _node_named(name: str) -> str:
     return name
 
 
-def _nodes(told: Mapping[str, Any]) -> list[Node]:
-    return [Node.model_validate(node) for node in told["nodes"]]
+def _totals(told: Any) -> dict[str, PoolTotals]:
+    return {str(name): PoolTotals.model_validate(pool) for name, pool in told["pools"].items()}
 
 
-def _pools(told: Mapping[str, Any]) -> list[Pool]:
-    return [Pool.model_validate(pool) for pool in told["pools"]]
+def _only_id(told: Any) -> BatchId:
+    [found] = told["batches"]  # the only one of its name
+    return parse_batch_id(found["id"])  # it goes into a path
+
+
+_NODES: Final = each(Node, "nodes")
+_POOLS: Final = each(Pool, "pools")

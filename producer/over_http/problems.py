@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -19,6 +20,7 @@ from producer.contract.errors import (
     InvalidQuery,
     InvalidRows,
 )
+from producer.contract.text_cleaning import abridged, escaped
 
 #: Problems by the last part of their type's address. Which error exactly a problem is, its member `error` says.
 OF_TYPES: Final[Mapping[str, type[FleetError]]] = {
@@ -52,8 +54,9 @@ _OF_LISTS: Final = frozenset({"filter", "cursor", "limit", "before", "topics"})
 _PROBLEM: Final = "application/problem+json"
 _REDIRECT: Final = 300
 _CLIENT_ERROR: Final = 400
-#: Characters of an answer that is not the API's.
+#: Characters of an answer that is not the API's, and of a sentence of one that is.
 _SHOWN: Final = 80
+_LONGEST: Final = 4_000
 
 
 def error_of(answer: Response) -> FleetError:
@@ -65,11 +68,19 @@ def error_of(answer: Response) -> FleetError:
     problem = _problem(answer)
     if problem is None:
         return _foreign(answer)
+    try:
+        return _error(answer, problem)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return _foreign(answer)  # it only looks like one
+
+
+def _error(answer: Response, problem: Mapping[str, Any]) -> FleetError:
     slug = str(problem.get("type", "")).rpartition("/")[2].removesuffix(".md")
     told = problem.get("error")
     facts: Mapping[str, Any] = told if isinstance(told, dict) else {}
     kind = kind_named(facts.get("kind")) or OF_TYPES.get(slug, FleetError)
-    message, advice = str(problem.get("detail", slug)), problem.get("advice")
+    message, advice = _told(problem.get("detail", slug)), problem.get("advice")
+    advice = None if advice is None else _told(advice)
     flaws = [flaw for flaw in problem.get("errors", ()) if isinstance(flaw, dict)]
     if kind is InvalidJob and flaws and flaws[0].get("parameter") in _OF_LISTS:
         kind = InvalidQuery
@@ -91,32 +102,47 @@ def retry_after(answer: Response) -> timedelta | None:
     return timedelta(seconds=int(text)) if text.isdecimal() and len(text) < 9 else None  # noqa: PLR2004
 
 
+def place_of(answer: Response) -> str:
+    """Return where an answer is from, for people: without its query, as a filter is nobody's business in a log."""
+    return str(answer.url).partition("?")[0]
+
+
+def _told(text: object) -> str:
+    """Return a sentence as somebody else wrote it: bounded, and without what moves a terminal's cursor."""
+    return escaped(abridged(str(text), most=_LONGEST), keep="\n")
+
+
 def _problem(answer: Response) -> dict[str, Any] | None:
     if answer.headers.get("Content-Type", "").partition(";")[0].strip() != _PROBLEM:
         return None
     try:
-        found = answer.json()
-    except ValueError:
+        found = json.loads(answer.content)
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
 
 def _foreign(answer: Response) -> FleetUnreachable:
-    where = answer.url.partition("?")[0]
+    where = place_of(answer)
     if _REDIRECT <= answer.status_code < _CLIENT_ERROR:
         target = answer.headers.get("Location", "nowhere")[:_SHOWN]
         return FleetUnreachable(
             f"{where} redirects to {target!a}", advice="give the API's own address, with https"
         )
     return FleetUnreachable(
-        f"{where} answers {answer.status_code}, and not as the API does: {answer.text[:_SHOWN]!a}",
+        f"{where} answers {answer.status_code}, and not as the API does: {_beginning(answer)!a}",
         advice="is this the API's address, and does it run behind its proxy?",
     )
 
 
+def _beginning(answer: Response) -> str:
+    # Not its `text`: to guess the encoding of a long one takes minutes.
+    return answer.content[:_SHOWN].decode("utf-8", "replace")
+
+
 def _invalid_rows(flaws: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> InvalidRows:
     rows = [
-        BadRow(int(flaw.get("row", 0)), _column(flaw), str(flaw["detail"]), flaw.get("advice"))
+        BadRow(int(flaw.get("row", 0)), _column(flaw), _told(flaw["detail"]), flaw.get("advice"))
         for flaw in flaws
     ]
     return InvalidRows(rows, count=facts.get("count", len(rows)), accepted=facts.get("accepted"))

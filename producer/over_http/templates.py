@@ -13,6 +13,7 @@ from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.graph_checks import GraphCheck
 from producer.contract.queues import is_name
 from producer.contract.templates import Template, TemplateGraph, TemplatePut, check_template_name
+from producer.over_http.answers import each, formed
 from producer.over_http.bodies import encoded, envelope, values
 from producer.over_http.connection import Connection
 
@@ -61,17 +62,16 @@ class HttpTemplates:
             },
             is_safe=if_match is None and not must_be_new,  # sent twice, it changes nothing
         )
-        template = Template.model_validate(self._connection.parsed(answer))
+        template = formed(answer, Template.model_validate)
         return TemplatePut(template, answer.status_code == _CREATED)
 
     def list(self) -> list[Template]:
         """Return the templates of the owner, by name."""
-        told = self._connection.json("GET", _PATH)
-        return [Template.model_validate(found) for found in told["templates"]]
+        return self._connection.read(each(Template, "templates"), "GET", _PATH)
 
     def get(self, name: str) -> TemplateGraph:
         """Return a template with its graph; raises TemplateNotFound."""
-        return TemplateGraph.model_validate(self._connection.json("GET", _path(name)))
+        return self._connection.read(TemplateGraph.model_validate, "GET", _path(name))
 
     def delete(self, name: str, *, if_match: str | None = None) -> None:
         """Forget a template; errors as of `Templates.delete`."""
@@ -91,8 +91,9 @@ class HttpTemplates:
         else:
             path = f"{_PATH}/check"
             body["graph"] = envelope(graph)
-        told = self._connection.json("POST", path, data=encoded(body), headers=_JSON, is_safe=True)
-        return GraphCheck.model_validate(told)
+        return self._connection.read(
+            GraphCheck.model_validate, "POST", path, data=encoded(body), headers=_JSON, is_safe=True
+        )
 
 
 def _path(name: str, *parts: str) -> str:

@@ -17,8 +17,9 @@ from producer.contract.previews import Preview, PreviewNote
 from producer.contract.waits import Deadline, succeeded
 from producer.events.event_watch import EventWatch, FleetWatch
 from producer.events.job_stream import JobStream, snapshot_of
+from producer.over_http.answers import formed, in_form
 from producer.over_http.connection import Connection
-from producer.over_http.event_reader import PATH, HttpEventReader, event_of
+from producer.over_http.event_reader import PATH, HttpEventReader, event_of, shown
 from producer.over_http.event_stream import EventSource, ServerEvent
 
 #: How often a stream reads the records of jobs whose events may be incomplete.
@@ -36,7 +37,7 @@ class HttpWatchMethods:
 
     def get(self, job_id: str) -> Job:
         """Return one job; raises JobNotFound where there is none, or it is another owner's."""
-        return Job.model_validate(self._connection.json("GET", job_path(job_id)))
+        return self._connection.read(Job.model_validate, "GET", job_path(job_id))
 
     def get_many(self, job_ids: Iterable[str]) -> list[Job]:
         """Return some jobs in the given order, read one by one; errors as of `get`."""
@@ -104,7 +105,7 @@ class HttpWatchMethods:
                 if event.is_mark or event.name == "reset" or _is_beyond(event, end):
                     source.stop()
                     return
-                if (told := event_of(event)) and told.type != "snapshot":
+                if (told := _understood(event)) and told.type != "snapshot":
                     yield told
 
     def preview(self, job_id: str) -> Preview | None:
@@ -112,13 +113,15 @@ class HttpWatchMethods:
         answer = self._connection("GET", job_path(job_id, "preview"), may_lack=True)
         if not answer.ok:
             return None
-        note = PreviewNote.model_validate_json(answer.headers[_PREVIEW_NOTE])
+        note = in_form(
+            answer, PreviewNote.model_validate_json, answer.headers.get(_PREVIEW_NOTE, "")
+        )
         return Preview(**note.model_dump(), content=answer.content)
 
     def preview_note(self, job_id: str) -> PreviewNote | None:
         """Return the same as `preview`, without the picture: whether there is another one."""
         answer = self._connection("GET", job_path(job_id, "preview-note"), may_lack=True)
-        return PreviewNote.model_validate(self._connection.parsed(answer)) if answer.ok else None
+        return formed(answer, PreviewNote.model_validate) if answer.ok else None
 
     @property
     def reader(self) -> HttpEventReader:
@@ -183,9 +186,20 @@ def _job_events(events: Iterator[ServerEvent], *, shows_snapshots: bool) -> Iter
     """Yield the events of jobs; without snapshots unless events are missing before them."""
     for event in events:
         shows_snapshots = shows_snapshots or event.name == "reset"
-        told = event_of(event)
+        told = _understood(event)
         if isinstance(told, JobEvent) and (shows_snapshots or told.type != "snapshot"):
             yield told
+
+
+def _understood(event: ServerEvent) -> JobEvent | FleetEvent | None:
+    """Return an event as the library has it; raises FleetUnreachable where a newer API sends what we do not know."""
+    try:
+        return event_of(event)
+    except ValueError as exc:
+        raise FleetUnreachable(
+            f"event {event.id} of the API is not understood: {shown(exc)}",
+            advice="is this the API's address, and is the API as new as this library?",
+        ) from exc
 
 
 def _is_beyond(event: ServerEvent, until: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 from producer.contract.arguments import checked
 from producer.contract.errors import WebhookNotFound
 from producer.contract.webhooks import BodyForm, Delivery, NewWebhook, Webhook
+from producer.over_http.answers import each
 from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
 
@@ -29,17 +31,15 @@ class HttpWebhooks:
     ) -> NewWebhook:
         """Register a receiver; arguments and errors as of `Webhooks.create`."""
         wanted = {"name": name, "url": url, "events": list(events), "body": body}
-        told = self._connection.json("POST", _PATH, data=encoded(wanted), headers=_JSON)
-        return NewWebhook(webhook=Webhook.model_validate(told), secret=SecretStr(told["secret"]))
+        return self._connection.read(_new, "POST", _PATH, data=encoded(wanted), headers=_JSON)
 
     def list(self) -> list[Webhook]:
         """Return the webhooks of the owner, by name."""
-        told = self._connection.json("GET", _PATH)
-        return [Webhook.model_validate(found) for found in told["webhooks"]]
+        return self._connection.read(each(Webhook, "webhooks"), "GET", _PATH)
 
     def get(self, name: str) -> Webhook:
         """Return a webhook; raises WebhookNotFound."""
-        return Webhook.model_validate(self._connection.json("GET", _path(name)))
+        return self._connection.read(Webhook.model_validate, "GET", _path(name))
 
     def delete(self, name: str) -> None:
         """Forget a webhook and what was to be told to it; raises WebhookNotFound."""
@@ -47,33 +47,40 @@ class HttpWebhooks:
 
     def enable(self, name: str) -> Webhook:
         """Tell a webhook again that was disabled, and what has waited for it; raises WebhookNotFound."""
-        return Webhook.model_validate(self._connection.json("POST", _path(name, "enable")))
+        return self._connection.read(Webhook.model_validate, "POST", _path(name, "enable"))
 
     def rotate(self, name: str, *, keep: timedelta = timedelta(hours=24)) -> SecretStr:
         """Return a new secret; arguments and errors as of `Webhooks.rotate`."""
         body = encoded({"keep_s": checked(keep, timedelta, field="keep").total_seconds()})
-        told = self._connection.json("POST", _path(name, "rotate"), data=body, headers=_JSON)
-        return SecretStr(told["secret"])
+        path = _path(name, "rotate")
+        return self._connection.read(_secret, "POST", path, data=body, headers=_JSON)
 
     def test(self, name: str) -> Delivery:
         """Send a webhook a test message; errors as of `Webhooks.test`."""
-        return Delivery.model_validate(self._connection.json("POST", _path(name, "test")))
+        return self._connection.read(Delivery.model_validate, "POST", _path(name, "test"))
 
     def deliveries(self, name: str, *, limit: int = 50) -> Sequence[Delivery]:
         """Return deliveries to a webhook; errors as of `Webhooks.deliveries`."""
-        told = self._connection.json("GET", _path(name, "deliveries"), params={"limit": limit})
-        return [Delivery.model_validate(found) for found in told["deliveries"]]
+        form, path = each(Delivery, "deliveries"), _path(name, "deliveries")
+        return self._connection.read(form, "GET", path, params={"limit": limit})
 
     def delivery(self, name: str, delivery_id: str) -> Delivery:
         """Return one delivery to a webhook; raises WebhookNotFound."""
-        return Delivery.model_validate(
-            self._connection.json("GET", _path(name, "deliveries", delivery_id))
-        )
+        path = _path(name, "deliveries", delivery_id)
+        return self._connection.read(Delivery.model_validate, "GET", path)
 
     def redeliver(self, name: str, delivery_id: str) -> Delivery:
         """Send a message again, whatever came of it; errors as of `Webhooks.redeliver`."""
         path = _path(name, "deliveries", delivery_id, "redeliver")
-        return Delivery.model_validate(self._connection.json("POST", path))
+        return self._connection.read(Delivery.model_validate, "POST", path)
+
+
+def _new(told: Any) -> NewWebhook:
+    return NewWebhook(webhook=Webhook.model_validate(told), secret=_secret(told))
+
+
+def _secret(told: Any) -> SecretStr:
+    return SecretStr(str(told["secret"]))
 
 
 def _path(*parts: str) -> str:
