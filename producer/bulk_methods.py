@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from producer.contract.arguments import action_id_of, checked, event_id_of
 from producer.contract.errors import InvalidJob, InvalidQuery, KeyReused
 from producer.contract.filters.parser import parse_filter
-from producer.contract.filters.query import Filter, TimeTerm
+from producer.contract.filters.query import Filter, TimeTerm, said
 from producer.contract.filters.times import TimeSpan
 from producer.contract.graph.json_values import printable, text_flaw
 from producer.contract.ids import keyed_action_id, new_job_id
@@ -69,7 +69,7 @@ class BulkMethods(MoveMethods, PoolMethods):
 
         Raises:
             InvalidJob: there is no such action.
-            InvalidQuery: filter or cursor makes no sense.
+            InvalidQuery: filter or cursor makes no sense, or the filter is empty: all jobs are meant by `all`.
             OwnerBacklogFull: jobs are not made again, as too many of their owner's wait.
             FleetUnreachable: some may have been changed.
         """
@@ -116,7 +116,7 @@ class BulkMethods(MoveMethods, PoolMethods):
 
         Raises:
             InvalidJob: there is no such action.
-            InvalidQuery, BatchNotFound, InvalidBatch: the filter makes no sense, or its batch is not there, or open.
+            InvalidQuery, BatchNotFound, InvalidBatch: the filter makes no sense, or is empty (all jobs are `all`), or its batch is not there, or open.
             KeyReused: the idempotency key belongs to another action.
             TooManyActions: ten of the owner's have not ended yet.
             FleetUnreachable: it may have been begun.
@@ -264,7 +264,7 @@ def _same(found: ActionRecord, verb: BulkAction, given: Filter, *, key: str) -> 
 
 
 def _as_filter(given: str | Filter) -> Filter:
-    return given if isinstance(given, Filter) else parse_filter(given)
+    return said(given if isinstance(given, Filter) else parse_filter(given))
 
 
 def _as_action(value: BulkAction | str) -> BulkAction:

@@ -9,7 +9,7 @@ from producer.contract.arguments import checked, job_id_of
 from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.errors import InvalidJob, InvalidQuery, NoNodeCanRun
 from producer.contract.filters.parser import parse_filter
-from producer.contract.filters.query import Filter, Term
+from producer.contract.filters.query import Filter, Term, said
 from producer.contract.graph.graph import stored_graph
 from producer.contract.graph.json_values import printable
 from producer.contract.job_pages import LONGEST_PAGE
@@ -56,12 +56,12 @@ class MoveMethods(ListMethods):
             most: refuse it where more jobs wait than that.
 
         Raises:
-            InvalidQuery: the filter makes no sense, means rows of batches, or too many jobs.
+            InvalidQuery: the filter makes no sense, is empty (all jobs are meant by `all`), means rows of batches, or too many jobs.
             InvalidJob: there is no such tier or pool, or neither is given.
             NoNodeCanRun: no living node of the pool has what one of them needs; nothing was moved.
         """
         target = self._target(tier, pool)
-        wanted = filter if isinstance(filter, Filter) else parse_filter(filter)
+        wanted = said(filter if isinstance(filter, Filter) else parse_filter(filter))
         if wanted.wanted("batch") is not None:
             raise InvalidQuery(
                 "filter means rows of a batch; expected jobs that were submitted singly",

@@ -42,7 +42,7 @@ def carry_all(led) -> None:
         carrier(led).carry_out()
 
 
-def carried_out(led, action, words="", **options):
+def carried_out(led, action, words="all", **options):
     """Begin an action, carry it out, and return its record."""
     begun = led.fleet.begin_action(action, words, **options)
     carry_all(led)
@@ -127,7 +127,7 @@ def test_a_job_with_which_nothing_can_be_done_is_told_with_its_reason(led):
 
 def test_what_is_handed_in_after_the_request_is_not_meant(led):
     before = led.queued()
-    begun = led.fleet.begin_action("cancel", "")
+    begun = led.fleet.begin_action("cancel", "all")
     after = led.queued()
     carrier(led).carry_out()
     assert led.fleet.action(begun.id).done == 1
@@ -183,7 +183,7 @@ def test_a_process_that_dies_at_any_command_leaves_an_action_that_is_done_once(
 def test_two_that_carry_an_action_out_at_once_do_it_once(led, redis_server):
     for _ in range(40):
         led.cancelled()
-    begun = led.fleet.begin_action("retry", "")
+    begun = led.fleet.begin_action("retry", "all")
     with (
         Redis.from_url(redis_server.url, decode_responses=True) as one,
         Redis.from_url(redis_server.url, decode_responses=True) as other,
@@ -200,7 +200,7 @@ def test_two_that_carry_an_action_out_at_once_do_it_once(led, redis_server):
 
 def test_who_is_late_with_a_turn_writes_nothing_of_it(led):
     led.queued()
-    begun = led.fleet.begin_action("hold", "")
+    begun = led.fleet.begin_action("hold", "all")
     records = ActionRecords(led.redis)
     stale = records.turn(begun.id)
     carrier(led).carry_out()
@@ -216,19 +216,19 @@ def test_an_idempotency_key_makes_one_action_of_its_owner(led):
     again = led.fleet.begin_action("hold", "status:queued", idempotency_key="ä", owner="shop")
     assert (again.id, again.state) == (begun.id, ActionState.DONE)
     assert len(Actions(led.redis).newest(5)) == 1
-    for verb, words in (("cancel", "status:queued"), ("hold", "")):
+    for verb, words in (("cancel", "status:queued"), ("hold", "all")):
         with pytest.raises(KeyReused, match=f"made action {begun.id} from another request"):
             led.fleet.begin_action(verb, words, idempotency_key="ä", owner="shop")
-    other = led.fleet.begin_action("cancel", "", idempotency_key="ä", owner="press")
+    other = led.fleet.begin_action("cancel", "all", idempotency_key="ä", owner="press")
     assert other.id != begun.id
     with pytest.raises(InvalidJob, match="lone surrogate"):
-        led.fleet.begin_action("hold", "", idempotency_key="\ud800")
+        led.fleet.begin_action("hold", "all", idempotency_key="\ud800")
 
 
 def test_actions_take_turns(led):
     for _ in range(6):
         led.queued()
-    begun = [led.fleet.begin_action(action, "") for action in ("hold", "cancel")]
+    begun = [led.fleet.begin_action(action, "all") for action in ("hold", "cancel")]
     records = ActionRecords(led.redis)
     seen = []
     carrying = carrier(led)
@@ -258,15 +258,15 @@ def test_an_action_that_cannot_go_on_says_why_and_keeps_what_it_has_done(led):
 
 def test_an_owner_has_ten_actions_that_wait_and_a_hundred_that_are_kept(led):
     for _ in range(10):
-        led.fleet.begin_action("cancel", "", owner="shop")
+        led.fleet.begin_action("cancel", "all", owner="shop")
     with pytest.raises(TooManyActions, match="owner shop has 10 actions"):
-        led.fleet.begin_action("cancel", "", owner="shop")
-    led.fleet.begin_action("cancel", "", owner="press")
+        led.fleet.begin_action("cancel", "all", owner="shop")
+    led.fleet.begin_action("cancel", "all", owner="press")
     first = led.fleet.actions(owner="shop")[-1]
     for _ in range(10):
         carrier(led).carry_out()
         for _ in range(10):
-            led.fleet.begin_action("cancel", "", owner="shop")
+            led.fleet.begin_action("cancel", "all", owner="shop")
     assert len(led.fleet.actions(1_000, owner="shop")) == 100
     assert len(led.fleet.actions(1_000)) == 101
     assert len(list(led.redis.scan_iter(f"{keys.ACTION}*"))) == 101
@@ -276,7 +276,7 @@ def test_an_owner_has_ten_actions_that_wait_and_a_hundred_that_are_kept(led):
 
 def test_an_action_of_a_later_version_or_a_torn_one_keeps_no_other_from_its_turn(led):
     led.queued()
-    later, torn, whole = (led.fleet.begin_action("hold", "") for _ in range(3))
+    later, torn, whole = (led.fleet.begin_action("hold", "all") for _ in range(3))
     led.redis.hset(keys.action(later.id), "v", 2)
     led.redis.hset(keys.action(torn.id), "terms", "{")
     carrier(led).carry_out()
@@ -288,7 +288,7 @@ def test_an_action_of_a_later_version_or_a_torn_one_keeps_no_other_from_its_turn
 
 
 def test_check_finds_an_action_that_upkeep_would_not_come_to(led):
-    begun = led.fleet.begin_action("hold", "")
+    begun = led.fleet.begin_action("hold", "all")
     led.redis.zrem(keys.ACTIONS_WAITING, begun.id)
     led.redis.zadd(keys.ACTIONS_WAITING, {"01a202b8-2e5f-7533-81db-221426b72003": 1})
     led.redis.expire(keys.ACTIONS_WAITING, 60)
@@ -302,7 +302,7 @@ def test_check_finds_an_action_that_upkeep_would_not_come_to(led):
 @pytest.mark.writes_keys
 def test_an_action_waits_while_something_else_stands_where_a_list_should(led):
     led.failed()
-    begun = led.fleet.begin_action("retry", "")
+    begun = led.fleet.begin_action("retry", "all")
     led.redis.rename(keys.ended("failed"), "aside")
     led.redis.set(keys.ended("failed"), "no list", ex=60)
     carrier(led).carry_out()
@@ -314,7 +314,7 @@ def test_an_action_waits_while_something_else_stands_where_a_list_should(led):
 
 @pytest.mark.parametrize("field", ["terms", "counted", "written"])
 def test_check_names_a_torn_action_and_leaves_it(led, field):
-    begun = led.fleet.begin_action("hold", "")
+    begun = led.fleet.begin_action("hold", "all")
     led.redis.hset(keys.action(begun.id), field, "{")
     for repair in (True, False):
         with Check(led.settings, repair=repair) as check:

@@ -44,13 +44,14 @@ def test_jobs_are_moved_by_a_filter_each_owner_s_alone(api, led):
     for body, place in (
         ({"filter": "tier:x", "tier": "idle"}, {"parameter": "filter"}),
         ({"filter": "batch:x", "tier": "idle"}, {"parameter": "filter"}),
-        ({"filter": ""}, {"pointer": "#/tier"}),
+        ({"filter": "all"}, {"pointer": "#/tier"}),
+        ({"filter": " ", "tier": "idle"}, {"parameter": "filter"}),
         ({"tier": "idle"}, {"pointer": "#/filter"}),
     ):
         [flaw] = problem(shop.post("/v1/moves", body), 422, "invalid-request")["errors"]
         assert place.items() <= flaw.items()
     low = api("shop", top_tier=Tier.BATCH)
-    problem(low.post("/v1/moves", {"filter": "", "tier": "rush"}), 422, "invalid-request")
+    problem(low.post("/v1/moves", {"filter": "all", "tier": "rush"}), 422, "invalid-request")
 
 
 def test_a_key_moves_nothing_beyond_its_top_tier(api, led):

@@ -77,7 +77,7 @@ def test_what_is_held_or_waits_out_a_delay_moves_without_a_message(led):
 
 def test_what_runs_or_has_ended_stays_where_it_is(led):
     running, failed = led.running(), led.failed()
-    assert led.fleet.move("", tier="rush") == 0
+    assert led.fleet.move("all", tier="rush") == 0
     assert led.fleet.move("status:failed", tier="rush") == 0
     assert {led.fleet.get(job.id).tier for job in (running, failed)} == {"default"}
 
@@ -115,7 +115,7 @@ def test_a_pool_that_lacks_what_a_job_needs_is_refused_and_nothing_moves(led):
         led.fleet.move("pool:default", pool="video")
     assert {led.fleet.get(job.id).pool for job in made} == {"default"}
     with pytest.raises(InvalidJob, match="there is no pool 'vidoe'; did you mean video") as caught:
-        led.fleet.move("", pool="vidoe")
+        led.fleet.move("all", pool="vidoe")
     assert caught.value.field == "pool"
 
 
@@ -136,6 +136,7 @@ def saver():
         (lambda fleet: fleet.move("", pool="No Pool"), InvalidJob, "is no name"),
         (lambda fleet: fleet.move("tier:x", tier="rush"), InvalidQuery, "there is no tier 'x'"),
         (lambda fleet: fleet.move("batch:x", tier="rush"), InvalidQuery, "means rows of a batch"),
+        (lambda fleet: fleet.move("", tier="rush"), InvalidQuery, "filter is empty"),
         (lambda fleet: fleet.move_batch("x", tier="rush"), BatchNotFound, "there is no batch x"),
     ],
 )
@@ -246,9 +247,9 @@ def test_a_batch_counts_what_changes_its_place_and_a_dry_run_refuses_as_the_real
 def test_a_move_of_more_than_may_go_at_once_moves_none(led):
     jobs = [led.fleet.submit(GRAPH) for _ in range(2)]
     with pytest.raises(InvalidQuery, match="means more than 1 jobs that wait"):
-        led.fleet.move("", tier="idle", most=1)
+        led.fleet.move("all", tier="idle", most=1)
     assert {led.fleet.get(job.id).tier for job in jobs} == {"default"}
-    assert led.fleet.move("", tier="idle", most=2) == 2
+    assert led.fleet.move("all", tier="idle", most=2) == 2
 
 
 def test_one_job_is_moved_alone_if_it_waits_and_is_no_row(led):

@@ -12,7 +12,7 @@ from producer.contract.causes import Cause
 from producer.contract.errors import InvalidQuery
 from producer.contract.filters.fields import FIELDS, filter_help
 from producer.contract.filters.parser import parse_filter
-from producer.contract.filters.query import Filter, Term, TimeTerm
+from producer.contract.filters.query import Filter, Term, TimeTerm, said
 from producer.contract.filters.times import TimeSpan
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Tier
@@ -144,7 +144,7 @@ def test_two_times_bound_a_span():
 
 
 @pytest.mark.parametrize(
-    ("text", "position", "said"),
+    ("text", "position", "message"),
     [
         ("failed", 1, "'failed' names no field; expected status:failed"),
         ("tier:rush failed", 11, "expected status:failed"),
@@ -177,14 +177,25 @@ def test_two_times_bound_a_span():
         ("cause:poison status:succeeded", 14, "with this term no job can be meant"),
         ("created:>2026-11-27 created:<2026-11-20", 21, "with this term no job can be meant"),
         ("status:running ended:2026-11-20", 16, "with this term no job can be meant"),
+        ("status:failed all", 15, "'all' means all jobs, and stands alone"),
+        ("all status:failed", 1, "'all' means all jobs, and stands alone"),
+        ("-node:a " * 101, 801, "more than 100 terms; expected values of one field by comma"),
     ],
 )
-def test_what_makes_no_sense_is_told_with_its_place(text, position, said):
+def test_what_makes_no_sense_is_told_with_its_place(text, position, message):
     with pytest.raises(InvalidQuery) as caught:
         parse_filter(text)
-    assert said in caught.value.message
+    assert message in caught.value.message
     if not text.startswith("--"):
         assert caught.value.position == position
+
+
+def test_what_changes_jobs_must_say_which():
+    assert said(parse_filter(" all ")).terms == ()
+    assert said(parse_filter("status:failed")).terms
+    for empty in (parse_filter(" "), Filter(), parse_filter("")):
+        with pytest.raises(InvalidQuery, match="is empty, and would mean all jobs; expected terms"):
+            said(empty)
 
 
 @pytest.mark.parametrize("text", [None, 5, b"status:failed", "x" * 5_000])

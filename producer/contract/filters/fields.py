@@ -78,7 +78,8 @@ Terms stand apart by spaces, and all must hold. Several values of one field go b
 or commas in double quotes, and - before a term means not: -status:succeeded. A time is a date or a date with
 an hour, as 2026-11-27T18:30, in UTC unless it ends with an offset as +01:00; > is after all of it, < before
 it, >= and <= include it, and without a sign it is meant itself. At a shell, quote a term with spaces, > or <:
-'batch:my night' 'created:>2026-11-27'."""
+'batch:my night' 'created:>2026-11-27'. The word all, alone, means all jobs: an empty filter lists them, but
+changes none."""
 
 
 def filter_help() -> str:

@@ -1,6 +1,6 @@
 """From the text of a filter to what it asks, or to what is wrong with it and where.
 
-filter  = term*                 apart by spaces
+filter  = "all" | term*         apart by spaces
 term    = ["-"] field ":" value ("," value)*
 value   = a word without spaces, commas and quotes, or anything in double quotes (\\" and \\\\ inside)
 """
@@ -11,20 +11,21 @@ from typing import Final, NoReturn
 
 from producer.contract.errors import InvalidQuery
 from producer.contract.filters.fields import FIELDS, Field
-from producer.contract.filters.query import Filter, Term, TimeTerm
+from producer.contract.filters.query import ALL, Filter, Term, TimeTerm
 from producer.contract.filters.times import read_span
 from producer.contract.graph.json_values import short
 from producer.contract.near_names import near_names
 
-#: Characters of a filter, and values of one term.
+#: Characters of a filter, its terms, and values of one of them.
 LONGEST_FILTER: Final = 4_000
+_MOST_TERMS: Final = 100
 _MOST_VALUES: Final = 200
 #: Names that a message tells.
 _TOLD: Final = 12
 
 
 def parse_filter(text: str) -> Filter:
-    """Read a filter; an empty one means all jobs.
+    """Read a filter; an empty one means all jobs, and so does `all`, which says it.
 
     Raises:
         InvalidQuery: with the position of the character at fault, from 1, and what was expected.
@@ -36,6 +37,8 @@ def parse_filter(text: str) -> Filter:
             f"filter has {len(text):,} characters; expected at most {LONGEST_FILTER:,}",
             field="filter",
         )
+    if text.strip() == ALL:
+        return Filter(is_all=True)
     return _Parser(text).filter()
 
 
@@ -49,6 +52,11 @@ class _Parser:
         self._skip_spaces()
         while self._at < len(self._text):
             begin = self._at
+            if len(self._terms) >= _MOST_TERMS:
+                self._fail(
+                    begin,
+                    f"more than {_MOST_TERMS} terms; expected values of one field by comma, as node:one,other",
+                )
             self._term()
             self._check_sense(begin)
             self._skip_spaces()
@@ -83,6 +91,10 @@ class _Parser:
             found = f"'{self._text[word_at]}'" if word_at < len(self._text) else "the end"
             self._fail(word_at, f"found {found}; expected a field, as in status:failed")
         if not self._take(":"):
+            if word == ALL:
+                self._fail(
+                    begin, f"'{ALL}' means all jobs, and stands alone; expected terms, or it"
+                )
             self._fail(begin, f"'{short(word)}' names no field; expected {_field_for(word)}")
         if word not in FIELDS:
             self._fail(word_at, f"there is no field '{short(word)}'; {_meant(word, tuple(FIELDS))}")

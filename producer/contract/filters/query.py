@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from producer.contract.errors import InvalidQuery
 from producer.contract.filters.times import TimeSpan
@@ -13,6 +13,9 @@ from producer.contract.jobs import JobStatus
 
 #: Of a job, the fields that a filter asks for.
 Facts = Mapping[str, str | datetime | None]
+
+#: The filter that means all jobs and says so.
+ALL = "all"
 
 ENDED_BADLY = frozenset({JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.EXPIRED})
 
@@ -58,21 +61,25 @@ class TimeTerm:
     @property
     def readable(self) -> str:
         """It as somebody could write it."""
-        bounds = ((">=", self.span.since), ("<", self.span.until))
+        since, until = self.span.since, self.span.until
+        if self.is_not and since and until:
+            # What lies outside of two bounds cannot be said by two terms, which must both hold.
+            return f"-{self.field}:{_as_one(since, until)}"
+        bounds = ((">=", since), ("<", until))
         terms = [f"{self.field}:{sign}{at.isoformat()}" for sign, at in bounds if at]
-        # What lies outside of two bounds cannot be said by terms, which must all hold.
-        return (
-            self.text
-            if self.is_not and len(terms) > 1
-            else " ".join("-" * self.is_not + term for term in terms)
-        )
+        return " ".join("-" * self.is_not + term for term in terms)
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which jobs are meant: those that answer all terms; without any, all."""
+    """Which jobs are meant: those that answer all terms; without any, all.
+
+    Args:
+        is_all: that all are meant was said, by the word `all`; an empty filter leaves it open.
+    """
 
     terms: tuple[Term | TimeTerm, ...] = ()
+    is_all: bool = False
 
     def holds(self, facts: Facts) -> bool:
         """Tell whether a job answers it, as far as its facts are known: what is not among them may be so."""
@@ -91,6 +98,8 @@ class Filter:
     @property
     def readable(self) -> str:
         """It as somebody could write it, for people."""
+        if self.is_all and not self.terms:
+            return ALL
         terms: set[str] = set()
         for term in self.terms:
             terms |= {*term.readable.split()} if isinstance(term, TimeTerm) else {term.text}
@@ -139,6 +148,32 @@ class Filter:
 
     def _of(self, field: str) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term) and term.field == field]
+
+
+def said(wanted: Filter) -> Filter:
+    """Return a filter by which jobs are to be changed, if it says which.
+
+    An empty one may be a variable that was never filled; nobody's night should end by that.
+
+    Raises:
+        InvalidQuery: it is empty.
+    """
+    if wanted.terms or wanted.is_all:
+        return wanted
+    raise InvalidQuery(
+        f"filter is empty, and would mean all jobs; expected terms, as status:queued, or the word {ALL}",
+        field="filter",
+        advice=f"say {ALL} if all jobs are meant",
+    )
+
+
+def _as_one(since: datetime, until: datetime) -> str:
+    """Return a day, a minute or a second as it is written."""
+    length_s = (until - since).total_seconds()
+    if length_s == timedelta(days=1).total_seconds():
+        return since.date().isoformat()
+    is_minute = length_s == timedelta(minutes=1).total_seconds()
+    return since.isoformat(timespec="minutes" if is_minute else "seconds")
 
 
 def _written(value: str) -> str:
