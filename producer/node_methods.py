@@ -278,5 +278,13 @@ class AsyncNodeMethods:
 def _check_until(until: datetime) -> None:
     if until.tzinfo is None:
         raise InvalidJob("until has no time zone", field="until", advice="add one, as in +00:00")
+    try:
+        until.astimezone(UTC)
+    except OverflowError:
+        raise InvalidJob(
+            "until lies beyond the last day that there is",
+            field="until",
+            advice="leave it out for a wish without an end",
+        ) from None
     if until <= datetime.now(UTC):
         raise InvalidJob("until is over already", field="until", advice="give a time to come")

@@ -13,7 +13,7 @@ from producer.contract.access import AccessKey, Scope
 from producer.contract.batches import Batch
 from producer.contract.errors import BatchNotFound, InvalidJob, JobNotFound, OwnerBacklogFull
 from producer.contract.filters.parser import parse_filter
-from producer.contract.filters.query import Filter, Term
+from producer.contract.filters.query import Filter, Term, said
 from producer.contract.jobs import Job
 from producer.contract.queues import Tier
 from producer.intake.request import as_tier
@@ -84,7 +84,15 @@ async def batch_of(fleet: AsyncProducer, key: AccessKey, batch_id: str) -> Batch
 
 def seen(key: AccessKey, text: str) -> Filter:
     """Return a filter for those of the jobs meant that the key sees."""
-    wanted = parse_filter(text)
+    return _of_key(key, parse_filter(text))
+
+
+def chosen(key: AccessKey, text: str) -> Filter:
+    """Return the same for what is to be changed; raises InvalidQuery where the text does not say which."""
+    return _of_key(key, said(parse_filter(text)))
+
+
+def _of_key(key: AccessKey, wanted: Filter) -> Filter:
     return wanted if key.sees_all else Filter((*wanted.terms, Term("owner", (key.owner,))))
 
 

@@ -12,7 +12,8 @@ from producer.contract.errors import ActionNotFound, InvalidQuery
 from producer.contract.filters.query import Filter, Term
 from producer.contract.outcomes import ActionRecord, BulkAction
 from producer.contract.queues import Tier
-from producer.http.access import Fleet, Reader, Submitter, room_of, seen
+from producer.http.access import Fleet, Reader, Submitter, chosen, room_of
+from producer.http.long_calls import LONG
 from producer.http.requests import Flag, one_key
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
@@ -24,7 +25,10 @@ ActionId = Annotated[str, Path(max_length=100)]
 
 
 class ActionRequest(BaseModel):
-    """What to do with which jobs. Count first, by `dry_run`; only that takes the `cursor` of a count before."""
+    """What to do with which jobs: `filter` has terms, or the word `all`. Count first, by `dry_run`.
+
+    Only that takes the `cursor` of a count before.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -81,6 +85,7 @@ class ActionsView(BaseModel):
     "",
     status_code=202,
     response_model=ActionView,
+    dependencies=[LONG],
     responses=answers(
         *(400, 403, 404, 408, 409, 413, 415, 422, 429, 503),
         also={200: ("What `dry_run` has counted", CountView)},
@@ -98,7 +103,7 @@ async def act(
     Upkeep does it; the answer says how many there are, and where to ask how far it is. Jobs that are handed in
     later are not meant. Made again are only those of tiers that the key may ask for.
     """
-    wanted, is_retry = seen(key, body.filter), body.action is BulkAction.RETRY
+    wanted, is_retry = chosen(key, body.filter), body.action is BulkAction.RETRY
     if is_retry and key.tiers != list(Tier):
         wanted = Filter((*wanted.terms, Term("tier", tuple(key.tiers))))
     if body.dry_run:
@@ -115,7 +120,8 @@ async def act(
     record = await fleet.begin_action(
         body.action,
         wanted,
-        owner=key.owner,
+        # What an action on everybody's jobs tells is for no key that sees but its owner's.
+        owner="" if key.sees_all else key.owner,
         idempotency_key=one_key(body.idempotency_key, header=headers.idempotency_key),
         max_waiting=key.max_waiting,
         actor=f"key {key.name}",

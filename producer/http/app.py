@@ -40,6 +40,7 @@ from producer.http import (
     webhooks,
 )
 from producer.http.gate import Gate
+from producer.http.long_calls import LongCalls
 from producer.http.openapi import describe
 from producer.http.previews import SharedPreviews
 from producer.http.problems import Problem, ProblemType, problem_of
@@ -103,6 +104,7 @@ def create_app(fleet: AsyncProducer, settings: Settings) -> FastAPI:
     app.state.fleet = fleet
     app.state.settings = settings
     app.state.previews = SharedPreviews(fleet)
+    app.state.long_calls = LongCalls()
     app.state.streams = Streams(most=settings.api_max_streams)
     for part in _PARTS:
         app.include_router(part.router)

@@ -22,6 +22,7 @@ from producer.http.access import (
     seen,
     tier_of,
 )
+from producer.http.long_calls import LONG
 from producer.http.problems import Flaw, Problem, ProblemType
 from producer.http.requests import BatchRequest, ListQuery, MoveRequest, SubmitHeaders
 from producer.http.responses import answers, made_or_found
@@ -202,6 +203,7 @@ async def release(batch_id: BatchId, fleet: Fleet, key: Submitter) -> Response:
 @router.post(
     "/{batch_id}/move",
     response_model=MovedBatchView,
+    dependencies=[LONG],
     responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 503),
 )
 async def move(batch_id: BatchId, fleet: Fleet, key: Submitter, body: MoveRequest) -> Response:

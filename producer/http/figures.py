@@ -16,6 +16,7 @@ from producer.contract.owners import HIGHEST_LIMIT, OwnerUsage
 from producer.contract.queue_lines import QueueLine
 from producer.contract.totals import PoolTotals
 from producer.http.access import Administrator, Fleet, Operator, Watcher
+from producer.http.long_calls import LONG
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
@@ -60,7 +61,7 @@ class LimitRequest(BaseModel):
     max_waiting: Annotated[int, Field(strict=True, ge=0, le=HIGHEST_LIMIT)] | None
 
 
-@router.get("/queue", response_model=QueueView, responses=answers(403, 503))
+@router.get("/queue", response_model=QueueView, dependencies=[LONG], responses=answers(403, 503))
 async def queue(fleet: Fleet, _: Operator) -> Response:
     """Show what waits by pool, tier and reason, since when, and how many ready nodes could take it."""
     return answer(QueueView(lines=await fleet.queue()))
@@ -72,7 +73,7 @@ async def totals(fleet: Fleet, _: Operator) -> Response:
     return answer(TotalsView(pools=await fleet.totals()))
 
 
-@router.get("/owners", response_model=OwnersView, responses=answers(403, 503))
+@router.get("/owners", response_model=OwnersView, dependencies=[LONG], responses=answers(403, 503))
 async def list_owners(fleet: Fleet, key: Watcher) -> Response:
     """List what owners have waiting and running, have used, and may have waiting: one's own, all for `operate`."""
     if key.allows(Scope.OPERATE):

@@ -15,6 +15,7 @@ from producer.contract.errors import InvalidJob
 from producer.contract.nodes import Node, Pool
 from producer.contract.queue_lines import QueueLine
 from producer.http.access import Fleet, Operator, fleet_of
+from producer.http.long_calls import LONG
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import Moment
 from producer.http.responses import answers
@@ -76,7 +77,7 @@ async def list_nodes(fleet: Fleet, _: Operator) -> Response:
     return answer(NodesView(nodes=await fleet.nodes()))
 
 
-@router.get("/pools", response_model=PoolsView, responses=answers(403, 503))
+@router.get("/pools", response_model=PoolsView, dependencies=[LONG], responses=answers(403, 503))
 async def list_pools(fleet: Fleet, _: Operator) -> Response:
     """List pools with their nodes' states, and what waits by tier and reason."""
     lines = await fleet.queue()

@@ -205,7 +205,7 @@ class MoveRequest(_Body):
 
 
 class MoveJobsRequest(MoveRequest):
-    """Which jobs are to go where: those of a filter that wait, 10,000 at most."""
+    """Which jobs are to go where: those of a filter (terms, or the word `all`) that wait, 10,000 at most."""
 
     model_config = ConfigDict(
         extra="forbid",

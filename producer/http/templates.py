@@ -13,6 +13,7 @@ from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.graph_checks import GraphCheck
 from producer.contract.templates import Template, TemplateGraph
 from producer.http.access import Fleet, Reader, Submitter
+from producer.http.long_calls import LONG
 from producer.http.problems import Flaw, Problem, ProblemType
 from producer.http.requests import EXAMPLE_GRAPH, Name
 from producer.http.responses import answers
@@ -76,6 +77,7 @@ class TemplatesView(BaseModel):
 @router.put(
     "/{name}",
     response_model=Template,
+    dependencies=[LONG],
     responses=answers(
         400, 403, 408, 412, 413, 415, 422, 503, also={201: ("The name is new", Template)}
     ),
@@ -109,7 +111,12 @@ async def list_templates(fleet: Fleet, key: Reader) -> Response:
     return answer(TemplatesView(templates=await fleet.templates.list(owner=key.owner)))
 
 
-@router.get("/{name}", response_model=TemplateGraph, responses=answers(403, 404, 503))
+@router.get(
+    "/{name}",
+    response_model=TemplateGraph,
+    dependencies=[LONG],
+    responses=answers(403, 404, 503),
+)
 async def read(name: TemplateName, fleet: Fleet, key: Reader) -> Response:
     """Read a template, with its graph."""
     found = await fleet.templates.get(name, owner=key.owner)
@@ -129,6 +136,7 @@ async def delete(
 @router.post(
     "/check",
     response_model=GraphCheck,
+    dependencies=[LONG],
     response_model_exclude_none=True,
     responses=answers(400, 403, 408, 413, 415, 422, 503),
 )
@@ -145,6 +153,7 @@ async def check_graph(body: GraphCheckRequest, fleet: Fleet, key: Reader) -> Res
 @router.post(
     "/{name}/check",
     response_model=GraphCheck,
+    dependencies=[LONG],
     response_model_exclude_none=True,
     responses=answers(400, 403, 404, 408, 413, 415, 422, 503),
 )

@@ -110,6 +110,8 @@ def _read(text: str) -> Cursor:
     form = _POSITIONS.get(cursor.plan)
     if form is None or not re.fullmatch(f"({form})?", cursor.after, re.ASCII):
         raise _torn()
+    if not all(re.fullmatch(_ID, batch, re.ASCII) for batch in cursor.batches):
+        raise _torn()
     return cursor
 
 

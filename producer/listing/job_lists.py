@@ -11,7 +11,7 @@ from producer.contract.job_pages import LONGEST_PAGE, JobPage
 from producer.contract.jobs import Job
 from producer.listing.cursors import Cursor, query_of, read_cursor
 from producer.listing.plans import Plans
-from producer.store.batch_names import find_batch
+from producer.store.batch_names import find_batches
 from producer.store.batch_reader import BatchReader
 from producer.store.job_sources import Source
 from producer.store.job_store import JobStore
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Jobs that one call looks at, at most: 0.1 s.
 _MOST_LOOKED_AT: Final = 5_000
+#: Batches that a filter may name: a cursor has an id for each.
+_MOST_BATCHES: Final = 200
 #: A number that a message shows.
 _SHOWN: Final = 10**15
 #: In order after all ids of jobs.
@@ -66,7 +68,13 @@ class JobLists:
     def _begin(self, wanted: Filter, query: str) -> Cursor:
         names = [value for term in _batch_terms(wanted) for value in term.values]
         owners = wanted.wanted("owner")
-        batches = tuple(find_batch(self._redis, name, owners=owners) for name in names)
+        if len(names) > _MOST_BATCHES:
+            raise InvalidQuery(
+                f"filter names {len(names):,} batches; expected at most {_MOST_BATCHES}",
+                field="filter",
+            )
+        found = find_batches(self._redis, names, owners=owners) if names else {}
+        batches = tuple(found[name] for name in names)
         plan = self._plans.choose(wanted)
         began_ms = now_ms(self._redis) if plan == "ended" else 0
         return Cursor(query, plan, 0, "", began_ms, batches)

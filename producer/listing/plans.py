@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.errors import InvalidBatch
+from producer.contract.errors import BatchNotFound, InvalidBatch
 from producer.contract.filters.query import ENDED_BADLY, Filter
 from producer.contract.filters.times import TimeSpan
 from producer.contract.ids import BatchId, new_job_id
@@ -14,6 +14,7 @@ from producer.contract.jobs import JobStatus
 from producer.listing.batch_rows import BatchRows
 from producer.store import keys
 from producer.store.batch_reader import BatchReader
+from producer.store.batch_records import BatchRecord
 from producer.store.connection import translated
 from producer.store.job_lists import owners
 from producer.store.job_sources import EndedLists, Few, OwnerLists, Source
@@ -70,7 +71,8 @@ class Plans:
             InvalidBatch: one is still open.
         """
         if plan == "rows":
-            return [BatchRows(self._jobs, self._sealed(batches), wanted)]
+            records = self._sealed(batches, owners=wanted.wanted("owner"))
+            return [BatchRows(self._jobs, records, wanted)]
         if plan == "running":
             ids = [job_id for batch in batches for job_id in self._all(keys.live(batch))]
             return [Few(self._redis, ids, wanted, newest_first=False)]
@@ -98,9 +100,14 @@ class Plans:
         first, last = _ids(wanted.span("created"))
         return OwnerLists(self._redis, whose, wanted, first=first, last=last)
 
-    def _sealed(self, batches: Sequence[str]) -> list[Any]:
+    def _sealed(
+        self, batches: Sequence[str], *, owners: Collection[str] | None
+    ) -> list[BatchRecord]:
         records = [self._batches.record(BatchId(batch)) for batch in batches]
         for record in records:
+            # The ids come from a cursor, which anybody can write; what of a batch is another's is not even there.
+            if owners is not None and record.spec.owner not in owners:
+                raise BatchNotFound(record.id)
             if record.is_open:
                 raise InvalidBatch(record.id, "is still open: its rows are not accepted yet")
         return records

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.errors import BatchNotFound, InvalidQuery
@@ -33,11 +34,29 @@ def find_batch(redis: Redis, name: str, *, owners: Collection[str] | None = None
         BatchNotFound: there is none.
         InvalidQuery: several have this name.
     """
+    return find_batches(redis, [name], owners=owners)[name]
+
+
+def find_batches(
+    redis: Redis, names: Collection[str], *, owners: Collection[str] | None = None
+) -> dict[str, BatchId]:
+    """Return the batches that some names stand for; errors as of `find_batch`.
+
+    The batches are looked at once, however many names there are.
+    """
+    by_id = {name: found for name in names if (found := _of_id(redis, name, owners))}
+    called = _called(redis, set(names) - by_id.keys() - {""}, owners)
+    return {name: by_id.get(name) or _only(name, called.get(name, [])) for name in names}
+
+
+def _of_id(redis: Redis, name: str, owners: Collection[str] | None) -> BatchId | None:
+    by_id = _as_id(name)
+    return by_id if by_id and _exists(redis, by_id, owners) else None
+
+
+def _only(name: str, found: Sequence[BatchId]) -> BatchId:
     if not name:  # of all that have no name none is meant
         raise BatchNotFound("without a name")
-    if (by_id := _as_id(name)) and _exists(redis, by_id, owners):
-        return by_id
-    found = list(_called(redis, name, owners))
     if not found:
         raise BatchNotFound(short(name))
     if len(found) > 1:
@@ -49,21 +68,32 @@ def find_batch(redis: Redis, name: str, *, owners: Collection[str] | None = None
     return found[0]
 
 
-def _called(redis: Redis, name: str, owners: Collection[str] | None) -> Iterator[BatchId]:
-    """Give the batches of a name, the newest first."""
-    if owners is None or "" in owners:  # the default owner has no list of its own
-        yield from _called_in(redis, keys.BATCHES, name, owners)
-        return
-    lists = [f"{keys.BATCHES}:{owner}" for owner in sorted(owners)]
-    found = [batch for key in lists for batch in _called_in(redis, key, name, owners)]
-    # The version before listed none by owner.
-    found += _called_in(redis, keys.BATCHES, name, owners, most=_LOOKED_AT)
-    yield from sorted(set(found), reverse=True)
+def _called(
+    redis: Redis, names: Collection[str], owners: Collection[str] | None
+) -> dict[str, list[BatchId]]:
+    """Return the batches of some names, the newest first."""
+    found: set[tuple[str, BatchId]] = set()
+    if names and (owners is None or "" in owners):  # the default owner has no list of its own
+        found.update(_called_in(redis, keys.BATCHES, names, owners))
+    elif names:
+        for owner in owners or ():
+            found.update(_called_in(redis, f"{keys.BATCHES}:{owner}", names, owners))
+        # The version before listed none by owner.
+        found.update(_called_in(redis, keys.BATCHES, names, owners, most=_LOOKED_AT))
+    by_name: dict[str, list[BatchId]] = {}
+    for name, batch in sorted(found, key=itemgetter(1), reverse=True):
+        by_name.setdefault(name, []).append(batch)
+    return by_name
 
 
 def _called_in(
-    redis: Redis, key: str, name: str, owners: Collection[str] | None, *, most: int | None = None
-) -> Iterator[BatchId]:
+    redis: Redis,
+    key: str,
+    names: Collection[str],
+    owners: Collection[str] | None,
+    *,
+    most: int | None = None,
+) -> Iterator[tuple[str, BatchId]]:
     start = 0
     while most is None or start < most:
         with translated(redis):
@@ -73,8 +103,8 @@ def _called_in(
                     pipe.hmget(keys.batch(batch), ["name", "spec"])
                 fields = replies_of(pipe)
         for batch, reply in zip(page, fields, strict=True):
-            if isinstance(reply, list) and reply[0] == name and _is_of(reply[1], owners):
-                yield BatchId(batch)
+            if isinstance(reply, list) and reply[0] in names and _is_of(reply[1], owners):
+                yield reply[0], BatchId(batch)
         if len(page) < _AT_ONCE:
             return
         start += _AT_ONCE

@@ -9,6 +9,7 @@ import pytest
 
 from producer.contract.errors import OwnerBacklogFull
 from producer.contract.ids import new_batch_id, new_job_id
+from producer.listing import cursors
 from producer.store import keys
 from tests.integration.api_server import GRAPH, problem
 from tests.integration.test_bulk_actions import carry_all
@@ -127,3 +128,37 @@ def test_a_page_of_nothing_goes_on_after_no_job_of_others(api, led):
     assert position(page["cursor"]).split()[-1] not in others
     page = shop.get(f"/v1/jobs?filter=status:cancelled&cursor={page['cursor']}").json()
     assert [job["id"] for job in page["jobs"]] == [mine]
+
+
+def test_a_filter_with_many_names_looks_at_the_batches_once(api, led):
+    shop = api("shop")
+    for name in ("night", "day"):
+        shop.post("/v1/batches", {"graph": GRAPH, "name": name})
+    led.redis.config_resetstat()
+    filters = "-batch:night,day," + ",".join(["night"] * 100), "-batch:night " + "-batch:day " * 50
+    for words in filters:
+        assert shop.get("/v1/jobs", params={"filter": words}).status_code == 200
+    # Of each batch, name and spec, in the list of the owner and in that of all.
+    assert led.redis.info("commandstats")["cmdstat_hmget"]["calls"] <= 2 * 2 * 2 + 20
+
+
+def test_a_cursor_that_was_built_by_hand_tells_of_no_batch_of_others(api, led):
+    shop, press = api("shop"), api("press")
+    answers = []
+    for batch in (
+        press.post("/v1/batches", {"graph": GRAPH}).json()["id"],
+        led.fleet.submit_many(GRAPH, [{}], owner="press").id,
+        new_batch_id(),
+    ):
+        mine = shop.post("/v1/batches", {"graph": GRAPH}).json()["id"]
+        added(shop, mine, 3)
+        assert shop.post(f"/v1/batches/{mine}/seal").status_code == 200
+        path = f"/v1/jobs?filter=batch:{mine}&limit=1"
+        content, _, _ = shop.get(path).json()["cursor"].partition(".")
+        told = json.loads(base64.urlsafe_b64decode(content + "=" * (-len(content) % 4)))
+        told[1] |= {"batches": [batch], "after": ""}
+        built = json.dumps(told).encode()
+        cursor = f"{cursors._encoded(built)}.{cursors._sum(built)}"
+        answer = problem(shop.get(f"{path}&cursor={cursor}"), 404, "not-found")
+        answers.append(answer["detail"].replace(batch, "it"))
+    assert len(set(answers)) == 1

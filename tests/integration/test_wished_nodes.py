@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -95,6 +95,9 @@ def test_what_cannot_be_wanted_is_refused_and_nothing_is_written(led):
     with pytest.raises(InvalidJob, match="no node gpu-03") as refusal:
         led.fleet.drain_nodes(["gpu-01", "gpu-03"])
     assert "did you mean gpu-0" in refusal.value.advice
+    last = datetime.max.replace(tzinfo=timezone(-HOUR))
+    with pytest.raises(InvalidJob, match="until lies beyond the last day"):
+        led.fleet.pause_nodes(["gpu-01"], until=last)
     with pytest.raises(InvalidJob, match="until is over already"):
         led.fleet.pause_nodes(["gpu-01"], until=datetime.now(UTC) - HOUR)
     with pytest.raises(InvalidJob, match="no time zone"):

@@ -10,7 +10,8 @@ from producer.contract.errors import InvalidQuery
 from producer.listing import cursors
 from producer.listing.cursors import Cursor, read_cursor
 
-FIELDS = {"query": "q", "plan": "jobs", "source": 0, "after": "", "began_ms": 0, "batches": ["b"]}
+BATCH = "01a202b8-2e5f-7533-81db-221400000000"
+FIELDS = {"query": "q", "plan": "jobs", "source": 0, "after": "", "began_ms": 0, "batches": [BATCH]}
 
 
 def built(content: bytes) -> str:
@@ -18,7 +19,7 @@ def built(content: bytes) -> str:
 
 
 def test_a_cursor_is_read_as_it_was_given():
-    given = Cursor("q", "jobs", 0, "", 0, ("b",))
+    given = Cursor("q", "jobs", 0, "", 0, (BATCH,))
     assert read_cursor(given.text, query="q") == given
     assert read_cursor(built(json.dumps([1, FIELDS]).encode()), query="q") == given
 
@@ -28,7 +29,15 @@ def test_a_cursor_is_read_as_it_was_given():
     [b"5", b"[]", b"[1, 2, 3]", b"[1, {}]", b"[1, null]", b"\xff", b"[" * 5_000]
     + [
         json.dumps([1, {**FIELDS, name: value}]).encode()
-        for name, value in [("plan", 5), ("source", -1), ("began_ms", 10**300), ("batches", None)]
+        for name, value in [
+            ("plan", 5),
+            ("source", -1),
+            ("began_ms", 10**300),
+            ("batches", None),
+            ("batches", [f"{BATCH}:ended"]),
+            ("batches", ["*"]),
+            ("batches", [BATCH + "\n"]),
+        ]
     ],
 )
 def test_one_that_was_built_by_hand_is_refused(content):

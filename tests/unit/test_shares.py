@@ -14,6 +14,7 @@ from producer.grouped_calls import GroupedCalls
 from producer.http.__main__ import serve
 from producer.http.body_pace import OVER_S, SLOWEST, BodyPace
 from producer.http.held_bodies import HeldBodies
+from producer.http.long_calls import LongCalls
 from producer.http.problems import Problem
 from producer.intake.fetch_limits import FETCHED_WITHIN_S, FetchLimits, FetchUse
 
@@ -96,3 +97,17 @@ def test_the_fleets_own_bucket_is_none_that_strangers_may_read(monkeypatch):
     monkeypatch.setenv("COMFYFLEET_API_INPUT_BUCKETS", "shop, renders")
     with pytest.raises(InvalidSettings, match="fleet's own bucket renders"):
         serve()
+
+
+def test_calls_that_look_at_much_leave_threads_to_others():
+    calls = LongCalls(at_once=3, of_owner=2)
+    with ExitStack() as busy:
+        for owner in ("shop", "shop", "press"):
+            busy.enter_context(calls.turn(owner))
+        for owner, status in (("shop", 429), ("press", 503), ("new", 503)):
+            with pytest.raises(Problem) as told, calls.turn(owner):
+                pass
+            assert told.value.status_code == status
+            assert told.value.headers["Retry-After"] == "2"
+    with calls.turn("shop"), calls.turn("shop"):  # they have ended
+        pass
