@@ -94,15 +94,15 @@ class HttpActionMethods:
     def action_log(self, limit: int = 50, *, before: str | None = None) -> list[Action]:
         """Return what was done to many jobs, batches, nodes; with the scope `admin`, all as of `Producer.action_log`."""
         query = {"limit": limit, **({} if before is None else {"before": before})}
-        told = self._connection.json("GET", "/v1/action-log", params=query)
-        return [Action.model_validate(entry) for entry in told["entries"]]
+        return self._connection.read(each(Action, "entries"), "GET", "/v1/action-log", params=query)
 
     def cancel_action(self, action_id: str, *, reason: str = "") -> ActionRecord:
         """Stop an action, and return it; all as of `Producer.cancel_action`."""
         body = encoded({"reason": checked(reason, str, field="reason")})
         path = f"{_PATH}/{action_id_of(action_id)}/cancel"
-        told = self._connection.json("POST", path, data=body, headers=_JSON, is_safe=True)
-        return ActionRecord.model_validate(told)
+        return self._connection.read(
+            ActionRecord.model_validate, "POST", path, data=body, headers=_JSON, is_safe=True
+        )
 
     def wait_action(self, action_id: str, *, timeout: timedelta | None = None) -> ActionRecord:
         """Return an action once all its jobs were looked at; errors as of `Producer.wait_action`."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from producer.contract.arguments import checked, job_id_of
 from producer.contract.dead_letters import DeadLetter
 from producer.contract.jobs import Job
+from producer.over_http.answers import each
 from producer.over_http.bodies import encoded, mapping
 from producer.over_http.connection import Connection
 
@@ -29,20 +30,20 @@ class HttpDeadLetters:
         if checked(limit, int, field="limit") < 1:
             return []
         query = {"limit": min(limit, _MOST)}
-        told = self._connection.json("GET", _PATH, params=query)
-        return [DeadLetter.model_validate(letter) for letter in told["dead_letters"]]
+        return self._connection.read(each(DeadLetter, "dead_letters"), "GET", _PATH, params=query)
 
     def show(self, job_id: str) -> DeadLetter:
         """Return one dead letter; errors as of `DeadLetters.show`."""
-        return DeadLetter.model_validate(self._connection.json("GET", _path(job_id)))
+        return self._connection.read(DeadLetter.model_validate, "GET", _path(job_id))
 
     def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
         """Submit a dead letter again as a new job; all as of `DeadLetters.redrive`."""
         body = encoded({"secrets": mapping(secrets or {}, "secrets")})
         path = _path(job_id, "/redrive")
         # It is made once, however often it is asked for.
-        told = self._connection.json("POST", path, data=body, headers=_JSON, is_safe=True)
-        return Job.model_validate(told)
+        return self._connection.read(
+            Job.model_validate, "POST", path, data=body, headers=_JSON, is_safe=True
+        )
 
     def drop(self, job_id: str) -> bool:
         """Remove a job from the list, keeping its record; return whether it was on the list."""
@@ -50,7 +51,11 @@ class HttpDeadLetters:
 
     def causes(self) -> Counter[str]:
         """Return the number of dead letters by cause."""
-        return Counter(self._connection.json("GET", f"{_PATH}/causes")["causes"])
+        return self._connection.read(_causes, "GET", f"{_PATH}/causes")
+
+
+def _causes(told: Any) -> Counter[str]:
+    return Counter({str(cause): int(count) for cause, count in told["causes"].items()})
 
 
 def _path(job_id: str, end: str = "") -> str:

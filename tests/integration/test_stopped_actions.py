@@ -25,7 +25,7 @@ def logged(led):
 
 def begun_turn(led, verb="cancel"):
     """Begin an action and its first turn, of two jobs, and return its id: its process has died then."""
-    begun = led.fleet.begin_action(verb, "")
+    begun = led.fleet.begin_action(verb, "all")
     records = ActionRecords(led.redis)
     carrier(led)._begin(records.turn(begun.id))
     assert len(records.turn(begun.id).jobs) == 2
@@ -34,7 +34,7 @@ def begun_turn(led, verb="cancel"):
 
 def test_one_that_is_between_turns_ends_at_once(led):
     jobs = [led.queued() for _ in range(3)]
-    begun = led.fleet.begin_action("cancel", "")
+    begun = led.fleet.begin_action("cancel", "all")
     records = ActionRecords(led.redis)
     late = records.turn(begun.id)
     stopped = led.fleet.cancel_action(begun.id, actor="kim", reason="the wrong filter")
@@ -98,7 +98,7 @@ def test_whoever_dies_at_any_command_has_done_what_is_counted(led, redis_server)
 
 def test_what_ended_before_stays_as_it_is(led):
     led.queued()
-    begun = led.fleet.begin_action("hold", "")
+    begun = led.fleet.begin_action("hold", "all")
     carry_all(led)
     assert led.fleet.cancel_action(begun.id) == led.fleet.action(begun.id)
     assert len(logged(led)) == 1
@@ -129,7 +129,7 @@ def test_over_http_an_owner_stops_its_own(api, led):
 
 def test_at_a_shell_it_is_stopped_by_its_id(led):
     led.queued()
-    begun = led.fleet.begin_action("hold", "")
+    begun = led.fleet.begin_action("hold", "all")
     told = json.loads(command(led, "action", "stop", begun.id, "--json").stdout)
     assert (told["id"], told["state"]) == (begun.id, "cancelled")
     assert logged(led)[0][0] == "action.cancel"
