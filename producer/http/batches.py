@@ -77,7 +77,9 @@ async def begin(
     return answer(batch_view(batch), status=200 if is_replay else 201, headers=told)
 
 
-@router.get("", response_model=BatchPageView, responses=answers(403, 404, 422, 503))
+@router.get(
+    "", response_model=BatchPageView, dependencies=[LONG], responses=answers(403, 404, 422, 503)
+)
 async def list_batches(
     fleet: Fleet,
     key: Reader,
@@ -157,7 +159,10 @@ async def seal(batch_id: BatchId, fleet: Fleet, key: Submitter) -> Response:
 
 
 @router.get(
-    "/{batch_id}/rows", response_model=JobPageView, responses=answers(403, 404, 409, 422, 503)
+    "/{batch_id}/rows",
+    response_model=JobPageView,
+    dependencies=[LONG],
+    responses=answers(403, 404, 409, 422, 503),
 )
 async def list_rows(
     batch_id: BatchId, fleet: Fleet, key: Reader, wanted: Annotated[ListQuery, Query()]

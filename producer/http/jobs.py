@@ -16,6 +16,7 @@ from producer.contract.errors import InvalidJob
 from producer.contract.jobs import Job
 from producer.contract.number_words import how_many
 from producer.http.access import Fleet, Reader, Submitter, check_room, job_of, seen, tier_of
+from producer.http.long_calls import LONG
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import (
     JobRequest,
@@ -77,7 +78,12 @@ async def submit(
     return answer(job_view(job), status=200 if submitted.is_replay else 201, headers=told)
 
 
-@router.get("", response_model=JobPageView, responses=answers(403, 404, 409, 422, 503))
+@router.get(
+    "",
+    response_model=JobPageView,
+    dependencies=[LONG],
+    responses=answers(403, 404, 409, 422, 503),
+)
 async def list_jobs(fleet: Fleet, key: Reader, wanted: Annotated[ListQuery, Query()]) -> Response:
     """List jobs, the newest first; `filter` is that of `comfyfleet job list`."""
     page = await fleet.jobs(seen(key, wanted.filter), wanted.cursor, wanted.limit)

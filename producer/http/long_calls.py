@@ -1,10 +1,11 @@
-"""Calls that keep a thread for seconds, by how much they look at: bounded in a process, and shared out among owners."""
+"""Calls that keep a thread for seconds, by how much they look at: few at once, and shared out among owners."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -15,49 +16,74 @@ from producer.http.problems import Problem, ProblemType
 _AGAIN: Final = timedelta(seconds=2)
 
 
-class LongCalls:
-    """The calls of this process that count, move or check much, while they run.
+@dataclass
+class _Owner:
+    turns: asyncio.Semaphore
+    calls: int = 0  #: That run or wait.
 
-    Half of the threads at most are theirs, so that short calls always find one, and an owner has a part of that half:
-    filters that look at a million jobs, sent many at once, keep nobody else from it. Only for the event loop's thread.
+
+class LongCalls:
+    """The calls of this process that count, list, move or check much.
+
+    They mostly compute, so more of them at once are done no sooner, and each takes its part of the process from the short
+    calls of others. So few run, of one owner fewer still, and the others wait for their turn, which costs no thread.
 
     Args:
-        at_once: of all owners.
-        of_owner: of one.
+        at_once: that run, of all owners.
+        of_owner: of these for one.
+        waiting: of an owner.
+        within_s: how long one waits before it is told to come again.
     """
 
-    def __init__(self, *, at_once: int = 32, of_owner: int = 8) -> None:
-        self._at_once = at_once
+    def __init__(
+        self, *, at_once: int = 8, of_owner: int = 2, waiting: int = 64, within_s: float = 10.0
+    ) -> None:
+        self._turns = asyncio.Semaphore(at_once)
         self._of_owner = of_owner
-        self._busy: Counter[str] = Counter()
+        self._waiting = waiting
+        self._within_s = within_s
+        self._owners: dict[str, _Owner] = {}
 
-    @contextmanager
-    def turn(self, owner: str) -> Iterator[None]:
-        """Count a call while the block lasts; raises Problem if there is no room for it."""
-        if self._busy[owner] >= self._of_owner:
-            raise Problem(
-                ProblemType.TOO_MANY_REQUESTS,
-                f"this owner has {self._of_owner} requests under way that count, move or check much, as many as it may "
-                "have in one process",
-                after=_AGAIN,
+    @asynccontextmanager
+    async def turn(self, owner: str) -> AsyncIterator[None]:
+        """Run the block when it is its turn; raises Problem if too many wait, or it has waited for too long."""
+        own = self._owners.setdefault(owner, _Owner(asyncio.Semaphore(self._of_owner)))
+        if own.calls >= self._of_owner + self._waiting:
+            raise _refused(
+                f"{own.calls} requests of this owner that count, list, move or check much are under way in this "
+                "process, as many as may be"
             )
-        if self._busy.total() >= self._at_once:
-            raise Problem(
-                ProblemType.BUSY,
-                f"this process does {self._at_once} requests that count, move or check much, as many as it may",
-                after=_AGAIN,
-            )
-        self._busy[owner] += 1
+        own.calls += 1
+        try:
+            async with self._got(own.turns), self._got(self._turns):
+                yield
+        finally:
+            own.calls -= 1
+            if not own.calls:
+                del self._owners[owner]
+
+    @asynccontextmanager
+    async def _got(self, turns: asyncio.Semaphore) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._within_s):
+                await turns.acquire()
+        except TimeoutError:
+            raise _refused(
+                f"other requests that count, list, move or check much have taken more than {self._within_s:g} s"
+            ) from None
         try:
             yield
         finally:
-            self._busy[owner] -= 1
-            self._busy += Counter()  # without those that have none
+            turns.release()
+
+
+def _refused(detail: str) -> Problem:
+    return Problem(ProblemType.TOO_MANY_REQUESTS, detail, after=_AGAIN)
 
 
 async def _turn(request: Request) -> AsyncIterator[None]:
     calls: LongCalls = request.app.state.long_calls
-    with calls.turn(request.state.key.owner):
+    async with calls.turn(request.state.key.owner):
         yield
 
 

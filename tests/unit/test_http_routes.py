@@ -21,6 +21,9 @@ def test_routes_whose_calls_look_at_much_have_a_share_of_the_threads():
         f"{next(iter(one.methods))} {one.path}" for one in ROUTES if LONG in one.dependencies
     }
     assert of_share == {
+        "GET /v1/jobs",
+        "GET /v1/batches",
+        "GET /v1/batches/{batch_id}/rows",
         "POST /v1/actions",
         "POST /v1/moves",
         "POST /v1/batches/{batch_id}/move",

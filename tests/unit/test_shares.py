@@ -99,15 +99,37 @@ def test_the_fleets_own_bucket_is_none_that_strangers_may_read(monkeypatch):
         serve()
 
 
-def test_calls_that_look_at_much_leave_threads_to_others():
-    calls = LongCalls(at_once=3, of_owner=2)
-    with ExitStack() as busy:
-        for owner in ("shop", "shop", "press"):
-            busy.enter_context(calls.turn(owner))
-        for owner, status in (("shop", 429), ("press", 503), ("new", 503)):
-            with pytest.raises(Problem) as told, calls.turn(owner):
-                pass
-            assert told.value.status_code == status
-            assert told.value.headers["Retry-After"] == "2"
-    with calls.turn("shop"), calls.turn("shop"):  # they have ended
+def test_calls_that_look_at_much_wait_for_their_turn_and_one_owner_s_keep_no_other_from_it():
+    asyncio.run(taking_turns())
+
+
+async def taking_turns():
+    calls = LongCalls(at_once=2, of_owner=1, waiting=1, within_s=0.05)
+    done = asyncio.Event()
+    began: list[str] = []
+
+    async def call(owner):
+        async with calls.turn(owner):
+            began.append(owner)
+            await done.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(call("shop"))
+        await asyncio.sleep(0)
+        waits = asyncio.ensure_future(call("shop"))
+        await asyncio.sleep(0)
+        with pytest.raises(Problem, match="2 requests of this owner") as told:
+            await call("shop")
+        assert (told.value.status_code, told.value.headers["Retry-After"]) == (429, "2")
+        tasks.create_task(call("press"))
+        await asyncio.sleep(0)
+        assert began == ["shop", "press"]
+        for late in (waits, call("third")):  # neither a turn of its owner's, nor one of all
+            with pytest.raises(Problem, match=r"have taken more than 0\.05 s"):
+                await late
+        done.set()
+        await first
+        await call("shop")
+    async with calls.turn("third"):
         pass
+    assert calls._owners == {}
