@@ -179,7 +179,7 @@ HEAD = {"Content-Type": "text/event-stream"}
 ODD_STREAMS = {
     "a line without an end": endless(b"x" * 50_000, **HEAD),
     "an event without an end": endless(b"data: " + b"x" * 5_000 + b"\n", **HEAD),
-    "an id that is none": stream("id: 1-ü\u2028\ndata: {}\n\n".encode()),
+    "an id that is none": stream(event(1).replace(b"id: 1-0", "id: 1-ü\u2028".encode(), 1)),
     "no JSON": stream(b"id: 1-0\ndata: {\n\n"),
     "a list": stream(b"id: 1-0\ndata: []\n\n"),
     "nested": stream(b"id: 1-0\ndata: " + b"[" * 50_000 + b"\n\n"),
