@@ -16,19 +16,23 @@ from typing import Final, NamedTuple
 
 
 class Who(NamedTuple):
-    """A person or a program, and from where it acts, as `cli@host` or an address; empty where nobody said."""
+    """A person or a program, and from where it acts, as `cli@host` or an address; empty where nobody said.
+
+    `is_stranger` says that it does not run the fleet: what it does may not push what others did out of the log.
+    """
 
     actor: str = ""
     origin: str = ""
+    is_stranger: bool = False
 
 
 _who: Final[ContextVar[Who | None]] = ContextVar("who", default=None)
 
 
 @contextmanager
-def acting(actor: str, origin: str = "") -> Iterator[None]:
-    """Have the log of actions say who does what is called within the block."""
-    before = _who.set(Who(actor, origin))
+def acting(actor: str, origin: str = "", *, is_stranger: bool = False) -> Iterator[None]:
+    """Have the log of actions say who does what is called within the block; `is_stranger` as of `Who`."""
+    before = _who.set(Who(actor, origin, is_stranger))
     try:
         yield
     finally:

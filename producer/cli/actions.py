@@ -140,6 +140,7 @@ def log(
             else:
                 at = f"{entry.at:%Y-%m-%d %H:%M:%S}Z"
                 told = f"{entry.selection or 'all'} ({entry.count:,})"
+                told += f", and {entry.more:,} times more before" if entry.more else ""
                 print_row(
                     at, entry.actor, entry.origin, entry.what, told, entry.detail, entry.reason
                 )

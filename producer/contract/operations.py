@@ -74,7 +74,7 @@ class Action(_Read):
 
     `origin` says from where, as `cli@host` or an address; `what` is the verb; `selection` the filter or the
     names that it was done to, `count` how many these were, `owner` whose, where that is one; `detail` what it was
-    changed to, where the verb does not say it.
+    changed to, where the verb does not say it. `more` counts what the same actor did before, too often to be written.
     """
 
     id: str = ""  #: The stream's id, which tells the order.
@@ -87,3 +87,4 @@ class Action(_Read):
     owner: str = ""
     detail: str = ""
     reason: str = ""
+    more: int = 0

@@ -43,7 +43,8 @@ class StrictRoute(APIRoute):
                 _check_scope(request, scope)
             if request.scope["query_string"] and (flaws := self._flaws(request)):
                 raise Problem(ProblemType.INVALID_REQUEST, flaws[0].detail, flaws=flaws)
-            with acting(*_who(request)):
+            who = _who(request)
+            with acting(who.actor, who.origin, is_stranger=who.is_stranger):
                 return await handler(_StrictRequest(request.scope, request.receive))
 
         return strict
@@ -55,7 +56,10 @@ class StrictRoute(APIRoute):
 def _who(request: Request) -> Who:
     """Return who asks, for the log of actions; nobody where no key is needed."""
     key: AccessKey | None = request.scope.get("state", {}).get("key")
-    return Who(f"key {key.name}", request.client.host if request.client else "") if key else Who()
+    if key is None:
+        return Who()
+    origin = request.client.host if request.client else ""
+    return Who(f"key {key.name}", origin, is_stranger=not key.allows(Scope.OPERATE))
 
 
 def _check_scope(request: Request, scope: Scope) -> None:

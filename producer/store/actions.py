@@ -46,6 +46,8 @@ class Actions:
     def write(self, what: str, **said: Unpack[Entry]) -> str:
         """Write down one action, as `Action` says, and return its id. Texts are cleaned and cut at 500 characters.
 
+        Of a stranger 60 a minute are written; what is beyond is counted by its next entry, as `more`.
+
         Raises:
             FleetUnreachable: Redis does not answer; what it tells of is done all the same.
         """
@@ -71,7 +73,8 @@ def log_fields(what: str, **said: Unpack[Entry]) -> dict[str, Any]:
     texts["actor"] = texts.get("actor") or who.actor
     texts["origin"] = texts.get("origin") or who.origin
     short = {name: abridged(escaped(text), most=_LONGEST) for name, text in texts.items() if text}
-    return {"actor": "", **short, "count": count}  # without an actor no entry can be read
+    bound = {"stranger": 1} if who.is_stranger else {}  # before all: it is for the script alone
+    return {**bound, "actor": "", **short, "count": count}  # without an actor no entry can be read
 
 
 def _action(entry_id: str, fields: Mapping[str, str]) -> Action | None:

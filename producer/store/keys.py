@@ -14,6 +14,7 @@
 | comfyfleet:pools | hash pool -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:actions | stream: who has done what | for ever, about 20,000 entries |
 | comfyfleet:action:<id> | hash: an action on many jobs, and how far upkeep is with it | not ended: 60 days after its last turn; ended: 30 days |
+| comfyfleet:actions:often | hash actor that does not run the fleet -> since when, ms, how many entries, and how many more that were not written | 24 hours after the last entry of one |
 | comfyfleet:actions:waiting | zset action that has not ended -> its last turn, ms | 60 days after its last action |
 | comfyfleet:actions:asked | zset action -> asked for, ms; those of the last 90 days | 90 days after the last one |
 | comfyfleet:actions:asked:<owner> | zset action of an owner -> asked for, ms; the last 100 | 90 days after the last one |
@@ -110,6 +111,7 @@ QUARANTINED: Final = "comfyfleet:quarantined"
 POOLS: Final = "comfyfleet:pools"
 ACCESS_KEYS: Final = "comfyfleet:keys"
 ACTIONS: Final = "comfyfleet:actions"
+ACTIONS_OFTEN: Final = "comfyfleet:actions:often"
 ACTIONS_WAITING: Final = "comfyfleet:actions:waiting"
 ACTIONS_ASKED: Final = "comfyfleet:actions:asked"
 BATCHES: Final = "comfyfleet:batches"
@@ -154,6 +156,8 @@ MOST_OPEN: Final = 100
 EVENTS_KEPT: Final = 100_000
 #: Entries of the stream of actions, as of that of events.
 ACTIONS_KEPT: Final = 20_000
+#: Entries that an actor who does not run the fleet may write within a minute.
+MOST_LOGGED: Final = 60
 #: How long an action that has ended is kept, ms; how many of an owner are listed, and may wait or run.
 ACTION_KEPT_MS: Final = 30 * 86_400_000
 ACTIONS_LISTED: Final = 100

@@ -63,7 +63,15 @@ _KEY_NAMES: Final = (
     *("WEBHOOKS", "WEBHOOK_SECRETS", "WEBHOOKS_FAILING", "DELIVERIES", "DELIVERING", "DELIVERY"),
     *("DELIVERIES_KEPT", "DELIVERY_KEPT_MS"),
     *("TOTALS", "TOTALS_KEPT", "TEMPLATES", "NOT_OWN_FAULTS"),
-    *("ACTION", "ACTIONS", "ACTIONS_KEPT", "ACTIONS_WAITING", "ACTIONS_ASKED"),
+    *(
+        "ACTION",
+        "ACTIONS",
+        "ACTIONS_KEPT",
+        "ACTIONS_OFTEN",
+        "MOST_LOGGED",
+        "ACTIONS_WAITING",
+        "ACTIONS_ASKED",
+    ),
     *("ACTION_KEPT_MS", "ACTIONS_LISTED", "MOST_ACTIONS"),
     *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )
@@ -80,6 +88,7 @@ _BESIDE: Final[dict[str, tuple[str, ...]]] = {
     "outbox_settle": ("_outbox",),
     **dict.fromkeys(("template_put", "template_delete"), ("_templates",)),
     **dict.fromkeys(("register", "renew", "desire", "desire_pool", "ask_node"), ("_wishes",)),
+    **dict.fromkeys(("action_add", "action_cancel", "action_log"), ("_log",)),
     "delivery_add": ("_outbox", "_deliveries"),
     **dict.fromkeys(
         ("delivery_take", "delivery_settle", "delivery_again", "webhook_state"), ("_deliveries",)

@@ -10,6 +10,7 @@ import requests
 
 from producer.acting import acting
 from producer.contract.errors import InvalidQuery
+from producer.store import keys
 from producer.store.node_store import NodeStore
 from tests.graphs import sleeping
 from tests.integration.api_server import GRAPH, problem
@@ -133,6 +134,30 @@ def test_the_log_is_read_in_pages_by_who_administers_the_fleet_alone(api, led):
     assert flaw["parameter"] == "before"
     with pytest.raises(InvalidQuery, match="limit is 0; expected 1 to 1,000"):
         led.fleet.action_log(0)
+
+
+def test_a_key_that_is_not_the_operator_s_pushes_nobody_s_entries_out(api, led):
+    shop, ops = api("shop"), api("ops", scopes="submit,operate")
+    batch = batch_of(shop)["id"]
+    for number in range(32):
+        for verb in ("hold", "release"):
+            assert shop.post(f"/v1/batches/{batch}/{verb}").ok, number
+    entries = [one for one in led.fleet.action_log(100) if one.actor.startswith("key shop-")]
+    assert len(entries) == keys.MOST_LOGGED
+    mine = batch_of(ops)["id"]
+    for _ in range(31):
+        for verb in ("hold", "release"):
+            assert ops.post(f"/v1/batches/{mine}/{verb}").ok
+    assert sum(one.owner == "ops" for one in led.fleet.action_log(1_000)) > keys.MOST_LOGGED
+    [(actor, noted)] = led.redis.hgetall(keys.ACTIONS_OFTEN).items()
+    since, _, left = map(int, noted.split())
+    led.redis.hset(keys.ACTIONS_OFTEN, actor, f"{since - 60_000} 60 {left}")  # a minute later
+    assert shop.post(f"/v1/batches/{batch}/hold").ok
+    assert shop.post(f"/v1/batches/{batch}/release").ok
+    told = led.fleet.action_log(2)
+    assert [one.more for one in told] == [0, left]
+    assert left >= 4
+    assert f", and {left} times more before" in command(led, "log", "--limit", "2").stdout
 
 
 def test_at_a_shell_who_ran_a_command_is_logged_and_shown(led):

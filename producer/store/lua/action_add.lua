@@ -27,7 +27,7 @@ if waiting >= MOST_ACTIONS then
 end
 
 local logged, now = tonumber(ARGV[2]), now_ms()
-redis.call('XADD', ACTIONS, 'MAXLEN', '~', ACTIONS_KEPT, '*', 'at', now, unpack(ARGV, 3, 2 + logged))
+write_log(now, {unpack(ARGV, 3, 2 + logged)})
 redis.call('HSET', KEYS[1], 'created_ms', now, unpack(ARGV, 3 + logged))
 redis.call('PEXPIRE', KEYS[1], INDEX_MS)
 redis.call('ZADD', ACTIONS_WAITING, now, ARGV[1])

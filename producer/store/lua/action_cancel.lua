@@ -17,7 +17,7 @@ end
 local now = now_ms()
 if not asked then
     redis.call('HSET', KEYS[1], 'cancel_ms', now)
-    redis.call('XADD', ACTIONS, 'MAXLEN', '~', ACTIONS_KEPT, '*', 'at', now, unpack(ARGV, 2))
+    write_log(now, {unpack(ARGV, 2)})
 end
 if jobs and jobs ~= '' then
     return 'stopping'

@@ -2,6 +2,6 @@
 --
 -- ARGV     field, value, ... but for its time
 --
--- Returns its id.
+-- Returns its id, or '' where it is only counted; see `write_log`.
 expect_type('stream', ACTIONS)
-return redis.call('XADD', ACTIONS, 'MAXLEN', '~', ACTIONS_KEPT, '*', 'at', now_ms(), unpack(ARGV))
+return write_log(now_ms(), ARGV)
