@@ -29,6 +29,8 @@ LONGEST_LINE = 64 << 20
 #: How long an answer may take once it has begun, s; the next bytes come within the connection's own time.
 _WHOLE_S: Final = 120.0
 _READ: Final = 1 << 16
+_PIECE: Final = 1 << 20
+_MINUTE_S: Final = 60.0
 _SHOWN: Final = 80
 _ADVICE: Final = "is this the API's address, and is the API as new as this library?"
 
@@ -55,6 +57,30 @@ def read_whole(answer: requests.Response) -> None:
             late = f"so slowly that it was not whole after {_WHOLE_S:g} s"
             raise _given_up(answer, late) from EndlessAnswer()
     answer._content = b"".join(parts)  # noqa: SLF001 - requests itself reads without a bound
+
+
+def paced(answer: requests.Response) -> Iterator[bytes]:
+    """Yield the body of an answer in pieces.
+
+    Raises:
+        requests.RequestException: it breaks off, or comes with less than 64 KiB a minute.
+    """
+    raw: Any = answer.raw
+    since, size = time.monotonic(), 0
+    try:
+        while part := raw.read1(_PIECE, decode_content=True):
+            yield part
+            size += len(part)
+            if time.monotonic() - since > _MINUTE_S:
+                if size < _READ:
+                    raise requests.ReadTimeout("it comes too slowly")
+                since, size = time.monotonic(), 0
+    except requests.RequestException:
+        raise
+    except (HTTPError, OSError) as exc:
+        raise why_broken(exc) from exc
+    finally:
+        answer.close()
 
 
 def parsed(answer: requests.Response) -> Any:

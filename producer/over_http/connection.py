@@ -15,7 +15,14 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from producer.contract.arguments import checked
 from producer.contract.errors import FleetError, FleetUnreachable, InvalidSettings
-from producer.over_http.answers import EndlessAnswer, formed, lines_of, read_whole, why_broken
+from producer.over_http.answers import (
+    EndlessAnswer,
+    formed,
+    lines_of,
+    paced,
+    read_whole,
+    why_broken,
+)
 from producer.over_http.problems import error_of, retry_after
 from producer.over_http.sessions import new_session
 
@@ -174,8 +181,7 @@ class Connection:
         answer.raise_for_status()
         if answer.is_redirect:
             raise requests.TooManyRedirects("the store's answer is a redirect")
-        chunks: Iterable[bytes] = answer.iter_content(1 << 20)
-        return chunks
+        return paced(answer)
 
     def close(self) -> None:
         """Close all connections; they are opened again at the next call."""

@@ -144,8 +144,13 @@ def test_neither_key_nor_cookies_go_anywhere_else():
         assert elsewhere.asked == []
 
 
-def test_an_artifact_comes_from_an_address_of_a_store_and_no_larger_than_it_was(tmp_path):
+def test_an_artifact_comes_from_an_address_of_a_store_and_no_larger_than_it_was(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("producer.over_http.answers._MINUTE_S", 0.3)
     artifact = Artifact.model_validate(ARTIFACT)
+    large = artifact.model_copy(update={"bytes": 1_000_000})
+    of_size = {"large": artifact, "slow": large, "moved": artifact}
     job, link = f"GET /v1/jobs/{ID}", f"GET /v1/jobs/{ID}/artifacts/0"
     for odd in ("javascript:alert(1)", "/v1/elsewhere", "file:///etc/passwd"):
         found = web.Response(status=302, headers={"Location": odd})
@@ -156,16 +161,21 @@ def test_an_artifact_comes_from_an_address_of_a_store_and_no_larger_than_it_was(
             producer.url(artifact)
     store = {
         "GET /large": endless(b"x" * 50_000),
+        "GET /slow": endless(b"x", 0.05),
         "GET /moved": body_route(web.Response(status=302, headers={"Location": "/large"})),
     }
     with scripted_node(store) as stored:
-        for path, error in (("large", ObjectConflict), ("moved", StorageError)):
+        for path, error in (
+            ("large", ObjectConflict),
+            ("slow", StorageError),
+            ("moved", StorageError),
+        ):
             found = web.Response(status=302, headers={"Location": f"{stored.url}/{path}"})
             with fleet(routes={job: [told(WITH_ARTIFACT)], link: [found]}) as (producer, _):
                 with pytest.raises(error):
-                    producer.fetch(artifact, tmp_path / "a.png")
+                    producer.fetch(of_size[path], tmp_path / "a.png")
                 assert not (tmp_path / "a.png").exists()
-        assert stored.asked == ["GET /large", "GET /moved"]
+        assert stored.asked == ["GET /large", "GET /slow", "GET /moved"]
 
 
 def body_route(answer):
