@@ -264,3 +264,15 @@ def test_results_that_are_no_json_end_with_an_error():
 def test_events_of_a_good_stream_still_come():
     with fleet(routes={EVENTS: [stream(event(1), event(2, "cancelled", "cancelled"))]}) as (p, _):
         assert [found.n for found in p.stream(ID)] == [1, 2]
+
+
+def test_an_answer_that_was_read_leaves_its_connection_to_the_next():
+    packed = body(gzip.compress(json.dumps(JOB).encode()), **{"Content-Encoding": "gzip"})
+    for answers in ([told(JOB)], [packed], [body(b"[]"), told(JOB)]):
+        with fleet(routes={GET: answers}) as (producer, server):
+            for _ in range(3):
+                try:
+                    producer.get(ID)
+                except FleetUnreachable:
+                    continue
+            assert len(server.ports) == 1
