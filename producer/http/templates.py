@@ -25,8 +25,8 @@ router = APIRouter(prefix="/v1/templates", tags=["templates"], route_class=Stric
 TemplateName = Annotated[str, Path(max_length=100, examples=["portrait"])]
 NewName = Annotated[Name, Path(examples=["portrait"])]
 
-#: One etag, or `*`; a weak one never matches.
-_ETAG: Final = re.compile(r'\*|"([^"]{1,100})"')
+#: One etag, or `*`, which in quotes would be an etag of none; a weak one never matches.
+_ETAG: Final = re.compile(r'\*|"([^"*]{1,100})"')
 
 
 class TemplateRequest(BaseModel):
@@ -129,6 +129,8 @@ async def delete(
 ) -> Response:
     """Forget a template. Jobs and batches that were made from it stay as they are."""
     wanted = _etag(headers.if_match)
+    if headers.if_none_match is not None:
+        raise _odd("If-None-Match", "expected If-Match alone; what is not there cannot be deleted")
     await fleet.templates.delete(name, owner=key.owner, if_match=wanted)
     return Response(status_code=204)
 

@@ -80,6 +80,8 @@ def test_a_change_is_refused_where_another_came_first(api):
     problem(put(shop, GRAPH, If_Match=first), 412, "precondition-failed")
     problem(shop("DELETE", PATH, headers={"If-Match": first}), 412, "precondition-failed")
     problem(put(shop, path="/v1/templates/fox", If_Match="*"), 412, "precondition-failed")
+    problem(put(shop, If_Match='"*"'), 422, "invalid-request")  # an etag in quotes, and of none
+    problem(shop("DELETE", PATH, headers={"If-None-Match": "*"}), 422, "invalid-request")
     told = problem(put(shop, If_Match="3"), 422, "invalid-request")
     assert told["errors"][0]["parameter"] == "If-Match"
     problem(put(shop, If_None_Match='"3-a"'), 422, "invalid-request")
