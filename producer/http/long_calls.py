@@ -45,17 +45,22 @@ class LongCalls:
         self._owners: dict[str, _Owner] = {}
 
     @asynccontextmanager
-    async def turn(self, owner: str) -> AsyncIterator[None]:
-        """Run the block when it is its turn; raises Problem if too many wait, or it has waited for too long."""
+    async def turn(self, owner: str, *, has_begun: bool = False) -> AsyncIterator[None]:
+        """Run the block when it is its turn; raises Problem if too many wait, or it has waited for too long.
+
+        Args:
+            has_begun: whether the answer is on its way, so that it is too late for a problem: then it waits.
+        """
         own = self._owners.setdefault(owner, _Owner(asyncio.Semaphore(self._of_owner)))
-        if own.calls >= self._of_owner + self._waiting:
+        if own.calls >= self._of_owner + self._waiting and not has_begun:
             raise _refused(
                 f"{own.calls} requests of this owner that count, list, move or check much are under way in this "
                 "process, as many as may be"
             )
         own.calls += 1
+        within_s = None if has_begun else self._within_s
         try:
-            async with self._got(own.turns), self._got(self._turns):
+            async with self._got(own.turns, within_s), self._got(self._turns, within_s):
                 yield
         finally:
             own.calls -= 1
@@ -63,9 +68,9 @@ class LongCalls:
                 del self._owners[owner]
 
     @asynccontextmanager
-    async def _got(self, turns: asyncio.Semaphore) -> AsyncIterator[None]:
+    async def _got(self, turns: asyncio.Semaphore, within_s: float | None) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._within_s):
+            async with asyncio.timeout(within_s):
                 await turns.acquire()
         except TimeoutError:
             raise _refused(

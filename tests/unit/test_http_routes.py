@@ -24,6 +24,8 @@ def test_routes_whose_calls_look_at_much_have_a_share_of_the_threads():
         "GET /v1/jobs",
         "GET /v1/batches",
         "GET /v1/batches/{batch_id}/rows",
+        "GET /v1/batches/{batch_id}/results.jsonl",
+        "GET /v1/batches/{batch_id}/errors.jsonl",
         "POST /v1/actions",
         "POST /v1/moves",
         "POST /v1/batches/{batch_id}/move",

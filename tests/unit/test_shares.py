@@ -103,6 +103,11 @@ def test_calls_that_look_at_much_wait_for_their_turn_and_one_owner_s_keep_no_oth
     asyncio.run(taking_turns())
 
 
+async def call_begun(calls, began):
+    async with calls.turn("shop", has_begun=True):
+        began.append("begun")
+
+
 async def taking_turns():
     calls = LongCalls(at_once=2, of_owner=1, waiting=1, within_s=0.05)
     done = asyncio.Event()
@@ -127,8 +132,12 @@ async def taking_turns():
         for late in (waits, call("third")):  # neither a turn of its owner's, nor one of all
             with pytest.raises(Problem, match=r"have taken more than 0\.05 s"):
                 await late
+        begun = asyncio.ensure_future(call_begun(calls, began))
+        await asyncio.sleep(0.1)
+        assert not begun.done()  # whose answer is on its way waits for as long as it takes
         done.set()
         await first
+        await begun
         await call("shop")
     async with calls.turn("third"):
         pass
