@@ -175,6 +175,10 @@ class HttpBatchMethods:
             yield from ((job.row or 0, job) for job in page.jobs if job.status in wanted)
             if not page.cursor:
                 return
+            if page.cursor == query.get("cursor"):
+                raise FleetUnreachable(
+                    "the API gives a cursor again, so its list would have no end"
+                )
             query["cursor"] = page.cursor
 
     def batch_results(

@@ -261,6 +261,14 @@ def test_results_that_are_no_json_end_with_an_error():
             list(producer.batch_results(BATCH))
 
 
+def test_a_list_that_goes_on_where_it_was_ends_with_an_error():
+    page = told({"jobs": [JOB], "cursor": "again"})
+    with fleet(routes={f"GET /v1/batches/{BATCH}/rows": [page]}) as (producer, server):
+        with pytest.raises(FleetUnreachable, match="would have no end"):
+            list(producer.batch_jobs(BATCH))
+        assert len(server.asked) == 2
+
+
 def test_events_of_a_good_stream_still_come():
     with fleet(routes={EVENTS: [stream(event(1), event(2, "cancelled", "cancelled"))]}) as (p, _):
         assert [found.n for found in p.stream(ID)] == [1, 2]
