@@ -17,6 +17,7 @@ from producer.upkeep.sweeper import QUEUE_IDLE, Upkeep
 from tests.graphs import sleeping
 from tests.integration.default_queue import ANY
 from tests.integration.hand_led import LEASE, WORKER, hold
+from tests.key_lives import kept_for_ever
 from tests.polling import wait_until
 
 KEEP = timedelta(days=7)
@@ -243,7 +244,7 @@ def test_a_batch_that_is_held_for_a_year_has_all_that_it_needs_to_go_on(led):
     job = led.queued(start_within=year)
     led.fleet.hold(job.id)
     sweep_twice(led)
-    eternal = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD}
+    eternal = kept_for_ever()
     passing = (keys.lock(""), "_kombu", "unacked", keys.QUEUES_USED)
     short = {
         key
