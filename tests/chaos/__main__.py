@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         "--landed-share",
         type=float,
         default=0,
-        help="how many workers and calls of producers are of the version landed last, 0 to 1",
+        help="how many workers, processes of the web and calls of producers are of the version landed last, 0 to 1",
     )
     storm.add_argument(
         "--http-share",

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 _REPOSITORY: Final = Path(__file__).parents[2]
 #: The commit that was landed before the present work began; a session sets it anew.
-LANDED: Final = "9766a1b6b72473bf25372a6b576895d9df6108fb"
+LANDED: Final = "f995327c075b6a1ee50194847ae0e952323f65c9"
 _WITHIN_S: Final = 120
+_GIT: Final = ("git", "-C", str(_REPOSITORY))
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,14 @@ def install(folder: Path) -> LandedVersion:
     """Build the landed commit's wheel and install it below *folder*.
 
     Raises:
-        NoSuchCommitError: git does not have it.
+        NoSuchCommitError: neither this clone has it nor where that comes from.
     """
     source, venv, empty = folder / "source", folder / "venv", folder / "empty"
     for path in (source, empty):
         path.mkdir(parents=True)
     archive = folder / "source.tar"
-    packed = _run("git", "-C", str(_REPOSITORY), "archive", "-o", str(archive), LANDED)
-    if packed.returncode:
-        raise NoSuchCommitError(f"this clone has no commit {LANDED[:7]}: {packed.stderr.strip()}")
+    _have_commit()
+    _must(*_GIT, "archive", "-o", str(archive), LANDED)
     _must("tar", "-xf", str(archive), "-C", str(source))
     uv = (sys.executable, "-m", "uv", "--quiet")
     _must(*uv, "build", "--wheel", "--out-dir", str(folder), str(source))
@@ -88,6 +88,15 @@ def install(folder: Path) -> LandedVersion:
     _must(*into, "--require-hashes", "-r", str(source / "requirements/run.txt"))
     _must(*into, "--no-deps", str(wheel))
     return LandedVersion(venv / "bin", empty)
+
+
+def _have_commit() -> None:
+    """Ask for the commit where this clone, a shallow one, does not have it; raises NoSuchCommitError."""
+    if _run(*_GIT, "cat-file", "-e", f"{LANDED}^{{commit}}").returncode == 0:
+        return
+    asked = _run(*_GIT, "fetch", "--quiet", "--no-tags", "--depth", "1", "origin", LANDED)
+    if asked.returncode:
+        raise NoSuchCommitError(f"this clone has no commit {LANDED[:7]}: {asked.stderr.strip()}")
 
 
 def _must(*command: str) -> None:

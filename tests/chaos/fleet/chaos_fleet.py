@@ -51,7 +51,7 @@ class FleetOptions:
         is_recorded: whether the proxy logs requests from the fleet's first one on.
         worker_command: what to run in the place of our worker, after the interpreter.
         landed: the Python of an environment with the version that was landed last; None without one.
-        landed_share: how many of the workers are of that version.
+        landed_share: how many of the workers, and of the processes of the web, are of that version.
         settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
         web: how many processes of the HTTP API it has, and of senders of webhooks; none: nor a receiver.
     """
@@ -198,7 +198,7 @@ class ChaosFleet:
 
     def _start_member(self, number: int, pool: str, undo: ExitStack) -> Member:
         name = f"n{number}"
-        is_landed = self._is_landed(number)
+        is_landed = self.is_landed(number)
         port = choose_ports([name], {})[name]
         url = f"http://127.0.0.1:{port}"
         self.open(f"{name}.node", kind="node", port=port)
@@ -232,8 +232,8 @@ class ChaosFleet:
             process.start()
         return Member(name, pool, url, node, worker)
 
-    def _is_landed(self, number: int) -> bool:
-        """Tell whether the worker of that number is of the landed version: every second one at a half."""
+    def is_landed(self, number: int) -> bool:
+        """Tell whether the worker of that number, or the process of the web, is of the landed version: every second one at a half."""
         share = self.options.landed_share if self.options.landed else 0
         return int(number * share) > int((number - 1) * share)
 

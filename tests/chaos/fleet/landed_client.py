@@ -24,6 +24,8 @@ _METHODS: Final = (
     "cancel",
     "retry_surely",
     "move",
+    "wish",
+    "lift_surely",
 )
 #: Only this user's processes reach the socket; the key is asked for by the protocol.
 _KEY: Final = b"chaos"

@@ -60,8 +60,8 @@ class WebServices:
         self.urls: list[str] = []
         self.keys: dict[str, str] = {}
         self.receiver = self._receiver(ports["receiver"])
-        self.api = [self._api(f"{API}{n}", ports[f"{API}{n}"]) for n in range(1, size + 1)]
-        self.senders = [self._senders(f"{SENDERS}{n}") for n in range(1, size + 1)]
+        self.api = [self._api(n, ports[f"{API}{n}"]) for n in range(1, size + 1)]
+        self.senders = [self._senders(n) for n in range(1, size + 1)]
 
     @property
     def processes(self) -> Sequence[KeptProcess]:
@@ -136,21 +136,27 @@ class WebServices:
         module = "tests.chaos.fleet.receiver"
         return self._process("receiver", (module, str(port), *files))
 
-    def _api(self, who: str, port: int) -> KeptProcess:
+    def _api(self, number: int, port: int) -> KeptProcess:
+        who = f"{API}{number}"
         self._fleet.open_edges(who)
         through = self._fleet.open(f"{who}.http", kind="node", port=port)
         self.urls.append(f"http://127.0.0.1:{through}")
-        return self._process(who, ("producer.http", "--port", str(port)), who=who)
+        return self._process(who, ("producer.http", "--port", str(port)), number=number)
 
-    def _senders(self, who: str) -> KeptProcess:
+    def _senders(self, number: int) -> KeptProcess:
+        who = f"{SENDERS}{number}"
         self._fleet.open_edges(who)
-        return self._process(who, ("producer.webhooks",), who=who)
+        return self._process(who, ("producer.webhooks",), number=number)
 
-    def _process(self, name: str, command: Sequence[str], *, who: str = "producer") -> KeptProcess:
+    def _process(self, name: str, command: Sequence[str], *, number: int = 0) -> KeptProcess:
+        """Return one of the product's by its *number*, or one of the harness."""
+        is_landed = number > 0 and self._fleet.is_landed(number)
+        python = str(self._fleet.options.landed) if is_landed else sys.executable
+        who = name if number else "producer"
         return KeptProcess(
             name,
-            (sys.executable, "-P", "-m", *command),
-            environment=self._fleet.environment(who, **self.settings),
+            (python, "-P", "-m", *command),
+            environment=self._fleet.environment(who, is_landed=is_landed, **self.settings),
             directory=self._directory,
             log=self._fleet.logs / f"{name}.log",
         )

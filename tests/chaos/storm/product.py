@@ -76,20 +76,13 @@ class _AnyClient:
         self._chance = random.Random(f"{options.seed}/client")
 
     def submit(self, work: Any, **how: Any) -> Any:
-        return self._of(how["key"]).submit(work, **self._taken(how))
+        return self._of(how["key"]).submit(work, **how)
 
     def submit_surely(self, work: Any, **how: Any) -> Any:
-        return self._of(how["key"]).submit_surely(work, **self._taken(how))
+        return self._of(how["key"]).submit_surely(work, **how)
 
     def submit_rows_surely(self, rows: Any, **how: Any) -> Any:
-        return self._of(how["key"]).submit_rows_surely(rows, **self._taken(how))
-
-    def wish(self, verb: str, about: str, **how: Any) -> None:
-        if not self._options.landed_share:  # workers of the landed version may not know all of it
-            self._present.wish(verb, about, **how)
-
-    def lift_surely(self, about: str, **how: Any) -> Any:
-        return self._present.lift_surely(about, **how)
+        return self._of(how["key"]).submit_rows_surely(rows, **how)
 
     def cancel(self, job: str) -> Any:
         is_http = self._chance.random() < self._options.http_share
@@ -101,11 +94,6 @@ class _AnyClient:
     def _of(self, key: str) -> Any:
         is_http = random.Random(key).random() < self._options.http_share
         return self._http if is_http else self._library()
-
-    def _taken(self, how: dict[str, Any]) -> dict[str, Any]:
-        """Return what each version takes: copies came late."""
-        is_mixed = self._options.landed_share > 0
-        return {name: value for name, value in how.items() if not (is_mixed and name == "deliver")}
 
     def _library(self) -> Any:
         is_landed = self._chance.random() < self._options.landed_share

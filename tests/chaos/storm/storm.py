@@ -61,7 +61,7 @@ class StormOptions:
         quiet_s: how long to wait after the faults. The longest pause between two attempts at a
             job is a minute.
         is_paced: hand the jobs in evenly over the minutes, however long they take.
-        landed_share: how many workers, and so upkeep, and how many calls of producers are of the
+        landed_share: how many workers, and so upkeep, processes of the web and calls of producers are of the
             version that was landed last.
         http_share: how many jobs and batches are handed in over HTTP, each with a webhook.
     """
