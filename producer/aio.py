@@ -44,12 +44,15 @@ from producer.events.methods import RECHECK_EVERY, found_of, loop_fanouts
 from producer.events.missed import Missed
 from producer.intake.input_policy import InputPolicy
 from producer.listing.async_methods import AsyncListMethods
+from producer.pool_methods import AsyncPoolMethods
 from producer.submit_methods import AsyncSubmitMethods
 from producer.template_methods import AsyncTemplates
 from producer.webhooks.methods import AsyncWebhooks
 
 
-class AsyncProducer(AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, AsyncBulkMethods):
+class AsyncProducer(
+    AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, AsyncBulkMethods, AsyncPoolMethods
+):
     """The client of one fleet for asyncio, for all event loops of a process.
 
     They may run one after another, too (`asyncio.run`, Django's `async_to_sync`).

@@ -20,7 +20,6 @@ from producer.contract.outcomes import Acted, ActionRecord, ActionState, BulkAct
 from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
 from producer.dispatch import Dispatch
 from producer.listing.move_methods import MoveMethods
-from producer.pool_methods import AsyncPoolMethods, PoolMethods
 from producer.store.action_records import ActionRecords, shown_filter
 from producer.store.times import now_ms, utc
 from producer.threaded_calls import in_thread
@@ -36,7 +35,7 @@ _AT_ONCE: Final = 500
 _COUNT_S: Final = 1.0
 
 
-class BulkMethods(MoveMethods, PoolMethods):
+class BulkMethods(MoveMethods):
     """Act on the jobs that a filter means."""
 
     _redis: Redis
@@ -221,7 +220,7 @@ class BulkMethods(MoveMethods, PoolMethods):
                 return Acted(matched, 0, cursor)
 
 
-class AsyncBulkMethods(AsyncPoolMethods):
+class AsyncBulkMethods:
     """The same for asyncio."""
 
     _sync: BulkMethods

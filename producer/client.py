@@ -38,6 +38,8 @@ from producer.intake.input_policy import InputPolicy
 from producer.intake.named_inputs import NamedInputs
 from producer.intake.request import Request
 from producer.intake.uploading import Uploading
+from producer.pool_methods import PoolMethods
+from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_store import LONGEST_URL
 from producer.store.access_keys import AccessKeyRecords
@@ -61,7 +63,7 @@ from producer.webhooks.methods import Webhooks
 _SHORTEST_URL: Final = timedelta(seconds=1)
 
 
-class Producer(SubmitMethods, WatchMethods, BatchMethods, BulkMethods):
+class Producer(SubmitMethods, WatchMethods, RetryMethods, BatchMethods, BulkMethods, PoolMethods):
     """The client of one fleet, for threads: submits, follows and fetches jobs. Connections open at the first call."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:

@@ -1,11 +1,46 @@
-"""Whether nodes can be taken out, or restarted; else a refusal that names the mend."""
+"""Whether nodes and pools are there, and whether nodes can be taken out, or restarted; else a refusal that names the mend."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from producer.contract.arguments import checked
 from producer.contract.errors import InvalidJob
+from producer.contract.graph.json_values import printable
+from producer.contract.near_names import near_names
 from producer.contract.nodes import Node, NodeState
+from producer.intake.request import check_place
+
+
+def check_known(names: Sequence[str], known: Sequence[str], *, what: str) -> None:
+    """Raise InvalidJob if one of *names* is none of the *known* ones; *what* they are of: `node` or `pool`."""
+    for name in names:
+        if name not in known:
+            near = near_names(name, known)
+            hint = f"did you mean {near[0]}?" if near else f"`comfyfleet {what} list` has all"
+            raise InvalidJob(
+                f"there is no {what} {printable(name)}",
+                field=what,
+                allowed=known,
+                advice=hint,
+            )
+
+
+def node_named(name: str, nodes: Sequence[Node]) -> Node:
+    """Return the node of a name.
+
+    Raises:
+        InvalidJob: there is none.
+    """
+    try:
+        check_place(nodes, pool=None, pin=checked(name, str, field="node"))
+    except InvalidJob as exc:
+        exc.field = "node"
+        raise
+    for node in nodes:
+        if node.name == name:
+            return node
+    raise InvalidJob(f"there is no node {name!r}: the fleet has none yet", field="node")
 
 
 def check_can_restart(node: Node) -> None:

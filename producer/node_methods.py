@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from producer.acting import who_acts
 from producer.contract.arguments import checked, names_of
 from producer.contract.errors import InvalidJob
-from producer.contract.graph.json_values import printable
-from producer.contract.near_names import near_names
-from producer.contract.nodes import Node
+from producer.contract.nodes import Node, NodeTimes
 from producer.contract.operations import DesiredState
-from producer.node_checks import check_can_restart, check_last
-from producer.retry_methods import RetryMethods, node_named
+from producer.node_checks import check_can_restart, check_known, check_last, node_named
 from producer.store.actions import Actions
 from producer.store.desired_states import DesiredStates, of_nodes, quarantines
+from producer.store.node_seconds import NodeSeconds
+from producer.store.node_store import NodeStore
 from producer.threaded_calls import in_thread
 
 if TYPE_CHECKING:
@@ -44,12 +44,31 @@ class Wish:
         if self.until is not None:
             _check_until(checked(self.until, datetime, field="until"))
 
+    @property
+    def wanted_by(self) -> str:
+        """Who it is, or, where nobody is named, who acts."""
+        return self.actor or who_acts().actor
 
-class NodeMethods(RetryMethods):
-    """Have nodes take nothing more, and take work again."""
+
+class NodeMethods:
+    """List nodes, and have them take nothing more, and take work again."""
 
     _redis: Redis
     _actions: Actions
+    _nodes: NodeStore
+    _node_seconds: NodeSeconds
+
+    def nodes(self) -> list[Node]:
+        """Return every node that sent a beat within the last week, sorted by name."""
+        return self._nodes.nodes()
+
+    def node_times(self, name: str) -> NodeTimes:
+        """Return how long models take to load on a node, and graph nodes to run, as far as it was seen.
+
+        Raises:
+            InvalidJob: the fleet has no such node.
+        """
+        return self._node_seconds.times_of(node_named(name, self.nodes()).device)
 
     def drain_nodes(
         self,
@@ -219,7 +238,7 @@ class NodeMethods(RetryMethods):
         is_doubt = state is DesiredState.QUARANTINED
         wishes = quarantines(self._redis) if is_doubt else of_nodes(self._redis)
         for name in names:
-            wishes.set(name, state, actor=wish.actor, reason=wish.reason, until=wish.until)
+            wishes.set(name, state, actor=wish.wanted_by, reason=wish.reason, until=wish.until)
         self._log(f"node.{verb}", names, wish)
         return self._named(names)
 
@@ -233,14 +252,7 @@ class NodeMethods(RetryMethods):
     def _known(self, names: Sequence[str]) -> list[Node]:
         """Return all nodes; each of *names* is one of them."""
         nodes = self.nodes()
-        known = [node.name for node in nodes]
-        for name in names:
-            if name not in known:
-                near = near_names(name, known)
-                hint = f"did you mean {near[0]}?" if near else "`comfyfleet node list` has all"
-                raise InvalidJob(
-                    f"there is no node {printable(name)}", field="node", allowed=known, advice=hint
-                )
+        check_known(names, [node.name for node in nodes], what="node")
         return nodes
 
     def _named(self, names: Sequence[str]) -> list[Node]:

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from producer.contract.arguments import names_of
-from producer.contract.errors import InvalidJob
-from producer.contract.graph.json_values import printable
-from producer.contract.near_names import near_names
 from producer.contract.nodes import Pool
 from producer.contract.operations import DesiredState
+from producer.node_checks import check_known
 from producer.node_methods import AsyncNodeMethods, NodeMethods, Wish
 from producer.store.desired_states import of_pools
 from producer.threaded_calls import in_thread
@@ -88,20 +86,14 @@ class PoolMethods(NodeMethods):
         names = self._known_pools(names)
         wishes = of_pools(self._redis)
         for name in names:
-            wishes.set(name, state, actor=wish.actor, reason=wish.reason, until=wish.until)
+            wishes.set(name, state, actor=wish.wanted_by, reason=wish.reason, until=wish.until)
         self._log(f"pool.{verb}", names, wish)
         return self._pools_named(names)
 
     def _known_pools(self, names: Sequence[str]) -> list[str]:
         known = [pool.name for pool in self.pools()]
         wanted = names_of(names, field="pool")
-        for name in wanted:
-            if name not in known:
-                near = near_names(name, known)
-                hint = f"did you mean {near[0]}?" if near else "`comfyfleet pool list` has all"
-                raise InvalidJob(
-                    f"there is no pool {printable(name)}", field="pool", allowed=known, advice=hint
-                )
+        check_known(wanted, known, what="pool")
         return wanted
 
     def _pools_named(self, names: Sequence[str]) -> list[Pool]:

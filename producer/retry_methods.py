@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any
 
-from producer.contract.arguments import checked, job_id_of
-from producer.contract.errors import InvalidJob, JobNotFound
+from producer.contract.arguments import job_id_of
+from producer.contract.errors import JobNotFound
 from producer.contract.jobs import Job
-from producer.contract.nodes import Node, NodeTimes
 from producer.contract.queues import Message, Tier
 from producer.dead_letters import DeadLetters
 from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
-from producer.intake.request import check_place
 from producer.intake.retries import retry_of
 from producer.store.actions import Actions
 from producer.store.dead_letters import DeadLetterIndex
 from producer.store.job_store import JobStore
-from producer.store.node_seconds import NodeSeconds
 from producer.store.node_store import NodeStore
 from producer.store.retries import Retries
 
 
 class RetryMethods:
-    """The methods of `Producer` for ended jobs, dead letters, and nodes."""
+    """The methods of `Producer` for ended jobs, and dead letters."""
 
     _actions: Actions
     _jobs: JobStore
     _nodes: NodeStore
-    _node_seconds: NodeSeconds
     _retries: Retries
     _intake: Intake
     _dispatch: Dispatch
@@ -67,18 +63,6 @@ class RetryMethods:
         again = partial(self._made_again, only_dead=True)
         return DeadLetters(self._dead_index, again, self._actions)
 
-    def nodes(self) -> list[Node]:
-        """Return every node that sent a beat within the last week, sorted by name."""
-        return self._nodes.nodes()
-
-    def node_times(self, name: str) -> NodeTimes:
-        """Return how long models take to load on a node, and graph nodes to run, as far as it was seen.
-
-        Raises:
-            InvalidJob: the fleet has no such node.
-        """
-        return self._node_seconds.times_of(node_named(name, self.nodes()).device)
-
     def _made_again(
         self,
         job_id: str,
@@ -95,7 +79,7 @@ class RetryMethods:
             needs=self._retries.needs_of(old.queue),
             tier=tier,
             pin=pin,
-            nodes=self.nodes() if pin is not None else (),
+            nodes=self._nodes.nodes() if pin is not None else (),
             secrets=extra.secrets,
         )
         add = partial(
@@ -113,20 +97,3 @@ class RetryMethods:
             priority = submission.tier.priority
             self._dispatch.try_send_all([Message(new_id, 1, submission.queue, priority)])
         return self._jobs.get(new_id)
-
-
-def node_named(name: str, nodes: Sequence[Node]) -> Node:
-    """Return the node of a name.
-
-    Raises:
-        InvalidJob: there is none.
-    """
-    try:
-        check_place(nodes, pool=None, pin=checked(name, str, field="node"))
-    except InvalidJob as exc:
-        exc.field = "node"
-        raise
-    for node in nodes:
-        if node.name == name:
-            return node
-    raise InvalidJob(f"there is no node {name!r}: the fleet has none yet", field="node")

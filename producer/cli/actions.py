@@ -14,7 +14,6 @@ from producer.cli.job_list import TAKES_TERMS
 from producer.cli.moves import TermsArgument, YesOption
 from producer.cli.open_fleet import opened
 from producer.cli.output import Exit, complain, hint, print_json, print_line, print_row
-from producer.cli.who import whoever
 from producer.contract.errors import FleetError
 
 if TYPE_CHECKING:
@@ -33,56 +32,31 @@ WaitOption = Annotated[
 ]
 
 
-@app.command(context_settings=TAKES_TERMS)
-def cancel(
-    filter_: TermsArgument,
-    *,
-    yes: YesOption = False,
-    reason: ReasonOption = "",
-    wait: WaitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Cancel the jobs that a filter means and that have not ended."""
-    _begin("cancel", filter_, yes=yes, reason=reason, wait=wait, as_json=as_json)
+def _add(verb: str, what: str) -> None:
+    @app.command(verb, help=what, context_settings=TAKES_TERMS)
+    def begin(
+        filter_: TermsArgument,
+        *,
+        yes: YesOption = False,
+        reason: ReasonOption = "",
+        wait: WaitOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        with opened(as_json=as_json) as fleet:
+            wanted = filter_of(filter_, options=_OPTIONS)
+            if not yes:
+                _tell_count(fleet, verb, wanted, as_json=as_json)
+                return
+            record = fleet.begin_action(verb, wanted, reason=reason)
+            if wait is not None:
+                record = fleet.wait_action(record.id, timeout=timedelta(seconds=max(0.0, wait)))
+            _tell(record, as_json=as_json)
 
 
-@app.command(context_settings=TAKES_TERMS)
-def hold(
-    filter_: TermsArgument,
-    *,
-    yes: YesOption = False,
-    reason: ReasonOption = "",
-    wait: WaitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Hold the jobs that a filter means and that wait for a node."""
-    _begin("hold", filter_, yes=yes, reason=reason, wait=wait, as_json=as_json)
-
-
-@app.command(context_settings=TAKES_TERMS)
-def release(
-    filter_: TermsArgument,
-    *,
-    yes: YesOption = False,
-    reason: ReasonOption = "",
-    wait: WaitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Release the held jobs that a filter means."""
-    _begin("release", filter_, yes=yes, reason=reason, wait=wait, as_json=as_json)
-
-
-@app.command(context_settings=TAKES_TERMS)
-def retry(
-    filter_: TermsArgument,
-    *,
-    yes: YesOption = False,
-    reason: ReasonOption = "",
-    wait: WaitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make the jobs that a filter means and that did not succeed again, each once."""
-    _begin("retry", filter_, yes=yes, reason=reason, wait=wait, as_json=as_json)
+_add("cancel", "Cancel the jobs that a filter means and that have not ended.")
+_add("hold", "Hold the jobs that a filter means and that wait for a node.")
+_add("release", "Release the held jobs that a filter means.")
+_add("retry", "Make the jobs that a filter means and that did not succeed again, each once.")
 
 
 @app.command()
@@ -96,7 +70,7 @@ def show(action: ActionArgument, *, as_json: JsonOption = False) -> None:
 def stop(action: ActionArgument, *, reason: ReasonOption = "", as_json: JsonOption = False) -> None:
     """Stop an action that has not ended; what it has done stays done, and is counted."""
     with opened(as_json=as_json) as fleet:
-        _tell(fleet.cancel_action(action, reason=reason, **whoever()), as_json=as_json)
+        _tell(fleet.cancel_action(action, reason=reason), as_json=as_json)
 
 
 @app.command("list")
@@ -146,26 +120,6 @@ def log(
                 )
         if not (found or as_json):
             hint("nobody has done anything of the kind lately")
-
-
-def _begin(
-    verb: str,
-    words: list[str],
-    *,
-    yes: bool,
-    reason: str,
-    wait: float | None,
-    as_json: bool,
-) -> None:
-    with opened(as_json=as_json) as fleet:
-        wanted = filter_of(words, options=_OPTIONS)
-        if not yes:
-            _tell_count(fleet, verb, wanted, as_json=as_json)
-            return
-        record = fleet.begin_action(verb, wanted, reason=reason, **whoever())
-        if wait is not None:
-            record = fleet.wait_action(record.id, timeout=timedelta(seconds=max(0.0, wait)))
-        _tell(record, as_json=as_json)
 
 
 def _tell_count(fleet: Producer, verb: str, wanted: str, *, as_json: bool) -> None:

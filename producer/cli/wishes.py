@@ -13,7 +13,6 @@ import typer
 from producer.cli.arguments import JsonOption
 from producer.cli.open_fleet import opened
 from producer.cli.output import print_json, print_row
-from producer.cli.who import whoever
 from producer.contract.errors import InvalidJob
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def restart(
 ) -> None:
     """Have the ComfyUIs of nodes restarted by their workers' restart commands, once they hold no job; `comfyfleet node show` tells what came of it."""
     with opened(as_json=as_json) as fleet:
-        _show(fleet.restart_nodes(names, now=now, reason=reason, **whoever()), as_json=as_json)
+        _show(fleet.restart_nodes(names, now=now, reason=reason), as_json=as_json)
 
 
 def add_of_pools(app: typer.Typer) -> None:
@@ -130,9 +129,7 @@ def _add_wish(app: typer.Typer, verb: str, what: str) -> None:
         as_json: JsonOption = False,
     ) -> None:
         with opened(as_json=as_json) as fleet:
-            call = partial(
-                getattr(fleet, f"{verb}_nodes"), names, reason=reason, until=until, **whoever()
-            )
+            call = partial(getattr(fleet, f"{verb}_nodes"), names, reason=reason, until=until)
             _show(_confirmed(call, last_of, may_ask=not as_json), as_json=as_json)
 
 
@@ -147,7 +144,7 @@ def _add_pool_wish(app: typer.Typer, verb: str, what: str) -> None:
     ) -> None:
         with opened(as_json=as_json) as fleet:
             call = getattr(fleet, f"{verb}_pools")
-            _show(call(names, reason=reason, until=until, **whoever()), as_json=as_json)
+            _show(call(names, reason=reason, until=until), as_json=as_json)
 
 
 def _add_change(app: typer.Typer, verb: str, of: str, what: str) -> None:
@@ -157,7 +154,7 @@ def _add_change(app: typer.Typer, verb: str, of: str, what: str) -> None:
     ) -> None:
         with opened(as_json=as_json) as fleet:
             call = getattr(fleet, f"{verb}_{of}")
-            _show(call(names, reason=reason, **whoever()), as_json=as_json)
+            _show(call(names, reason=reason), as_json=as_json)
 
 
 def _confirmed(call: partial[Any], last_of: str, *, may_ask: bool) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -92,7 +92,6 @@ class ActionsView(BaseModel):
     ),
 )
 async def act(
-    request: Request,
     body: ActionRequest,
     fleet: Fleet,
     key: Submitter,
@@ -124,8 +123,6 @@ async def act(
         owner="" if key.sees_all else key.owner,
         idempotency_key=one_key(body.idempotency_key, header=headers.idempotency_key),
         max_waiting=key.max_waiting,
-        actor=f"key {key.name}",
-        origin=request.client.host if request.client else "",
         reason=body.reason,
     )
     view = _view(record)
@@ -156,7 +153,6 @@ async def read(action_id: ActionId, fleet: Fleet, key: Reader) -> Response:
     responses=answers(400, 403, 404, 408, 413, 415, 422, 503),
 )
 async def cancel(
-    request: Request,
     action_id: ActionId,
     fleet: Fleet,
     key: Submitter,
@@ -170,12 +166,7 @@ async def cancel(
     record = await fleet.action(action_id)
     if not key.sees(record.owner):
         raise ActionNotFound(record.id)
-    stopped = await fleet.cancel_action(
-        record.id,
-        actor=f"key {key.name}",
-        origin=request.client.host if request.client else "",
-        reason=(body or CancelRequest()).reason,
-    )
+    stopped = await fleet.cancel_action(record.id, reason=body.reason if body else "")
     return answer(_view(stopped))
 
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from producer.contract.access import AccessKey
 from producer.contract.nodes import Node
 from producer.http.access import Fleet, Operator
-from producer.http.nodes import CHANGES, NodesView, WishRequest
+from producer.http.nodes import CHANGES, Names, NodesView, WishRequest
 from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
 
 router = APIRouter(prefix="/v1/nodes", tags=["fleet"], route_class=StrictRoute)
-
-_Names = Annotated[
-    list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=1_000)
-]
 
 
 class WishesRequest(WishRequest):
@@ -31,7 +26,7 @@ class WishesRequest(WishRequest):
         json_schema_extra={"examples": [{"node": ["gpu-01", "gpu-02"], "reason": "new cards"}]},
     )
 
-    node: _Names
+    node: Names
 
 
 class NodesRequest(BaseModel):
@@ -41,7 +36,7 @@ class NodesRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"node": ["gpu-01"]}]}
     )
 
-    node: _Names
+    node: Names
     reason: Annotated[str, Field(max_length=200)] = ""
 
 
@@ -52,56 +47,48 @@ class RestartsRequest(NodesRequest):
 
 
 @router.post("/drain", response_model=NodesView, responses=CHANGES, name="drain_several")
-async def drain(request: Request, body: WishesRequest, fleet: Fleet, key: Operator) -> Response:
+async def drain(body: WishesRequest, fleet: Fleet, _: Operator) -> Response:
     """Have nodes finish what they hold, take nothing more, and stay paused."""
-    return await _wanted(request, body, fleet.drain_nodes, key)
+    return await _changed(body, fleet.drain_nodes)
 
 
 @router.post("/pause", response_model=NodesView, responses=CHANGES, name="pause_several")
-async def pause(request: Request, body: WishesRequest, fleet: Fleet, key: Operator) -> Response:
+async def pause(body: WishesRequest, fleet: Fleet, _: Operator) -> Response:
     """Have nodes take nothing more; what waits behind their renders goes to other nodes."""
-    return await _wanted(request, body, fleet.pause_nodes, key)
+    return await _changed(body, fleet.pause_nodes)
 
 
 @router.post("/resume", response_model=NodesView, responses=CHANGES, name="resume_several")
-async def resume(request: Request, body: NodesRequest, fleet: Fleet, key: Operator) -> Response:
+async def resume(body: NodesRequest, fleet: Fleet, _: Operator) -> Response:
     """Have nodes take work again."""
-    return await _wanted(request, body, fleet.resume_nodes, key)
+    return await _changed(body, fleet.resume_nodes)
 
 
 @router.post("/quarantine", response_model=NodesView, responses=CHANGES, name="quarantine_several")
-async def quarantine(
-    request: Request, body: WishesRequest, fleet: Fleet, key: Operator
-) -> Response:
+async def quarantine(body: WishesRequest, fleet: Fleet, _: Operator) -> Response:
     """Set nodes aside that a person doubts, until they are cleared. The reason is needed."""
-    return await _wanted(request, body, fleet.quarantine_nodes, key)
+    return await _changed(body, fleet.quarantine_nodes)
 
 
 @router.post("/clear", response_model=NodesView, responses=CHANGES, name="clear_several")
-async def clear(request: Request, body: NodesRequest, fleet: Fleet, key: Operator) -> Response:
+async def clear(body: NodesRequest, fleet: Fleet, _: Operator) -> Response:
     """End quarantines, and what workers hold against their nodes."""
-    return await _wanted(request, body, fleet.clear_nodes, key)
+    return await _changed(body, fleet.clear_nodes)
 
 
 @router.post("/probe", response_model=NodesView, responses=CHANGES, name="probe_several")
-async def probe(request: Request, body: NodesRequest, fleet: Fleet, key: Operator) -> Response:
+async def probe(body: NodesRequest, fleet: Fleet, _: Operator) -> Response:
     """Have nodes tried now by canaries; what comes of it stands in `probe` of each node."""
-    return await _wanted(request, body, fleet.probe_nodes, key)
+    return await _changed(body, fleet.probe_nodes)
 
 
 @router.post("/restart", response_model=NodesView, responses=CHANGES, name="restart_several")
-async def restart(request: Request, body: RestartsRequest, fleet: Fleet, key: Operator) -> Response:
+async def restart(body: RestartsRequest, fleet: Fleet, _: Operator) -> Response:
     """Have the ComfyUIs of nodes restarted by their workers; all of them, or none."""
-    return await _wanted(request, body, fleet.restart_nodes, key)
+    return await _changed(body, fleet.restart_nodes)
 
 
-async def _wanted(
-    request: Request,
-    body: WishesRequest | NodesRequest,
-    call: Callable[..., Awaitable[list[Node]]],
-    key: AccessKey,
+async def _changed(
+    body: WishesRequest | NodesRequest, change: Callable[..., Awaitable[list[Node]]]
 ) -> Response:
-    origin = request.client.host if request.client else ""
-    wishes = body.model_dump(exclude={"node"})
-    nodes = await call(body.node, **wishes, actor=f"key {key.name}", origin=origin)
-    return answer(NodesView(nodes=nodes))
+    return answer(NodesView(nodes=await change(body.node, **body.model_dump(exclude={"node"}))))

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from producer.aio import AsyncProducer
-from producer.contract.access import AccessKey
 from producer.contract.errors import InvalidJob
 from producer.contract.nodes import Node, Pool
 from producer.contract.queue_lines import QueueLine
-from producer.http.access import Fleet, Operator, fleet_of
+from producer.http.access import Fleet, Operator
 from producer.http.long_calls import LONG
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import Moment
@@ -27,6 +26,10 @@ router = APIRouter(prefix="/v1", tags=["fleet"], route_class=StrictRoute)
 CHANGES = answers(400, 403, 404, 408, 413, 415, 422, 503)
 
 Name = Annotated[str, Path(max_length=100)]
+#: Names of several nodes, or pools, in a body.
+Names = Annotated[
+    list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=1_000)
+]
 
 
 class NodesView(BaseModel):
@@ -94,53 +97,47 @@ async def list_pools(fleet: Fleet, _: Operator) -> Response:
 
 
 @router.post("/nodes/{name}/drain", response_model=Node, responses=CHANGES)
-async def drain(
-    request: Request, name: Name, body: WishRequest, fleet: Fleet, key: Operator
-) -> Response:
+async def drain(name: Name, body: WishRequest, fleet: Fleet, _: Operator) -> Response:
     """Have a node finish what it holds, take nothing more, and stay paused."""
-    return await _wanted(request, name, body, fleet.drain_nodes, key)
+    return await _changed(fleet, name, fleet.drain_nodes, body)
 
 
 @router.post("/nodes/{name}/pause", response_model=Node, responses=CHANGES)
-async def pause(
-    request: Request, name: Name, body: WishRequest, fleet: Fleet, key: Operator
-) -> Response:
+async def pause(name: Name, body: WishRequest, fleet: Fleet, _: Operator) -> Response:
     """Have a node take nothing more; what waits behind its render goes to other nodes."""
-    return await _wanted(request, name, body, fleet.pause_nodes, key)
+    return await _changed(fleet, name, fleet.pause_nodes, body)
 
 
 @router.post("/nodes/{name}/quarantine", response_model=Node, responses=CHANGES)
-async def quarantine(
-    request: Request, name: Name, body: WishRequest, fleet: Fleet, key: Operator
-) -> Response:
+async def quarantine(name: Name, body: WishRequest, fleet: Fleet, _: Operator) -> Response:
     """Set a node aside that a person doubts, until it is cleared. The reason is needed."""
-    return await _wanted(request, name, body, fleet.quarantine_nodes, key)
+    return await _changed(fleet, name, fleet.quarantine_nodes, body)
 
 
 @router.post("/nodes/{name}/resume", response_model=Node, responses=answers(403, 404, 503))
-async def resume(request: Request, name: Name, fleet: Fleet, key: Operator) -> Response:
+async def resume(name: Name, fleet: Fleet, _: Operator) -> Response:
     """Have a node take work again that was drained or paused."""
-    return await _asked(request, name, fleet.resume_nodes, key)
+    return await _changed(fleet, name, fleet.resume_nodes)
 
 
 @router.post("/nodes/{name}/clear", response_model=Node, responses=answers(403, 404, 503))
-async def clear(request: Request, name: Name, fleet: Fleet, key: Operator) -> Response:
+async def clear(name: Name, fleet: Fleet, _: Operator) -> Response:
     """End a node's quarantine, and what its worker holds against it."""
-    return await _asked(request, name, fleet.clear_nodes, key)
+    return await _changed(fleet, name, fleet.clear_nodes)
 
 
 @router.post("/nodes/{name}/probe", response_model=Node, responses=answers(403, 404, 503))
-async def probe(request: Request, name: Name, fleet: Fleet, key: Operator) -> Response:
+async def probe(name: Name, fleet: Fleet, _: Operator) -> Response:
     """Have a node tried now by a canary; what comes of it stands in `probe` of the node."""
-    return await _asked(request, name, fleet.probe_nodes, key)
+    return await _changed(fleet, name, fleet.probe_nodes)
 
 
 @router.post("/nodes/{name}/restart", response_model=Node, responses=CHANGES)
 async def restart(
-    request: Request, name: Name, fleet: Fleet, key: Operator, body: RestartRequest | None = None
+    name: Name, fleet: Fleet, _: Operator, body: RestartRequest | None = None
 ) -> Response:
     """Have a node's ComfyUI restarted by its worker once it holds no job, or `now`; `restart` tells what came of it."""
-    return await _wanted(request, name, body or RestartRequest(), fleet.restart_nodes, key)
+    return await _changed(fleet, name, fleet.restart_nodes, body)
 
 
 @router.post("/nodes/{name}/rescan", status_code=204, responses=answers(403, 404, 503))
@@ -153,37 +150,16 @@ async def rescan(name: Name, fleet: Fleet, _: Operator) -> Response:
     return Response(status_code=204)
 
 
-async def _wanted(
-    request: Request,
+async def _changed(
+    fleet: AsyncProducer,
     name: str,
-    body: WishRequest | RestartRequest,
-    call: Callable[..., Awaitable[list[Node]]],
-    key: AccessKey,
+    change: Callable[..., Awaitable[list[Node]]],
+    body: WishRequest | RestartRequest | None = None,
 ) -> Response:
-    await _check_known(name, fleet_of(request))
-    nodes = await call(
-        [name], **body.model_dump(), actor=f"key {key.name}", origin=_origin(request)
-    )
-    return _node(nodes)
-
-
-async def _asked(
-    request: Request, name: str, call: Callable[..., Awaitable[list[Node]]], key: AccessKey
-) -> Response:
-    await _check_known(name, fleet_of(request))
-    return _node(await call([name], actor=f"key {key.name}", origin=_origin(request)))
-
-
-async def _check_known(name: str, fleet: AsyncProducer) -> None:
+    """Answer with a node that is to change, as the fleet's method *change* returns it."""
     if name not in {node.name for node in await fleet.nodes()}:
         raise Problem(ProblemType.NOT_FOUND, "there is no node of this name")
-
-
-def _node(nodes: list[Node]) -> Response:
+    nodes = await change([name], **(body.model_dump() if body else {}))
     if not nodes:
         raise Problem(ProblemType.NOT_FOUND, "there is no node of this name any more")
     return answer(nodes[0])
-
-
-def _origin(request: Request) -> str:
-    return request.client.host if request.client else ""

@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from producer.contract.access import AccessKey
 from producer.contract.nodes import Pool
 from producer.http.access import Fleet, Operator
-from producer.http.nodes import CHANGES
+from producer.http.nodes import CHANGES, Names
 from producer.http.requests import Moment
 from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
 
 router = APIRouter(prefix="/v1/pools", tags=["fleet"], route_class=StrictRoute)
-
-_Names = Annotated[
-    list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=1_000)
-]
 
 
 class PoolsChanged(BaseModel):
@@ -35,7 +30,7 @@ class PoolsRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"pool": ["video"]}]})
 
-    pool: _Names
+    pool: Names
     reason: Annotated[str, Field(max_length=200)] = ""
 
 
@@ -51,30 +46,22 @@ class PoolWishRequest(PoolsRequest):
 
 
 @router.post("/drain", response_model=PoolsChanged, responses=CHANGES, name="drain_pools")
-async def drain(request: Request, body: PoolWishRequest, fleet: Fleet, key: Operator) -> Response:
+async def drain(body: PoolWishRequest, fleet: Fleet, _: Operator) -> Response:
     """Have each node of some pools finish what it holds and take nothing more, those that join later, too."""
-    return await _wanted(request, body, fleet.drain_pools, key)
+    return await _changed(body, fleet.drain_pools)
 
 
 @router.post("/pause", response_model=PoolsChanged, responses=CHANGES, name="pause_pools")
-async def pause(request: Request, body: PoolWishRequest, fleet: Fleet, key: Operator) -> Response:
+async def pause(body: PoolWishRequest, fleet: Fleet, _: Operator) -> Response:
     """Have each node of some pools take nothing more, those that join later, too."""
-    return await _wanted(request, body, fleet.pause_pools, key)
+    return await _changed(body, fleet.pause_pools)
 
 
 @router.post("/resume", response_model=PoolsChanged, responses=CHANGES, name="resume_pools")
-async def resume(request: Request, body: PoolsRequest, fleet: Fleet, key: Operator) -> Response:
+async def resume(body: PoolsRequest, fleet: Fleet, _: Operator) -> Response:
     """Have pools take work again; a node that was itself taken out stays so."""
-    return await _wanted(request, body, fleet.resume_pools, key)
+    return await _changed(body, fleet.resume_pools)
 
 
-async def _wanted(
-    request: Request,
-    body: PoolsRequest,
-    call: Callable[..., Awaitable[list[Pool]]],
-    key: AccessKey,
-) -> Response:
-    origin = request.client.host if request.client else ""
-    wishes = body.model_dump(exclude={"pool"})
-    pools = await call(body.pool, **wishes, actor=f"key {key.name}", origin=origin)
-    return answer(PoolsChanged(pools=pools))
+async def _changed(body: PoolsRequest, change: Callable[..., Awaitable[list[Pool]]]) -> Response:
+    return answer(PoolsChanged(pools=await change(body.pool, **body.model_dump(exclude={"pool"}))))
