@@ -1,4 +1,4 @@
-"""Lua scripts: loaded by name, each with the prelude before it, and run."""
+"""Lua scripts: loaded by name, each behind what it uses of what scripts share, and run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.errors import FleetError
 from producer.store import keys
 from producer.store.connection import replies_or_errors_of, translated
+from producer.store.used_parts import Part, parts_of, with_used_parts
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -76,24 +77,11 @@ _KEY_NAMES: Final = (
     *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
 )
 
-#: What goes before every script, in this order: each part may use those before it.
-_BEFORE_ALL: Final = (
+#: What scripts share, in this order: each part may use those before it.
+_SHARED: Final = (
     *("_counts", "_prelude", "_events", "_queues", "_owners", "_totals", "_batches", "_jobs"),
-    "_endings",
+    *("_endings", "_attempt_end", "_outbox", "_templates", "_wishes", "_log", "_deliveries"),
 )
-
-#: What else goes before a script.
-_BESIDE: Final[dict[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("finish", "requeue"), ("_attempt_end",)),
-    "outbox_settle": ("_outbox",),
-    **dict.fromkeys(("template_put", "template_delete"), ("_templates",)),
-    **dict.fromkeys(("register", "renew", "desire", "desire_pool", "ask_node"), ("_wishes",)),
-    **dict.fromkeys(("action_add", "action_cancel", "action_log"), ("_log",)),
-    "delivery_add": ("_outbox", "_deliveries"),
-    **dict.fromkeys(
-        ("delivery_take", "delivery_settle", "delivery_again", "webhook_state"), ("_deliveries",)
-    ),
-}
 
 #: A full Redis takes no new jobs and no pictures, but the jobs that run must still be able to end.
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"
@@ -124,9 +112,7 @@ class Scripts:
 
     def __init__(self, redis: Redis, *, clock_lua: str = _REDIS_CLOCK) -> None:
         self._redis = redis
-        self._texts = _texts()
-        parts = (self._texts[name] for name in _BEFORE_ALL)
-        self._prelude = _prelude(clock_lua, *parts)
+        self._parts = _parts(clock_lua)
         self._scripts: dict[str, Script] = {}
 
     def run(self, name: str, *, keys: Sequence[str] = (), args: Sequence[Any] = ()) -> Any:
@@ -191,8 +177,7 @@ class Scripts:
 
     def _load(self, name: str) -> Script:
         flags = _NOT_WHEN_FULL if name in _TAKES_ROOM else _WHEN_FULL
-        beside = "".join(self._texts[part] for part in _BESIDE.get(name, ()))
-        text = flags + self._prelude + beside + self._texts[name]
+        text = flags + with_used_parts(_texts()[name], self._parts)
         return self._scripts.setdefault(name, self._redis.register_script(text))
 
 
@@ -202,7 +187,8 @@ def _is_unknown(reply: Any) -> bool:
     return isinstance(reply, NoScriptError)
 
 
-def _prelude(clock_lua: str, *texts: str) -> str:
+@cache
+def _parts(clock_lua: str) -> tuple[Part, ...]:
     constants = "".join(
         f"local {name} = {value!r}\n" for name in _KEY_NAMES if (value := getattr(keys, name))
     )
@@ -212,9 +198,10 @@ def _prelude(clock_lua: str, *texts: str) -> str:
         "local function now_ms()\n"
         f"    read_ms = read_ms or (function() {clock_lua} end)()\n"
         "    return read_ms\n"
-        "end"
+        "end\n"
     )
-    return "\n".join((f"{constants}{clock}", *texts, ""))
+    texts = _texts()
+    return tuple(parts_of(constants + clock + "\n".join(texts[name] for name in _SHARED)))
 
 
 @cache

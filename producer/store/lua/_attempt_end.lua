@@ -1,4 +1,4 @@
--- Goes before the scripts that end an attempt, after the prelude.
+-- Parts for the scripts that end an attempt, after the prelude.
 
 -- How long the attempt has rendered, ms, by when it began to and when it began to fetch; nil where it never began.
 local function rendered_ms(rendering, fetching)

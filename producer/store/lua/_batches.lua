@@ -1,4 +1,4 @@
--- Goes before every script, after owners and totals: what a batch counts, when it has finished, and what then is told.
+-- Parts for scripts, after owners and totals: what a batch counts, when it has finished, and what then is told.
 
 -- A batch must outlast what can still happen to its jobs; its idempotency key lives as long as it.
 local function keep_batch(batch)

@@ -1,5 +1,5 @@
--- Goes before all else: numbers in hashes. Whoever reaches Redis may have written something else there, and no script may
--- fail for that in its middle, when half is written.
+-- Parts for scripts, before all others: numbers in hashes. Whoever reaches Redis may have written something else there, and
+-- no script may fail for that in its middle, when half is written.
 
 -- Is it a number as Redis counts on from, or not there at all?
 local function is_count(text)

@@ -1,4 +1,4 @@
--- Goes before the scripts that move deliveries.
+-- Parts for the scripts that move deliveries.
 
 -- Note when the next delivery to a webhook is due, for senders to look at; not before `not_before`.
 local function schedule(hook, not_before)

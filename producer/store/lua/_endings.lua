@@ -1,4 +1,4 @@
--- Goes before every script, after the prelude: how jobs end, and how what has ended is packed.
+-- Parts for scripts, after the prelude: how jobs end, and how what has ended is packed.
 
 -- Have upkeep pack the record of a job that has ended and is no row.
 local function list_unpacked(id, ended_ms)

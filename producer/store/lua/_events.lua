@@ -1,4 +1,4 @@
--- Goes before every script, after the prelude: what is told of jobs, batches and nodes, in the event stream and outside.
+-- Parts for scripts, after the prelude: what is told of jobs, batches and nodes, in the event stream and outside.
 
 -- Read fields of a hash, by their names.
 local function read_fields(key, names)

@@ -1,4 +1,4 @@
--- Goes before every script, after batches: the status of a job, and all that counts and lists it.
+-- Parts for scripts, after batches: the status of a job, and all that counts and lists it.
 
 local function is_live(status)
     return status == 'held' or status == 'queued' or status == 'running'

@@ -1,4 +1,4 @@
--- Goes before the scripts that write into the log of actions.
+-- Parts for the scripts that write into the log of actions.
 
 -- Write an entry, field, value, ... but for its time; return its id.
 --

@@ -1,4 +1,4 @@
--- Goes before the scripts that settle what stands in the outbox.
+-- Parts for the scripts that settle what stands in the outbox.
 
 -- Is it still the caller's, who took it when it was to be due again at this time? If not, somebody else has taken it, or
 -- it has ended anew.

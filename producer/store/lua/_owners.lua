@@ -1,4 +1,4 @@
--- Goes before every script, after the prelude: what owners have and may have, and the lists of their jobs.
+-- Parts for scripts, after the prelude: what owners have and may have, and the lists of their jobs.
 
 -- Count what an owner has `waiting` or `running`; jobs without one are counted nowhere. By `moves` a recount knows
 -- whether something has changed meanwhile.

@@ -1,4 +1,4 @@
--- Goes before every script, after the prelude: the queues that jobs wait in, and their indexes.
+-- Parts for scripts, after the prelude: the queues that jobs wait in, and their indexes.
 
 local function queued_key(queue, priority)
     return QUEUED .. queue .. ':' .. priority

@@ -1,4 +1,4 @@
--- Goes before the scripts that change named graphs.
+-- Parts for the scripts that change named graphs.
 
 -- The record of a named graph, or nil where there is none, or one that nobody can read.
 local function template_of(owner, name)

@@ -1,4 +1,4 @@
--- Goes before every script, after the prelude: counters that only rise, by the pool of a job's queue; see `totals.py`.
+-- Parts for scripts, after the prelude: counters that only rise, by the pool of a job's queue; see `totals.py`.
 
 local STAGES = {'queued', 'preparing', 'ahead', 'rendering', 'fetching', 'storing'}
 local STAGE_BOUNDS = {0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400}

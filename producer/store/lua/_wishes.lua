@@ -1,4 +1,5 @@
--- What persons want of a node. Its record has copies, so that a beat reads them with what it reads anyway.
+-- Parts for the scripts that know what persons want of a node. Its record has copies, so that a beat reads them with what
+-- it reads anyway.
 
 -- Fields of a node's record: what is wanted of the node, its quarantine, what is wanted of its pool; and when somebody
 -- asked last that its doubts be forgotten, that it be tried, that its ComfyUI be restarted, and at once, ms.
