@@ -22,6 +22,7 @@ NAMES = (
     "memory",
     "misplaced",
     "pickup",
+    "progress",
     "recovery",
     "scale",
     "storing",
@@ -39,7 +40,9 @@ def main() -> int:
         "--readme", action="store_true", help="keep the figures, and write the pages' figures"
     )
     parser.add_argument("--part", help="one part of a benchmark that has several, as http has")
-    parser.add_argument("--comfyui", metavar="URL", help="a real node, for gpu_busy and card_busy")
+    parser.add_argument(
+        "--comfyui", metavar="URL", help="a real node, for gpu_busy, card_busy and progress"
+    )
     parser.add_argument(
         "--cases", nargs="+", default=(), metavar="SECONDS:PICTURES:STORE_MS", help="of card_busy"
     )
