@@ -13,7 +13,7 @@ watchers need no threads of their own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,6 @@ from producer.access_keys import AsyncAccessKeys
 from producer.batch.async_methods import AsyncBatchMethods
 from producer.bulk_methods import AsyncBulkMethods
 from producer.client import Producer
-from producer.contract.arguments import checked, event_id_of, job_id_of
 from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.filters.query import Filter
@@ -32,18 +31,14 @@ from producer.contract.jobs import Artifact, Job, JobEvent
 from producer.contract.previews import Preview, PreviewNote
 from producer.contract.queues import Tier
 from producer.contract.uploads import Upload
-from producer.contract.waits import Deadline, succeeded
 from producer.dead_letters import AsyncDeadLetters
-from producer.events.async_event_watch import (
-    AsyncEventWatch,
-    AsyncFleetWatch,
-    LoopFanout,
-)
-from producer.events.job_stream import JobStream
-from producer.events.methods import RECHECK_EVERY, found_of, loop_fanouts
+from producer.events.async_event_watch import LoopFanout
+from producer.events.following import AsyncFollowing
+from producer.events.methods import loop_fanouts
 from producer.events.missed import Missed
 from producer.intake.input_policy import InputPolicy
 from producer.listing.async_methods import AsyncListMethods
+from producer.long_waits import AsyncLongWaits
 from producer.pool_methods import AsyncPoolMethods
 from producer.submit_methods import AsyncSubmitMethods
 from producer.template_methods import AsyncTemplates
@@ -51,7 +46,13 @@ from producer.webhooks.methods import AsyncWebhooks
 
 
 class AsyncProducer(
-    AsyncSubmitMethods, AsyncBatchMethods, AsyncListMethods, AsyncBulkMethods, AsyncPoolMethods
+    AsyncSubmitMethods,
+    AsyncFollowing,
+    AsyncBatchMethods,
+    AsyncListMethods,
+    AsyncBulkMethods,
+    AsyncPoolMethods,
+    AsyncLongWaits,
 ):
     """The client of one fleet for asyncio, for all event loops of a process.
 
@@ -96,52 +97,6 @@ class AsyncProducer(
     ) -> JobPage:
         """Return a page of the jobs that answer a filter; all as of `Producer.jobs`."""
         return await asyncio.to_thread(self._sync.jobs, filter, cursor, limit)
-
-    async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
-        """Return the job once it has succeeded; errors as of `Producer.wait`."""
-        async for _ in self.stream(job_id, timeout=timeout):
-            pass
-        return succeeded(await self.get(job_id), timeout)
-
-    async def stream(
-        self,
-        *job_ids: str,
-        timeout: timedelta | None = None,  # noqa: ASYNC109
-        after: str | None = None,
-    ) -> AsyncIterator[JobEvent]:
-        """Yield the events of some jobs as they happen; see `Producer.stream`."""
-        deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
-        after = event_id_of(after) if after else None
-        wanted = [job_id_of(job_id) for job_id in job_ids]
-        async with self.watch(*wanted) as watch:
-            stream = JobStream(after or watch.since)
-            for event in stream.snapshots(await self.get_many(wanted)):
-                yield event
-            if after:
-                for event in stream.changes(await self.events(after=after, until=watch.since)):
-                    yield event
-            while stream.open_jobs and not deadline.is_over:
-                for event in stream.deliveries(
-                    await watch.take(wait=min(deadline.left, recheck.left))
-                ):
-                    yield event
-                if stream.must_recheck or recheck.is_over:
-                    recheck = Deadline(RECHECK_EVERY)
-                    for event in stream.rechecked(await self._found(stream.doubted)):
-                        yield event
-
-    async def _found(self, job_ids: Collection[str]) -> list[Job]:
-        return await asyncio.to_thread(found_of, self._sync, job_ids) if job_ids else []
-
-    def watch(self, *topics: str) -> AsyncEventWatch:
-        """Return an async context manager that delivers the events of some topics; see `Producer.watch`."""
-        wanted = [checked(topic, str, field="topic") for topic in topics]
-        return AsyncEventWatch(self.fanout, wanted)
-
-    def watch_fleet(self, *topics: str) -> AsyncFleetWatch:
-        """Return an `async with` block as `Producer.watch_fleet` does."""
-        wanted = [checked(topic, str, field="topic") for topic in topics]
-        return AsyncFleetWatch(self.fanout, wanted)
 
     @property
     def fanout(self) -> LoopFanout:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,6 @@ from producer.contract.ids import keyed_action_id, new_job_id
 from producer.contract.job_pages import LONGEST_PAGE
 from producer.contract.operations import Action
 from producer.contract.outcomes import Acted, ActionRecord, ActionState, BulkAction
-from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
 from producer.dispatch import Dispatch
 from producer.listing.move_methods import MoveMethods
 from producer.store.action_records import ActionRecords, shown_filter
@@ -197,19 +195,6 @@ class BulkMethods(MoveMethods):
             reason=checked(reason, str, field="reason"),
         )
 
-    def wait_action(self, action_id: str, *, timeout: timedelta | None = None) -> ActionRecord:
-        """Return an action once all its jobs were looked at.
-
-        Raises:
-            ActionFailed: it has ended before, or was stopped.
-            WaitTimeout: it has not ended within *timeout*; it goes on.
-            ActionNotFound: there is none.
-        """
-        deadline = Deadline(timeout)
-        while not (record := self.action(action_id)).has_ended and not deadline.is_over:
-            time.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
-        return carried_out(record, timeout)
-
     def _counted(self, verb: BulkAction, meant: Filter, cursor: str | None) -> Acted:
         ends, matched = time.monotonic() + _COUNT_S, 0
         while True:
@@ -231,20 +216,6 @@ class AsyncBulkMethods:
     actions = in_thread(BulkMethods.actions)
     action_log = in_thread(BulkMethods.action_log)
     cancel_action = in_thread(BulkMethods.cancel_action)
-
-    async def wait_action(
-        self,
-        action_id: str,
-        *,
-        timeout: timedelta | None = None,  # noqa: ASYNC109 - as the sync one
-    ) -> ActionRecord:
-        """Return an action once all its jobs were looked at; errors as of `Producer.wait_action`."""
-        deadline = Deadline(timeout)
-        while True:
-            record = await self.action(action_id)
-            if record.has_ended or deadline.is_over:
-                return carried_out(record, timeout)
-            await asyncio.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
 
 
 def _new_id(owner: str, key: str | None) -> str:

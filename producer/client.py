@@ -38,6 +38,7 @@ from producer.intake.input_policy import InputPolicy
 from producer.intake.named_inputs import NamedInputs
 from producer.intake.request import Request
 from producer.intake.uploading import Uploading
+from producer.long_waits import LongWaits
 from producer.pool_methods import PoolMethods
 from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
@@ -63,7 +64,15 @@ from producer.webhooks.methods import Webhooks
 _SHORTEST_URL: Final = timedelta(seconds=1)
 
 
-class Producer(SubmitMethods, WatchMethods, RetryMethods, BatchMethods, BulkMethods, PoolMethods):
+class Producer(
+    SubmitMethods,
+    WatchMethods,
+    RetryMethods,
+    BatchMethods,
+    BulkMethods,
+    PoolMethods,
+    LongWaits,
+):
     """The client of one fleet, for threads: submits, follows and fetches jobs. Connections open at the first call."""
 
     def __init__(self, settings: Settings, *, input_policy: InputPolicy | None = None) -> None:

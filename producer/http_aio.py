@@ -12,32 +12,22 @@ thread, long waits are on the event loop, and all watchers of a process share on
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
 from typing import Final, Self
 
 import requests
 
-from producer.contract.arguments import checked, event_id_of, job_id_of
-from producer.contract.batches import Batch
 from producer.contract.fleet_events import FleetEvent
 from producer.contract.jobs import Job, JobEvent, JobStatus
 from producer.contract.result_lines import Line
-from producer.contract.waits import Deadline, late, succeeded
-from producer.events.async_event_watch import (
-    AsyncEventWatch,
-    AsyncFleetWatch,
-    LoopFanout,
-    LoopFanouts,
-)
-from producer.events.job_stream import JobStream
+from producer.events.async_event_watch import LoopFanout, LoopFanouts
+from producer.events.following import AsyncFollowing
 from producer.http_client import HttpProducer
 from producer.over_http.action_methods import AsyncHttpActionMethods
-from producer.over_http.batch_methods import POLL_EVERY
+from producer.over_http.batch_methods import READ_EVERY
 from producer.over_http.dead_letters import HttpDeadLetters
 from producer.over_http.templates import HttpTemplates
-from producer.over_http.watch_methods import RECHECK_EVERY, found_of
 from producer.over_http.webhooks import HttpWebhooks
 from producer.threaded_calls import OwnThreads, from_thread, in_thread
 
@@ -93,7 +83,7 @@ class AsyncHttpTemplates:
     check = in_thread(HttpTemplates.check)
 
 
-class AsyncHttpProducer(AsyncHttpActionMethods):
+class AsyncHttpProducer(AsyncFollowing, AsyncHttpActionMethods):
     """The client of one fleet over its HTTP API for asyncio, for all event loops of a process.
 
     Arguments, results and errors are those of `HttpProducer`; its methods here are coroutines. They run in 32 threads
@@ -101,6 +91,7 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
     """
 
     _sync: HttpProducer
+    _read_batch_every = READ_EVERY
 
     def __init__(
         self,
@@ -166,51 +157,6 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
     pause_pools = in_thread(HttpProducer.pause_pools)
     resume_pools = in_thread(HttpProducer.resume_pools)
 
-    async def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:  # noqa: ASYNC109 - as the sync one
-        """Return the job once it has succeeded; errors as of `Producer.wait`."""
-        async for _ in self.stream(job_id, timeout=timeout):
-            pass
-        return succeeded(await self.get(job_id), timeout)
-
-    async def stream(
-        self,
-        *job_ids: str,
-        timeout: timedelta | None = None,  # noqa: ASYNC109
-        after: str | None = None,
-    ) -> AsyncIterator[JobEvent]:
-        """Yield the events of some jobs as they happen; see `HttpProducer.stream`."""
-        deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
-        after = event_id_of(after) if after else None
-        wanted = [job_id_of(job_id) for job_id in job_ids]
-        if not wanted:
-            return
-        async with self.watch(*wanted) as watch:
-            stream = JobStream(after or watch.since)
-            for event in stream.snapshots(await self.get_many(wanted)):
-                yield event
-            if after:
-                for event in stream.changes(await self.events(after=after, until=watch.since)):
-                    yield event
-            while stream.open_jobs and not deadline.is_over:
-                for event in stream.deliveries(
-                    await watch.take(wait=min(deadline.left, recheck.left))
-                ):
-                    yield event
-                if stream.must_recheck or recheck.is_over:
-                    recheck = Deadline(RECHECK_EVERY)
-                    for event in stream.rechecked(await self._found(stream.doubted)):
-                        yield event
-
-    def watch(self, *topics: str) -> AsyncEventWatch:
-        """Return an async context manager that delivers the events of some topics; see `HttpProducer.watch`."""
-        wanted = [checked(topic, str, field="topic") for topic in topics]
-        return AsyncEventWatch(self.fanout, wanted)
-
-    def watch_fleet(self, *topics: str) -> AsyncFleetWatch:
-        """Return an `async with` block as `HttpProducer.watch_fleet` does."""
-        wanted = [checked(topic, str, field="topic") for topic in topics]
-        return AsyncFleetWatch(self.fanout, wanted)
-
     @property
     def fanout(self) -> LoopFanout:
         """The fan-out of events to watchers on the running event loop."""
@@ -225,25 +171,6 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
         return await self._threads.run(
             lambda: list(self._sync.fleet_events(after=after, until=until))
         )
-
-    async def wait_batch(
-        self,
-        batch: str,
-        *,
-        timeout: timedelta | None = None,  # noqa: ASYNC109
-        on_poll: Callable[[Batch], None] | None = None,
-    ) -> Batch:
-        """Return a batch once all of its jobs have ended; errors as of `Producer.wait_batch`."""
-        deadline = Deadline(timeout)
-        while True:
-            found = await self.batch(batch)
-            if on_poll:
-                on_poll(found)
-            if found.done:
-                return found
-            if deadline.is_over:
-                raise late(found, timeout)
-            await asyncio.sleep(min(POLL_EVERY, deadline.left).total_seconds())
 
     async def batch_jobs(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()
@@ -282,8 +209,3 @@ class AsyncHttpProducer(AsyncHttpActionMethods):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    async def _found(self, job_ids: Collection[str]) -> list[Job]:
-        if not job_ids:
-            return []
-        return await self._threads.run(lambda: found_of(self._sync.get_many, job_ids))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from datetime import timedelta
 from typing import Unpack
 
-from producer.batch.methods import BATCH_POLL_EVERY, BatchMethods, BatchOptions, end_of
+from producer.batch.methods import BatchMethods, BatchOptions
 from producer.batch.rows import RowLike
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
@@ -16,13 +14,12 @@ from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.outcomes import Begun
 from producer.contract.result_lines import Line
-from producer.contract.waits import late
 from producer.intake.request import JobOptions
 from producer.threaded_calls import from_thread
 
 
 class AsyncBatchMethods:
-    """The methods of `BatchMethods` as coroutines: waits sleep on the event loop, I/O runs in threads."""
+    """The methods of `BatchMethods` as coroutines: they run in threads."""
 
     _calls: BatchMethods  #: The blocking methods.
 
@@ -73,25 +70,6 @@ class AsyncBatchMethods:
     async def seal_batch(self, batch: str) -> Batch:
         """Accept all rows of an open batch; all as of `Producer.seal_batch`."""
         return await asyncio.to_thread(self._calls.seal_batch, batch)
-
-    async def wait_batch(
-        self,
-        batch: str,
-        *,
-        timeout: timedelta | None = None,  # noqa: ASYNC109 - as the sync one
-        on_poll: Callable[[Batch], None] | None = None,
-    ) -> Batch:
-        """Return a batch once all of its jobs have ended; errors as of `Producer.wait_batch`."""
-        ends = end_of(timeout)
-        while True:
-            found = await self.batch(batch)
-            if on_poll:
-                on_poll(found)
-            if found.done:
-                return found
-            if ends is not None and time.monotonic() >= ends:
-                raise late(found, timeout)
-            await asyncio.sleep(BATCH_POLL_EVERY.total_seconds())
 
     async def cancel_batch(self, batch: str) -> BatchCancelled:
         """Request that all jobs of a batch be cancelled; see `Producer.cancel_batch`."""

@@ -1,8 +1,7 @@
-"""Methods for batches: submit, read, wait, cancel, hold; `producer.client.Producer` inherits them."""
+"""Methods for batches: submit, read, cancel, hold; `producer.client.Producer` inherits them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Unpack
@@ -12,7 +11,7 @@ from producer.batch.result_methods import ResultMethods
 from producer.batch.rows import RowLike
 from producer.batch.submission import open_batch, submit_rows
 from producer.batch.writer import BatchWriter
-from producer.contract.arguments import batch_id_of, checked
+from producer.contract.arguments import batch_id_of
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled
 from producer.contract.config.settings import Settings
@@ -20,7 +19,6 @@ from producer.contract.deliver import Deliver
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import JobId
 from producer.contract.queues import Message, Tier
-from producer.contract.waits import late
 from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
 from producer.intake.files import InputLike
@@ -28,8 +26,6 @@ from producer.intake.request import JobOptions, Request, request_of
 from producer.store.actions import Actions
 from producer.webhooks.methods import Webhooks
 
-#: How often `wait_batch` reads the batch: one record, whatever the number of rows.
-BATCH_POLL_EVERY: Final = timedelta(seconds=0.3)
 #: Rows whose jobs are read in one round trip.
 _AT_ONCE: Final = 500
 
@@ -160,33 +156,6 @@ class BatchMethods(ResultMethods, BatchPartMethods):
         """Return how many rows an owner has handed in to batches that are not sealed yet."""
         return self._batches.open_rows(owner)
 
-    def wait_batch(
-        self,
-        batch: str,
-        *,
-        timeout: timedelta | None = None,
-        on_poll: Callable[[Batch], None] | None = None,
-    ) -> Batch:
-        """Return a batch once all of its jobs have ended, in whatever status.
-
-        Args:
-            on_poll: called with the batch after each read, about three times a second.
-
-        Raises:
-            BatchNotFound: there is none.
-            WaitTimeout: some jobs have not ended within *timeout*; the batch is unaffected.
-        """
-        ends = end_of(timeout)
-        while True:
-            found = self.batch(batch)
-            if on_poll:
-                on_poll(found)
-            if found.done:
-                return found
-            if ends is not None and time.monotonic() >= ends:
-                raise late(found, timeout)
-            time.sleep(BATCH_POLL_EVERY.total_seconds())
-
     def cancel_batch(self, batch: str) -> BatchCancelled:
         """Request that all jobs of a batch be cancelled; return the outcome, with counts.
 
@@ -235,17 +204,6 @@ class BatchMethods(ResultMethods, BatchPartMethods):
         self._dispatch.try_send_all(
             [Message(job.id, job.attempt, job.queue, job.tier.priority) for job in jobs]
         )
-
-
-def end_of(timeout: timedelta | None) -> float | None:
-    """Return when *timeout* will be over, by the monotonic clock; None if never.
-
-    Raises:
-        InvalidJob: it is no timedelta.
-    """
-    if timeout is None:
-        return None
-    return time.monotonic() + checked(timeout, timedelta, field="timeout").total_seconds()
 
 
 def _ignore(_: BadRow) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import Final
 
 from producer.contract.arguments import checked
 from producer.contract.batches import Batch
@@ -12,9 +11,6 @@ from producer.contract.errors import ActionFailed, JobNotSucceeded, WaitTimeout
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.number_words import how_many
 from producer.contract.outcomes import ActionRecord, ActionState
-
-#: How often the record of an action that is waited for is read, s.
-ACTION_POLL_S: Final = 0.2
 
 
 class Deadline:

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from typing import Final
 
 from producer.contract.arguments import checked, event_id_of, job_id_of
 from producer.contract.config.settings import Settings
-from producer.contract.errors import FleetUnreachable
 from producer.contract.fleet_events import FleetEvent
 from producer.contract.jobs import Job, JobEvent
 from producer.contract.previews import Preview, PreviewNote
-from producer.contract.waits import Deadline, succeeded
+from producer.contract.waits import Deadline
 from producer.events.async_event_watch import LoopFanouts
 from producer.events.event_watch import EventWatch, FleetWatch
-from producer.events.job_stream import JobStream
+from producer.events.following import Following
 from producer.events.missed import Missed, missed
 from producer.events.reader import fanout_of
 from producer.store.events import EventStream
 from producer.store.job_store import JobStore
 from producer.store.previews import Previews
 
-#: How often a stream reads the records of jobs whose events may be incomplete.
-RECHECK_EVERY: Final = timedelta(seconds=5)
 
-
-class WatchMethods:
+class WatchMethods(Following):
     """The methods of `Producer` that read, follow and wait for jobs."""
 
     settings: Settings
@@ -51,18 +46,6 @@ class WatchMethods:
                 raise self._jobs.why_not_found(job_id)
         return [found[job_id] for job_id in wanted]
 
-    def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:
-        """Return the job once it has succeeded.
-
-        Raises:
-            JobNotFound: no such job, or its record has expired.
-            JobNotSucceeded: it failed, was cancelled or expired; the error has the job.
-            WaitTimeout: it has not ended within *timeout*; it is unaffected.
-        """
-        for _ in self.stream(job_id, timeout=timeout):
-            pass
-        return succeeded(self.get(job_id), timeout)
-
     def stream(
         self, *job_ids: str, timeout: timedelta | None = None, after: str | None = None
     ) -> Iterator[JobEvent]:
@@ -81,19 +64,9 @@ class WatchMethods:
             InvalidQuery: *after* is no id of an event.
             FleetUnreachable: Redis cannot be read at the beginning.
         """
-        deadline, recheck = Deadline(timeout), Deadline(RECHECK_EVERY)
+        deadline = Deadline(timeout)
         after = event_id_of(after) if after else None
-        wanted = [job_id_of(job_id) for job_id in job_ids]
-        with self.watch(*wanted) as watch:
-            stream = JobStream(after or watch.since)
-            yield from stream.snapshots(self.get_many(wanted))
-            if after:
-                yield from stream.changes(self.events(after=after, until=watch.since))
-            while stream.open_jobs and not deadline.is_over:
-                yield from stream.deliveries(watch.take(wait=min(deadline.left, recheck.left)))
-                if stream.must_recheck or recheck.is_over:
-                    recheck = Deadline(RECHECK_EVERY)
-                    yield from stream.rechecked(found_of(self, stream.doubted))
+        yield from self._follow([job_id_of(job_id) for job_id in job_ids], deadline, after)
 
     def watch(self, *topics: str) -> EventWatch:
         """Return a context manager that delivers the events of some topics.
@@ -162,11 +135,3 @@ def _until(text: str) -> str:
 def loop_fanouts(settings: Settings) -> LoopFanouts:
     """Return the fan-outs of a fleet's events to event loops."""
     return LoopFanouts(lambda: fanout_of(settings))
-
-
-def found_of(fleet: WatchMethods, job_ids: Iterable[str]) -> list[Job]:
-    """Return jobs as `get_many` does, but none while Redis is unreachable: a stream reads them later."""
-    try:
-        return fleet.get_many(job_ids)
-    except FleetUnreachable:
-        return []

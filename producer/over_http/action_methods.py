@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 import uuid
 from datetime import timedelta
 from typing import Any, Final
@@ -12,7 +10,7 @@ from producer.contract.arguments import action_id_of, checked
 from producer.contract.filters.query import Filter
 from producer.contract.operations import Action
 from producer.contract.outcomes import Acted, ActionRecord, BulkAction
-from producer.contract.waits import ACTION_POLL_S, Deadline, carried_out
+from producer.long_waits import AsyncLongWaits, LongWaits
 from producer.over_http.answers import each
 from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
@@ -24,7 +22,7 @@ _JSON: Final = {"Content-Type": "application/json"}
 _ACT_WITHIN: Final = timedelta(minutes=5)
 
 
-class HttpActionMethods:
+class HttpActionMethods(LongWaits):
     """The methods of `HttpProducer` for actions on many jobs."""
 
     _connection: Connection
@@ -104,16 +102,9 @@ class HttpActionMethods:
             ActionRecord.model_validate, "POST", path, data=body, headers=_JSON, is_safe=True
         )
 
-    def wait_action(self, action_id: str, *, timeout: timedelta | None = None) -> ActionRecord:
-        """Return an action once all its jobs were looked at; errors as of `Producer.wait_action`."""
-        deadline = Deadline(timeout)
-        while not (record := self.action(action_id)).has_ended and not deadline.is_over:
-            time.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
-        return carried_out(record, timeout)
 
-
-class AsyncHttpActionMethods:
-    """The same for asyncio: calls run in threads, and waits are on the event loop."""
+class AsyncHttpActionMethods(AsyncLongWaits):
+    """The same for asyncio."""
 
     _sync: HttpActionMethods
 
@@ -139,20 +130,6 @@ class AsyncHttpActionMethods:
     actions = in_thread(HttpActionMethods.actions)
     action_log = in_thread(HttpActionMethods.action_log)
     cancel_action = in_thread(HttpActionMethods.cancel_action)
-
-    async def wait_action(
-        self,
-        action_id: str,
-        *,
-        timeout: timedelta | None = None,  # noqa: ASYNC109 - as the sync one
-    ) -> ActionRecord:
-        """Return an action once all its jobs were looked at; errors as of `Producer.wait_action`."""
-        deadline = Deadline(timeout)
-        while True:
-            record = await self.action(action_id)
-            if record.has_ended or deadline.is_over:
-                return carried_out(record, timeout)
-            await asyncio.sleep(min(ACTION_POLL_S, deadline.left.total_seconds()))
 
 
 def _acted(told: Any) -> Acted:

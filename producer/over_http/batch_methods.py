@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
@@ -30,7 +29,6 @@ from producer.contract.outcomes import Begun
 from producer.contract.queues import Tier
 from producer.contract.result_lines import Line, statuses_of
 from producer.contract.uploads import Upload
-from producer.contract.waits import Deadline, late
 from producer.intake.request import JobOptions
 from producer.over_http.answers import each, formed, job_page
 from producer.over_http.batch_parts import Part, bad_row, counted, parts_of
@@ -38,7 +36,7 @@ from producer.over_http.bodies import encoded, job_body
 from producer.over_http.connection import Connection
 
 #: How often `wait_batch` reads the batch.
-POLL_EVERY: Final = timedelta(seconds=1)
+READ_EVERY: Final = timedelta(seconds=1)
 #: The API takes a part's time; it checks some thousand rows a second.
 _PART_S: Final = 120.0
 #: Rows of a part of which those that are left out are told, all of them.
@@ -52,6 +50,7 @@ class HttpBatchMethods:
     """The methods of `HttpProducer` for batches."""
 
     _connection: Connection
+    _read_batch_every = READ_EVERY
 
     def submit_many(
         self,
@@ -142,25 +141,6 @@ class HttpBatchMethods:
         """Return up to *limit* batches of the key's owner, at most 200, the newest first."""
         form = each(Batch, "batches")
         return self._connection.read(form, "GET", "/v1/batches", params={"limit": limit})
-
-    def wait_batch(
-        self,
-        batch: str,
-        *,
-        timeout: timedelta | None = None,
-        on_poll: Callable[[Batch], None] | None = None,
-    ) -> Batch:
-        """Return a batch once all of its jobs have ended; arguments and errors as of `Producer.wait_batch`."""
-        deadline = Deadline(timeout)
-        while True:
-            found = self.batch(batch)
-            if on_poll:
-                on_poll(found)
-            if found.done:
-                return found
-            if deadline.is_over:
-                raise late(found, timeout)
-            time.sleep(min(POLL_EVERY, deadline.left).total_seconds())
 
     def batch_jobs(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Final
 from urllib.parse import quote
@@ -14,22 +14,21 @@ from producer.contract.fleet_events import FleetEvent
 from producer.contract.ids import JobId, event_order
 from producer.contract.jobs import Job, JobEvent
 from producer.contract.previews import Preview, PreviewNote
-from producer.contract.waits import Deadline, succeeded
+from producer.contract.waits import Deadline
 from producer.events.event_watch import EventWatch, FleetWatch
-from producer.events.job_stream import JobStream, snapshot_of
+from producer.events.following import Following
+from producer.events.job_stream import snapshot_of
 from producer.over_http.answers import formed, in_form
 from producer.over_http.connection import Connection
 from producer.over_http.event_reader import PATH, HttpEventReader, event_of, shown
 from producer.over_http.event_stream import EventSource, ServerEvent
 
-#: How often a stream reads the records of jobs whose events may be incomplete.
-RECHECK_EVERY: Final = timedelta(seconds=5)
 #: Jobs that one stream of the API follows; more are followed among all that the key sees.
 _MOST_TOPICS: Final = 100
 _PREVIEW_NOTE: Final = "Preview-Note"
 
 
-class HttpWatchMethods:
+class HttpWatchMethods(Following):
     """The methods of `HttpProducer` that read, follow and wait for jobs."""
 
     _connection: Connection
@@ -42,12 +41,6 @@ class HttpWatchMethods:
     def get_many(self, job_ids: Iterable[str]) -> list[Job]:
         """Return some jobs in the given order, read one by one; errors as of `get`."""
         return [self.get(job_id) for job_id in job_ids]
-
-    def wait(self, job_id: str, *, timeout: timedelta | None = None) -> Job:
-        """Return the job once it has succeeded; errors as of `Producer.wait`."""
-        for _ in self.stream(job_id, timeout=timeout):
-            pass
-        return succeeded(self.get(job_id), timeout)
 
     def stream(
         self, *job_ids: str, timeout: timedelta | None = None, after: str | None = None
@@ -70,7 +63,7 @@ class HttpWatchMethods:
         deadline = Deadline(timeout)
         after = event_id_of(after) if after else None
         if len(wanted) > _MOST_TOPICS:
-            yield from self._followed(wanted, deadline, after)
+            yield from self._follow(wanted, deadline, after)
         elif wanted:
             yield from self._streamed(wanted, deadline, after)
 
@@ -145,30 +138,6 @@ class HttpWatchMethods:
         # Jobs of which no event came: all was told before, or they are rows that never began.
         for job in self.get_many(sorted(open_jobs)) if source.has_ended else ():
             yield snapshot_of(job, source.position)
-
-    def _followed(
-        self, wanted: list[JobId], deadline: Deadline, after: str | None
-    ) -> Iterator[JobEvent]:
-        """Follow jobs among all that happens."""
-        recheck = Deadline(RECHECK_EVERY)
-        with self.watch(*wanted) as watch:
-            stream = JobStream(after or watch.since)
-            yield from stream.snapshots(self.get_many(wanted))
-            if after:
-                yield from stream.changes(self.events(after=after, until=watch.since))
-            while stream.open_jobs and not deadline.is_over:
-                yield from stream.deliveries(watch.take(wait=min(deadline.left, recheck.left)))
-                if stream.must_recheck or recheck.is_over:
-                    recheck = Deadline(RECHECK_EVERY)
-                    yield from stream.rechecked(found_of(self.get_many, stream.doubted))
-
-
-def found_of(read: Callable[[Iterable[str]], list[Job]], job_ids: Iterable[str]) -> list[Job]:
-    """Return jobs, but none while the API is unreachable: a stream reads them later."""
-    try:
-        return read(job_ids)
-    except FleetUnreachable:
-        return []
 
 
 def job_path(job_id: str, *parts: str) -> str:

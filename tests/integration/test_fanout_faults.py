@@ -21,7 +21,7 @@ from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetUnreachable, JobNotFound, JobNotSucceeded
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
-from producer.events import methods
+from producer.events import following
 from producer.events.async_event_watch import Pipe
 from producer.events.notices import LAGGED, LAGGED_SSE
 from producer.events.subscribers import EVERYTHING
@@ -61,7 +61,7 @@ def test_events_that_were_lost_are_made_up_by_the_records(led):
 
 
 def test_a_row_that_ends_with_its_batch_ends_its_wait_without_an_event(led, monkeypatch):
-    monkeypatch.setattr(methods, "RECHECK_EVERY", timedelta(seconds=0.1))
+    monkeypatch.setattr(following, "RECHECK_EVERY", timedelta(seconds=0.1))
     seed_rows(led.settings, 200)
     [batch] = led.fleet.batches()
     with ThreadPoolExecutor(1) as pool:
