@@ -78,8 +78,10 @@ def connect(
     from redis.backoff import ExponentialWithJitterBackoff  # noqa: PLC0415
     from redis.retry import Retry  # noqa: PLC0415
 
+    from producer.store.command_packer import CommandPacker  # noqa: PLC0415
+
     retry = Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), retries)
-    return Redis(
+    redis = Redis(
         **RedisAddress.parse(settings.redis_url).client_options,
         retry=retry,
         decode_responses=True,
@@ -90,6 +92,8 @@ def connect(
         socket_keepalive=True,
         health_check_interval=15,
     )
+    redis.connection_pool.connection_kwargs["command_packer"] = CommandPacker()
+    return redis
 
 
 @contextmanager
