@@ -14,7 +14,7 @@ from producer.contract.errors import (
     InvalidQuery,
     ScopeMissing,
 )
-from producer.contract.ids import new_job_id
+from producer.contract.ids import event_order, new_job_id
 from producer.contract.nodes import NodeState
 from producer.events.notices import LAGGED, FleetNotice
 from producer.events.subscribers import BATCHES, EVERYTHING, NODES
@@ -233,8 +233,12 @@ def test_a_watch_delivers_what_the_library_s_does(remote, led, api):
         ]
         assert told[0] == told[1]
     with remote.watch(EVERYTHING) as watch:
+        # The client still hears of what came before: of that it may deliver what lies after `since`.
         other = remote.submit(GRAPH)
-        assert Taken(watch).until(len)[0].job == other.id
+        told_all = Taken(watch).until(lambda items: other.id in {item.event.job for item in items})
+        orders = [event_order(event.id) for event in told_all]
+        assert orders == sorted(set(orders))
+        assert orders[0] > event_order(watch.since)
 
 
 def test_batches_and_nodes_are_watched_by_who_may(remote, api, nodes):
