@@ -93,7 +93,7 @@ class Templates:
                 field="extra_data",
                 advice="leave it out here, and give it with each job as extra_data",
             )
-        plan = self._intake.plan(request, document.graph, is_template=True)
+        plan = self._intake.planner.plan(request, document.graph, is_template=True)
         check_verdicts(plan.refused, plan.graph, {})
         put, is_changed = self._store.put(
             name,

@@ -37,7 +37,7 @@ def sent_fingerprint(intake: Intake, request: Request, *, max_failed: int | str 
     if any(find_flaw(dict(given)) for given in (request.params, request.metadata)):
         return ""  # which is refused, with its place, when the params are set
     intake.deadlines(request)
-    _, extra = intake.content(request, GraphDocument({}, {}))
+    _, extra = intake.content(request, GraphDocument({}, b"{}", {}))
     deliver = read_deliver(request.deliver)
     within = (request.start_within, request.run_within)
     sent: list[Any] = [
@@ -54,7 +54,8 @@ def sent_fingerprint(intake: Intake, request: Request, *, max_failed: int | str 
 
 def written_graph(document: GraphDocument) -> bytes:
     """Return a graph as it is kept beside an open batch."""
-    return json.dumps(document._asdict(), separators=(",", ":")).encode("utf-8", "surrogatepass")
+    kept = {"graph": document.graph, "extra_data": document.extra_data}
+    return json.dumps(kept, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def with_its_graph(

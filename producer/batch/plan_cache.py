@@ -89,7 +89,7 @@ class PlanCache:
         own = dict.fromkeys(".".join(self._addresses.find(address)) for address in deciding)
         shared = {name: value for name, value in self._request.params.items() if name not in own}
         try:
-            plan = self._intake.plan(
+            plan = self._intake.planner.plan(
                 replace(
                     self._request,
                     params={**shared, **deciding},

@@ -146,7 +146,7 @@ class RowChecks:
 
     def _shape_with(self, params: Mapping[str, Any]) -> str:
         shared = self._request.params
-        return self._intake.shape(self._request, self._graph, {**shared, **params})
+        return self._intake.planner.shape(self._request, self._graph, {**shared, **params})
 
     def _find(self, address: str) -> _Input:
         graph_node, name = self._addresses.find(address)
@@ -158,14 +158,14 @@ class RowChecks:
             name=name,
             graph_node=found,
             present=present,
-            is_plain=is_bare and not self._intake.decides(self._request, found, name),
+            is_plain=is_bare and not self._intake.planner.decides(self._request, found, name),
             names_file=_names_file(found, name),
             rules=self._rules_at(found, name) if is_bare else (),
         )
         return self._inputs[address]
 
     def _rules_at(self, found: GraphNode, name: str) -> tuple[InputRule, ...]:
-        return self._intake.rules_at(self._request, found["class_type"], name)
+        return self._intake.planner.rules_at(self._request, found["class_type"], name)
 
     def _fitted(self, found: _Input, address: str, value: Any) -> Any:
         try:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from producer.contract.deliver import Deliver
+from producer.contract.graph.graph import template_of
 from producer.contract.ids import JobId, new_job_id
 from producer.contract.jobs import InputFile
 from producer.contract.queues import Needs, Tier, node_queue
@@ -33,6 +34,11 @@ class Content(NamedTuple):
     def __repr__(self) -> str:
         """Show sizes only, so that logging it by mistake shows no secret."""
         return f"Content(graph={len(self.graph)} bytes, extra_data={len(self.extra_data)} bytes)"
+
+    @property
+    def template(self) -> str:
+        """The id of the graph as a template."""
+        return template_of(self.graph)
 
     @property
     def extra_sha(self) -> str | None:

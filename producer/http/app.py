@@ -35,6 +35,7 @@ from producer.http import (
     nodes,
     pools,
     previews,
+    submissions,
     templates,
     uploads,
     webhooks,
@@ -42,6 +43,7 @@ from producer.http import (
 from producer.http.gate import Gate
 from producer.http.long_calls import LongCalls
 from producer.http.openapi import describe
+from producer.http.plain_submissions import PlainSubmissions
 from producer.http.previews import SharedPreviews
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.request_flaws import flaw_of
@@ -58,6 +60,7 @@ _PARTS: Final = (
     health,
     metrics,
     moves,
+    submissions,
     jobs,
     batches,
     batch_files,
@@ -108,6 +111,7 @@ def create_app(fleet: AsyncProducer, settings: Settings) -> FastAPI:
     app.state.streams = Streams(most=settings.api_max_streams)
     for part in _PARTS:
         app.include_router(part.router)
+    app.add_middleware(PlainSubmissions, fleet=fleet, on_error=_on_fleet_error)
     app.add_middleware(Gate, fleet=fleet, max_body=_limits(settings))
     app.add_exception_handler(FleetError, _on_fleet_error)
     app.add_exception_handler(HTTPException, _on_http_error)

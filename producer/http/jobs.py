@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
-from producer.aio import AsyncProducer
 from producer.contract.errors import InvalidJob
-from producer.contract.jobs import Job
 from producer.contract.number_words import how_many
 from producer.http.access import Fleet, Reader, Submitter, check_room, job_of, seen, tier_of
 from producer.http.long_calls import LONG
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import (
-    JobRequest,
     ListQuery,
     MoveRequest,
     RetryRequest,
-    SubmitHeaders,
 )
-from producer.http.responses import answers, made_or_found
+from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
 from producer.http.views import (
     ArtifactLink,
@@ -41,41 +35,7 @@ from producer.http.views import (
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
-#: How long `Prefer: wait` may hold a request, s.
-_LONGEST_WAIT_S: Final = 60
-_PREFER_WAIT: Final = re.compile(
-    r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE
-)
-
 JobId = Annotated[str, Path(max_length=100, examples=["01a202b8-2e5f-7533-81db-221426b72003"])]
-
-
-@router.post(
-    "",
-    status_code=201,
-    response_model=JobView,
-    responses=made_or_found("The job that the same key made before", JobView),
-)
-async def submit(
-    request: Request,
-    body: JobRequest,
-    fleet: Fleet,
-    key: Submitter,
-    headers: Annotated[SubmitHeaders, Header()],
-) -> Response:
-    """Hand one job in. 201 for a new one; 200 for the one that the same request has made before."""
-    tier_of(key, body.tier)
-    await check_room(fleet, key)
-    submitted = await fleet.submit_once(
-        body.source, **body.options(key.owner, key=headers.idempotency_key)
-    )
-    job, told = submitted.job, {"Location": f"/v1/jobs/{submitted.job.id}"}
-    if submitted.is_replay:
-        told["Idempotent-Replayed"] = "true"
-    if wait_s := _wanted_wait(headers.prefer):
-        job = await _ended(request, fleet, job, wait_s)
-        told["Preference-Applied"] = f"wait={wait_s}"
-    return answer(job_view(job), status=200 if submitted.is_replay else 201, headers=told)
 
 
 @router.get(
@@ -199,29 +159,3 @@ async def artifact(
     if redirect:
         return RedirectResponse(url, 302, headers)
     return answer(ArtifactLink(url=url, expires_s=expires_s), headers=headers)
-
-
-def _wanted_wait(prefer: str | None) -> int:
-    found = _PREFER_WAIT.search(prefer or "")
-    return min(_LONGEST_WAIT_S, int(found[1])) if found else 0
-
-
-async def _ended(request: Request, fleet: AsyncProducer, job: Job, wait_s: int) -> Job:
-    """Return the job once it has ended, or as it is after a time, or as soon as nobody listens."""
-
-    async def follow() -> None:
-        async for _ in fleet.stream(job.id, timeout=timedelta(seconds=wait_s)):
-            pass
-
-    async def leave() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    tasks = [asyncio.ensure_future(follow()), asyncio.ensure_future(leave())]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return await fleet.get(job.id)

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.graph import GraphLike
-from producer.contract.graph.named_graphs import NamedGraph
+from producer.contract.graph.named_graphs import JsonObject, NamedGraph
 from producer.contract.queues import Tier
 from producer.http.request_flaws import NAME_PATTERN
 from producer.intake.request import JobOptions
@@ -149,7 +149,7 @@ class JobRequest(_Body):
                 f"expected either graph, or template with the name of one; there is {found}",
                 field="graph",
             )
-        return NamedGraph(self.template) if self.template else self.graph or {}
+        return NamedGraph(self.template) if self.template else JsonObject(self.graph or {})
 
     def options(self, owner: str, *, key: str | None) -> JobOptions:
         """Return the arguments of `Producer.submit`.

@@ -43,9 +43,9 @@ class StrictRoute(APIRoute):
                 _check_scope(request, scope)
             if request.scope["query_string"] and (flaws := self._flaws(request)):
                 raise Problem(ProblemType.INVALID_REQUEST, flaws[0].detail, flaws=flaws)
-            who = _who(request)
+            who = who_asks(request)
             with acting(who.actor, who.origin, is_stranger=who.is_stranger):
-                return await handler(_StrictRequest(request.scope, request.receive))
+                return await handler(StrictRequest(request.scope, request.receive))
 
         return strict
 
@@ -53,7 +53,7 @@ class StrictRoute(APIRoute):
         return parameter_flaws(request.query_params.multi_items(), self)
 
 
-def _who(request: Request) -> Who:
+def who_asks(request: Request) -> Who:
     """Return who asks, for the log of actions; nobody where no key is needed."""
     key: AccessKey | None = request.scope.get("state", {}).get("key")
     if key is None:
@@ -75,8 +75,11 @@ def _check_scope(request: Request, scope: Scope) -> None:
         raise problem from exc
 
 
-class _StrictRequest(Request):
+class StrictRequest(Request):
+    """A request whose body is read by `parse`."""
+
     async def json(self) -> Any:
+        """Return its body's value; raises Problem as of `parse`."""
         body = await self.body()
         return await asyncio.to_thread(parse, body) if len(body) > _LARGE else parse(body)
 

@@ -11,46 +11,25 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from producer.contract.classes.files import FileInput, input_files
+from producer.contract.classes.files import FileInput
 from producer.contract.classes.input_checks import check_verdicts
-from producer.contract.classes.input_rules import InputRule
-from producer.contract.classes.links import is_link
-from producer.contract.classes.models import base_models
-from producer.contract.classes.outputs import cut, output_graph_nodes
-from producer.contract.classes.placement import explain_nobody, who_can_run
-from producer.contract.classes.shapes import shape_of
 from producer.contract.config.settings import Settings
 from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.extra_data import API_KEY, ExtraData, as_extra_data, split_extra_data
-from producer.contract.graph.graph import (
-    Graph,
-    GraphDocument,
-    GraphNode,
-    read_graph,
-    template_id,
-    to_bytes,
-)
+from producer.contract.graph.graph import GraphDocument, read_graph, template_of, to_bytes
 from producer.contract.graph.json_values import printable
 from producer.contract.graph_checks import GraphCheck
 from producer.contract.jobs import InputFile
-from producer.contract.metadata import check_metadata
-from producer.contract.params.addresses import Addresses
-from producer.contract.params.params import set_params
-from producer.contract.queues import Needs
 from producer.contract.submissions import Content, Submission
-from producer.intake.catalogs import FleetCatalogs, merged, rare_classes
 from producer.intake.copy_policy import checked_deliver
-from producer.intake.cut_graphs import CutGraph, cut_graph
-from producer.intake.files import InputLike, matched_files
-from producer.intake.graph_checks import graph_check
+from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
 from producer.intake.input_storage import InputStorage
 from producer.intake.named_inputs import NamedInputs
 from producer.intake.named_templates import named_graph_in
-from producer.intake.plans import Plan
+from producer.intake.planner import Planner
 from producer.intake.request import Request, as_tier, check_names, check_within
-from producer.intake.value_rules import judged_by_all, rules_at, verdicts
 from producer.intake.whole_graphs import GraphSplitter, Split
 from producer.storage.object_store import ObjectStore
 from producer.store.node_store import NodeStore
@@ -71,9 +50,9 @@ class Intake:
         policy: InputPolicy | None = None,
     ) -> None:
         self._settings = settings
-        self._catalogs = FleetCatalogs(nodes)
         self._templates = templates
         self._splitter = GraphSplitter()
+        self.planner = Planner(nodes, max_params_bytes=settings.max_params_bytes)
         self._inputs = InputStorage(settings, objects, policy or InputPolicy(), named)
 
     def check(self, request: Request) -> tuple[Submission, Content]:
@@ -89,7 +68,7 @@ class Intake:
         deliver = self.deliver(request, has_batch=False)
         document = self.read(request)
         content, extra = self.content(request, document)
-        plan = self.plan(request, document.graph)
+        plan = self.planner.plan_of_one(request, document.graph)
         given = dict(zip(plan.params, request.params, strict=True))  # resolving keeps the order
         check_verdicts(plan.refused, plan.graph, given)
         split = Split(plan.graph, {})  # of a template, that is what all of its jobs share
@@ -99,12 +78,12 @@ class Intake:
         if split.values:
             content = content._replace(graph=to_bytes(split.template))
         submission = Submission(
-            template=template_id(split.template),
+            template=content.template,
             params=plan.params,
             graph_values={
                 name: value for name, value in split.values.items() if name not in plan.params
             },
-            handed_in=_handed_in(request, plan.graph, split),
+            handed_in=_handed_in(request, document, split),
             inputs={file.address: self.take(file, value, request) for file, value in plan.files},
             needs=plan.needs,
             metadata=dict(request.metadata),
@@ -147,8 +126,7 @@ class Intake:
         extra = split_extra_data(given, max_bytes=self._settings.max_extra_data_bytes).with_key(
             self._settings.producers_api_key
         )
-        graph = to_bytes(document.graph)
-        return Content(graph, extra.shared_json, extra.secrets_json), extra
+        return Content(document.canonical, extra.shared_json, extra.secrets_json), extra
 
     def secrets(self, given: Mapping[str, Any], *, wanted: Collection[str]) -> ExtraData:
         """Return the secrets for a job that is retried: *given*, and the settings' key if it had one.
@@ -169,53 +147,6 @@ class Intake:
         is_wanted = API_KEY in wanted
         return extra.with_key(self._settings.producers_api_key if is_wanted else None)
 
-    def cut(self, request: Request, graph: Graph, addresses: Addresses | None = None) -> CutGraph:
-        """Check what can be seen by a request's graph and params alone, and cut it; see `cut_graph`."""
-        most = self._settings.max_params_bytes
-        return cut_graph(self._catalogs, request, graph, addresses, max_params_bytes=most)
-
-    def plan(
-        self,
-        request: Request,
-        graph: Graph,
-        addresses: Addresses | None = None,
-        *,
-        is_template: bool = False,
-    ) -> Plan:
-        """Check all of a request except the content of its input files; errors as of `check`.
-
-        Args:
-            graph: of the request.
-            addresses: of *graph*, if already made.
-            is_template: whether it is one for jobs to come, which hand the files in.
-        """
-        as_tier(request.tier)
-        found = self.cut(request, graph, addresses)
-        catalogs, wanted = found.catalogs, found.wanted
-        files = [] if is_template else matched_files(wanted, request.inputs, found.any_catalog)
-        check_metadata(request.metadata)
-        if catalogs and not who_can_run(wanted, catalogs):
-            catalogs = self._catalogs.rescanned(request, wanted, catalogs)
-            if not who_can_run(wanted, catalogs):
-                raise explain_nobody(wanted, catalogs)
-        needs = Needs.of(
-            request.pool,
-            models=base_models(wanted),
-            classes=rare_classes(wanted, catalogs),
-        )
-        kinds = self._catalogs.rules_of(who_can_run(wanted, catalogs))
-        judged = judged_by_all(wanted, kinds)
-        return Plan(
-            graph,
-            dict(found.params),
-            needs,
-            files,
-            verdicts(wanted, kinds),
-            judged,
-            shape=shape_of(wanted),
-            needed=frozenset(wanted),
-        )
-
     def check_graph(self, request: Request) -> GraphCheck:
         """Return what is known of a request's graph, with its params set; errors as of `check`, but for what nodes lack.
 
@@ -225,34 +156,7 @@ class Intake:
         check_names(replace(request, pool=request.pool or "default"))
         whole = self.with_graph(request)
         graph = self.read(whole).graph
-        nodes = self._catalogs.living(whole)
-        return graph_check(graph, self.cut(whole, graph), self._catalogs, nodes)
-
-    def shape(self, request: Request, graph: Graph, params: Mapping[str, Any]) -> str:
-        """Return the shape of a graph that was checked, with *params* by graph node id."""
-        any_catalog = merged(self._catalogs.of(request))
-        changed = set_params(graph, params)
-        return shape_of(cut(changed, output_graph_nodes(changed, any_catalog)))
-
-    def rules_at(self, request: Request, class_type: str, input_: str) -> tuple[InputRule, ...]:
-        """Return the rule of each kind of node for an input; empty if one accepts any value."""
-        catalogs = self._catalogs.of(request)
-        return rules_at(self._catalogs.rules_of(catalogs), class_type, input_)
-
-    def decides(self, request: Request, graph_node: GraphNode, input_: str) -> bool:
-        """Tell whether an input's value decides which nodes can run a graph, or which files it reads."""
-        class_type = graph_node["class_type"]
-        probe: Graph = {"1": {"class_type": class_type, "inputs": {input_: "a name"}}}
-        catalogs = self._catalogs.of(request)
-        return (
-            bool(base_models(probe) or input_files(probe, merged(catalogs)))
-            or is_link(graph_node["inputs"].get(input_))
-            or any(
-                input_ in found.classes[class_type].models
-                for found in catalogs.values()
-                if class_type in found.classes
-            )
-        )
+        return self.planner.check(whole, graph)
 
     def deadlines(self, request: Request) -> tuple[timedelta, timedelta]:
         """Return `start_within` and `run_within` of a request, or of the settings.
@@ -280,10 +184,10 @@ class Intake:
         return self._inputs.take(file, value, owner=request.owner, fetched=request.fetched)
 
 
-def _handed_in(request: Request, graph: Graph, split: Split) -> str:
+def _handed_in(request: Request, document: GraphDocument, split: Split) -> str:
     """Return what an idempotency key stands for beside the params, where that is not the stored graph."""
     if (
         request.template
     ):  # sent again, it is the same request, whatever its template has become meanwhile
         return f"template {request.template}"
-    return template_id(graph) if split.values else ""
+    return template_of(document.canonical) if split.values else ""

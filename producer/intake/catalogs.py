@@ -8,10 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 from producer.contract.classes.catalog import Catalog, GraphNodeClass
+from producer.contract.classes.files import input_files
 from producer.contract.classes.input_rules import InputRules
+from producer.contract.classes.models import base_models
 from producer.contract.classes.placement import who_can_run
 from producer.contract.graph.graph import Graph
 from producer.contract.nodes import Node
@@ -26,6 +29,38 @@ _SHARED_S: Final = 0.5
 _RESCAN_EVERY_S: Final = 10.0
 _RESCAN_WITHIN_S: Final = 2.0
 _RESCAN_POLL_S: Final = 0.25
+#: Inputs of which it is remembered whether they decide: strangers name what they like.
+_MOST_DECIDED: Final = 20_000
+
+
+class Catalogs(dict[str, Catalog]):
+    """The catalogs of some nodes, by node, as they were at one look; never changed."""
+
+    @cached_property
+    def merged(self) -> Catalog | None:
+        """One catalog of all that any of the nodes can run; None if no node lives."""
+        return merged(self)
+
+    @cached_property
+    def _decided(self) -> dict[tuple[str, str], bool]:
+        return {}
+
+    def decide(self, class_type: str, input_: str) -> bool:
+        """Tell whether the value of an input decides which nodes can run a graph, or which files it reads."""
+        known = self._decided.get((class_type, input_))
+        if known is None:
+            if len(self._decided) > _MOST_DECIDED:
+                self._decided.clear()
+            known = self._decided[class_type, input_] = self._decides(class_type, input_)
+        return known
+
+    def _decides(self, class_type: str, input_: str) -> bool:
+        probe: Graph = {"1": {"class_type": class_type, "inputs": {input_: "a name"}}}
+        return bool(base_models(probe) or input_files(probe, self.merged)) or any(
+            input_ in found.classes[class_type].models
+            for found in _kinds(self)
+            if class_type in found.classes
+        )
 
 
 class FleetCatalogs:
@@ -37,12 +72,12 @@ class FleetCatalogs:
 
     def __init__(self, nodes: NodeStore) -> None:
         self._nodes = nodes
-        self._by_pool: dict[str, tuple[float, dict[str, Catalog]]] = {}
+        self._by_pool: dict[str, tuple[float, Catalogs]] = {}
         self._living: dict[str, Node] = {}
         self._rescanned_at = -_RESCAN_EVERY_S
         self._nodes_read: tuple[float, list[Node]] = (-_SHARED_S, [])
 
-    def of(self, request: Request) -> dict[str, Catalog]:
+    def of(self, request: Request) -> Catalogs:
         """Return the catalogs of the nodes that may take a job, by node; empty while none lives.
 
         Raises:
@@ -50,17 +85,17 @@ class FleetCatalogs:
             FleetUnreachable: Redis does not serve us.
         """
         pool, pin = request.pool, request.pin
-        read_at, catalogs = self._by_pool.get(pool, (0.0, {}))
+        read_at, catalogs = self._by_pool.get(pool, (0.0, Catalogs()))
         if not catalogs or time.monotonic() - read_at > _FRESH_S:
             nodes = self._nodes_for(request)
             check_place(nodes, pool=pool, pin=pin)
-            catalogs = self._nodes.catalogs(pool, among=nodes)
+            catalogs = Catalogs(self._nodes.catalogs(pool, among=nodes))
             # In this order: another thread may read the pool's entry at once.
             self._living = {node.name: node for node in nodes}
             self._by_pool[pool] = (time.monotonic(), catalogs)
         if pin:
             check_place(self._nodes_for(request), pool=pool, pin=pin)
-            return {name: found for name, found in catalogs.items() if name == pin}
+            return Catalogs({name: found for name, found in catalogs.items() if name == pin})
         return catalogs
 
     def living(self, request: Request) -> list[Node]:
@@ -81,9 +116,7 @@ class FleetCatalogs:
             self._nodes_read = (now, nodes)  # as old as the question
         return nodes
 
-    def rescanned(
-        self, request: Request, wanted: Graph, catalogs: dict[str, Catalog]
-    ) -> dict[str, Catalog]:
+    def rescanned(self, request: Request, wanted: Graph, catalogs: Catalogs) -> Catalogs:
         """Ask the nodes to read their models anew if *wanted* lacks one; return who can run it then.
 
         A node tells of a new file by itself after minutes. It is asked now and then only, so that

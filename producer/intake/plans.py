@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ class Plan:
         judged: ids of the graph nodes whose values every able kind of node checks.
         shape: of the graph with the params set, cut to the graph nodes that its outputs need.
         needed: ids of these graph nodes.
+        able: the nodes that can run it.
     """
 
     graph: Graph
@@ -34,3 +36,4 @@ class Plan:
     judged: frozenset[str] = frozenset()
     shape: str = ""
     needed: frozenset[str] = frozenset()
+    able: Sequence[str] = ()

@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from producer.contract.batches import BatchSpec
@@ -35,6 +36,8 @@ from producer.store.times import maybe_utc, utc
 #: asks for copies, which earlier ones would not note when they commit it.
 RECORD_VERSION: Final = 3
 
+#: Bytes of a graph whose packed form is remembered.
+_REMEMBERED: Final = 32 << 10
 #: The name of each phase in `Timings`, and the field that says when it began.
 _STAMPS: Final = (("queued", "queued_ms"), *((str(phase), f"at:{phase}") for phase in Phase))
 
@@ -211,6 +214,12 @@ def flat(fields: Mapping[str, Any]) -> list[Any]:
 
 def packed(content: bytes) -> bytes:
     """Return *content* as it is kept; nothing stays nothing."""
+    return _packed(content) if len(content) <= _REMEMBERED else zlib.compress(content)
+
+
+@lru_cache(maxsize=64)
+def _packed(content: bytes) -> bytes:
+    # A backend's jobs share their graph, which is handed in with each of them.
     return zlib.compress(content) if content else b""
 
 

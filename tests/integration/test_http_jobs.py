@@ -317,3 +317,65 @@ def test_unknown_paths_and_methods_are_problems(api):
 def test_a_url_that_is_too_long_to_be_read_is_a_problem_too(api):
     answer = api().get(f"/v1/jobs?filter={'a' * 70_000}")
     assert "65,535 bytes" in problem(answer, 400, "malformed-request")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"graph": GRAPH, "params": {"3.color": 7}, "metadata": {"order": "7"}}, {}),
+        ({"graph": GRAPH, "tier": "rush", "start_within_s": 60}, {"Prefer": "wait=1"}),
+        ({"graph": GRAPH}, {"Idempotency-Key": "k"}),
+        ({"graph": GRAPH, "idempotency_key": "a"}, {"Idempotency-Key": "b"}),
+        ({"graph": GRAPH}, {"Idempotency-Key": "k" * 513}),
+        ({"graph": GRAPH, "params": {"3.colour": 1}}, {}),
+        ({"graph": {**GRAPH, "3": {"inputs": {}}}}, {}),
+        ({"graph": GRAPH, "hook": "nobody"}, {}),
+        ({"graph": GRAPH, "tier": "now", "owner": "press"}, {}),
+        ({"graph": GRAPH, "template": "portrait"}, {}),
+        ({"template": "none"}, {}),
+        ({}, {}),
+        ([], {}),
+        (b"", {}),
+        (b'{"graph": {}, "graph": {}}', {}),
+        (b'{"graph": NaN}', {}),
+        (b"\xff", {}),
+    ],
+)
+def test_a_plain_submission_is_answered_as_any_other(api, body, headers):
+    # A type of JSON that few name goes through FastAPI; the other way is a short one.
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    told = []
+    for number, kind in enumerate(("application/json", "application/any+json")):
+        shop = api(f"shop-{number}")
+        answer = requests.post(
+            f"{shop.url}/v1/jobs",
+            data=raw,
+            headers={"Authorization": f"Bearer {shop.key}", "Content-Type": kind, **headers},
+            timeout=30,
+        )
+        job = answer.json()
+        for part in (
+            "id",
+            "links",
+            "owner",
+            "created_at",
+            "queued_at",
+            "start_deadline",
+            "timings",
+        ):
+            job.pop(part, None)
+        names = sorted({name.lower() for name in answer.headers} - {"content-length", "date"})
+        told.append(
+            (
+                answer.status_code,
+                names,
+                json.dumps(job, sort_keys=True).replace(f"shop-{number}", "shop"),
+            )
+        )
+    assert told[0] == told[1]
+
+
+def test_a_key_that_may_not_submit_is_refused_before_its_body_is_read(api):
+    reader = api("shop", scopes="read")
+    told = problem(reader.post("/v1/jobs", {"graph": GRAPH}), 403, "forbidden")
+    assert "submit" in told["detail"]

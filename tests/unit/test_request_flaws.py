@@ -6,7 +6,7 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter, ValidationError
 
-from producer.http import actions, batches, jobs, nodes, webhooks
+from producer.http import actions, batches, jobs, nodes, submissions, webhooks
 from producer.http.request_flaws import flaw_of
 
 GOOD = {"graph": {}}
@@ -22,7 +22,7 @@ def route(router, method, path=""):
     )
 
 
-SUBMIT = route(jobs.router, "POST")
+SUBMIT = route(submissions.router, "POST")
 LIST = route(jobs.router, "GET")
 ACT = route(actions.router, "POST")
 DRAIN = route(nodes.router, "POST", "/nodes/{name}/drain")
@@ -181,7 +181,14 @@ def test_each_field_at_fault_is_told():
 
 
 def test_no_sentence_is_pydantic_s_own():
-    for router in (jobs.router, batches.router, actions.router, webhooks.router, nodes.router):
+    for router in (
+        submissions.router,
+        jobs.router,
+        batches.router,
+        actions.router,
+        webhooks.router,
+        nodes.router,
+    ):
         for one in router.routes:
             if isinstance(one, APIRoute) and one.dependant.body_params:
                 for value in ([], 5, {"x": 1}):

@@ -18,7 +18,7 @@ _SHOWN: Final = 8
 _DIGITS: Final = 10
 _LARGE: Final = 10**18
 #: Inputs that take links only in all core classes of 0.3.64 and 0.33.0, except file loaders.
-_LINKED: Final = frozenset(
+LINKED: Final = frozenset(
     {
         *("images", "image", "mask", "pixels", "samples", "latent_image", "model", "clip", "vae"),
         *("positive", "negative", "conditioning", "control_net", "upscale_model", "clip_vision"),
@@ -145,7 +145,7 @@ def _spelling(graph: Graph, value: Any) -> str | None:
 
 def _bare_id(graph: Graph, found: GraphNode, name: str, value: Any) -> str | None:
     """Return the complaint about a graph node's id as text in an input that takes links only; else None."""
-    if not isinstance(value, str) or name not in _LINKED or value not in graph:
+    if not isinstance(value, str) or name not in LINKED or value not in graph:
         return None
     if found["class_type"].startswith(_LOADERS):  # LoadImage.image is the name of a file
         return None

@@ -13,6 +13,7 @@ from producer.contract.graph.embedded_graphs import embedded_graph, is_picture, 
 from producer.contract.graph.envelopes import EXPORT, unwrap
 from producer.contract.graph.json_values import canonical, find_flaw, kind_of, printable, shown
 from producer.contract.graph.named_graphs import GraphLike as GraphLike  # noqa: PLC0414 - of graphs
+from producer.contract.graph.named_graphs import JsonObject
 
 _FIELD: Final = "graph"
 
@@ -51,9 +52,10 @@ Graph = dict[str, GraphNode]
 
 
 class GraphDocument(NamedTuple):
-    """A graph, and the `extra_data` of its file or envelope, unchecked."""
+    """A graph, its canonical JSON, and the `extra_data` of its file or envelope, unchecked."""
 
     graph: Graph
+    canonical: bytes
     extra_data: dict[str, Any]
 
 
@@ -77,7 +79,7 @@ def read_graph(data: GraphLike, *, max_bytes: int, max_extra_bytes: int = 0) -> 
             kind: _load(text) for kind, text in embedded_graph(data, max_bytes=most).items()
         }
     else:
-        document = _load(_text(data, most))
+        document = data if isinstance(data, JsonObject) else _load(_text(data, most))
     graph, extra_data = unwrap(document)
     if len(graph) > MOST_GRAPH_NODES:
         raise InvalidGraph(
@@ -85,8 +87,9 @@ def read_graph(data: GraphLike, *, max_bytes: int, max_extra_bytes: int = 0) -> 
             field=_FIELD,
         )
     graph = _checked(graph)
-    check_size(len(to_bytes(graph)), max_bytes)
-    return GraphDocument(graph, extra_data)
+    own = to_bytes(graph)
+    check_size(len(own), max_bytes)
+    return GraphDocument(graph, own, extra_data)
 
 
 def parse_graph(data: GraphLike, *, max_bytes: int) -> Graph:
@@ -121,7 +124,12 @@ def to_bytes(graph: Graph) -> bytes:
 
 def template_id(graph: Graph) -> str:
     """Return the id of *graph* as a template: SHA-256 of its canonical JSON, 64 hex digits."""
-    return hashlib.sha256(to_bytes(graph)).hexdigest()
+    return template_of(to_bytes(graph))
+
+
+def template_of(data: bytes) -> str:
+    """Return the same of what `to_bytes` has made."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def title_of(graph_node: GraphNode) -> str | None:

@@ -13,6 +13,8 @@ _MAX_DEPTH: Final = 50
 #: Python neither parses nor prints longer integers (`sys.int_info.default_max_str_digits`).
 _MAX_DIGITS: Final = 4_300
 _TOO_LARGE: Final = 10**_MAX_DIGITS
+#: `json.dumps` would make one at each call.
+_CANONICAL: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 #: Characters of a value or name that a message shows.
 SHOWN: Final = 80
 
@@ -86,7 +88,7 @@ def shown(value: Any, *, most: int = SHOWN) -> str:
 
 def canonical(value: Any) -> str:
     """Return *value* as canonical JSON: sorted keys, no blanks."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return _CANONICAL.encode(value)
 
 
 def _flaw_inside(value: list[Any] | dict[Any, Any], depth: int, most_depth: int) -> str | None:

@@ -17,5 +17,9 @@ class NamedGraph:
     name: str
 
 
+class JsonObject(dict[str, Any]):
+    """An object that was read from JSON of bounded size, of which no key is said twice: nobody has to read it again."""
+
+
 #: How a graph may be passed: bytes or text of a file, the parsed document, or the name of a template.
 GraphLike = bytes | str | Mapping[str, Any] | list[Any] | NamedGraph

@@ -69,7 +69,7 @@ OF_WEB: Final = (
         "asked_over_http",
         "I14",
         (
-            "producer/http/jobs.py",
+            "producer/http/submissions.py",
             "return answer(job_view(job), status=200 if submitted.is_replay else 201, headers=told)",
             "return answer(job_view(job), status=201, headers=told)",
         ),
