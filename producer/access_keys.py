@@ -197,11 +197,11 @@ class AsyncAccessKeys:
         self._sync = calls
         self._admit: GroupedCalls[str, AccessKey] = GroupedCalls(calls.admit_each)
         self._look: GroupedCalls[str, AccessKey] = GroupedCalls(calls.look_each)
-        self._threads: Executor | None = None
+        self._admitting: Executor | None = None
 
     def run_in(self, threads: Executor) -> None:
         """Admit requests in threads of their own from now on: those of other calls may all be busy."""
-        self._threads = self._admit.threads = self._look.threads = threads
+        self._admitting = self._admit.threads = self._look.threads = threads
 
     create = in_thread(AccessKeys.create)
     list = in_thread(AccessKeys.list)
@@ -209,7 +209,7 @@ class AsyncAccessKeys:
 
     async def probe(self) -> None:
         """Return if a request could be admitted; raises FleetUnreachable."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._sync.probe)
+        await asyncio.get_running_loop().run_in_executor(self._admitting, self._sync.probe)
 
     async def admit(self, secret: str, scope: Scope | None = None) -> AccessKey:
         """Count one request with a key; errors as of `AccessKeys.admit`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store.actions import Actions
 from producer.store.dead_letters import DeadLetterIndex
+from producer.threaded_calls import ThreadedTwin, in_thread
 
 
 class Redrive(Protocol):
@@ -84,36 +84,13 @@ class DeadLetters:
         return self._index.prune()
 
 
-class AsyncDeadLetters:
+class AsyncDeadLetters(ThreadedTwin):
     """The same for asyncio; each call runs in a thread."""
 
-    def __init__(self, calls: DeadLetters) -> None:
-        self._calls = calls
-
-    async def list(self, limit: int = 50) -> list[DeadLetter]:
-        """Return up to *limit* dead letters, the newest first; see `DeadLetters.list`."""
-        return await asyncio.to_thread(self._calls.list, limit)
-
-    async def show(self, job_id: str) -> DeadLetter:
-        """Return one dead letter; errors as of `DeadLetters.show`."""
-        return await asyncio.to_thread(self._calls.show, job_id)
-
-    async def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
-        """Submit a dead letter again as a new job; see `DeadLetters.redrive`."""
-        return await asyncio.to_thread(self._calls.redrive, job_id, secrets=secrets)
-
-    async def drop(self, job_id: str) -> bool:
-        """Remove a job from the list; return whether it was on the list."""
-        return await asyncio.to_thread(self._calls.drop, job_id)
-
-    async def ids(self) -> tuple[JobId, ...]:
-        """Return the ids of all dead letters, the newest first."""
-        return await asyncio.to_thread(self._calls.ids)
-
-    async def causes(self) -> Counter[str]:
-        """Return the number of dead letters by cause."""
-        return await asyncio.to_thread(self._calls.causes)
-
-    async def prune(self) -> int:
-        """Remove those whose record has expired, and return their number."""
-        return await asyncio.to_thread(self._calls.prune)
+    list = in_thread(DeadLetters.list)
+    show = in_thread(DeadLetters.show)
+    redrive = in_thread(DeadLetters.redrive)
+    drop = in_thread(DeadLetters.drop)
+    ids = in_thread(DeadLetters.ids)
+    causes = in_thread(DeadLetters.causes)
+    prune = in_thread(DeadLetters.prune)

@@ -12,15 +12,11 @@ thread, long waits are on the event loop, and all watchers of a process share on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
 from datetime import timedelta
 from typing import Final, Self
 
 import requests
 
-from producer.contract.fleet_events import FleetEvent
-from producer.contract.jobs import Job, JobEvent, JobStatus
-from producer.contract.result_lines import Line
 from producer.events.async_event_watch import LoopFanout, LoopFanouts
 from producer.events.following import AsyncFollowing
 from producer.http_client import HttpProducer
@@ -29,18 +25,20 @@ from producer.over_http.batch_methods import READ_EVERY
 from producer.over_http.dead_letters import HttpDeadLetters
 from producer.over_http.templates import HttpTemplates
 from producer.over_http.webhooks import HttpWebhooks
-from producer.threaded_calls import OwnThreads, from_thread, in_thread
+from producer.threaded_calls import (
+    OwnThreads,
+    ThreadedTwin,
+    in_thread,
+    iterated_in_thread,
+    listed_in_thread,
+)
 
 #: Calls at once of one client.
 _CALLS: Final = 32
 
 
-class AsyncHttpWebhooks:
+class AsyncHttpWebhooks(ThreadedTwin):
     """The same as `HttpProducer.webhooks`, for asyncio."""
-
-    def __init__(self, calls: HttpWebhooks, threads: OwnThreads) -> None:
-        self._sync = calls
-        self._threads = threads
 
     create = in_thread(HttpWebhooks.create)
     list = in_thread(HttpWebhooks.list)
@@ -54,12 +52,8 @@ class AsyncHttpWebhooks:
     redeliver = in_thread(HttpWebhooks.redeliver)
 
 
-class AsyncHttpDeadLetters:
+class AsyncHttpDeadLetters(ThreadedTwin):
     """The same as `HttpProducer.dead_letters`, for asyncio."""
-
-    def __init__(self, calls: HttpDeadLetters, threads: OwnThreads) -> None:
-        self._sync = calls
-        self._threads = threads
 
     list = in_thread(HttpDeadLetters.list)
     show = in_thread(HttpDeadLetters.show)
@@ -68,12 +62,8 @@ class AsyncHttpDeadLetters:
     causes = in_thread(HttpDeadLetters.causes)
 
 
-class AsyncHttpTemplates:
+class AsyncHttpTemplates(ThreadedTwin):
     """The same as `HttpProducer.templates`, for asyncio."""
-
-    def __init__(self, calls: HttpTemplates, threads: OwnThreads) -> None:
-        self._sync = calls
-        self._threads = threads
 
     put = in_thread(HttpTemplates.put)
     put_once = in_thread(HttpTemplates.put_once)
@@ -124,6 +114,8 @@ class AsyncHttpProducer(AsyncFollowing, AsyncHttpActionMethods):
     preview_note = in_thread(HttpProducer.preview_note)
     url = in_thread(HttpProducer.url)
     fetch = in_thread(HttpProducer.fetch)
+    events = listed_in_thread(HttpProducer.events)
+    fleet_events = listed_in_thread(HttpProducer.fleet_events)
 
     submit_many = in_thread(HttpProducer.submit_many)
     begin_batch = in_thread(HttpProducer.begin_batch)
@@ -136,6 +128,9 @@ class AsyncHttpProducer(AsyncFollowing, AsyncHttpActionMethods):
     hold_batch = in_thread(HttpProducer.hold_batch)
     release_batch = in_thread(HttpProducer.release_batch)
     move_batch = in_thread(HttpProducer.move_batch)
+    batch_jobs = iterated_in_thread(HttpProducer.batch_jobs)
+    batch_results = iterated_in_thread(HttpProducer.batch_results)
+    batch_result_lines = iterated_in_thread(HttpProducer.batch_result_lines)
 
     queue = in_thread(HttpProducer.queue)
     totals = in_thread(HttpProducer.totals)
@@ -161,43 +156,6 @@ class AsyncHttpProducer(AsyncFollowing, AsyncHttpActionMethods):
     def fanout(self) -> LoopFanout:
         """The fan-out of events to watchers on the running event loop."""
         return self._fanouts.of_running_loop()
-
-    async def events(self, *, after: str, until: str = "+") -> list[JobEvent]:
-        """Return the events of the owner's jobs after one id, up to another; see `HttpProducer.events`."""
-        return await self._threads.run(lambda: list(self._sync.events(after=after, until=until)))
-
-    async def fleet_events(self, *, after: str, until: str = "+") -> list[JobEvent | FleetEvent]:
-        """Return the same with those of batches and nodes."""
-        return await self._threads.run(
-            lambda: list(self._sync.fleet_events(after=after, until=until))
-        )
-
-    async def batch_jobs(
-        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
-    ) -> AsyncIterator[tuple[int, Job]]:
-        """Yield the jobs of a batch with their row numbers; see `Producer.batch_jobs`."""
-        async for found in from_thread(
-            self._sync.batch_jobs(batch, statuses=statuses), self._threads
-        ):
-            yield found
-
-    async def batch_results(
-        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
-    ) -> AsyncIterator[Line]:
-        """Yield a dict a row, as JSON has it; see `Producer.batch_results`."""
-        async for line in from_thread(
-            self._sync.batch_results(batch, statuses=statuses), self._threads
-        ):
-            yield line
-
-    async def batch_result_lines(
-        self, batch: str, *, statuses: Collection[JobStatus | str] = ()
-    ) -> AsyncIterator[str]:
-        """Yield the same as lines of JSON, without their ends."""
-        async for line in from_thread(
-            self._sync.batch_result_lines(batch, statuses=statuses), self._threads
-        ):
-            yield line
 
     async def close(self) -> None:
         """Close all connections; they are opened again at the next use. Watches hear nothing more."""

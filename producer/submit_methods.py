@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Unpack
 
 from producer.contract.crashpoints import crashpoint
@@ -89,9 +90,11 @@ class SubmitMethods:
 class AsyncSubmitMethods:
     """The same for asyncio. What is handed in at one moment goes together; see `GroupedCalls`."""
 
-    def _set_up(self, methods: SubmitMethods) -> None:
-        self._alone = methods
-        self._together = GroupedCalls(methods._submit_each)  # noqa: SLF001 - its other half
+    _sync: SubmitMethods
+
+    @cached_property
+    def _together(self) -> GroupedCalls[Request, Submitted]:
+        return GroupedCalls(self._sync._submit_each)  # noqa: SLF001 - its other half
 
     async def submit(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job:
         """Submit one job; options and errors as of `Producer.submit`."""
@@ -103,4 +106,4 @@ class AsyncSubmitMethods:
         if not request.inputs:  # files may take long
             with suppress(MustWait):
                 return await self._together(replace(request, may_wait=False))
-        return await asyncio.to_thread(self._alone.submit_once, graph, **options)
+        return await asyncio.to_thread(self._sync.submit_once, graph, **options)

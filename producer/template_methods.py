@@ -22,7 +22,7 @@ from producer.intake.admission import Intake
 from producer.intake.request import Request
 from producer.store.actions import Actions
 from producer.store.template_store import ABSENT, TemplateStore
-from producer.threaded_calls import in_thread
+from producer.threaded_calls import ThreadedTwin, in_thread
 
 _TWO_WISHES: Final = (
     "if_match and must_be_new contradict each other: nothing can be both there and not there"
@@ -151,11 +151,8 @@ class Templates:
         return self._intake.check_graph(wanted)
 
 
-class AsyncTemplates:
+class AsyncTemplates(ThreadedTwin):
     """The same for asyncio; each call runs in a thread."""
-
-    def __init__(self, calls: Templates) -> None:
-        self._sync = calls
 
     put = in_thread(Templates.put)
     put_once = in_thread(Templates.put_once)

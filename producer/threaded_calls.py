@@ -1,4 +1,4 @@
-"""Calls from asyncio that run in a thread: a method's twin, and an iterator's."""
+"""Calls from asyncio that run in a thread: the twins of methods, of those that give items too."""
 
 from __future__ import annotations
 
@@ -52,6 +52,19 @@ class Twin(Protocol):
     _sync: Any  #: The object with the methods that block.
 
 
+class ThreadedTwin:
+    """An object whose methods are those of another one, called in threads.
+
+    Args:
+        sync: the object with the methods that block.
+        threads: where they run; None: in the event loop's.
+    """
+
+    def __init__(self, sync: Any, threads: OwnThreads | None = None) -> None:
+        self._sync = sync
+        self._threads = threads
+
+
 def in_thread(
     method: Callable[Concatenate[Any, P], T],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
@@ -61,20 +74,40 @@ def in_thread(
     """
 
     async def twin(self: Twin, /, *given: P.args, **options: P.kwargs) -> T:
-        call = partial(getattr(self._sync, method.__name__), *given, **options)
-        threads: OwnThreads | None = getattr(self, "_threads", None)
-        return await (threads.run(call) if threads else asyncio.to_thread(call))
+        return await _run(self, partial(getattr(self._sync, method.__name__), *given, **options))
 
     update_wrapper(twin, method)
     return twin
 
 
-async def from_thread(items: Iterator[T], threads: OwnThreads | None = None) -> AsyncIterator[T]:
-    """Yield *items*, read in a thread some at a time."""
+def listed_in_thread(
+    method: Callable[Concatenate[Any, P], Iterator[T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, list[T]]]:
+    """Return the twin of a method that gives items: a coroutine that returns them all."""
 
-    def some() -> list[T]:
-        return list(islice(items, _AT_ONCE))
+    async def twin(self: Twin, /, *given: P.args, **options: P.kwargs) -> list[T]:
+        call = partial(getattr(self._sync, method.__name__), *given, **options)
+        return await _run(self, lambda: list(call()))
 
-    while page := await (threads.run(some) if threads else asyncio.to_thread(some)):
-        for item in page:
-            yield item
+    update_wrapper(twin, method)
+    return twin
+
+
+def iterated_in_thread(
+    method: Callable[Concatenate[Any, P], Iterator[T]],
+) -> Callable[Concatenate[Any, P], AsyncIterator[T]]:
+    """Return the twin of a method that gives items: an async generator, which reads some at a time."""
+
+    async def twin(self: Twin, /, *given: P.args, **options: P.kwargs) -> AsyncIterator[T]:
+        items: Iterator[T] = getattr(self._sync, method.__name__)(*given, **options)
+        while page := await _run(self, lambda: list(islice(items, _AT_ONCE))):
+            for item in page:
+                yield item
+
+    update_wrapper(twin, method)
+    return twin
+
+
+async def _run(twin: Twin, call: Callable[[], T]) -> T:
+    threads: OwnThreads | None = getattr(twin, "_threads", None)
+    return await (threads.run(call) if threads else asyncio.to_thread(call))

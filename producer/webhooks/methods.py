@@ -29,7 +29,7 @@ from producer.store.actions import Actions
 from producer.store.deliveries import MOST_BEFORE_TEST, Deliveries
 from producer.store.times import now_ms, utc
 from producer.store.webhook_store import WebhookStore, webhook_key
-from producer.threaded_calls import in_thread
+from producer.threaded_calls import ThreadedTwin, in_thread
 from producer.webhooks.messages import test_message
 
 if TYPE_CHECKING:
@@ -223,11 +223,8 @@ def _no_delivery(name: str, delivery_id: str) -> WebhookNotFound:
     )
 
 
-class AsyncWebhooks:
+class AsyncWebhooks(ThreadedTwin):
     """The same for asyncio; each call runs in a thread."""
-
-    def __init__(self, calls: Webhooks) -> None:
-        self._sync = calls
 
     create = in_thread(Webhooks.create)
     list = in_thread(Webhooks.list)
