@@ -60,8 +60,10 @@ class DeadLetters:
             InvalidJob: the job is no dead letter, or its graph has expired.
             JobNotFound: no such job, or its record has expired.
         """
+        was_there = self._index.find(job_id_of(job_id)) is not None
         new = self._redrive(job_id, secrets=secrets)
-        self._actions.write("dead.redrive", selection=job_id, owner=new.owner, detail=new.id)
+        if was_there:  # who asks again gets the same job, and has done nothing
+            self._actions.write("dead.redrive", selection=job_id, owner=new.owner, detail=new.id)
         return new
 
     def drop(self, job_id: str) -> bool:

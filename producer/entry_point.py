@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+_INTERRUPTED = 130
+
 
 def home(beside: Path) -> Path:
     """Return the folder of this installation's packages; if installed with `-e`, the checkout."""
@@ -25,6 +27,9 @@ def main() -> None:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     module.prefer_own()
-    from producer.cli.main import main as command  # noqa: PLC0415 - after the names are settled
+    try:
+        from producer.cli.main import main as command  # noqa: PLC0415 - after the names are settled
 
-    command()
+        command()
+    except KeyboardInterrupt:  # before any command could answer it
+        raise SystemExit(_INTERRUPTED) from None

@@ -50,4 +50,7 @@ def prefer_own() -> None:
 
 if __name__ == "__main__":
     prefer_own()
-    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:  # before the module could answer it
+        raise SystemExit(130) from None

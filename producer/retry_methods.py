@@ -8,7 +8,7 @@ from typing import Any
 
 from producer.contract.arguments import job_id_of
 from producer.contract.errors import JobNotFound
-from producer.contract.jobs import Job
+from producer.contract.jobs import Job, JobStatus
 from producer.contract.queues import Message, Tier
 from producer.dead_letters import DeadLetters
 from producer.dispatch import Dispatch
@@ -18,7 +18,7 @@ from producer.store.actions import Actions
 from producer.store.dead_letters import DeadLetterIndex
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
-from producer.store.retries import Retries
+from producer.store.retries import Retries, no_dead_letter
 
 
 class RetryMethods:
@@ -73,6 +73,9 @@ class RetryMethods:
         pin: str | None = None,
     ) -> Job:
         old = self._jobs.get(job_id_of(job_id))
+        if only_dead and old.done and old.status is not JobStatus.FAILED:
+            # Redis would give the job that was made of it by another hand.
+            raise no_dead_letter(old.id, status=old.status)
         extra = self._intake.secrets(secrets or {}, wanted=old.secrets)
         submission = retry_of(
             old,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from producer.cli.output import hint
 from producer.client import Producer
-from producer.contract.errors import FleetError
+from producer.contract.errors import InvalidJob
 from producer.contract.jobs import Artifact, Job
 
 
@@ -17,15 +18,13 @@ def fetch_all(fleet: Producer, job: Job, folder: Path) -> list[Path]:
         The paths: `<job>-<graph node>-<index><suffix>`, as in the object keys.
 
     Raises:
-        FleetError: the folder cannot be made, or an artifact not be fetched (see `Producer.fetch`).
+        InvalidJob: nothing can be put into the folder.
+        FleetError: an artifact cannot be fetched; see `Producer.fetch`.
     """
     if not job.artifacts:
         hint(f"job {job.id} has no file to copy: {_why(job)}")
         return []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise FleetError(f"{folder} cannot be made: {exc.strerror}") from exc
+    make_folder(folder)
     paths = []
     for artifact in job.artifacts:
         path = folder / _name(job, artifact)
@@ -33,6 +32,16 @@ def fetch_all(fleet: Producer, job: Job, folder: Path) -> list[Path]:
         hint(f"saved {path}")
         paths.append(path)
     return paths
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder into which files are to be copied; raises InvalidJob where nothing can be put there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InvalidJob(f"{folder} cannot be made: {exc.strerror}", field="output") from exc
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidJob(f"{folder} cannot be written: permission denied", field="output")
 
 
 def _why(job: Job) -> str:

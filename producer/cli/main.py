@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ from producer.cli import (
     webhooks,
 )
 from producer.cli.command_group import group
+from producer.cli.standard_streams import FULL, give_up_stdout, make_writable
 from producer.cli.submit import submit
 
 app = group(
@@ -77,4 +79,12 @@ def _options(
 
 def main() -> None:
     """Run the command."""
-    app()
+    make_writable()
+    try:
+        app()
+    except OSError as exc:
+        if exc.errno not in FULL:
+            raise
+        give_up_stdout()
+        sys.stderr.write(f"error: the output cannot be written: {exc.strerror}\n")
+        sys.exit(1)

@@ -66,7 +66,7 @@ def submit(
 ) -> None:
     """Submit one job and print its id; with --wait, print its artifacts."""
     with opened(as_json=as_json) as fleet:
-        from producer.cli.fetching import fetch_all
+        from producer.cli.fetching import fetch_all, make_folder
         from producer.cli.job_progress import all_artifacts, outcome, watch
         from producer.cli.options import (
             as_deliver,
@@ -78,6 +78,8 @@ def submit(
             read_source,
         )
 
+        if output:
+            make_folder(output)  # before anything is rendered for it
         content, found = read_source(graph, fleet, owner=owner)
         job = fleet.submit(
             content,

@@ -10,8 +10,11 @@ from typing import Annotated, Any, BinaryIO, Final, cast
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from producer.contract.errors import InvalidInput
+from producer.contract.graph.json_values import printable
 from producer.contract.uploads import Upload
 from producer.http.access import Fleet, Submitter
+from producer.http.problems import Flaw, Problem, ProblemType
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
@@ -32,7 +35,7 @@ _BODY: Final[dict[str, Any]] = {
     "",
     status_code=201,
     response_model=Upload,
-    responses=answers(403, 408, 413, 422, 503),
+    responses=answers(403, 408, 413, 415, 422, 503),
     openapi_extra=_BODY,
 )
 async def upload(
@@ -47,16 +50,45 @@ async def upload(
 
     The id is the content's hash: the same content again is the same upload.
     """
+    _check_form(request)
     with tempfile.NamedTemporaryFile(prefix="comfyfleet-upload-") as file:
-        waiting = bytearray()
+        waiting, size = bytearray(), 0
         async for chunk in request.stream():
             waiting += chunk
+            size += len(chunk)
             if len(waiting) >= _IN_MEMORY:
                 await asyncio.to_thread(_write, cast("BinaryIO", file), bytes(waiting))
                 waiting.clear()
         await asyncio.to_thread(_write, cast("BinaryIO", file), bytes(waiting))
-        made = await fleet.upload(Path(file.name), owner=key.owner, name=name or "upload")
+        if not size:
+            raise _odd(ProblemType.INVALID_INPUT, "the body is empty; expected the bytes of a file")
+        try:
+            made = await fleet.upload(Path(file.name), owner=key.owner, name=name or "upload")
+        except InvalidInput as exc:
+            raise _odd(ProblemType.INVALID_INPUT, exc.message) from exc
     return answer(made, status=201)
+
+
+def _check_form(request: Request) -> None:
+    """Raise Problem for a body that is no file itself: it would be stored as it is, and no graph node could read it."""
+    kind = request.headers.get("content-type", "").strip().lower()
+    if kind.startswith("multipart/"):
+        raise Problem(
+            ProblemType.WRONG_MEDIA_TYPE,
+            "the body is a form; expected the bytes of one file, and nothing around them",
+            advice="send the file itself, with curl by --data-binary @FILE in place of -F",
+        )
+    packing = request.headers.get("content-encoding", "identity").strip().lower()
+    if packing != "identity":
+        raise Problem(
+            ProblemType.WRONG_MEDIA_TYPE,
+            f"the body is packed by {printable(packing)}; expected the bytes of a file as they are",
+            advice="send it without Content-Encoding",
+        )
+
+
+def _odd(kind: ProblemType, detail: str) -> Problem:
+    return Problem(kind, detail, flaws=[Flaw(kind.slug.replace("-", "_"), detail, pointer="#")])
 
 
 def _write(file: BinaryIO, content: bytes) -> None:

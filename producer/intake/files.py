@@ -91,16 +91,27 @@ def check_given(value: object, file: FileInput, where: str) -> None:
 
 
 def check_content(
-    content: Path | bytes, file: FileInput, where: str, *, limit: int, most_pixels: int
+    content: Path | bytes,
+    file: FileInput,
+    where: str,
+    *,
+    limit: int,
+    most_pixels: int,
+    called: str = "",
 ) -> int:
     """Check an input file's content by its first bytes and size, and return its size in bytes.
+
+    Args:
+        called: its name for whoever hands it in, where that is not its path: a stranger's file lies in one of ours.
 
     Raises:
         InvalidInput: it cannot be read, is empty, too large, truncated, or not loadable by the input.
     """
 
     def refused(why: str) -> InvalidInput:
-        name = f"{short(str(content))!r}" if isinstance(content, Path) else "the bytes"
+        name = "the bytes"
+        if called or isinstance(content, Path):
+            name = f"{short(called or str(content))!r}"
         reader = f" for graph node {file.graph_node}" if file.graph_node else ""
         return InvalidInput(
             f"{name}{reader} {why}", field=where, graph_node=file.graph_node or None

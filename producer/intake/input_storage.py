@@ -94,7 +94,7 @@ class InputStorage:
             case UrlInput():
                 turn = self._policy.fetching(owner, fetched)
                 with self._named.fetched(form, file, where, turn) as (path, called):
-                    return self._stored(path, file, where, name=called)
+                    return self._stored(path, file, where, name=called or path.name)
             case BytesInput():
                 return self._stored(form.content, file, where)
             case UploadInput():
@@ -138,6 +138,7 @@ class InputStorage:
             where,
             limit=self._settings.max_input_bytes,
             most_pixels=self._settings.max_input_pixels,
+            called=name,
         )
         if not self._store_is_known:
             # Some S3 services create a bucket at the first write, which would hide a misspelt name.

@@ -42,6 +42,7 @@ class Uploading:
             "content",
             limit=self._settings.max_input_bytes,
             most_pixels=self._settings.max_input_pixels,
+            called=name,
         )
         if not self._store_is_known:
             # Some S3 services create a bucket at the first write, which would hide a misspelt name.

@@ -86,6 +86,15 @@ class Retries:
         return JobId(found), outcome == "new"
 
 
+def no_dead_letter(job_id: JobId, *, status: str) -> InvalidJob:
+    """Return what is said of a job that is to be redriven and is none that a person should look at."""
+    return InvalidJob(
+        f"job {job_id} is {status}, but no dead letter",
+        field="job",
+        advice=f"comfyfleet job retry {job_id} makes any ended job again",
+    )
+
+
 def _refusal(job_id: JobId, outcome: str, *, status: str) -> InvalidJob | JobNotFound:
     if outcome == "live":
         return InvalidJob(
@@ -94,11 +103,7 @@ def _refusal(job_id: JobId, outcome: str, *, status: str) -> InvalidJob | JobNot
             advice=f"wait for it, or end it: comfyfleet job cancel {job_id}",
         )
     if outcome == "no_dead_letter":
-        return InvalidJob(
-            f"job {job_id} is {status}, but no dead letter",
-            field="job",
-            advice=f"comfyfleet job retry {job_id} makes any ended job again",
-        )
+        return no_dead_letter(job_id, status=status)
     if outcome == "no_template":
         return InvalidJob(
             f"the graph of job {job_id} has expired, or what it had beside it, so it cannot be made again",

@@ -205,6 +205,18 @@ def test_only_dead_letters_are_redriven(led, fleet):
         fleet.dead_letters.redrive(job.id)
     with pytest.raises(InvalidJob, match="is cancelled, but no dead letter"):
         fleet.dead_letters.redrive(led.cancelled().id)
+    retried = led.cancelled()
+    fleet.retry(retried.id)
+    with pytest.raises(InvalidJob, match="is cancelled, but no dead letter"):
+        fleet.dead_letters.redrive(retried.id)
+
+
+def test_a_redrive_is_logged_once_however_often_it_is_asked_for(led, fleet):
+    job = led.failed()
+    again = fleet.dead_letters.redrive(job.id)
+    assert fleet.dead_letters.redrive(job.id) == again
+    logged = [(entry.what, entry.selection, entry.detail) for entry in fleet.action_log()]
+    assert logged == [("dead.redrive", job.id, again.id)]
 
 
 def test_a_dropped_letter_keeps_its_record(led, fleet):
