@@ -14,6 +14,7 @@ NAMES = (
     "affinity",
     "batch_results",
     "card_busy",
+    "cold_load",
     "enqueue",
     "fanout",
     "gpu_busy",
@@ -41,7 +42,7 @@ def main() -> int:
     )
     parser.add_argument("--part", help="one part of a benchmark that has several, as http has")
     parser.add_argument(
-        "--comfyui", metavar="URL", help="a real node, for gpu_busy, card_busy and progress"
+        "--comfyui", metavar="URL", help="a real node, for card_busy, cold_load, gpu_busy, progress"
     )
     parser.add_argument(
         "--cases", nargs="+", default=(), metavar="SECONDS:PICTURES:STORE_MS", help="of card_busy"
