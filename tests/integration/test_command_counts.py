@@ -35,3 +35,10 @@ def live(led):
 def test_a_job_that_nobody_watches_takes_few_commands_from_claim_to_commit(led):
     live(led)  # loads the scripts
     assert live(led) <= 40
+
+
+def test_a_job_is_handed_in_with_few_commands(led):
+    led.queued()  # loads the script
+    before = calls(led.redis)
+    led.queued()
+    assert calls(led.redis) - before <= 32

@@ -46,10 +46,7 @@ end
 local function list_job(job, id)
     local batch, owner = unpack(redis.call('HMGET', job, 'batch', 'owner'))
     if not batch then
-        redis.call('ZADD', jobs_key(owner), 0, id)
-        if owner and owner ~= '' then
-            redis.call('ZADD', OWNERS, 0, owner)
-        end
+        list_single(id, owner)
     end
 end
 
@@ -61,12 +58,22 @@ local function list_ended(id, status, keep_ms)
     end
 end
 
--- A live record must outlast its start deadline, so that there is something to end. Its idempotency
--- key lives as long as it.
+-- Until when a live record must be there: it outlasts its start deadline, so that there is something to end.
+local function live_until(start_by)
+    return math.max(now_ms(), tonumber(start_by)) + LIVE_MS
+end
+
+-- What a queue needs is kept for as long as a job of it may be made again: once it has ended, for as long as it is kept.
+local function need_queue(queue, until_ms)
+    redis.call('ZADD', QUEUES_NEEDED, 'GT', until_ms + INDEX_MS, queue)
+    keep_until(QUEUES_NEEDED, until_ms + INDEX_MS)
+end
+
+-- Keep a live record. Its idempotency key lives as long as it.
 local function keep_live(job)
     local start_by, queue, key, batch, owner =
         unpack(redis.call('HMGET', job, 'start_by_ms', 'queue', 'idempotency', 'batch', 'owner'))
-    local until_ms = math.max(now_ms(), tonumber(start_by)) + LIVE_MS
+    local until_ms = live_until(start_by)
     redis.call('PEXPIREAT', job, until_ms)
     if not batch then
         keep_listed(owner, until_ms)
@@ -74,19 +81,17 @@ local function keep_live(job)
     if key then
         redis.call('PEXPIREAT', key, until_ms)
     end
-    -- Once it has ended it may be made again, for as long as it is kept.
-    redis.call('ZADD', QUEUES_NEEDED, 'GT', until_ms + INDEX_MS, queue)
-    keep_until(QUEUES_NEEDED, until_ms + INDEX_MS)
+    need_queue(queue, until_ms)
 end
 
--- All that a new job comes to stand in can take it.
+-- All that a new job comes to stand in can take it. What is read before anything is written needs no look.
 local function expect_indexes(owner, queue, priority)
     expect_type('zset', DELAYED, QUEUES_USED, QUEUES_NEEDED, queue and queued_key(queue, priority))
     expect_type('hash', QUEUES, QUEUES_RETIRED)
     expect_type('stream', EVENTS)
     if owner and owner ~= '' then
         expect_type('zset', OWNERS, JOBS .. ':' .. owner)
-        expect_type('hash', OWNER .. owner, OWNER_LIMITS)
+        expect_type('hash', OWNER .. owner)
     else
         expect_type('zset', JOBS)
     end

@@ -28,6 +28,14 @@ local function jobs_key(owner)
     return (owner and owner ~= '') and JOBS .. ':' .. owner or JOBS
 end
 
+-- List a job that was submitted singly. Before `keep_listed`, which gives the lists their life.
+local function list_single(id, owner)
+    redis.call('ZADD', jobs_key(owner), 0, id)
+    if owner and owner ~= '' then
+        redis.call('ZADD', OWNERS, 0, owner)
+    end
+end
+
 -- Whose a job is: a record of the version before has it in `spec` only.
 local function owner_of(job)
     local owner, spec = unpack(redis.call('HMGET', job, 'owner', 'spec'))

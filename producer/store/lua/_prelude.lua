@@ -28,9 +28,9 @@ end
 
 -- Keep what jobs share under its hash for as long as the longest-lived of them.
 local function keep_shared(key, data, life_ms)
-    if key ~= '' then
+    -- Where it is there, its data need not be copied.
+    if key ~= '' and redis.call('PEXPIRE', key, life_ms, 'GT') == 0 then
         redis.call('SET', key, data, 'NX', 'PX', life_ms)
-        redis.call('PEXPIRE', key, life_ms, 'GT')
     end
 end
 

@@ -46,14 +46,19 @@ local function unindex_queued(job, id, queue, priority)
     redis.call('ZREM', DELAYED, id)
 end
 
--- The job waits for a message: note when it was sent, and when its start deadline falls due.
-local function index_queued(job, id)
-    local queue, priority, start_by = unpack(redis.call('HMGET', job, 'queue', 'priority', 'start_by_ms'))
-    use_queue(queue)
+-- The job waits for a message in a queue that is open: note when it was sent, and when its start deadline falls due.
+local function index_in(queue, priority, start_by, id)
     redis.call('ZADD', queued_key(queue, priority), now_ms(), id)
     keep_index(queued_key(queue, priority), start_by)
     redis.call('ZADD', DELAYED, start_by, id)
     keep_index(DELAYED, start_by)
+end
+
+-- The same of a record that has it all.
+local function index_queued(job, id)
+    local queue, priority, start_by = unpack(redis.call('HMGET', job, 'queue', 'priority', 'start_by_ms'))
+    use_queue(queue)
+    index_in(queue, priority, start_by, id)
 end
 
 -- What stands in the queues, {{queue, priority, jobs, when the first of them was sent, ms, its id}, ...}.

@@ -15,45 +15,53 @@
 --
 -- Returns {'new', id, created ms, start deadline}, {'same', id of the job made before}, {'reused', id}: that key, another request,
 -- {'full', how many wait}, or {'owner_full', {how many of its owner wait, how many may}}.
-expect_indexes(field_of(ARGV, 13, 'owner'), ARGV[4], field_of(ARGV, 13, 'priority'))
-expect_type('string', KEYS[2])
+local job, id, queue, status = KEYS[1], ARGV[1], ARGV[4], ARGV[12]
+local owner, batch, priority = field_of(ARGV, 13, 'owner'), field_of(ARGV, 13, 'batch'), field_of(ARGV, 13, 'priority')
+expect_indexes(owner, queue, priority)
 if KEYS[2] ~= '' then
+    expect_type('string', KEYS[2])
     local before = redis.call('GET', KEYS[2])
-    local id, fingerprint = string.match(before or '', '^(%S+) (%S+)$')
-    if id and has_record(id) then
+    local first, fingerprint = string.match(before or '', '^(%S+) (%S+)$')
+    if first and has_record(first) then
         local is_same = fingerprint == ARGV[2] or fingerprint == ARGV[7]
-        return {is_same and 'same' or 'reused', id}
+        return {is_same and 'same' or 'reused', first}
     end
 end
-local job, id = KEYS[1], ARGV[1]
 if redis.call('EXISTS', job) == 1 then
     return {'same', id}
 end
 if tonumber(ARGV[6]) > 0 and backlog() >= tonumber(ARGV[6]) then
     return {'full', backlog()}
 end
-local full = owner_full(field_of(ARGV, 13, 'owner'), 1)
+local full = owner_full(owner, 1)
 if full then
     return {'owner_full', full}
 end
-local start_by = now_ms() + tonumber(ARGV[3])
-local status = ARGV[12]
-local life = tonumber(ARGV[3]) + SHARED_MS
+-- All is known of a new record that others would read of it, so that nothing is read, and each thing written once.
+local start_by, life = now_ms() + tonumber(ARGV[3]), tonumber(ARGV[3]) + SHARED_MS
+local until_ms = live_until(start_by)
 keep_shared(KEYS[3], ARGV[8], life)
 keep_shared(KEYS[4], ARGV[9], life)
 keep_secrets(ARGV[10], ARGV[11], life)
-redis.call('HSET', job, 'created_ms', now_ms(), 'start_by_ms', start_by, unpack(ARGV, 13))
-if KEYS[2] ~= '' then
-    redis.call('HSET', job, 'idempotency', KEYS[2])
-    redis.call('SET', KEYS[2], id .. ' ' .. ARGV[2]) -- keep_live bounds its life
-end
-set_status(job, status)
-list_job(job, id)
-open_queue(ARGV[4], ARGV[5])
-keep_live(job)
+local fields = {'status', status, 'created_ms', now_ms(), 'start_by_ms', start_by, 'n', 1, unpack(ARGV, 13)}
 if status == 'queued' then
-    redis.call('HSET', job, 'queued_ms', now_ms())
-    index_queued(job, id)
+    fields[#fields + 1], fields[#fields + 2] = 'queued_ms', now_ms()
 end
-emit(job, id, 'submitted')
+if KEYS[2] ~= '' then
+    fields[#fields + 1], fields[#fields + 2] = 'idempotency', KEYS[2]
+    redis.call('SET', KEYS[2], id .. ' ' .. ARGV[2], 'PXAT', until_ms)
+end
+redis.call('HSET', job, unpack(fields))
+redis.call('PEXPIREAT', job, until_ms)
+count_status(job, status, nil, batch, owner)
+if not batch then
+    list_single(id, owner)
+    keep_listed(owner, until_ms)
+end
+open_queue(queue, ARGV[5])
+need_queue(queue, until_ms)
+if status == 'queued' then
+    index_in(queue, priority, start_by, id)
+end
+emit(job, id, 'submitted', nil, {status = status, attempt = field_of(ARGV, 13, 'attempt'), owner = owner, n = 1})
 return {'new', id, now_ms(), start_by}

@@ -130,8 +130,8 @@ OF_PRODUCER: Final = (
         "I14",
         (
             f"{_LUA}/submit.lua",
-            "if KEYS[2] ~= '' then\n    local before",
-            "if false then\n    local before",
+            "if KEYS[2] ~= '' then\n    expect_type",
+            "if false then\n    expect_type",
         ),
     ),
     mutant(

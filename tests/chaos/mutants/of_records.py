@@ -21,8 +21,8 @@ OF_RECORDS: Final = (
         "I21",
         (
             f"{_LUA}/_jobs.lua",
-            "    if not batch then\n        redis.call('ZADD', jobs_key",
-            "    if true then\n        redis.call('ZADD', jobs_key",
+            "    if not batch then\n        list_single",
+            "    if true then\n        list_single",
         ),
     ),
     mutant(
