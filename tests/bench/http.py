@@ -2,7 +2,8 @@
 
 `--part NAME` measures one of them. Each part has servers as processes of their own, asked in turns by the same client:
 
-- submits: single submissions over eight kept connections; floor: an empty handler of the same server.
+- submits: single submissions over eight kept connections; floor: an empty handler of the same API, behind its gate.
+  And that of a server without one.
 - rows: JSON lines of a batch in parts of 5,000; floor: Python's own parser for the same lines.
 - page: 50 of 100,000 jobs (a million with --full); floor: one ZRANGE and 50 HMGETs by the same machine.
 - watchers: CPU of events to a thousand streams; floor: one buffer an event, written to as many bare sockets. And what
@@ -20,17 +21,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
+import requests
 from redis import Redis
 
+from infra.standin.options import StandinOptions
+from infra.standin.process import standin_thread
 from producer.client import Producer
 from producer.contract.access import Scope
 from producer.store import keys
 from tests.bench import http_streams, listing
-from tests.bench.http_clients import Connection, empty_server, request
+from tests.bench.http_clients import EMPTY_HANDLER, Connection, empty_server, request
 from tests.bench.results import Case, Result, measured
 from tests.bench.rows import empty_redis, graph_of_20_kb, rows
+from tests.bench.seeding import announce_node
 from tests.integration.api_server import GRAPH, ApiUrl, running_api
 
 CONNECTIONS, REQUESTS, TURNS, PAGES = 8, 400, 7, 60
@@ -76,18 +82,23 @@ def _stage() -> Iterator[Stage]:
         key = fleet.keys.create("bench", owner="shop", scopes=[Scope.ADMIN]).secret
         url = settings.redis_url
         with (
-            running_api({"redis_url": url}, Path(name) / "api.log") as api,
+            running_api(
+                {"redis_url": url}, Path(name) / "api.log", program=("-c", EMPTY_HANDLER)
+            ) as api,
             Redis.from_url(url, decode_responses=True) as redis,
         ):
+            with standin_thread(StandinOptions(directory=Path(name) / "node")) as node:
+                announce_node(redis, requests.get(f"{node.url}/object_info", timeout=10).json())
             yield Stage(api, key, fleet, redis, url)
 
 
 def _submits(stage: Stage) -> tuple[list[Case], dict[str, float]]:
-    values, floors = [], []
+    values, floors, bare = [], [], []
     with empty_server() as empty:
         for turn in range(TURNS):
             values.append(_rate(stage.api, stage.key, turn))
-            floors.append(_rate(empty, stage.key, turn))
+            floors.append(_rate(stage.api, stage.key, turn, path="/v1/nothing"))
+            bare.append(_rate(empty, stage.key, turn))
     case = measured(
         "single submissions",
         values,
@@ -95,7 +106,7 @@ def _submits(stage: Stage) -> tuple[list[Case], dict[str, float]]:
         goal=f">= {GOAL_SUBMITS} x an empty handler",
         holds=lambda value, floor: value >= GOAL_SUBMITS * floor,
     )
-    return [case], {}
+    return [case], {"submits_of_a_bare_server": median(bare)}
 
 
 def _rows(stage: Stage) -> tuple[list[Case], dict[str, float]]:
@@ -147,13 +158,13 @@ def _s(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _rate(url: str, key: str, turn: int) -> float:
+def _rate(url: str, key: str, turn: int, *, path: str = "/v1/jobs") -> float:
     """Return requests a second over all connections; no two jobs are alike."""
     each = REQUESTS // CONNECTIONS
 
     async def ask_all() -> None:
         await asyncio.gather(
-            *(_ask(url, _bodies(key, turn, number, each)) for number in range(CONNECTIONS))
+            *(_ask(url, _bodies(key, turn, number, each, path)) for number in range(CONNECTIONS))
         )
 
     began = time.perf_counter()
@@ -161,10 +172,10 @@ def _rate(url: str, key: str, turn: int) -> float:
     return each * CONNECTIONS / (time.perf_counter() - began)
 
 
-def _bodies(key: str, turn: int, connection: int, count: int) -> list[bytes]:
+def _bodies(key: str, turn: int, connection: int, count: int, path: str) -> list[bytes]:
     colours = range((turn * CONNECTIONS + connection) * count, 1 << 24)
     return [
-        request("POST", "/v1/jobs", key, json.dumps({"graph": _graph(colour)}).encode())
+        request("POST", path, key, json.dumps({"graph": _graph(colour)}).encode())
         for colour, _ in zip(colours, range(count), strict=False)
     ]
 

@@ -18,6 +18,21 @@ from tests.polling import wait_until
 
 PATIENCE_S = 60
 
+#: The API itself, with a handler that does nothing.
+EMPTY_HANDLER = """
+from fastapi import Response
+from producer.http import __main__ as api
+made = api.create_app
+def with_nothing(fleet, settings):
+    app = made(fleet, settings)
+    @app.post("/v1/nothing", tags=["bench"])
+    async def nothing() -> Response:
+        return Response(b"{}", 201)
+    return app
+api.create_app = with_nothing
+api.main()
+"""
+
 #: The same server with one handler that does nothing; its last argument is the port.
 _EMPTY = """
 import sys

@@ -9,8 +9,11 @@ from typing import Any
 from redis import Redis
 
 from producer.contract.batches import BUCKET_ROWS, BatchSpec, PackedRow
+from producer.contract.classes.catalog import Catalog
+from producer.contract.classes.input_rules import InputRules
 from producer.contract.config.settings import Settings
 from producer.contract.ids import new_batch_id, new_job_id
+from producer.contract.nodes import NodeState
 from producer.contract.queues import Message, Needs, Tier
 from producer.contract.submissions import Content, Submission
 from producer.dispatch import Dispatch
@@ -19,6 +22,7 @@ from producer.store.batch_rows import Bucket, pack, row_text
 from producer.store.batch_store import BatchStore
 from producer.store.connection import connect
 from producer.store.job_store import JobStore
+from producer.store.node_store import NodeStore
 from producer.store.scripts import Scripts
 
 NEEDS = Needs.of("default", models=[])
@@ -27,6 +31,24 @@ TEMPLATE = "5" * 64
 _GRAPH = b'{"1": {"class_type": "EmptyImage", "inputs": {}}}'
 _DAY = timedelta(days=1)
 _AT_ONCE = 500
+
+
+def announce_node(redis: Redis, object_info: dict[str, Any]) -> None:
+    """Let a node of the default pool live that has these classes, as `GET /object_info` tells them."""
+    catalog = Catalog.from_object_info(object_info)
+    rules = InputRules.from_object_info(object_info, version="0.33.0")
+    fields = {
+        "pool": "default",
+        "url": "http://127.0.0.1:1",
+        "state": NodeState.READY,
+        "host": "here",
+        "catalog": catalog.to_text(),
+        "catalog_sha": catalog.sha,
+        "rules": rules.to_text(),
+        "rules_sha": rules.sha,
+        "rules_for": catalog.sha,
+    }
+    NodeStore(redis, lease=_DAY).register("gpu-01", worker="gpu-01:bench", fields=fields)
 
 
 def seed(settings: Settings, count: int) -> None:

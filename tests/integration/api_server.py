@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,14 +33,24 @@ class ApiUrl(str):  # noqa: SLOT000 - it has a field
 
 
 @contextmanager
-def running_api(settings: dict[str, Any], log: Path, **environment: str) -> Iterator[ApiUrl]:
-    """Yield the address of a process of the API that lives as long as the block."""
+def running_api(
+    settings: dict[str, Any],
+    log: Path,
+    *,
+    program: Sequence[str] = ("-m", "producer.http"),
+    **environment: str,
+) -> Iterator[ApiUrl]:
+    """Yield the address of a process of the API that lives as long as the block.
+
+    Args:
+        program: what Python runs; it takes the arguments of `comfyfleet api`.
+    """
     port = choose_ports(["api"], {})["api"]
     named = {f"COMFYFLEET_{name.upper()}": str(value) for name, value in settings.items()}
     with (
         log.open("ab") as written,
         subprocess.Popen(
-            [sys.executable, "-m", "producer.http", "--port", str(port)],
+            [sys.executable, *program, "--port", str(port)],
             env={**os.environ, **named, **environment},
             stdout=written,
             stderr=written,
