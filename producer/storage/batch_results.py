@@ -13,10 +13,8 @@ from producer.contract.errors import ObjectMissing, StorageError
 from producer.contract.ids import BatchId
 from producer.contract.jobs import Job, JobStatus
 from producer.contract.result_lines import Line
-from producer.storage.content_md5 import md5_header
 from producer.storage.object_keys import results_key, results_prefix
 from producer.storage.object_store import ObjectStore
-from producer.storage.put_object import put_object
 
 _NUMBER: Final = re.compile(r"results-([1-9][0-9]{0,9})\.jsonl\.gz")
 #: Quick: a line is mostly names that repeat.
@@ -35,16 +33,7 @@ class BatchResults(ObjectStore):
         text = "".join(f"{line}\n" for line in lines)
         # Without a time: written again, the same results are the same bytes.
         body = gzip.compress(text.encode(), _LEVEL, mtime=0)
-        checked = {} if self._bucket.checks else md5_header(body)
-        with self._bucket.talking(key):
-            put_object(
-                self._bucket.s3,
-                Bucket=self._bucket.name,
-                Key=key,
-                Body=body,
-                ContentType="application/gzip",
-                **checked,
-            )
+        self._bucket.put(key, body, ContentType="application/gzip")
 
     def get_results(self, batch: BatchId, number: int) -> list[Line]:
         """Return the results of some rows; none if nothing is there.

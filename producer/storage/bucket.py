@@ -186,11 +186,14 @@ class Bucket:
             return False
         return True
 
-    def _write_probe(self, **headers: str) -> None:
-        key = probe_key(self._prefix, name="write")
-        checked = {} if self.checks else md5_header(_PROBE)
+    def put(self, key: str, body: bytes, **params: str) -> None:
+        """Store a small object, in place of what is there; *params* are those of boto3's `put_object`."""
+        checked = {} if self.checks else md5_header(body)
         with self.talking(key):
-            put_object(self.s3, Bucket=self.name, Key=key, Body=_PROBE, **{**checked, **headers})
+            put_object(self.s3, Bucket=self.name, Key=key, Body=body, **{**checked, **params})
+
+    def _write_probe(self, **headers: str) -> None:
+        self.put(probe_key(self._prefix, name="write"), _PROBE, **headers)
 
     def _probe_without_checksums(self, refused: StorageError) -> None:
         self._client.do_without_checksums()

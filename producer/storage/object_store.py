@@ -17,12 +17,10 @@ from typing import Any, Final
 from producer.contract.config.settings import Settings
 from producer.contract.errors import InvalidInput, ObjectConflict, StorageError
 from producer.storage.bucket import Bucket
-from producer.storage.content_md5 import md5_header
 from producer.storage.foreign_inputs import about_input
 from producer.storage.input_sources import check_input, sha256_of
 from producer.storage.object_headers import ObjectStat, content_disposition
 from producer.storage.object_keys import input_key, promised_sha256, split_s3_url
-from producer.storage.put_object import put_object
 from producer.storage.s3_client import LazyClient
 from producer.storage.write_once import NewObject, is_there, write_once
 
@@ -137,16 +135,7 @@ class ObjectStore:
 
     def put_json_text(self, key: str, body: bytes) -> None:
         """Store JSON that is written already, byte for byte, replacing an existing object."""
-        checked = {} if self._bucket.checks else md5_header(body)
-        with self._bucket.talking(key):
-            put_object(
-                self._bucket.s3,
-                Bucket=self._bucket.name,
-                Key=key,
-                Body=body,
-                ContentType="application/json",
-                **checked,
-            )
+        self._bucket.put(key, body, ContentType="application/json")
 
     def get_json(self, key: str) -> Any:
         """Return the value that `put_json` stored.

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import uuid
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -39,6 +42,19 @@ class HandLed:
         self.redis = redis
         self.store = JobStore(self.redis, keep_ended=timedelta(seconds=settings.keep_ended_s))
         self.s3 = s3
+
+    def command(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run the command in another process, with the address of Redis alone."""
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("comfyfleet")), *args],
+            env={"COMFYFLEET_REDIS_URL": self.settings.redis_url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done
 
     def queued(self, **options) -> Job:
         return self.fleet.submit(sleeping(), **options)

@@ -16,7 +16,6 @@ from tests.graphs import sleeping
 from tests.integration.api_server import GRAPH, problem
 from tests.integration.test_http_figures import batch_of
 from tests.integration.test_http_owners import HOOK
-from tests.integration.test_job_list_command import command
 from tests.integration.test_wished_nodes import LEASE, register
 
 #: What hands in, asks or tries, and what is done with one job, of which its record tells.
@@ -157,16 +156,16 @@ def test_a_key_that_is_not_the_operator_s_pushes_nobody_s_entries_out(api, led):
     told = led.fleet.action_log(2)
     assert [one.more for one in told] == [0, left]
     assert left >= 4
-    assert f", and {left} times more before" in command(led, "log", "--limit", "2").stdout
+    assert f", and {left} times more before" in led.command("log", "--limit", "2").stdout
 
 
 def test_at_a_shell_who_ran_a_command_is_logged_and_shown(led):
     led.queued(owner="shop")
-    assert command(led, "job", "move", "owner:shop", "--tier", "idle", "--yes").returncode == 0
-    entry = json.loads(command(led, "log", "--json", "--limit", "1").stdout)
+    assert led.command("job", "move", "owner:shop", "--tier", "idle", "--yes").returncode == 0
+    entry = json.loads(led.command("log", "--json", "--limit", "1").stdout)
     assert (entry["what"], entry["selection"]) == ("move", "owner:shop")
     assert entry["origin"] == f"cli@{socket.gethostname()}"
-    told = command(led, "log").stdout
+    told = led.command("log").stdout
     for word in (entry["actor"], entry["origin"], "move", "owner:shop (1)", "tier idle"):
         assert word in told
 

@@ -26,7 +26,6 @@ from producer.store.actions import Actions
 from producer.store.job_store import JobStore
 from producer.upkeep.bulk_actions import BulkActions
 from tests.graphs import sleeping
-from tests.integration.test_job_list_command import command
 from tests.integration.test_upkeep import KEEP, upkeep
 
 
@@ -324,13 +323,12 @@ def test_check_names_a_torn_action_and_leaves_it(led, field):
 
 def test_at_a_shell_an_action_is_counted_begun_waited_for_and_shown(led):
     jobs = [led.queued(owner="shop") for _ in range(2)]
-    counted = command(led, "action", "cancel", "owner:shop", "-status:held")
+    counted = led.command("action", "cancel", "owner:shop", "-status:held")
     assert counted.returncode == 2
     assert "this would cancel 2 jobs" in counted.stderr
     assert statuses(led, jobs) == [JobStatus.QUEUED] * 2
     with carrying_out(led):
-        done = command(
-            led,
+        done = led.command(
             *[
                 "action",
                 "cancel",
@@ -346,5 +344,5 @@ def test_at_a_shell_an_action_is_counted_begun_waited_for_and_shown(led):
     record = json.loads(done.stdout)
     assert (record["state"], record["done"], record["reason"]) == ("done", 2, "typo")
     assert statuses(led, jobs) == [JobStatus.CANCELLED] * 2
-    shown = command(led, "action", "show", record["id"]).stdout
+    shown = led.command("action", "show", record["id"]).stdout
     assert shown.splitlines() == [f"{record['id']} cancel done", "counted 2, done 2, refused 0"]

@@ -6,19 +6,10 @@ import pytest
 
 from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
+from tests.clock import Clock
 from tests.integration.scripted_node import answer, scripted_client
 from worker.comfyui.client import ComfyUI
 from worker.node.catalog_age import CatalogAge
-
-
-class Clock:
-    """Stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -94,28 +91,14 @@ def test_an_unreadable_record_is_told_and_left_alone(led, break_it, said):
 # -- the command
 
 
-def command(led, *args):
-    """Run the command in another process, with the settings of *led*."""
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("comfyfleet")), "check", *args],
-        env={"COMFYFLEET_REDIS_URL": led.settings.redis_url},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    return done
-
-
 def test_the_command_tells_mends_and_ends_well(led):
     job = led.queued()
     led.redis.zrem(QUEUED, job.id)
-    told = command(led)
+    told = led.command("check")
     assert told.returncode == 1
     assert f"missing_from_queue job {job.id} is queued, but in no index" in told.stdout
     assert "--repair" in told.stderr
-    mended = command(led, "--repair", "--json")
+    mended = led.command("check", "--repair", "--json")
     assert mended.returncode == 0
     finding, summary = map(json.loads, mended.stdout.splitlines())
     assert (finding["kind"], finding["about"], finding["mended"]) == (
@@ -124,7 +107,7 @@ def test_the_command_tells_mends_and_ends_well(led):
         True,
     )
     assert summary == {"jobs": 1, "findings": 1, "left": 0}
-    well = command(led)
+    well = led.command("check")
     assert (well.returncode, well.stdout) == (0, "")
     assert "1 job: nothing is wrong" in well.stderr
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -227,30 +224,16 @@ def test_a_dropped_letter_keeps_its_record(led, fleet):
     assert fleet.get(job.id) == job
 
 
-def command(led, *args):
-    """Run `comfyfleet dead` in another process, with the settings of *led*."""
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("comfyfleet")), "dead", *args],
-        env={"COMFYFLEET_REDIS_URL": led.settings.redis_url},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    return done
-
-
 def test_all_are_dropped_only_when_that_is_meant(led, fleet):
     jobs = [led.failed(), led.failed()]
-    asked = command(led, "drop", "--all")
+    asked = led.command("dead", "drop", "--all")
     assert asked.returncode == 2
     assert "this would drop 2 dead letters" in asked.stderr
     assert len(fleet.dead_letters.list()) == 2
-    dropped = command(led, "drop", "--all", "--yes")
+    dropped = led.command("dead", "drop", "--all", "--yes")
     assert dropped.stdout.splitlines() == [f"{job.id} dropped" for job in reversed(jobs)]
     assert fleet.dead_letters.list() == []
-    gone = command(led, "drop", jobs[0].id)
+    gone = led.command("dead", "drop", jobs[0].id)
     assert (gone.returncode, "is no dead letter" in gone.stderr) == (4, True)
 
 
@@ -258,7 +241,7 @@ def test_all_are_redriven_but_for_those_that_cannot_be(led, fleet):
     expired, graphless, good = led.failed(), led.failed(led.of_batch(None)), led.failed()
     expire(led, expired)
     led.redis.delete(keys.template(graphless.template))
-    redriven = command(led, "redrive", "--all", "--yes")
+    redriven = led.command("dead", "redrive", "--all", "--yes")
     assert redriven.returncode == 4
     assert f"the graph of job {graphless.id} has expired" in redriven.stderr
     assert "1 dead letter gone: the record has expired" in redriven.stderr
@@ -269,6 +252,6 @@ def test_all_are_redriven_but_for_those_that_cannot_be(led, fleet):
 def test_the_list_counts_causes_beyond_what_it_shows(led):
     for cause in ("out_of_memory", "poison", "poison"):
         led.failed(cause=cause)
-    listed = command(led, "list", "--limit", "1")
+    listed = led.command("dead", "list", "--limit", "1")
     assert len(listed.stdout.splitlines()) == 1
     assert "3 dead letters: 2 poison, 1 out_of_memory; the newest 1 are shown" in listed.stderr

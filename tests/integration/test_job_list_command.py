@@ -3,48 +3,31 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 from producer.contract.filters.fields import filter_help
 from tests.integration.test_job_pages import GRAPH, feed, rows
 
 
-def command(led, *args):
-    """Run the command in another process, with the settings of *led*."""
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("comfyfleet")), *args],
-        env={"COMFYFLEET_REDIS_URL": led.settings.redis_url},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    return done
-
-
 def test_jobs_are_listed_in_pages_of_a_table_or_of_objects(led):
     made = [led.queued(owner="shop").id, led.failed().id, led.cancelled().id]
-    table = command(led, "job", "list", "-status:failed")
+    table = led.command("job", "list", "-status:failed")
     assert table.returncode == 0
     head, *lines = table.stdout.splitlines()
     assert head.split()[:3] == ["job", "status", "why"]
     assert [line.split()[0] for line in lines] == [made[2], made[0]]
-    first = command(led, "job", "list", "--json", "--limit", "2")
+    first = led.command("job", "list", "--json", "--limit", "2")
     *jobs, cursor = map(json.loads, first.stdout.splitlines())
     assert [job["id"] for job in jobs] == [made[2], made[1]]
-    rest = command(led, "job", "list", "--json", "--cursor", cursor["cursor"])
+    rest = led.command("job", "list", "--json", "--cursor", cursor["cursor"])
     [job] = map(json.loads, rest.stdout.splitlines())
     assert (job["id"], job["owner"], job["status"]) == (made[0], "shop", "queued")
-    refused = command(led, "job", "list", "status:faild")
+    refused = led.command("job", "list", "status:faild")
     assert refused.returncode == 4
     assert "character 8: there is no status 'faild'; did you mean 'failed'?" in refused.stderr
 
 
 def test_what_a_filter_may_say_is_printed_without_a_fleet(led):
-    told = command(led, "job", "list", "--filters")
+    told = led.command("job", "list", "--filters")
     assert told.stdout.strip() == filter_help()
 
 
@@ -53,9 +36,9 @@ def test_rows_are_listed_with_their_numbers_by_their_batches_name(led):
     feed(led)
     second = next(job for row, job in led.fleet.batch_jobs(batch.id) if row == 2)
     again = led.fleet.retry(led.failed(second).id)
-    shown = json.loads(command(led, "batch", "show", "night-0412", "--json").stdout)
+    shown = json.loads(led.command("batch", "show", "night-0412", "--json").stdout)
     assert shown["id"] == batch.id
-    done = command(led, "batch", "rows", "night-0412", "status:queued", "--json", "--limit", "3")
+    done = led.command("batch", "rows", "night-0412", "status:queued", "--json", "--limit", "3")
     *found, cursor = map(json.loads, done.stdout.splitlines())
     assert [one["row"] for one in found] == [1, 2, 3]
     assert found[1]["id"] == again.id

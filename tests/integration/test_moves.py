@@ -22,7 +22,6 @@ from producer.store.sweeps import Sweeps
 from tests.integration.checks import check
 from tests.integration.default_queue import ANY
 from tests.integration.hand_led import LEASE, WORKER
-from tests.integration.test_job_list_command import command
 from tests.integration.test_job_pages import GRAPH, feed, rows
 from tests.integration.test_queue import register
 
@@ -218,14 +217,14 @@ def messages_of(led, key):
 def test_the_command_counts_first_and_moves_when_told(led):
     for _ in range(2):
         led.queued()
-    counted = command(led, "job", "move", "-tier:rush", "--tier", "rush")
+    counted = led.command("job", "move", "-tier:rush", "--tier", "rush")
     assert counted.returncode == 2
     assert "this would move 2 jobs" in counted.stderr
     assert "add --yes" in counted.stderr
-    done = command(led, "job", "move", "-tier:rush", "--tier", "rush", "--yes", "--json")
+    done = led.command("job", "move", "-tier:rush", "--tier", "rush", "--yes", "--json")
     assert json.loads(done.stdout) == {"moved": 2}
     led.fleet.submit_many(GRAPH, rows(3), name="night")
-    moved = command(led, "batch", "move", "night", "--tier", "idle", "--yes")
+    moved = led.command("batch", "move", "night", "--tier", "idle", "--yes")
     assert (moved.returncode, moved.stdout) == (0, "3 jobs moved\n")
 
 

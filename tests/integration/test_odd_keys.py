@@ -21,7 +21,6 @@ from tests.integration.batch_feeding import GRAPH, feed, seeds
 from tests.integration.checks import check
 from tests.integration.default_queue import ANY
 from tests.integration.hand_led import LEASE
-from tests.integration.test_job_list_command import command
 from tests.integration.test_upkeep import KEEP, MESSAGES, QUEUED, due_after, sweep_twice
 
 pytestmark = pytest.mark.writes_keys
@@ -197,10 +196,10 @@ def test_lists_and_owners_say_which_index_is_of_another_type(led):
 def test_the_command_says_in_one_sentence_that_an_index_is_of_another_type(led, tmp_path):
     (tmp_path / "graph.json").write_text(json.dumps(GRAPH))
     spoil_index(led, keys.JOBS)
-    done = command(led, "submit", str(tmp_path / "graph.json"))
+    done = led.command("submit", str(tmp_path / "graph.json"))
     assert done.returncode == 3
     assert "comfyfleet:jobs is a list, not a sorted set" in done.stderr
-    assert "comfyfleet:jobs lists no jobs" in command(led, "check").stdout
+    assert "comfyfleet:jobs lists no jobs" in led.command("check").stdout
 
 
 def test_what_redis_refuses_to_read_is_never_taken_for_absent(led):

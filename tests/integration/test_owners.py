@@ -15,7 +15,6 @@ from producer.contract.owners import OwnerUsage
 from producer.store import keys
 from tests.integration.checks import assert_found_and_mended, check
 from tests.integration.hand_led import WORKER, hold
-from tests.integration.test_job_list_command import command
 
 GRAPH = {"1": {"class_type": "PreviewAny", "inputs": {"source": "x"}}}
 
@@ -229,5 +228,5 @@ def test_every_owner_is_listed_with_its_limit(led):
     led.fleet.limit_owner("idle", max_waiting=3)
     found = {one.owner: (one.waiting, one.max_waiting) for one in led.fleet.owners()}
     assert found == {"idle": (0, 3), "night": (1, None), "shop": (1, None)}
-    assert "limit\t4" in command(led, "owner", "limit", "shop", "--max-waiting", "4").stdout
-    assert command(led, "owner", "list").stdout.splitlines()[3] == "shop\t1\t4\t0\t0"
+    assert "limit\t4" in led.command("owner", "limit", "shop", "--max-waiting", "4").stdout
+    assert led.command("owner", "list").stdout.splitlines()[3] == "shop\t1\t4\t0\t0"

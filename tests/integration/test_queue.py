@@ -12,7 +12,6 @@ from producer.contract.queues import Needs
 from producer.store import keys
 from producer.store.node_store import NodeStore
 from tests.integration.hand_led import LEASE
-from tests.integration.test_job_list_command import command
 from tests.integration.test_job_pages import GRAPH, rows
 
 LOADER = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "big.safetensors"}}}
@@ -116,12 +115,12 @@ def test_what_makes_no_sense_hides_nothing(led):
 
 def test_the_command_and_the_twin_tell_the_same(led):
     led.queued()
-    told = command(led, "queue")
+    told = led.command("queue")
     head, line = told.stdout.splitlines()
     assert head.split()[:5] == ["pool", "tier", "jobs", "oldest", "nodes"]
     assert line.split()[:3] == ["default", "default", "1"]
     assert "no living node could run it" in line
-    [found] = map(json.loads, command(led, "queue", "--json").stdout.splitlines())
+    [found] = map(json.loads, led.command("queue", "--json").stdout.splitlines())
     assert (found["reason"], found["jobs"], found["nodes"]) == ("no_node", 1, 0)
 
     async def ask():

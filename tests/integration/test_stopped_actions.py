@@ -14,7 +14,6 @@ from producer.store.action_records import ActionRecords
 from producer.store.actions import Actions
 from tests.integration.api_server import problem
 from tests.integration.test_bulk_actions import Killed, carrier, carry_all, dying, figures
-from tests.integration.test_job_list_command import command
 
 NOBODY = "01a202b8-2e5f-7533-81db-221426b72003"
 
@@ -130,6 +129,6 @@ def test_over_http_an_owner_stops_its_own(api, led):
 def test_at_a_shell_it_is_stopped_by_its_id(led):
     led.queued()
     begun = led.fleet.begin_action("hold", "all")
-    told = json.loads(command(led, "action", "stop", begun.id, "--json").stdout)
+    told = json.loads(led.command("action", "stop", begun.id, "--json").stdout)
     assert (told["id"], told["state"]) == (begun.id, "cancelled")
     assert logged(led)[0][0] == "action.cancel"

@@ -24,6 +24,7 @@ from producer.contract.errors import (
 from producer.contract.ids import new_job_id
 from producer.storage.object_store import ObjectStore
 from producer.store.attempts import Hold
+from tests.clock import Clock
 from worker.attempt.lease import JobCancelled, Lease
 from worker.attempt.outages import Outages
 from worker.attempt.shutdown import Shutdown
@@ -47,13 +48,6 @@ def objects(s3_server, s3_bucket, monkeypatch):
         )
 
     return store
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
 
 
 def test_a_moment_of_trouble_is_nobodys_business(objects):

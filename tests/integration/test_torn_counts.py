@@ -12,7 +12,6 @@ from producer.store import keys
 from tests.integration.batch_feeding import GRAPH, feed, seeds
 from tests.integration.checks import assert_found_and_mended, check
 from tests.integration.hand_led import hold
-from tests.integration.test_job_list_command import command
 
 #: No number, too large a one, and such as Lua takes for one and Redis does not.
 TORN = ("x", "9" * 20, "1e3")
@@ -48,7 +47,7 @@ def test_a_torn_count_of_an_owner_is_told_by_the_command(led):
     found = check(led)
     assert {finding.about for finding in found} == {"shop"}
     assert "owner shop counts 'x' jobs waiting; its records say 1" in {f.sentence for f in found}
-    listed = command(led, "owner", "list")
+    listed = led.command("owner", "list")
     assert "comfyfleet check --repair counts it anew" in listed.stderr
     assert listed.stdout.count("?") == 1
     assert {finding.mended for finding in check(led, repair=True)} == {True}

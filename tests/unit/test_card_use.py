@@ -6,18 +6,12 @@ import math
 
 import pytest
 
+from tests.clock import Clock
 from worker.scheduling.card_use import CardUse
 from worker.scheduling.gate import Gate
 from worker.scheduling.render_times import RenderKind
 
 KIND = RenderKind("0123456789abcdef", "a" * 64)
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

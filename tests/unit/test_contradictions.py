@@ -5,16 +5,10 @@ from __future__ import annotations
 import pytest
 
 from producer.contract.ids import new_job_id
+from tests.clock import Clock
 from worker.node.contradictions import Contradictions
 
 NOISE = "graph node 7 (KSampler): RuntimeError: at 0x7f3a91 of job {}"
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.clock import Clock
 from worker.attempt.deadline import Deadline
 from worker.errors import RunDeadlinePassed
-
-
-class Clock:
-    """Stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

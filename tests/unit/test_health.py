@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.clock import Clock
 from worker.node.health import Health, HealthPolicy, Standing
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -6,14 +6,8 @@ import sys
 
 import pytest
 
+from tests.clock import Clock
 from worker.node.restarter import Restarter
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

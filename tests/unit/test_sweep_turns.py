@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.upkeep.sweep_turns import TERM_S, SweepTurns
-
-
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
