@@ -12,7 +12,7 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
-from producer.contract.deliver import read_deliver
+from producer.contract.deliver_requests import read_deliver
 from producer.contract.errors import SAME_ROWS, InvalidBatch, InvalidJob, JobNotFound
 from producer.contract.graph.graph import GraphDocument
 from producer.contract.graph.json_values import find_flaw

@@ -14,7 +14,7 @@ from producer.batch.writer import BatchWriter
 from producer.contract.arguments import batch_id_of
 from producer.contract.batches import BUCKET_ROWS, BadRow, Batch, PackedRow
 from producer.contract.config.settings import Settings
-from producer.contract.deliver import read_deliver
+from producer.contract.deliver_requests import read_deliver
 from producer.contract.errors import InvalidBatch, InvalidInput
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import BatchId

@@ -7,7 +7,8 @@ from typing import Any
 
 from producer.contract.config.deliver_buckets import DeliverBuckets
 from producer.contract.config.settings import Settings
-from producer.contract.deliver import Deliver, read_deliver, template_of
+from producer.contract.deliver import Deliver
+from producer.contract.deliver_requests import read_deliver, template_of
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.json_values import printable
 from producer.storage.object_keys import is_own

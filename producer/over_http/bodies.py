@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from producer.contract.arguments import checked
-from producer.contract.deliver import read_deliver
+from producer.contract.deliver_requests import read_deliver
 from producer.contract.errors import InvalidInput, InvalidJob, InvalidParam
 from producer.contract.graph.graph import GraphLike, read_graph
 from producer.contract.graph.json_values import find_flaw, printable, text_flaw

@@ -8,7 +8,7 @@ import pytest
 
 from producer.contract.config.deliver_buckets import DeliverBuckets
 from producer.contract.config.settings import Settings
-from producer.contract.deliver import read_deliver
+from producer.contract.deliver_requests import read_deliver
 from producer.contract.errors import InvalidJob
 from producer.contract.ids import new_batch_id, new_job_id
 from producer.contract.key_templates import (
