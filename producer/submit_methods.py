@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError
+from producer.contract.errors import FleetError, FleetUnreachable, InvalidJob, KeyReused
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job
 from producer.contract.outcomes import Submitted
@@ -19,10 +20,16 @@ from producer.contract.submissions import Content, Submission
 from producer.dispatch import Dispatch
 from producer.grouped_calls import GroupedCalls
 from producer.intake.admission import Intake
-from producer.intake.request import JobOptions, MustWait, Request, request_of
+from producer.intake.request import JobOptions, MustWait, Request, check_names, request_of
+from producer.intake.sent_again import sent_again
 from producer.store.job_store import JobStore
+from producer.store.made_jobs import made_under
 from producer.store.new_jobs import Added
+from producer.threaded_calls import in_thread
 from producer.webhooks.methods import Webhooks
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 
 class SubmitMethods:
@@ -31,11 +38,23 @@ class SubmitMethods:
     _jobs: JobStore
     _intake: Intake
     _dispatch: Dispatch
+    _redis: Redis
     webhooks: Webhooks
 
     def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
         """Submit one job as `submit` does, and tell whether its idempotency key had made it before."""
         return self._submit(request_of(graph, options))
+
+    def made_before(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job | None:
+        """Return the job that the same request has made before under its idempotency key; None if there is none.
+
+        What has changed since is no matter: its template may be deleted, its webhook too, and no node may have what it
+        needs. Its files are looked at anew.
+
+        Raises:
+            FleetUnreachable: Redis did not answer.
+        """
+        return self._made_before(request_of(graph, options))
 
     def _submit_each(self, requests: Sequence[Request]) -> list[Submitted | Exception]:
         """Submit jobs that have nothing to do with each other, each as `submit_once` does, in one go.
@@ -60,9 +79,40 @@ class SubmitMethods:
         self._dispatch.try_send_all(messages)
         answers = iter(added)
         return [
-            found if isinstance(found, Exception) else self._submitted(next(answers))
-            for found in checked_
+            self._answered(
+                request, found if isinstance(found, Exception) else self._submitted(next(answers))
+            )
+            for request, found in zip(requests, checked_, strict=True)
         ]
+
+    def _answered(self, request: Request, found: Submitted | Exception) -> Submitted | Exception:
+        """Return what a request is answered with: where it is refused by now, the job that it has made before."""
+        if not isinstance(found, InvalidJob | KeyReused) or request.idempotency_key is None:
+            return found
+        try:
+            made = self._made_before(request)
+        except FleetError as exc:
+            return exc
+        return Submitted(made, is_replay=True) if made else found
+
+    def _made_before(self, request: Request) -> Job | None:
+        try:
+            check_names(request)
+            key = request.idempotency_key
+            before = made_under(self._redis, key, owner=request.owner) if key else None
+            if before is None:
+                return None
+            job = self._jobs.get(before.id)
+            again = sent_again(self._intake, request, self._kept(job))
+        except FleetUnreachable:
+            raise
+        except (FleetError, MustWait):
+            return None  # it is a batch's, or gone, or another request: this one is refused for what it is
+        return job if again.fingerprint == before.fingerprint else None
+
+    def _kept(self, job: Job) -> GraphLike:
+        extra = json.loads(self._jobs.shared_extra_data(job)) if job.extra_data else {}
+        return {"prompt": json.loads(self._jobs.graph(job.template)), "extra_data": extra}
 
     def _submit(self, request: Request) -> Submitted:
         [found] = self._submit_each([request])
@@ -95,6 +145,8 @@ class AsyncSubmitMethods:
     @cached_property
     def _together(self) -> GroupedCalls[Request, Submitted]:
         return GroupedCalls(self._sync._submit_each)  # noqa: SLF001 - its other half
+
+    made_before = in_thread(SubmitMethods.made_before)
 
     async def submit(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Job:
         """Submit one job; options and errors as of `Producer.submit`."""

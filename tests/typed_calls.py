@@ -115,6 +115,7 @@ def jobs(fleet: Producer) -> Job:
     )
     assert_type(job, Job)
     assert_type(fleet.submit_once(GRAPH, idempotency_key="order-1").is_replay, bool)
+    assert_type(fleet.made_before(GRAPH, idempotency_key="order-1"), Job | None)
     upload = fleet.upload(b"...", owner="shop", name="fox.png")
     assert_type(upload, Upload)
     fleet.submit(GRAPH, inputs={"10.image": {"upload": upload.id}}, owner="shop")
@@ -234,6 +235,7 @@ def opened() -> None:
 async def from_a_loop(fleet: AsyncProducer) -> None:
     """Do the same from an event loop."""
     job = await fleet.submit(GRAPH, params={"3.seed": 7}, tier="rush", owner="shop")
+    assert_type(await fleet.made_before(GRAPH, idempotency_key="order-1"), Job | None)
     assert_type(job, Job)
     assert_type(await fleet.upload(Path("fox.png")), Upload)
     assert_type(await fleet.get(job.id), Job)

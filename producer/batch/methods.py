@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
+from producer.batch.hooks import check_batch_hook
 from producer.batch.parts import BatchPartMethods
 from producer.batch.result_methods import ResultMethods
 from producer.batch.rows import RowLike
@@ -25,6 +26,9 @@ from producer.intake.files import InputLike
 from producer.intake.request import JobOptions, Request, request_of
 from producer.store.actions import Actions
 from producer.webhooks.methods import Webhooks
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 #: Rows whose jobs are read in one round trip.
 _AT_ONCE: Final = 500
@@ -46,6 +50,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
     settings: Settings
     _actions: Actions
     _intake: Intake
+    _redis: Redis
     _dispatch: Dispatch
     webhooks: Webhooks
 
@@ -190,7 +195,7 @@ class BatchMethods(ResultMethods, BatchPartMethods):
     def _open(
         self, request: Request, *, name: str, replays: bool, max_failed: int | str | None
     ) -> BatchWriter:
-        self.webhooks.check_hook(request.hook, owner=request.owner)
+        check_batch_hook(self.webhooks, self._redis, request)
         return open_batch(
             *(self._batches, self._intake, self.settings, request),
             begun=self._begun,

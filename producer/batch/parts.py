@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
+from producer.batch.hooks import check_batch_hook
 from producer.batch.rows import RowLike
 from producer.batch.submission import checked_rows, open_batch, writer_of
 from producer.batch.writer import BatchWriter
@@ -26,6 +27,9 @@ from producer.store.batch_store import BatchStore
 from producer.store.begun_batches import BegunBatches
 from producer.webhooks.methods import Webhooks
 
+if TYPE_CHECKING:
+    from redis import Redis
+
 _FORMS: Final = "a file that all rows share must be named by a form, as {'upload': ID}"
 
 
@@ -37,6 +41,7 @@ class BatchPartMethods:
     _batches: BatchStore
     _begun: BegunBatches
     _intake: Intake
+    _redis: Redis
 
     def begin_batch(
         self,
@@ -58,7 +63,7 @@ class BatchPartMethods:
         for address, value in request.inputs.items():
             if not isinstance(value, Mapping):
                 raise InvalidInput(_FORMS, field=f"inputs.{address}")
-        self.webhooks.check_hook(request.hook, owner=request.owner)
+        check_batch_hook(self.webhooks, self._redis, request)
         writer = open_batch(
             *(self._batches, self._intake, self.settings, request),
             begun=self._begun,

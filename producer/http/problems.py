@@ -156,6 +156,8 @@ _OF_ERRORS: Final[tuple[tuple[type[FleetError], ProblemType], ...]] = (
     (errors.FleetUnreachable, ProblemType.FLEET_UNREACHABLE),
     (errors.KeyOfAnotherType, ProblemType.FLEET_UNREACHABLE),
 )
+#: The argument of the library that is the whole body: the file that is uploaded.
+_WHOLE: Final = "content"
 #: Arguments of the library that come in the path or the query.
 _PARAMETERS: Final = frozenset(
     {
@@ -221,6 +223,8 @@ def _flaws(error: FleetError, kind: ProblemType) -> list[Flaw]:
         return []
     if error.field in _PARAMETERS:
         return [Flaw(code, error.message, parameter=error.field)]
+    if error.field == _WHOLE:
+        return [Flaw(code, error.message, pointer="#", allowed=error.allowed)]
     part, _, address = error.field.partition(".")
     if error.field == "graph" and error.graph_node:
         address = error.graph_node

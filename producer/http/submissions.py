@@ -11,7 +11,9 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from producer.aio import AsyncProducer
+from producer.contract.errors import OwnerBacklogFull
 from producer.contract.jobs import Job
+from producer.contract.outcomes import Submitted
 from producer.http.access import Fleet, Submitter, check_room, tier_of
 from producer.http.requests import JobRequest, SubmitHeaders
 from producer.http.responses import made_or_found
@@ -42,10 +44,17 @@ async def submit(
 ) -> Response:
     """Hand one job in. 201 for a new one; 200 for the one that the same request has made before."""
     tier_of(key, body.tier)
-    await check_room(fleet, key)
-    submitted = await fleet.submit_once(
-        body.source, **body.options(key.owner, key=headers.idempotency_key)
-    )
+    options = body.options(key.owner, key=headers.idempotency_key)
+    try:
+        await check_room(fleet, key)
+    except OwnerBacklogFull:
+        # What the request has made before waits already.
+        made = await fleet.made_before(body.source, **options)
+        if made is None:
+            raise
+        submitted = Submitted(made, is_replay=True)
+    else:
+        submitted = await fleet.submit_once(body.source, **options)
     job, told = submitted.job, {"Location": f"/v1/jobs/{submitted.job.id}"}
     if submitted.is_replay:
         told["Idempotent-Replayed"] = "true"

@@ -14,7 +14,7 @@ from producer.contract.errors import InvalidInput
 from producer.contract.graph.json_values import printable
 from producer.contract.uploads import Upload
 from producer.http.access import Fleet, Submitter
-from producer.http.problems import Flaw, Problem, ProblemType
+from producer.http.problems import Problem, ProblemType
 from producer.http.responses import answers
 from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
@@ -61,11 +61,8 @@ async def upload(
                 waiting.clear()
         await asyncio.to_thread(_write, cast("BinaryIO", file), bytes(waiting))
         if not size:
-            raise _odd(ProblemType.INVALID_INPUT, "the body is empty; expected the bytes of a file")
-        try:
-            made = await fleet.upload(Path(file.name), owner=key.owner, name=name or "upload")
-        except InvalidInput as exc:
-            raise _odd(ProblemType.INVALID_INPUT, exc.message) from exc
+            raise InvalidInput("the body is empty; expected the bytes of a file", field="content")
+        made = await fleet.upload(Path(file.name), owner=key.owner, name=name or "upload")
     return answer(made, status=201)
 
 
@@ -85,10 +82,6 @@ def _check_form(request: Request) -> None:
             f"the body is packed by {printable(packing)}; expected the bytes of a file as they are",
             advice="send it without Content-Encoding",
         )
-
-
-def _odd(kind: ProblemType, detail: str) -> Problem:
-    return Problem(kind, detail, flaws=[Flaw(kind.slug.replace("-", "_"), detail, pointer="#")])
 
 
 def _write(file: BinaryIO, content: bytes) -> None:

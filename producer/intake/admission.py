@@ -27,7 +27,7 @@ from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
 from producer.intake.input_storage import InputStorage
 from producer.intake.named_inputs import NamedInputs
-from producer.intake.named_templates import named_graph_in
+from producer.intake.named_templates import handed_in_by_name, named_graph_in
 from producer.intake.planner import Planner
 from producer.intake.request import Request, as_tier, check_names, check_within
 from producer.intake.whole_graphs import GraphSplitter, Split
@@ -186,8 +186,6 @@ class Intake:
 
 def _handed_in(request: Request, document: GraphDocument, split: Split) -> str:
     """Return what an idempotency key stands for beside the params, where that is not the stored graph."""
-    if (
-        request.template
-    ):  # sent again, it is the same request, whatever its template has become meanwhile
-        return f"template {request.template}"
+    if request.template:
+        return handed_in_by_name(request.template)
     return template_of(document.canonical) if split.values else ""

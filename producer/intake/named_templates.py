@@ -31,6 +31,14 @@ def named_graph_in(request: Request, templates: TemplateStore) -> Request:
     return replace(request, graph=document_of(found), template=name)
 
 
+def handed_in_by_name(name: str) -> str:
+    """Return what stands for the graph of a request that names a template.
+
+    Sent again, it is the same request, whatever its template has become meanwhile.
+    """
+    return f"template {name}"
+
+
 def document_of(found: TemplateGraph) -> GraphLike:
     """Return a named graph as a request may have it."""
     if not found.extra_data:

@@ -57,6 +57,16 @@ def test_the_same_key_gives_the_same_job_and_another_request_is_refused(api):
     assert api("press").post("/v1/jobs", {"graph": GRAPH}, headers=headers).status_code == 201
 
 
+def test_what_waits_already_is_found_again_though_nothing_more_may_wait(api):
+    shop, headers = api(max_waiting=1), {"Idempotency-Key": "order-1"}
+    made = shop.post("/v1/jobs", {"graph": GRAPH}, headers=headers).json()["id"]
+    again = shop.post("/v1/jobs", {"graph": GRAPH}, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (200, made)
+    assert again.headers["idempotent-replayed"] == "true"
+    for other in ({"headers": {"Idempotency-Key": "order-2"}}, {}):
+        problem(shop.post("/v1/jobs", {"graph": GRAPH}, **other), 429, "backlog-full")
+
+
 def test_fifty_submissions_at_once_with_one_key_make_one_job(api, led):
     shop = api()
 

@@ -18,12 +18,14 @@ from producer.contract.errors import (
     KeyReused,
 )
 from producer.contract.jobs import InputFile
+from producer.contract.outcomes import Submitted
 from producer.contract.queues import Needs
 from producer.contract.submissions import Submission
 from producer.store import keys
 from tests.graphs import sleeping
 from tests.integration.batch_feeding import GRAPH, seeds
 from tests.integration.hand_led import hold
+from tests.integration.test_refused_values import graph, register
 
 KEY = keys.idempotency("", "k")
 
@@ -81,6 +83,50 @@ def test_whatever_decides_the_outcome_makes_another_request(led, other):
     with pytest.raises(KeyReused):
         led.fleet.submit(GRAPH, idempotency_key="k", **other)
     assert led.fleet.submit(GRAPH, idempotency_key="k").id == job.id
+
+
+def test_the_same_request_gives_its_job_whatever_has_become_of_the_fleet(led):
+    """Its webhook is forgotten, and the nodes that are there by now lack a class of its graph, or refuse its value."""
+    webhooks = led.fleet.webhooks
+    webhooks.create("orders", "https://example.com/")
+    for case in (sleeping(), graph(width=513)):
+        request = {"idempotency_key": f"k{len(case)}", "hook": "orders"}
+        job = led.fleet.submit(case, **request)
+        webhooks.delete("orders")
+        assert led.fleet.submit_once(case, **request) == Submitted(
+            led.fleet.get(job.id), is_replay=True
+        )
+        with pytest.raises(InvalidJob, match="no webhook"):
+            led.fleet.submit(case, **request, metadata={"another": "request"})
+        webhooks.create("orders", "https://example.com/")
+        with Producer(led.settings) as fleet:
+            register(led)
+            assert fleet.submit_once(case, **request).job == job
+            with pytest.raises(InvalidJob, match=r"no node has class|is too large"):
+                fleet.submit(case, hook="orders")
+        led.redis.delete(*led.redis.scan_iter("comfyfleet:node*"))
+
+
+def test_the_same_batch_is_found_again_though_its_webhook_is_forgotten(led):
+    led.fleet.webhooks.create("orders", "https://example.com/")
+    request = {"idempotency_key": "k", "hook": "orders"}
+    begun = led.fleet.begin_batch(GRAPH, **request).batch
+    sealed = led.fleet.submit_many(GRAPH, seeds(2), **{**request, "idempotency_key": "l"})
+    led.fleet.webhooks.delete("orders")
+    assert led.fleet.begin_batch(GRAPH, **request).batch.id == begun.id
+    assert led.fleet.submit_many(GRAPH, seeds(2), **{**request, "idempotency_key": "l"}) == sealed
+    with pytest.raises(InvalidJob, match="no webhook"):
+        led.fleet.begin_batch(GRAPH, **{**request, "idempotency_key": "m"})
+
+
+def test_what_a_request_has_made_can_be_asked_for(led):
+    request = {"idempotency_key": "k", "params": {"2.nonce": 3}}
+    job = led.fleet.submit(GRAPH, **request)
+    assert led.fleet.made_before(GRAPH, **request) == job
+    for other in ({"params": {}}, {"tier": "idle"}, {"owner": "shop"}, {"idempotency_key": "l"}, {"idempotency_key": None}):  # fmt: skip
+        assert led.fleet.made_before(GRAPH, **{**request, **other}) is None
+    led.fleet.submit_many(GRAPH, seeds(2), idempotency_key="b")
+    assert led.fleet.made_before(GRAPH, idempotency_key="b") is None
 
 
 def test_a_key_that_the_producer_is_set_up_with_makes_no_other_request(led):

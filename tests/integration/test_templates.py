@@ -107,6 +107,30 @@ def test_a_request_sent_again_gives_the_same_job_though_its_template_has_changed
         led.fleet.submit(GRAPH, idempotency_key="order-1")
 
 
+@pytest.mark.parametrize("change", ["deleted", "another node", "refused", "beside"])
+def test_a_request_sent_again_gives_the_same_job_whatever_its_template_has_become(led, change):
+    templates = led.fleet.templates
+    beside = {"extra_pnginfo": {"workflow": {"nodes": []}}}
+    templates.put("portrait", {"prompt": GRAPH, "extra_data": beside})
+    request = {"params": {"EmptyImage.color": 5}, "idempotency_key": "order-1"}
+    first = led.fleet.submit_once(PORTRAIT, **request)
+    if change == "deleted":
+        templates.delete("portrait")
+    elif change == "beside":
+        templates.put("portrait", GRAPH)
+    else:
+        name = "7" if change == "another node" else "3"
+        graph = {name: GRAPH["3"], "9": {**GRAPH["9"], "inputs": {**GRAPH["9"]["inputs"], "images": [name, 0]}}}  # fmt: skip
+        if change == "refused":
+            graph["3"] = {"class_type": "SolidMask", "inputs": {"value": 1.0}}
+        templates.put("portrait", graph)
+    again = led.fleet.submit_once(PORTRAIT, **request)
+    assert (again.job.id, again.is_replay) == (first.job.id, True)
+    other = {**request, "params": {"EmptyImage.color": 6}}
+    with pytest.raises(InvalidJob if change in {"deleted", "refused"} else KeyReused):
+        led.fleet.submit(PORTRAIT, **other)
+
+
 def test_batches_are_made_of_a_template_and_keep_its_graph(led):
     led.fleet.templates.put("portrait", coloured(1))
     batch = led.fleet.submit_many(PORTRAIT, [{"3.width": 64}, {"3.width": 128}])

@@ -70,6 +70,7 @@ def arguments(kind, name):
 KEYWORD = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.empty)
 #: What the library has and the API has not, and why.
 NOT_OVER_HTTP = {
+    "made_before",  # what the API asks where a key may have no more jobs waiting
     "from_env",  # its settings are the addresses of Redis and S3; an API's address and key are two arguments
     "open_batch",  # rows go in parts: `begin_batch`, `add_rows`, `seal_batch`
     "open_rows",  # what the API counts limits by
