@@ -7,6 +7,7 @@ A folder of evidence holds
     objects.jsonl   every object of the bucket, its bytes hashed and its picture looked at
     prompts.jsonl   every prompt that a node executed
     faults.jsonl    what was done to the fleet, and when
+    waiting.jsonl   jobs that stood in two queues at a time, as often as that was seen
     received.jsonl  what a receiver of webhooks got, whether it verified, and what it answered, where there is one
     leftovers.json  files in spools, prompts in the queues of nodes; after how long records are packed
 """
@@ -30,6 +31,7 @@ from tests.chaos.checker.pictures import describe
 _EVENTS: Final = "comfyfleet:events"
 _JOB: Final = "comfyfleet:job:"
 _BATCH: Final = "comfyfleet:batch:"
+_ACTION: Final = "comfyfleet:action:"
 _QUEUED: Final = "comfyfleet:queued:"
 _OWNER: Final = "comfyfleet:owner:"
 _DELIVERY: Final = "comfyfleet:delivery:"
@@ -111,6 +113,9 @@ def collect_redis(url: str, path: Path) -> None:
             "nodes": _nodes(client),
             "node_wishes": client.hgetall("comfyfleet:desired"),
             "pool_wishes": client.hgetall("comfyfleet:pools"),
+            "doubt_wishes": client.hgetall("comfyfleet:quarantined"),
+            "actions": _hashes(client, _ACTION),
+            "actions_waiting": client.zrange("comfyfleet:actions:waiting", 0, -1),
             "webhooks": client.hgetall("comfyfleet:webhooks"),
             "deliveries": _deliveries(client),
         }

@@ -43,6 +43,7 @@ class History:
     prompts: list[dict[str, Any]] = field(default_factory=list)
     faults: list[dict[str, Any]] = field(default_factory=list)
     received: list[dict[str, Any]] = field(default_factory=list)
+    waiting: list[dict[str, Any]] = field(default_factory=list)
     leftovers: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -58,6 +59,7 @@ class History:
             prompts=_lines(folder / "prompts.jsonl"),
             faults=_lines(folder / "faults.jsonl"),
             received=_lines(folder / "received.jsonl"),
+            waiting=_lines(folder / "waiting.jsonl"),
             leftovers=json.loads((folder / "leftovers.json").read_text()),
         )
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from tests.chaos.checker.history import History, Violation
 
-#: The state of a node that has obeyed, and holds nothing that it drains.
-_RESTS: Final = "paused"
-#: States of a node that does what is wanted of it; a drained one that finishes what it holds is the second.
-_OBEYS: Final = frozenset({_RESTS, "draining", "quarantined"})
+#: States of a node that has obeyed, and holds nothing that it drains.
+_RESTS: Final = frozenset({"paused", "quarantined"})
+#: States of a node that does what is wanted of it; a drained one that finishes what it holds is the last.
+_OBEYS: Final = _RESTS | {"draining"}
 #: A worker that is well hears of a wish at once, or with its next beat, ms.
 _OBEYS_WITHIN_MS: Final = 3_000
 #: How long a message may be on its way from the broker to its claim, ms.
@@ -35,7 +35,7 @@ def check_wishes(history: History) -> Iterator[Violation]:
 
 def _last_words(history: History) -> Iterator[Violation]:
     said = [line for line in history.client if line["do"] == "wish"]
-    for kind in ("node", "pool"):
+    for kind in ("node", "pool", "doubt"):
         kept = history.redis.get(f"{kind}_wishes", {})
         last = {line["about"]: line for line in said if line["kind"] == kind}
         for about in sorted(last.keys() | kept.keys()):
@@ -48,7 +48,7 @@ def _last_words(history: History) -> Iterator[Violation]:
 
 def _states(history: History) -> Iterator[Violation]:
     pools = history.redis.get("pool_wishes", {})
-    wished = history.redis.get("node_wishes", {})
+    wished = history.redis.get("node_wishes", {}).keys() | history.redis.get("doubt_wishes", {})
     for name, node in sorted(history.redis.get("nodes", {}).items()):
         is_wanted = name in wished or node.get("pool") in pools
         if is_wanted and node["state"] == "ready":
@@ -65,7 +65,7 @@ def _claims(history: History) -> Iterator[Violation]:
         at_ms = int(event.get("at", 0))
         if event.get("kind") == "node":
             rests.pop(event["about"], None)
-            if event.get("state") == _RESTS:
+            if event.get("state") in _RESTS:
                 rests[event["about"]] = at_ms
         elif event["type"] == "claimed" and event["node"] in rests:
             since = rests[event["node"]]
@@ -78,7 +78,7 @@ def _claims(history: History) -> Iterator[Violation]:
 
 @dataclass(frozen=True)
 class Rest:
-    """From when to when a node, or each node of a pool, was surely wanted to rest, Unix ms."""
+    """From when to when a node (also for a doubt), or each node of a pool, was surely wanted to rest, Unix ms."""
 
     kind: str
     about: str
@@ -104,7 +104,7 @@ def _disobeyed(history: History, wish: Rest) -> Iterator[Violation]:
         if event["type"] != "claimed" or not from_ms < int(event["at"]) < wish.until_ms:
             continue
         node = event["node"]
-        is_meant = node == wish.about if wish.kind == "node" else pool_of.get(node) == wish.about
+        is_meant = wish.about == (pool_of.get(node) if wish.kind == "pool" else node)
         if is_meant and not _was_hurt(history, node, int(wish.from_ms), int(event["at"])):
             late_ms = int(event["at"]) - wish.from_ms
             story = f"{node} claimed it {late_ms:.0f} ms after {wish.kind} {wish.about} was to rest"

@@ -16,7 +16,8 @@ from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.fleet.servers import BUCKET
 from tests.chaos.fleet.workload import Work
 from tests.chaos.storm.product import run_storm
-from tests.chaos.storm.storm import NODES, Storm, StormOptions
+from tests.chaos.storm.stories import POOL_OF
+from tests.chaos.storm.storm import Storm, StormOptions
 
 #: Celery looks every 100 s for what is older than the visibility timeout.
 _QUIET_S: Final = 200.0
@@ -79,18 +80,11 @@ class PlainClient:
     def retry_surely(self, job: str, work: Work) -> None:
         """Do nothing: an ended task is not made again."""
 
-    def move(self, filter_: str, *, tier: str) -> None:
-        """Do nothing: a message stays where it was sent."""
-
-    def wish(self, verb: str, about: str, *, kind: str = "node") -> None:
-        """Do nothing: a plain worker takes work while it is up."""
-
-    def lift_surely(self, about: str, *, kind: str = "node") -> None:
-        """Do nothing, as before."""
-
 
 class Plain:
-    """The plain side of a storm."""
+    """The plain side of a storm. Persons can do nothing more: a message stays where it was sent, a worker takes work while it is up."""
+
+    has_stories: Final = False
 
     def __init__(self, fleet: ChaosFleet) -> None:
         os.environ["COMFYFLEET_REDIS_URL"] = fleet.settings().redis_url
@@ -142,7 +136,7 @@ def run_plain(options: StormOptions, folder: Path) -> dict[str, Any]:
     """Storm the plain task and count."""
     began = time.monotonic()
     fleet_options = FleetOptions(
-        directory=folder / "fleet", pools=("default",) * NODES, worker_command=_COMMAND
+        directory=folder / "fleet", pools=("default",) * len(POOL_OF), worker_command=_COMMAND
     )
     with (
         ChaosFleet(fleet_options) as fleet,

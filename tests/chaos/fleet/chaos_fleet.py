@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from infra.local.nodes import Node, standin_service
 from infra.local.ports import choose_ports
 from infra.local.private_files import write_private
 from producer.contract.config.settings import Settings, load_settings
+from tests.chaos.fleet import restart_node
 from tests.chaos.fleet.processes import KeptProcess
 from tests.chaos.fleet.servers import BUCKET, RedisServer, Store, kept
 from tests.chaos.fleet.web_services import WebServices
@@ -54,6 +56,7 @@ class FleetOptions:
         landed_share: how many of the workers, and of the processes of the web, are of that version.
         settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
         web: how many processes of the HTTP API it has, and of senders of webhooks; none: nor a receiver.
+        can_restart: whether workers have a command that restarts their node.
     """
 
     directory: Path
@@ -68,6 +71,7 @@ class FleetOptions:
     landed_share: float = 0
     settings: Mapping[str, str] = field(default_factory=dict)
     web: int = 0
+    can_restart: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class ChaosFleet:
         self._directory = options.directory
         self.logs = self._directory / "logs"
         self.spool = self._directory / "spool"  #: Where workers keep what they fetch.
+        self.journals = self._directory / "journals"  #: Of nodes that workers have restarted.
         self._ports: dict[str, int] = {}
         self._web: WebServices | None = None
 
@@ -214,11 +219,15 @@ class ChaosFleet:
                 _environment({}),
             ),
             self.logs / f"{name}.log",
+            pid_file=self._pid_file(name),
         )
         comfyui = f"http://127.0.0.1:{self._ports[f'{name}.node']}"
         worker = KeptProcess(
             f"worker-{name}",
-            self._worker_command(name, pool, comfyui, is_landed=is_landed),
+            (
+                *self._worker_command(name, pool, comfyui, is_landed=is_landed),
+                *self._restarting(name, url),
+            ),
             environment={
                 **self.environment(name, is_landed=is_landed),
                 **self._skew(),
@@ -245,6 +254,15 @@ class ChaosFleet:
         place = ("--name", name, "--pool", pool, "--comfyui", comfyui)
         python = str(self.options.landed) if is_landed else sys.executable
         return (python, "-P", "-m", "worker", *place)
+
+    def _restarting(self, name: str, url: str) -> tuple[str, ...]:
+        if not self.options.can_restart:
+            return ()
+        command = (sys.executable, restart_node.__file__, name, url, str(self._pid_file(name)))
+        return "--restart-command", shlex.join((*command, str(self.journals)))
+
+    def _pid_file(self, name: str) -> Path:
+        return self._directory / f"{name}.pid"
 
     def _skew(self) -> dict[str, str]:
         if not self.options.skew_s:

@@ -5,7 +5,6 @@ Its journal is all that the checker knows of the client's side; see `tests/chaos
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,22 +21,22 @@ from producer.contract.errors import (
     JobNotFound,
     KeyReused,
 )
+from producer.contract.graph.named_graphs import NamedGraph
 from producer.contract.ids import JobId, new_job_id, row_id
 from producer.store.outbox import Outbox
 from tests.chaos.fleet.journal import Journal, said_of, surely
+from tests.chaos.fleet.operations import OperationCalls
 from tests.chaos.fleet.presets import PresetBatches, PresetIntake
 from tests.chaos.fleet.workload import Work
 
 #: A row that names a graph node which is not there.
 _BLANK: Final = {"no such graph node.seed": 0}
-#: The state that each verb wants of a node, or of all nodes of a pool.
-_WANTED: Final = {"drain": "drained", "pause": "paused", "resume": ""}
 #: Ends that are told in one go, and how long that may take before somebody else may tell them.
 _TOLD_AT_ONCE: Final = 10
 _TELLS_WITHIN: Final = timedelta(seconds=3)
 
 
-class JournalingClient:
+class JournalingClient(OperationCalls):
     """Hands jobs in and asks for their end; threads may share it.
 
     Args:
@@ -84,7 +83,7 @@ class JournalingClient:
         self.journal.write(said | {"answer": "asked", "job": None})
         try:
             job = self._producer.submit(
-                work.graph,
+                NamedGraph(work.named) if work.named else work.graph,
                 params=work.params,
                 inputs=work.inputs,
                 idempotency_key=key,
@@ -141,7 +140,8 @@ class JournalingClient:
         for job, work in zip(jobs, works, strict=True):
             said = said_of(work, key=job, batch=batch.id, **where)
             self.journal.write(said | {"answer": "accepted", "job": job})
-        self.journal.write({"do": "open", "batch": batch.id, "hook": hook})
+        brake = {"max_failed": where["max_failed"]} if "max_failed" in where else {}
+        self.journal.write({"do": "open", "batch": batch.id, "hook": hook, **brake})
         return jobs
 
     def submit_rows_surely(
@@ -190,29 +190,6 @@ class JournalingClient:
             return True
 
         surely(ask, within_s)
-
-    def move(self, filter_: str, *, tier: str) -> None:
-        """Have waiting jobs of a filter go to another tier; some may stay if a connection breaks."""
-        with suppress(FleetError):
-            self._producer.move(filter_, tier=tier)
-
-    def wish(self, verb: str, about: str, *, kind: str = "node") -> bool:
-        """Have a node, or all of a pool, drain, pause or resume, once; return whether that was answered."""
-        needs_pool = kind == "node" and verb != "resume"
-        how: dict[str, Any] = {"last_of": "default"} if needs_pool else {}
-        said: dict[str, Any] = {"do": "wish", "kind": kind, "about": about, "wanted": _WANTED[verb]}
-        said["asked_at"] = time.time()
-        try:
-            getattr(self._producer, f"{verb}_{kind}s")([about], actor="storm", **how)
-        except FleetError as exc:
-            self.journal.write(said | {"answer": "unknown", "why": str(exc)})
-            return False
-        self.journal.write(said | {"answer": "done"})
-        return True
-
-    def lift_surely(self, about: str, *, kind: str = "node", within_s: float = 60) -> None:
-        """Have a node, or a pool, take work again, as often as it takes; raises TimeoutError."""
-        surely(lambda: self.wish("resume", about, kind=kind) or None, within_s)
 
     def tell(self, *, settles: bool = True) -> int:
         """Tell some of the ends that are due; return how many were taken.

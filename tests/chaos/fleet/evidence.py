@@ -21,6 +21,7 @@ from tests.chaos.checker.collection import (
     collect_redis,
     has_messages,
 )
+from tests.chaos.checker.queue_watch import QueueWatch
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
 from tests.chaos.fleet.client import JournalingClient
 from tests.chaos.fleet.http_client import HttpClient
@@ -39,12 +40,14 @@ class Evidence:
         self.folder = folder
         self._fleet = fleet
         self._tail = EventTail(fleet.redis.url, folder / "events.jsonl")
+        self._watch = QueueWatch(fleet.redis.url, folder / "waiting.jsonl")
         self._lock = threading.Lock()
         self._prompts: dict[tuple[str, int], list[dict[str, Any]]] = {}
         self._faults: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         self._tail.__enter__()
+        self._watch.__enter__()
         return self
 
     def __exit__(
@@ -54,6 +57,7 @@ class Evidence:
         trace: TracebackType | None,
     ) -> None:
         self._tail.__exit__(kind, error, trace)
+        self._watch.__exit__(kind, error, trace)
 
     def client(self, who: str = "producer") -> JournalingClient:
         """Return a client that speaks through the edges `who.*` and keeps the journal."""
@@ -100,6 +104,10 @@ class Evidence:
         """Return the kind of each fault that has been done and has hurt somebody."""
         return [fault["kind"] for fault in self.faults() if fault.get("struck")]
 
+    def member(self, name: str) -> Member:
+        """Return a member of the fleet by its node's name."""
+        return self._fleet.member(name)
+
     def keep_journal(self, member: Member) -> None:
         """Fetch a node's journal; do it before the node is killed, for it dies with it."""
         boot = len(member.node.ends)
@@ -120,6 +128,7 @@ class Evidence:
             time.sleep(0.1)
         for member in self._fleet.members:
             self.keep_journal(member)
+        self._read_journals()
         self._tail.__exit__(None, None, None)
         collect_redis(self._fleet.redis.url, self.folder / "redis.json")
         with self._fleet.s3.client() as s3:
@@ -134,6 +143,13 @@ class Evidence:
             "pack_ended_s": self._fleet.settings().pack_ended_s,
         }
         (self.folder / "leftovers.json").write_text(json.dumps(leftovers))
+
+    def _read_journals(self) -> None:
+        """Read those that were kept when a worker had its node restarted."""
+        for path in self._fleet.journals.glob("*.json"):
+            node, _, boot = path.stem.rpartition("-")
+            with self._lock:
+                self._prompts[node, int(boot)] = json.loads(path.read_text())
 
     def prompts(self) -> list[dict[str, Any]]:
         """Return every execution that the kept journals tell of."""

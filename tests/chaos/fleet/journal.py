@@ -37,6 +37,7 @@ class Journal:
 def said_of(work: Work, *, key: str, batch: str, **where: Any) -> dict[str, Any]:
     """Return what the journal keeps of a submission."""
     said = {"do": "submit", "key": key, "batch": batch, "expects": work.expects}
+    said |= {"named": work.named} if work.named else {}
     return said | {name: str(value) for name, value in where.items()}
 
 

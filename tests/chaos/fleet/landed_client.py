@@ -24,8 +24,12 @@ _METHODS: Final = (
     "cancel",
     "retry_surely",
     "move",
+    "act",
+    "act_surely",
+    "name_graph",
     "wish",
     "lift_surely",
+    "ask_node",
 )
 #: Only this user's processes reach the socket; the key is asked for by the protocol.
 _KEY: Final = b"chaos"

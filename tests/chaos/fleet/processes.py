@@ -44,6 +44,7 @@ class KeptProcess:
     Args:
         environment: complete.
         grace_s: from TERM to KILL when it is to end for good.
+        pid_file: where its process id is written down, for others who may end it, and how often it has ended before.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class KeptProcess:
         directory: Path,
         log: Path,
         grace_s: float = 5,
+        pid_file: Path | None = None,
     ) -> None:
         self.name = name
         self.pid = 0
@@ -66,6 +68,7 @@ class KeptProcess:
         self._directory = directory
         self._log = log
         self._grace_s = grace_s
+        self._pid_file = pid_file
         self._ending = threading.Event()
         self._held_back = threading.Event()
         self._lock = threading.Lock()
@@ -154,3 +157,5 @@ class KeptProcess:
     def _set_pid(self, pid: int) -> None:
         with self._lock:
             self.pid = pid
+            if pid and self._pid_file:
+                self._pid_file.write_text(f"{pid} {len(self.ends)}")

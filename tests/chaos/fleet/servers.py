@@ -123,14 +123,15 @@ class Store:
         self._server.clean_up()
 
 
-def kept(service: Service, log: Path) -> KeptProcess:
-    """Return a service of the embedded stack as a process that can be hurt."""
+def kept(service: Service, log: Path, *, pid_file: Path | None = None) -> KeptProcess:
+    """Return a service of the embedded stack as a process that can be hurt; *pid_file* as of that."""
     return KeptProcess(
         service.name,
         service.argv,
         environment=service.environment,
         directory=service.directory,
         log=log,
+        pid_file=pid_file,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tests.graphs import picture, raising, sleeping
@@ -24,18 +24,33 @@ class Work:
     Args:
         expects: JSON: `end` (a status), and for a success `files`, each with `graph_node`,
             `width` and `height`, and what the picture must show: `color` or `seed`.
+        named: the name of the graph, in the place of one.
     """
 
     graph: dict[str, Any]
     expects: dict[str, Any]
     params: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, bytes] = field(default_factory=dict)
+    named: str = ""
 
 
 def sleep(seconds: float, *, nonce: int) -> Work:
     """Return work that holds the card for so long; its picture has the colour *nonce*."""
     file = {"graph_node": "3", **_SLEPT, "color": nonce}
     return Work(graph=sleeping(seconds, nonce=nonce), expects={"end": "succeeded", "files": [file]})
+
+
+def by_name(name: str, seconds: float) -> Work:
+    """Return work of a graph that has a name, as `sleep` made it: the colour of its picture tells which one it was."""
+    expects = {"end": "succeeded", "files": [{"graph_node": "3", **_SLEPT}]}
+    return Work(graph={}, named=name, params={"2.seconds": seconds}, expects=expects)
+
+
+def failing_rows(number: int, *, nonce: int) -> list[Work]:
+    """Return so many rows of one graph that raises each time."""
+    row = fail(nonce=nonce)
+    params = ({"2.nonce": 1_000 * nonce + number} for number in range(number))
+    return [replace(row, params=one) for one in params]
 
 
 def gated(*, nonce: int) -> Work:

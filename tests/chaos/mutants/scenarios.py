@@ -186,6 +186,8 @@ SCENARIOS: Final = {
 
 #: Stories in which another node is to take over.
 _OF_TWO: Final = frozenset({"late_commit", "worker_gone", "skewed"})
+#: The story of two pools.
+_OF_POOLS: Final = "moved_aside"
 #: Stories in which what has ended is packed so soon, s.
 _PACKED_AFTER_S: Final = 1.0
 
@@ -201,7 +203,8 @@ def run_scenario(name: str, folder: Path) -> dict[str, Any]:
     """Tell one story on a fleet of its own and return the checker's verdict."""
     options = FleetOptions(
         directory=folder / "fleet",
-        pools=("default",) * (2 if name in _OF_TWO else 1),
+        pools=("default", "side") if name == _OF_POOLS else ("default",) * (1 + (name in _OF_TWO)),
+        can_restart=name == "restarted",
         skew_s=-3600 if name == "skewed" else 0,
         settings=_settings(name),
         web=int(SCENARIOS[name] in OF_WEB),

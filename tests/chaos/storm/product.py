@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +15,10 @@ from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
 from tests.chaos.fleet.copies import ALLOWED, hurry
 from tests.chaos.fleet.ends import TO_DO, ended, is_done
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.journal import surely
 from tests.chaos.landed_version import install
-from tests.chaos.storm.storm import NODES, Storm, StormOptions
+from tests.chaos.storm.stories import POOL_OF
+from tests.chaos.storm.storm import Storm, StormOptions
 
 #: What has ended is packed so soon, s: during the storm, and while others may still be busy with it.
 _PACK_ENDED_S: Final = 3.0
@@ -25,10 +27,23 @@ _DONE_WITHIN_S: Final = 120.0
 _HURRIES_EVERY_S: Final = 2.0
 #: Processes of the API, and of senders of webhooks.
 _WEB: Final = 2
+_TAKEN_WITHIN_S: Final = 180.0
+#: What the API, the library and the landed library are asked in the same way.
+_EVERY_WAY: Final = frozenset(
+    {"cancel", "move", "act", "act_surely", "wish", "lift_surely", "ask_node"}
+)
+#: The landed API has an action under the owner of the key that asks, so that it is another one there.
+_OTHERWISE: Final = frozenset({"act", "act_surely"})
+#: What the landed library does not know, nor those of its actions that were stopped.
+_NEW: Final = frozenset({"stop_action", "wait_action"})
+#: What only looks, or is answered by a look.
+_LOOKS: Final = frozenset({"made_again", "is_braked", "ask_surely"})
 
 
 class Product:
     """Our own side of a storm."""
+
+    has_stories: Final = True
 
     def __init__(self, fleet: ChaosFleet, evidence: Evidence, options: StormOptions) -> None:
         self._fleet = fleet
@@ -65,7 +80,7 @@ class _AnyClient:
     """Each call goes to the client of the landed version, to that of this one, or over HTTP.
 
     What is asked again under its key goes the same way as before, to HTTP or past it: a job of the library may be of a
-    batch, which one of the API is not.
+    batch, which one of the API is not. So does what an owner asks who has no access key.
     """
 
     def __init__(self, present: Any, landed: Any, http: Any, options: StormOptions) -> None:
@@ -76,24 +91,39 @@ class _AnyClient:
         self._chance = random.Random(f"{options.seed}/client")
 
     def submit(self, work: Any, **how: Any) -> Any:
-        return self._of(how["key"]).submit(work, **how)
+        return self._of(how).submit(work, **how)
 
     def submit_surely(self, work: Any, **how: Any) -> Any:
-        return self._of(how["key"]).submit_surely(work, **how)
+        return self._of(how).submit_surely(work, **how)
 
     def submit_rows_surely(self, rows: Any, **how: Any) -> Any:
-        return self._of(how["key"]).submit_rows_surely(rows, **how)
+        return self._of(how).submit_rows_surely(rows, **how)
 
-    def cancel(self, job: str) -> Any:
-        is_http = self._chance.random() < self._options.http_share
-        return (self._http if is_http else self._library()).cancel(job)
+    def name_graph_surely(self, name: str, work: Any, *, owner: str) -> None:
+        surely(lambda: self._any().name_graph(name, work, owner=owner), _TAKEN_WITHIN_S)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._library(), name)
+        return getattr(self._way_of(name), name)
 
-    def _of(self, key: str) -> Any:
-        is_http = random.Random(key).random() < self._options.http_share
-        return self._http if is_http else self._library()
+    def _way_of(self, name: str) -> Any:
+        is_mixed = self._options.landed_share > 0
+        if name in _LOOKS:
+            return self._present
+        if name in _NEW:
+            return self._http if self._is_http() else self._present
+        if name in _EVERY_WAY and not (is_mixed and name in _OTHERWISE):
+            return self._any()
+        return self._library()
+
+    def _of(self, how: Mapping[str, Any]) -> Any:
+        is_http = random.Random(how["key"]).random() < self._options.http_share
+        return self._http if is_http and self._http.knows(how["owner"]) else self._library()
+
+    def _any(self) -> Any:
+        return self._http if self._is_http() else self._library()
+
+    def _is_http(self) -> bool:
+        return self._chance.random() < self._options.http_share
 
     def _library(self) -> Any:
         is_landed = self._chance.random() < self._options.landed_share
@@ -105,7 +135,8 @@ def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
     began = time.monotonic()
     fleet_options = FleetOptions(
         directory=folder / "fleet",
-        pools=("default",) * NODES,
+        pools=tuple(POOL_OF.values()),
+        can_restart=True,
         landed=install(folder / "landed").commands / "python" if options.landed_share else None,
         landed_share=options.landed_share,
         settings={"pack_ended_s": str(_PACK_ENDED_S), **ALLOWED},

@@ -9,7 +9,7 @@ import uuid
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -22,12 +22,8 @@ from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.fleet.web_services import HOOKS, OWNERS
 from tests.chaos.fleet.workload import Work
 from tests.chaos.storm.faults import Faults
+from tests.chaos.storm.stories import NAME, TIERS, Stories
 
-NODES: Final = 4
-POOL: Final = "default"
-NAMES: Final = tuple(f"n{number}" for number in range(1, NODES + 1))
-
-_TIERS: Final = ("rush", "default", "default", "batch", "idle")
 _BATCHES: Final = ("", "", "b1", "b2", "b3")
 #: So many jobs may be open: enough that queues are never empty, few enough to end soon.
 _OPEN: Final = 60
@@ -39,12 +35,11 @@ _ASKED_TWICE: Final = 0.05
 _OWNERS: Final = ("", "", *OWNERS)
 #: Somebody wants to hear of the end of so many.
 _HOOKED: Final = 0.3
-#: After so many submissions an ended job is made again; waiting ones are moved to another tier.
+#: After so many submissions an ended job is made again.
 _MADE_AGAIN: Final = 0.03
-_MOVED: Final = 0.01
-#: After so many a person wants a node, or all of them, to rest, for so long, s.
-_RESTED: Final = 0.02
-_RESTS_S: Final = (0.5, 4.0)
+#: So many wait in the pool of one node, and so many are of the graph that has a name.
+_ASIDE: Final = 0.1
+_BY_NAME: Final = 0.06
 #: So many ask for copies of what they make.
 _COPIED: Final = 0.1
 #: Of these, the newest ones, some are made again.
@@ -78,7 +73,13 @@ class StormOptions:
 
 
 class Side(Protocol):
-    """One of the two that may be stormed: the product, or a plain Celery task."""
+    """One of the two that may be stormed: the product, or a plain Celery task.
+
+    Args:
+        has_stories: whether there is more that persons may do than to hand in and to cancel.
+    """
+
+    has_stories: bool
 
     def client(self) -> AbstractContextManager[Any]:
         """Return what has the methods of a `JournalingClient`."""
@@ -104,10 +105,12 @@ class Storm:
         self._deadline = self._began + 60 * options.minutes
         self._handed_in = threading.Event()
         self._lock = threading.Lock()
-        self._resting = threading.Lock()
+        self._stories = Stories(evidence, self._keep) if side.has_stories else None
         self._next = 0
         self._open: dict[str, Work] = {}
         self._ended: deque[tuple[str, Work]] = deque(maxlen=_REMEMBERED)
+        #: Jobs of stories, which nothing else happens to.
+        self._told: set[str] = set()
 
     def run(self) -> float:
         """Let it rage, then wait for the quiet; return how long that took, in seconds."""
@@ -116,6 +119,8 @@ class Storm:
         raging.start()
         watching.start()
         with self._side.client() as client:
+            if self._stories:
+                self._stories.begin(client)
             submitters = [
                 threading.Thread(target=self._submit_all, args=(client, number))
                 for number in range(_SUBMITTERS)
@@ -127,9 +132,8 @@ class Storm:
             self._handed_in.set()
             raging.join()
             self._faults.calm()
-            client.lift_surely(POOL, kind="pool")
-            for node in NAMES:
-                client.lift_surely(node)
+            if self._stories:
+                self._stories.end(client)
             return self._wait_quiet()
 
     def _rage(self) -> None:
@@ -163,6 +167,10 @@ class Storm:
     def _submit_one(self, client: Any, chance: random.Random, nonce: int) -> None:
         work = workload.draw(chance, nonce)
         how = {"key": _key(chance), "batch": chance.choice(_BATCHES), **_for_whom(chance)}
+        if self._stories and chance.random() < _ASIDE:
+            how["pool"] = "side"
+        if self._stories and chance.random() < _BY_NAME:
+            work, how["owner"] = workload.by_name(NAME, chance.uniform(0.02, 0.15)), OWNERS[0]
         job = client.submit_surely(work, **how)
         with self._lock:
             self._open[job] = work
@@ -171,22 +179,15 @@ class Storm:
         if chance.random() < _CANCELLED:
             time.sleep(chance.uniform(0, 1))
             client.cancel(job)
-        if chance.random() < _MOVED:
-            client.move("status:queued tier:idle", tier=chance.choice(_TIERS))
         if chance.random() < _MADE_AGAIN:
             self._make_again(client, chance)
-        if chance.random() < _RESTED:
-            self._have_rest(client, chance)
+        if self._stories:
+            self._stories.tell(client, chance)
 
-    def _have_rest(self, client: Any, chance: random.Random) -> None:
-        if not self._resting.acquire(blocking=False):
-            return  # of two at once nobody knows which counts
-        with ExitStack() as at_last:
-            at_last.callback(self._resting.release)
-            about, kind = chance.choice((*((name, "node") for name in NAMES), (POOL, "pool")))
-            client.wish(chance.choice(("drain", "pause")), about, kind=kind)
-            time.sleep(chance.uniform(*_RESTS_S))
-            client.wish("resume", about, kind=kind)
+    def _keep(self, job: str, work: Work) -> None:
+        with self._lock:
+            self._open[job] = work
+            self._told.add(job)
 
     def _make_again(self, client: Any, chance: random.Random) -> None:
         with self._lock:
@@ -224,7 +225,8 @@ class Storm:
         with suppress(redis.RedisError):
             ended = self._side.ended(jobs)
             with self._lock:
-                self._ended += [(job, self._open.pop(job)) for job in sorted(ended)]
+                left = [(job, self._open.pop(job)) for job in sorted(ended)]
+            self._ended += [one for one in left if one[0] not in self._told]
 
     def _wait_quiet(self) -> float:
         began = time.monotonic()
@@ -237,7 +239,7 @@ class Storm:
 def _for_whom(chance: random.Random) -> dict[str, Any]:
     hook = chance.choice(HOOKS) if chance.random() < _HOOKED else ""
     copies = {"deliver": DELIVER} if chance.random() < _COPIED else {}
-    return {"tier": chance.choice(_TIERS), "owner": chance.choice(_OWNERS), "hook": hook, **copies}
+    return {"tier": chance.choice(TIERS), "owner": chance.choice(_OWNERS), "hook": hook, **copies}
 
 
 def _key(chance: random.Random) -> str:
