@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from producer.contract.ids import BatchId
 from producer.contract.jobs import Job
 from producer.storage.batch_results import BatchResults
-from producer.store import keys
+from producer.store import limits
 from producer.store.ended_buckets import pack_ended
 from producer.store.ended_rows import EndedBucket
 from producer.store.packed_rows_audit import PackedRowsAudit
@@ -34,7 +34,7 @@ class TornRows:
             StorageError: the results could not be read.
         """
         first, last = bucket.rows
-        number = (first - 1) // keys.RESULT_ROWS + 1
+        number = (first - 1) // limits.RESULT_ROWS + 1
         records = {}
         for line in self._results.get_results(BatchId(bucket.batch), number):
             row, job = self._results.job_of(line)

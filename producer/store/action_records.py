@@ -20,7 +20,7 @@ from producer.contract.graph.json_values import printable
 from producer.contract.ids import JobId
 from producer.contract.outcomes import ActionRecord, ActionState, Refusal
 from producer.contract.text_cleaning import abridged, escaped
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.actions import Entry, log_fields
 from producer.store.connection import replies_of, translated
 from producer.store.record_reader import in_pages
@@ -116,7 +116,7 @@ class ActionRecords:
             args=[record.id, len(told), *told, *flat(fields)],
         )
         if outcome == "full":
-            raise TooManyActions(record.owner, waiting, keys.MOST_ACTIONS)
+            raise TooManyActions(record.owner, waiting, limits.MOST_ACTIONS)
         return self.get(record.id)
 
     def cancel(self, action_id: str, *, actor: str, origin: str, reason: str) -> ActionRecord:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from producer.contract.ids import BatchId, JobId
 from producer.contract.submissions import Submission
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.batch_records import BatchRecord, submission_of
 from producer.store.batch_rows import bucket_of, unpack
 from producer.store.batch_store import BatchStore
@@ -60,7 +60,7 @@ class BatchFeeds:
                     pipe.hgetall(keys.batch(batch))
                 # As long as somebody looks, neither may expire.
                 for index in (keys.FEEDING, keys.WAITING, keys.BATCHES):
-                    pipe.pexpire(index, keys.INDEX_MS, gt=True)
+                    pipe.pexpire(index, limits.INDEX_MS, gt=True)
                 records = replies_of(pipe)[: len(found)]
             # A key of another type is no batch any more than one that has expired; see the check.
             records = [fields if isinstance(fields, dict) else {} for fields in records]

@@ -23,7 +23,7 @@ from producer.contract.errors import (
 )
 from producer.contract.ids import BatchId, JobId
 from producer.contract.submissions import Content
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.batch_reader import BatchReader
 from producer.store.batch_records import BatchRecord, fields_of_batch, fingerprint, places_json
 from producer.store.batch_rows import Bucket
@@ -104,7 +104,7 @@ class BatchStore(BatchReader):
         if outcome == "reused":
             raise KeyReused(str(key), found)
         if outcome == "crowded":
-            raise TooManyOpenBatches(spec.owner, found, keys.MOST_OPEN)
+            raise TooManyOpenBatches(spec.owner, found, limits.MOST_OPEN)
         return BatchId(found), found == batch
 
     def opened_as(self, owner: str, key: str, *, sent: str) -> BatchRecord | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import BatchId, JobId, row_id, row_of
 from producer.contract.jobs import Job, JobStatus
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.connection import replies_of, translated
 from producer.store.ended_buckets import TornBucket, statuses_of
 from producer.store.ended_columns import unpack_ended
@@ -45,12 +45,12 @@ class EndedBucket:
     @property
     def rows(self) -> tuple[int, int]:
         """Its first row and its last."""
-        first = self.number * keys.BUCKET_ROWS + 1
-        return first, first + keys.BUCKET_ROWS - 1
+        first = self.number * limits.BUCKET_ROWS + 1
+        return first, first + limits.BUCKET_ROWS - 1
 
     def id_of(self, index: int) -> JobId:
         """Return the job id of the row at an index."""
-        return row_id(self.batch, self.number * keys.BUCKET_ROWS + index + 1)
+        return row_id(self.batch, self.number * limits.BUCKET_ROWS + index + 1)
 
     def statuses(self) -> dict[JobId, JobStatus]:
         """Return how its rows ended; of one that was made again as well.
@@ -63,7 +63,7 @@ class EndedBucket:
     @property
     def ids(self) -> list[JobId]:
         """The job ids of all rows that may be here."""
-        return [self.id_of(index) for index in range(keys.BUCKET_ROWS)]
+        return [self.id_of(index) for index in range(limits.BUCKET_ROWS)]
 
     def ended(self) -> list[tuple[int, JobStatus]]:
         """Return the number of each row that is here, and how it ended.
@@ -112,7 +112,7 @@ def find_ended_rows(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
     for job_id in job_ids:
         batch, row = _row_of(job_id)
         if row:
-            number, index = divmod(row - 1, keys.BUCKET_ROWS)
+            number, index = divmod(row - 1, limits.BUCKET_ROWS)
             wanted.setdefault((batch, number), set()).add(index)
     found: dict[JobId, Job] = {}
     for bucket in read_ended_buckets(redis, list(wanted)):
@@ -126,7 +126,7 @@ def find_ended_rows(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
 def rows_made_again(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, JobId]:
     """Return those of *job_ids* that are packed rows, or were, and the job that was made of each again."""
     rows = {job_id: _row_of(job_id) for job_id in job_ids}
-    places = {(batch, (row - 1) // keys.BUCKET_ROWS) for batch, row in rows.values() if row}
+    places = {(batch, (row - 1) // limits.BUCKET_ROWS) for batch, row in rows.values() if row}
     made = {
         (bucket.batch, int(row)): JobId(new)
         for bucket in read_ended_buckets(redis, sorted(places))
@@ -138,7 +138,7 @@ def rows_made_again(redis: Redis, job_ids: Sequence[JobId]) -> dict[JobId, JobId
 def flaw_of_row(redis: Redis, job_id: JobId) -> str | None:
     """Return why a packed row cannot be read; None if it is none, or can."""
     batch, row = _row_of(job_id)
-    number, index = divmod(row - 1, keys.BUCKET_ROWS)
+    number, index = divmod(row - 1, limits.BUCKET_ROWS)
     for bucket in read_ended_buckets(redis, [(batch, number)] if row else []):
         try:
             bucket.jobs({index})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from producer.contract.ids import JobId
 from producer.contract.previews import Preview, PreviewNote
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.attempts import Hold
 from producer.store.connection import translated
 from producer.store.scripts import Scripts
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 #: How often a process says that a job's previews are watched, s; a third of how long that holds.
-_TELL_EVERY_S: Final = keys.PREVIEW_MS / 3_000
+_TELL_EVERY_S: Final = limits.PREVIEW_MS / 3_000
 
 
 class Picture(NamedTuple):

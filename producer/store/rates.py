@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.connection import translated
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def median_s(rates: Iterable[Any]) -> float | None:
     for bucket in sorted(counts):
         left -= counts[bucket]
         if left <= 0 and counts[bucket]:
-            return float(2 ** ((bucket + 0.5) / keys.BUCKETS_AN_OCTAVE)) / 1000
+            return float(2 ** ((bucket + 0.5) / limits.BUCKETS_AN_OCTAVE)) / 1000
     return None
 
 

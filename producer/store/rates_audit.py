@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.connection import replies_of, translated
 from producer.store.node_seconds import is_node_seconds
 from producer.store.rates import is_rate
@@ -55,9 +55,9 @@ class RatesAudit:
         if fault == "torn":
             self._redis.delete(keys.rates(shape), keys.shape_seconds(shape))
             return
-        self._redis.pexpire(keys.rates(shape), keys.RATES_MS)
+        self._redis.pexpire(keys.rates(shape), limits.RATES_MS)
         self._redis.zadd(keys.SHAPES, {shape: now_ms(self._redis)}, nx=True)
-        self._redis.pexpire(keys.SHAPES, keys.INDEX_MS)
+        self._redis.pexpire(keys.SHAPES, limits.INDEX_MS)
 
 
 def _fault(kind: str, rates: Any, life_ms: int, listed: float | None, seconds: Any) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import BatchId, row_id
 from producer.contract.jobs import JobStatus
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.connection import translated
 from producer.store.ended_buckets import ABSENT, TornBucket, letters_of
 from producer.store.ended_rows import read_ended_buckets
@@ -48,8 +48,8 @@ class ResultFile:
     @property
     def rows(self) -> range:
         """The numbers of its rows, as far as a batch has them."""
-        first = (self.number - 1) * keys.RESULT_ROWS + 1
-        return range(first, first + keys.RESULT_ROWS)
+        first = (self.number - 1) * limits.RESULT_ROWS + 1
+        return range(first, first + limits.RESULT_ROWS)
 
 
 class ResultFiles:
@@ -83,7 +83,7 @@ class ResultFiles:
             int(number): f"{number}@{mark}" for number, mark in _AGAIN.findall(fields[2] or "")
         }
         written = [number for number in again if number <= done]
-        new = [done + 1] if done * keys.RESULT_ROWS < received else []
+        new = [done + 1] if done * limits.RESULT_ROWS < received else []
         for number in [*new, *written]:
             file = ResultFile(batch, number, again.get(number, ""), was_there=number <= done)
             if self._has_ended(file, received):
@@ -114,9 +114,10 @@ class ResultFiles:
 
     def _packed(self, file: ResultFile) -> set[int]:
         """Return the rows of a file that are packed, but for those that were made again."""
-        first = (file.rows.start - 1) // keys.BUCKET_ROWS
+        first = (file.rows.start - 1) // limits.BUCKET_ROWS
         places = [
-            (file.batch, first + number) for number in range(keys.RESULT_ROWS // keys.BUCKET_ROWS)
+            (file.batch, first + number)
+            for number in range(limits.RESULT_ROWS // limits.BUCKET_ROWS)
         ]
         packed: set[int] = set()
         for bucket in read_ended_buckets(self._redis, places):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from producer.contract.ids import BatchId, row_id
 from producer.contract.jobs import JobStatus
 from producer.contract.result_lines import line_of, line_text
-from producer.store import keys
+from producer.store import limits
 from producer.store.ended_buckets import TornBucket
 from producer.store.ended_lines import EndedLines
 from producer.store.ended_rows import EndedBucket, read_ended_buckets
@@ -55,7 +55,7 @@ class ResultLines:
     ) -> dict[int, str | None]:
         """Return the lines of rows that are packed and were not made again; None for one that is not wanted."""
         lines: dict[int, str | None] = {}
-        first, last = ((row - 1) // keys.BUCKET_ROWS for row in (rows[0], rows[-1]))
+        first, last = ((row - 1) // limits.BUCKET_ROWS for row in (rows[0], rows[-1]))
         places = [(batch, number) for number in range(first, last + 1)]
         for bucket in read_ended_buckets(self._redis, places):
             try:

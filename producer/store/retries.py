@@ -8,7 +8,7 @@ from producer.contract.errors import InvalidJob, JobNotFound, OwnerBacklogFull
 from producer.contract.ids import JobId
 from producer.contract.queues import Needs
 from producer.contract.submissions import Submission
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.connection import translated
 from producer.store.records import fields_of, flat
 from producer.store.scripts import Scripts
@@ -72,7 +72,7 @@ class Retries:
                 submission.id,
                 int(only_dead),
                 start_within_ms,
-                start_within_ms + 2 * keys.LIVE_MS,
+                start_within_ms + 2 * limits.LIVE_MS,
                 submission.queue,
                 submission.needs.to_json(),
                 secrets,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import BatchId
 from producer.contract.jobs import JobStatus
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.connection import replies_of, translated
 from producer.store.ended_buckets import TornBucket, letters_of, pack_ended
 from producer.store.ended_columns import unpack_ended
@@ -44,7 +44,7 @@ class RowPacking:
         self._redis = redis
         self._scripts = scripts
         # Each row of a bucket that ends puts it off, and the first of them must not expire meanwhile.
-        self._after_ms = to_ms(min(after, keep_ended / keys.BUCKET_ROWS))
+        self._after_ms = to_ms(min(after, keep_ended / limits.BUCKET_ROWS))
 
     def pack(self) -> int:
         """Pack some of the buckets whose time has come and return how many rows that were."""
@@ -86,7 +86,7 @@ class RowPacking:
     def _ended_records(self, bucket: EndedBucket) -> dict[int, Mapping[str, str]]:
         """Return the records of rows that have ended, by index; those that cannot be packed are left."""
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
-            for index in range(keys.BUCKET_ROWS):
+            for index in range(limits.BUCKET_ROWS):
                 pipe.hgetall(keys.job(bucket.id_of(index)))
             found: list[Any] = replies_of(pipe)
         return {index: record for index, record in enumerate(found) if _can_be_packed(record)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.filters.query import Filter
 from producer.contract.ids import BatchId, JobId, row_id
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.batch_records import BatchRecord
 from producer.store.batch_rows import bucket_of, unpack
 from producer.store.connection import translated
@@ -95,7 +95,7 @@ class RowsEndedWithBatch:
             numbers = range(max(lowest, number - _BUCKETS + 1), number + 1)
             buckets = read_buckets(self._redis, record.id, numbers)
             for bucket in reversed(numbers):
-                first = bucket * keys.BUCKET_ROWS + 1
+                first = bucket * limits.BUCKET_ROWS + 1
                 rows = unpack(buckets[bucket]) if bucket in buckets else []
                 found += [
                     row_id(record.id, row)
@@ -104,7 +104,7 @@ class RowsEndedWithBatch:
                     )
                     if rows[row - first] is not None
                 ]
-            last = numbers[0] * keys.BUCKET_ROWS
+            last = numbers[0] * limits.BUCKET_ROWS
         return found[:count]
 
     def _fits(self, record: BatchRecord, score: float) -> bool:

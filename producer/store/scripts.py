@@ -8,7 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.errors import FleetError
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.connection import replies_or_errors_of, translated
 from producer.store.used_parts import Part, parts_of, with_used_parts
 
@@ -17,65 +17,6 @@ if TYPE_CHECKING:
     from redis.commands.core import Script
 
 _REDIS_CLOCK: Final = "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)"
-
-_KEY_NAMES: Final = (
-    *("NODES", "LEASES", "QUEUES", "EVENTS", "DEAD", "DELAYED", "CALLS", "JOB", "QUEUED", "BATCH"),
-    *("QUEUES_USED", "QUEUES_NEEDED", "QUEUES_RETIRED"),
-    *(
-        "UNPACKED",
-        "UNPACKED_ROWS",
-        "BUCKET_ROWS",
-        "RESULTS",
-        "OUTBOX",
-        "COPIES",
-        "COPIES_KEPT_MS",
-        "RESULT_ROWS",
-        "JOBS",
-        "OWNERS",
-        "OWNER_LIMITS",
-        "OWNER",
-        "ENDED",
-    ),
-    *(
-        "BATCHES",
-        "OPEN_BATCHES",
-        "MOST_OPEN",
-        "FEEDING",
-        "WAITING",
-        "LIVE",
-        "IDEMPOTENCY",
-        "NODE",
-        "IDLE",
-        "SECRETS",
-    ),
-    *(
-        "RATES",
-        "SHAPES",
-        "RATES_MS",
-        "SHAPES_KEPT",
-        "DEVICES_KEPT",
-        "RENDERS_KEPT",
-        "BUCKETS_AN_OCTAVE",
-        "SHAPE_SECONDS",
-        "SECONDS_KEPT",
-    ),
-    *("WATCHED", "WATCHED_MS", "PREVIEW", "PREVIEW_MS", "ACCESS_KEYS", "REQUESTS"),
-    *("DESIRED", "QUARANTINED", "POOLS"),
-    *("WEBHOOKS", "WEBHOOK_SECRETS", "WEBHOOKS_FAILING", "DELIVERIES", "DELIVERING", "DELIVERY"),
-    *("DELIVERIES_KEPT", "DELIVERY_KEPT_MS"),
-    *("TOTALS", "TOTALS_KEPT", "TEMPLATES", "NOT_OWN_FAULTS"),
-    *(
-        "ACTION",
-        "ACTIONS",
-        "ACTIONS_KEPT",
-        "ACTIONS_OFTEN",
-        "MOST_LOGGED",
-        "ACTIONS_WAITING",
-        "ACTIONS_ASKED",
-    ),
-    *("ACTION_KEPT_MS", "ACTIONS_LISTED", "MOST_ACTIONS"),
-    *("LIVE_MS", "SHARED_MS", "INDEX_MS", "OPEN_MS", "EVENTS_KEPT"),
-)
 
 #: What scripts share, in this order: each part may use those before it.
 _SHARED: Final = (
@@ -190,7 +131,9 @@ def _is_unknown(reply: Any) -> bool:
 @cache
 def _parts(clock_lua: str) -> tuple[Part, ...]:
     constants = "".join(
-        f"local {name} = {value!r}\n" for name in _KEY_NAMES if (value := getattr(keys, name))
+        f"local {name} = {value!r}\n"
+        for name, value in {**vars(keys), **vars(limits)}.items()
+        if name.isupper() and isinstance(value, str | int) and not name.startswith("_")
     )
     # One look at the clock a run: for a script no time passes.
     clock = (

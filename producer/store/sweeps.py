@@ -11,7 +11,7 @@ from producer.contract.causes import Cause
 from producer.contract.ids import JobId
 from producer.contract.jobs import JobError
 from producer.contract.queues import PRIORITIES, Message
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.batch_feeds import BatchFeeds
 from producer.store.connection import replies_of, translated
 from producer.store.job_lists import forget_expired
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: At most so many jobs a step; the next sweep takes the rest.
 _AT_ONCE: Final = 200
 #: A job that has begun once may wait so long past its start deadline: well within its record's life.
-_LAST_CALL: Final = timedelta(milliseconds=keys.LIVE_MS) / 2
+_LAST_CALL: Final = timedelta(milliseconds=limits.LIVE_MS) / 2
 _NOT_RESUMED: Final = JobError(
     cause=Cause.NOT_RESUMED,
     message=(

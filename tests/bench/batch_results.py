@@ -21,7 +21,7 @@ from redis import Redis
 from producer.client import Producer
 from producer.contract.config.settings import Settings
 from producer.contract.result_lines import Line
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.ended_buckets import IN_COMMON, packed_part
 from tests.bench.ended_rows import fill_packed
 from tests.bench.results import Case, Result
@@ -107,7 +107,7 @@ def _print_results(settings: Settings, batch: str, count: int) -> tuple[float, f
 def _floor(redis: Redis, batch: str, count: int, line: Line) -> float:
     """Return the CPU seconds of reading, inflating and parsing the buckets, and of writing so many lines."""
     began = time.process_time()
-    numbers = range(-(-count // keys.BUCKET_ROWS))
+    numbers = range(-(-count // limits.BUCKET_ROWS))
     for start in numbers[::_AT_ONCE]:
         with redis.pipeline(transaction=False) as pipe:
             for number in numbers[start : start + _AT_ONCE]:

@@ -12,7 +12,7 @@ from redis import Redis
 from producer.client import Producer
 from producer.contract.ids import BatchId, JobId, prompt_id
 from producer.contract.jobs import JobStatus, Phase
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.batch_feeds import BatchFeeds
 from producer.store.batch_records import BatchRecord
 from producer.store.ended_buckets import pack_ended
@@ -34,7 +34,7 @@ def fill(fleet: Producer, redis: Redis, count: int) -> BatchId:
     packing = RowPacking(redis, scripts, after=_HOUR, keep_ended=timedelta(days=7))
     feeds = BatchFeeds(redis, keep_ended=timedelta(days=7), lease=timedelta(seconds=15))
     record = fleet._batches.record(batch)
-    for page in in_pages(range(1, count + 1), 8 * keys.BUCKET_ROWS):
+    for page in in_pages(range(1, count + 1), 8 * limits.BUCKET_ROWS):
         _end(redis, record, feeds, page)
         while packing.pack():
             pass
@@ -47,10 +47,10 @@ def fill_packed(fleet: Producer, redis: Redis, count: int) -> BatchId:
     batch = fleet.submit_many(graph_of_20_kb(), rows(count)).id
     feeds = BatchFeeds(redis, keep_ended=timedelta(days=7), lease=timedelta(seconds=15))
     record = fleet._batches.record(batch)
-    for firsts in in_pages(range(1, count + 1, keys.BUCKET_ROWS), 20):
+    for firsts in in_pages(range(1, count + 1, limits.BUCKET_ROWS), 20):
         packed = {}
         for first in firsts:
-            number = (first - 1) // keys.BUCKET_ROWS
+            number = (first - 1) // limits.BUCKET_ROWS
             records = {
                 int(job_id[-8:], 16) - first: fields
                 for job_id, fields in _bucket(record, feeds, first)
@@ -80,10 +80,10 @@ def _bucket(
 
 def _end(redis: Redis, record: BatchRecord, feeds: BatchFeeds, page: list[int]) -> None:
     with redis.pipeline(transaction=False) as pipe:
-        for first in page[:: keys.BUCKET_ROWS]:
+        for first in page[:: limits.BUCKET_ROWS]:
             for job_id, fields in _bucket(record, feeds, first):
                 pipe.hset(keys.job(job_id), mapping=fields)
-            place = f"{record.id}:{(first - 1) // keys.BUCKET_ROWS}"
+            place = f"{record.id}:{(first - 1) // limits.BUCKET_ROWS}"
             pipe.zadd(keys.UNPACKED_ROWS, {place: _now(redis)})
         pipe.execute()
 

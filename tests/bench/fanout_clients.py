@@ -20,7 +20,7 @@ import time
 
 from redis import Redis
 
-from producer.store import keys
+from producer.store import keys, limits
 
 _PATIENCE_S = 60
 
@@ -89,7 +89,7 @@ def _publish(redis: Redis, clients: Clients, jobs: list[str], *, every_s: float)
         while (left := begin + number * every_s - time.monotonic()) > 0:
             clients.hear(left)
         sent.append(time.monotonic())
-        redis.xadd(keys.EVENTS, _event(job, number), maxlen=keys.EVENTS_KEPT, approximate=True)
+        redis.xadd(keys.EVENTS, _event(job, number), maxlen=limits.EVENTS_KEPT, approximate=True)
     return sent
 
 

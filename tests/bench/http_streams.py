@@ -11,7 +11,7 @@ from redis import Redis
 
 from producer.client import Producer
 from producer.contract.ids import JobId, PromptId, new_job_id
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.attempts import Hold
 from tests.bench.fanout_clients import _event
 from tests.bench.http_clients import Watchers, bare_watchers, cpu_s, request, rss_kb
@@ -69,7 +69,7 @@ def _publish(redis: Redis, streams: Watchers, bare: Watchers) -> None:
         while (left := begin + number * _EVERY_S - time.monotonic()) > 0:
             time.sleep(left)
         event = {**_event(new_job_id(), number), "owner": "shop"}
-        redis.xadd(keys.EVENTS, event, maxlen=keys.EVENTS_KEPT, approximate=True)
+        redis.xadd(keys.EVENTS, event, maxlen=limits.EVENTS_KEPT, approximate=True)
         bare.hear(b"\n\n", times=1)
         streams.hear(b"data:", times=1)
 
@@ -126,4 +126,4 @@ def _commit(fleet: Producer, hold: Hold) -> None:
 
 def _add(redis: Redis) -> None:
     event = {**_event(new_job_id(), 1), "owner": "shop"}
-    redis.xadd(keys.EVENTS, event, maxlen=keys.EVENTS_KEPT, approximate=True)
+    redis.xadd(keys.EVENTS, event, maxlen=limits.EVENTS_KEPT, approximate=True)

@@ -10,7 +10,7 @@ import requests
 
 from producer.acting import acting
 from producer.contract.errors import InvalidQuery
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.node_store import NodeStore
 from tests.graphs import sleeping
 from tests.integration.api_server import GRAPH, problem
@@ -142,12 +142,12 @@ def test_a_key_that_is_not_the_operator_s_pushes_nobody_s_entries_out(api, led):
         for verb in ("hold", "release"):
             assert shop.post(f"/v1/batches/{batch}/{verb}").ok, number
     entries = [one for one in led.fleet.action_log(100) if one.actor.startswith("key shop-")]
-    assert len(entries) == keys.MOST_LOGGED
+    assert len(entries) == limits.MOST_LOGGED
     mine = batch_of(ops)["id"]
     for _ in range(31):
         for verb in ("hold", "release"):
             assert ops.post(f"/v1/batches/{mine}/{verb}").ok
-    assert sum(one.owner == "ops" for one in led.fleet.action_log(1_000)) > keys.MOST_LOGGED
+    assert sum(one.owner == "ops" for one in led.fleet.action_log(1_000)) > limits.MOST_LOGGED
     [(actor, noted)] = led.redis.hgetall(keys.ACTIONS_OFTEN).items()
     since, _, left = map(int, noted.split())
     led.redis.hset(keys.ACTIONS_OFTEN, actor, f"{since - 60_000} 60 {left}")  # a minute later

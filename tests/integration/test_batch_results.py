@@ -15,7 +15,7 @@ from producer.contract.errors import BatchNotFound, JobNotFound, StorageError
 from producer.contract.result_lines import line_of
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_keys import results_key
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.scripts import Scripts
 from producer.store.sweeps import Sweeps
 from producer.upkeep.results_writer import ResultsWriter
@@ -29,7 +29,7 @@ from tests.integration.test_upkeep import KEEP
 @pytest.fixture
 def led(led_with_s3, monkeypatch):
     """Jobs on an empty Redis and an empty bucket, and results of a hundred rows an object."""
-    monkeypatch.setattr(keys, "RESULT_ROWS", 100)
+    monkeypatch.setattr(limits, "RESULT_ROWS", 100)
     return led_with_s3
 
 

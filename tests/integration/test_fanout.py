@@ -14,7 +14,7 @@ from producer.contract.ids import new_batch_id, new_job_id, row_id
 from producer.contract.jobs import JobStatus
 from producer.events.reader import fanout_of
 from producer.events.subscribers import BATCHES, EVERYTHING, NODES
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.attempts import Hold
 from producer.store.calls import listen
 from producer.store.node_store import NodeStore
@@ -77,7 +77,7 @@ def test_workers_hear_at_once_that_somebody_watches_and_once(led):
     assert next(calls) is None
     with led.fleet.watch(led.queued().id):
         assert "watched" in (call.what for call in itertools.islice(calls, 10) if call)
-    assert 10_000 < led.redis.pttl(keys.WATCHED) <= keys.WATCHED_MS
+    assert 10_000 < led.redis.pttl(keys.WATCHED) <= limits.WATCHED_MS
     assert not Scripts(led.redis).run("watched")  # it is no news
 
 

@@ -10,7 +10,7 @@ import pytest
 from producer.contract.errors import OwnerBacklogFull
 from producer.contract.ids import new_batch_id, new_job_id
 from producer.listing import cursors
-from producer.store import keys
+from producer.store import keys, limits
 from tests.integration.api_server import GRAPH, problem
 from tests.integration.test_bulk_actions import carry_all
 
@@ -47,7 +47,7 @@ def test_the_store_counts_rows_of_all_open_batches_of_an_owner(led):
 
 def test_an_owner_has_so_many_open_batches(api, led):
     shop = api("shop")
-    made = [led.fleet.begin_batch(GRAPH, owner="shop").batch.id for _ in range(keys.MOST_OPEN)]
+    made = [led.fleet.begin_batch(GRAPH, owner="shop").batch.id for _ in range(limits.MOST_OPEN)]
     told = problem(shop.post("/v1/batches", {"graph": GRAPH}), 429, "backlog-full")
     assert "100 open batches" in told["detail"]
     assert api("press").post("/v1/batches", {"graph": GRAPH}).status_code == 201

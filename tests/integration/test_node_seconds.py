@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.contract.errors import InvalidJob
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.node_seconds import DeviceSeconds, NodeSeconds
 from producer.store.node_store import NodeStore
 from producer.store.rates import is_rate
@@ -47,7 +47,7 @@ def test_a_new_worker_knows_what_the_last_one_has_seen(fleet):
     assert times.node_times.expected_s(like_none_before) == pytest.approx(22.92, abs=0.01)
     assert times.load_times.usual_s(["a.safetensors"], else_s=5) == 9
     assert times.expected_s(KIND) == pytest.approx(17, rel=0.1)
-    assert 0 < fleet.redis.pttl(keys.seconds(DEVICE)) <= keys.RATES_MS
+    assert 0 < fleet.redis.pttl(keys.seconds(DEVICE)) <= limits.RATES_MS
 
 
 def test_what_has_not_changed_is_not_told_again(fleet):
@@ -91,7 +91,7 @@ def test_whole_seconds_are_no_fault_and_rates_stay_what_the_version_before_knows
     rates.publish()
     assert check(led) == []
     assert all(map(is_rate, fleet.redis.hgetall(keys.rates(SHAPE)).values()))
-    assert 0 < fleet.redis.pttl(keys.shape_seconds(SHAPE)) <= keys.RATES_MS
+    assert 0 < fleet.redis.pttl(keys.shape_seconds(SHAPE)) <= limits.RATES_MS
     assert fleet.rates.usual_s(SHAPE, node="of another device") == pytest.approx(10, rel=0.1)
 
 

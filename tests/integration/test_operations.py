@@ -8,7 +8,7 @@ import pytest
 
 from producer.checking.findings import Kind
 from producer.contract.operations import DesiredState
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.actions import Actions
 from producer.store.desired_states import of_nodes, of_pools
 from tests.integration.checks import assert_found_and_mended, check
@@ -83,8 +83,8 @@ def test_actions_are_bounded_in_number_and_length(led):
     assert action.actor == "kim\\x1b[31m"
     assert len(action.reason) < 600
     with led.redis.pipeline(transaction=False) as pipe:
-        for _ in range(keys.ACTIONS_KEPT + 500):
+        for _ in range(limits.ACTIONS_KEPT + 500):
             pipe.xadd(keys.ACTIONS, {"what": "x"})
         pipe.execute()
     actions.write("cancel", actor="kim")
-    assert led.redis.xlen(keys.ACTIONS) <= keys.ACTIONS_KEPT + 100
+    assert led.redis.xlen(keys.ACTIONS) <= limits.ACTIONS_KEPT + 100

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from producer.contract.errors import FleetUnreachable
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.calls import Call, listen
 from producer.store.previews import Picture, Previews
 from tests.graphs import picture
@@ -94,7 +94,7 @@ def test_the_library_finds_the_newest_preview_for_a_while(led):
     assert (found.content, found.media_type, found.graph_node) == (JPEG, "image/jpeg", "3")
     assert (note.job, note.attempt, note.bytes, note.at) == (job.id, 1, len(JPEG), found.at)
     assert abs(found.at - datetime.now(UTC)) < timedelta(seconds=30)
-    assert 0 < led.redis.pttl(keys.preview(job.id)) <= keys.PREVIEW_MS
+    assert 0 < led.redis.pttl(keys.preview(job.id)) <= limits.PREVIEW_MS
     assert "content" not in found.model_dump_json()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.checking.findings import Kind
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.attempts import Hold
 from producer.store.rates import median_s
 from tests.integration.checks import assert_found_and_mended
@@ -58,27 +58,29 @@ def test_what_another_worker_took_back_is_not_counted_as_nobody_saw_it_end(fleet
 
 def test_a_node_that_became_slower_is_known_as_such_after_some_renders(fleet):
     key = keys.rates(SHAPE)
-    fleet.redis.hset(key, "RTX 4090", f"53:{keys.RENDERS_KEPT}")
+    fleet.redis.hset(key, "RTX 4090", f"53:{limits.RENDERS_KEPT}")
     for _ in range(40):
         fleet.render(30)
     assert fleet.rates.usual_s(SHAPE, node="gpu-01") == pytest.approx(30, rel=0.1)
-    assert fleet.redis.pttl(key) == pytest.approx(keys.RATES_MS, rel=0.01)
+    assert fleet.redis.pttl(key) == pytest.approx(limits.RATES_MS, rel=0.01)
 
 
 def test_rates_stay_small_whatever_is_rendered(fleet):
-    for number in range(keys.DEVICES_KEPT + 5):
+    for number in range(limits.DEVICES_KEPT + 5):
         fleet.runs_on("gpu-01", f"device {number} " + "x" * 30)
         for octave in range(3):
             fleet.render(2**octave)
-    assert len(fleet.counts()) == keys.DEVICES_KEPT
+    assert len(fleet.counts()) == limits.DEVICES_KEPT
     assert fleet.redis.memory_usage(keys.rates(SHAPE)) < 3_000
 
 
 def test_the_shape_that_was_listed_first_makes_room_for_a_new_one(fleet):
-    fleet.redis.zadd(keys.SHAPES, {f"{number:016x}": number for number in range(keys.SHAPES_KEPT)})
+    fleet.redis.zadd(
+        keys.SHAPES, {f"{number:016x}": number for number in range(limits.SHAPES_KEPT)}
+    )
     fleet.redis.hset(keys.rates(f"{0:016x}"), "RTX 4090", "53:1")
     fleet.render(10)
-    assert fleet.redis.zcard(keys.SHAPES) == keys.SHAPES_KEPT
+    assert fleet.redis.zcard(keys.SHAPES) == limits.SHAPES_KEPT
     assert fleet.counts(f"{0:016x}") == {}
     assert fleet.counts()
 

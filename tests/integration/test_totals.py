@@ -10,7 +10,7 @@ import pytest
 from producer.checking.findings import Kind
 from producer.contract.jobs import JobError, JobStatus, Phase
 from producer.contract.totals import STAGE_BOUNDS, AttemptTotals, PoolTotals
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.totals import Totals
 from tests.integration.batch_feeding import GRAPH
 from tests.integration.checks import assert_found_and_mended
@@ -81,7 +81,7 @@ def test_a_key_of_another_type_in_their_place_keeps_no_job_from_its_end(fleet):
 
 def test_a_pool_for_which_there_is_no_room_is_left_out_and_the_others_go_on(fleet):
     fleet.render(10)
-    some = {f"other{number} rendered_ms": 1 for number in range(keys.TOTALS_KEPT)}
+    some = {f"other{number} rendered_ms": 1 for number in range(limits.TOTALS_KEPT)}
     fleet.redis.hset(keys.TOTALS, mapping=some)
     names = set(fleet.redis.hkeys(keys.TOTALS))
     fleet.render(10)

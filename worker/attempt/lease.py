@@ -22,7 +22,7 @@ from producer.contract.nodes import NodeWork
 from producer.contract.operations import Wanted
 from producer.store.attempts import Hold
 from producer.store.calls import Call
-from producer.store.keys import PREVIEW_MS
+from producer.store.limits import PREVIEW_MS
 from producer.store.node_store import NodeStore
 from worker.attempt.deadline import Deadline
 

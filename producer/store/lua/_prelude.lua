@@ -1,4 +1,4 @@
--- Parts for scripts. Key names come from keys.py (see scripts.py), so that each stands once.
+-- Parts for scripts. Constants are those of keys.py and limits.py (see scripts.py), so that each stands once.
 -- Scripts may touch keys beyond KEYS[1]: the fleet runs on one Redis, never on Redis Cluster.
 -- Times are ms by Redis' own clock, so that no machine's clock can end a lease.
 

@@ -14,7 +14,7 @@ from producer.contract.ids import row_of
 from producer.contract.jobs import JobStatus, Phase, sources_of
 from producer.contract.queues import Tier
 from producer.contract.totals import PoolTotals, StageTotals
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.job_lists import ENDED_BADLY
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
@@ -24,7 +24,7 @@ from producer.store.sweeps import Sweeps
 from producer.store.totals import Totals
 
 LEASE_MS = 15_000
-LAST_CALL_MS = keys.LIVE_MS // 2
+LAST_CALL_MS = limits.LIVE_MS // 2
 CLOCK = "test:clock"
 SHAPE = "0123456789abcdef"
 DEVICE = "RTX 4090"
@@ -251,7 +251,7 @@ class KnownJobs(RuleBasedStateMachine):
         rendered_ms = self._rendered_ms(known)
         if status is JobStatus.SUCCEEDED and rendered_ms is not None and not known.was_taken:
             octaves = math.log(max(rendered_ms, 1)) / math.log(2)
-            self.rates[int(octaves * keys.BUCKETS_AN_OCTAVE)] += 1
+            self.rates[int(octaves * limits.BUCKETS_AN_OCTAVE)] += 1
         known.status, known.lease_until, known.retry_at = status, None, None
         known.unpacked_since = self.now
         known.told_at = self.now if known.hook else None

@@ -15,7 +15,7 @@ from producer.contract.config.trusted_hosts import TrustedHosts
 from producer.contract.errors import InvalidJob
 from producer.contract.webhooks import DeliveryState, DeliveryTry
 from producer.outbound.outbound import Outbound
-from producer.store import keys
+from producer.store import keys, limits
 from producer.store.deliveries import Deliveries
 from producer.store.webhook_store import WebhookStore
 from producer.webhooks.sender import Sender
@@ -117,14 +117,15 @@ def test_a_delivery_that_its_sender_took_to_its_grave_is_sent_by_another(led, to
 
 def test_the_log_of_deliveries_is_bounded(led, to):
     register(led, to)
-    deliveries, at_once = Deliveries(led.redis), keys.DELIVERIES_KEPT + 5
+    deliveries, at_once = Deliveries(led.redis), limits.DELIVERIES_KEPT + 5
     for number in range(at_once):
         deliveries.add(
             ":shop", f"test_{number:05}", event="webhook.test", body="{}", is_disabled=True
         )
-    assert led.redis.zcard(keys.settled_deliveries(":shop")) == keys.DELIVERIES_KEPT
+    assert led.redis.zcard(keys.settled_deliveries(":shop")) == limits.DELIVERIES_KEPT
     assert (
-        len(list(led.redis.scan_iter("comfyfleet:delivery:*", count=1000))) == keys.DELIVERIES_KEPT
+        len(list(led.redis.scan_iter("comfyfleet:delivery:*", count=1000)))
+        == limits.DELIVERIES_KEPT
     )
 
 
