@@ -17,7 +17,13 @@ from producer.contract.config.settings import Settings
 from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.extra_data import API_KEY, ExtraData, as_extra_data, split_extra_data
-from producer.contract.graph.graph import GraphDocument, read_graph, template_of, to_bytes
+from producer.contract.graph.graph import (
+    GraphDocument,
+    GraphLike,
+    read_graph,
+    template_of,
+    to_bytes,
+)
 from producer.contract.graph.json_values import printable
 from producer.contract.graph_checks import GraphCheck
 from producer.contract.jobs import InputFile
@@ -27,7 +33,7 @@ from producer.intake.files import InputLike
 from producer.intake.input_policy import InputPolicy
 from producer.intake.input_storage import InputStorage
 from producer.intake.named_inputs import NamedInputs
-from producer.intake.named_templates import handed_in_by_name, named_graph_in
+from producer.intake.named_templates import NamedTemplates, handed_in_by_name
 from producer.intake.planner import Planner
 from producer.intake.request import Request, as_tier, check_names, check_within
 from producer.intake.whole_graphs import GraphSplitter, Split
@@ -50,7 +56,7 @@ class Intake:
         policy: InputPolicy | None = None,
     ) -> None:
         self._settings = settings
-        self._templates = templates
+        self._templates = NamedTemplates(templates, self._read)
         self._splitter = GraphSplitter()
         self.planner = Planner(nodes, max_params_bytes=settings.max_params_bytes)
         self._inputs = InputStorage(settings, objects, policy or InputPolicy(), named)
@@ -108,12 +114,16 @@ class Intake:
         Raises:
             InvalidJob: its owner has no template of this name; suggests a similar one.
         """
-        return named_graph_in(request, self._templates)
+        return self._templates.in_place(request)
 
     def read(self, request: Request) -> GraphDocument:
         """Parse a request's graph, and the extra data of its file; errors as of `check`."""
+        graph = request.graph
+        return graph if isinstance(graph, GraphDocument) else self._read(graph)
+
+    def _read(self, graph: GraphLike) -> GraphDocument:
         return read_graph(
-            request.graph,
+            graph,
             max_bytes=self._settings.max_graph_bytes,
             max_extra_bytes=self._settings.max_extra_data_bytes,
         )

@@ -11,7 +11,7 @@ from typing import Any, Final, TypedDict, cast
 
 from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidJob
-from producer.contract.graph.graph import GraphLike
+from producer.contract.graph.graph import GraphDocument, GraphLike
 from producer.contract.graph.json_values import printable, text_flaw
 from producer.contract.nodes import Node
 from producer.contract.owners import owner_flaw
@@ -31,13 +31,14 @@ class Request:
     """The arguments of `Producer.submit`, unchecked; None of a duration stands for the setting.
 
     Args:
+        graph: a document where it was read and checked before.
         came_at: when it was made, s of the monotonic clock: what is read of nodes after that is new to it.
         may_wait: whether nodes may be asked, for seconds, for a model that nobody has; see `MustWait`.
         fetched: what was fetched for it so far.
         template: the name by which it asked for its graph; empty where the graph was handed in.
     """
 
-    graph: GraphLike
+    graph: GraphLike | GraphDocument
     params: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, InputLike] = field(default_factory=dict)
     extra_data: Mapping[str, Any] = field(default_factory=dict, repr=False)

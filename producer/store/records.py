@@ -36,8 +36,8 @@ from producer.store.times import maybe_utc, utc
 #: asks for copies, which earlier ones would not note when they commit it.
 RECORD_VERSION: Final = 3
 
-#: Bytes of a graph whose packed form is remembered.
-_REMEMBERED: Final = 32 << 10
+#: Bytes of graphs whose packed form is remembered of many; of larger ones, of two.
+_SMALL: Final = 32 << 10
 #: The name of each phase in `Timings`, and the field that says when it began.
 _STAMPS: Final = (("queued", "queued_ms"), *((str(phase), f"at:{phase}") for phase in Phase))
 
@@ -214,13 +214,14 @@ def flat(fields: Mapping[str, Any]) -> list[Any]:
 
 def packed(content: bytes) -> bytes:
     """Return *content* as it is kept; nothing stays nothing."""
-    return _packed(content) if len(content) <= _REMEMBERED else zlib.compress(content)
+    if not content:
+        return b""
+    return _small(content) if len(content) <= _SMALL else _large(content)
 
 
-@lru_cache(maxsize=64)
-def _packed(content: bytes) -> bytes:
-    # A backend's jobs share their graph, which is handed in with each of them.
-    return zlib.compress(content) if content else b""
+# A backend's jobs share their graph, which is handed in with each of them.
+_small: Final = lru_cache(maxsize=64)(zlib.compress)
+_large: Final = lru_cache(maxsize=2)(zlib.compress)
 
 
 def _attempts(record: Mapping[str, str]) -> list[Attempt]:

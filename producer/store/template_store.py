@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.errors import InvalidJob, TemplateChanged, TemplateNotFound
-from producer.contract.graph.json_values import printable
+from producer.contract.graph.json_values import canonical, printable
 from producer.contract.near_names import near_names
 from producer.contract.templates import (
     MOST_TEMPLATE_BYTES,
@@ -114,6 +114,15 @@ class TemplateStore:
             found: list[str] = self._redis.hkeys(keys.TEMPLATES)  # type: ignore[assignment]
         return sorted(found)
 
+    def content(self, name: str, *, owner: str) -> str:
+        """Return digests of what a name stands for now, as of `content_of`; empty where `get` is to say what is wrong."""
+        with translated(self._redis):
+            text: str | None = self._redis.hget(keys.templates(owner), name)  # type: ignore[assignment]
+        try:
+            return _content(json.loads(text)) if text else ""
+        except (ValueError, TypeError, KeyError):
+            return ""
+
     def get(self, name: str, *, owner: str) -> TemplateGraph:
         """Return a named graph, as it is at one moment.
 
@@ -189,6 +198,17 @@ def _whole(
         graph=json.loads(content),
         extra_data=json.loads(beside) if beside else {},
     )
+
+
+def content_of(found: TemplateGraph) -> str:
+    """Return digests of a graph and of what goes beside it: the same for every name that stands for the same."""
+    extra = canonical(found.extra_data).encode() if found.extra_data else b""
+    digest = hashlib.sha256(extra).hexdigest() if extra else ""
+    return _content({"template": found.template, "extra_data": digest})
+
+
+def _content(record: dict[str, Any]) -> str:
+    return f"{record['template']} {record.get('extra_data', '')}".strip()
 
 
 def _template(name: str, owner: str, text: str) -> Template:
