@@ -27,7 +27,7 @@ class Dispatch:
     """Sends messages for jobs that have a record. Thread-safe.
 
     Sending twice is harmless: the second claim finds the job taken. Messages that were not sent are
-    sent by upkeep within seconds.
+    sent by upkeep within seconds. That of a job that is handed in singly is sent by the script that records it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,6 +42,10 @@ class Dispatch:
             FleetUnreachable: the broker did not take the messages, or perhaps only some.
         """
         self._send([_as_call(message) for message in messages])
+
+    def written(self, message: Message) -> str:
+        """Return a message as it lies in its list of the broker, for a script that sends it."""
+        return self._writer.write(_as_call(message))
 
     def wake_senders(self, count: int) -> None:
         """Wake senders of webhooks by *count* messages, which say nothing; errors as of `send_all`."""

@@ -69,14 +69,7 @@ class SubmitMethods:
             self._checked(request) for request in requests
         ]
         accepted = [found for found in checked_ if not isinstance(found, Exception)]
-        added = self._jobs.add_each(accepted) if accepted else []
-        messages = []
-        for (submission, _), one in zip(accepted, added, strict=True):
-            if not isinstance(one, FleetError) and one.is_new:
-                crashpoint("submit.recorded")
-                priority = submission.tier.priority
-                messages.append(Message(one.job_id, 1, submission.queue, priority))
-        self._dispatch.try_send_all(messages)
+        added = self._added(accepted)
         answers = iter(added)
         return [
             self._answered(
@@ -126,6 +119,21 @@ class SubmitMethods:
             return self._intake.check(request)
         except Exception as exc:  # noqa: BLE001 - it is this request's alone, also if it is a bug
             return exc
+
+    def _added(self, accepted: Sequence[tuple[Submission, Content]]) -> list[Added | FleetError]:
+        """Record jobs, each with its message: whoever dies after the record would leave that to upkeep."""
+        messages = [Message(one.id, 1, one.queue, one.tier.priority) for one, _ in accepted]
+        written = map(self._dispatch.written, messages)
+        added = self._jobs.add_each(
+            [(*one, message) for one, message in zip(accepted, written, strict=True)]
+        )
+        unsent = []
+        for message, one in zip(messages, added, strict=True):
+            if not isinstance(one, FleetError) and one.is_new:
+                crashpoint("submit.recorded")
+                unsent += [message] if one.is_unsent else []
+        self._dispatch.try_send_all(unsent)  # once more, and what is wrong is said
+        return added
 
     def _submitted(self, added: Added | FleetError) -> Submitted | Exception:
         if isinstance(added, FleetError):

@@ -13,7 +13,7 @@ from typing import Final
 
 #: Every crash point, with what has been done there and what has not.
 CRASHPOINTS: Final = {
-    "submit.recorded": "the job has its record, no message was sent",
+    "submit.recorded": "the job has its record and its message, nobody was told",
     "claim.done": "the job is ours, nothing was done for it",
     "inputs.brought": "its input files are at the node, no prompt was posted",
     "prompt.posted": "the prompt is queued, nobody waits for it",

@@ -91,12 +91,19 @@ class JobStore(AttemptEndings):
         return added.job_id, added.is_new
 
     def add_each(
-        self, submissions: Sequence[tuple[Submission, Content]]
+        self, submissions: Sequence[tuple[Submission, Content, str]]
     ) -> list[Added | FleetError]:
-        """Record new jobs in one round trip, each for itself; return of each what `add` does, or its error."""
+        """Record new jobs and send their messages in one round trip, each for itself.
+
+        Args:
+            submissions: each with its content and its message, as of `NewJob`.
+
+        Returns:
+            Of each what became of it, or the error that `add` raises.
+        """
         new = [
-            NewJob(submission, content, most_waiting=self._most_waiting)
-            for submission, content in submissions
+            NewJob(submission, content, most_waiting=self._most_waiting, message=message)
+            for submission, content, message in submissions
         ]
         replies = self._scripts.run_each(SCRIPT, [one.call for one in new])
         return [

@@ -1,4 +1,4 @@
-"""New jobs: what the script `submit` takes for one and answers, and the record that it has written."""
+"""New jobs: what the script `submit` takes for one and answers, the record that it has written, and whether it is sent."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ class Added(NamedTuple):
     Args:
         job_id: of the job that it made, or had made before.
         job: its record as it was written; None where it was there before.
+        is_unsent: whether the broker did not take its message; none was given, or it needs none, if not.
     """
 
     job_id: JobId
     job: Job | None
+    is_unsent: bool = False
 
     @property
     def is_new(self) -> bool:
@@ -38,6 +40,7 @@ class NewJob:
     Args:
         status: queued or held.
         most_waiting: as of `JobStore`.
+        message: what wakes a worker for it, as it lies in a list of the broker; "" for none. It is sent with the record.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class NewJob:
         *,
         status: JobStatus = JobStatus.QUEUED,
         most_waiting: int,
+        message: str = "",
     ) -> None:
         self._submission = submission
         self._content = content
         self._status = status
         self._most_waiting = most_waiting
+        self._message = message
         self._fields = fields_of(submission)
 
     @property
@@ -76,7 +81,9 @@ class NewJob:
             submission.first_fingerprint if key else "",
             *(packed(self._content.graph), packed(self._content.extra_data)),
             *(submission.secrets_of, self._content.secrets),
-            *(self._status, *flat(self._fields)),
+            *(self._status, self._message),
+            keys.message_list(submission.queue, submission.tier.priority),
+            *flat(self._fields),
         ]
         return script_keys, arguments
 
@@ -89,7 +96,10 @@ class NewJob:
             return OwnerBacklogFull(self._submission.owner, *found)
         if outcome == "reused":
             return KeyReused(str(self._submission.idempotency_key), found)
-        return Added(JobId(found), self._written(*reply[2:]) if outcome == "new" else None)
+        if outcome != "new":
+            return Added(JobId(found), None)
+        created_ms, start_by_ms, is_sent = reply[2:]
+        return Added(JobId(found), self._written(created_ms, start_by_ms), not is_sent)
 
     def _written(self, created_ms: int, start_by_ms: int) -> Job:
         record = {name: str(value) for name, value in self._fields.items()}

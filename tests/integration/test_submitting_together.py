@@ -39,7 +39,7 @@ def test_each_has_its_own_answer(led):
         InvalidJob,
     ]
     queued = led.redis.lrange(keys.message_list(last.job.queue, last.job.tier.priority), 0, -1)
-    assert {job_of(raw) for raw in queued} == {first.job.id, last.job.id}
+    assert [job_of(raw) for raw in queued] == [last.job.id, first.job.id]
 
 
 def test_the_answer_is_the_record(led):

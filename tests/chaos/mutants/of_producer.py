@@ -28,18 +28,12 @@ OF_PRODUCER: Final = (
         "I20",
         (
             "producer/submit_methods.py",
-            "        added = self._jobs.add_each(accepted) if accepted else []\n",
+            "        written = map(self._dispatch.written, messages)\n",
             (
-                "        self._dispatch.try_send_all([Message(one.id, 1, one.queue, one.tier.priority)"
-                " for one, _ in accepted])\n"
+                "        self._dispatch.try_send_all(messages)\n"
                 "        import time; time.sleep(0.2)\n"
-                "        added = self._jobs.add_each(accepted) if accepted else []\n"
+                '        written = [""] * len(messages)\n'
             ),
-        ),
-        (
-            "producer/submit_methods.py",
-            "        self._dispatch.try_send_all(messages)\n",
-            "",
         ),
     ),
     mutant(

@@ -20,9 +20,9 @@ OF_RECORDS: Final = (
         "kept",
         "I21",
         (
-            f"{_LUA}/_jobs.lua",
-            "    if not batch then\n        list_single",
-            "    if true then\n        list_single",
+            f"{_LUA}/submit.lua",
+            "if not batch then\n    list_single",
+            "if true then\n    list_single",
         ),
     ),
     mutant(
