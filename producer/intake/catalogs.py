@@ -18,6 +18,7 @@ from producer.contract.classes.models import base_models
 from producer.contract.classes.placement import who_can_run
 from producer.contract.graph.graph import Graph
 from producer.contract.nodes import Node
+from producer.intake.known_plans import KnownPlans
 from producer.intake.request import MustWait, Request, check_place
 from producer.store.node_store import NodeStore
 
@@ -40,6 +41,11 @@ class Catalogs(dict[str, Catalog]):
     def merged(self) -> Catalog | None:
         """One catalog of all that any of the nodes can run; None if no node lives."""
         return merged(self)
+
+    @cached_property
+    def plans(self) -> KnownPlans:
+        """What graphs were found to come to on these nodes."""
+        return KnownPlans()
 
     @cached_property
     def _decided(self) -> dict[tuple[str, str], bool]:
@@ -89,7 +95,8 @@ class FleetCatalogs:
         if not catalogs or time.monotonic() - read_at > _FRESH_S:
             nodes = self._nodes_for(request)
             check_place(nodes, pool=pool, pin=pin)
-            catalogs = Catalogs(self._nodes.catalogs(pool, among=nodes))
+            found = self._nodes.catalogs(pool, among=nodes)
+            catalogs = catalogs if catalogs == found else Catalogs(found)
             # In this order: another thread may read the pool's entry at once.
             self._living = {node.name: node for node in nodes}
             self._by_pool[pool] = (time.monotonic(), catalogs)

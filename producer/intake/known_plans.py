@@ -1,24 +1,17 @@
 """Known plans: what a graph comes to that differs from an earlier one only in values that decide nothing of it.
 
 A backend hands in the same graph all day, filled in anew for each job. Where it may run, which queue that is, and how
-long it takes follow from the rest of it, so they are worked out once for each look at the nodes.
+long it takes follow from the rest of it, so they are worked out once for each set of catalogs.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from producer.contract.classes.cost_inputs import cost_of, is_size
-from producer.contract.classes.links import LINKED, links_of
-from producer.contract.classes.savers import PREFIX
-from producer.contract.graph.graph import Graph
-from producer.contract.graph.json_values import canonical
 from producer.contract.queues import Needs
-from producer.intake.catalogs import Catalogs
 
 #: Outlines that are remembered. A plan names the graph nodes of its graph, so it may have some 100 kB.
 _MOST: Final = 256
@@ -39,78 +32,24 @@ class KnownPlan(NamedTuple):
 
 
 class KnownPlans:
-    """Plans by outline, as long as the nodes are those that they were made for. It may be used by many threads."""
+    """Plans by outline, see `outline_of`, for the catalogs whose they are. It may be used by many threads."""
 
     def __init__(self) -> None:
-        self._plans: OrderedDict[bytes, tuple[Catalogs, KnownPlan]] = OrderedDict()
+        self._plans: OrderedDict[bytes, KnownPlan] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, outline: bytes, catalogs: Catalogs) -> KnownPlan | None:
-        """Return the plan of an outline that was made for these very catalogs; else None."""
+    def get(self, outline: bytes) -> KnownPlan | None:
+        """Return the plan of an outline; None where none is known."""
         with self._lock:
             found = self._plans.get(outline)
-            if found is None or found[0] is not catalogs:
-                return None
-            self._plans.move_to_end(outline)
-            return found[1]
+            if found is not None:
+                self._plans.move_to_end(outline)
+            return found
 
-    def put(self, outline: bytes, catalogs: Catalogs, plan: KnownPlan) -> None:
+    def put(self, outline: bytes, plan: KnownPlan) -> None:
         """Remember a plan in place of the one used longest ago."""
         with self._lock:
-            self._plans[outline] = (catalogs, plan)
+            self._plans[outline] = plan
             self._plans.move_to_end(outline)
             if len(self._plans) > _MOST:
                 self._plans.popitem(last=False)
-
-
-def outline_of(graph: Graph, catalogs: Catalogs) -> bytes:
-    """Return a digest of all in *graph* that decides where it can run, what of it is run, and how long that takes.
-
-    Left out are titles, and values by which none of these is found: seeds, texts that somebody wrote, colours. What
-    has to do with links stays, as a value may read as one.
-    """
-    hands_sizes = any(is_size(link.input) for found in graph.values() for link in links_of(found))
-    outlined = [
-        [
-            graph_node,
-            found["class_type"],
-            _Outline(found["class_type"], catalogs, hands_sizes).of(found["inputs"]),
-        ]
-        for graph_node, found in graph.items()
-    ]
-    return hashlib.sha256(canonical(outlined).encode()).digest()
-
-
-class _Outline:
-    """What of one graph node's inputs decides.
-
-    Args:
-        hands_sizes: whether a graph node may hand a number to an input that decides cost: then any number may be that.
-    """
-
-    def __init__(self, class_type: str, catalogs: Catalogs, hands_sizes: bool) -> None:  # noqa: FBT001
-        self._class_type = class_type
-        self._catalogs = catalogs
-        self._hands_sizes = hands_sizes
-
-    def of(self, inputs: dict[str, Any]) -> list[Any]:
-        """Return the inputs that decide; and the names of others, numbers and texts apart: a class may compute with those."""
-        deciding: dict[str, Any] = {}
-        numbers: list[str] = []
-        texts: list[str] = []
-        for name, value in inputs.items():
-            kind = type(value)
-            names = texts if kind is str else numbers if kind is int or kind is float else None
-            if names is not None and self._is_free(name, value):
-                names.append(name)
-            else:
-                deciding[name] = value
-        return [deciding, numbers, texts]
-
-    def _is_free(self, name: str, value: Any) -> bool:
-        return (
-            cost_of(name, value, is_number_wanted=self._hands_sizes) is None
-            and name != PREFIX  # of some classes it says which files they read
-            and name not in LINKED  # where an id as text is refused
-            and not self._catalogs.decide(self._class_type, name)
-        )

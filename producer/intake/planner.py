@@ -21,7 +21,8 @@ from producer.intake.catalogs import FleetCatalogs, rare_classes
 from producer.intake.cut_graphs import FilledGraph, fill_graph
 from producer.intake.files import matched_files
 from producer.intake.graph_checks import graph_check
-from producer.intake.known_plans import KnownPlan, KnownPlans, outline_of
+from producer.intake.known_plans import KnownPlan
+from producer.intake.outlines import outline_of
 from producer.intake.plans import Plan
 from producer.intake.request import Request, as_tier
 from producer.intake.value_rules import judged_by_all, rules_at, verdicts
@@ -39,7 +40,6 @@ class Planner:
     def __init__(self, nodes: NodeStore, *, max_params_bytes: int) -> None:
         self._most = max_params_bytes
         self._catalogs = FleetCatalogs(nodes)
-        self._known = KnownPlans()
 
     def _fill(
         self, request: Request, graph: Graph, addresses: Addresses | None = None
@@ -73,12 +73,12 @@ class Planner:
         if request.inputs or request.pin:
             return self._planned(request, graph, filled)
         outline = outline_of(filled.graph, filled.catalogs)
-        known = self._known.get(outline, filled.catalogs)
+        known = filled.catalogs.plans.get(outline)
         if known is None:
             plan = self._planned(request, graph, filled)
             if not plan.files:
                 known = KnownPlan(plan.needs, plan.able, plan.shape, plan.needed)
-                self._known.put(outline, filled.catalogs, known)
+                filled.catalogs.plans.put(outline, known)
             return plan
         check_metadata(request.metadata)
         wanted = {id_: found for id_, found in filled.graph.items() if id_ in known.needed}

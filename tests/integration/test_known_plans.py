@@ -51,6 +51,7 @@ OF_EXTENSIONS = {
     "12": {"class_type": "VHS_SelectLatest", "inputs": {"filename_prefix": "a"}},
     "13": {"class_type": "SaveImage", "inputs": {"images": ["12", 0], "filename_prefix": "x"}},
 }
+PLACE = {"pool": "default", "url": "http://127.0.0.1:1", "state": "ready", "host": "here"}
 
 
 @pytest.fixture
@@ -134,20 +135,27 @@ def test_whatever_stands_in_a_graph_it_comes_to_what_it_would_be_as_the_first(no
     assert len(seen) > 2
 
 
-def test_a_plan_ends_with_the_look_at_the_nodes_that_it_was_made_at(nodes):
+def later(planner):
+    """Have the planner look at the nodes anew, as it does 5 s later."""
+    planner._catalogs._by_pool = {
+        pool: (float("-inf"), found) for pool, (_, found) in planner._catalogs._by_pool.items()
+    }
+    planner._catalogs._nodes_read = (float("-inf"), [])
+
+
+def test_a_plan_ends_with_the_catalogs_that_it_was_made_for(nodes, planned):
     planner = Planner(nodes, max_params_bytes=MOST)
     graph = rendering(MODEL, seed=10**9)
-    first = asked(planner.plan_of_one, graph)
-    assert first[2].models == (MODEL,)
+    for _ in range(3):
+        assert asked(planner.plan_of_one, graph)[2].models == (MODEL,)
+        later(planner)
+    assert len(planned) == 1
     bare = Catalog.from_object_info({})
     nodes.register(
         "gpu-01",
         worker="gpu-01:w",
-        fields={"pool": "default", "url": "http://127.0.0.1:1", "state": "ready", "host": "here",
-                "catalog": bare.to_text(), "catalog_sha": bare.sha},
-    )  # fmt: skip
-    planner._catalogs._by_pool.clear()  # 5 s later
-    planner._catalogs._nodes_read = (float("-inf"), [])
+        fields={**PLACE, "catalog": bare.to_text(), "catalog_sha": bare.sha},
+    )
     assert asked(planner.plan_of_one, graph)[0].__name__ == "NoNodeCanRun"
 
 
