@@ -17,7 +17,7 @@ from producer.contract.ids import new_batch_id, new_job_id, row_id
 from producer.contract.jobs import JobStatus
 from producer.contract.queues import Needs, Tier
 from producer.contract.submissions import Content, Submission
-from producer.store import batch_rows, keys, limits
+from producer.store import batch_rows, keys, limits, scripts
 from producer.store.retries import Retries
 from tests.integration.models.known_batches import IN_A_BUCKET, KnownBatch, KnownBatches
 from tests.integration.test_job_store_model import START_WITHIN_MS, JobStoreMachine, Known
@@ -273,10 +273,18 @@ class BatchMachine(KnownBatches, JobStoreMachine):
         )
 
 
-def test_batches_agree_with_model(redis_client, redis_server, monkeypatch):
-    BatchMachine.fleet = Settings(redis_url=redis_server.url)
+@pytest.fixture
+def small_buckets(monkeypatch):
     monkeypatch.setattr(batch_rows, "BUCKET_ROWS", IN_A_BUCKET)
     monkeypatch.setattr(limits, "BUCKET_ROWS", IN_A_BUCKET)
+    scripts._parts.cache_clear()  # scripts get their constants once a process
+    yield
+    scripts._parts.cache_clear()
+
+
+@pytest.mark.usefixtures("small_buckets")
+def test_batches_agree_with_model(redis_client, redis_server):
+    BatchMachine.fleet = Settings(redis_url=redis_server.url)
     BatchMachine.redis = redis_client
     run_state_machine_as_test(
         BatchMachine,
