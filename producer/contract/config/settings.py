@@ -7,38 +7,34 @@ The file is `$COMFYFLEET_CONFIG`, else `comfyfleet.toml` in the working director
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from producer.contract.config.addresses import without_password as without_password  # noqa: PLC0414
-from producer.contract.config.allowed_origins import AllowedOrigins
 from producer.contract.config.api_keys import check_key, read_key
-from producer.contract.config.deliver_buckets import DeliverBuckets
-from producer.contract.config.redis_address import RedisAddress
-from producer.contract.config.s3_address import check_apart, check_bucket, check_endpoint
+from producer.contract.config.s3_address import check_apart
 from producer.contract.config.setting_sources import Environment, TomlFile, line_of
-from producer.contract.config.trusted_hosts import TrustedHosts
+from producer.contract.config.setting_types import (
+    LARGEST,
+    Bucket,
+    Buckets,
+    Endpoint,
+    Hosts,
+    Origins,
+    OwnPath,
+    Prefix,
+    ReadFile,
+    RedisUrl,
+    Region,
+    Seconds,
+)
 from producer.contract.errors import InvalidSettings
 from producer.contract.queues import is_name
-from producer.contract.submissions import LONGEST_WITHIN_S
 
-#: Durations in seconds, at most ten years: no sum of two of them overflows.
-_Seconds = Annotated[float, Field(gt=0, le=LONGEST_WITHIN_S)]
-#: Lua and JSON represent integers exactly up to here.
-_LARGEST: Final = 1 << 53
-
-_PATHS: Final = (
-    "s3_credentials_file",
-    "node_headers_file",
-    "comfy_org_api_key_file",
-    "node_comfy_org_api_key_file",
-    "node_spool_dir",
-)
 _FILES: Final = (Path("comfyfleet.toml"), Path(".comfyfleet/comfyfleet.toml"))
 
 
@@ -50,169 +46,107 @@ class Settings(BaseSettings):
     )
 
     #: Redis or Valkey, for records and messages.
-    redis_url: str = Field("redis://127.0.0.1:6379/0", repr=False)
+    redis_url: RedisUrl = Field("redis://127.0.0.1:6379/0", repr=False)
 
     #: The S3 service's address; none: AWS itself.
-    s3_endpoint_url: str | None = None
+    s3_endpoint_url: Endpoint | None = None
     #: The S3 service's address in presigned links, if their users need another one; none: the endpoint
     #: above.
-    s3_public_endpoint_url: str | None = None
+    s3_public_endpoint_url: Endpoint | None = None
     #: The bucket, which must exist.
-    s3_bucket: str = "comfyfleet"
+    s3_bucket: Bucket = "comfyfleet"
     #: The prefix of every key, as `renders/2026`.
-    s3_prefix: str = ""
+    s3_prefix: Prefix = ""
     #: The S3 service's region.
-    s3_region: str = "us-east-1"
+    s3_region: Region = "us-east-1"
     #: `path` for most self-hosted S3 services.
     s3_addressing_style: Literal["auto", "path", "virtual"] = "auto"
     #: `when_required` for gateways that refuse newer checksums.
     s3_checksums: Literal["when_supported", "when_required"] = "when_supported"
     #: A shared credentials file for boto3; read again when it changes.
-    s3_credentials_file: Path | None = None
+    s3_credentials_file: ReadFile | None = None
 
     #: How long an attempt holds its job without renewing its lease.
-    lease_s: _Seconds = 15
+    lease_s: Seconds = 15
     #: How often leases are renewed: best every third of the lease, at least every half.
-    renew_s: _Seconds = 5
+    renew_s: Seconds = 5
     #: How often upkeep sweeps.
-    sweep_s: _Seconds = 1
+    sweep_s: Seconds = 1
 
     #: A job that no node has started within this time expires.
-    start_within_s: _Seconds = 30 * 86_400
+    start_within_s: Seconds = 30 * 86_400
     #: An attempt that takes longer is stopped.
-    run_within_s: _Seconds = 6 * 3_600
+    run_within_s: Seconds = 6 * 3_600
     #: How long the record of an ended job is kept.
-    keep_ended_s: _Seconds = 7 * 86_400
+    keep_ended_s: Seconds = 7 * 86_400
     #: When the record of an ended job is packed: it needs a third of the room from then on, and is read as before.
     #: Longer while older processes read records, too.
-    pack_ended_s: _Seconds = 3_600
+    pack_ended_s: Seconds = 3_600
 
     #: Limit of waiting jobs, rows of batches included; more are refused. 0: no limit.
-    max_queued: int = Field(0, ge=0, le=_LARGEST)
+    max_queued: int = Field(0, ge=0, le=LARGEST)
     #: Limit of a graph, as canonical JSON without blanks, as it is stored.
-    max_graph_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
+    max_graph_bytes: int = Field(4 << 20, gt=0, le=LARGEST)
     #: Limit of the params of one job, or one row of a batch.
-    max_params_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
+    max_params_bytes: int = Field(4 << 20, gt=0, le=LARGEST)
     #: Limit of the extra data of one job: the workflow of the editor, keys.
-    max_extra_data_bytes: int = Field(4 << 20, gt=0, le=_LARGEST)
+    max_extra_data_bytes: int = Field(4 << 20, gt=0, le=LARGEST)
     #: Limit of an input file; the default is ComfyUI's own for one request.
-    max_input_bytes: int = Field(100 << 20, gt=0, le=_LARGEST)
+    max_input_bytes: int = Field(100 << 20, gt=0, le=LARGEST)
 
     #: Limit of the pixels of a picture that is handed in, by its header; the default is Pillow's own. 0: no limit.
-    max_input_pixels: int = Field(178_956_970, ge=0, le=_LARGEST)
+    max_input_pixels: int = Field(178_956_970, ge=0, le=LARGEST)
 
     #: Hosts that webhooks and input addresses may name although they are private, or listen at another port than
     #: 80, 443, 8080 or 8443: `HOST`, `HOST:PORT`, `ADDRESS` or `NETWORK/BITS`, separated by commas.
-    trusted_hosts: str = ""
+    trusted_hosts: Hosts = ""
 
     #: Buckets that copies of artifacts may be put into, separated by commas: `BUCKET` (each owner below a folder of
     #: its name), `BUCKET/FOLDER` (with `{owner}` for each owner's own), `BUCKET/*` (anywhere). None by default. The
     #: same at producers and workers.
-    deliver_buckets: str = ""
+    deliver_buckets: Buckets = ""
 
     #: Where the HTTP API listens. Put a proxy with TLS before it, rather than open it to the world.
     api_host: str = "127.0.0.1"
     #: The port of the HTTP API; 0: any that is free.
     api_port: int = Field(8190, ge=0, le=65_535)
     #: Limit of a request's body, but for uploads (`max_input_bytes`).
-    api_max_body_bytes: int = Field(16 << 20, gt=0, le=_LARGEST)
+    api_max_body_bytes: int = Field(16 << 20, gt=0, le=LARGEST)
     #: Buckets whose objects jobs may name as inputs over HTTP, separated by commas; none by default.
     api_input_buckets: str = ""
     #: Streams of events that one process of the API has open at most.
-    api_max_streams: int = Field(5_000, ge=0, le=_LARGEST)
+    api_max_streams: int = Field(5_000, ge=0, le=LARGEST)
     #: Origins whose web pages may use the API from a browser, as `https://shop.example`, separated by commas; `*`:
     #: every one. `http://localhost:*` allows each port of this machine.
-    api_allowed_origins: str = ""
+    api_allowed_origins: Origins = ""
 
     #: Headers and tokens that a proxy in front of a node requires.
     node_headers: str | None = Field(None, repr=False)
     #: The same in a file.
-    node_headers_file: Path | None = None
+    node_headers_file: OwnPath | None = None
     #: The API key for partner nodes of each job submitted by this process; `--api-key-file` for one job.
     comfy_org_api_key: SecretStr | None = None
     #: The same in a file.
-    comfy_org_api_key_file: Path | None = None
+    comfy_org_api_key_file: OwnPath | None = None
 
     #: The API key for partner nodes that a worker adds to jobs without one.
     node_comfy_org_api_key: SecretStr | None = None
     #: The same in a file.
-    node_comfy_org_api_key_file: Path | None = None
+    node_comfy_org_api_key_file: OwnPath | None = None
     #: The spool folder, for outputs between node and S3; none: a temporary folder.
-    node_spool_dir: Path | None = None
+    node_spool_dir: OwnPath | None = None
     #: How long a node may take to answer `/object_info`, with many custom nodes or a slow proxy.
-    node_info_s: _Seconds = 120
+    node_info_s: Seconds = 120
     #: How long a running prompt may make no progress before it counts as stalled.
-    node_progress_s: _Seconds = 600
+    node_progress_s: Seconds = 600
     #: How long a queue may be passed over for others whose models are loaded.
-    node_warm_s: _Seconds = 60
+    node_warm_s: Seconds = 60
     #: About how long a node takes to load a model that nobody has seen it load.
-    node_load_s: _Seconds = 5
+    node_load_s: Seconds = 5
     #: How long a canary prompt may take on a suspect node.
-    node_canary_s: _Seconds = 30
+    node_canary_s: Seconds = 30
     #: How long the first quarantine of a node lasts; each further one lasts twice as long.
-    node_quarantine_s: _Seconds = 60
-
-    @field_validator("redis_url")
-    @classmethod
-    def _is_redis_url(cls, value: str) -> str:
-        RedisAddress.parse(value)
-        return value
-
-    @field_validator("s3_endpoint_url", "s3_public_endpoint_url")
-    @classmethod
-    def _is_endpoint(cls, value: str | None) -> str | None:
-        return check_endpoint(value) if value else None
-
-    @field_validator("trusted_hosts")
-    @classmethod
-    def _are_hosts(cls, value: str) -> str:
-        TrustedHosts.parse(value)
-        return value
-
-    @field_validator("api_allowed_origins")
-    @classmethod
-    def _are_origins(cls, value: str) -> str:
-        AllowedOrigins.parse(value)
-        return value
-
-    @field_validator("deliver_buckets")
-    @classmethod
-    def _are_buckets(cls, value: str) -> str:
-        DeliverBuckets.parse(value)
-        return value
-
-    @field_validator("s3_bucket")
-    @classmethod
-    def _is_bucket(cls, value: str) -> str:
-        return check_bucket(value)
-
-    @field_validator("s3_prefix")
-    @classmethod
-    def _is_clean_prefix(cls, value: str) -> str:
-        parts = value.strip("/").split("/")
-        if value and any(part in {"", ".", ".."} for part in parts):
-            raise ValueError("expected a path like renders/2026 without empty or dotted parts")
-        return value.strip("/")
-
-    @field_validator("s3_region")
-    @classmethod
-    def _is_region(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", value):
-            raise ValueError(f"{value[:80]!r} is no region's name, as eu-central-1")
-        return value
-
-    @field_validator(*_PATHS)
-    @classmethod
-    def _is_at_home(cls, value: Path | None) -> Path | None:
-        return value and value.expanduser()
-
-    @field_validator("s3_credentials_file")
-    @classmethod
-    def _is_there(cls, value: Path | None) -> Path | None:
-        # boto3 ignores a file that does not exist, and then finds no credentials.
-        if value and not value.is_file():
-            raise ValueError(f"names {str(value)[:200]}, which is no file")
-        return value
+    node_quarantine_s: Seconds = 60
 
     @property
     def producers_api_key(self) -> str | None:
