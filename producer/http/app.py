@@ -46,7 +46,7 @@ from producer.http.openapi import describe
 from producer.http.plain_submissions import PlainSubmissions
 from producer.http.previews import SharedPreviews
 from producer.http.problems import Problem, ProblemType, problem_of
-from producer.http.request_flaws import flaw_of
+from producer.http.request_flaws import flaw_of, placed
 from producer.http.streams import Streams
 
 _log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ _PARTS: Final = (
 _WHERE: Final = "paths begin with /v1; GET /v1/openapi.json describes them all"
 _OF_STATUS: Final = {
     404: (ProblemType.NOT_FOUND, "there is no such path"),
-    405: (ProblemType.METHOD_NOT_ALLOWED, "the path does not take this method"),
+    405: (ProblemType.METHOD_NOT_ALLOWED, "the path does not take"),
 }
 
 
@@ -101,6 +101,8 @@ def create_app(fleet: AsyncProducer, settings: Settings) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        # Behind a proxy with TLS it would lead to http, and a client take its key there.
+        redirect_slashes=False,
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
     )
@@ -133,9 +135,9 @@ def _limits(settings: Settings) -> Callable[[str], int]:
     return most
 
 
-async def _on_fleet_error(_: Request, error: Exception) -> Response:
+async def _on_fleet_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, FleetError)  # noqa: S101 - registered for it
-    problem = problem_of(error)
+    problem = _placed(problem_of(error), request)
     if problem.kind is ProblemType.INTERNAL:
         _log.error("an error that no problem is for", exc_info=error)
     elif problem.status_code >= 500:  # noqa: PLR2004
@@ -145,16 +147,30 @@ async def _on_fleet_error(_: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     if isinstance(error, Problem):
-        return error.response()
+        return _placed(error, request).response()
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     kind, detail = _OF_STATUS.get(
         error.status_code, (ProblemType.MALFORMED_REQUEST, "the request cannot be read")
     )
-    headers = dict(error.headers or {})
+    headers, advice = dict(error.headers or {}), None
     if kind is ProblemType.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(sorted(_methods(request)))
-    advice = _WHERE if kind is ProblemType.NOT_FOUND else None
+        headers["Allow"] = taken = ", ".join(sorted(_methods(request)))
+        detail, advice = f"{detail} {request.method}", f"it takes {taken}"
+    if kind is ProblemType.NOT_FOUND:
+        path = request.url.path
+        advice = "leave out the slash at its end" if path.endswith("/") and path[1:] else _WHERE
     return Problem(kind, detail, advice=advice, headers=headers).response()
+
+
+def _placed(problem: Problem, request: Request) -> Problem:
+    if "error" in problem.more:  # it is the library's, which knows arguments alone
+        problem.flaws = [placed(flaw, _route_of(request)) for flaw in problem.flaws]
+    return problem
+
+
+def _route_of(request: Request) -> APIRoute | None:
+    route = request.scope.get("route")
+    return route if isinstance(route, APIRoute) else None
 
 
 def _methods(request: Request) -> set[str]:
@@ -167,13 +183,13 @@ def _methods(request: Request) -> set[str]:
     found = [(str(getattr(route, "path", "")).count("{"), route) for route in fitting]
     fewest = min((names for names, _ in found), default=0)
     of_path = (route for names, route in found if names == fewest)
-    return {method for route in of_path for method in getattr(route, "methods", None) or ()}
+    methods = {method for route in of_path for method in getattr(route, "methods", None) or ()}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    route = request.scope.get("route")
-    known = route if isinstance(route, APIRoute) else None
+    known = _route_of(request)
     # A misspelt field first: it is why another one is missing.
     found = sorted(error.errors()[:_FLAWS_TOLD], key=lambda one: one["type"] != "extra_forbidden")
     flaws = [flaw_of(one, known) for one in found]
@@ -183,7 +199,10 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
             "the body is of another type than expected",
             advice="send JSON, with Content-Type: application/json",
         ).response()
-    return Problem(ProblemType.INVALID_REQUEST, flaws[0].detail, flaws=flaws).response()
+    told = flaws[0]
+    return Problem(
+        ProblemType.INVALID_REQUEST, told.detail, flaws=flaws, advice=told.advice
+    ).response()
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:

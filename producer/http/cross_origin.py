@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from producer.contract.config.allowed_origins import AllowedOrigins
 
-_METHODS: Final = ("GET", "POST", "PUT", "DELETE")
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE")
 #: What a page may send beside the headers that need no asking.
 REQUEST_HEADERS: Final = (
     "Authorization",

@@ -55,6 +55,10 @@ class Gate:
             return
         headers = Headers(scope=scope)
         path, owner, state = scope["path"], "", scope.setdefault("state", {})
+        if scope.get("method") == "HEAD":
+            # It is a GET whose body the server does not send; a stream of events ends with its head.
+            scope = {**scope, "method": "GET"}
+            state["is_head"] = True
         try:
             if path not in PUBLIC:
                 key = await _found(self._fleet.keys.admit, headers)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from producer.aio import AsyncProducer
 from producer.contract.errors import InvalidJob
+from producer.contract.graph.json_values import printable
 from producer.contract.nodes import Node, Pool
 from producer.contract.queue_lines import QueueLine
 from producer.http.access import Fleet, Operator
@@ -80,6 +81,15 @@ async def list_nodes(fleet: Fleet, _: Operator) -> Response:
     return answer(NodesView(nodes=await fleet.nodes()))
 
 
+@router.get("/nodes/{name}", response_model=Node, responses=answers(403, 404, 503))
+async def read_node(name: Name, fleet: Fleet, _: Operator) -> Response:
+    """Read one node: its state and the reason, what it runs and holds, what a person wants of it."""
+    found = next((node for node in await fleet.nodes() if node.name == name), None)
+    if found is None:
+        raise _unknown(name)
+    return answer(found)
+
+
 @router.get("/pools", response_model=PoolsView, dependencies=[LONG], responses=answers(403, 503))
 async def list_pools(fleet: Fleet, _: Operator) -> Response:
     """List pools with their nodes' states, and what waits by tier and reason."""
@@ -97,13 +107,13 @@ async def list_pools(fleet: Fleet, _: Operator) -> Response:
 
 
 @router.post("/nodes/{name}/drain", response_model=Node, responses=CHANGES)
-async def drain(name: Name, body: WishRequest, fleet: Fleet, _: Operator) -> Response:
+async def drain(name: Name, fleet: Fleet, _: Operator, body: WishRequest | None = None) -> Response:
     """Have a node finish what it holds, take nothing more, and stay paused."""
     return await _changed(fleet, name, fleet.drain_nodes, body)
 
 
 @router.post("/nodes/{name}/pause", response_model=Node, responses=CHANGES)
-async def pause(name: Name, body: WishRequest, fleet: Fleet, _: Operator) -> Response:
+async def pause(name: Name, fleet: Fleet, _: Operator, body: WishRequest | None = None) -> Response:
     """Have a node take nothing more; what waits behind its render goes to other nodes."""
     return await _changed(fleet, name, fleet.pause_nodes, body)
 
@@ -158,8 +168,13 @@ async def _changed(
 ) -> Response:
     """Answer with a node that is to change, as the fleet's method *change* returns it."""
     if name not in {node.name for node in await fleet.nodes()}:
-        raise Problem(ProblemType.NOT_FOUND, "there is no node of this name")
+        raise _unknown(name)
     nodes = await change([name], **(body.model_dump() if body else {}))
     if not nodes:
         raise Problem(ProblemType.NOT_FOUND, "there is no node of this name any more")
     return answer(nodes[0])
+
+
+def _unknown(name: str) -> Problem:
+    detail = f"there is no node {printable(name)}"
+    return Problem(ProblemType.NOT_FOUND, detail, advice="GET /v1/nodes has all")

@@ -79,12 +79,14 @@ class PlainSubmissions:
 
 def _is_plain(scope: Scope) -> bool:
     key: AccessKey | None = scope.get("state", {}).get("key")
+    headers = Headers(scope=scope)
     return (
         scope["method"] == "POST"
         and not scope["query_string"]
         and key is not None
         and key.allows(access.Scope.SUBMIT)
-        and Headers(scope=scope).get("content-type", "").lower() in _JSON
+        and headers.get("content-type", "").lower() in _JSON
+        and "content-encoding" not in headers
     )
 
 

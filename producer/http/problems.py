@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
@@ -16,6 +17,7 @@ from producer.contract import errors
 from producer.contract.error_facts import facts_of
 from producer.contract.errors import FleetError, InvalidJob, InvalidRows
 from producer.contract.text_cleaning import abridged, writable
+from producer.http.advice import over_http
 
 MEDIA_TYPE: Final = "application/problem+json"
 #: Where the page of a type is: its slug and `.md` are appended.
@@ -158,7 +160,11 @@ _OF_ERRORS: Final[tuple[tuple[type[FleetError], ProblemType], ...]] = (
 )
 #: The argument of the library that is the whole body: the file that is uploaded.
 _WHOLE: Final = "content"
-#: Arguments of the library that come in the path or the query.
+#: The address of an input, which has a dot, and the place in the form that names its file.
+_FORM: Final = re.compile(
+    r"(?P<address>.+\..+)\.(?P<form>upload|url|base64|s3|artifact(?:\.(?:job|graph_node|index))?)"
+)
+#: Arguments of the library that come in the path or the query, where the route does not say.
 _PARAMETERS: Final = frozenset(
     {
         "filter",
@@ -191,14 +197,18 @@ def problem_of(error: FleetError, kind: ProblemType | None = None) -> Problem:
         return Problem(kind, f"{kind.title}; nothing was changed that was not answered")
     headers = {"WWW-Authenticate": "Bearer"} if kind is ProblemType.UNAUTHORIZED else None
     after = error.after if isinstance(error, errors.TooManyRequests) else _LATER
+    facts = {"kind": type(error).__name__, **_bounded(facts_of(error))}
+    advice = over_http(error.advice) if error.advice else None
+    if advice != error.advice:  # who has the library may have the command, too
+        facts["advice"] = _told(str(error.advice))
     return Problem(
         kind,
         error.message,
         flaws=_flaws(error, kind),
-        advice=error.advice,
+        advice=advice,
         headers=headers,
         after=after,
-        error={"kind": type(error).__name__, **_bounded(facts_of(error))},
+        error=facts,
     )
 
 
@@ -215,7 +225,7 @@ def _flaws(error: FleetError, kind: ProblemType) -> list[Flaw]:
                 row.message,
                 pointer=_pointer("params", row.column),
                 row=row.row,
-                advice=row.advice,
+                advice=over_http(row.advice) if row.advice else None,
             )
             for row in error.rows
         ]
@@ -228,6 +238,9 @@ def _flaws(error: FleetError, kind: ProblemType) -> list[Flaw]:
     part, _, address = error.field.partition(".")
     if error.field == "graph" and error.graph_node:
         address = error.graph_node
+    if part == "inputs" and (form := _FORM.fullmatch(address)):
+        places = [part, form["address"], *form["form"].split(".")]
+        return [Flaw(code, error.message, pointer=_pointer(*places), allowed=error.allowed)]
     return [Flaw(code, error.message, pointer=_pointer(part, address), allowed=error.allowed)]
 
 

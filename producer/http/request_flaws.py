@@ -26,6 +26,7 @@ _schemas: Final[dict[tuple[Callable[..., Any], str], tuple[_Schema, _Schema]]] =
 _TIME: Final = "a time with its zone, as 2026-11-28T17:00:00Z"
 _BODY: Final = "body"
 _QUERY: Final = "query"
+_PLACES: Final = (_BODY, _QUERY, "path", "header")
 
 
 def flaw_of(found: Mapping[str, Any], route: APIRoute | None) -> Flaw:
@@ -38,10 +39,13 @@ def flaw_of(found: Mapping[str, Any], route: APIRoute | None) -> Flaw:
     place, *parts = found["loc"]
     kind = str(found["type"])
     schema, defs = _schema_of(route, str(place)) if route else ({}, {})
+    advice = None
     if kind == "extra_forbidden":
         known = list(_at(schema, parts[:-1], defs).get("properties", ()))
         what = "field" if place == _BODY else "parameter"
         detail, allowed = _unknown(what, parts, known), known or None
+        if place == _BODY and "graph" in known:
+            advice = _graph_advice(str(parts[-1]), found.get("input"))
     else:
         wanted = _at(schema, parts, defs)
         detail, allowed = _sentence(found, parts, wanted, defs), wanted.get("enum")
@@ -51,7 +55,17 @@ def flaw_of(found: Mapping[str, Any], route: APIRoute | None) -> Flaw:
         pointer=pointer_of(parts) if place == _BODY else "",
         parameter="" if place == _BODY else str(parts[0] if parts else place),
         allowed=allowed,
+        advice=advice,
     )
+
+
+def _graph_advice(name: str, value: object) -> str | None:
+    """Return what to do about a body as ComfyUI itself takes it, or one that is a graph."""
+    if isinstance(value, Mapping) and "class_type" in value:
+        return 'the body is a graph itself; send {"graph": {...}}'
+    if name in {"prompt", "workflow"}:
+        return 'send the graph as "graph", and what goes beside it as "extra_data"'
+    return None
 
 
 def parameter_flaws(given: Sequence[tuple[str, str]], route: APIRoute) -> list[Flaw]:
@@ -67,6 +81,24 @@ def parameter_flaws(given: Sequence[tuple[str, str]], route: APIRoute) -> list[F
             detail = f"parameter {name} comes {count} times; expected it once"
             flaws.append(Flaw("given_twice", detail, parameter=name))
     return flaws
+
+
+def placed(flaw: Flaw, route: APIRoute | None) -> Flaw:
+    """Return a flaw of the library's with its place as the route has it: one argument is a field here, a parameter there."""
+    name = flaw.parameter or flaw.pointer[len("#/") :].partition("/")[0]
+    if route is None or not name or flaw.row is not None:
+        return flaw
+    known = {
+        place: list(_resolved(*_schema_of(route, place)).get("properties", ())) for place in _PLACES
+    }
+    if name in known[_BODY]:
+        return flaw if flaw.pointer else flaw._replace(pointer=pointer_of([name]), parameter="")
+    of_header = [one for one in known["header"] if one == name.replace("_", "-")]
+    named = [one for one in (*known[_QUERY], *known["path"]) if one in {name, f"{name}_id"}]
+    found = next(iter(of_header or named or known["path"]), None)
+    if found is None:
+        return flaw
+    return flaw._replace(pointer="", parameter=found.title() if of_header else found)
 
 
 def _unknown(what: str, parts: Sequence[str | int], known: Sequence[str]) -> str:

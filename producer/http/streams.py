@@ -102,6 +102,9 @@ class EventStreamResponse(Response):
             await problem.response()(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        if scope.get("state", {}).get("is_head"):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         write = self._feed.write = _writer(scope)
         tasks = [
             asyncio.ensure_future(self._pump(send, write)),

@@ -28,6 +28,9 @@ from producer.http.request_flaws import parameter_flaws
 _DEEPEST: Final = 100
 #: A larger body is parsed in a thread, bytes.
 _LARGE: Final = 1 << 16
+#: Of a body that nobody reads so much is looked at, bytes.
+_SMALL: Final = 4_096
+_NOTHING: Final = frozenset({b"", b"{}", b"null"})
 
 
 class StrictRoute(APIRoute):
@@ -37,12 +40,19 @@ class StrictRoute(APIRoute):
         """Return FastAPI's handler, which gets a stricter request once its key's scope was looked at."""
         handler = super().get_route_handler()
         scopes = scopes_of(self.dependant)
+        takes_json = self.body_field is not None
+        takes_body = takes_json or "requestBody" in (self.openapi_extra or {})
 
         async def strict(request: Request) -> Response:
             for scope in scopes:  # FastAPI looks at it once the body is read
                 _check_scope(request, scope)
             if request.scope["query_string"] and (flaws := self._flaws(request)):
                 raise Problem(ProblemType.INVALID_REQUEST, flaws[0].detail, flaws=flaws)
+            if _has_body(request):
+                if takes_json:
+                    _check_packing(request)
+                elif not takes_body:
+                    await _check_empty(request)
             who = who_asks(request)
             with acting(who.actor, who.origin, is_stranger=who.is_stranger):
                 return await handler(StrictRequest(request.scope, request.receive))
@@ -67,12 +77,50 @@ def _check_scope(request: Request, scope: Scope) -> None:
         allowing(request.state.key, scope)
     except ScopeMissing as exc:
         problem = problem_of(exc)
-        if (
-            request.headers.get("content-length", "0") != "0"
-            or "transfer-encoding" in request.headers
-        ):
+        if _has_body(request):
             problem.headers = {**(problem.headers or {}), "Connection": "close"}  # nobody reads it
         raise problem from exc
+
+
+def _has_body(request: Request) -> bool:
+    headers = request.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+def _check_packing(request: Request) -> None:
+    packing = request.headers.get("content-encoding", "identity").strip().lower()
+    if packing != "identity":
+        raise Problem(
+            ProblemType.WRONG_MEDIA_TYPE,
+            f"the body is packed by {printable(packing)}; expected JSON as it is",
+            advice="send it without Content-Encoding; rows of a batch may be packed by gzip",
+            headers={"Accept-Encoding": "identity", "Connection": "close"},
+        )
+
+
+async def _check_empty(request: Request) -> None:
+    """Raise Problem for a body that nobody would read: who says `dry_run` there means it.
+
+    Nothing, `{}` and `null` are what clients send that always send a body.
+    """
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _SMALL:
+            break
+    if len(body) <= _SMALL and body.strip() in _NOTHING:
+        return
+    detail = "this takes no body"
+    try:
+        found = parse(body)
+    except Problem:
+        found = None
+    if isinstance(found, dict):
+        detail = f"there is no field {printable(next(iter(found)))}; {detail}"
+    flaw = Flaw("extra_forbidden", detail, pointer="#")
+    raise Problem(
+        ProblemType.INVALID_REQUEST, detail, flaws=[flaw], headers={"Connection": "close"}
+    )
 
 
 class StrictRequest(Request):
@@ -93,10 +141,14 @@ def parse(body: bytes) -> Any:
     """
     try:
         value = json.loads(
-            body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_without_doubles
+            body.decode("utf-8-sig"),
+            parse_constant=_no_constant,
+            object_pairs_hook=_without_doubles,
         )
     except UnicodeDecodeError as exc:
-        raise _malformed(f"the body is not UTF-8 text: offset {exc.start}") from exc
+        raise _malformed(
+            f"the body is not UTF-8 text: offset {exc.start}", advice="send it as UTF-8, unpacked"
+        ) from exc
     except json.JSONDecodeError as exc:
         raise _malformed(
             f"the body is no JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}"
@@ -127,5 +179,5 @@ def _too_deep() -> Problem:
     return _malformed(f"the body is nested deeper than {_DEEPEST} levels")
 
 
-def _malformed(detail: str) -> Problem:
-    return Problem(ProblemType.MALFORMED_REQUEST, detail)
+def _malformed(detail: str, *, advice: str | None = None) -> Problem:
+    return Problem(ProblemType.MALFORMED_REQUEST, detail, advice=advice)

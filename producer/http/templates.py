@@ -94,12 +94,11 @@ async def put(
     It is checked like the graph of a job. The same graph again changes nothing; another one is the next `revision`.
     What was made from it before stays as it is.
     """
+    wanted, must_be_new = _etag(headers.if_match), _must_be_new(headers.if_none_match)
+    if wanted and must_be_new:
+        raise _odd("If-None-Match", "expected it or If-Match; nothing is both there and not there")
     found, is_new = await fleet.templates.put_once(
-        name,
-        body.graph,
-        owner=key.owner,
-        if_match=_etag(headers.if_match),
-        must_be_new=_must_be_new(headers.if_none_match),
+        name, body.graph, owner=key.owner, if_match=wanted, must_be_new=must_be_new
     )
     told = {**_tagged(found), "Location": f"/v1/templates/{found.name}"}
     return answer(found, status=201 if is_new else 200, headers=told)

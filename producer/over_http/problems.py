@@ -79,7 +79,9 @@ def _error(answer: Response, problem: Mapping[str, Any]) -> FleetError:
     told = problem.get("error")
     facts: Mapping[str, Any] = told if isinstance(told, dict) else {}
     kind = kind_named(facts.get("kind")) or OF_TYPES.get(slug, FleetError)
-    message, advice = _told(problem.get("detail", slug)), problem.get("advice")
+    message = _told(problem.get("detail", slug))
+    # A command in the library's words, where the problem has a route.
+    advice = facts.get("advice", problem.get("advice"))
     advice = None if advice is None else _told(advice)
     flaws = [flaw for flaw in problem.get("errors", ()) if isinstance(flaw, dict)]
     if kind is InvalidJob and flaws and flaws[0].get("parameter") in _OF_LISTS:

@@ -42,10 +42,10 @@ def test_jobs_are_moved_by_a_filter_each_owner_s_alone(api, led):
     assert {led.fleet.get(job["id"]).tier for job in mine} == {"idle"}
     assert led.fleet.get(theirs["id"]).tier == "batch"
     for body, place in (
-        ({"filter": "tier:x", "tier": "idle"}, {"parameter": "filter"}),
-        ({"filter": "batch:x", "tier": "idle"}, {"parameter": "filter"}),
+        ({"filter": "tier:x", "tier": "idle"}, {"pointer": "#/filter"}),
+        ({"filter": "batch:x", "tier": "idle"}, {"pointer": "#/filter"}),
         ({"filter": "all"}, {"pointer": "#/tier"}),
-        ({"filter": " ", "tier": "idle"}, {"parameter": "filter"}),
+        ({"filter": " ", "tier": "idle"}, {"pointer": "#/filter"}),
         ({"tier": "idle"}, {"pointer": "#/filter"}),
     ):
         [flaw] = problem(shop.post("/v1/moves", body), 422, "invalid-request")["errors"]
@@ -177,9 +177,9 @@ def test_a_webhook_s_secret_is_rotated_and_a_delivery_read(api):
     ("path", "methods"),
     [
         ("/v1/templates/check", "POST"),
-        ("/v1/jobs", "GET, POST"),
-        (f"/v1/jobs/{NOBODY}", "GET"),
-        ("/v1/owners/shop/eu", "GET, PUT"),
+        ("/v1/jobs", "GET, HEAD, POST"),
+        (f"/v1/jobs/{NOBODY}", "GET, HEAD"),
+        ("/v1/owners/shop/eu", "GET, HEAD, PUT"),
     ],
 )
 def test_a_path_tells_the_methods_that_are_its_own(api, path, methods):

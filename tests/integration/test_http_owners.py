@@ -148,7 +148,7 @@ def test_an_action_takes_no_cursor_and_ten_may_wait(api):
     wanted = {"action": "hold", "filter": "status:queued"}
     cursor = shop.get("/v1/jobs?filter=status:queued&limit=1").json()["cursor"]
     told = problem(shop.post("/v1/actions", {**wanted, "cursor": cursor}), 422, "invalid-request")
-    assert told["errors"][0]["parameter"] == "cursor"
+    assert told["errors"][0]["pointer"] == "#/cursor"
     once = {**wanted, "idempotency_key": "once"}
     ids = {shop.post("/v1/actions", once).json()["id"] for _ in range(3)}
     headers = {"Idempotency-Key": "once"}

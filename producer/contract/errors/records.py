@@ -110,9 +110,11 @@ class UnreadableRecord(FleetError):
 class KeyReused(FleetError):
     """The idempotency key was used before, for another request."""
 
-    def __init__(self, key: str, job_id: str, *, what: str = "job") -> None:
+    def __init__(self, key: str, job_id: str, *, what: str = "") -> None:
+        # The id of a batch is that of a row before its first one.
+        known = what or ("batch" if job_id.endswith("0" * 8) else "job")
         super().__init__(
-            f"idempotency key {key!r} already made {what} {job_id} from another request",
+            f"idempotency key {key!r} already made {known} {job_id} from another request",
             advice="take another key, or hand in the same request",
         )
         self.key = key
