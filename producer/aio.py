@@ -21,8 +21,8 @@ from producer.bulk_methods import AsyncBulkMethods
 from producer.client import Producer
 from producer.contract.config.settings import Settings
 from producer.dead_letters import AsyncDeadLetters
-from producer.events.async_event_watch import LoopFanout
 from producer.events.following import AsyncFollowing
+from producer.events.loop_fanout import LoopFanout
 from producer.events.methods import loop_fanouts
 from producer.intake.input_policy import InputPolicy
 from producer.listing.async_methods import AsyncListMethods

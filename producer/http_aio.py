@@ -17,8 +17,8 @@ from typing import Final, Self
 
 import requests
 
-from producer.events.async_event_watch import LoopFanout, LoopFanouts
 from producer.events.following import AsyncFollowing
+from producer.events.loop_fanout import LoopFanout, LoopFanouts
 from producer.http_client import HttpProducer
 from producer.over_http.action_methods import AsyncHttpActionMethods
 from producer.over_http.batch_methods import READ_EVERY

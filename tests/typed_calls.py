@@ -34,8 +34,9 @@ from producer.contract.queues import Tier
 from producer.contract.templates import Template, TemplateGraph
 from producer.contract.totals import PoolTotals
 from producer.contract.uploads import Upload
-from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
+from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch
 from producer.events.event_watch import EventWatch, FleetWatch
+from producer.events.loop_fanout import LoopFanout
 from producer.events.missed import Missed
 from producer.http_aio import AsyncHttpProducer
 from producer.http_client import HttpProducer

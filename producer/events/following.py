@@ -12,9 +12,10 @@ from producer.contract.errors import FleetUnreachable
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job, JobEvent
 from producer.contract.waits import Deadline, succeeded
-from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch, LoopFanout
+from producer.events.async_event_watch import AsyncEventWatch, AsyncFleetWatch
 from producer.events.event_watch import EventWatch
 from producer.events.job_stream import JobStream
+from producer.events.loop_fanout import LoopFanout
 
 #: How often a stream reads the records of jobs whose events may be incomplete.
 RECHECK_EVERY: Final = timedelta(seconds=5)

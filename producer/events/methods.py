@@ -11,9 +11,9 @@ from producer.contract.fleet_events import FleetEvent
 from producer.contract.jobs import Job, JobEvent
 from producer.contract.previews import Preview, PreviewNote
 from producer.contract.waits import Deadline
-from producer.events.async_event_watch import LoopFanouts
 from producer.events.event_watch import EventWatch, FleetWatch
 from producer.events.following import Following
+from producer.events.loop_fanout import LoopFanouts
 from producer.events.missed import Missed, missed
 from producer.events.reader import fanout_of
 from producer.store.events import EventStream

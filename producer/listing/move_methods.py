@@ -6,20 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from producer.contract.arguments import checked, job_id_of
-from producer.contract.classes.outputs import cut, output_graph_nodes
-from producer.contract.errors import InvalidJob, InvalidQuery, NoNodeCanRun
+from producer.contract.errors import InvalidJob, InvalidQuery
 from producer.contract.filters.parser import parse_filter
 from producer.contract.filters.query import Filter, Term, said
-from producer.contract.graph.graph import stored_graph
 from producer.contract.graph.json_values import printable
 from producer.contract.job_pages import LONGEST_PAGE
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.queues import Needs, Tier, is_name, node_queue
+from producer.contract.queues import Tier, is_name
 from producer.dispatch import Dispatch
-from producer.intake.catalogs import FleetCatalogs, merged, rare_classes
-from producer.intake.request import Request, as_tier, check_place
+from producer.intake.request import as_tier, check_place
 from producer.listing.methods import ListMethods
-from producer.store.moves import Moves, Place, is_elsewhere
+from producer.listing.move_targets import MoveTarget
+from producer.store.moves import Moves, is_elsewhere
 from producer.store.retries import Retries
 
 if TYPE_CHECKING:
@@ -178,7 +176,7 @@ class MoveMethods(ListMethods):
             if not cursor:
                 return
 
-    def _move(self, jobs: Sequence[Job], target: _Target, *, dry_run: bool) -> int:
+    def _move(self, jobs: Sequence[Job], target: MoveTarget, *, dry_run: bool) -> int:
         places = {job.id: target.place(job) for job in jobs if job.status in _WAITING}
         old = {job.id: (job.queue, job.tier.priority) for job in jobs}
         by_id = {job.id: job for job in jobs}
@@ -192,7 +190,7 @@ class MoveMethods(ListMethods):
             moves.drop_moved(queue, priority)
         return moved
 
-    def _target(self, tier: Tier | str | None, pool: str | None) -> _Target:
+    def _target(self, tier: Tier | str | None, pool: str | None) -> MoveTarget:
         if tier is None and pool is None:
             raise InvalidJob(
                 "nothing says where to; expected a tier, a pool, or both", field="tier"
@@ -202,68 +200,13 @@ class MoveMethods(ListMethods):
                 f"pool {printable(pool)} is no name, so no node can have it", field="pool"
             )
         check_place(self._nodes.nodes(), pool=pool, pin=None)
-        return _Target(self, None if tier is None else as_tier(tier), pool)
-
-    def _needs_in(self, pool: str, old: Needs, template: str) -> Needs:
-        """Return what a queue of another pool needs for jobs of a graph.
-
-        Raises:
-            InvalidJob: the fleet has never heard of the pool.
-            NoNodeCanRun: no living node of it has what they need.
-        """
-        catalogs = FleetCatalogs(self._nodes).of(Request(graph={}, pool=pool))
-        graph = stored_graph(self._jobs.graph(template))
-        wanted = cut(graph, output_graph_nodes(graph, merged(catalogs)))
-        classes = {found["class_type"] for found in wanted.values()}
-        whole = Needs.of(pool, models=old.models, classes=classes)
-        if catalogs and not any(catalog.serves(whole) for catalog in catalogs.values()):
-            raise NoNodeCanRun(
-                f"no living node of pool {pool} has all that these jobs need: "
-                f"{', '.join([*old.models, *sorted(classes)])}",
-                field="pool",
-                advice="move fewer with a narrower filter, or put the models there first",
-            )
-        return Needs.of(pool, models=old.models, classes=rare_classes(wanted, catalogs))
-
-
-class _Target:
-    """Where jobs are to go; what their queues need is found once for all that are alike."""
-
-    def __init__(self, fleet: MoveMethods, tier: Tier | None, pool: str | None) -> None:
-        self._fleet = fleet
-        self.tier = tier
-        self._pool = pool
-        self._known: dict[tuple[str, str], Needs] = {}
-        self._needs: dict[tuple[Needs, str], Needs] = {}
-
-    @property
-    def readable(self) -> str:
-        """Where to, for the log of actions."""
-        tier = [f"tier {self.tier}"] if self.tier else []
-        return ", ".join([*tier, *([f"pool {self._pool}"] if self._pool else [])])
-
-    def place(self, job: Job) -> Place:
-        """Return where a job is to wait."""
-        key = (job.queue, job.template)
-        if key not in self._known:
-            old = self._fleet._retries.needs_of(job.queue) or Needs.of(job.pool)  # noqa: SLF001
-            self._known[key] = self.needs(old, job.template, job.pin)
-        needs = self._known[key]
-        queue = node_queue(job.pin) if job.pin else needs.queue
-        return Place(self.tier or job.tier, self.pool_of(job.pool, job.pin), queue, needs)
-
-    def pool_of(self, pool: str, pin: str | None) -> str:
-        """Return the pool of a job that is in one now; a pin keeps it there."""
-        return pool if pin else self._pool or pool
-
-    def needs(self, old: Needs, template: str, pin: str | None) -> Needs:
-        """Return what the new queue of a job needs."""
-        if self._pool is None or pin or old.pool == self._pool:
-            return old
-        key = (old, template)
-        if key not in self._needs:
-            self._needs[key] = self._fleet._needs_in(self._pool, old, template)  # noqa: SLF001
-        return self._needs[key]
+        return MoveTarget(
+            None if tier is None else as_tier(tier),
+            pool,
+            jobs=self._jobs,
+            nodes=self._nodes,
+            retries=self._retries,
+        )
 
 
 def _may_wait(wanted: Filter) -> bool:

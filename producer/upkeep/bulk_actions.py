@@ -82,13 +82,13 @@ class BulkActions:
         """
         ends = time.monotonic() + _A_SWEEP_S
         while ids := self._records.waiting(_ACTIONS_A_SWEEP):
-            is_any = False
+            has_begun = False
             for action_id in ids:
                 with stopping_no_other(_log, "action %s cannot be carried out", action_id):
-                    is_any = self._take_turn(action_id) or is_any
+                    has_begun = self._take_turn(action_id) or has_begun
                 if time.monotonic() > ends:
                     return
-            if not is_any:
+            if not has_begun:
                 return
 
     def _take_turn(self, action_id: str) -> bool:

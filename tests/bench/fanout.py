@@ -24,7 +24,7 @@ from infra.local.supervisor import Supervisor
 from producer.aio import AsyncProducer
 from producer.contract.config.settings import load_settings
 from producer.contract.ids import new_job_id
-from producer.events.async_event_watch import Pipe
+from producer.events.event_pipe import Pipe
 from producer.events.notices import encoded
 from producer.events.subscribers import EVERYTHING
 from producer.store import keys

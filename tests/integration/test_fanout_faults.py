@@ -22,7 +22,7 @@ from producer.contract.errors import FleetUnreachable, JobNotFound, JobNotSuccee
 from producer.contract.ids import row_id
 from producer.contract.jobs import JobStatus
 from producer.events import following
-from producer.events.async_event_watch import Pipe
+from producer.events.event_pipe import Pipe
 from producer.events.notices import LAGGED, LAGGED_SSE
 from producer.events.subscribers import EVERYTHING
 from producer.store import keys
