@@ -53,6 +53,7 @@ class Stage:
     fleet: Producer
     redis: Redis
     redis_url: str
+    announce: Callable[[], None]  #: Lets a node live for some seconds more.
 
 
 def run(*, full: bool = False, part: str | None = None) -> Result:
@@ -88,14 +89,17 @@ def _stage() -> Iterator[Stage]:
             Redis.from_url(url, decode_responses=True) as redis,
         ):
             with standin_thread(StandinOptions(directory=Path(name) / "node")) as node:
-                announce_node(redis, requests.get(f"{node.url}/object_info", timeout=10).json())
-            yield Stage(api, key, fleet, redis, url)
+                classes = requests.get(f"{node.url}/object_info", timeout=10).json()
+            announce = partial(announce_node, redis, classes)
+            announce()
+            yield Stage(api, key, fleet, redis, url, announce)
 
 
 def _submits(stage: Stage) -> tuple[list[Case], dict[str, float]]:
     values, floors, bare = [], [], []
     with empty_server() as empty:
         for turn in range(TURNS):
+            stage.announce()  # where none lives, each submission looks for one
             values.append(_rate(stage.api, stage.key, turn))
             floors.append(_rate(stage.api, stage.key, turn, path="/v1/nothing"))
             bare.append(_rate(empty, stage.key, turn))
