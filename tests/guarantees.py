@@ -51,6 +51,7 @@ FAULT_TESTS = {
     "Graphs by name": "tests/integration/test_templates.py",
     "Requests to addresses that strangers name": "tests/integration/test_outbound.py",
     "Files that strangers name": "tests/integration/test_input_forms.py",
+    "Over HTTP: jobs that are handed in": "tests/integration/test_http_submissions.py",
     "Over HTTP: jobs, keys, problems": "tests/integration/test_http_jobs.py",
     "Over HTTP: streams that are cut, and readers that do not read": "tests/integration/test_http_events.py",
     "Over HTTP: web pages of other origins": "tests/integration/test_http_origins.py",
