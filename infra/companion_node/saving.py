@@ -18,6 +18,9 @@ from typing import Any
 
 from .encoding_pool import EncodingPool
 
+#: Of the kinds of Pillow images that take less than four (its storage.c).
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+
 
 def lend_pictures(
     method: Callable[..., Any],
@@ -93,16 +96,21 @@ class _Picture:
         if not isinstance(fp, str):
             image.save(fp, *args, **kwargs)
             return
-        size = image.width * image.height * len(image.getbands())
         try:
             self.__pool.put(
                 fp,
                 lambda part: image.save(part, *args, **kwargs),
                 prompt=self.__prompt,
-                size=size,
+                size=held_bytes(image),
             )
         except RuntimeError:  # its threads have ended, as ComfyUI does
             image.save(fp, *args, **kwargs)
+
+
+def held_bytes(image: Any) -> int:
+    """Return the memory that a Pillow image takes: of most kinds four bytes a pixel, also of RGB."""
+    size: int = image.width * image.height * _PIXEL_BYTES.get(image.mode, 4)
+    return size
 
 
 def count_names(get_save_image_path: Callable[..., Any], pool: EncodingPool) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ class Settings:
 
     Args:
         encoding_threads: pictures that are encoded beside the executing thread; 0 for none.
-        encoding_mb: MB of pixels that may wait for it.
+        encoding_mb: MB of pictures that may wait for it.
         preloads: whether models of the next prompt are brought into the page cache.
     """
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from PIL import Image
 
+from infra.companion_node.saving import held_bytes
 from infra.standin.cache import is_link, signatures
 from infra.standin.faults_run import RunFaults
 from infra.standin.gpu import Gpu
@@ -237,7 +238,7 @@ class PromptRun:
         if self.storage.pool is None:
             write(str(path))
         else:
-            size = picture.width * picture.height * len(picture.getbands())
+            size = held_bytes(picture)
             self.storage.pool.put(str(path), write, prompt=self._prompt_id, size=size)
 
     def work(self, seconds: float) -> None:

@@ -15,6 +15,7 @@ NAMES = (
     "batch_results",
     "card_busy",
     "cold_load",
+    "companion_memory",
     "enqueue",
     "fanout",
     "gpu_busy",
@@ -41,9 +42,7 @@ def main() -> int:
         "--readme", action="store_true", help="keep the figures, and write the pages' figures"
     )
     parser.add_argument("--part", help="one part of a benchmark that has several, as http has")
-    parser.add_argument(
-        "--comfyui", metavar="URL", help="a real node, for card_busy, cold_load, gpu_busy, progress"
-    )
+    parser.add_argument("--comfyui", metavar="URL", help="a real node, or two")
     parser.add_argument(
         "--cases", nargs="+", default=(), metavar="SECONDS:PICTURES:STORE_MS", help="of card_busy"
     )

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -195,6 +196,20 @@ def test_only_where_comfyui_itself_saves_the_pool_writes(pool, tmp_path, caller,
     picture.save(tmp_path / "b.png", compress_level=4)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert pool.status()["written"] == goes_to_the_pool
+
+
+@pytest.mark.parametrize(
+    ("mode", "pixel_bytes"), [("L", 1), ("I;16", 2), ("LA", 4), ("RGB", 4), ("RGBA", 4)]
+)
+def test_what_waits_is_counted_by_what_pillow_keeps_of_it(pool, gate, tmp_path, mode, pixel_bytes):
+    save, call = saver_module("execution")
+    save.__globals__["Image"] = SimpleNamespace(frombytes=lambda *_: Image.new(mode, (5, 3)))
+    lent = lend_pictures(save, maker=("Image", "frombytes"), pool=pool, prompt=lambda: 1)
+    pool.put(tmp_path / "first", gate.write, prompt=1, size=1)
+
+    call(lent, (5, 3), b"", str(tmp_path / "a.tiff"))
+
+    assert pool.status()["waiting_bytes"] == 1 + 5 * 3 * pixel_bytes
 
 
 def test_a_saver_that_makes_its_pictures_otherwise_is_not_touched(pool, tmp_path):
