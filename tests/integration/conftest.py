@@ -14,8 +14,10 @@ import pytest
 from redis import Redis
 
 from producer.contract.config.settings import Settings
+from producer.http_client import HttpProducer
 from tests import key_lives
 from tests.integration.api_server import Client, running_api
+from tests.integration.both_clients import Library, client
 from tests.integration.hand_led import HandLed
 
 _databases = itertools.cycle(range(1, 16))
@@ -126,3 +128,16 @@ def api(api_url, led) -> Callable[..., Client]:
         return Client(api_url, made.secret)
 
     return client
+
+
+@pytest.fixture
+def remote(api) -> Iterator[HttpProducer]:
+    """The client of the HTTP API, with a key of the owner `shop`."""
+    with client(api(scopes="submit,read,operate")) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def both(led, remote) -> tuple[Library, HttpProducer]:
+    """The library and the client, for the same owner."""
+    return Library(led.fleet), remote

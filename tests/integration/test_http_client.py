@@ -1,4 +1,4 @@
-"""The client of the HTTP API does as the library does, call by call, and raises the same errors."""
+"""The client of the HTTP API does as the library does, call by call."""
 
 from __future__ import annotations
 
@@ -10,33 +10,25 @@ from datetime import timedelta
 import pytest
 import requests
 
-from producer.batch.rows import Row
-from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
+from producer.contract.cancel_outcomes import Cancelled
 from producer.contract.config.settings import Settings
 from producer.contract.errors import (
-    FleetError,
-    InvalidBatch,
     InvalidInput,
-    InvalidJob,
-    InvalidRows,
     JobNotSucceeded,
     ObjectConflict,
     ObjectMissing,
     StorageError,
     WaitTimeout,
 )
-from producer.contract.ids import new_job_id
-from producer.contract.jobs import Artifact, Job, JobStatus
+from producer.contract.jobs import Job, JobStatus
 from producer.contract.outcomes import BulkAction
-from producer.http_client import HttpProducer
 from tests.integration.api_server import GRAPH
+from tests.integration.both_clients import Library, seen
 from tests.integration.hand_led import HandLed
 from tests.integration.test_bulk_actions import carrying_out
 from tests.media_samples import png
 from tests.polling import wait_until
 
-#: What differs from one job to the next, and the key that the client makes.
-OWN = {"id", "created_at", "start_deadline", "queued_at", "idempotency_key", "batch"}
 SOON = timedelta(seconds=20)
 #: A graph that reads a picture, and a picture.
 READING = {
@@ -44,46 +36,6 @@ READING = {
     "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "a"}},
 }
 PICTURE = png(1, 1)
-
-
-class Library:
-    """The library with the owner that a key would have, so that both are called alike."""
-
-    def __init__(self, fleet, owner="shop"):
-        self.fleet = fleet
-        self.owner = owner
-
-    def __getattr__(self, name):
-        call = getattr(self.fleet, name)
-        if name not in {"submit", "submit_once", "submit_many", "begin_batch", "upload", "batches"}:
-            return call
-        return lambda *given, **options: call(*given, owner=self.owner, **options)
-
-
-@pytest.fixture
-def remote(api):
-    with client(api(scopes="submit,read,operate")) as fleet:
-        yield fleet
-
-
-@pytest.fixture
-def both(led, remote):
-    return Library(led.fleet), remote
-
-
-def client(key, **options):
-    return HttpProducer(key.url, key.key, **options)
-
-
-def seen(job):
-    """Return what two jobs of equal requests have in common."""
-    return job.model_dump(exclude=OWN)
-
-
-def raised(call, fleet):
-    with pytest.raises(FleetError) as caught:
-        call(fleet)
-    return caught.value
 
 
 def test_it_loads_neither_redis_nor_celery_nor_boto3():
@@ -136,87 +88,6 @@ def test_an_idempotency_key_makes_one_job_and_tells_of_it(both):
     assert (own.is_replay, own.job.idempotency_key[:4]) == (False, "own-")
 
 
-@pytest.mark.parametrize(
-    "graph", [b"{}", "no json", [], {"3": {"inputs": {}}}, {"3": 1}, b"\x89PNG"]
-)
-def test_graphs_are_refused_alike(both, graph):
-    ours, theirs = (raised(lambda fleet: fleet.submit(graph), fleet) for fleet in both)
-    assert (type(ours), str(ours), vars(ours)) == (type(theirs), str(theirs), vars(theirs))
-
-
-NO_JOB = new_job_id()
-_ARTIFACT = Artifact(
-    key=f"jobs/{NO_JOB}/1/3-0.png", graph_node="3", index=0, kind="images", type="output",
-    name="a.png", media_type="image/png", bytes=1, sha256="0" * 64,
-)  # fmt: skip
-CALLS = {
-    "unknown input": lambda fleet: fleet.submit(GRAPH, params={"3.colour": 1}),
-    "bad value": lambda fleet: fleet.submit(GRAPH, params={"3.color": [1, 2, 3]}),
-    "unknown graph node": lambda fleet: fleet.submit(GRAPH, params={"77.text": 1}),
-    "bad tier": lambda fleet: fleet.submit(GRAPH, tier="now"),
-    "bad pool": lambda fleet: fleet.submit(GRAPH, pool="No Pool"),
-    "unknown hook": lambda fleet: fleet.submit(GRAPH, hook="nobody"),
-    "copies elsewhere": lambda fleet: fleet.submit(GRAPH, deliver={"to": "s3://x/{job}-{n}"}),
-    "copies of one key": lambda fleet: fleet.submit(GRAPH, deliver={"to": "s3://x/{n}"}),
-    "copies in no format": lambda fleet: fleet.submit(GRAPH, deliver={"to": "s", "format": 7}),
-    "bad duration": lambda fleet: fleet.submit(GRAPH, run_within=timedelta(0)),
-    "no duration": lambda fleet: fleet.submit(GRAPH, run_within=7),
-    "bad metadata": lambda fleet: fleet.submit(GRAPH, metadata={"a": 7}),
-    "file of nothing": lambda fleet: fleet.submit(GRAPH, inputs={"3.color": b"x"}),
-    "key reused": lambda fleet: [
-        fleet.submit(GRAPH, idempotency_key="one", pool=pool) for pool in ("a", "b")
-    ],
-    "no such job": lambda fleet: fleet.get(NO_JOB),
-    "no job id": lambda fleet: fleet.get("7"),
-    "wait for none": lambda fleet: fleet.wait(NO_JOB),
-    "cancel none": lambda fleet: fleet.cancel(NO_JOB),
-    "hold none": lambda fleet: fleet.hold(NO_JOB),
-    "retry none": lambda fleet: fleet.retry(NO_JOB),
-    "retry a live one": lambda fleet: fleet.retry(_job(fleet, "live").id),
-    "hold an ended one": lambda fleet: fleet.hold(_cancelled(fleet).id),
-    "bad filter": lambda fleet: fleet.jobs("stat:failed"),
-    "bad cursor": lambda fleet: fleet.jobs("", "nonsense"),
-    "bad limit": lambda fleet: fleet.jobs("", None, 5_000),
-    "no such batch": lambda fleet: fleet.batch(NO_JOB),
-    "batch of a filter": lambda fleet: fleet.jobs("batch:nobody"),
-    "seal none": lambda fleet: fleet.seal_batch(NO_JOB),
-    "bad action": lambda fleet: fleet.act("burn", "status:queued"),
-    "no such webhook": lambda fleet: fleet.webhooks.get("nobody"),
-    "bad rows": lambda fleet: fleet.submit_many(
-        GRAPH, [{"3.color": 1}, {"3.colour": 1}, InvalidJob("it is torn", field="params.")]
-    ),
-    "no rows": lambda fleet: fleet.submit_many(GRAPH, []),
-    "no mapping": lambda fleet: fleet.submit_many(GRAPH, [7]),
-    "hold an open batch": lambda fleet: fleet.hold_batch(fleet.begin_batch(GRAPH).batch.id),
-    "no url so long": lambda fleet: fleet.url(_ARTIFACT, expires=timedelta(days=8)),
-}
-#: Where the field is named otherwise, or the message says less: JSON has no such value, or the API checks it itself.
-LOOSE = {"bad limit", "bad action", "bad pool", "bad metadata", "hold an open batch", "retry a live one",
-         "hold an ended one", "key reused", "no mapping", "no such webhook"}  # fmt: skip
-
-
-def _job(fleet, name):
-    return fleet.submit(GRAPH, idempotency_key=name)
-
-
-def _cancelled(fleet):
-    job = _job(fleet, "ended")
-    fleet.cancel(job.id)
-    return job
-
-
-@pytest.mark.parametrize("what", CALLS)
-def test_errors_are_of_the_same_class_with_the_same_facts(both, what):
-    ours, theirs = (raised(CALLS[what], fleet) for fleet in both)
-    assert type(ours) is type(theirs)
-    mine, other = vars(ours), vars(theirs)
-    assert mine.keys() == other.keys()
-    if what in LOOSE:
-        assert mine.get("field") == other.get("field")
-    else:
-        assert (mine, str(ours)) == (other, str(theirs))
-
-
 @pytest.fixture
 def stored(redis_client, redis_server, s3_settings, s3_client):
     """Jobs whose artifacts are in the bucket of the API."""
@@ -261,74 +132,6 @@ def test_files_are_handed_in_and_fetched_alike(both, stored, tmp_path):
         with pytest.raises(InvalidInput) as caught:
             remote.submit(READING, inputs={"1.image": file})
         assert caught.value.field in {"inputs.1.image", "content"}
-
-
-def test_batches_come_in_parts_and_are_led_alike(both, led):
-    rows = [{"3.color": number} for number in range(201)] + [Row({"3.color": 7}, {}, {"a": "b"})]
-    counts: dict[int, list[int]] = {0: [], 1: []}
-    made = [
-        fleet.submit_many(
-            GRAPH,
-            iter(rows),
-            name="night",
-            params={"3.width": 32},
-            hook="",
-            on_progress=counts[n].append,
-        )
-        for n, fleet in enumerate(both)
-    ]
-    assert made[0].model_dump(exclude=BATCH_OWN) == made[1].model_dump(exclude=BATCH_OWN)
-    jobs = [[(row, seen(job)) for row, job in both[1].batch_jobs(batch.id)] for batch in made]
-    assert jobs[0] == jobs[1] == [(row, seen(job)) for row, job in led.fleet.batch_jobs(made[1].id)]
-    assert len(jobs[0]) == 202
-    assert list(both[1].batch_jobs(made[1].id, statuses=["failed"])) == []
-    batch = made[1].id
-    assert both[1].hold_batch(batch) == led.fleet.batch(batch)
-    assert both[1].release_batch(batch).held is False
-    assert [found.id for found in both[1].batches()] == [found.id for found in both[0].batches()]
-    with pytest.raises(WaitTimeout):
-        both[1].wait_batch(batch, timeout=timedelta(0))
-    assert both[1].cancel_batch(batch) is BatchCancelled.CANCELLED
-    assert both[1].wait_batch(batch, timeout=SOON).counts.cancelled == 202
-
-
-#: Rows of which some are bad: here, at the API, and as a whole.
-BAD = [{"3.color": 1}, {"3.colour": 2}, {"3.color": float("nan")}, InvalidJob("it is torn", field="params."), {"3.color": 5}]  # fmt: skip
-BATCH_OWN = {"id", "created_at", "sealed_at", "start_deadline", "idempotency_key"}
-
-
-def test_rows_that_are_left_out_are_told_alike(both):
-    told = {0: [], 1: []}
-    for n, fleet in enumerate(both):
-        fleet.submit_many(GRAPH, BAD, skip_invalid=True, on_skipped=told[n].append)
-    assert [(row.row, row.column) for row in told[0]] == [(row.row, row.column) for row in told[1]]
-    assert [row.row for row in told[0]] == [2, 3, 4]
-    assert told[0][2] == told[1][2]
-
-
-def test_an_interrupted_batch_goes_on_and_a_refused_one_leaves_nothing(both, led):
-    remote = both[1]
-
-    def torn():
-        yield from ({"3.color": number} for number in range(5_000))
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        remote.submit_many(GRAPH, torn(), idempotency_key="night")
-    assert [(found.rows, found.sealed_at) for found in remote.batches()] == [(5_000, None)]
-    rows = [{"3.color": number} for number in range(5_001)]
-    batch = remote.submit_many(GRAPH, rows, idempotency_key="night")
-    assert (batch.rows, batch.sealed_at is not None) == (5_001, True)
-    assert remote.submit_many(GRAPH, rows, idempotency_key="night").id == batch.id
-    with pytest.raises(InvalidBatch, match="5,001 rows, and stays as it is; 3 came now"):
-        remote.submit_many(GRAPH, rows[:3], idempotency_key="night")
-    for key in (None, "other"):
-        with pytest.raises(InvalidRows):
-            remote.submit_many(GRAPH, BAD, idempotency_key=key)
-    with pytest.raises(KeyboardInterrupt):
-        remote.submit_many(GRAPH, torn())
-    assert [found.id for found in remote.batches()] == [batch.id]
-    assert [found.id for found in led.fleet.batches()] == [batch.id]
 
 
 def test_webhooks_are_registered_listed_and_forgotten_alike(both, led):
