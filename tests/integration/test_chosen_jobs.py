@@ -7,7 +7,7 @@ import pytest
 from producer.contract.errors import InvalidQuery
 from producer.contract.filters.query import Filter
 from tests.integration.api_server import GRAPH, problem
-from tests.integration.test_bulk_actions import carry_all
+from tests.integration.carried_actions import carry_all
 from tests.integration.test_http_owners import acted
 
 

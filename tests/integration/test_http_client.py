@@ -24,8 +24,8 @@ from producer.contract.jobs import Job, JobStatus
 from producer.contract.outcomes import BulkAction
 from tests.integration.api_server import GRAPH
 from tests.integration.both_clients import Library, seen
+from tests.integration.carried_actions import carrying_out
 from tests.integration.hand_led import HandLed
-from tests.integration.test_bulk_actions import carrying_out
 from tests.media_samples import png
 from tests.polling import wait_until
 

@@ -12,7 +12,7 @@ from producer.contract.ids import new_batch_id, new_job_id
 from producer.listing import cursors
 from producer.store import keys, limits
 from tests.integration.api_server import GRAPH, problem
-from tests.integration.test_bulk_actions import carry_all
+from tests.integration.carried_actions import carry_all
 
 
 def added(client, batch, count):

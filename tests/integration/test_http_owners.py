@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from producer.store.actions import Actions
 from tests.integration.api_server import GRAPH, problem
-from tests.integration.test_bulk_actions import carry_all
+from tests.integration.carried_actions import carry_all
 from tests.media_samples import png
 
 WITH_INPUT = {

@@ -13,7 +13,7 @@ from producer.store import keys
 from producer.store.action_records import ActionRecords
 from producer.store.actions import Actions
 from tests.integration.api_server import problem
-from tests.integration.test_bulk_actions import Killed, carrier, carry_all, dying, figures
+from tests.integration.carried_actions import Killed, carrier, carry_all, dying, figures
 
 NOBODY = "01a202b8-2e5f-7533-81db-221426b72003"
 
