@@ -54,6 +54,7 @@ FAULT_TESTS = {
     "Files that strangers name": "tests/integration/test_input_forms.py",
     "Over HTTP: jobs that are handed in": "tests/integration/test_http_submissions.py",
     "Over HTTP: jobs, keys, problems": "tests/integration/test_http_jobs.py",
+    "Over HTTP: several processes, and one that is killed": "tests/integration/test_balanced_api.py",
     "Over HTTP: streams that are cut, and readers that do not read": "tests/integration/test_http_events.py",
     "Over HTTP: web pages of other origins": "tests/integration/test_http_origins.py",
     "Previews, and what nobody watches": "tests/integration/test_previews.py",
