@@ -27,6 +27,8 @@ CRASHPOINTS: Final = {
     "upkeep.requeued": "a lapsed job waits for its next attempt, no message was sent",
     "batch.added": "some rows of a batch are stored, it is not sealed",
     "batch.fed": "rows of a batch have their records, no message was sent",
+    "action.begun": "a turn of an action is written down, nothing was done with its jobs",
+    "action.done": "the jobs of a turn are as it wants them, nobody has noted that",
     "webhook.recorded": "an end has left the outbox and is a delivery, nothing was sent",
     "webhook.sent": "its receiver has a message, nobody has noted that",
     "jobs.taken_back": "a predecessor's jobs are ours, nobody works on them",

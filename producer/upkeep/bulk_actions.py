@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import (
     BacklogFull,
     FleetError,
@@ -120,6 +121,7 @@ class BulkActions:
         jobs = [job.id for job in page.jobs if fits(action, job)]
         if jobs:
             self._records.begin_turn(turn, jobs, page.cursor)
+            crashpoint("action.begun")
         else:
             self._records.end_turn(replace(turn, next_cursor=page.cursor))
 
@@ -134,6 +136,7 @@ class BulkActions:
                 return
             if reason is not None:
                 refusals.append(Refusal(job=job_id, reason=reason))
+        crashpoint("action.done")
         self._records.end_turn(turn, refusals)
 
     def _refused(self, action: BulkAction, job_id: JobId) -> str | None:

@@ -35,13 +35,14 @@ _LIFE_OF: Final = {
     "jobs.": "returning",
     "upkeep.": "overtaken",
     "batch.": "row",
+    "action.": "acted on",
 }
 _PRODUCERS: Final = ("submit.", "batch.added")
 #: Of who tells webhooks; a process of the API passes those of any producer, too.
 _SENDERS: Final = "webhook."
 _OVER_HTTP: Final = {"submit.": "over HTTP", "batch.added": "rows over HTTP"}
 #: Of whichever worker sweeps at the time.
-_UPKEEPS: Final = ("upkeep.", "batch.fed")
+_UPKEEPS: Final = ("upkeep.", "batch.fed", "action.")
 
 
 class Crashes:

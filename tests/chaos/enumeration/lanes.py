@@ -23,6 +23,7 @@ from tests.chaos.enumeration.outcomes import Outcome, of_the_fleet
 from tests.chaos.enumeration.sites import ids_of
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
 from tests.chaos.fleet.client import JournalingClient
+from tests.chaos.fleet.copies import ALLOWED, make_now
 from tests.chaos.fleet.ends import is_done
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.proxy.rules import Fault, Rule
@@ -104,7 +105,8 @@ class Enumeration:
     def judge(self) -> None:
         """Let the checker see all that happened, and give each outcome its violations."""
         self.fleet.web.try_to_hurry()
-        told = partial(is_done, self.fleet.redis.client, "outbox", "deliveries")
+        make_now(self.fleet.redis.client)
+        told = partial(is_done, self.fleet.redis.client, "outbox", "deliveries", "copies")
         self.lanes[0].wait(told, within_s=_TOLD_WITHIN_S)
         self._evidence.collect()
         by_job = {outcome.job: outcome for outcome in self.outcomes}
@@ -184,7 +186,7 @@ def enumeration(folder: Path) -> Iterator[Enumeration]:
         pools=pools,
         lease_s=_LEASE_S,
         is_recorded=True,
-        settings={"pack_ended_s": str(_PACK_ENDED_S)},
+        settings={"pack_ended_s": str(_PACK_ENDED_S), **ALLOWED},
         web=1,
     )
     with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:

@@ -10,6 +10,7 @@ from typing import Final
 from tests.chaos.checker.history import TERMINAL
 from tests.chaos.enumeration.kept_lives import KEPT
 from tests.chaos.enumeration.life import Lane, Life
+from tests.chaos.enumeration.operation_lives import OF_OPERATIONS
 from tests.chaos.fleet import workload
 from tests.chaos.fleet.client import JournalingClient
 from tests.chaos.fleet.workload import Work
@@ -97,6 +98,7 @@ LIVES: Final = (
     Life("rested", frozenset({"succeeded"}), _sleep(0.3), prepare=_let_rest),
     Life("retold", frozenset({"succeeded"}), _sleep(0.3), prepare=_flush_scripts),
     *KEPT,
+    *OF_OPERATIONS,
 )
 
 

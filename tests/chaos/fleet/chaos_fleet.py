@@ -110,8 +110,11 @@ class ChaosFleet:
             if self.options.web:
                 self._web = WebServices(self, self._directory / "web", self.options.web)
                 self._web.start(undo)
+            names = [f"n{number}" for number, _ in enumerate(self.options.pools, start=1)]
+            ports = choose_ports(names, {})  # at once: what one has not taken yet another would get
             for number, pool in enumerate(self.options.pools, start=1):
-                self.members.append(self._start_member(number, pool, undo))
+                port = ports[f"n{number}"]
+                self.members.append(self._start_member(number, pool, port, undo))
             if not self.options.worker_command:
                 for member in self.members:
                     self.wait_ready(member, within_s=_START_S)
@@ -201,10 +204,9 @@ class ChaosFleet:
         self.proxy.record(on=self.options.is_recorded)
         self.open_edges(PRODUCER)
 
-    def _start_member(self, number: int, pool: str, undo: ExitStack) -> Member:
+    def _start_member(self, number: int, pool: str, port: int, undo: ExitStack) -> Member:
         name = f"n{number}"
         is_landed = self.is_landed(number)
-        port = choose_ports([name], {})[name]
         url = f"http://127.0.0.1:{port}"
         self.open(f"{name}.node", kind="node", port=port)
         self.open_edges(name)
