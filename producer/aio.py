@@ -27,7 +27,7 @@ from producer.events.methods import loop_fanouts
 from producer.intake.input_policy import InputPolicy
 from producer.listing.async_methods import AsyncListMethods
 from producer.long_waits import AsyncLongWaits
-from producer.pool_methods import AsyncPoolMethods
+from producer.nodes.async_methods import AsyncNodeMethods
 from producer.submit_methods import AsyncSubmitMethods
 from producer.template_methods import AsyncTemplates
 from producer.threaded_calls import in_thread, listed_in_thread
@@ -40,7 +40,7 @@ class AsyncProducer(
     AsyncBatchMethods,
     AsyncListMethods,
     AsyncBulkMethods,
-    AsyncPoolMethods,
+    AsyncNodeMethods,
     AsyncLongWaits,
 ):
     """The client of one fleet for asyncio, for all event loops of a process.

@@ -39,7 +39,7 @@ from producer.intake.named_inputs import NamedInputs
 from producer.intake.request import Request
 from producer.intake.uploading import Uploading
 from producer.long_waits import LongWaits
-from producer.pool_methods import PoolMethods
+from producer.nodes.pool_methods import PoolMethods
 from producer.retry_methods import RetryMethods
 from producer.storage.batch_results import BatchResults
 from producer.storage.object_store import LONGEST_URL

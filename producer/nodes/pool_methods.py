@@ -9,13 +9,13 @@ from datetime import datetime
 from producer.contract.arguments import names_of
 from producer.contract.nodes import Pool
 from producer.contract.operations import DesiredState
-from producer.node_checks import check_known
-from producer.node_methods import AsyncNodeMethods, NodeMethods, Wish
+from producer.nodes.checks import check_known
+from producer.nodes.wish_methods import WishMethods
+from producer.nodes.wishes import Wish
 from producer.store.desired_states import of_pools
-from producer.threaded_calls import in_thread
 
 
-class PoolMethods(NodeMethods):
+class PoolMethods(WishMethods):
     """Have all nodes of a pool take nothing more, and take work again."""
 
     def pools(self) -> list[Pool]:
@@ -100,14 +100,3 @@ class PoolMethods(NodeMethods):
         """Return these pools; one without nodes and wishes is there all the same."""
         found = {pool.name: pool for pool in self.pools()}
         return [found.get(name, Pool(name=name)) for name in names]
-
-
-class AsyncPoolMethods(AsyncNodeMethods):
-    """The same for asyncio; `producer.aio.AsyncProducer` inherits it."""
-
-    _sync: PoolMethods
-
-    pools = in_thread(PoolMethods.pools)
-    drain_pools = in_thread(PoolMethods.drain_pools)
-    pause_pools = in_thread(PoolMethods.pause_pools)
-    resume_pools = in_thread(PoolMethods.resume_pools)

@@ -1,0 +1,1 @@
+"""Nodes and pools: listed, taken out and taken back, cleared, tried, restarted."""
