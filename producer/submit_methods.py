@@ -20,7 +20,7 @@ from producer.contract.submissions import Content, Submission
 from producer.dispatch import Dispatch
 from producer.grouped_calls import GroupedCalls
 from producer.intake.admission import Intake
-from producer.intake.request import JobOptions, MustWait, Request, check_names, request_of
+from producer.intake.request import JobOptions, MustWait, Request, check_names, is_large, request_of
 from producer.intake.sent_again import sent_again
 from producer.store.job_store import JobStore
 from producer.store.made_jobs import made_under
@@ -163,7 +163,7 @@ class AsyncSubmitMethods:
     async def submit_once(self, graph: GraphLike, **options: Unpack[JobOptions]) -> Submitted:
         """Submit one job, and tell whether it is new; all as of `Producer.submit_once`."""
         request = request_of(graph, options)
-        if not request.inputs:  # files may take long
+        if not (request.inputs or is_large(request.graph)):  # which may take long
             with suppress(MustWait):
                 return await self._together(replace(request, may_wait=False))
         return await asyncio.to_thread(self._sync.submit_once, graph, **options)

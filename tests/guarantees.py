@@ -61,6 +61,7 @@ FAULT_TESTS = {
     "Over HTTP: the Python client, and answers that are late, torn or foreign": "tests/integration/test_http_client_faults.py",
     "Over HTTP: the Python client, and what answers in place of the API": "tests/integration/test_hostile_api.py",
     "Over HTTP: requests as people send them by mistake": "tests/integration/test_http_doors.py",
+    "Over HTTP: graphs that take long": "tests/integration/test_heavy_submissions.py",
     "Over HTTP: files that are uploaded": "tests/integration/test_http_uploads.py",
     "The command: closed, full and odd streams": "tests/integration/test_command_streams.py",
     "Over HTTP: batches in parts": "tests/integration/test_http_batches.py",

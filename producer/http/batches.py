@@ -22,6 +22,7 @@ from producer.http.access import (
     seen,
     tier_of,
 )
+from producer.http.heavy_submissions import turn_if_heavy
 from producer.http.long_calls import LONG
 from producer.http.problems import Flaw, Problem, ProblemType
 from producer.http.requests import BatchRequest, ListQuery, MoveRequest, SubmitHeaders
@@ -63,14 +64,19 @@ class RowHeaders(BaseModel):
     responses=made_or_found("The batch that the same key made before", BatchView),
 )
 async def begin(
-    body: BatchRequest, fleet: Fleet, key: Submitter, headers: Annotated[SubmitHeaders, Header()]
+    request: Request,
+    body: BatchRequest,
+    fleet: Fleet,
+    key: Submitter,
+    headers: Annotated[SubmitHeaders, Header()],
 ) -> Response:
     """Open a batch, to which rows are added in parts; none of them runs before it is sealed."""
     tier_of(key, body.tier)
     options = body.options(key.owner, key=headers.idempotency_key)
-    batch, is_replay = await fleet.begin_batch(
-        body.source, name=body.name, max_failed=body.max_failed, **options
-    )
+    async with turn_if_heavy(request, template=body.template):
+        batch, is_replay = await fleet.begin_batch(
+            body.source, name=body.name, max_failed=body.max_failed, **options
+        )
     told = {"Location": f"/v1/batches/{batch.id}"}
     if is_replay:
         told["Idempotent-Replayed"] = "true"

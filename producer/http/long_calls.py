@@ -33,11 +33,19 @@ class LongCalls:
         of_owner: of these for one.
         waiting: of an owner.
         within_s: how long one waits before it is told to come again.
+        what: they do, for people.
     """
 
     def __init__(
-        self, *, at_once: int = 8, of_owner: int = 2, waiting: int = 64, within_s: float = 10.0
+        self,
+        *,
+        at_once: int = 8,
+        of_owner: int = 2,
+        waiting: int = 64,
+        within_s: float = 10.0,
+        what: str = "count, list, move or check much",
     ) -> None:
+        self._what = what
         self._turns = asyncio.Semaphore(at_once)
         self._of_owner = of_owner
         self._waiting = waiting
@@ -54,8 +62,8 @@ class LongCalls:
         own = self._owners.setdefault(owner, _Owner(asyncio.Semaphore(self._of_owner)))
         if own.calls >= self._of_owner + self._waiting and not has_begun:
             raise _refused(
-                f"{own.calls} requests of this owner that count, list, move or check much are under way in this "
-                "process, as many as may be"
+                f"{own.calls} requests of this owner that {self._what} are under way in this process, as many as "
+                "may be"
             )
         own.calls += 1
         within_s = None if has_begun else self._within_s
@@ -74,7 +82,7 @@ class LongCalls:
                 await turns.acquire()
         except TimeoutError:
             raise _refused(
-                f"other requests that count, list, move or check much have taken more than {self._within_s:g} s"
+                f"other requests that {self._what} have taken more than {self._within_s:g} s"
             ) from None
         try:
             yield

@@ -26,6 +26,8 @@ from producer.http.requests import JobRequest, SubmitHeaders
 from producer.http.strict_json import StrictRequest, who_asks
 
 _PATH: Final = "/v1/jobs"
+#: Of the length of a body that is none of the large ones, which take turns.
+_DIGITS: Final = 5
 _JSON: Final = frozenset({"application/json", "application/json; charset=utf-8"})
 
 
@@ -87,6 +89,8 @@ def _is_plain(scope: Scope) -> bool:
         and key.allows(access.Scope.SUBMIT)
         and headers.get("content-type", "").lower() in _JSON
         and "content-encoding" not in headers
+        and len(length := headers.get("content-length", "")) <= _DIGITS
+        and length.isdecimal()
     )
 
 

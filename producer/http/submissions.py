@@ -15,6 +15,7 @@ from producer.contract.errors import OwnerBacklogFull
 from producer.contract.jobs import Job
 from producer.contract.outcomes import Submitted
 from producer.http.access import Fleet, Submitter, check_room, tier_of
+from producer.http.heavy_submissions import turn_if_heavy
 from producer.http.requests import JobRequest, SubmitHeaders
 from producer.http.responses import made_or_found
 from producer.http.strict_json import StrictRoute
@@ -54,7 +55,8 @@ async def submit(
             raise
         submitted = Submitted(made, is_replay=True)
     else:
-        submitted = await fleet.submit_once(body.source, **options)
+        async with turn_if_heavy(request, template=body.template):
+            submitted = await fleet.submit_once(body.source, **options)
     job, told = submitted.job, {"Location": f"/v1/jobs/{submitted.job.id}"}
     if submitted.is_replay:
         told["Idempotent-Replayed"] = "true"

@@ -12,8 +12,8 @@ from producer.contract.errors import InvalidJob, TemplateNotFound
 from producer.contract.graph.graph import GraphDocument, GraphLike
 from producer.contract.graph.named_graphs import JsonObject, NamedGraph
 from producer.contract.templates import TemplateGraph, check_template_name, check_template_owner
-from producer.intake.request import Request
-from producer.store.template_store import TemplateStore, content_of
+from producer.intake.request import LARGE, MustWait, Request
+from producer.store.template_store import LargeTemplate, TemplateStore, content_of
 
 #: Bytes of graphs as JSON that a process keeps parsed: that takes some ten times as much memory.
 _MOST_BYTES: Final = 8 << 20
@@ -41,27 +41,34 @@ class NamedTemplates:
         Raises:
             InvalidJob: its owner has no template of this name.
             InvalidGraph: the template is larger than may be handed in by now.
+            MustWait: it may not wait, and its graph is a large one.
         """
         if not isinstance(request.graph, NamedGraph):
             return request
         check_template_owner(request.owner)
         name = check_template_name(request.graph.name)
         try:
-            document = self._document(name, request.owner)
+            document = self._document(
+                name, request.owner, most_bytes=None if request.may_wait else LARGE
+            )
+        except LargeTemplate:
+            raise MustWait from None
         except TemplateNotFound as exc:
             raise InvalidJob(
                 exc.message, field="template", advice="comfyfleet template put gives a graph a name"
             ) from exc
         return replace(request, graph=document, template=name)
 
-    def _document(self, name: str, owner: str) -> GraphDocument:
+    def _document(self, name: str, owner: str, *, most_bytes: int | None) -> GraphDocument:
         content = self._templates.content(name, owner=owner)
         with self._lock:
             known = self._documents.get(content)
             if known is not None:
                 self._documents.move_to_end(content)
+                if most_bytes is not None and len(known.canonical) > most_bytes:
+                    raise LargeTemplate
                 return known
-        found = self._templates.get(name, owner=owner)
+        found = self._templates.get(name, owner=owner, most_bytes=most_bytes)
         document = self._read(_as_handed_in(found))
         self._keep(content_of(found), document)
         return document

@@ -58,6 +58,12 @@ class Request:
     template: str = ""
 
 
+#: Bytes of a graph from which on it is no call that others wait for.
+LARGE: Final = 1 << 17
+#: Graph nodes of one that has about as many.
+_MANY: Final = 500
+
+
 class MustWait(Exception):
     """A request that said it may not wait would have to; it is to be checked by itself."""
 
@@ -78,6 +84,16 @@ class JobOptions(TypedDict, total=False):
     idempotency_key: str | None
     start_within: timedelta | None
     run_within: timedelta | None
+
+
+def is_large(graph: object) -> bool:
+    """Tell whether a graph is surely a large one, by what costs nothing to see; of one by name nobody knows yet."""
+    if isinstance(graph, str | bytes):
+        return len(graph) > LARGE
+    if isinstance(graph, Mapping):
+        inner = graph.get("prompt", graph)
+        return isinstance(inner, Mapping) and len(inner) > _MANY
+    return False
 
 
 def request_of(graph: GraphLike, options: JobOptions) -> Request:

@@ -32,6 +32,10 @@ ABSENT: Final = "\n"
 _READINGS: Final = 5
 
 
+class LargeTemplate(Exception):
+    """A template that is larger than was wanted."""
+
+
 class TemplateStore:
     """Keeps named graphs by owner and name.
 
@@ -123,14 +127,15 @@ class TemplateStore:
         except (ValueError, TypeError, KeyError):
             return ""
 
-    def get(self, name: str, *, owner: str) -> TemplateGraph:
+    def get(self, name: str, *, owner: str, most_bytes: int | None = None) -> TemplateGraph:
         """Return a named graph, as it is at one moment.
 
         Raises:
             TemplateNotFound: there is none, or what is there cannot be read; names the nearest.
+            LargeTemplate: it has more than *most_bytes*; nothing of it was unpacked.
         """
         try:
-            found = self._find(name, owner)
+            found = self._find(name, owner, most_bytes=most_bytes)
         except ValueError:
             raise TemplateNotFound(
                 f"what is kept of template {printable(name)} cannot be read; put it again"
@@ -152,7 +157,9 @@ class TemplateStore:
             return True
         return False
 
-    def _find(self, name: str, owner: str) -> TemplateGraph | None:
+    def _find(
+        self, name: str, owner: str, *, most_bytes: int | None = None
+    ) -> TemplateGraph | None:
         """Return a named graph, or None; raises ValueError for one that cannot be read."""
         flaw: Exception | None = None
         for _ in range(_READINGS):
@@ -160,6 +167,8 @@ class TemplateStore:
             if text is None:
                 return None
             try:
+                if most_bytes is not None and _template(name, owner, text).bytes > most_bytes:
+                    raise LargeTemplate
                 return _whole(name, owner, text, graph, extra)
             except (ValueError, TypeError, KeyError, OverflowError, zlib.error) as exc:
                 flaw = exc  # it may have changed between the reads

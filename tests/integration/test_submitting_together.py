@@ -9,6 +9,9 @@ import pytest
 
 from producer.aio import AsyncProducer
 from producer.contract.errors import InvalidGraph, InvalidJob, KeyReused, OwnerBacklogFull
+from producer.contract.graph.named_graphs import NamedGraph
+from producer.intake import named_templates
+from producer.intake import request as request_module
 from producer.intake.request import Request
 from producer.store import keys
 from tests.graphs import sleeping
@@ -90,3 +93,29 @@ def test_those_that_asyncio_hands_in_at_once_make_a_job_each(led):
     jobs = asyncio.run(submit())
     assert len({job.id for job in jobs}) == 30
     assert led.fleet.get_many([job.id for job in jobs]) == jobs
+
+
+@pytest.mark.parametrize("form", ["by its name", "in the request"])
+def test_a_large_graph_is_none_that_others_wait_for(led, monkeypatch, form):
+    monkeypatch.setattr(named_templates, "LARGE", 1_000)
+    monkeypatch.setattr(request_module, "_MANY", 20)
+    large = {str(n): {"class_type": "EmptyImage", "inputs": {"width": n}} for n in range(30)}
+    large["99"] = {"class_type": "SaveImage", "inputs": {"images": ["0", 0], "filename_prefix": ""}}
+    led.fleet.templates.put("large", large)
+    groups = []
+
+    async def submit():
+        async with AsyncProducer(led.settings) as fleet:
+            each = fleet._sync._submit_each
+
+            def seen(requests):
+                groups.append([request.may_wait for request in requests])
+                return each(requests)
+
+            monkeypatch.setattr(fleet._sync, "_submit_each", seen)
+            graph = NamedGraph("large") if form == "by its name" else large
+            await asyncio.gather(*(fleet.submit(one) for one in (sleeping(1), graph, sleeping(2))))
+
+    asyncio.run(submit())
+    assert [True] in groups
+    assert len(led.fleet.jobs().jobs) == 3

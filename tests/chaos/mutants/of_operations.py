@@ -103,7 +103,7 @@ OF_OPERATIONS: Final = (
         "I32",
         (
             "producer/store/template_store.py",
-            "            found = self._find(name, owner)\n",
+            "            found = self._find(name, owner, most_bytes=most_bytes)\n",
             (
                 "            seen = self.__dict__.setdefault('seen', {})\n"
                 "            found = seen.setdefault((owner, name), self._find(name, owner))\n"
