@@ -9,16 +9,14 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from producer.contract import errors
 from producer.contract.crashpoints import CRASHPOINTS
 from producer.contract.errors import FleetError
-from producer.contract.ids import new_job_id
-from producer.contract.jobs import Job, JobStatus, sources_of
-from producer.contract.queues import Tier
+from producer.contract.jobs import JobStatus, sources_of
+from tests.sample_jobs import sample_job
 from worker import errors as worker_errors
 from worker.attempt.retry import CHARGED_LIMIT, FELLED_LIMIT, FREE_LIMIT, decide
 from worker.errors import NodeError
@@ -181,7 +179,7 @@ def verdicts() -> Iterator[tuple[str, str, str]]:
     """Give each cause of an attempt's end, whether it is charged, and what becomes of the job."""
     seen = set()
     for error in _errors():
-        decision = decide(error, _job(), node="gpu-01")
+        decision = decide(error, sample_job(), node="gpu-01")
         cause = decision.error.cause
         if cause in seen:
             continue
@@ -229,23 +227,6 @@ def _errors() -> Iterator[FleetError]:
     yield worker_errors.DeliveryFailed("KeyError('ContentLength')")
     yield errors.StorageRefused("refused")
     yield errors.StorageUnreachable("refused")
-
-
-def _job() -> Job:
-    now = datetime.now(UTC)
-    return Job(
-        id=new_job_id(),
-        status=JobStatus.RUNNING,
-        done=False,
-        attempt=1,
-        tier=Tier.DEFAULT,
-        pool="default",
-        queue="q",
-        template="t",
-        created_at=now,
-        start_deadline=now,
-        run_within_s=60,
-    )
 
 
 def _crash_points() -> str:

@@ -4,10 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import partial
+from typing import Final
 
 from producer.checking.findings import Finding, Kind
 from producer.store.batch_audit import BatchAudit, UnreadableBatch
 from producer.store.batch_records import BatchRecord
+
+#: What is found, and what should be, by the word of `BatchAudit.mend`.
+_FAULTS: Final = {
+    "results": (
+        Kind.RESULTS_NOT_WRITTEN,
+        "{batch} has ended, and nobody will write its results to the bucket",
+        "comfyfleet:results should list it; a worker of an older version ended it",
+    ),
+    "rest": (
+        Kind.MISSING_FROM_LIST,
+        "{count} rows of {batch} ended with it, and are not listed so",
+        "they should be, to be found",
+    ),
+    "untold": (
+        Kind.NOT_TOLD,
+        "{batch} has ended, and nobody will tell it outside",
+        "comfyfleet:outbox should list it; a worker of an older version ended it",
+    ),
+}
+_NOT_FED: Final = (
+    Kind.NOT_FED,
+    "{batch} has {count} rows to feed, which upkeep does not know",
+    "comfyfleet:feeding should list it",
+)
 
 
 class BatchCheck:
@@ -63,33 +88,13 @@ class BatchCheck:
                 yield self._wrongly_ended(record.id, found)
             elif fault.startswith("torn "):
                 yield self._torn(record.id, fault.removeprefix("torn "), found)
-            elif fault == "results":
-                yield self._finding(
-                    kind=Kind.RESULTS_NOT_WRITTEN,
-                    about=record.id,
-                    found=f"batch {record.id} has ended, and nobody will write its results to the bucket",
-                    expected="comfyfleet:results should list it; a worker of an older version ended it",
-                )
-            elif fault == "rest":
-                yield self._finding(
-                    kind=Kind.MISSING_FROM_LIST,
-                    about=record.id,
-                    found=f"{found} rows of batch {record.id} ended with it, and are not listed so",
-                    expected="they should be, to be found",
-                )
-            elif fault == "untold":
-                yield self._finding(
-                    kind=Kind.NOT_TOLD,
-                    about=record.id,
-                    found=f"batch {record.id} has ended, and nobody will tell it outside",
-                    expected="comfyfleet:outbox should list it; a worker of an older version ended it",
-                )
             else:
+                kind, told, expected = _FAULTS.get(fault, _NOT_FED)
                 yield self._finding(
-                    kind=Kind.NOT_FED,
+                    kind=kind,
                     about=record.id,
-                    found=f"batch {record.id} has {found} rows to feed, which upkeep does not know",
-                    expected="comfyfleet:feeding should list it",
+                    found=told.format(batch=f"batch {record.id}", count=found),
+                    expected=expected,
                 )
 
     def _torn(self, batch: str, field: str, found: object) -> Finding:

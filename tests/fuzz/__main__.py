@@ -16,17 +16,15 @@ from pathlib import Path
 
 from redis import Redis
 
-from infra.local.background import BackgroundSupervisor
 from infra.local.stack import LocalStack, Options
-from infra.local.supervisor import Supervisor
 from producer.client import Producer
 from producer.contract.config.settings import Settings, load_settings
-from tests import servers
 from tests.fuzz import http_api
 from tests.fuzz.answer_fleet import answer_fleet
 from tests.fuzz.answer_report import AnswerReport
 from tests.fuzz.answers import AnswerFuzz
 from tests.fuzz.node import living_node
+from tests.fuzz.stores import running_stores
 from tests.fuzz.submissions import Report, SubmissionFuzz
 
 
@@ -80,26 +78,10 @@ def _answers(*, cases: int, seed: int, first: int) -> AnswerReport:
 def _submissions(*, cases: int, seed: int) -> Report:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with (
-            BackgroundSupervisor(Supervisor(folder / "logs")) as services,
-            servers.running_s3(folder / "s3") as s3,
-        ):
-            redis = servers.start_redis(services, folder / "redis")
-            credentials = folder / "credentials"
-            credentials.write_text(
-                f"[default]\naws_access_key_id = {s3.access_key}\n"
-                f"aws_secret_access_key = {s3.secret_key}\n"
-            )
-            settings = Settings(
-                redis_url=redis.url,
-                s3_endpoint_url=s3.endpoint_url,
-                s3_bucket="probe",
-                s3_addressing_style="path",
-                s3_credentials_file=credentials,
-                lease_s=86_400,
-            )
+        with running_stores(folder) as stores:
+            settings = Settings.model_validate({**stores, "lease_s": 86_400})
             with (
-                Redis.from_url(redis.url, decode_responses=True) as client,
+                Redis.from_url(settings.redis_url, decode_responses=True) as client,
                 Producer(settings) as fleet,
             ):
                 catalog = living_node(fleet, folder / "node")

@@ -15,12 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from infra.local.background import BackgroundSupervisor
-from infra.local.supervisor import Supervisor
 from producer.client import Producer
 from producer.contract.access import Scope
 from producer.contract.config.settings import Settings
-from tests import servers
+from tests.fuzz.stores import running_stores
 from tests.integration.api_server import running_api
 
 CONFIG: Final = """\
@@ -58,23 +56,7 @@ def run(*, cases: int, seed: int) -> Report:
     """Have about so many requests made."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with (
-            BackgroundSupervisor(Supervisor(folder / "logs")) as services,
-            servers.running_s3(folder / "s3") as s3,
-        ):
-            redis = servers.start_redis(services, folder / "redis")
-            credentials = folder / "credentials"
-            credentials.write_text(
-                f"[default]\naws_access_key_id = {s3.access_key}\n"
-                f"aws_secret_access_key = {s3.secret_key}\n"
-            )
-            settings = {
-                "redis_url": redis.url,
-                "s3_endpoint_url": s3.endpoint_url,
-                "s3_bucket": "probe",
-                "s3_addressing_style": "path",
-                "s3_credentials_file": str(credentials),
-            }
+        with running_stores(folder) as settings:
             with Producer(Settings.model_validate(settings)) as fleet:
                 key = fleet.keys.create("fuzz", owner="fuzz", scopes=[Scope.ADMIN]).secret
             log = folder / "api.log"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import UTC, datetime
 
 import pytest
 
@@ -13,10 +12,9 @@ from producer.cli import job_view
 from producer.cli.escaping_console import EscapingConsole
 from producer.cli.output import complain, print_json, print_row
 from producer.contract.errors import FleetError
-from producer.contract.ids import new_job_id
-from producer.contract.jobs import Job, JobError, JobStatus
-from producer.contract.queues import Tier
+from producer.contract.jobs import JobError, JobStatus
 from producer.contract.text_cleaning import escaped
+from tests.sample_jobs import sample_job
 
 ODD = (
     "[/]x",
@@ -57,19 +55,9 @@ def obeys_nothing(text):
 
 
 def test_a_job_is_shown_with_whatever_its_texts_are(console, odd):
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    job = Job(
-        id=new_job_id(),
+    job = sample_job(
         status=JobStatus.FAILED,
         done=True,
-        attempt=1,
-        tier=Tier.DEFAULT,
-        pool="default",
-        queue="q",
-        template="t",
-        created_at=now,
-        start_deadline=now,
-        run_within_s=60,
         metadata={odd: odd},
         params={"6.text": odd},
         error=JobError(cause="execution_error", message=odd, advice=odd),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from producer.contract.errors import (
@@ -13,9 +11,8 @@ from producer.contract.errors import (
     ObjectMissing,
     StorageUnreachable,
 )
-from producer.contract.ids import new_job_id
-from producer.contract.jobs import Attempt, Job, JobError, JobStatus
-from producer.contract.queues import Tier
+from producer.contract.jobs import Attempt, JobError
+from tests.sample_jobs import NOW, sample_job
 from worker.attempt.fingerprint import fingerprint_of
 from worker.attempt.retry import CHARGED_LIMIT, FREE_LIMIT, INPUT_REFUSED_LIMIT, LACKING_LIMIT
 from worker.attempt.retry import decide as decide_for
@@ -44,16 +41,10 @@ NO_MEMORY = PromptFailed(
 )
 
 
-NOW = datetime(2026, 11, 22, tzinfo=UTC)
-
-
 def running(*, charged=0, free=0, felled=(), cause="prompt_lost", by=None):
     """Return a running job with these attempts behind it; *by* is what ended them."""
     gone = JobError(cause=cause, message="gone")
-    return Job(
-        id=new_job_id(),
-        status=JobStatus.RUNNING,
-        done=False,
+    return sample_job(
         attempt=1 + charged + free,
         charged_attempts=charged,
         free_attempts=free,
@@ -68,13 +59,6 @@ def running(*, charged=0, free=0, felled=(), cause="prompt_lost", by=None):
             )
             for n, node in enumerate(felled, 1)
         ],
-        tier=Tier.DEFAULT,
-        pool="default",
-        queue="q",
-        template="t",
-        created_at=NOW,
-        start_deadline=NOW,
-        run_within_s=60,
     )
 
 
