@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from producer.contract.deliver import Deliver
 from producer.contract.errors import InvalidJob
 from producer.contract.graph.json_values import find_flaw, printable, shown
-from producer.contract.key_templates import KeyTemplate, read_template
+from producer.contract.key_template_checks import read_template
+from producer.contract.key_templates import KeyTemplate
 from producer.contract.near_names import near_names
 
 #: What each part may be, for who gave something else.

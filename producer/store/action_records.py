@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
-
-from pydantic import TypeAdapter
 
 from producer.contract.errors import ActionNotFound, TooManyActions
 from producer.contract.filters.query import Filter
@@ -21,47 +18,21 @@ from producer.contract.ids import JobId
 from producer.contract.outcomes import ActionRecord, ActionState, Refusal
 from producer.contract.text_cleaning import abridged, escaped
 from producer.store import keys, limits
+from producer.store.action_turns import FILTERS, VERSION, Turn, record_of, turn_of
 from producer.store.actions import Entry, log_fields
 from producer.store.connection import replies_of, translated
 from producer.store.record_reader import in_pages
 from producer.store.records import flat
 from producer.store.scripts import Scripts
-from producer.store.times import maybe_utc, utc
 
 if TYPE_CHECKING:
     from redis import Redis
 
-#: A record of a later version is left to workers of that.
-_VERSION: Final = 1
-_FILTERS: Final = TypeAdapter(Filter)
-_REFUSALS: Final = TypeAdapter(tuple[Refusal, ...])
 #: Refusals that are kept, and characters of one, and of why an action failed.
 _TOLD: Final = 5
 _LONGEST: Final = 500
 _LONGEST_FILTER: Final = 4_000
 _AT_ONCE: Final = 500
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The present turn of an action that has not ended.
-
-    Args:
-        wanted: which jobs are meant: the filter that was handed in, and what its asker's rights add to it.
-        max_waiting: how many jobs of its owner may wait when it makes one again; None: no limit but the owner's.
-        cursor: where the jobs begin that were not looked at yet.
-        jobs: of this turn; none yet where it is to be begun.
-        next_cursor: where the next turn begins; None where this is the last.
-        written: how often the record has been written.
-    """
-
-    record: ActionRecord
-    wanted: Filter
-    max_waiting: int | None
-    cursor: str
-    jobs: tuple[JobId, ...]
-    next_cursor: str | None
-    written: int
 
 
 class ActionRecords:
@@ -96,13 +67,13 @@ class ActionRecords:
         logged = log_fields(record.action, **said)
         told = flat(logged)
         fields = {
-            "v": _VERSION,
+            "v": VERSION,
             "written": 0,
             "state": ActionState.WAITING,
             "owner": record.owner,
             "action": record.action,
             "filter": record.filter,
-            "terms": json.dumps(_FILTERS.dump_python(wanted, mode="json")),
+            "terms": json.dumps(FILTERS.dump_python(wanted, mode="json")),
             "actor": logged.get("actor", ""),
             "reason": logged.get("reason", ""),
             "counted": record.counted,
@@ -163,7 +134,7 @@ class ActionRecords:
         """
         with translated(self._redis):
             fields: Any = self._redis.hgetall(keys.action(action_id))
-        turn = _turn(action_id, fields)
+        turn = turn_of(action_id, fields)
         if turn is None or turn.record.has_ended:
             is_listed = bool(fields) and not (turn and turn.record.has_ended)
             with translated(self._redis):
@@ -218,8 +189,8 @@ class ActionRecords:
     def _is_torn(self, action_id: str) -> bool:
         with translated(self._redis):
             fields: Any = self._redis.hgetall(keys.action(action_id))
-        is_ours = bool(fields) and fields.get("v", str(_VERSION)) == str(_VERSION)
-        return is_ours and _turn(action_id, fields) is None
+        is_ours = bool(fields) and fields.get("v", str(VERSION)) == str(VERSION)
+        return is_ours and turn_of(action_id, fields) is None
 
     def _write(self, turn: Turn, state: ActionState, fields: Mapping[str, Any]) -> bool:
         action_id = turn.record.id
@@ -237,7 +208,7 @@ class ActionRecords:
                 pipe.hgetall(keys.action(action_id))
             replies = replies_of(pipe)
         return [
-            _record(action_id, reply) if isinstance(reply, dict) else None
+            record_of(action_id, reply) if isinstance(reply, dict) else None
             for action_id, reply in zip(action_ids, replies, strict=True)
         ]
 
@@ -253,43 +224,3 @@ def _shortened(refusal: Refusal) -> Refusal:
 
 def _short(text: str) -> str:
     return abridged(escaped(text), most=_LONGEST)
-
-
-def _turn(action_id: str, fields: Mapping[str, str]) -> Turn | None:
-    record = _record(action_id, fields)
-    if record is None or fields.get("v") != str(_VERSION):
-        return None
-    try:
-        limit = fields.get("max_waiting")
-        return Turn(
-            record=record,
-            wanted=_FILTERS.validate_python(json.loads(fields["terms"])),
-            max_waiting=None if limit is None else int(limit),
-            cursor=fields["cursor"],
-            jobs=tuple(map(JobId, fields.get("jobs", "").split())),
-            next_cursor=fields.get("next") or None,
-            written=int(fields["written"]),
-        )
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def _record(action_id: str, fields: Mapping[str, str]) -> ActionRecord | None:
-    try:
-        return ActionRecord(
-            id=action_id,
-            created_at=utc(fields["created_ms"]),
-            started_at=maybe_utc(fields.get("started_ms")),
-            cancel_asked_at=maybe_utc(fields.get("cancel_ms")),
-            ended_at=maybe_utc(fields.get("ended_ms")),
-            refusals=_REFUSALS.validate_json(fields.get("refusals", "[]")),
-            **{name: fields[name] for name in _FIELDS if name in fields},
-        )
-    except (ValueError, KeyError, OverflowError):
-        return None
-
-
-_FIELDS: Final = (
-    *("owner", "action", "filter", "actor", "reason", "state", "error"),
-    *("counted", "counted_all", "matched", "done", "refused"),
-)

@@ -26,7 +26,8 @@ from producer.contract.jobs import Job
 from producer.contract.outcomes import BulkAction, Refusal
 from producer.dispatch import Dispatch
 from producer.listing.job_lists import JobLists
-from producer.store.action_records import ActionRecords, Turn
+from producer.store.action_records import ActionRecords
+from producer.store.action_turns import Turn
 from producer.store.batch_reader import BatchReader
 from producer.store.owner_limits import usage_of
 from producer.store.retries import Retries

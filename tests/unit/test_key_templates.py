@@ -11,12 +11,12 @@ from producer.contract.config.settings import Settings
 from producer.contract.deliver_requests import read_deliver
 from producer.contract.errors import InvalidJob
 from producer.contract.ids import new_batch_id, new_job_id
+from producer.contract.key_template_checks import read_template
 from producer.contract.key_templates import (
     PLACEHOLDERS,
     THUMBNAIL_SUFFIX,
     key_values,
     parse_template,
-    read_template,
 )
 from producer.intake.copy_policy import checked_deliver
 
