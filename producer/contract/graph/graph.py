@@ -1,40 +1,26 @@
-"""Graph in ComfyUI's API format: reads it, checks its shape, describes graph nodes, hashes it."""
+"""Graph in ComfyUI's API format: reads it, checks the shape of its graph nodes, describes them, hashes it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections import Counter
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
 from producer.contract.errors import InvalidGraph
-from producer.contract.graph.embedded_graphs import embedded_graph, is_picture, media_kind
-from producer.contract.graph.envelopes import EXPORT, unwrap
+from producer.contract.graph.embedded_graphs import embedded_graph, is_picture
+from producer.contract.graph.envelopes import unwrap
+from producer.contract.graph.graph_texts import FIELD, check_size, decoded, loaded, text_of
 from producer.contract.graph.json_values import canonical, find_flaw, kind_of, printable, shown
 from producer.contract.graph.named_graphs import GraphLike as GraphLike  # noqa: PLC0414 - of graphs
 from producer.contract.graph.named_graphs import JsonObject
-
-_FIELD: Final = "graph"
 
 #: Limit of graph nodes in one graph. The largest published ones have some hundreds.
 MOST_GRAPH_NODES: Final = 20_000
 _LONGEST_ID: Final = 500
 #: How many times larger than its canonical JSON a graph's file may be: indentation and line ends.
 _BLANKS: Final = 4
-_READ_PICTURES: Final = "of pictures, PNG, WEBP and JPEG that ComfyUI saved are read"
 #: The key that ComfyUI's executor adds to graph nodes in a picture: the result of `IS_CHANGED`, NaN
 #: where it raised (0.3.64 and 0.33.0). Posted again, it would make ComfyUI reuse cached results.
 _EXECUTORS_OWN: Final = "is_changed"
-
-#: Beginnings of files that are no JSON → the advice.
-_PRINTED: Final = "it is what Python prints; write it by json.dumps"
-_NO_JSON: Final = {
-    "<": f"it is a page of a web site, or XML: {EXPORT}",
-    "```": "take the lines with ``` out",
-    "{'": _PRINTED,
-    "[{'": _PRINTED,
-}
 
 
 class GraphNode(TypedDict):
@@ -76,15 +62,15 @@ def read_graph(data: GraphLike, *, max_bytes: int, max_extra_bytes: int = 0) -> 
     most = _BLANKS * max_bytes + max_extra_bytes
     if isinstance(data, bytes) and is_picture(data):
         document = {
-            kind: _load(text) for kind, text in embedded_graph(data, max_bytes=most).items()
+            kind: loaded(text) for kind, text in embedded_graph(data, max_bytes=most).items()
         }
     else:
-        document = data if isinstance(data, JsonObject) else _load(_text(data, most))
+        document = data if isinstance(data, JsonObject) else loaded(text_of(data, most))
     graph, extra_data = unwrap(document)
     if len(graph) > MOST_GRAPH_NODES:
         raise InvalidGraph(
             f"the graph has {len(graph):,} graph nodes; the limit is {MOST_GRAPH_NODES:,}",
-            field=_FIELD,
+            field=FIELD,
         )
     graph = _checked(graph)
     own = to_bytes(graph)
@@ -103,18 +89,7 @@ def stored_graph(data: bytes) -> Graph:
     Raises:
         InvalidGraph: it is no such document.
     """
-    return _checked(unwrap(_load(_decoded(data))).graph)
-
-
-def check_size(size: int, max_bytes: int) -> None:
-    """Raise InvalidGraph, naming the limit, if a graph has more than *max_bytes*."""
-    if size > max_bytes:
-        raise InvalidGraph(
-            f"the graph has {size:,} bytes; the limit is {max_bytes:,} bytes "
-            "(COMFYFLEET_MAX_GRAPH_BYTES)",
-            field=_FIELD,
-            advice="hand pictures in as input files",
-        )
+    return _checked(unwrap(loaded(decoded(data))).graph)
 
 
 def to_bytes(graph: Graph) -> bytes:
@@ -154,87 +129,6 @@ def literal(value: Any) -> Any:
     return value
 
 
-def _text(data: GraphLike, most: int) -> str:
-    if isinstance(data, Mapping | list):
-        data = _dumped(data)
-    if not isinstance(data, bytes | str):
-        raise InvalidGraph(
-            f"expected a graph as bytes, text or an object, not {type(data).__name__}", field=_FIELD
-        )
-    check_size(
-        len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "surrogatepass")), most
-    )
-    return _decoded(data) if isinstance(data, bytes) else data.removeprefix("\ufeff")
-
-
-def _decoded(data: bytes) -> str:
-    if kind := media_kind(data):
-        raise InvalidGraph(
-            f"this is {kind}, in which no graph is looked for", field=_FIELD, advice=_READ_PICTURES
-        )
-    # Editors on Windows write a byte order mark, and its old shells UTF-16.
-    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as exc:
-        raise InvalidGraph(
-            f"the graph is not UTF-8 text: byte 0x{data[exc.start]:02x} at offset {exc.start}",
-            field=_FIELD,
-            advice=f"submit the graph's JSON, saved as UTF-8; {_READ_PICTURES}",
-        ) from exc
-
-
-def _dumped(data: Mapping[str, Any] | list[Any]) -> str:
-    try:
-        plain = dict(data) if isinstance(data, Mapping) else data
-        return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError) as exc:
-        raise InvalidGraph(f"the graph is no JSON document: {exc}", field=_FIELD) from exc
-    except RecursionError as exc:
-        raise _too_deep() from exc
-
-
-def _load(text: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_without_doubles)
-    except json.JSONDecodeError as exc:
-        raise InvalidGraph(
-            f"the graph is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}",
-            field=_FIELD,
-            advice=_what_it_is(text, exc),
-        ) from exc
-    except RecursionError as exc:
-        raise _too_deep() from exc
-    except ValueError as exc:  # a number of more than 4,300 digits
-        raise InvalidGraph(f"the graph is not JSON we can read: {exc}", field=_FIELD) from exc
-
-
-def _what_it_is(text: str, error: json.JSONDecodeError) -> str | None:
-    """Return advice for common documents that are no JSON; None for others."""
-    begin = text.lstrip()[:100]
-    if not begin:
-        return f"it is empty: {EXPORT}"
-    if error.msg == "Extra data" and text[error.pos : error.pos + 1] in {"{", "["}:
-        return "it holds several documents; submit them one by one"
-    if "\0" in begin:
-        return "save it as UTF-8; it seems to be UTF-16 without its mark"
-    return next((mend for begins, mend in _NO_JSON.items() if begin.startswith(begins)), None)
-
-
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        double = next(name for name, count in counts.items() if count > 1)
-        raise InvalidGraph(
-            f"the graph says {printable(double)} twice in one object; all but the last would "
-            "be lost",
-            field=_FIELD,
-            advice="give each graph node its own id, and each input one value",
-        )
-    return found
-
-
 def _checked(graph: dict[str, Any]) -> Graph:
     own = {graph_node: _as_submitted(found) for graph_node, found in graph.items()}
     for graph_node, found in own.items():
@@ -252,7 +146,7 @@ def _check_shape(graph_node: str, found: Any) -> None:
     if complaint := _shape_complaint(graph_node, found):
         raise InvalidGraph(
             f"graph node {printable(graph_node)} {complaint}",
-            field=_FIELD,
+            field=FIELD,
             graph_node=graph_node,
             advice=_mend(found),
         )
@@ -299,7 +193,3 @@ def _flaw_beside_inputs(found: dict[str, Any]) -> str | None:
     beside = {key: value for key, value in found.items() if key != "inputs"}
     flaw = find_flaw(beside)
     return f"has a bad value beside its inputs: {flaw}" if flaw else None
-
-
-def _too_deep() -> InvalidGraph:
-    return InvalidGraph("the graph is nested too deep to be read", field=_FIELD)

@@ -148,9 +148,9 @@ OF_PRODUCER: Final = (
         "too_deep",
         "P9",
         (
-            "producer/contract/graph/graph.py",
-            'is no JSON document: {exc}", field=_FIELD) from exc\n    except RecursionError as exc:',
-            'is no JSON document: {exc}", field=_FIELD) from exc\n    except ZeroDivisionError as exc:',
+            "producer/contract/graph/graph_texts.py",
+            'is no JSON document: {exc}", field=FIELD) from exc\n    except RecursionError as exc:',
+            'is no JSON document: {exc}", field=FIELD) from exc\n    except ZeroDivisionError as exc:',
         ),
     ),
     mutant(
