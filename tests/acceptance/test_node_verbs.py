@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 
 from producer.contract.jobs import JobStatus
@@ -101,3 +102,22 @@ def test_a_node_obeys_its_pool_from_the_start_and_a_doubted_one_is_probed_and_cl
         assert comfyfleet("node", "clear", "doubted").returncode == 0
         assert fleet.wait(job.id, timeout=PATIENCE).status is JobStatus.SUCCEEDED
         assert state(fleet, "doubted") is NodeState.READY
+
+
+def test_a_restart_that_is_asked_for_during_a_render_waits_for_its_end(
+    comfyfleet, fleet, node, serve, tmp_path
+):
+    """The node takes nothing meanwhile, and nothing before the restart."""
+    ran = tmp_path / "ran"
+    script = tmp_path / "restart.py"
+    script.write_text(f"import time; open({str(ran)!r}, 'a').write(f'{{time.time()}} ')")
+    with serve("restarted", "restarts", "--restart-command", f"{sys.executable} {script}"):
+        first = fleet.submit(sleeping(3), pool="restarts")
+        wait_until(lambda: runs(node, first), description="it renders")
+        assert comfyfleet("node", "restart", "restarted").returncode == 0
+        second = fleet.submit(sleeping(0.1), pool="restarts")
+        ended = fleet.wait(first.id, timeout=PATIENCE)
+        assert (ended.status, ended.attempt) == (JobStatus.SUCCEEDED, 1)
+        after = fleet.wait(second.id, timeout=PATIENCE)
+        [at] = map(float, ran.read_text().split())
+        assert ended.ended_at.timestamp() <= at <= after.started_at.timestamp()
