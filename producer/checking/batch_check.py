@@ -15,7 +15,7 @@ _FAULTS: Final = {
     "results": (
         Kind.RESULTS_NOT_WRITTEN,
         "{batch} has ended, and nobody will write its results to the bucket",
-        "comfyfleet:results should list it; a worker of an older version ended it",
+        "comfyfleet:results should list it; a worker of an older version ended it, or looked too early",
     ),
     "rest": (
         Kind.MISSING_FROM_LIST,

@@ -172,6 +172,23 @@ def test_rows_that_are_packed_while_a_batch_is_looked_at_bring_another_look(led)
     assert len(lines(led, batch)) == 2
 
 
+def test_a_batch_that_ends_while_it_is_looked_at_brings_another_look(led):
+    """A row is made again, and that ends, between the look of whoever writes results and its last word."""
+    batch, jobs = submitted(led, 2)
+    for job in jobs:
+        led.failed(job)
+    assert pack(led) == 2
+    files = files_of(led)
+    [(_, mark)] = files.due()
+    again = led.fleet.retry(jobs[0].id)
+    assert files.next_file(batch) is None
+    led.succeeded(again)
+    files.leave(batch, mark)
+    assert write(led) == 1
+    assert [line["id"] for line in lines(led, batch)] == [again.id, jobs[1].id]
+    assert check(led) == []
+
+
 def test_nothing_of_a_batch_is_left_when_its_life_is_over(led):
     batch, jobs = submitted(led, 4, idempotency_key="night")
     led.succeeded(jobs[0])
@@ -199,6 +216,19 @@ def test_results_of_a_batch_that_an_older_worker_ended_are_asked_for_by_a_check(
     [finding] = check(led, repair=True)
     assert (finding.kind, finding.about, finding.mended) == ("results_not_written", batch, True)
     assert write(led) == 1
+    assert check(led) == []
+
+
+def test_results_that_lack_what_was_made_again_are_asked_for_by_a_check(led):
+    batch, [job] = submitted(led, 1)
+    led.failed(job)
+    pack(led)
+    assert write(led) == 1
+    led.succeeded(led.fleet.retry(job.id))
+    led.redis.delete(keys.RESULTS)
+    [finding] = check(led, repair=True)
+    assert (finding.kind, finding.about) == ("results_not_written", batch)
+    assert write(led, hours=5) == 1
     assert check(led) == []
 
 

@@ -37,7 +37,8 @@ local function note_finish(batch)
     if left == 0 then
         redis.call('DEL', SECRETS .. batch)
         if redis.call('HSETNX', key, 'ended_ms', now_ms()) == 1 then
-            redis.call('ZADD', RESULTS, 'NX', now_ms(), batch)
+            -- Lower than the mark of who looks at it now: that one looked before this end, and may not leave it.
+            redis.call('ZADD', RESULTS, 'LT', now_ms(), batch)
             keep_index(RESULTS)
             emit_batch(batch, 'finished')
             if found[3] then

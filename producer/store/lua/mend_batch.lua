@@ -60,7 +60,8 @@ end
 local done = tonumber(redis.call('HGET', batch, 'results') or 0) or 0
 local received = tonumber(redis.call('HGET', batch, 'received')) or 0
 local is_over = ended and left == 0 and are_counts
-if is_over and done * RESULT_ROWS < received and not redis.call('ZSCORE', RESULTS, id) then
+local is_written = done * RESULT_ROWS >= received and redis.call('HEXISTS', batch, 'results_again') == 0
+if is_over and not is_written and not redis.call('ZSCORE', RESULTS, id) then
     faults[#faults + 1] = {'results', 0, 0}
     if mend then
         redis.call('ZADD', RESULTS, ended, id)
