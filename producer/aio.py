@@ -45,7 +45,8 @@ class AsyncProducer(
 ):
     """The client of one fleet for asyncio, for all event loops of a process.
 
-    They may run one after another, too (`asyncio.run`, Django's `async_to_sync`).
+    Arguments, results and errors are those of `Producer`; its methods here are coroutines. Loops may run one after
+    another, too (`asyncio.run`, Django's `async_to_sync`).
     """
 
     _sync: Producer
