@@ -7,9 +7,8 @@ from functools import cached_property, partial
 from typing import Any
 
 from producer.contract.arguments import job_id_of
-from producer.contract.errors import JobNotFound
 from producer.contract.jobs import Job, JobStatus
-from producer.contract.queues import Message, Tier
+from producer.contract.queues import Tier
 from producer.dead_letters import DeadLetters
 from producer.dispatch import Dispatch
 from producer.intake.admission import Intake
@@ -19,6 +18,7 @@ from producer.store.dead_letters import DeadLetterIndex
 from producer.store.job_store import JobStore
 from producer.store.node_store import NodeStore
 from producer.store.retries import Retries, no_dead_letter
+from producer.upkeep.made_again import make_again
 
 
 class RetryMethods:
@@ -85,18 +85,12 @@ class RetryMethods:
             nodes=self._nodes.nodes() if pin is not None else (),
             secrets=extra.secrets,
         )
-        add = partial(
-            self._retries.add, submission, secrets=extra.secrets_json, only_dead=only_dead
+        new_id = make_again(
+            submission,
+            jobs=self._jobs,
+            retries=self._retries,
+            dispatch=self._dispatch,
+            secrets=extra.secrets_json,
+            only_dead=only_dead,
         )
-        try:
-            new_id, is_new = add()
-        except JobNotFound:
-            # A row that ended with its batch has no record; it gets one while its values are kept.
-            if old.batch is None:
-                raise
-            self._jobs.give_record(old.id)
-            new_id, is_new = add()
-        if is_new:
-            priority = submission.tier.priority
-            self._dispatch.try_send_all([Message(new_id, 1, submission.queue, priority)])
         return self._jobs.get(new_id)

@@ -17,6 +17,7 @@ from producer.contract.retries import retry_of
 from producer.dispatch import Dispatch
 from producer.store.job_store import JobStore
 from producer.store.retries import Retries
+from producer.upkeep.made_again import make_again
 
 
 class JobVerbs:
@@ -73,16 +74,8 @@ class JobVerbs:
         old = self._jobs.get(job_id)
         if old.retried_as:
             return None
-        submission = retry_of(old, needs=self._retries.needs_of(old.queue))
-        try:
-            new_id, is_new = self._retries.add(submission, only_dead=False)
-        except JobNotFound:
-            # A row that ended with its batch has no record; it gets one while its values are kept.
-            if old.batch is None or not self._jobs.give_record(job_id):
-                raise
-            new_id, is_new = self._retries.add(submission, only_dead=False)
-        if is_new:
-            self._send(self._jobs.get(new_id))
+        again = retry_of(old, needs=self._retries.needs_of(old.queue))
+        make_again(again, jobs=self._jobs, retries=self._retries, dispatch=self._dispatch)
         return None
 
     def _send(self, job: Job) -> None:
