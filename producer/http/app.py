@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
@@ -121,6 +122,7 @@ def create_app(fleet: AsyncProducer, settings: Settings) -> FastAPI:
     app.add_exception_handler(FleetError, _on_fleet_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(ClientDisconnect, _on_gone)
     app.add_exception_handler(Exception, _on_bug)
     describe(app)
     return app
@@ -206,6 +208,11 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     return Problem(
         ProblemType.INVALID_REQUEST, told.detail, flaws=flaws, advice=told.advice
     ).response()
+
+
+async def _on_gone(_: Request, __: Exception) -> Response:
+    """Answer a client that went away within its body: nobody hears it, and nothing was wrong here."""
+    return Response(status_code=400)
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:

@@ -51,6 +51,13 @@ def matched_files(
                 field=f"inputs.{address}",
                 graph_node=place[0],
             )
+        if place in handed:
+            raise InvalidInput(
+                f"{address} is a file that another address names, too: {'.'.join(place)}",
+                field=f"inputs.{address}",
+                graph_node=place[0],
+                advice="hand it in once",
+            )
         handed[place] = value
     for place, file in read.items():
         if place not in handed:

@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from producer.contract.errors import InvalidInput
-from producer.contract.graph.json_values import printable, text_flaw
+from producer.contract.graph.json_values import kind_of, printable, text_flaw
 
 _DATA_URL: Final = re.compile(r"data:[\w.+/;=-]{0,200};base64,", re.ASCII | re.IGNORECASE)
+#: Base64 in the letters that addresses allow.
+_OF_ADDRESSES: Final = re.compile(r"[\w=-]{4,}", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _FORMS: Final = ("url", "base64", "upload", "artifact", "s3")
 _ARTIFACT: Final = frozenset({"job", "graph_node", "index"})
@@ -85,7 +87,7 @@ def input_form(value: Mapping[Any, Any], where: str, *, limit: int) -> tuple[str
         return name, _artifact(given, f"{where}.artifact")
     where = f"{where}.{name}"
     if not isinstance(given, str) or not given:
-        raise _refused(where, f"is {type(given).__name__}; expected text")
+        raise _refused(where, f"is {_what(given)}; expected text")
     if name == "base64":
         return name, BytesInput(_decoded(given, where, limit=limit))
     if flaw := text_flaw(given):
@@ -107,12 +109,16 @@ def _artifact(given: object, where: str) -> ArtifactInput:
         raise _refused(where, 'must be {"job": ID, "graph_node": ID, "index": NUMBER}')
     job, graph_node, index = given["job"], given.get("graph_node"), given.get("index", 0)
     if not isinstance(job, str):
-        raise _refused(f"{where}.job", f"is {type(job).__name__}; expected the id of a job")
+        raise _refused(f"{where}.job", f"is {_what(job)}; expected the id of a job")
     if graph_node is not None and not isinstance(graph_node, str):
-        raise _refused(f"{where}.graph_node", f"is {type(graph_node).__name__}; expected text")
+        raise _refused(f"{where}.graph_node", f"is {_what(graph_node)}; expected text")
     if type(index) is not int or index < 0:
         raise _refused(f"{where}.index", "must be a whole number from 0")
     return ArtifactInput(job, graph_node, index)
+
+
+def _what(given: object) -> str:
+    return "empty" if given == "" else kind_of(given)
 
 
 def _decoded(text: str, where: str, *, limit: int) -> bytes:
@@ -125,9 +131,11 @@ def _decoded(text: str, where: str, *, limit: int) -> bytes:
             "(COMFYFLEET_MAX_INPUT_BYTES)",
         )
     try:
-        return base64.b64decode(text.encode("ascii"), validate=True)
+        # Many tools break it into lines, as mail wants it.
+        return base64.b64decode(b"".join(text.encode("ascii").split()), validate=True)
     except (binascii.Error, UnicodeEncodeError):
-        raise _refused(where, "is no base64") from None
+        of_addresses = "; expected + and / in it, not - and _" * bool(_OF_ADDRESSES.fullmatch(text))
+        raise _refused(where, f"is no base64{of_addresses}") from None
 
 
 def _refused(where: str, why: str) -> InvalidInput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -9,6 +10,8 @@ import re
 import pytest
 import requests
 
+from producer.aio import AsyncProducer
+from producer.http.app import create_app
 from tests.integration.api_server import GRAPH, problem
 
 BOM = b"\xef\xbb\xbf"
@@ -170,3 +173,50 @@ def test_a_body_as_comfyui_itself_takes_it_is_told_what_to_make_of_it(api, body,
 def test_a_node_is_read_by_its_name(api):
     told = problem(api("ops", scopes="operate").get("/v1/nodes/gpu-99"), 404, "not-found")
     assert "gpu-99" in told["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", "/v1/jobs", "application/json"),
+        ("POST", "/v1/jobs", "application/any+json"),
+        ("PUT", "/v1/templates/portrait", "application/json"),
+        ("POST", "/v1/uploads", "image/png"),
+        ("POST", "/v1/actions/x/cancel", "application/json"),
+        ("POST", "/v1/jobs/x/cancel", "application/json"),
+        ("POST", "/v1/batches/BATCH/rows", "application/jsonl"),
+    ],
+)
+def test_who_goes_away_within_a_body_is_no_bug_of_ours(led, caplog, method, path, kind):
+    key = led.fleet.keys.create("shop", owner="shop", scopes=["submit", "read"]).secret
+    batch = led.fleet.begin_batch(GRAPH, owner="shop").batch.id
+    parts = [
+        {"type": "http.request", "body": b'{"graph": {', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def serve():
+        async def receive():
+            return parts.pop(0) if parts else {"type": "http.disconnect"}
+
+        async def send(_):
+            pass
+
+        headers = {"authorization": f"Bearer {key}", "content-type": kind, "content-length": "500"}
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path.replace("BATCH", batch),
+            "raw_path": path.replace("BATCH", batch).encode(),
+            "query_string": b"",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+        }
+        async with AsyncProducer(led.settings) as fleet:
+            await create_app(fleet, led.settings)(scope, receive, send)
+
+    asyncio.run(serve())
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -121,8 +121,10 @@ REFUSED = [
     ({"url": "{}/gone.png"}, "inputs.1.image.url", "answers with status 404"),
     ({"url": "http://localhost/x"}, "inputs.1.image.url", "is no public host"),
     ({"url": "file:///etc/passwd"}, "inputs.1.image.url", "is no address of the form"),
-    ({"url": 7}, "inputs.1.image.url", "is int; expected text"),
-    ({"url": ""}, "inputs.1.image.url", "expected text"),
+    ({"url": 7}, "inputs.1.image.url", "is a number; expected text"),
+    ({"url": None}, "inputs.1.image.url", "is null; expected text"),
+    ({"url": ""}, "inputs.1.image.url", "is empty; expected text"),
+    ({"base64": "_-8="}, "inputs.1.image.base64", "expected + and /"),
     ({"url": "https://a\ud800/"}, "inputs.1.image.url", ""),
     ({"base64": "no base64!"}, "inputs.1.image.base64", "is no base64"),
     ({"base64": "data:image/png;base64,äöü"}, "inputs.1.image.base64", "is no base64"),
@@ -148,6 +150,21 @@ REFUSED = [
     ("node:x.png", "inputs.1.image", "does not read"),
     (["url"], "inputs.1.image", "expected a path"),
 ]  # fmt: skip
+
+
+def test_base64_may_be_broken_into_lines(fleet):
+    lines = base64.encodebytes(PICTURE).decode()
+    assert lines.count("\n") > 1
+    for text in (lines, f"data:image/png;base64,{lines}".replace("\n", "\r\n")):
+        job = submit(fleet, {"base64": text})
+        assert job.inputs["1.image"].sha256 == hashlib.sha256(PICTURE).hexdigest()
+
+
+def test_one_file_is_named_by_one_address(fleet):
+    form = {"base64": base64.b64encode(PICTURE).decode()}
+    with pytest.raises(InvalidInput, match="another address names, too") as refused:
+        fleet.submit(GRAPH, inputs={"1.image": form, "LoadImage.image": form})
+    assert refused.value.field == "inputs.LoadImage.image"
 
 
 def refusal(fleet, form) -> InvalidInput:

@@ -7,7 +7,7 @@ import pytest
 from producer.batch.rows import Row
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.input_rules import InputRules
-from producer.contract.errors import InvalidGraph, InvalidRows
+from producer.contract.errors import InvalidGraph, InvalidParam, InvalidRows
 from producer.contract.jobs import JobStatus
 from producer.store.node_store import NodeStore
 from tests.integration.hand_led import LEASE
@@ -71,11 +71,12 @@ def test_a_graph_with_a_wrong_value_is_refused_in_one_sentence(led):
         '(did you mean "checked"?)'
     )
     assert (caught.value.field, caught.value.graph_node) == ("graph", "1")
+    assert type(caught.value) is InvalidGraph
 
 
 def test_a_param_is_named_as_it_was_given_and_replaces_what_is_wrong(led):
     register(led)
-    with pytest.raises(InvalidGraph, match="513 is too large; it takes 1 to 512") as caught:
+    with pytest.raises(InvalidParam, match="513 is too large; it takes 1 to 512") as caught:
         led.fleet.submit(graph(), params={"EmptyImage.width": 513})
     assert caught.value.field == "params.EmptyImage.width"
     job = led.fleet.submit(graph(width=9999), params={"1.width": "512", "1.tiled": "FALSE"})

@@ -15,7 +15,7 @@ from typing import Any, Final
 from producer.contract.classes.input_rules import LIST, InputRule, InputRules
 from producer.contract.classes.links import is_link
 from producer.contract.classes.model_names import loose
-from producer.contract.errors import InvalidGraph
+from producer.contract.errors import InvalidGraph, InvalidParam
 from producer.contract.graph.graph import Graph, GraphNode, describe, literal
 from producer.contract.graph.json_values import printable, shown
 from producer.contract.near_names import near_names
@@ -74,8 +74,9 @@ class Finding:
         self, graph: Graph, *, field: str, more: int = 0, advises: bool = True
     ) -> InvalidGraph:
         """Return the refusal for it, and for *more* of the kind."""
+        kind = InvalidParam if field.startswith(("params.", "inputs.")) else InvalidGraph
         others = f"; {more:,} more input{'s' * (more > 1)} would be refused, too" * bool(more)
-        return InvalidGraph(
+        return kind(
             f"{describe(graph, self.graph_node)}, input {printable(self.input)}: "
             f"{self.complaint}{others}",
             field=field,
@@ -112,7 +113,7 @@ def check_verdicts(
         given: address by id → the address that the submission has it at.
 
     Raises:
-        InvalidGraph: for the first, with the number of the others.
+        InvalidGraph: for the first, with the number of the others; InvalidParam where the submission sets it.
     """
     if found := refusal(verdicts, replaced=replaced):
         first, *others = found
