@@ -57,6 +57,7 @@ class FleetOptions:
         settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
         web: how many processes of the HTTP API it has, and of senders of webhooks; none: nor a receiver.
         can_restart: whether workers have a command that restarts their node.
+        standin_arguments: of the nodes, beside theirs.
     """
 
     directory: Path
@@ -72,6 +73,7 @@ class FleetOptions:
     settings: Mapping[str, str] = field(default_factory=dict)
     web: int = 0
     can_restart: bool = False
+    standin_arguments: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ class ChaosFleet:
                 (
                     *("--step-seconds", str(self.options.step_seconds)),
                     *("--load-seconds", str(self.options.load_seconds)),
+                    *self.options.standin_arguments,
                 ),
                 _environment({}),
             ),

@@ -15,6 +15,7 @@ from tests.chaos.fleet import workload
 from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
 from tests.chaos.fleet.copies import ALLOWED
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.mutants.companion_scenarios import OF_COMPANION
 from tests.chaos.mutants.odd_scenarios import ODD
 from tests.chaos.mutants.operation_scenarios import OF_OPERATIONS
 from tests.chaos.mutants.record_scenarios import OF_RECORDS
@@ -180,7 +181,7 @@ SCENARIOS: Final = {
         *(plain, one_by_one, many_at_once, twins, asked_twice, late_commit, late_cancel),
         *(dies_at_the_manifest, dies_at_the_fetch, worker_gone, node_gone, deaf, flipped),
         *(lost_message, stale_message, skewed, gated, *ODD, *OF_RECORDS, *OF_WEB),
-        *OF_OPERATIONS,
+        *(*OF_OPERATIONS, *OF_COMPANION),
     )
 }
 
@@ -208,6 +209,7 @@ def run_scenario(name: str, folder: Path) -> dict[str, Any]:
         skew_s=-3600 if name == "skewed" else 0,
         settings=_settings(name),
         web=int(SCENARIOS[name] in OF_WEB),
+        standin_arguments=("--companion",) if SCENARIOS[name] in OF_COMPANION else (),
     )
     with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:
         with evidence.client() as client:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from tests.chaos.fleet.chaos_fleet import TREE
 from tests.chaos.mutants.mutation import Mutant, apply
+from tests.chaos.mutants.of_companion import OF_COMPANION
 from tests.chaos.mutants.of_graphs import OF_GRAPHS
 from tests.chaos.mutants.of_operations import OF_OPERATIONS
 from tests.chaos.mutants.of_producer import OF_PRODUCER
@@ -26,10 +27,13 @@ from tests.chaos.mutants.of_records import OF_RECORDS
 from tests.chaos.mutants.of_web import OF_WEB
 from tests.chaos.mutants.of_worker import OF_WORKER
 
-MUTANTS: Final = (*OF_PRODUCER, *OF_RECORDS, *OF_WORKER, *OF_WEB, *OF_OPERATIONS, *OF_GRAPHS)
+MUTANTS: Final = (
+    *(*OF_PRODUCER, *OF_RECORDS, *OF_WORKER, *OF_WEB, *OF_OPERATIONS),
+    *(*OF_GRAPHS, *OF_COMPANION),
+)
 
 _COPIED: Final = ("producer", "worker", "infra", "tests", "celery_config.py")
-_LONGEST_S: Final = 150
+_LONGEST_S: Final = 240
 _AT_ONCE: Final = 2
 
 
