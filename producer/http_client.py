@@ -33,7 +33,7 @@ from producer.over_http.action_methods import HttpActionMethods
 from producer.over_http.answers import formed, job_page
 from producer.over_http.artifact_methods import HttpArtifactMethods
 from producer.over_http.batch_methods import HttpBatchMethods
-from producer.over_http.bodies import encoded, job_body, mapping, opened
+from producer.over_http.bodies import job_body, mapping, opened
 from producer.over_http.connection import Connection
 from producer.over_http.dead_letters import HttpDeadLetters
 from producer.over_http.event_reader import HttpEventReader
@@ -42,7 +42,6 @@ from producer.over_http.templates import HttpTemplates
 from producer.over_http.watch_methods import HttpWatchMethods, job_path
 from producer.over_http.webhooks import HttpWebhooks
 
-_JSON: Final = {"Content-Type": "application/json"}
 _BYTES: Final = {"Content-Type": "application/octet-stream"}
 #: An upload is stored in S3 before it is answered, s.
 _UPLOAD_S: Final = 120.0
@@ -102,8 +101,8 @@ class HttpProducer(
 
         That may have been a try of this very call, if its answer was lost.
         """
-        body = encoded(job_body(graph, options, self._upload))
-        answer = self._connection("POST", "/v1/jobs", data=body, headers=_JSON, is_safe=True)
+        body = job_body(graph, options, self._upload)
+        answer = self._connection("POST", "/v1/jobs", body=body, is_safe=True)
         is_replay = options.get("idempotency_key") is not None and answer.status_code == 200  # noqa: PLR2004
         return Submitted(formed(answer, Job.model_validate), is_replay)
 
@@ -149,12 +148,10 @@ class HttpProducer(
     ) -> Job:
         """Submit an ended job again as a new one; all as of `Producer.retry`."""
         wanted = {"tier": tier, "pin": pin, "secrets": mapping(secrets or {}, "secrets")}
-        body = encoded({name: value for name, value in wanted.items() if value is not None})
+        body = {name: value for name, value in wanted.items() if value is not None}
         path = job_path(job_id, "retry")
         # It is made once, however often it is asked for.
-        return self._connection.read(
-            Job.model_validate, "POST", path, data=body, headers=_JSON, is_safe=True
-        )
+        return self._connection.read(Job.model_validate, "POST", path, body=body, is_safe=True)
 
     def close(self) -> None:
         """Close all connections; they are opened again at the next use. Watches hear nothing more."""

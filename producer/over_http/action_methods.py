@@ -12,12 +12,10 @@ from producer.contract.operations import Action
 from producer.contract.outcomes import Acted, ActionRecord, BulkAction
 from producer.long_waits import AsyncLongWaits, LongWaits
 from producer.over_http.answers import each
-from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
 from producer.threaded_calls import in_thread
 
 _PATH: Final = "/v1/actions"
-_JSON: Final = {"Content-Type": "application/json"}
 #: How long `act` waits for upkeep.
 _ACT_WITHIN: Final = timedelta(minutes=5)
 
@@ -59,7 +57,7 @@ class HttpActionMethods(LongWaits):
         body = {**_body(action, filter, reason), "dry_run": dry_run}
         if cursor:
             body["cursor"] = cursor
-        return self._connection.read(_acted, "POST", _PATH, data=encoded(body), headers=_JSON)
+        return self._connection.read(_acted, "POST", _PATH, body=body)
 
     def begin_action(
         self,
@@ -74,9 +72,9 @@ class HttpActionMethods(LongWaits):
         It has an idempotency key of its own where none is given, so that it may be sent again.
         """
         key = idempotency_key or f"own-{uuid.uuid4()}"
-        body = encoded({**_body(action, filter, reason), "idempotency_key": key})
+        body = {**_body(action, filter, reason), "idempotency_key": key}
         return self._connection.read(
-            ActionRecord.model_validate, "POST", _PATH, data=body, headers=_JSON, is_safe=True
+            ActionRecord.model_validate, "POST", _PATH, body=body, is_safe=True
         )
 
     def action(self, action_id: str) -> ActionRecord:
@@ -96,10 +94,10 @@ class HttpActionMethods(LongWaits):
 
     def cancel_action(self, action_id: str, *, reason: str = "") -> ActionRecord:
         """Stop an action, and return it; all as of `Producer.cancel_action`."""
-        body = encoded({"reason": checked(reason, str, field="reason")})
+        body = {"reason": checked(reason, str, field="reason")}
         path = f"{_PATH}/{action_id_of(action_id)}/cancel"
         return self._connection.read(
-            ActionRecord.model_validate, "POST", path, data=body, headers=_JSON, is_safe=True
+            ActionRecord.model_validate, "POST", path, body=body, is_safe=True
         )
 
 

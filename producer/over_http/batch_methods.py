@@ -32,7 +32,7 @@ from producer.contract.uploads import Upload
 from producer.intake.request import JobOptions
 from producer.over_http.answers import each, formed, job_page
 from producer.over_http.batch_parts import Part, bad_row, counted, parts_of
-from producer.over_http.bodies import encoded, job_body
+from producer.over_http.bodies import job_body
 from producer.over_http.connection import Connection
 
 #: How often `wait_batch` reads the batch.
@@ -42,7 +42,6 @@ _PART_S: Final = 120.0
 #: Rows of a part of which those that are left out are told, all of them.
 _TOLD_ROWS: Final = 1_000
 _PAGE_ROWS: Final = 500
-_JSON: Final = {"Content-Type": "application/json"}
 _LINES: Final = {"Content-Type": "application/jsonl", "Content-Encoding": "gzip"}
 
 
@@ -103,9 +102,7 @@ class HttpBatchMethods:
         body = {**job_body(graph, wanted, self._upload), "name": name}
         if most := read_max_failed(max_failed):
             body["max_failed"] = most
-        answer = self._connection(
-            "POST", "/v1/batches", data=encoded(body), headers=_JSON, is_safe=True
-        )
+        answer = self._connection("POST", "/v1/batches", body=body, is_safe=True)
         is_replay = options.get("idempotency_key") is not None and answer.status_code == 200  # noqa: PLR2004
         return Begun(formed(answer, Batch.model_validate), is_replay)
 

@@ -23,6 +23,7 @@ from producer.over_http.answers import (
     read_whole,
     why_broken,
 )
+from producer.over_http.bodies import encoded
 from producer.over_http.problems import error_of, retry_after
 from producer.over_http.sessions import new_session
 
@@ -75,6 +76,7 @@ class Connection:
         may_lack: bool = False,
         timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> requests.Response:
         """Send a request until it is answered well, up to three times; return the answer.
@@ -84,12 +86,17 @@ class Connection:
             may_redirect: whether a redirect is a good answer; none is followed.
             may_lack: whether that there is no such thing (404) is one.
             timeout_s: in place of the connection's.
+            body: it is sent as JSON.
             options: of `requests.Session.request`.
 
         Raises:
+            InvalidJob: JSON cannot say what the body holds.
             FleetUnreachable: no answer came, or not from the API.
             FleetError: the error that the answer is.
         """
+        if body is not None:
+            options["data"] = encoded(body)
+            headers = {"Content-Type": "application/json", **(headers or {})}
         is_safe = method == "GET" if is_safe is None else is_safe
         for number in range(1, _TRIES + 1):
             try:

@@ -10,11 +10,10 @@ from producer.contract.arguments import checked, job_id_of
 from producer.contract.dead_letters import DeadLetter
 from producer.contract.jobs import Job
 from producer.over_http.answers import each
-from producer.over_http.bodies import encoded, mapping
+from producer.over_http.bodies import mapping
 from producer.over_http.connection import Connection
 
 _PATH: Final = "/v1/dead-letters"
-_JSON: Final = {"Content-Type": "application/json"}
 #: That a page lists.
 _MOST: Final = 1_000
 
@@ -38,12 +37,10 @@ class HttpDeadLetters:
 
     def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
         """Submit a dead letter again as a new job; all as of `DeadLetters.redrive`."""
-        body = encoded({"secrets": mapping(secrets or {}, "secrets")})
+        body = {"secrets": mapping(secrets or {}, "secrets")}
         path = _path(job_id, "/redrive")
         # It is made once, however often it is asked for.
-        return self._connection.read(
-            Job.model_validate, "POST", path, data=body, headers=_JSON, is_safe=True
-        )
+        return self._connection.read(Job.model_validate, "POST", path, body=body, is_safe=True)
 
     def drop(self, job_id: str) -> bool:
         """Remove a job from the list, keeping its record; return whether it was on the list."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -19,14 +19,12 @@ from producer.contract.queues import Tier, is_name
 from producer.contract.totals import PoolTotals
 from producer.intake.request import as_tier
 from producer.over_http.answers import each
-from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
 
 T = TypeVar("T")
 
 #: Characters of a batch's name.
 _LONGEST_NAME: Final = 256
-_JSON: Final = {"Content-Type": "application/json"}
 
 
 class HttpFleetMethods:
@@ -52,10 +50,9 @@ class HttpFleetMethods:
 
     def limit_owner(self, name: str, *, max_waiting: int | None) -> OwnerUsage:
         """Set how many jobs of an owner may wait, with the scope `admin`; all as of `Producer.limit_owner`."""
-        body = encoded({"max_waiting": max_waiting})
-        return self._connection.read(
-            OwnerUsage.model_validate, "PUT", _owner_path(name), data=body, headers=_JSON
-        )
+        body = {"max_waiting": max_waiting}
+        path = _owner_path(name)
+        return self._connection.read(OwnerUsage.model_validate, "PUT", path, body=body)
 
     def find_batch(self, name: str) -> BatchId:
         """Return the id of the batch that *name* stands for among those of the owner; as of `Producer.find_batch`."""
@@ -193,7 +190,7 @@ class HttpFleetMethods:
     def _wanted(self, path: str, form: Callable[[Any], T], **wishes: Any) -> T:
         if until := wishes.get("until"):
             wishes["until"] = checked(until, datetime, field="until").isoformat()
-        return self._post(form, path, wishes)
+        return self._connection.read(form, "POST", path, body=wishes)
 
     def _moved(
         self,
@@ -207,10 +204,7 @@ class HttpFleetMethods:
         wanted = None if tier is None else as_tier(tier)
         pool = None if pool is None else checked(pool, str, field="pool")
         body = {**which, "tier": wanted, "pool": pool, "dry_run": dry_run}
-        return self._post(lambda told: int(told["moved"]), path, body)
-
-    def _post(self, form: Callable[[Any], T], path: str, body: Mapping[str, Any]) -> T:
-        return self._connection.read(form, "POST", path, data=encoded(body), headers=_JSON)
+        return self._connection.read(lambda told: int(told["moved"]), "POST", path, body=body)
 
 
 def _owner_path(name: str) -> str:

@@ -14,12 +14,11 @@ from producer.contract.graph_checks import GraphCheck
 from producer.contract.queues import is_name
 from producer.contract.templates import Template, TemplateGraph, TemplatePut, check_template_name
 from producer.over_http.answers import each, formed
-from producer.over_http.bodies import encoded, envelope, values
+from producer.over_http.bodies import envelope, values
 from producer.over_http.connection import Connection
 
 _PATH: Final = "/v1/templates"
 _CREATED: Final = 201
-_JSON: Final = {"Content-Type": "application/json"}
 
 
 class HttpTemplates:
@@ -54,9 +53,8 @@ class HttpTemplates:
         answer = self._connection(
             "PUT",
             _path(check_template_name(name, field="name")),
-            data=encoded({"graph": envelope(graph)}),
+            body={"graph": envelope(graph)},
             headers={
-                **_JSON,
                 **_if_match(if_match),
                 **({"If-None-Match": "*"} if must_be_new else {}),
             },
@@ -92,7 +90,7 @@ class HttpTemplates:
             path = f"{_PATH}/check"
             body["graph"] = envelope(graph)
         return self._connection.read(
-            GraphCheck.model_validate, "POST", path, data=encoded(body), headers=_JSON, is_safe=True
+            GraphCheck.model_validate, "POST", path, body=body, is_safe=True
         )
 
 

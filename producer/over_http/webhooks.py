@@ -13,11 +13,9 @@ from producer.contract.arguments import checked
 from producer.contract.errors import WebhookNotFound
 from producer.contract.webhooks import BodyForm, Delivery, NewWebhook, Webhook
 from producer.over_http.answers import each
-from producer.over_http.bodies import encoded
 from producer.over_http.connection import Connection
 
 _PATH = "/v1/webhooks"
-_JSON = {"Content-Type": "application/json"}
 
 
 class HttpWebhooks:
@@ -31,7 +29,7 @@ class HttpWebhooks:
     ) -> NewWebhook:
         """Register a receiver; arguments and errors as of `Webhooks.create`."""
         wanted = {"name": name, "url": url, "events": list(events), "body": body}
-        return self._connection.read(_new, "POST", _PATH, data=encoded(wanted), headers=_JSON)
+        return self._connection.read(_new, "POST", _PATH, body=wanted)
 
     def list(self) -> list[Webhook]:
         """Return the webhooks of the owner, by name."""
@@ -51,9 +49,9 @@ class HttpWebhooks:
 
     def rotate(self, name: str, *, keep: timedelta = timedelta(hours=24)) -> SecretStr:
         """Return a new secret; arguments and errors as of `Webhooks.rotate`."""
-        body = encoded({"keep_s": checked(keep, timedelta, field="keep").total_seconds()})
+        body = {"keep_s": checked(keep, timedelta, field="keep").total_seconds()}
         path = _path(name, "rotate")
-        return self._connection.read(_secret, "POST", path, data=body, headers=_JSON)
+        return self._connection.read(_secret, "POST", path, body=body)
 
     def test(self, name: str) -> Delivery:
         """Send a webhook a test message; errors as of `Webhooks.test`."""
