@@ -10,6 +10,7 @@ import pytest
 
 from producer.contract.errors import JobNotFound, JobNotSucceeded, WaitTimeout
 from producer.contract.ids import new_job_id
+from producer.events.notices import LAGGED
 from producer.events.subscribers import BATCHES
 from producer.http_aio import AsyncHttpProducer
 from tests.integration.api_server import GRAPH
@@ -111,8 +112,11 @@ def test_batches_are_watched_from_a_loop(api):
     async def use(fleet):
         async with fleet.watch_fleet(BATCHES) as watch:
             batch = await fleet.submit_many(GRAPH, [{"3.color": 1}])
-            [notice, *_] = await watch.take(wait=SOON)
-            return batch.id, notice.event.batch
+            async with asyncio.timeout(SOON.total_seconds()):
+                # First it may hear that the last test's Redis was emptied.
+                while not (told := [item for item in await watch.take() if item is not LAGGED]):
+                    pass
+            return batch.id, told[0].event.batch
 
     made, told = over_http(api, use)
     assert made == told
@@ -129,7 +133,8 @@ def test_one_client_serves_one_loop_after_another(api):
             await fleet.cancel(job.id)
             async with asyncio.timeout(SOON.total_seconds()):
                 while "cancelled" not in told:  # that it was handed in may be heard late
-                    told += [item.event.status for item in await watch.take(wait=SOON)]
+                    items = await watch.take()
+                    told += [item.event.status for item in items if item is not LAGGED]
         return told[-1]
 
     assert [asyncio.run(use()) for _ in range(2)] == ["cancelled"] * 2
