@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 #: How long `Prefer: wait` may hold a request, s.
 _LONGEST_WAIT_S: Final = 60
 _PREFER_WAIT: Final = re.compile(
-    r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=[,;]|$)", re.IGNORECASE
+    r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,20})\"?\s*(?=[,;]|$)", re.IGNORECASE
 )
 
 

@@ -193,6 +193,9 @@ def test_the_api_tells_the_same_of_a_template_and_of_a_graph(led, api):
     }
     set_ = shop.post("/v1/templates/portrait/check", {"params": {"1.ckpt_name": MODELS[0]}}).json()
     assert set_["runs_on"] == 2
+    # The process serves other tests, and would believe for 5 s that these nodes are there: a check looks anew.
+    led.redis.delete(*led.redis.scan_iter("comfyfleet:node*"))
+    assert shop.post("/v1/templates/check", {"graph": graph()}).json()["nodes"] == []
 
 
 @pytest.fixture
