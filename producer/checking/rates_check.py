@@ -26,11 +26,11 @@ class RatesCheck:
 
     def findings(self) -> Iterator[Finding]:
         """Yield the findings about rates and totals."""
-        for counter in self._totals.torn(mend=self._repair):
+        for key, counter in self._totals.torn(mend=self._repair):
             yield self._finding(
                 kind=Kind.TORN_TOTAL,
-                about=f"{keys.TOTALS} {counter}",
-                found=f"{keys.TOTALS} has {counter[:80]!r}, which is no counter, or no whole number",
+                about=f"{key} {counter}",
+                found=f"{key} has {counter[:80]!r}, which is no counter, or no whole number",
                 expected="it should be deleted: what it counted is counted anew",
             )
         for shape, fault in self._audit.faults(mend=self._repair):

@@ -37,7 +37,7 @@ TYPES: Final = {
                 keys.POOLS,
                 keys.ACCESS_KEYS,
             ),
-            *(keys.OWNER_LIMITS, keys.TOTALS, keys.TEMPLATES, keys.ACTIONS_OFTEN),
+            *(keys.OWNER_LIMITS, keys.TOTALS, keys.RECOVERED, keys.TEMPLATES, keys.ACTIONS_OFTEN),
             *(keys.WEBHOOKS, keys.WEBHOOK_SECRETS, keys.WEBHOOKS_FAILING),
         ),
         "hash",

@@ -9,6 +9,7 @@
 | comfyfleet:dead | zset job -> ended, ms | for ever |
 | comfyfleet:owners:limits | hash owner -> most jobs that it may have waiting | for ever, small |
 | comfyfleet:totals | hash counter, see `totals.py` -> number that only rises | for ever; about 20,000 counters |
+| comfyfleet:recovered | hash `<pool> <kind>`, see `Recovery` -> number of jobs, only rises | for ever; about 20,000 counters |
 | comfyfleet:desired | hash node -> what a person wants of it, JSON | for ever, small |
 | comfyfleet:quarantined | hash node -> that a person has set it aside, JSON | for ever, small |
 | comfyfleet:pools | hash pool -> what a person wants of it, JSON | for ever, small |
@@ -117,6 +118,8 @@ FEEDING: Final = "comfyfleet:feeding"
 WAITING: Final = "comfyfleet:waiting"
 SHAPES: Final = "comfyfleet:shapes"
 TOTALS: Final = "comfyfleet:totals"
+#: Apart from the totals: the version before takes these for damaged counters of its own.
+RECOVERED: Final = "comfyfleet:recovered"
 WATCHED: Final = "comfyfleet:watched"
 #: A channel, not a key; see `Call`. Who misses a call hears of it with the next beat, or outlook.
 CALLS: Final = "comfyfleet:calls"

@@ -8,7 +8,8 @@ queue, have the pool "". The counters of a pool are
     rendered_ms                     what nodes rendered for it
     stage <stage> <bound, s>        jobs that succeeded and kept this bound as the first, or `more` if none
     stage <stage> ms                of all of them
-    recovered <kind>                jobs that went on after something was lost, see `Recovery`
+
+`comfyfleet:recovered` maps `<pool> <kind>` to jobs that went on after something was lost, see `Recovery`.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ _COUNTER: Final = re.compile(
     rf"ended (?P<status>{'|'.join(JobStatus)})(?: (?P<cause>[a-z_]+))?"
     r"|attempt (?P<of>[a-z_]+) (?P<counts>charged|free|uncounted)"
     r"|(?P<rendered>rendered_ms)"
-    r"|recovered (?P<recovered>[a-z_]+)"
     r"|stage (?P<stage>[a-z]+) (?P<bound>ms|more|\d+(?:\.\d+)?))"
 )
+_RECOVERED: Final = re.compile(r"(?P<pool>[a-z0-9._-]*) (?P<kind>[a-z_]+)")
 _COUNT: Final = re.compile(r"\d{1,18}")
 
 
@@ -54,30 +55,35 @@ class Totals:
         Raises:
             FleetUnreachable: Redis did not answer.
         """
-        with translated(self._redis):
-            found = self._redis.hgetall(keys.TOTALS)
+        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.TOTALS)
+            pipe.hgetall(keys.RECOVERED)
+            found, recovered = pipe.execute()
         pools: dict[str, Any] = defaultdict(_nothing)
         for counter, text in sorted(found.items()):
             if (match := _COUNTER.fullmatch(str(counter))) and _COUNT.fullmatch(str(text)):
                 _add(pools[match["pool"]], match, int(text))
+        for counter, text in sorted(recovered.items()):
+            if (match := _RECOVERED.fullmatch(str(counter))) and _COUNT.fullmatch(str(text)):
+                pools[match["pool"]]["recovered"][match["kind"]] = int(text)
         for totals in pools.values():
             for stage in totals["stages"].values():
                 stage["within"] = dict(sorted(stage["within"].items()))
         return {pool: PoolTotals.model_validate(totals) for pool, totals in pools.items()}
 
-    def torn(self, *, mend: bool) -> Iterator[str]:
-        """Yield each counter that cannot be read; it is deleted if *mend*, and begins anew."""
+    def torn(self, *, mend: bool) -> Iterator[tuple[str, str]]:
+        """Yield key and field of each counter that cannot be read; it is deleted if *mend*, and begins anew."""
         with translated(self._redis):
-            for counter, text in self._redis.hscan_iter(keys.TOTALS, count=1000):
-                if not is_total(counter, text):
-                    if mend:
-                        self._redis.hdel(keys.TOTALS, counter)
-                    yield counter
+            for key, pattern in ((keys.TOTALS, _COUNTER), (keys.RECOVERED, _RECOVERED)):
+                for counter, text in self._redis.hscan_iter(key, count=1000):
+                    if not _is_counted(pattern, counter, text):
+                        if mend:
+                            self._redis.hdel(key, counter)
+                        yield key, counter
 
 
-def is_total(counter: str, text: str) -> bool:
-    """Tell whether a field of the hash is what the scripts write."""
-    return bool(_COUNTER.fullmatch(counter) and _COUNT.fullmatch(text))
+def _is_counted(pattern: re.Pattern[str], counter: str, text: str) -> bool:
+    return bool(pattern.fullmatch(counter) and _COUNT.fullmatch(text))
 
 
 def _nothing() -> dict[str, Any]:
@@ -96,8 +102,6 @@ def _add(pool: dict[str, Any], part: re.Match[str], count: int) -> None:
         pool["attempts"][part["of"]][part["counts"]] = count
     elif part["rendered"]:
         pool["rendered_s"] = count / 1000
-    elif part["recovered"]:
-        pool["recovered"][part["recovered"]] = count
     elif part["bound"] == "ms":
         pool["stages"][part["stage"]]["seconds"] = count / 1000
     else:

@@ -18,7 +18,15 @@ def test_a_key_without_a_life_is_seen_unless_it_is_meant_to_stay(redis_client):
 
 
 def test_what_stays_for_ever_is_what_the_table_of_keys_says():
-    jobs = {keys.NODES, keys.LEASES, keys.QUEUES, keys.EVENTS, keys.DEAD, keys.TOTALS}
+    jobs = {
+        keys.NODES,
+        keys.LEASES,
+        keys.QUEUES,
+        keys.EVENTS,
+        keys.DEAD,
+        keys.TOTALS,
+        keys.RECOVERED,
+    }
     webhooks = {keys.WEBHOOKS, keys.WEBHOOK_SECRETS, keys.WEBHOOKS_FAILING}
     persons = {
         keys.DESIRED,

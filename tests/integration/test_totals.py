@@ -91,10 +91,17 @@ def test_a_pool_for_which_there_is_no_room_is_left_out_and_the_others_go_on(flee
 
 
 @pytest.mark.parametrize(
-    ("counter", "text"),
-    [("default ended succeeded", "x"), ("default ended gone", "1"), ("", "1"), ("a b", "-1")],
+    ("key", "counter", "text"),
+    [
+        (keys.TOTALS, "default ended succeeded", "x"),
+        (keys.TOTALS, "default ended gone", "1"),
+        (keys.TOTALS, "", "1"),
+        (keys.TOTALS, "a b", "-1"),
+        (keys.RECOVERED, "default requeued", "-1"),
+        (keys.RECOVERED, "default", "1"),
+    ],
 )
-def test_a_torn_counter_is_passed_over_and_found_by_a_check(led, counter, text):
-    led.redis.hset(keys.TOTALS, counter, text)
-    assert all(not total.ended for total in led.fleet.totals().values())
-    assert_found_and_mended(led, Kind.TORN_TOTAL, f"{keys.TOTALS} {counter}")
+def test_a_torn_counter_is_passed_over_and_found_by_a_check(led, key, counter, text):
+    led.redis.hset(key, counter, text)
+    assert all(not (total.ended or total.recovered) for total in led.fleet.totals().values())
+    assert_found_and_mended(led, Kind.TORN_TOTAL, f"{key} {counter}")

@@ -8,14 +8,14 @@ local function pool_of(queue)
     return string.match(queue or '', '^comfyfleet%.pool%.(.*)%.[^.]*$') or ''
 end
 
--- Add {name = by, ...} to what a pool counts, in two commands however many they are. A caller may be in the middle
+-- Add {name = by, ...} to what a pool counts in a hash, in two commands however many they are. A caller may be in the middle
 -- of an ending: a key of another type counts nothing and fails nothing. A pool beyond those that have room is left out.
-local function count_totals(pool, more)
+local function count_in(key, pool, more)
     local names, fields, new = {}, {}, {}
     for name in pairs(more) do
         names[#names + 1] = pool .. ' ' .. name
     end
-    local found = redis.pcall('HMGET', TOTALS, unpack(names))
+    local found = redis.pcall('HMGET', key, unpack(names))
     if found.err then
         return
     end
@@ -25,9 +25,18 @@ local function count_totals(pool, more)
         fields[#fields + 1] = string.format('%.0f', (tonumber(found[i] or 0) or 0) + by)
         new[#new + 1] = not found[i] and name or nil
     end
-    if redis.call('HSET', TOTALS, unpack(fields)) > 0 and redis.call('HLEN', TOTALS) > TOTALS_KEPT then
-        redis.call('HDEL', TOTALS, unpack(new))
+    if redis.call('HSET', key, unpack(fields)) > 0 and redis.call('HLEN', key) > TOTALS_KEPT then
+        redis.call('HDEL', key, unpack(new))
     end
+end
+
+local function count_totals(pool, more)
+    count_in(TOTALS, pool, more)
+end
+
+-- Count jobs that go on after something was lost; see `Recovery`.
+local function count_recovered(pool, kind, jobs)
+    count_in(RECOVERED, pool, {[kind] = jobs})
 end
 
 -- Count jobs that have ended; `beside` has what is counted with them.

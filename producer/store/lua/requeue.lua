@@ -26,8 +26,10 @@ local cause = cjson.decode(ARGV[5])['error']['cause']
 count_totals(pool_of(queue), {
     rendered_ms = charge_owner(owner, rendering, fetching),
     ['attempt ' .. cause .. ' ' .. (ARGV[4] ~= '' and ARGV[4] or 'uncounted')] = 1,
-    ['recovered requeued'] = ARGV[3] == '' and not cancel and 1 or nil,
 })
+if ARGV[3] == '' and not cancel then
+    count_recovered(pool_of(queue), 'requeued', 1)
+end
 if ARGV[4] ~= '' then
     next_number(job, ARGV[4], 1)
 end

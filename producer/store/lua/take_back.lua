@@ -29,7 +29,7 @@ for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
                 next_number(job, 'deaths', 1)
             end
             redis.call('HSET', job, 'worker', ARGV[2], 'taken_ms', now_ms())
-            count_totals(pool_of(redis.call('HGET', job, 'queue')), {['recovered taken_back'] = 1})
+            count_recovered(pool_of(redis.call('HGET', job, 'queue')), 'taken_back', 1)
             emit(job, id, 'taken_back')
         end
         redis.call('ZADD', LEASES, now_ms() + tonumber(ARGV[3]), id)

@@ -40,6 +40,6 @@ for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', '(' .. before, 'BYSCOR
 end
 if #gone > 0 then
     local queue = string.match(string.sub(KEYS[1], #QUEUED + 1), '^(.*):%d+$')
-    count_totals(pool_of(queue), {['recovered resent'] = #gone})
+    count_recovered(pool_of(queue), 'resent', #gone)
 end
 return gone

@@ -54,9 +54,7 @@ class KnownBatches(KnownJobs):
     """Batches whose rows are jobs once they are fed."""
 
     # To compare everything after every step would leave time for few steps.
-    records_agree = indexes_agree = lists_agree = owners_agree = only_seven_keys_live_for_ever = (
-        None
-    )
+    records_agree = indexes_agree = lists_agree = owners_agree = only_few_keys_live_for_ever = None
     events_are_numbered_without_a_gap = totals_agree = None
 
     @invariant()
@@ -77,7 +75,7 @@ class KnownBatches(KnownJobs):
         KnownJobs.owners_agree(self)
         KnownJobs.totals_agree(self)
         KnownJobs.events_are_numbered_without_a_gap(self)
-        KnownJobs.only_seven_keys_live_for_ever(self)
+        KnownJobs.only_few_keys_live_for_ever(self)
         self.rows_agree()
         self.counts_of_batches_agree()
         self.events_of_batches_agree()
