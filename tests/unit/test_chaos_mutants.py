@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.chaos.fleet.chaos_fleet import TREE
+from tests.chaos.fleet.options import TREE
 from tests.chaos.mutants.mutation import apply
 from tests.chaos.mutants.scenarios import SCENARIOS
 from tests.chaos.mutants.trial import MUTANTS

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.chaos.checker.collection import collect_objects
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.options import FleetOptions
 from tests.chaos.fleet.servers import BUCKET
 from tests.chaos.fleet.workload import Work
 from tests.chaos.storm.product import run_storm

@@ -19,7 +19,8 @@ from tests.chaos.enumeration.life import Lane, Life
 from tests.chaos.enumeration.lives import LIVES, life_named
 from tests.chaos.enumeration.outcomes import Outcome, report
 from tests.chaos.enumeration.recording import record_cases
-from tests.chaos.fleet.chaos_fleet import TREE, Member
+from tests.chaos.fleet.members import Member
+from tests.chaos.fleet.options import TREE
 from tests.chaos.fleet.processes import KeptProcess
 
 _VARIABLE: Final = "COMFYFLEET_CRASHPOINT"

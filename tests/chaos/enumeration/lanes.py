@@ -21,11 +21,12 @@ from tests.chaos.enumeration.life import Lane, Life
 from tests.chaos.enumeration.lives import LIVES
 from tests.chaos.enumeration.outcomes import Outcome, of_the_fleet
 from tests.chaos.enumeration.sites import ids_of
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.client import JournalingClient
 from tests.chaos.fleet.copies import ALLOWED, make_now
 from tests.chaos.fleet.ends import is_done
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.options import FleetOptions
 from tests.chaos.proxy.rules import Fault, Rule
 
 LANES: Final = 6

@@ -10,9 +10,10 @@ from typing import Final
 import redis
 
 from tests.chaos.checker.history import TERMINAL
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.client import JournalingClient
 from tests.chaos.fleet.ends import status_of
+from tests.chaos.fleet.members import Member
 from tests.chaos.fleet.workload import Work
 
 #: No step of a life takes longer, whatever was cut, s.

@@ -22,10 +22,11 @@ from tests.chaos.checker.collection import (
     has_messages,
 )
 from tests.chaos.checker.queue_watch import QueueWatch
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.client import JournalingClient
 from tests.chaos.fleet.http_client import HttpClient
 from tests.chaos.fleet.landed_client import LandedClient
+from tests.chaos.fleet.members import Member
 from tests.chaos.fleet.servers import BUCKET
 
 #: A worker that is ready takes any message in this time, were it only to drop it, s.

@@ -12,9 +12,10 @@ from producer.contract.queues import Message
 from producer.dispatch import Dispatch
 from tests.chaos.checker.verdict import summary
 from tests.chaos.fleet import workload
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.copies import ALLOWED
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.options import FleetOptions
 from tests.chaos.mutants.companion_scenarios import OF_COMPANION
 from tests.chaos.mutants.odd_scenarios import ODD
 from tests.chaos.mutants.operation_scenarios import OF_OPERATIONS

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from tests.chaos.enumeration.life import Lane
 from tests.chaos.fleet import workload
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.client import JournalingClient
 from tests.chaos.fleet.ends import ended, is_done, status_of
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.members import Member
 from tests.chaos.fleet.workload import Work
 from tests.chaos.proxy.rules import Fault, Rule
 from tests.polling import wait_until

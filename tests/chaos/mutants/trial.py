@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos.fleet.chaos_fleet import TREE
+from tests.chaos.fleet.options import TREE
 from tests.chaos.mutants.mutation import Mutant, apply
 from tests.chaos.mutants.of_companion import OF_COMPANION
 from tests.chaos.mutants.of_graphs import OF_GRAPHS

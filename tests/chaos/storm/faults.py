@@ -11,8 +11,9 @@ from typing import Final
 
 import redis
 
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.members import Member
 from tests.chaos.storm import node_strikes, web_strikes
 from tests.chaos.storm.strikes import Strikes
 

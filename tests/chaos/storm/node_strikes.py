@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import requests
 
-from tests.chaos.fleet.chaos_fleet import Member
+from tests.chaos.fleet.members import Member
 from tests.chaos.storm.strikes import Strikes
 
 #: A rule waits so long for somebody to meet it, s.

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.chaos.checker.verdict import summary
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, FleetOptions
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.copies import ALLOWED, hurry
 from tests.chaos.fleet.ends import TO_DO, ended, is_done
 from tests.chaos.fleet.evidence import Evidence
 from tests.chaos.fleet.journal import surely
+from tests.chaos.fleet.options import FleetOptions
 from tests.chaos.landed_version import install
 from tests.chaos.storm.stories import POOL_OF
 from tests.chaos.storm.storm import Storm, StormOptions

@@ -12,8 +12,9 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from tests.chaos.fleet.chaos_fleet import ChaosFleet, Member
+from tests.chaos.fleet.chaos_fleet import ChaosFleet
 from tests.chaos.fleet.evidence import Evidence
+from tests.chaos.fleet.members import Member
 from tests.chaos.proxy.rules import Fault, Rule
 
 #: Where a connection breaks when it is not by chance.

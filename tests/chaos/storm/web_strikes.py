@@ -10,7 +10,7 @@ import signal
 import time
 from typing import Final
 
-from tests.chaos.fleet.chaos_fleet import Member
+from tests.chaos.fleet.members import Member
 from tests.chaos.fleet.processes import KeptProcess
 from tests.chaos.fleet.web_services import API, RECEIVER, SENDERS
 from tests.chaos.proxy.rules import Fault, Rule
