@@ -8,8 +8,11 @@ from fastapi import APIRouter, Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from producer.aio import AsyncProducer
 from producer.contract.errors import ActionNotFound, InvalidQuery
 from producer.contract.filters.query import Filter, Term
+from producer.contract.graph.json_values import text_flaw
+from producer.contract.ids import keyed_action_id
 from producer.contract.outcomes import ActionRecord, BulkAction
 from producer.contract.queues import Tier
 from producer.http.access import Fleet, Reader, Submitter, chosen, room_of
@@ -113,20 +116,34 @@ async def act(
             "an action means all jobs of its filter; expected a cursor with dry_run only",
             field="cursor",
         )
-    if is_retry:
+    # What an action on everybody's jobs tells is for no key that sees but its owner's.
+    owner = "" if key.sees_all else key.owner
+    named = one_key(body.idempotency_key, header=headers.idempotency_key)
+    is_replay = bool(named) and await _has_begun(fleet, owner, str(named))
+    if is_retry and not is_replay:
         # What is made again is handed in with this key: as many as it may have waiting.
         await room_of(fleet, key)
     record = await fleet.begin_action(
         body.action,
         wanted,
-        # What an action on everybody's jobs tells is for no key that sees but its owner's.
-        owner="" if key.sees_all else key.owner,
-        idempotency_key=one_key(body.idempotency_key, header=headers.idempotency_key),
+        owner=owner,
+        idempotency_key=named,
         max_waiting=key.max_waiting,
         reason=body.reason,
     )
     view = _view(record)
-    return answer(view, status=202, headers={"Location": view.links.self})
+    told = {"Location": view.links.self} | ({"Idempotent-Replayed": "true"} if is_replay else {})
+    return answer(view, status=202, headers=told)
+
+
+async def _has_begun(fleet: AsyncProducer, owner: str, idempotency_key: str) -> bool:
+    if text_flaw(idempotency_key):
+        return False  # it is refused
+    try:
+        await fleet.action(keyed_action_id(owner, idempotency_key))
+    except ActionNotFound:
+        return False
+    return True
 
 
 @router.get("", response_model=ActionsView, responses=answers(403, 422, 503))

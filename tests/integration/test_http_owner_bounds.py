@@ -87,6 +87,19 @@ def test_a_retry_keeps_to_the_tiers_and_the_room_of_its_key(api, led):
     assert acted(boss, led, **wanted)["done"] == 2
 
 
+def test_an_action_that_is_asked_for_again_is_found_though_nothing_more_may_wait(api):
+    shop, weak = api("shop"), api("shop", max_waiting=1)
+    wanted, named = {"action": "retry", "filter": "status:cancelled"}, {"Idempotency-Key": "a"}
+    first = weak.post("/v1/actions", wanted, headers=named)
+    shop.submit()
+    again = weak.post("/v1/actions", wanted, headers=named)
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    told = [answer.headers.get("idempotent-replayed") for answer in (first, again)]
+    assert told == [None, "true"]
+    for other in ({"Idempotency-Key": "b"}, {}):
+        problem(weak.post("/v1/actions", wanted, headers=other), 429, "backlog-full")
+
+
 def acted(client, led, **wanted):
     """Ask for an action, have it carried out, and return it."""
     path = client.post("/v1/actions", wanted).json()["links"]["self"]
