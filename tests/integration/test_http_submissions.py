@@ -197,6 +197,7 @@ def test_a_plain_submission_is_answered_as_any_other(api, body, headers):
             "queued_at",
             "start_deadline",
             "timings",
+            "waiting_for",
         ):
             job.pop(part, None)
         names = sorted({name.lower() for name in answer.headers} - {"content-length", "date"})
