@@ -24,7 +24,11 @@ def fetch_all(fleet: Producer, job: Job, folder: Path) -> list[Path]:
     if not job.artifacts:
         hint(f"job {job.id} has no file to copy: {_why(job)}")
         return []
-    make_folder(folder)
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InvalidJob(f"{folder} cannot be made: {exc.strerror}", field="output") from exc
     paths = []
     for artifact in job.artifacts:
         path = folder / _name(job, artifact)
@@ -34,13 +38,16 @@ def fetch_all(fleet: Producer, job: Job, folder: Path) -> list[Path]:
     return paths
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder into which files are to be copied; raises InvalidJob where nothing can be put there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise InvalidJob(f"{folder} cannot be made: {exc.strerror}", field="output") from exc
-    if not os.access(folder, os.W_OK | os.X_OK):
+def check_folder(folder: Path) -> None:
+    """Check that files can be put into a folder, which is made once there are any.
+
+    Raises:
+        InvalidJob: they cannot.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise InvalidJob(f"{folder} cannot be made: {there} is no folder", field="output")
+    if not os.access(there, os.W_OK | os.X_OK):
         raise InvalidJob(f"{folder} cannot be written: permission denied", field="output")
 
 

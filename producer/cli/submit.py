@@ -66,7 +66,7 @@ def submit(
 ) -> None:
     """Submit one job and print its id; with --wait, print its artifacts."""
     with opened(as_json=as_json) as fleet:
-        from producer.cli.fetching import fetch_all, make_folder
+        from producer.cli.fetching import check_folder, fetch_all
         from producer.cli.job_progress import all_artifacts, outcome, watch
         from producer.cli.options import (
             as_deliver,
@@ -79,7 +79,7 @@ def submit(
         )
 
         if output:
-            make_folder(output)  # before anything is rendered for it
+            check_folder(output)  # before anything is rendered for it
         content, found = read_source(graph, fleet, owner=owner)
         job = fleet.submit(
             content,

@@ -34,7 +34,7 @@ def test_an_action_on_all_jobs_says_so_and_means_ones_own(api, led):
         for empty in ("", " "):
             wanted = {"action": "cancel", "filter": empty, "dry_run": dry_run}
             told = problem(shop.post("/v1/actions", wanted), 422, "invalid-request")
-            assert told["errors"][0]["parameter"] == "filter"
+            assert told["errors"][0]["pointer"] == "#/filter"
             assert "or the word all" in told["detail"]
     told = acted(shop, led, "cancel", "all")
     assert (told["filter"], told["done"]) == ("owner:shop", 1)
