@@ -55,6 +55,10 @@ def _answer(connection: socket.socket) -> None:
     call = json.loads(content)
     for stream, fd in enumerate(streams):
         os.dup2(fd, stream)
+    # Those of the server may be files, and know it: what may be done with a pipe is less.
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(os.dup(stream), mode) for stream, mode in enumerate("rww")
+    )
     os.chdir(call["folder"])
     os.environ.clear()
     os.environ.update(call["environment"])
