@@ -53,7 +53,7 @@ def test_a_job_is_handed_in_watched_and_its_picture_shown(opened, up, pictures):
 def test_what_the_api_refuses_is_told_with_its_place_and_its_mend(opened, pictures):
     render(opened, steps=0)
     problem = opened.get_by_role("alert")
-    expect(problem).to_contain_text("The graph cannot work")
+    expect(problem).to_contain_text("A value does not fit its input")
     expect(problem).to_contain_text("input steps: 0 is too small; it takes 1 to 10000")
     opened.screenshot(path=pictures / "4-refused.png")
     opened.get_by_label("Access key").fill("cfk_of-nobody")
