@@ -268,6 +268,14 @@ def test_each_broken_promise_is_named(name):
     assert invariant in invariants(evidence)
 
 
+@pytest.mark.parametrize(("row", "is_named"), [("3", False), ("0", True)])
+def test_a_row_may_end_before_it_came_to_a_queue_and_no_single_job(row, is_named):
+    evidence = good()
+    evidence["events"][:] = [event(1, "cancelled", "cancelled")]
+    record(evidence).update(status="cancelled", n="1", row=row)
+    assert ("I8" in invariants(evidence)) is is_named
+
+
 def test_an_overtaken_prompt_that_was_interrupted_is_no_violation():
     evidence = good()
     take_over(evidence, outcome="interrupted")
