@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from typing import Annotated, Final
@@ -18,6 +19,8 @@ from producer.http.server import Server, config_of
 from producer.intake.input_policy import InputPolicy
 
 _USAGE: Final = 2
+#: New objects after which Python looks for those that refer to each other. Its own 700 are a page of ten jobs.
+_OBJECTS: Final = 20_000
 
 
 def serve(
@@ -47,6 +50,10 @@ def serve(
         served, host=settings.api_host, port=settings.api_port, access_log=access_log
     )
     server = Server(config, app.state.streams)
+    # What is there by now stays, and what a request makes dies with it, so there is little to be found.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_OBJECTS)
     server.run()
     if not server.started:
         raise SystemExit(1)

@@ -48,7 +48,9 @@ def read_jobs(redis: Redis, job_ids: Sequence[JobId]) -> list[Reading]:
         replies = replies_of(pipe)
     found = [reading_of(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
     gone = [reading.job_id for reading in found if reading.is_gone]
-    ended = find_ended_rows(redis, gone) if gone else {}
+    if not gone:
+        return found
+    ended = find_ended_rows(redis, gone)
     return [replace(reading, job=ended.get(reading.job_id, reading.job)) for reading in found]
 
 

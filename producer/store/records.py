@@ -97,7 +97,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
     record = unpacked(job_id, record)
     spec = json.loads(record["spec"])
     status = JobStatus(record["status"])
-    result = json.loads(record.get("result", "{}"))
+    result = json.loads(record["result"]) if "result" in record else {}
     error = record.get("error")
     progress = record.get("progress")
     phase = record.get("phase")
@@ -225,7 +225,9 @@ _large: Final = lru_cache(maxsize=2)(zlib.compress)
 
 
 def _attempts(record: Mapping[str, str]) -> list[Attempt]:
-    ended = (value for name, value in record.items() if name.startswith("attempt:"))
+    ended = [record[name] for name in record if name.startswith("attempt:")]
+    if not ended:
+        return []
     return sorted(map(Attempt.model_validate_json, ended), key=lambda attempt: attempt.number)
 
 

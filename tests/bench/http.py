@@ -91,7 +91,6 @@ def _stage() -> Iterator[Stage]:
             with standin_thread(StandinOptions(directory=Path(name) / "node")) as node:
                 classes = requests.get(f"{node.url}/object_info", timeout=10).json()
             announce = partial(announce_node, redis, classes)
-            announce()
             yield Stage(api, key, fleet, redis, url, announce)
 
 
