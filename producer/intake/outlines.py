@@ -8,7 +8,7 @@ from typing import Any
 from producer.contract.classes.cost_inputs import cost_of, is_size
 from producer.contract.classes.links import LINKED, links_of
 from producer.contract.classes.savers import PREFIX
-from producer.contract.graph.graph import Graph
+from producer.contract.graph.graph import Graph, GraphNode
 from producer.contract.graph.json_values import canonical
 from producer.intake.catalogs import Catalogs
 
@@ -21,46 +21,32 @@ def outline_of(graph: Graph, catalogs: Catalogs) -> bytes:
     """
     hands_sizes = any(is_size(link.input) for found in graph.values() for link in links_of(found))
     outlined = [
-        [
-            graph_node,
-            found["class_type"],
-            _Outline(found["class_type"], catalogs, hands_sizes).of(found["inputs"]),
-        ]
+        [graph_node, found["class_type"], *_parted(found, catalogs, hands_sizes=hands_sizes)]
         for graph_node, found in graph.items()
     ]
     return hashlib.sha256(canonical(outlined).encode()).digest()
 
 
-class _Outline:
-    """What of one graph node's inputs decides.
+def _parted(found: GraphNode, catalogs: Catalogs, *, hands_sizes: bool) -> tuple[Any, ...]:
+    """Return the inputs that decide; and the names of others, numbers and texts apart: a class may compute with those.
 
     Args:
         hands_sizes: whether a graph node may hand a number to an input that decides cost: then any number may be that.
     """
-
-    def __init__(self, class_type: str, catalogs: Catalogs, hands_sizes: bool) -> None:  # noqa: FBT001
-        self._class_type = class_type
-        self._catalogs = catalogs
-        self._hands_sizes = hands_sizes
-
-    def of(self, inputs: dict[str, Any]) -> list[Any]:
-        """Return the inputs that decide; and the names of others, numbers and texts apart: a class may compute with those."""
-        deciding: dict[str, Any] = {}
-        numbers: list[str] = []
-        texts: list[str] = []
-        for name, value in inputs.items():
-            kind = type(value)
-            names = texts if kind is str else numbers if kind is int or kind is float else None
-            if names is not None and self._is_free(name, value):
-                names.append(name)
-            else:
-                deciding[name] = value
-        return [deciding, numbers, texts]
-
-    def _is_free(self, name: str, value: Any) -> bool:
-        return (
-            cost_of(name, value, is_number_wanted=self._hands_sizes) is None
+    deciding: dict[str, Any] = {}
+    numbers: list[str] = []
+    texts: list[str] = []
+    for name, value in found["inputs"].items():
+        kind = type(value)
+        names = texts if kind is str else numbers if kind is int or kind is float else None
+        if (
+            names is not None
+            and cost_of(name, value, is_number_wanted=hands_sizes) is None
             and name != PREFIX  # of some classes it says which files they read
             and name not in LINKED  # where an id as text is refused
-            and not self._catalogs.decide(self._class_type, name)
-        )
+            and not catalogs.decide(found["class_type"], name)
+        ):
+            names.append(name)
+        else:
+            deciding[name] = value
+    return deciding, numbers, texts

@@ -67,7 +67,7 @@ def _publish(redis: Redis, streams: Watchers, bare: Watchers) -> None:
     begin = time.monotonic()
     for number in range(EVENTS):
         while (left := begin + number * _EVERY_S - time.monotonic()) > 0:
-            time.sleep(left)
+            time.sleep(left)  # the rate at which they come
         event = {**_event(new_job_id(), number), "owner": "shop"}
         redis.xadd(keys.EVENTS, event, maxlen=limits.EVENTS_KEPT, approximate=True)
         bare.hear(b"\n\n", times=1)
