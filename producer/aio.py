@@ -72,6 +72,7 @@ class AsyncProducer(
     hold = in_thread(Producer.hold)
     release = in_thread(Producer.release)
     retry = in_thread(Producer.retry)
+    retry_once = in_thread(Producer.retry_once)
     url = in_thread(Producer.url)
     fetch = in_thread(Producer.fetch)
     preview = in_thread(Producer.preview)

@@ -11,6 +11,7 @@ from producer.contract.dead_letters import DeadLetter
 from producer.contract.errors import InvalidJob
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job
+from producer.contract.outcomes import Submitted
 from producer.store.actions import Actions
 from producer.store.dead_letters import DeadLetterIndex
 from producer.threaded_calls import ThreadedTwin, in_thread
@@ -19,8 +20,8 @@ from producer.threaded_calls import ThreadedTwin, in_thread
 class Redrive(Protocol):
     """A function that submits a dead letter again as a new job."""
 
-    def __call__(self, job_id: str, *, secrets: Mapping[str, Any] | None) -> Job:
-        """Return the new job; errors as of `Producer.retry`."""
+    def __call__(self, job_id: str, *, secrets: Mapping[str, Any] | None) -> Submitted:
+        """Return the new job; errors as of `Producer.retry_once`."""
 
 
 class DeadLetters:
@@ -60,11 +61,16 @@ class DeadLetters:
             InvalidJob: the job is no dead letter, or its graph has expired.
             JobNotFound: no such job, or its record has expired.
         """
+        return self.redrive_once(job_id, secrets=secrets).job
+
+    def redrive_once(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Submitted:
+        """Submit a dead letter again as `redrive` does, and tell whether a call before had made the new job."""
         was_there = self._index.find(job_id_of(job_id)) is not None
-        new = self._redrive(job_id, secrets=secrets)
+        made = self._redrive(job_id, secrets=secrets)
         if was_there:  # who asks again gets the same job, and has done nothing
+            new = made.job
             self._actions.write("dead.redrive", selection=job_id, owner=new.owner, detail=new.id)
-        return new
+        return made
 
     def drop(self, job_id: str) -> bool:
         """Remove a job from the list, keeping its record; return whether it was on the list."""
@@ -92,6 +98,7 @@ class AsyncDeadLetters(ThreadedTwin):
     list = in_thread(DeadLetters.list)
     show = in_thread(DeadLetters.show)
     redrive = in_thread(DeadLetters.redrive)
+    redrive_once = in_thread(DeadLetters.redrive_once)
     drop = in_thread(DeadLetters.drop)
     ids = in_thread(DeadLetters.ids)
     causes = in_thread(DeadLetters.causes)

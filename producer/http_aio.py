@@ -58,6 +58,7 @@ class AsyncHttpDeadLetters(ThreadedTwin):
     list = in_thread(HttpDeadLetters.list)
     show = in_thread(HttpDeadLetters.show)
     redrive = in_thread(HttpDeadLetters.redrive)
+    redrive_once = in_thread(HttpDeadLetters.redrive_once)
     drop = in_thread(HttpDeadLetters.drop)
     causes = in_thread(HttpDeadLetters.causes)
 
@@ -108,6 +109,7 @@ class AsyncHttpProducer(AsyncFollowing, AsyncHttpActionMethods):
     hold = in_thread(HttpProducer.hold)
     release = in_thread(HttpProducer.release)
     retry = in_thread(HttpProducer.retry)
+    retry_once = in_thread(HttpProducer.retry_once)
     move = in_thread(HttpProducer.move)
     move_job = in_thread(HttpProducer.move_job)
     preview = in_thread(HttpProducer.preview)

@@ -147,11 +147,22 @@ class HttpProducer(
         secrets: Mapping[str, Any] | None = None,
     ) -> Job:
         """Submit an ended job again as a new one; all as of `Producer.retry`."""
+        return self.retry_once(job_id, tier=tier, pin=pin, secrets=secrets).job
+
+    def retry_once(
+        self,
+        job_id: str,
+        *,
+        tier: Tier | str | None = None,
+        pin: str | None = None,
+        secrets: Mapping[str, Any] | None = None,
+    ) -> Submitted:
+        """Submit an ended job again, and tell whether that was done before; all as of `Producer.retry_once`."""
         wanted = {"tier": tier, "pin": pin, "secrets": mapping(secrets or {}, "secrets")}
         body = {name: value for name, value in wanted.items() if value is not None}
-        path = job_path(job_id, "retry")
         # It is made once, however often it is asked for.
-        return self._connection.read(Job.model_validate, "POST", path, body=body, is_safe=True)
+        answer = self._connection("POST", job_path(job_id, "retry"), body=body, is_safe=True)
+        return Submitted(formed(answer, Job.model_validate), answer.status_code == 200)  # noqa: PLR2004
 
     def close(self) -> None:
         """Close all connections; they are opened again at the next use. Watches hear nothing more."""

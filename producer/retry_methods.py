@@ -8,6 +8,7 @@ from typing import Any
 
 from producer.contract.arguments import job_id_of
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.outcomes import Submitted
 from producer.contract.queues import Tier
 from producer.dead_letters import DeadLetters
 from producer.dispatch import Dispatch
@@ -55,6 +56,17 @@ class RetryMethods:
             InvalidJob: it has not ended, its graph has expired, or there is no such tier or node.
             OwnerBacklogFull: the limit of its owner's waiting jobs is reached.
         """
+        return self.retry_once(job_id, tier=tier, pin=pin, secrets=secrets).job
+
+    def retry_once(
+        self,
+        job_id: str,
+        *,
+        tier: Tier | str | None = None,
+        pin: str | None = None,
+        secrets: Mapping[str, Any] | None = None,
+    ) -> Submitted:
+        """Submit an ended job again as `retry` does, and tell whether a call before had made the new job."""
         return self._made_again(job_id, tier=tier, pin=pin, secrets=secrets, only_dead=False)
 
     @cached_property
@@ -71,7 +83,7 @@ class RetryMethods:
         secrets: Mapping[str, Any] | None,
         tier: Tier | str | None = None,
         pin: str | None = None,
-    ) -> Job:
+    ) -> Submitted:
         old = self._jobs.get(job_id_of(job_id))
         if only_dead and old.done and old.status is not JobStatus.FAILED:
             # Redis would give the job that was made of it by another hand.
@@ -85,7 +97,7 @@ class RetryMethods:
             nodes=self._nodes.nodes() if pin is not None else (),
             secrets=extra.secrets,
         )
-        new_id = make_again(
+        new_id, is_new = make_again(
             submission,
             jobs=self._jobs,
             retries=self._retries,
@@ -93,4 +105,4 @@ class RetryMethods:
             secrets=extra.secrets_json,
             only_dead=only_dead,
         )
-        return self._jobs.get(new_id)
+        return Submitted(self._jobs.get(new_id), is_replay=not is_new)

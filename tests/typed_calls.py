@@ -26,7 +26,7 @@ from producer.contract.job_pages import JobPage
 from producer.contract.jobs import Artifact, Job, JobEvent, JobStatus
 from producer.contract.nodes import Node, NodeTimes, Pool
 from producer.contract.operations import Action
-from producer.contract.outcomes import Acted, ActionRecord
+from producer.contract.outcomes import Acted, ActionRecord, Submitted
 from producer.contract.owners import OwnerUsage
 from producer.contract.previews import Preview, PreviewNote
 from producer.contract.queue_lines import QueueLine
@@ -165,9 +165,11 @@ def changes(fleet: Producer, job: Job) -> None:
     assert_type(fleet.hold(job.id), Job)
     assert_type(fleet.release(job.id), Job)
     assert_type(fleet.retry(job.id, tier="batch", pin="gpu-01", secrets={"key": "k"}), Job)
+    assert_type(fleet.retry_once(job.id, pin="gpu-01").is_replay, bool)
     assert_type(fleet.dead_letters.list(10), list[DeadLetter])
     assert_type(fleet.dead_letters.show(job.id), DeadLetter)
     assert_type(fleet.dead_letters.redrive(job.id, secrets=None), Job)
+    assert_type(fleet.dead_letters.redrive_once(job.id, secrets=None), Submitted)
     assert_type(fleet.dead_letters.drop(job.id), bool)
     assert_type(fleet.dead_letters.ids(), tuple[JobId, ...])
     assert_type(fleet.dead_letters.causes(), Counter[str])
@@ -269,6 +271,7 @@ async def from_a_loop(fleet: AsyncProducer) -> None:
     assert_type(await fleet.hold(job.id), Job)
     assert_type(await fleet.release(job.id), Job)
     assert_type(await fleet.retry(job.id, secrets={"key": "k"}), Job)
+    assert_type(await fleet.retry_once(job.id, tier="batch"), Submitted)
     assert_type(await fleet.nodes(), list[Node])
     assert_type(await fleet.node_times("gpu-01"), NodeTimes)
     await fleet.rescan("gpu-01")
@@ -290,6 +293,7 @@ async def dead_letters(fleet: AsyncProducer, job: Job) -> None:
     assert_type(await fleet.dead_letters.list(), list[DeadLetter])
     assert_type(await fleet.dead_letters.show(job.id), DeadLetter)
     assert_type(await fleet.dead_letters.redrive(job.id), Job)
+    assert_type(await fleet.dead_letters.redrive_once(job.id), Submitted)
     assert_type(await fleet.dead_letters.drop(job.id), bool)
     assert_type(await fleet.dead_letters.ids(), tuple[JobId, ...])
     assert_type(await fleet.dead_letters.causes(), Counter[str])

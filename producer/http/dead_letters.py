@@ -13,9 +13,9 @@ from producer.contract.dead_letters import DeadLetter
 from producer.contract.errors import InvalidJob
 from producer.http.access import Administrator, Fleet
 from producer.http.problems import ProblemType, problem_of
-from producer.http.responses import answers
+from producer.http.responses import answers, made_or_found
 from producer.http.strict_json import StrictRoute
-from producer.http.views import JobView, Links, answer, job_view
+from producer.http.views import JobView, Links, answer, job_view, submitted_answer
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead_letters"], route_class=StrictRoute)
 
@@ -76,20 +76,21 @@ async def read(job_id: JobId, fleet: Fleet, _: Administrator) -> Response:
     "/{job_id}/redrive",
     status_code=201,
     response_model=JobView,
-    responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+    responses=made_or_found("The job that was made of it before", JobView, 404, 409),
 )
 async def redrive(
     job_id: JobId, fleet: Fleet, _: Administrator, body: RedriveRequest | None = None
 ) -> Response:
     """Submit a dead letter again as a new job, and take it off the list. Who asks again gets the same new job."""
     try:
-        new = await fleet.dead_letters.redrive(job_id, secrets=(body or RedriveRequest()).secrets)
+        secrets = (body or RedriveRequest()).secrets
+        made = await fleet.dead_letters.redrive_once(job_id, secrets=secrets)
     except InvalidJob as exc:
         if exc.field not in (None, "job", "graph"):
             raise
         await _found(job_id, fleet)
         raise problem_of(exc, ProblemType.CONFLICT) from exc
-    return answer(job_view(new), status=201, headers={"Location": f"/v1/jobs/{new.id}"})
+    return submitted_answer(made)
 
 
 @router.delete("/{job_id}", status_code=204, responses=answers(403, 404, 503))

@@ -19,7 +19,7 @@ from producer.http.requests import (
     MoveRequest,
     RetryRequest,
 )
-from producer.http.responses import answers
+from producer.http.responses import answers, made_or_found
 from producer.http.strict_json import StrictRoute
 from producer.http.views import (
     ArtifactLink,
@@ -31,6 +31,7 @@ from producer.http.views import (
     cancelled_view,
     job_view,
     moved_job_view,
+    submitted_answer,
 )
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
@@ -105,7 +106,7 @@ async def move(job_id: JobId, fleet: Fleet, key: Submitter, body: MoveRequest) -
     "/{job_id}/retry",
     status_code=201,
     response_model=JobView,
-    responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 503),
+    responses=made_or_found("The job that was made of it before", JobView, 404, 409),
 )
 async def retry(
     job_id: JobId, fleet: Fleet, key: Submitter, body: RetryRequest | None = None
@@ -113,15 +114,16 @@ async def retry(
     """Submit an ended job again as a new one. It is made once: who asks again gets the same new job."""
     job = await job_of(fleet, key, job_id)
     wanted = body or RetryRequest()
-    await check_room(fleet, key)
+    if job.retried_as is None:  # else what was made of it waits already
+        await check_room(fleet, key)
     tier = tier_of(key, wanted.tier or job.tier)
     try:
-        new = await fleet.retry(job.id, tier=tier, pin=wanted.pin, secrets=wanted.secrets)
+        made = await fleet.retry_once(job.id, tier=tier, pin=wanted.pin, secrets=wanted.secrets)
     except InvalidJob as exc:
         if exc.field not in (None, "job", "graph"):
             raise
         raise problem_of(exc, ProblemType.CONFLICT) from exc
-    return answer(job_view(new), status=201, headers={"Location": f"/v1/jobs/{new.id}"})
+    return submitted_answer(made)
 
 
 @router.get(

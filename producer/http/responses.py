@@ -67,6 +67,6 @@ def answers(
     return told
 
 
-def made_or_found(text: str, view: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """Return the same of a route that makes something, or finds what an `Idempotency-Key` made before."""
-    return answers(400, 403, 408, 413, 415, 422, 429, 503, also={200: (text, view)})
+def made_or_found(text: str, view: type[BaseModel], *more: int) -> dict[int | str, dict[str, Any]]:
+    """Return the same of a route that makes something, or finds what the same request made before."""
+    return answers(400, 403, 408, 413, 415, 422, 429, 503, *more, also={200: (text, view)})

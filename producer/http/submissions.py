@@ -19,7 +19,7 @@ from producer.http.heavy_submissions import turn_if_heavy
 from producer.http.requests import JobRequest, SubmitHeaders
 from producer.http.responses import made_or_found
 from producer.http.strict_json import StrictRoute
-from producer.http.views import JobView, answer, job_view
+from producer.http.views import JobView, submitted_answer
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
 
@@ -57,13 +57,11 @@ async def submit(
     else:
         async with turn_if_heavy(request, template=body.template):
             submitted = await fleet.submit_once(body.source, **options)
-    job, told = submitted.job, {"Location": f"/v1/jobs/{submitted.job.id}"}
-    if submitted.is_replay:
-        told["Idempotent-Replayed"] = "true"
+    told = {}
     if wait_s := _wanted_wait(headers.prefer):
-        job = await _ended(request, fleet, job, wait_s)
+        submitted = submitted._replace(job=await _ended(request, fleet, submitted.job, wait_s))
         told["Preference-Applied"] = f"wait={wait_s}"
-    return answer(job_view(job), status=200 if submitted.is_replay else 201, headers=told)
+    return submitted_answer(submitted, headers=told)
 
 
 def _wanted_wait(prefer: str | None) -> int:

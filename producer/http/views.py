@@ -12,6 +12,7 @@ from starlette.responses import Response
 from producer.contract.batches import BadRow, Batch
 from producer.contract.cancel_outcomes import BatchCancelled, Cancelled
 from producer.contract.jobs import Artifact, Job
+from producer.contract.outcomes import Submitted
 
 JSON: Final = "application/json"
 View = TypeVar("View", bound=BaseModel)
@@ -151,6 +152,15 @@ def answer(
 ) -> Response:
     """Return a view as JSON, without what is None."""
     return Response(view.model_dump_json(exclude_none=True), status, headers, JSON)
+
+
+def submitted_answer(submitted: Submitted, *, headers: dict[str, str] | None = None) -> Response:
+    """Return a job that a request has made: 201, or 200 where it was made before."""
+    job, is_replay = submitted
+    told = {"Location": f"/v1/jobs/{job.id}", **(headers or {})}
+    if is_replay:
+        told["Idempotent-Replayed"] = "true"
+    return answer(job_view(job), status=200 if is_replay else 201, headers=told)
 
 
 def _made(view: type[View], fields: dict[str, Any], more: dict[str, Any] | None = None) -> View:

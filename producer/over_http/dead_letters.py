@@ -9,7 +9,8 @@ from typing import Any, Final
 from producer.contract.arguments import checked, job_id_of
 from producer.contract.dead_letters import DeadLetter
 from producer.contract.jobs import Job
-from producer.over_http.answers import each
+from producer.contract.outcomes import Submitted
+from producer.over_http.answers import each, formed
 from producer.over_http.bodies import mapping
 from producer.over_http.connection import Connection
 
@@ -37,10 +38,14 @@ class HttpDeadLetters:
 
     def redrive(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Job:
         """Submit a dead letter again as a new job; all as of `DeadLetters.redrive`."""
+        return self.redrive_once(job_id, secrets=secrets).job
+
+    def redrive_once(self, job_id: str, *, secrets: Mapping[str, Any] | None = None) -> Submitted:
+        """Submit a dead letter again, and tell whether that was done before; as of `DeadLetters.redrive_once`."""
         body = {"secrets": mapping(secrets or {}, "secrets")}
-        path = _path(job_id, "/redrive")
         # It is made once, however often it is asked for.
-        return self._connection.read(Job.model_validate, "POST", path, body=body, is_safe=True)
+        answer = self._connection("POST", _path(job_id, "/redrive"), body=body, is_safe=True)
+        return Submitted(formed(answer, Job.model_validate), answer.status_code == 200)  # noqa: PLR2004
 
     def drop(self, job_id: str) -> bool:
         """Remove a job from the list, keeping its record; return whether it was on the list."""

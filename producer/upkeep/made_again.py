@@ -19,8 +19,8 @@ def make_again(
     dispatch: Dispatch,
     secrets: bytes = b"",
     only_dead: bool = False,
-) -> JobId:
-    """Record *submission* as the retry of its `retry_of`, send it if it is new, and return its id.
+) -> tuple[JobId, bool]:
+    """Record *submission* as the retry of its `retry_of`, and send it if it is new; returns as `Retries.add`.
 
     Args:
         secrets, only_dead: as of `Retries.add`, and errors, too.
@@ -35,4 +35,4 @@ def make_again(
     if is_new:
         # Upkeep sends it where this process dies before.
         dispatch.try_send_all([Message(new_id, 1, submission.queue, submission.tier.priority)])
-    return new_id
+    return new_id, is_new

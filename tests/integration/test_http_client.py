@@ -67,7 +67,10 @@ def test_jobs_are_handed_in_read_listed_and_led_alike(both, led):
         assert fleet.release(job.id).status is JobStatus.QUEUED
         assert fleet.cancel(job.id) is Cancelled.CANCELLED
         assert fleet.cancel(job.id) is Cancelled.ENDED
-        again = fleet.retry(job.id, tier="idle")
+        made = fleet.retry_once(job.id, tier="idle")
+        assert not made.is_replay
+        assert fleet.retry_once(job.id, tier="idle").is_replay
+        again = made.job
         assert (again.retry_of, again.tier) == (job.id, "idle")
         assert fleet.retry(job.id, tier="idle") == again
     acted = [fleet.act(BulkAction.CANCEL, "status:queued", dry_run=True) for fleet in both]

@@ -29,7 +29,11 @@ def test_they_are_listed_counted_made_again_and_dropped(boss, led):
     assert (one["cause"], one["job"]["links"]["self"]) == ("execution_error", one["links"]["job"])
     again = boss.post(one["links"]["redrive"])
     assert (again.status_code, again.json()["retry_of"]) == (201, last.id)
-    assert boss.post(one["links"]["redrive"]).json()["id"] == again.json()["id"]
+    told = boss.post(one["links"]["redrive"])
+    assert (told.status_code, told.headers["idempotent-replayed"]) == (200, "true")
+    assert told.headers["location"] == again.headers["location"]
+    assert told.json()["id"] == again.json()["id"]
+    assert "idempotent-replayed" not in again.headers
     assert boss("DELETE", f"{PATH}/{first.id}").status_code == 204
     assert boss.get(PATH).json() == {"dead_letters": []}
     assert led.fleet.get(first.id).status == "failed"
@@ -68,7 +72,10 @@ def test_the_client_does_what_the_library_does(boss, led):
         assert fleet.dead_letters.list(0) == []
         assert fleet.dead_letters.show(dead.id) == led.fleet.dead_letters.show(dead.id)
         assert fleet.dead_letters.causes() == led.fleet.dead_letters.causes()
-        assert fleet.dead_letters.redrive(dead.id).retry_of == dead.id
+        made = fleet.dead_letters.redrive_once(dead.id)
+        assert (made.job.retry_of, made.is_replay) == (dead.id, False)
+        assert fleet.dead_letters.redrive_once(dead.id).is_replay
+        assert fleet.dead_letters.redrive(dead.id).id == made.job.id
         assert (fleet.dead_letters.drop(other.id), fleet.dead_letters.drop(other.id)) == (True, False)  # fmt: skip
         for call in (fleet.dead_letters.show, fleet.dead_letters.redrive):
             with pytest.raises(InvalidJob, match="no dead letter"):

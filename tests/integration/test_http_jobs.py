@@ -138,7 +138,11 @@ def test_a_job_is_held_released_cancelled_and_made_again(api):
         job["id"],
         "batch",
     )
-    assert shop.post(f"{at}/retry").json()["id"] == again.json()["id"]
+    told = shop.post(f"{at}/retry")
+    assert (told.status_code, told.headers["idempotent-replayed"]) == (200, "true")
+    assert told.headers["location"] == again.headers["location"]
+    assert told.json() == again.json()
+    assert "idempotent-replayed" not in again.headers
 
 
 def test_a_redis_that_hangs_is_a_503_within_two_seconds_and_nothing_is_half_made(

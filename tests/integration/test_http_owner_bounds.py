@@ -87,6 +87,15 @@ def test_a_retry_keeps_to_the_tiers_and_the_room_of_its_key(api, led):
     assert acted(boss, led, **wanted)["done"] == 2
 
 
+def test_a_retry_that_is_asked_for_again_is_found_though_nothing_more_may_wait(api):
+    weak = api("shop", max_waiting=1)
+    job = weak.submit()["id"]
+    assert weak.post(f"/v1/jobs/{job}/cancel").status_code == 200
+    first, again = (weak.post(f"/v1/jobs/{job}/retry") for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+
+
 def test_an_action_that_is_asked_for_again_is_found_though_nothing_more_may_wait(api):
     shop, weak = api("shop"), api("shop", max_waiting=1)
     wanted, named = {"action": "retry", "filter": "status:cancelled"}, {"Idempotency-Key": "a"}

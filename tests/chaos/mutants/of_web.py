@@ -69,8 +69,8 @@ OF_WEB: Final = (
         "asked_over_http",
         "I14",
         (
-            "producer/http/submissions.py",
-            "return answer(job_view(job), status=200 if submitted.is_replay else 201, headers=told)",
+            "producer/http/views.py",
+            "return answer(job_view(job), status=200 if is_replay else 201, headers=told)",
             "return answer(job_view(job), status=201, headers=told)",
         ),
     ),
