@@ -47,6 +47,12 @@ def main() -> int:
         "--cases", nargs="+", default=(), metavar="SECONDS:PICTURES:STORE_MS", help="of card_busy"
     )
     parser.add_argument("--jobs", type=int, help="in a run of card_busy")
+    parser.add_argument(
+        "--disk-mb-s",
+        type=float,
+        metavar="MB/S",
+        help="of cold_load with --comfyui: have its models on a disk that gives no more (by bindfs)",
+    )
     given = parser.parse_args()
     missed = 0
     for name in NAMES if given.name == "all" else (given.name,):

@@ -22,6 +22,7 @@ from infra.standin.process import StandinProcess
 from tests.bench.checkpoints import checkpoint_file, checkpoints
 from tests.bench.page_cache import drop
 from tests.bench.results import Case, Result, median
+from tests.bench.slow_disk import slow_disk
 from tests.graphs import fresh_nonce, rendering
 from tests.polling import wait_until
 
@@ -33,14 +34,21 @@ _PATIENCE_S = 600
 _CLIENT = uuid.uuid4().hex
 
 
-def run(*, full: bool = False, comfyui: str | None = None) -> Result:
+def run(
+    *, full: bool = False, comfyui: str | None = None, disk_mb_s: float | None = None
+) -> Result:
     """Measure loads in turns.
 
     Args:
         comfyui: the address of a real ComfyUI on this machine that has the companion; its largest checkpoint is used.
+        disk_mb_s: what its disk is to give a second, at most; its own disk by default.
     """
+    if disk_mb_s is not None and not (comfyui and disk_mb_s > 0):
+        raise SystemExit(
+            "--disk-mb-s is a rate above 0, and that of a real node: it needs --comfyui"
+        )
     rounds = FULL_ROUNDS if full else ROUNDS
-    with _real(comfyui) if comfyui else _standin(rounds) as node:
+    with _real(comfyui, disk_mb_s) if comfyui else _standin(rounds) as node:
         _load_s(node, node.cold())  # the first one imports what samples
         cold, held, announced = [], [], []
         for _ in range(rounds):
@@ -77,14 +85,10 @@ class _Node(Protocol):
 
 
 class _Real:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, name: str, file: Path, *, disk: str) -> None:
         self.url = url
-        self._name = checkpoints(url)[-1]
-        file = checkpoint_file(url, self._name)
-        if file is None:
-            raise SystemExit(f"{url} has its checkpoints on another machine: they stay in memory")
-        self._file = file
-        self.told = f"a checkpoint of {self._file.stat().st_size / 1e9:.1f} GB"
+        self._name, self._file = name, file
+        self.told = f"a checkpoint of {file.stat().st_size / 1e9:.1f} GB{disk}"
 
     def cold(self) -> str:
         _forget(self)
@@ -103,11 +107,24 @@ class _Standin:
 
 
 @contextmanager
-def _real(url: str) -> Iterator[_Node]:
+def _real(url: str, disk_mb_s: float | None) -> Iterator[_Node]:
     status = requests.get(f"{url}/comfyfleet/v1/status", timeout=10)
     if not (status.ok and status.json().get("preloading")):
         raise SystemExit(f"{url} has no companion that reads ahead")
-    yield _Real(url)
+    name = checkpoints(url)[-1]
+    file = checkpoint_file(url, name)
+    if file is None:
+        raise SystemExit(f"{url} has its checkpoints on another machine: they stay in memory")
+    if disk_mb_s is None:
+        yield _Real(url, name, file, disk="")
+        return
+    file = file.resolve()  # a link would lead past the mount
+    with slow_disk(file.parent, mb_s=disk_mb_s):
+        node = _Real(url, name, file, disk=f" on a disk of {disk_mb_s:g} MB/s")
+        try:
+            yield node
+        finally:
+            _forget(node)  # it has the file mapped
 
 
 @contextmanager
