@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,6 +45,20 @@ class ProblemForm(BaseModel):
 
 _RETRY_AFTER = {
     "Retry-After": {"description": "Seconds", "required": True, "schema": {"type": "string"}}
+}
+
+
+#: What OpenAPI says beside of a route that sends an `ETag`.
+TAGGED: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "description": "The `ETag` of what was read before",
+            "schema": {"type": "string"},
+        }
+    ],
+    "responses": {"304": {"description": "It is still what `If-None-Match` names"}},
 }
 
 

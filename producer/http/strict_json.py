@@ -21,6 +21,7 @@ from producer.contract.access import AccessKey, Scope
 from producer.contract.errors import ScopeMissing
 from producer.contract.graph.json_values import has_depth, printable
 from producer.http.access import scopes_of
+from producer.http.known_answers import unless_known
 from producer.http.problems import Flaw, Problem, ProblemType, problem_of
 from producer.http.request_flaws import parameter_flaws
 
@@ -55,7 +56,8 @@ class StrictRoute(APIRoute):
                     await _check_empty(request)
             who = who_asks(request)
             with acting(who.actor, who.origin, is_stranger=who.is_stranger):
-                return await handler(StrictRequest(request.scope, request.receive))
+                response = await handler(StrictRequest(request.scope, request.receive))
+            return unless_known(request, response)
 
         return strict
 

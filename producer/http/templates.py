@@ -16,7 +16,7 @@ from producer.http.access import Fleet, Reader, Submitter
 from producer.http.long_calls import LONG
 from producer.http.problems import Flaw, Problem, ProblemType
 from producer.http.requests import EXAMPLE_GRAPH, Name
-from producer.http.responses import answers
+from producer.http.responses import TAGGED, answers
 from producer.http.strict_json import StrictRoute
 from producer.http.views import answer
 
@@ -115,6 +115,7 @@ async def list_templates(fleet: Fleet, key: Reader) -> Response:
     response_model=TemplateGraph,
     dependencies=[LONG],
     responses=answers(403, 404, 503),
+    openapi_extra=TAGGED,
 )
 async def read(name: TemplateName, fleet: Fleet, key: Reader) -> Response:
     """Read a template, with its graph."""

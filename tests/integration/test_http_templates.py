@@ -88,6 +88,30 @@ def test_a_change_is_refused_where_another_came_first(api):
     assert shop.get(PATH).json()["graph"] == OTHER
 
 
+def test_who_has_what_is_there_is_told_so_in_place_of_it(api):
+    shop = api()
+    etag = put(shop).headers["etag"]
+
+    def asked(known, method="GET", path=PATH):
+        answer = shop(method, path, headers={"If-None-Match": known})
+        return answer.status_code, answer.headers.get("etag"), len(answer.content)
+
+    for known in (etag, f"W/{etag}", f'"a,b", {etag}', "*", f'"0-a",W/{etag}'):
+        assert asked(known) == asked(known, "HEAD") == (304, etag, 0)
+    told = shop.get(PATH, headers={"If-None-Match": etag})
+    assert told.headers.keys().isdisjoint({"content-type", "content-length"})
+    for known in ('"0-a"', etag.strip('"'), f'"x{etag[1:]}', '"*"', ""):
+        status, tag, size = asked(known)
+        assert (status, tag, size > 100) == (200, etag, True)
+    assert asked("*", path="/v1/templates")[0] == 200  # it sends none
+    problem(shop.get("/v1/templates/none", headers={"If-None-Match": "*"}), 404, "not-found")
+    put(shop, OTHER)
+    assert asked(etag)[0] == 200
+    assert (
+        shop("PUT", PATH, json={"graph": GRAPH}, headers={"If-None-Match": "*"}).status_code == 412
+    )
+
+
 def test_a_bad_graph_or_name_leaves_what_was_there(api):
     shop = api()
     before = put(shop).json()
