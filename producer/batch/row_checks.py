@@ -7,7 +7,7 @@ go through the whole intake, once for each combination of them that occurs (`pla
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,7 @@ from producer.contract.params.params import check_count, check_size, resolve_par
 from producer.contract.params.values import fit
 from producer.contract.queues import Needs
 from producer.intake.admission import Intake
-from producer.intake.files import InputLike, cache_key, check_given
+from producer.intake.files import InputLike, cache_key, check_given, check_source
 from producer.intake.request import Request
 
 #: Values that a link cannot be.
@@ -139,7 +139,7 @@ class RowChecks:
         self._shaper.add(params)
         return PackedRow(
             params=params,
-            inputs=self._taken_for(plan.files, row),
+            inputs=self._taken_for(plan, row),
             metadata=dict(row.metadata),
             place=self._places.setdefault(plan.needs, len(self._places)),
         )
@@ -199,15 +199,32 @@ class RowChecks:
         columns |= {self._inputs[address].own: address for address in row.params}
         check_verdicts(plan.refused, self._graph, columns, replaced=plain)
 
-    def _taken_for(self, files: Sequence[FileInput], row: Row) -> dict[str, InputFile]:
-        if not files:
+    def _taken_for(self, plan: CachedPlan, row: Row) -> dict[str, InputFile]:
+        if not plan.files:
             return {}
-        given: dict[tuple[str, str], InputLike] = {}
-        for inputs in (self._request.inputs, row.inputs):  # a row's own override
-            given |= {self._place(address): value for address, value in inputs.items()}
-        return {
-            file.address: self._take(file, given[file.graph_node, file.input]) for file in files
-        }
+        own = {self._place(address): value for address, value in row.inputs.items()}
+        shared = {self._place(address): value for address, value in self._request.inputs.items()}
+        taken = {}
+        for file in plan.files:
+            place = file.graph_node, file.input
+            is_shared = place not in own
+            value = shared[place] if is_shared else own[place]  # a row's own override
+            self._check_source(file, value, plan, row, is_shared=is_shared)
+            taken[file.address] = self._take(file, value)
+        return taken
+
+    def _check_source(
+        self, file: FileInput, value: InputLike, plan: CachedPlan, row: Row, *, is_shared: bool
+    ) -> None:
+        """Raise for a param that names another file than the one that is handed in; one may override the batch's own."""
+
+        def column(own: str) -> str:
+            return next(address for address in row.params if self._inputs[address].own == own)
+
+        if file.address in plan.params:
+            check_source(file, value, self._graph, plan.params, column, is_shared=is_shared)
+        elif is_shared:
+            check_source(file, value, self._graph, self._request.params, str)
 
     def _take(self, file: FileInput, value: InputLike) -> InputFile:
         check_given(value, file, f"inputs.{file.address}")

@@ -29,7 +29,7 @@ from producer.contract.graph_checks import GraphCheck
 from producer.contract.jobs import InputFile
 from producer.contract.submissions import Content, Submission
 from producer.intake.copy_policy import checked_deliver
-from producer.intake.files import InputLike
+from producer.intake.files import InputLike, check_source
 from producer.intake.input_policy import InputPolicy
 from producer.intake.input_storage import InputStorage
 from producer.intake.named_inputs import NamedInputs
@@ -76,6 +76,8 @@ class Intake:
         content, extra = self.content(request, document)
         plan = self.planner.plan_of_one(request, document.graph)
         given = dict(zip(plan.params, request.params, strict=True))  # resolving keeps the order
+        for file, value in plan.files:
+            check_source(file, value, plan.graph, plan.params, given.__getitem__)
         check_verdicts(plan.refused, plan.graph, given)
         split = Split(plan.graph, {})  # of a template, that is what all of its jobs share
         if not request.template:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from producer.contract.classes.catalog import Catalog
-from producer.contract.classes.files import FileInput, input_files
-from producer.contract.errors import InvalidInput
-from producer.contract.graph.graph import Graph
-from producer.contract.graph.json_values import find_flaw, short
+from producer.contract.classes.files import FileInput, input_files, is_name
+from producer.contract.errors import InvalidInput, InvalidParam
+from producer.contract.graph.graph import Graph, literal
+from producer.contract.graph.json_values import find_flaw, printable, short
 from producer.contract.params.addresses import Addresses
 from producer.intake.file_signatures import HEAD_BYTES, missing_bytes, surely_no
 from producer.intake.picture_size import picture_size
@@ -71,6 +71,50 @@ def matched_files(
                 advice=f"add --input '{address}=FILE', or '{address}=node:' if every node has it",
             )
     return [(file, handed[place]) for place, file in read.items()]
+
+
+def check_source(
+    file: FileInput,
+    value: InputLike,
+    graph: Graph,
+    params: Mapping[str, Any],
+    written: Callable[[str], str],
+    *,
+    is_shared: bool = False,
+) -> None:
+    """Check that no param names another file where one is handed in, as nobody would read that.
+
+    A param may say that there is a file at all, where the graph has none; what one without a name of its own is
+    called; and which file of the nodes `node:` alone is.
+
+    Args:
+        graph: before params are set.
+        params: of the request, by address with the graph node's id.
+        written: returns such an address as the request has it.
+        is_shared: whether *value* is that of a whole batch, and *params* are a row's.
+
+    Raises:
+        InvalidParam: one does.
+    """
+    if (named := params.get(file.address)) is None or value == "node:":
+        return
+    if not is_shared and (
+        isinstance(value, bytes) or (isinstance(value, Mapping) and "base64" in value)
+    ):
+        return
+    found = graph[file.graph_node]
+    own = literal(found["inputs"].get(file.input))
+    if named == own or not is_name(found["class_type"], own):
+        return
+    address = written(file.address)
+    whose = "the batch has one for all of its rows" if is_shared else "inputs has one"
+    raise InvalidParam(
+        f"params.{printable(address)} names a file, {short(named)!r}, and {whose} for the same input: "
+        f"inputs.{printable(file.address)}",
+        field=f"params.{address}",
+        graph_node=file.graph_node,
+        advice="name it once: a file of the nodes by 'node:NAME', any other in inputs",
+    )
 
 
 def check_given(value: object, file: FileInput, where: str) -> None:

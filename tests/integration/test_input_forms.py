@@ -12,7 +12,7 @@ from PIL import Image
 
 from producer.batch.rows import Row
 from producer.client import Producer
-from producer.contract.errors import InvalidInput, InvalidJob, InvalidRows
+from producer.contract.errors import InvalidInput, InvalidJob, InvalidParam, InvalidRows
 from producer.contract.ids import new_job_id
 from producer.intake.input_policy import InputPolicy
 from tests.integration.scripted_node import scripted_node
@@ -207,3 +207,51 @@ def test_an_upload_that_no_job_could_read_is_refused(fleet, led_with_s3):
             fleet.upload(content, **options)
         assert refused.value.field == field
     assert led_with_s3.stored_keys() == set()
+
+
+NAMED_TWICE = (
+    "params.Fox.image names a file, 'b.png', and inputs has one for the same input: inputs.1.image"
+)
+TITLED = {**GRAPH, "1": {**GRAPH["1"], "_meta": {"title": "Fox"}}}
+FORM = {"base64": base64.b64encode(PICTURE).decode()}
+
+
+def test_a_param_names_no_other_file_than_the_one_that_is_handed_in(fleet, web_server, led_with_s3):
+    url, named = {"url": f"{web_server.url}/fox.png"}, {"Fox.image": "b.png"}
+    with pytest.raises(InvalidParam) as refused:
+        fleet.submit(TITLED, params=named, inputs={"1.image": url})
+    told = refused.value
+    assert (told.message, told.field, told.graph_node) == (NAMED_TWICE, "params.Fox.image", "1")
+    assert led_with_s3.fleet.jobs().jobs == []
+    # What a file without a name is called, and the name that the graph has anyway, are no other file.
+    assert (
+        fleet.submit(TITLED, params=named, inputs={"1.image": FORM}).inputs["1.image"].name
+        == "b.png"
+    )
+    assert fleet.submit(TITLED, params={"Fox.image": "x.png"}, inputs={"1.image": url}).inputs
+    none_yet = {**TITLED, "1": {**TITLED["1"], "class_type": "Painter", "inputs": {"mask": ""}}}
+    made = fleet.submit(none_yet, params={"Fox.mask": "b.png"}, inputs={"1.mask": url})
+    assert made.inputs.keys() == {"1.mask"}
+    ours = led_with_s3.fleet.submit(TITLED, params=named, inputs={"1.image": "node:"})
+    assert ours.inputs["1.image"].source == "node:b.png"
+
+
+def test_a_row_s_param_names_no_other_file_than_the_one_that_is_handed_in(fleet, web_server):
+    url, named = {"url": f"{web_server.url}/fox.png"}, {"Fox.image": "b.png"}
+
+    def refused(*rows, **shared):
+        with pytest.raises(InvalidRows) as caught:
+            fleet.submit_many(TITLED, rows, **shared)
+        return [(row.row, row.column, row.message) for row in caught.value.rows]
+
+    of_batch = NAMED_TWICE.replace("inputs has one", "the batch has one for all of its rows")
+    both = Row(named, {"1.image": url})
+    assert refused({}, named, both, inputs={"1.image": FORM}) == [
+        (2, "Fox.image", of_batch),
+        (3, "Fox.image", NAMED_TWICE),
+    ]
+    of_all = NAMED_TWICE.replace("Fox.image", "1.image")
+    assert refused({}, inputs={"1.image": url}, params=named) == [(1, "1.image", of_all)]
+    # A row's own file stands in place of what the batch names, whatever that is.
+    batch = fleet.submit_many(TITLED, [Row({}, {"1.image": url})], params=named)
+    assert batch.rows == 1

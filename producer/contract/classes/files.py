@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal, TypeGuard, cast
 
 from producer.contract.classes.catalog import Catalog
 from producer.contract.errors import InvalidInput
@@ -126,13 +126,18 @@ def base_name(value: str) -> str:
     return "input" if len(name) > _LONGEST_NAME or _complaint(name) else name
 
 
+def is_name(class_type: str, value: object) -> TypeGuard[str]:
+    """Tell whether an input that reads a file names one by *value*: it is no link, nor says that there is none."""
+    return isinstance(value, str) and value != _NO_FILE.get(class_type)
+
+
 def _input_files(graph: Graph, catalog: Catalog | None) -> Iterator[FileInput]:
     for graph_node, found in graph.items():
         class_type = found["class_type"]
         flagged = catalog.files_of(class_type) if catalog else ()
         for name in dict.fromkeys((*flagged, *_FILE_INPUTS.get(class_type, ()))):
             value = literal(found["inputs"].get(name))
-            if isinstance(value, str) and value != _NO_FILE.get(class_type):
+            if is_name(class_type, value):
                 yield FileInput(graph_node, name, value)
 
 
