@@ -56,7 +56,7 @@ class HttpProducer(
     one that only reads, and one that hands something in, under an idempotency key of its own where none is given.
 
     Args:
-        url: the API's address, as `https://fleet.example`.
+        url: the API's address, as `https://fleet.example`; with `/v1` at its end it is the same.
         key: an access key, as `comfyfleet key create` prints it.
         timeout: how long one try may wait for an answer to begin.
         session: for a proxy, or certificates of one's own.

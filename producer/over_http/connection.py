@@ -43,13 +43,15 @@ _TOO_MANY: Final = 429
 #: Bytes of an answer that are read at once.
 _READ: Final = 1 << 16
 _CONNECT_S: Final = 3.0
+#: What each path begins with, and people know as the end of an address.
+_VERSION: Final = "/v1"
 
 
 class Connection:
     """Sends requests with the key of one owner. Thread-safe.
 
     Args:
-        url: the API's address, as `https://fleet.example`.
+        url: the API's address, as `https://fleet.example`; with `/v1` at its end it is the same.
         timeout: how long one try may wait for an answer to begin.
         session: for a proxy, or certificates of one's own.
 
@@ -217,7 +219,10 @@ def _base(url: str) -> str:
         raise InvalidSettings("url: expected the API's address, as https://fleet.example")
     if parts.username is not None or parts.password is not None:
         raise InvalidSettings("url: the key does not belong into the address; give it as key=")
-    return text.rstrip("/")
+    text = text.rstrip("/")
+    if parts.path.rstrip("/").endswith(_VERSION):  # not a host of this name
+        text = text.removesuffix(_VERSION).rstrip("/")
+    return text
 
 
 def _parts(url: str) -> SplitResult | None:

@@ -22,6 +22,7 @@ from producer.contract.errors import (
 )
 from producer.http.problems import Problem, ProblemType
 from producer.http_client import HttpProducer
+from producer.over_http.connection import Connection
 from tests.integration.api_server import GRAPH
 from tests.integration.scripted_node import scripted_node
 
@@ -155,6 +156,15 @@ def test_the_key_is_the_one_that_was_given_whatever_netrc_says(tmp_path, monkeyp
     with fleet(routes={GET: [told(JOB)]}) as (producer, server):
         producer.get(ID)
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+def test_an_address_may_end_in_the_version_of_the_api():
+    with fleet(routes={GET: [told(JOB)] * 4}) as (_, server):
+        for end in ("", "/", "/v1", "/v1/"):
+            with HttpProducer(server.url + end, KEY) as producer:
+                assert producer.get(ID).id == ID
+    host = Connection("http://v1/", KEY, timeout=timedelta(seconds=1))
+    assert host.url == "http://v1"
 
 
 @pytest.mark.parametrize(
