@@ -36,6 +36,14 @@ def never_comes(stage: Stage) -> None:
         stage.wait_ends()
 
 
+def cancelled_with_pictures(stage: Stage) -> None:
+    """A job is cancelled while its picture waits: it ends at once, and the node goes on with the next one."""
+    stage.client.cancel(_waiting(stage))
+    stage.wait_ends()
+    stage.submit()
+    stage.wait_ends()
+
+
 def _waiting(stage: Stage) -> str:
     """Return a job that has rendered, and whose picture waits for ever."""
     faulty(stage, on="encode SaveImage", do="hang")
@@ -49,4 +57,9 @@ def _waiting(stage: Stage) -> str:
     return job
 
 
-OF_COMPANION: Final = (killed_with_pictures, full_disk, never_comes)
+OF_COMPANION: Final = (
+    killed_with_pictures,
+    full_disk,
+    never_comes,
+    cancelled_with_pictures,
+)

@@ -37,4 +37,14 @@ OF_COMPANION: Final = (
             "return True",
         ),
     ),
+    mutant(
+        "wait for a picture of a job that was cancelled",
+        "cancelled_with_pictures",
+        "I2",
+        (
+            "worker/attempt/lease.py",
+            "        if self.cancel.is_set():\n            raise JobCancelled\n",
+            "",
+        ),
+    ),
 )
