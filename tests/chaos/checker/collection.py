@@ -15,18 +15,18 @@ A folder of evidence holds
 from __future__ import annotations
 
 import json
-import threading
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import redis
 
 from tests.chaos.checker.packed import packed_rows, whole_record
 from tests.chaos.checker.pictures import describe
+from tests.chaos.checker.recorder import Recorder
 
 _EVENTS: Final = "comfyfleet:events"
 _JOB: Final = "comfyfleet:job:"
@@ -48,41 +48,18 @@ _LISTS: Final = "comfyfleet.*"
 _AT_ONCE: Final = 1000
 
 
-class EventTail:
-    """Copies the event stream into a file while it grows; it is trimmed at its other end."""
+class EventTail(Recorder):
+    """Copies the event stream while it grows; it is trimmed at its other end."""
 
     def __init__(self, url: str, path: Path) -> None:
-        self._redis = redis.Redis.from_url(url, decode_responses=True, socket_timeout=5)
-        self._path = path
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="event-tail", daemon=True)
+        super().__init__(url, path, every_s=0.2)
+        self._last = "0-0"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
-        self._redis.close()
-
-    def _run(self) -> None:
-        last = "0-0"
-        with self._path.open("w", encoding="utf-8") as file:
-            while True:
-                is_last_look = self._ending.is_set()
-                try:
-                    entries = self._redis.xrange(_EVENTS, f"({last}", "+", count=_AT_ONCE)
-                except redis.RedisError:
-                    entries = []  # Redis is being hurt; the stream waits
-                for entry_id, fields in entries:
-                    last = entry_id
-                    file.write(json.dumps({"id": entry_id, **fields}) + "\n")
-                file.flush()
-                if is_last_look and not entries:
-                    return
-                if not entries:
-                    self._ending.wait(0.2)
+    def _look(self) -> Iterator[dict[str, Any]]:
+        while entries := self._redis.xrange(_EVENTS, f"({self._last}", "+", count=_AT_ONCE):
+            for entry_id, fields in entries:
+                self._last = entry_id
+                yield {"id": entry_id, **fields}
 
 
 def collect_redis(url: str, path: Path) -> None:
