@@ -9,15 +9,32 @@ from functools import cached_property
 from typing import Final, Literal
 
 from producer.contract.fleet_events import FleetEvent
-from producer.contract.jobs import JobEvent
+from producer.contract.ids import event_order
+from producer.contract.jobs import JobEvent, JobStatus
 
 
+# What each of a thousand watchers asks of a notice is found once.
 @dataclass(frozen=True, eq=False)
 class Notice:
     """One event of a job, shared by all who watch the job, its batch or everything."""
 
     event: JobEvent
     batch: str
+
+    @cached_property
+    def order(self) -> tuple[int, int]:
+        """What notices are sorted by."""
+        return event_order(self.event.id)
+
+    @cached_property
+    def has_ended(self) -> bool:
+        """Whether the job has ended by it."""
+        return self.event.status.is_terminal
+
+    @cached_property
+    def runs(self) -> bool:
+        """Whether the job runs since."""
+        return self.event.status is JobStatus.RUNNING
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -41,6 +58,11 @@ class FleetNotice:
 
     event: FleetEvent
     topics: tuple[str, ...]
+
+    @cached_property
+    def order(self) -> tuple[int, int]:
+        """The same as of `Notice`."""
+        return event_order(self.event.id)
 
     @cached_property
     def sse(self) -> bytes:
@@ -76,5 +98,7 @@ FleetWatchItem = AnyNotice | Literal[Lagged.LAGGED]
 
 
 def encoded(items: Sequence[FleetWatchItem]) -> bytes:
-    """Return all of *items* as one buffer of server-sent events."""
+    """Return all of *items* as one buffer of server-sent events; of a notice alone it is the same for all who ask."""
+    if len(items) == 1 and items[0] is not LAGGED:
+        return items[0].sse
     return b"".join(LAGGED_SSE if item is LAGGED else item.sse for item in items)

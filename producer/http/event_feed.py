@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -13,7 +13,7 @@ from producer.contract.fleet_events import BatchEvent, FleetEvent
 from producer.contract.ids import event_order
 from producer.contract.jobs import JobEvent, JobStatus
 from producer.events.async_event_watch import AsyncFleetWatch
-from producer.events.notices import LAGGED, AnyNotice, encoded, sse_of
+from producer.events.notices import LAGGED, AnyNotice, Notice, encoded, sse_of
 
 #: How often a comment is sent where nothing happens, so that proxies and clients know that it lives.
 _ALIVE_EVERY: Final = timedelta(seconds=15)
@@ -66,7 +66,10 @@ class EventFeed:
         self._topics = tuple(topics)
         self._present = present
         self._is_endless = is_endless
-        self._position = ""
+        self._position, self._order = (
+            "",
+            (0, 0),
+        )  #: After which notices are told; and as they are sorted.
         self._seen = (
             ""  #: The reader's position at the last sign of life: all before has come through.
         )
@@ -96,12 +99,14 @@ class EventFeed:
         async with self._fleet.watch_fleet(*self._topics) as watch:
             yield _BEGIN
             watch.pass_by(self._has_written)
-            self._position = self._seen = watch.since
+            self._go_to(watch.since)
+            self._seen = watch.since
             is_behind = False
             if after and await self._fleet.missed(*self._topics, after=after) is None:
                 yield _RESET
             elif after:
-                self._position, is_behind = after, True
+                self._go_to(after)
+                is_behind = True
             # What it goes on after is said at once, also where there is no state to show.
             yield await self._snapshot() + (b"" if is_behind else _mark(self._position))
             while is_behind or self._is_endless or self._open:
@@ -123,12 +128,12 @@ class EventFeed:
         try:
             missed = await self._fleet.missed(*self._topics, after=self._position)
             if missed is None:
-                self._position = await self._fleet.position()
+                self._go_to(await self._fleet.position())
                 return _RESET + await self._snapshot(), False
         except FleetUnreachable:
             return await self._after_outage(), True
         told = self._told(missed.notices)
-        self._position = missed.position
+        self._go_to(missed.position)
         # By this a client knows that it has all that it missed.
         return told + (_mark(missed.position) if missed.is_end else b""), not missed.is_end
 
@@ -146,7 +151,7 @@ class EventFeed:
         if LAGGED in items:
             return b"", True
         if items:
-            return self._told(self._fresh(i for i in items if i is not LAGGED)), False
+            return self._told(self._fresh([i for i in items if i is not LAGGED])), False
         return await self._rechecked() + self._alive(), False
 
     def _has_written(self, notices: Sequence[AnyNotice]) -> bool:
@@ -164,25 +169,31 @@ class EventFeed:
         self._note(fresh)
         return True
 
-    def _fresh(self, notices: Iterable[AnyNotice]) -> list[AnyNotice]:
-        begin = event_order(self._position)
-        return [notice for notice in notices if event_order(notice.event.id) > begin]
+    def _fresh(self, notices: Sequence[AnyNotice]) -> Sequence[AnyNotice]:
+        """Return those after the feed's position; they are in order, so mostly all are."""
+        if notices and notices[0].order > self._order:
+            return notices
+        return [notice for notice in notices if notice.order > self._order]
 
     def _told(self, notices: Sequence[AnyNotice]) -> bytes:
         self._note(notices)
         return encoded(notices)
 
     def _note(self, notices: Sequence[AnyNotice]) -> None:
-        self._note_running([notice.event for notice in notices])
         for notice in notices:
-            event = notice.event
-            if isinstance(event, JobEvent) and event.status.is_terminal:
-                self._open.discard(event.job)
-            elif isinstance(event, BatchEvent):
+            if isinstance(notice, Notice):
+                job = notice.event.job
+                (self.running.add if notice.runs else self.running.discard)(job)
+                if notice.has_ended:
+                    self._open.discard(job)
+            elif isinstance(event := notice.event, BatchEvent):
                 ends = event.type in {"finished", "cancelled"} and not _is_live(event)
                 (self._open.discard if ends else self._open.add)(event.batch)
         if notices:
-            self._position = notices[-1].event.id
+            self._position, self._order = notices[-1].event.id, notices[-1].order
+
+    def _go_to(self, position: str) -> None:
+        self._position, self._order = position, event_order(position)
 
     def _note_running(self, events: Sequence[JobEvent | FleetEvent]) -> None:
         for event in events:
@@ -196,9 +207,9 @@ class EventFeed:
         It is the reader's position of the time before: all up to there has come through since.
         """
         seen, self._seen = self._seen, self._fleet.fanout.position
-        if event_order(seen) <= event_order(self._position):
+        if event_order(seen) <= self._order:
             return b":\n\n"
-        self._position = seen
+        self._go_to(seen)
         return b":\n" + _mark(seen)
 
     async def _rechecked(self) -> bytes:
@@ -222,10 +233,9 @@ def _mark(position: str) -> bytes:
 
 
 def _may_end(notice: AnyNotice) -> bool:
-    event = notice.event
-    return isinstance(event, BatchEvent) or (
-        isinstance(event, JobEvent) and event.status.is_terminal
-    )
+    if isinstance(notice, Notice):
+        return notice.has_ended
+    return isinstance(notice.event, BatchEvent)
 
 
 def _is_live(event: BatchEvent) -> bool:

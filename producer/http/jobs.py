@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
 from producer.contract.errors import InvalidJob
 from producer.contract.number_words import how_many
 from producer.http.access import Fleet, Reader, Submitter, check_room, job_of, seen, tier_of
-from producer.http.long_calls import LONG
+from producer.http.long_calls import its_turn
 from producer.http.problems import Problem, ProblemType, problem_of
 from producer.http.requests import (
     ListQuery,
@@ -42,12 +42,14 @@ JobId = Annotated[str, Path(max_length=100, examples=["01a202b8-2e5f-7533-81db-2
 @router.get(
     "",
     response_model=JobPageView,
-    dependencies=[LONG],
     responses=answers(403, 404, 409, 422, 503),
 )
-async def list_jobs(fleet: Fleet, key: Reader, wanted: Annotated[ListQuery, Query()]) -> Response:
+async def list_jobs(
+    request: Request, fleet: Fleet, key: Reader, wanted: Annotated[ListQuery, Query()]
+) -> Response:
     """List jobs, the newest first; `filter` is that of `comfyfleet job list`."""
-    page = await fleet.jobs(seen(key, wanted.filter), wanted.cursor, wanted.limit)
+    async with its_turn(request):
+        page = await fleet.jobs(seen(key, wanted.filter), wanted.cursor, wanted.limit)
     return answer(
         JobPageView.model_construct(jobs=[job_view(job) for job in page.jobs], cursor=page.cursor)
     )

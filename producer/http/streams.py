@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -163,13 +164,19 @@ def _writer(scope: Scope) -> Callable[[bytes], bool]:
         return lambda _: False
 
     def write(frame: bytes) -> bool:
-        if transport.is_closing() or transport.get_write_buffer_size():
+        if transport.get_write_buffer_size():
             return False
         if frame:  # an empty chunk would be the last one
-            transport.write(b"%x\r\n%b\r\n" % (len(frame), frame))
+            transport.write(_chunk(frame))  # one that is lost drops it, and the stream's task ends
         return True
 
     return write
+
+
+# A frame goes to a thousand connections one after another, so the last one is kept as it was written.
+@lru_cache(maxsize=1)
+def _chunk(frame: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(frame), frame)
 
 
 async def _gone(receive: Receive) -> None:
