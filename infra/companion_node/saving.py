@@ -1,8 +1,9 @@
 """Lends ComfyUI's own saving methods pictures that are encoded in the pool (0.3.64 and 0.33.0).
 
 The methods run as they are, with all that they decide: names, metadata, what Pillow is told. Only
-the `save` of the picture that they make does not encode at once. A method that makes its pictures
-in another way saves as it always did.
+the `save` of the picture that they make does not encode at once, and where they make it as ComfyUI
+does, that takes less (`conversion.py`). A method that makes its pictures in another way saves as it
+always did.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .conversion import image_of, lent_steps
 from .encoding_pool import EncodingPool
 
 #: Of the kinds of Pillow images that take less than four (its storage.c).
@@ -40,6 +42,7 @@ def lend_pictures(
     module, name = maker
     if not isinstance(method, types.FunctionType):
         return method
+    steps = lent_steps(method)
 
     @functools.wraps(method)
     def saving(*args: Any, **kwargs: Any) -> Any:
@@ -47,7 +50,7 @@ def lend_pictures(
             return method(*args, **kwargs)
         makes = method.__globals__.get(module)
         made = functools.partial(_Picture, pool=pool, prompt=prompt())
-        lent = {**method.__globals__, module: _Lent(makes, name, made)}
+        lent = {**method.__globals__, **steps, module: _Lent(makes, name, made)}
         twin = types.FunctionType(
             method.__code__, lent, method.__name__, method.__defaults__, method.__closure__
         )
@@ -68,7 +71,7 @@ def _is_called_by_comfyui(frame: Any) -> bool:
 
 
 class _Lent:
-    """A module or class of which one function returns something else."""
+    """A module or class of which one function, which makes images, returns something else."""
 
     def __init__(self, lent: Any, name: str, made: Callable[[Any], Any]) -> None:
         self.__lent, self.__made = lent, made
@@ -76,7 +79,7 @@ class _Lent:
         self.__name = name
 
     def __make(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__made(getattr(self.__lent, self.__name)(*args, **kwargs))
+        return self.__made(image_of(getattr(self.__lent, self.__name), *args, **kwargs))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__lent, name)

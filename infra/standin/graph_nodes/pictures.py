@@ -41,6 +41,14 @@ def _noise(_bench: Bench, *, width: int, height: int, batch_size: int, nonce: in
     return Result(values=(list(_batch(width, height, batch_size, nonce % 4)),))
 
 
+def _planes(_bench: Bench, *, image: Pictures) -> Result:
+    return Result(values=(image,))
+
+
+def _blacken(_bench: Bench, *, image: Pictures) -> Result:
+    return Result(values=([Image.new(one.mode, one.size) for one in image],))
+
+
 def _read_back(bench: Bench, *, images: Pictures, filename_prefix: str) -> Result:
     return save_pictures_at_once(bench, images=images, filename_prefix=filename_prefix)
 
@@ -55,6 +63,18 @@ PICTURES = (
             "batch_size": integer(1, 1, 64),
             "nonce": integer(0, 0, 2**31 - 1),
         },
+        outputs=("IMAGE",),
+    ),
+    GraphNodeClass(
+        name="ComfyFleetPlanes",
+        run=_planes,
+        required={"image": Input("IMAGE")},
+        outputs=("IMAGE",),
+    ),
+    GraphNodeClass(
+        name="ComfyFleetBlacken",
+        run=_blacken,
+        required={"image": Input("IMAGE")},
         outputs=("IMAGE",),
     ),
     GraphNodeClass(

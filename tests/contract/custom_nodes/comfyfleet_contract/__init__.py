@@ -18,7 +18,12 @@ import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from PIL import Image
 
-from .pictures import ComfyFleetNoise, ComfyFleetReadBack
+from .pictures import (
+    ComfyFleetBlacken,
+    ComfyFleetNoise,
+    ComfyFleetPlanes,
+    ComfyFleetReadBack,
+)
 
 _NONCE = ("INT", {"default": 0, "min": 0, "max": 2**31 - 1})
 _SECONDS = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 600.0})
@@ -307,6 +312,8 @@ NODE_CLASS_MAPPINGS = {
         ComfyFleetFindLatest,
         ComfyFleetFilm,
         ComfyFleetNoise,
+        ComfyFleetPlanes,
+        ComfyFleetBlacken,
         ComfyFleetReadBack,
     )
 }

@@ -50,6 +50,28 @@ class ComfyFleetNoise:
         return (_batch(width, height, batch_size, nonce % 4),)
 
 
+class ComfyFleetPlanes:
+    """Lays a picture out colour by colour, as a VAE's decoder does."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "run"
+    CATEGORY = "comfyfleet"
+
+    @classmethod
+    def INPUT_TYPES(cls):  # noqa: N802
+        return {"required": {"image": ("IMAGE",)}}
+
+    def run(self, image):
+        return (image.movedim(-1, 1).contiguous().movedim(1, -1),)
+
+
+class ComfyFleetBlacken(ComfyFleetPlanes):
+    """Changes the very picture that others were given, too."""
+
+    def run(self, image):
+        return (image.zero_(),)
+
+
 class ComfyFleetReadBack(nodes.SaveImage):
     """Saves by SaveImage's own method, and goes on to read the file, as uploaders do."""
 
