@@ -16,6 +16,7 @@ from producer.contract.graph.graph import Graph, GraphDocument, template_id
 from producer.contract.ids import new_batch_id
 from producer.contract.max_failed import read_max_failed
 from producer.contract.metadata import check_metadata
+from producer.contract.params.addresses import Addresses
 from producer.contract.params.params import check_size
 from producer.intake.admission import Intake
 from producer.intake.request import Request, as_tier, check_names
@@ -66,6 +67,7 @@ def open_batch(
     document = intake.read(request)
     content, extra = intake.content(request, document)
     request = resolved(request, document.graph)
+    _check_addresses(request, document.graph)
     check_size(request.params, settings.max_params_bytes)
     check_metadata(request.metadata)
     start_within, run_within = intake.deadlines(request)
@@ -115,6 +117,14 @@ def open_batch(
         replays=replays,
         is_new=is_new,
     )
+
+
+def _check_addresses(request: Request, graph: Graph) -> None:
+    """Raise InvalidParam for a file that all rows share at an address that the graph has not: no row can mend that."""
+    if request.inputs:
+        addresses = Addresses(graph)
+        for address in request.inputs:
+            addresses.find(address, among="inputs")
 
 
 def writer_of(

@@ -10,7 +10,9 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from producer.contract.batches import Batch
 from producer.contract.cancel_outcomes import BatchCancelled
+from producer.contract.errors import InvalidJob
 from producer.http.access import (
     Fleet,
     Reader,
@@ -24,7 +26,7 @@ from producer.http.access import (
 )
 from producer.http.heavy_submissions import turn_if_heavy
 from producer.http.long_calls import LONG
-from producer.http.problems import Flaw, Problem, ProblemType
+from producer.http.problems import Flaw, Problem, ProblemType, problem_of
 from producer.http.requests import BatchRequest, ListQuery, MoveRequest, SubmitHeaders
 from producer.http.responses import answers, made_or_found
 from producer.http.row_bodies import RowsBody, unpacked
@@ -147,9 +149,12 @@ async def add_rows(
     if new > 0:
         await check_open_room(fleet, key, more=new)
     skipped: list[Any] = []
-    added = await fleet.add_rows(
-        batch.id, rows, first=first, on_skipped=skipped.append if skip_invalid else None
-    )
+    try:
+        added = await fleet.add_rows(
+            batch.id, rows, first=first, on_skipped=skipped.append if skip_invalid else None
+        )
+    except InvalidJob as exc:
+        raise _of_batch(exc, batch) from exc
     return answer(rows_view(added, skipped))
 
 
@@ -223,6 +228,16 @@ async def move(batch_id: BatchId, fleet: Fleet, key: Submitter, body: MoveReques
     tier = tier_of(key, body.tier) if body.tier else None
     moved = await fleet.move_batch(batch.id, tier=tier, pool=body.pool, dry_run=body.dry_run)
     return answer(moved_batch_view(await fleet.batch(batch.id), moved))
+
+
+def _of_batch(error: InvalidJob, batch: Batch) -> Problem:
+    """Return the problem that an error of rows is; what all of them share stands in the request that began the batch."""
+    problem, path = problem_of(error), batch_view(batch).links.self
+    if str(error.field).partition(".")[0] in BatchRequest.model_fields:
+        problem.flaws = [
+            flaw if flaw.row is not None else flaw._replace(of=path) for flaw in problem.flaws
+        ]
+    return problem
 
 
 def _first(content_range: str | None, count: int) -> int | None:

@@ -74,6 +74,7 @@ class Flaw(NamedTuple):
         pointer: where in the body, as a JSON pointer in a URI fragment; empty if not there.
         parameter: the query parameter or header, where it is one.
         allowed: what would do, where that is a short list.
+        of: whose request has the place, where it is not this one: the path of a batch that was begun with it.
     """
 
     code: str
@@ -83,6 +84,7 @@ class Flaw(NamedTuple):
     allowed: Sequence[str] | None = None
     row: int | None = None
     advice: str | None = None
+    of: str = ""
 
 
 class Problem(HTTPException):

@@ -86,7 +86,7 @@ def parameter_flaws(given: Sequence[tuple[str, str]], route: APIRoute) -> list[F
 def placed(flaw: Flaw, route: APIRoute | None) -> Flaw:
     """Return a flaw of the library's with its place as the route has it: one argument is a field here, a parameter there."""
     name = flaw.parameter or flaw.pointer[len("#/") :].partition("/")[0]
-    if route is None or not name or flaw.row is not None:
+    if route is None or not name or flaw.row is not None or flaw.of:
         return flaw
     known = {
         place: list(_resolved(*_schema_of(route, place)).get("properties", ())) for place in _PLACES

@@ -15,11 +15,13 @@ class FlawForm(BaseModel):
 
     code: str
     detail: str
-    pointer: str | None = None  #: A place in the body, as `#/params/6.text`.
+    #: A place in the body, as `#/params/6.text`; with `of`, in the body by which that was made.
+    pointer: str | None = None
     parameter: str | None = None  #: A query parameter or header.
     allowed: list[str] | None = None
     row: int | None = None
     advice: str | None = None
+    of: str | None = None  #: The batch whose graph or file it is, where its rows are handed in.
 
 
 class ErrorForm(BaseModel):

@@ -140,6 +140,34 @@ def test_a_body_of_rows_is_bounded_and_whole(api):
     problem(shop.post(f"/v1/batches/{batch['id']}/seal"), 422, "invalid-request")
 
 
+def test_a_flaw_of_what_all_rows_share_is_told_with_its_place_in_the_batch(api):
+    """The request that hands rows in has neither the graph nor the files of all."""
+    shop = api()
+    saver = {"class_type": "SaveImage", "inputs": {"images": ["4", 0], "filename_prefix": "a"}}
+    loader = {"class_type": "LoadImage", "inputs": {"image": "x.png"}}
+    nobody = {"upload": "0" * 64}
+    for graph, more, place in (
+        ({**GRAPH, "9": saver}, {}, "#/graph/9"),
+        ({"3": GRAPH["3"]}, {}, "#/graph"),
+        ({"4": loader, "9": saver}, {}, "#/inputs/4.image"),
+        ({"4": loader, "9": saver}, {"inputs": {"4.image": nobody}}, "#/inputs/4.image/upload"),
+    ):
+        batch = begin(shop, graph=graph, **more)
+        answer = put(shop, batch, [{}])
+        [flaw] = answer.json()["errors"]
+        assert answer.status_code == 422
+        assert (flaw["pointer"], flaw["of"], flaw.get("parameter")) == (
+            place,
+            f"/v1/batches/{batch['id']}",
+            None,
+        )
+    [flaw] = problem(put(shop, begin(shop), [{"9.x": 1}]), 422, "invalid-rows")["errors"]
+    assert "of" not in flaw
+    wanted = {"graph": GRAPH, "inputs": {"4.image": nobody}}
+    [flaw] = problem(shop.post("/v1/batches", wanted), 422, "invalid-param")["errors"]
+    assert flaw["pointer"] == "#/inputs/4.image"
+
+
 def test_an_open_batch_is_deleted_with_all_that_it_had(api, led):
     shop = api()
     batch = begin(shop, extra_data={"api_key_comfy_org": "comfyui-secret"})
