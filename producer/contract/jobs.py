@@ -140,6 +140,11 @@ class Progress(_Read):
     #: The part of the render's time that has passed, 0 to 1, by what each class took before on such a node.
     share: float | None = None
 
+    @classmethod
+    def complete(cls, graph_nodes: int = 0) -> Progress:
+        """Return that of a job that has succeeded: what was heard last is mostly less than all."""
+        return cls(graph_nodes_done=graph_nodes, graph_nodes=graph_nodes, share=1.0)
+
     @property
     def percent(self) -> float | None:
         """The done part of the render, 0 to 100; None if unknown.

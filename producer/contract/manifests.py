@@ -20,7 +20,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from producer.contract import own_params
-from producer.contract.jobs import Artifact, Job, JobStatus, Timings, as_writable
+from producer.contract.jobs import Artifact, Job, JobStatus, Progress, Timings, as_writable
 from producer.contract.queues import Needs, Tier
 
 MANIFEST_VERSION: Final = 2
@@ -109,7 +109,14 @@ def job_of_manifest(manifest: Any, *, stored_at: datetime) -> Job:
     for name in ("created_at", "queued_at", "started_at", "start_deadline"):
         if (at := getattr(job, name)) and at.tzinfo is None:
             raise ValueError(f"the manifest's {name} makes no sense: it has no time zone")
-    return job.model_copy(update={"phase": None, "timings": _with_last_phase(job)})
+    heard = job.progress or Progress()
+    return job.model_copy(
+        update={
+            "phase": None,
+            "timings": _with_last_phase(job),
+            "progress": Progress.complete(heard.graph_nodes),
+        }
+    )
 
 
 def _defaults(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from producer.contract.causes import Cause
 from producer.contract.errors import LeaseLost
 from producer.contract.ids import JobId
-from producer.contract.jobs import Artifact, JobError, JobStatus
+from producer.contract.jobs import Artifact, JobError, JobStatus, Progress
 from producer.store import keys
 from producer.store.attempts import AttemptStore, Hold
 from producer.store.records import attempt_json, flat, result_json
@@ -40,6 +40,7 @@ class AttemptEndings(AttemptStore):
         shape: str | None = None,
         fetched_in: timedelta | None = None,
         device: str = "",
+        graph_nodes: int = 0,
     ) -> Commit:
         """Make the job succeeded, with all that it made; last step of an attempt.
 
@@ -48,11 +49,16 @@ class AttemptEndings(AttemptStore):
             shape: of its graph, where its record has none.
             fetched_in: how long it fetched before it began to store, if that phase was not noted then.
             device: what it rendered on, if that is known.
+            graph_nodes: how many its progress counts.
 
         Raises:
             LeaseLost: the attempt no longer holds the job; nothing was written.
         """
-        fields = {"result": result_json(artifacts, values, notes)}
+        progress = Progress.complete(graph_nodes)
+        fields = {
+            "result": result_json(artifacts, values, notes),
+            "progress": progress.model_dump_json(exclude_defaults=True),
+        }
         written = self._finish(
             hold,
             JobStatus.SUCCEEDED,

@@ -78,6 +78,9 @@ def test_events_tell_the_whole_story_in_order(fleet):
     phases = list(dict.fromkeys(event.phase for event in events if event.phase))
     assert phases[-3:] == [Phase.RENDERING, Phase.FETCHING, Phase.STORING]
     assert any(event.progress for event in events)
+    job = fleet.get(job.id)
+    assert (job.progress.percent, job.progress.graph_nodes_done) == (100, job.progress.graph_nodes)
+    assert job.progress.graph_nodes > 1
 
 
 def test_a_preview_is_seen_while_somebody_asks_for_it(fleet):

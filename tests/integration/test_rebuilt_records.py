@@ -94,7 +94,7 @@ def delivered(led: HandLed, job, *, files: int):
     }
     read = led.fleet.get(job.id)
     manifest = json.dumps(manifest_of(read, **made, device="cuda:0", comfyui_version="0.33.0"))
-    led.store.commit(hold(job), **made)
+    led.store.commit(hold(job), **made, graph_nodes=3)
     return led.fleet.get(job.id), json.loads(manifest)
 
 
@@ -113,6 +113,7 @@ def test_the_record_that_a_manifest_describes_is_the_one_it_came_from(led, kind,
     described = job_of_manifest(manifest, stored_at=ended.ended_at)
     assert described.model_dump() == ended.model_dump()
     assert ended.status is JobStatus.SUCCEEDED
+    assert (ended.progress.percent, ended.progress.graph_nodes_done) == (100, 3)
 
     rebuilt = {name: str(value) for name, value in record_of(described).items()}
     assert job_of(ended.id, rebuilt) == ended

@@ -20,7 +20,7 @@ from producer.contract.classes.save_names import attempt_mark
 from producer.contract.classes.shapes import shape_of
 from producer.contract.crashpoints import crashpoint
 from producer.contract.graph.graph import Graph
-from producer.contract.jobs import Artifact, Job, Phase
+from producer.contract.jobs import Artifact, Job, Phase, Progress
 from producer.contract.manifests import manifest_of
 from producer.contract.notes import fit_notes
 from producer.storage.object_keys import artifact_key, extension_of, manifest_key
@@ -177,6 +177,7 @@ class _Outputs:
                 shape=None if self._job.shape else self._shape,
                 fetched_in=self._lease.fetched_in,
                 device=self._means.node_facts().device,
+                graph_nodes=len(self._graph),
             ),
             self._lease,
         )
@@ -258,7 +259,9 @@ class _Outputs:
         job, facts = self._job, self._means.node_facts()
         key = manifest_key(self._means.prefix, job_id=job.id, attempt=job.attempt)
         manifest = manifest_of(
-            self._recorded.model_copy(update={"shape": self._shape}),
+            self._recorded.model_copy(
+                update={"shape": self._shape, "progress": Progress.complete(len(self._graph))}
+            ),
             artifacts=self.artifacts,
             values=self._entry.values,
             notes=self._notes,
