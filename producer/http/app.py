@@ -42,7 +42,7 @@ from producer.http import (
     webhooks,
 )
 from producer.http.gate import Gate
-from producer.http.heavy_submissions import TemplateSizes, heavy_calls
+from producer.http.heavy_submissions import TemplateSizes, heavy_calls, part_calls
 from producer.http.long_calls import LongCalls
 from producer.http.openapi import describe
 from producer.http.plain_submissions import PlainSubmissions
@@ -113,6 +113,7 @@ def create_app(fleet: AsyncProducer, settings: Settings) -> FastAPI:
     app.state.previews = SharedPreviews(fleet)
     app.state.long_calls = LongCalls()
     app.state.heavy_calls = heavy_calls()
+    app.state.part_calls = part_calls()
     app.state.template_sizes = TemplateSizes(fleet)
     app.state.streams = Streams(most=settings.api_max_streams)
     for part in _PARTS:

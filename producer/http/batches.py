@@ -24,7 +24,7 @@ from producer.http.access import (
     seen,
     tier_of,
 )
-from producer.http.heavy_submissions import turn_if_heavy
+from producer.http.heavy_submissions import turn_if_heavy, turn_of_part
 from producer.http.long_calls import LONG
 from producer.http.problems import Flaw, Problem, ProblemType, problem_of
 from producer.http.requests import BatchRequest, ListQuery, MoveRequest, SubmitHeaders
@@ -143,18 +143,19 @@ async def add_rows(
     fleet = fleet_of(request)
     batch = await batch_of(fleet, key, batch_id)
     body = await unpacked(request, headers.content_encoding)
-    rows = await asyncio.to_thread(RowsBody, body)
-    first = _first(headers.content_range, rows.count)
-    new = (batch.rows if first is None else first) + rows.count - batch.rows
-    if new > 0:
-        await check_open_room(fleet, key, more=new)
     skipped: list[Any] = []
-    try:
-        added = await fleet.add_rows(
-            batch.id, rows, first=first, on_skipped=skipped.append if skip_invalid else None
-        )
-    except InvalidJob as exc:
-        raise _of_batch(exc, batch) from exc
+    async with turn_of_part(request, len(body)):
+        rows = await asyncio.to_thread(RowsBody, body)
+        first = _first(headers.content_range, rows.count)
+        new = (batch.rows if first is None else first) + rows.count - batch.rows
+        if new > 0:
+            await check_open_room(fleet, key, more=new)
+        try:
+            added = await fleet.add_rows(
+                batch.id, rows, first=first, on_skipped=skipped.append if skip_invalid else None
+            )
+        except InvalidJob as exc:
+            raise _of_batch(exc, batch) from exc
     return answer(rows_view(added, skipped))
 
 

@@ -1,7 +1,8 @@
-"""Submissions that compute for long, by the size of their graph: they take turns as other calls that look at much do.
+"""Submissions that compute for long, by the size of their graph or their rows: they take turns as other calls that look
+at much do.
 
-A graph of 4 MB keeps a thread busy for about a second. Many of one owner at once would be done no sooner, and others'
-requests wait for them.
+A graph of 4 MB keeps a thread busy for about a second, a part of 50,000 rows for three. Many of one owner at once would be
+done no sooner, and others' requests wait for them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from producer.http.long_calls import LongCalls
 
 #: Bytes of a graph, or of a body, from which on it is heavy: about a tenth of a second.
 HEAVY: Final = 1 << 18
+#: Bytes of a part of rows from which on it is heavy: some hundred rows.
+HEAVY_PART: Final = 1 << 15
+#: How long a part may wait for its turn, s: those before it may take seconds each. A client of ours has two minutes.
+_PART_WAITS_S: Final = 30.0
 #: How long the sizes of an owner's templates are believed, s, and of how many owners.
 _BELIEVED_S: Final = 10.0
 _OWNERS: Final = 1_000
@@ -28,6 +33,11 @@ _OWNERS: Final = 1_000
 def heavy_calls() -> LongCalls:
     """Return the turns of heavy submissions: they compute all the time, so one of an owner at once."""
     return LongCalls(at_once=2, of_owner=1, what="hand in large graphs")
+
+
+def part_calls() -> LongCalls:
+    """Return the turns of parts of rows. Not those of graphs, which would wait for many seconds behind parts."""
+    return LongCalls(at_once=2, of_owner=1, within_s=_PART_WAITS_S, what="hand in many rows")
 
 
 class TemplateSizes:
@@ -65,4 +75,15 @@ async def turn_if_heavy(request: Request, *, template: str | None) -> AsyncItera
         return
     calls: LongCalls = state.heavy_calls
     async with calls.turn(owner):
+        yield
+
+
+@asynccontextmanager
+async def turn_of_part(request: Request, size: int) -> AsyncIterator[None]:
+    """Run the block, which takes a part of so many bytes, at once or when it is its turn; raises Problem as of `turn_if_heavy`."""
+    if size < HEAVY_PART:
+        yield
+        return
+    calls: LongCalls = request.app.state.part_calls
+    async with calls.turn(request.state.key.owner):
         yield
