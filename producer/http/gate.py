@@ -72,6 +72,9 @@ class Gate:
                 look=lambda: _found(self._fleet.keys.look, headers),
             )
         except Problem as problem:
+            if has_body(headers):
+                # Nobody reads the body, which may come for ever.
+                problem.headers = {**(problem.headers or {}), "Connection": "close"}
             await problem.response()(scope, receive, send)
             return
         try:
@@ -94,6 +97,11 @@ async def _found(
         raise problem_of(exc) from exc
     except TimeoutError:
         raise problem_of(FleetUnreachable("Redis does not answer in time")) from None
+
+
+def has_body(headers: Headers) -> bool:
+    """Tell whether a request has a body, as its headers say."""
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def secret_of(headers: Headers) -> str:

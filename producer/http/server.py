@@ -13,8 +13,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from producer.http.problems import Problem, ProblemType
 from producer.http.streams import Streams
 
-#: How long a new connection may take to send the head of its first request, s.
+#: How long a client may take to send the head of a request, of the first one from when it connects, s.
 _HEAD_WITHIN_S: Final = 15.0
+#: Bytes that may come without an end of a head, or a part of a body: headers and trailers have no bound of the parser's,
+#: and anybody may send them, with a key or without. What comes at once counts only as much as is read at once, 256 KiB.
+_LONGEST_HEAD: Final = 1 << 16
 #: How long requests that are under way have when the process is told to end, s.
 _GRACE_S: Final = 10
 #: How long a client may read nothing of what waits for it, s; how often that is looked at; and what counts as reading,
@@ -32,6 +35,10 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(_HEAD_WITHIN_S, transport.abort)
         self._deadline = self.timeout_keep_alive_task
+        self._is_in_head = False
+        self._parts = self._bytes_of_none = (
+            0  #: Of requests, that came; bytes since the last of them.
+        )
         self._unread: tuple[int, float] | None = None  #: Bytes, and since when it is not much less.
         self._watch = self.loop.call_later(_LOOKED_EVERY_S, self._check_reader)
 
@@ -56,23 +63,52 @@ class Connection(HttpToolsProtocol):
         self.timeout_keep_alive_task = (
             None if self.timeout_keep_alive_task is self._deadline else self.timeout_keep_alive_task
         )
+        parts = self._parts
         super().data_received(data)
+        self._bytes_of_none = self._bytes_of_none + len(data) if parts == self._parts else 0
+        if self._bytes_of_none > _LONGEST_HEAD:
+            self._deadline.cancel()
+            if self._is_in_head:
+                self.send_400_response("")
+            else:  # the app answers, or has answered
+                self.transport.abort()
+        elif self._is_in_head and self._deadline.cancelled():
+            self._deadline = self.loop.call_later(_HEAD_WITHIN_S, self.transport.abort)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; a trailer is none, though it came before anybody has looked at the headers."""
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body came."""
+        self._parts += 1
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """All of a request came."""
+        self._parts += 1
+        super().on_message_complete()
 
     def on_message_begin(self) -> None:
         """Let the app cut the connection of who does not read."""
+        self._parts += 1
+        self._is_in_head = True
         super().on_message_begin()
         self.scope["transport"] = self.transport  # type: ignore[typeddict-unknown-key]
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
+        self._parts += 1
+        self._is_in_head = False
         self._deadline.cancel()
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - its own words are of the parser
-        """Answer what is no request, or has a URL of more than 64 kB, with a problem as everything else."""
+        """Answer what is no request, or has a URL or headers of more than 64 kB, with a problem as everything else."""
         problem = Problem(
             ProblemType.MALFORMED_REQUEST,
-            "this is no HTTP request that can be read, or its URL has more than 65,535 bytes",
+            "this is no HTTP request that can be read, or its URL or its headers have more than 65,535 bytes",
         )
         answer = problem.response()
         answer.headers["connection"] = "close"

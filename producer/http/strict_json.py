@@ -21,6 +21,7 @@ from producer.contract.access import AccessKey, Scope
 from producer.contract.errors import ScopeMissing
 from producer.contract.graph.json_values import has_depth, printable
 from producer.http.access import scopes_of
+from producer.http.gate import has_body
 from producer.http.known_answers import unless_known
 from producer.http.problems import Flaw, Problem, ProblemType, problem_of
 from producer.http.request_flaws import parameter_flaws
@@ -49,7 +50,7 @@ class StrictRoute(APIRoute):
                 _check_scope(request, scope)
             if request.scope["query_string"] and (flaws := self._flaws(request)):
                 raise Problem(ProblemType.INVALID_REQUEST, flaws[0].detail, flaws=flaws)
-            if _has_body(request):
+            if has_body(request.headers):
                 if takes_json:
                     _check_packing(request)
                 elif not takes_body:
@@ -79,14 +80,9 @@ def _check_scope(request: Request, scope: Scope) -> None:
         allowing(request.state.key, scope)
     except ScopeMissing as exc:
         problem = problem_of(exc)
-        if _has_body(request):
+        if has_body(request.headers):
             problem.headers = {**(problem.headers or {}), "Connection": "close"}  # nobody reads it
         raise problem from exc
-
-
-def _has_body(request: Request) -> bool:
-    headers = request.headers
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def _check_packing(request: Request) -> None:
