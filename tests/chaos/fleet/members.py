@@ -63,7 +63,8 @@ class MemberStarter:
                 (
                     *("--step-seconds", str(self._options.step_seconds)),
                     *("--load-seconds", str(self._options.load_seconds)),
-                    *self._options.standin_arguments,
+                    *("--encode-seconds", str(self._options.encode_seconds)),
+                    *(("--companion",) if number in self._options.companions else ()),
                 ),
                 own_environment({}),
             ),

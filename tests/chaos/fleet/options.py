@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,8 @@ class FleetOptions:
         settings: of workers and producers, by the names of `Settings`, beyond the harness' own.
         web: how many processes of the HTTP API it has, and of senders of webhooks; none: nor a receiver.
         can_restart: whether workers have a command that restarts their node.
-        standin_arguments: of the nodes, beside theirs.
+        companions: the nodes that have the companion, by their numbers from 1.
+        encode_seconds: what a picture takes to be encoded.
     """
 
     directory: Path
@@ -47,7 +48,8 @@ class FleetOptions:
     settings: Mapping[str, str] = field(default_factory=dict)
     web: int = 0
     can_restart: bool = False
-    standin_arguments: Sequence[str] = ()
+    companions: Collection[int] = ()
+    encode_seconds: float = 0
 
 
 def own_environment(settings: Mapping[str, str]) -> dict[str, str]:

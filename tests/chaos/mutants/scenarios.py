@@ -210,7 +210,7 @@ def run_scenario(name: str, folder: Path) -> dict[str, Any]:
         skew_s=-3600 if name == "skewed" else 0,
         settings=_settings(name),
         web=int(SCENARIOS[name] in OF_WEB),
-        standin_arguments=("--companion",) if SCENARIOS[name] in OF_COMPANION else (),
+        companions=(1,) if SCENARIOS[name] in OF_COMPANION else (),
     )
     with ChaosFleet(options) as fleet, Evidence(fleet, folder / "evidence") as evidence:
         with evidence.client() as client:

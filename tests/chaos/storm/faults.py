@@ -106,6 +106,7 @@ KINDS: Final = (
     Kind("node takes no HEAD", 0.5, MEMBER, node_strikes.refuse_head),
     Kind("card broken", 1, MEMBER, node_strikes.break_card),
     Kind("node's disk full", 0.7, MEMBER, node_strikes.fill_disk),
+    Kind("pictures held", 1, MEMBER, node_strikes.hold_pictures),
     Kind("prompt interrupted", 0.5, MEMBER, node_strikes.interrupt),
     Kind("foreign entries in the broker", 0.7, ALL, node_strikes.leave_foreign_entries),
     Kind("store refused", 0.7, ALL, Strikes.refuse_store),

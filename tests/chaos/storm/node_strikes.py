@@ -82,9 +82,16 @@ def break_card(_: Strikes, member: Member, chance: random.Random) -> None:
 
 
 def fill_disk(_: Strikes, member: Member, chance: random.Random) -> None:
-    """Let every saver fail for a while, as on a full disk."""
-    with _under(member, on="run SaveImage", do="disk_full", count=0):
+    """Let every saver fail for a while, as on a full disk: at once, or when its picture is written."""
+    place = chance.choice(("run SaveImage", "encode SaveImage"))
+    with _under(member, on=place, do="disk_full", count=0):
         time.sleep(chance.uniform(0.2, 2))
+
+
+def hold_pictures(_: Strikes, member: Member, chance: random.Random) -> bool:
+    """Have the next pictures wait to be written: beside other renders with the companion, else before them."""
+    seconds, count = chance.uniform(1, 8), chance.randint(1, 3)
+    return _meets(member, on="encode SaveImage", do="hang", seconds=seconds, count=count)
 
 
 def interrupt(_: Strikes, member: Member, __: random.Random) -> bool:

@@ -29,6 +29,10 @@ _HURRIES_EVERY_S: Final = 2.0
 #: Processes of the API, and of senders of webhooks.
 _WEB: Final = 2
 _TAKEN_WITHIN_S: Final = 180.0
+#: Nodes that have the companion: with the landed version, the worker of one of them is of that.
+_COMPANIONS: Final = (1, 2)
+#: Pictures wait in its pool, as one takes longer to be encoded than many a prompt to run, s.
+_ENCODE_S: Final = 0.15
 #: What the API, the library and the landed library are asked in the same way.
 _EVERY_WAY: Final = frozenset(
     {"cancel", "move", "act", "act_surely", "wish", "lift_surely", "ask_node"}
@@ -142,6 +146,8 @@ def run_storm(options: StormOptions, folder: Path) -> dict[str, Any]:
         landed_share=options.landed_share,
         settings={"pack_ended_s": str(_PACK_ENDED_S), **ALLOWED},
         web=_WEB,
+        companions=_COMPANIONS,
+        encode_seconds=_ENCODE_S,
     )
     with (
         ChaosFleet(fleet_options) as fleet,
