@@ -16,8 +16,10 @@ from producer.contract.jobs import Job
 from producer.contract.outcomes import Submitted
 from producer.http.access import Fleet, Submitter, check_room, tier_of
 from producer.http.heavy_submissions import turn_if_heavy
+from producer.http.problems import Problem
 from producer.http.requests import JobRequest, SubmitHeaders
 from producer.http.responses import made_or_found
+from producer.http.streams import Streams
 from producer.http.strict_json import StrictRoute
 from producer.http.views import JobView, submitted_answer
 
@@ -58,8 +60,9 @@ async def submit(
         async with turn_if_heavy(request, template=body.template):
             submitted = await fleet.submit_once(body.source, **options)
     told = {}
-    if wait_s := _wanted_wait(headers.prefer):
-        submitted = submitted._replace(job=await _ended(request, fleet, submitted.job, wait_s))
+    wait_s = _wanted_wait(headers.prefer)
+    if wait_s and (ended := await _ended(request, fleet, submitted.job, wait_s)):
+        submitted = submitted._replace(job=ended)
         told["Preference-Applied"] = f"wait={wait_s}"
     return submitted_answer(submitted, headers=told)
 
@@ -69,8 +72,17 @@ def _wanted_wait(prefer: str | None) -> int:
     return min(_LONGEST_WAIT_S, int(found[1])) if found else 0
 
 
-async def _ended(request: Request, fleet: AsyncProducer, job: Job, wait_s: int) -> Job:
-    """Return the job once it has ended, or as it is after a time, or as soon as nobody listens."""
+async def _ended(request: Request, fleet: AsyncProducer, job: Job, wait_s: int) -> Job | None:
+    """Return the job once it has ended, or as it is after a time, or as soon as nobody listens.
+
+    Who waits holds a connection and follows the events, so it counts as a stream; None where there is no room for another.
+    """
+    streams: Streams = request.app.state.streams
+    owner = request.state.key.owner
+    try:
+        streams.check_room(owner)
+    except Problem:
+        return None
 
     async def follow() -> None:
         async for _ in fleet.stream(job.id, timeout=timedelta(seconds=wait_s)):
@@ -81,6 +93,7 @@ async def _ended(request: Request, fleet: AsyncProducer, job: Job, wait_s: int) 
             pass
 
     tasks = [asyncio.ensure_future(follow()), asyncio.ensure_future(leave())]
+    streams.begin(tasks[0], owner)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -8,6 +8,7 @@ import json
 import secrets
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -169,6 +170,29 @@ def test_an_owner_has_a_share_of_the_streams(bounded):
         assert f"{STREAMS // 2} streams" in told["detail"]
         with begun(press, "GET", "/v1/events", length=0) as stream:
             assert stream.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_who_waits_for_a_job_counts_as_a_stream_or_is_answered_at_once(bounded):
+    shop, press, waits = bounded("shop"), bounded("press"), {"Prefer": "wait=60"}
+    with ExitStack() as open_, ThreadPoolExecutor() as threads:
+        stream = open_.enter_context(begun(shop, "GET", "/v1/events", length=0))
+        assert stream.recv(100).startswith(b"HTTP/1.1 200")
+        keys = [{**waits, "Idempotency-Key": "a"}, {"Idempotency-Key": "a"}]
+        waiting = threads.submit(shop.post, "/v1/jobs", {"graph": GRAPH}, headers=keys[0])
+        boss = bounded("boss", scopes="operate")
+        wait_until(
+            lambda: "comfyfleet_sse_clients 2.0" in boss.get("/metrics").text,
+            description="the wait counts",
+        )
+        answer = shop.post("/v1/jobs", {"graph": GRAPH}, headers=waits)
+        assert (answer.status_code, answer.json()["status"]) == (201, "queued")
+        assert "preference-applied" not in answer.headers
+        assert not waiting.done()
+        first = shop.post("/v1/jobs", {"graph": GRAPH}, headers=keys[1]).json()
+        shop.post(f"{first['links']['self']}/cancel")
+        assert waiting.result(20).headers["preference-applied"] == "wait=60"
+        with begun(press, "GET", "/v1/events", length=0) as other:
+            assert other.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def test_bodies_of_all_requests_have_bounded_room(led, monkeypatch):
