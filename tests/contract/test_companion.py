@@ -10,7 +10,7 @@ import pytest
 
 from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
-from tests.contract.comfy import REAL_URL, Comfy, wait_until
+from tests.contract.comfy import REAL_URL, Comfy, new_id, wait_until
 from tests.contract.graphs import picture, raising, sleeping
 
 STATUS, DELETE = "/comfyfleet/v1/status", "/comfyfleet/v1/delete"
@@ -112,10 +112,11 @@ def test_a_folder_goes_with_its_last_file(node, ours, folder):
 def test_a_link_leads_nowhere(node, ours, folder, tmp_path):
     precious = tmp_path / "precious.png"
     precious.write_bytes(b"x")
-    (folder / "comfyfleet" / f"away-{tmp_path.name}").symlink_to(tmp_path)
+    away = f"away-{new_id()}"  # a server that is kept keeps those of earlier runs, too
+    (folder / "comfyfleet" / away).symlink_to(tmp_path)
     (folder / ours.file["subfolder"] / "link.png").symlink_to(precious)
 
-    through_folder = {"subfolder": f"comfyfleet/away-{tmp_path.name}", "filename": precious.name}
+    through_folder = {"subfolder": f"comfyfleet/{away}", "filename": precious.name}
     through_file = {"subfolder": ours.file["subfolder"], "filename": "link.png"}
     answer = delete(node, *({"type": "output", **one} for one in (through_folder, through_file)))
 

@@ -30,7 +30,7 @@ _SECONDS = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 600.0})
 
 
 class ComfyFleetSleep:
-    """Takes up time, reports progress, and notices an interrupt at each report."""
+    """Takes up time, its reports included, and notices an interrupt at each of them."""
 
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "run"
@@ -52,8 +52,9 @@ class ComfyFleetSleep:
         bar = comfy.utils.ProgressBar(steps)
         colour = (nonce % 256, 0, 0)
         picture = ("JPEG", Image.new("RGB", (64, 64), colour), 64) if preview else None
+        began = time.monotonic()
         for step in range(1, steps + 1):
-            time.sleep(seconds / steps)
+            time.sleep(max(0.0, began + seconds * step / steps - time.monotonic()))
             bar.update_absolute(step, steps, picture)
         return (image,)
 
