@@ -13,7 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from producer.http.problems import Problem, ProblemType
 from producer.http.streams import Streams
 
-#: How long a client may take to send the head of a request, of the first one from when it connects, s.
+#: How long a client may take to send the head of a request, of the first one from when it connects, s; and what is left of
+#: its body once it is answered.
 _HEAD_WITHIN_S: Final = 15.0
 #: Bytes that may come without an end of a head, or a part of a body: headers and trailers have no bound of the parser's,
 #: and anybody may send them, with a key or without. What comes at once counts only as much as is read at once, 256 KiB.
@@ -35,7 +36,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(_HEAD_WITHIN_S, transport.abort)
         self._deadline = self.timeout_keep_alive_task
-        self._is_in_head = False
+        self._is_in_head, self._has_all = False, True
         self._parts = self._bytes_of_none = (
             0  #: Of requests, that came; bytes since the last of them.
         )
@@ -88,12 +89,23 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """All of a request came."""
         self._parts += 1
+        self._has_all = True
+        self._deadline.cancel()
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Let the rest of a body that nobody reads come within a time: else it could hold the connection for ever."""
+        super().on_response_complete()
+        if (
+            not self._has_all and self.cycle.response_complete
+        ):  # else it is that of the next request
+            self._deadline.cancel()
+            self._deadline = self.loop.call_later(_HEAD_WITHIN_S, self.transport.abort)
 
     def on_message_begin(self) -> None:
         """Let the app cut the connection of who does not read."""
         self._parts += 1
-        self._is_in_head = True
+        self._is_in_head, self._has_all = True, False
         super().on_message_begin()
         self.scope["transport"] = self.transport  # type: ignore[typeddict-unknown-key]
 

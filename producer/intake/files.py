@@ -113,7 +113,7 @@ def check_source(
         f"inputs.{printable(file.address)}",
         field=f"params.{address}",
         graph_node=file.graph_node,
-        advice="name it once: a file of the nodes by 'node:NAME', any other in inputs",
+        advice="leave one of the two out",
     )
 
 
