@@ -28,6 +28,9 @@ from producer.http.request_flaws import parameter_flaws
 
 #: Levels of lists and objects in a body. A graph's values may have 50.
 _DEEPEST: Final = 100
+#: Lists, objects and commas in a body, which are its values and more: each may take a hundred bytes once it is read, where
+#: `[],` has three, and packed rows hardly any. A job's graph, params and extra data, of 4 MiB each, have fewer.
+_MOST_VALUES: Final = 2_000_000
 #: A larger body is parsed in a thread, bytes.
 _LARGE: Final = 1 << 16
 #: Of a body that nobody reads so much is looked at, bytes.
@@ -137,9 +140,11 @@ def parse(body: bytes) -> Any:
     """Return the value of a JSON document.
 
     Raises:
-        Problem: it is none, is nested too deep, says a key twice, or holds NaN, Infinity or a number of
-            more than 4,300 digits.
+        Problem: it is none, is nested too deep, has too many values, says a key twice, or holds NaN, Infinity or a
+            number of more than 4,300 digits.
     """
+    if len(body) > _MOST_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise Problem(ProblemType.TOO_LARGE, f"the body has more than {_MOST_VALUES:,} values")
     try:
         value = json.loads(
             body.decode("utf-8-sig"),

@@ -159,3 +159,14 @@ def test_a_key_that_is_there_twice_among_thousands_is_found_in_one_pass():
 def test_what_is_plain_json_is_read():
     assert parse(b'{"a": [1, 2.5, null, "\xc3\xa4"]}') == {"a": [1, 2.5, None, "ä"]}
     assert parse(b"[" * 100 + b"]" * 100)
+
+
+def test_a_body_of_many_values_is_refused_before_they_are_made(monkeypatch):
+    """Each takes a hundred bytes, and `[],` three: 64 MiB of it, which gzip packs into 64 kB, would take 1.7 GB."""
+    monkeypatch.setattr("producer.http.strict_json._MOST_VALUES", 1_000)
+    for few in (b'{"a":[' + b"[]," * 400 + b"[]]}", b'"' + b"{" * 900 + b'"', b" " * 5_000 + b"{}"):
+        parse(few)
+    for many in (b"[],", b"{},", b"1,", b'{"a":', b'"",'):
+        with pytest.raises(Problem, match="more than 1,000 values") as caught:
+            parse(b'{"a":[' + many * 2_000)
+        assert caught.value.kind is ProblemType.TOO_LARGE
