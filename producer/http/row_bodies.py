@@ -17,6 +17,8 @@ from producer.http.strict_json import parse
 #: Bytes of a part, unpacked; and lines of it, blank ones too.
 MOST_UNPACKED: Final = 64 << 20
 MOST_ROWS: Final = 50_000
+#: Lists and objects of all rows, which are kept until the last one was checked. Commas are not counted: texts have many.
+MOST_LISTS: Final = 2_000_000
 #: Bytes that are unpacked at once: some ms.
 _PIECE: Final = 1 << 20
 _TYPES: Final = frozenset(
@@ -96,9 +98,19 @@ def _torn(why: str) -> Problem:
 
 
 class RowsBody:
-    """The rows of one part, read as they are asked for: no line is copied before its turn."""
+    """The rows of one part, read as they are asked for: no line is copied before its turn.
+
+    Raises:
+        Problem: they have too many lists and objects.
+    """
 
     def __init__(self, body: bytes | bytearray) -> None:
+        if len(body) > MOST_LISTS and body.count(b"[") + body.count(b"{") > MOST_LISTS:
+            raise Problem(
+                ProblemType.TOO_LARGE,
+                f"the rows of a part have at most {MOST_LISTS:,} lists and objects",
+                advice="send fewer rows at once",
+            )
         self._body = body
         self.count = sum(1 for _ in self._lines())
 

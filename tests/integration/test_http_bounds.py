@@ -160,6 +160,22 @@ def test_a_key_that_is_revoked_while_its_body_comes_hands_nothing_in(bounded, le
     assert led.fleet.jobs().jobs == []
 
 
+def test_a_part_of_many_small_lists_takes_no_memory(bounded, bounded_url):
+    shop = bounded("shop")
+    batch = shop.post("/v1/batches", {"graph": GRAPH}).json()
+    row = b'{"3.color":[' + b"[]," * 100_000 + b"[]]}\n"
+    before = highest_memory(bounded_url.pid)
+    for rows, status in (
+        (row * 150, 413),
+        (b'{"3.color":[' + b"[]," * 3_000_000 + b"[]]}", 413),
+        (row, 422),
+    ):
+        headers = {"Content-Type": "application/jsonl", "Content-Encoding": "gzip"}
+        answer = shop("POST", batch["links"]["rows"], data=gzip.compress(rows, 1), headers=headers)
+        assert answer.status_code == status, answer.text
+    assert highest_memory(bounded_url.pid) - before < 300 << 20
+
+
 def test_an_owner_has_a_share_of_the_streams(bounded):
     shop, press = bounded("shop"), bounded("press")
     with ExitStack() as streams:
