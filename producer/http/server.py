@@ -37,9 +37,8 @@ class Connection(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(_HEAD_WITHIN_S, transport.abort)
         self._deadline = self.timeout_keep_alive_task
         self._is_in_head, self._has_all = False, True
-        self._parts = self._bytes_of_none = (
-            0  #: Of requests, that came; bytes since the last of them.
-        )
+        self._parts = 0  #: Of requests, that came.
+        self._bytes_of_none = 0  #: That came since the last of these.
         self._unread: tuple[int, float] | None = None  #: Bytes, and since when it is not much less.
         self._watch = self.loop.call_later(_LOOKED_EVERY_S, self._check_reader)
 
@@ -96,9 +95,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Let the rest of a body that nobody reads come within a time: else it could hold the connection for ever."""
         super().on_response_complete()
-        if (
-            not self._has_all and self.cycle.response_complete
-        ):  # else it is that of the next request
+        is_its_own = self.cycle.response_complete  # else the next request has begun
+        if is_its_own and not self._has_all:
             self._deadline.cancel()
             self._deadline = self.loop.call_later(_HEAD_WITHIN_S, self.transport.abort)
 
