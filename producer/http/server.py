@@ -75,11 +75,6 @@ class Connection(HttpToolsProtocol):
         elif self._is_in_head and self._deadline.cancelled():
             self._deadline = self.loop.call_later(_HEAD_WITHIN_S, self.transport.abort)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; a trailer is none, though it came before anybody has looked at the headers."""
-        if self._is_in_head:
-            super().on_header(name, value)
-
     def on_body(self, body: bytes) -> None:
         """A part of a body came."""
         self._parts += 1
@@ -113,6 +108,8 @@ class Connection(HttpToolsProtocol):
         self._is_in_head = False
         self._deadline.cancel()
         super().on_headers_complete()
+        # Trailers are no headers, though they may come before anybody has looked at these.
+        self.headers = []
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - its own words are of the parser
         """Answer what is no request, or has a URL or headers of more than 64 kB, with a problem as everything else."""
