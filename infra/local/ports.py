@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -14,6 +15,8 @@ TWIN_OFFSET: Final = 10_000
 # that none of those sits on a kept port when its service comes back.
 _TWINS: Final = range(20_000, 22_768)
 _SINGLES: Final = range(22_768, 30_000)
+#: Those that this process has given last: their servers may not listen yet, and another call would give them again.
+_given: Final[deque[int]] = deque(maxlen=1_000)
 
 
 def choose_ports(names: Iterable[str], kept: Mapping[str, int]) -> dict[str, int]:
@@ -42,10 +45,12 @@ def _choose(
     names: Iterable[str], kept: Mapping[str, int], choice: range, suits: Callable[[int], bool]
 ) -> dict[str, int]:
     chosen: dict[str, int] = {}
+    given = frozenset(_given)
     for name in names:
         preferred = [kept[name]] if name in kept else []
-        others = random.sample(choice, len(choice))
+        others = (port for port in random.sample(choice, len(choice)) if port not in given)
         chosen[name] = next(
             port for port in (*preferred, *others) if port not in chosen.values() and suits(port)
         )
+        _given.append(chosen[name])
     return chosen
