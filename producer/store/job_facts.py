@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.filters.query import Filter
@@ -14,7 +13,7 @@ from producer.contract.queues import PRIORITIES, pool_of
 from producer.store import keys
 from producer.store.connection import replies_of, translated
 from producer.store.packed_records import KEPT_FIELDS, PACKED_MARK, unpacked
-from producer.store.record_reader import Reading, read_jobs
+from producer.store.record_reader import read_jobs
 from producer.store.times import maybe_utc
 
 if TYPE_CHECKING:
@@ -33,25 +32,20 @@ _RECORD: Final = {
     "created": "created_ms",
     "ended": "ended_ms",
 }
+#: By field of a filter, what of a job it asks for.
+_OF_JOB: Final = {field: field for field in _RECORD} | {
+    "created": "created_at",
+    "ended": "ended_at",
+}
 #: So many whole records cost less than to read twice what is mostly meant: lists hold what is asked for.
 _FEW: Final = 101
 _TIERS: Final = {str(priority): str(tier) for tier, priority in PRIORITIES.items()}
 
 
-def facts_of(job: Job) -> dict[str, str | datetime | None]:
-    """Return all that a filter may ask of a job."""
-    return {
-        "status": job.status,
-        "cause": job.cause,
-        "node": job.node,
-        "batch": job.batch,
-        "owner": job.owner,
-        "pool": job.pool,
-        "tier": job.tier,
-        "shape": job.shape,
-        "created": job.created_at,
-        "ended": job.ended_at,
-    }
+def judge(wanted: Filter) -> Callable[[Job], bool]:
+    """Return what tells whether a job answers a filter."""
+    asked = [(field, name) for field, name in _OF_JOB.items() if field in wanted.fields]
+    return lambda job: wanted.holds({field: getattr(job, name) for field, name in asked})
 
 
 def answering(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[Job | None]:
@@ -62,12 +56,13 @@ def answering(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[Jo
     """
     likely = list(job_ids) if len(job_ids) <= _FEW else _likely(redis, job_ids, wanted)
     readings = read_jobs(redis, likely) if likely else []
-    found = {reading.job_id: reading.job for reading in readings if _answers(reading, wanted)}
+    answers = judge(wanted)
+    found = {
+        reading.job_id: reading.job
+        for reading in readings
+        if reading.job is not None and answers(reading.job)
+    }
     return [found.get(job_id) for job_id in job_ids]
-
-
-def _answers(reading: Reading, wanted: Filter) -> bool:
-    return reading.job is not None and wanted.holds(facts_of(reading.job))
 
 
 def _likely(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[JobId]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What reading one record gave.
 
     Args:
@@ -51,7 +49,7 @@ def read_jobs(redis: Redis, job_ids: Sequence[JobId]) -> list[Reading]:
     if not gone:
         return found
     ended = find_ended_rows(redis, gone)
-    return [replace(reading, job=ended.get(reading.job_id, reading.job)) for reading in found]
+    return [reading._replace(job=ended.get(reading.job_id, reading.job)) for reading in found]
 
 
 def in_pages(items: Iterable[T], size: int) -> Iterator[list[T]]:

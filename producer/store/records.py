@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from pydantic_core import from_json
+
 from producer.contract.batches import BatchSpec
 from producer.contract.copies import planned_copies
 from producer.contract.deliver import Copy, Deliver
@@ -38,6 +40,8 @@ RECORD_VERSION: Final = 3
 _SMALL: Final = 32 << 10
 #: With the number of an attempt that ended without success, the field that tells of it.
 _ATTEMPT: Final = "attempt:"
+#: Attempts whose fields are looked for by name; a record may say any number.
+_MANY: Final = 10
 #: The name of each phase in `Timings`, and the field that says when it began.
 _STAMPS: Final = (("queued", "queued_ms"), *((str(phase), f"at:{phase}") for phase in Phase))
 #: What a `Job` takes from its record: as it is, unless it is empty, and from two JSONs in it; and its times.
@@ -105,7 +109,7 @@ def version_of(what: Submission | BatchSpec) -> int:
 def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
     """Read a record, packed or not."""
     record = unpacked(job_id, record)
-    spec = json.loads(record["spec"])
+    spec = _value_of(record["spec"])
     status = JobStatus(record["status"])
     params, graph_values = told_apart(spec)
     # A page of a list spends half of its time here: what a record does not have is left to the model's defaults.
@@ -151,6 +155,14 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
     if "deliver" in record:
         found["deliver"] = _deliver(record)
     return Job.model_validate(found)
+
+
+def _value_of(text: str) -> Any:
+    """Return what a JSON of our own says; pydantic reads it in a third of the time, but no half characters."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
 
 
 def event_of(entry_id: str, entry: Mapping[str, str]) -> JobEvent:
@@ -226,12 +238,12 @@ _large: Final = lru_cache(maxsize=2)(zlib.compress)
 
 
 def _attempts(record: Mapping[str, str]) -> list[Attempt]:
-    found = [
-        Attempt.model_validate_json(value)
-        for name, value in record.items()
-        if name[: len(_ATTEMPT)] == _ATTEMPT
-    ]
-    return sorted(found, key=lambda attempt: attempt.number) if len(found) > 1 else found
+    number = int(record["attempt"])
+    if number > _MANY:
+        found = [record[name] for name in record if name.startswith(_ATTEMPT)]
+        return sorted(map(Attempt.model_validate_json, found), key=lambda attempt: attempt.number)
+    names = (f"{_ATTEMPT}{n}" for n in range(1, number + 1))
+    return [Attempt.model_validate_json(record[name]) for name in names if name in record]
 
 
 def _deliver(record: Mapping[str, str]) -> Deliver | None:
@@ -275,6 +287,8 @@ def _row(job_id: JobId, record: Mapping[str, str]) -> int | None:
 def phase_seconds(record: Mapping[str, str]) -> dict[str, float]:
     """Return what each phase took, s: from its stamp to the next one, or to the end."""
     stamps = [(name, int(record[stamp])) for name, stamp in _STAMPS if stamp in record]
+    if len(stamps) == 1 and "ended_ms" not in record:
+        return {}
     stamps.sort(key=lambda stamp: stamp[1])
     ends = [at for _, at in stamps[1:]]
     if "ended_ms" in record:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from producer.store.connection import translated
 
 if TYPE_CHECKING:
     from redis import Redis
+
+_at: Final = datetime.fromtimestamp
 
 
 def now_ms(redis: Redis) -> int:
@@ -29,7 +31,7 @@ def to_ms(duration: timedelta) -> int:
 
 def utc(ms: str | int) -> datetime:
     """Return the aware time in UTC of a field, Unix ms."""
-    return datetime.fromtimestamp(int(ms) / 1000, UTC)
+    return _at(int(ms) / 1000, UTC)
 
 
 def maybe_utc(ms: str | None) -> datetime | None:
