@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import wait
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from infra.local.supervisor import Service, Supervisor
+
+#: A thread that waits looks up so often: a signal that comes just before it waits does not wake it, and Python raises
+#: nothing before it is awake.
+SIGNALS_EVERY_S: Final = 0.5
 
 
 class BackgroundSupervisor:
@@ -53,6 +58,8 @@ class BackgroundSupervisor:
     def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
+            while wait([future], SIGNALS_EVERY_S).not_done:
+                pass
             future.result()
         except BaseException:
             future.cancel()

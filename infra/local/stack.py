@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, NoReturn, Self
 
 from infra.local import api, own_servers, seaweed
-from infra.local.background import BackgroundSupervisor
+from infra.local.background import SIGNALS_EVERY_S, BackgroundSupervisor
 from infra.local.environment import for_python, without_proxy
 from infra.local.nodes import (
     Node,
@@ -122,7 +122,8 @@ class LocalStack:
         Raises:
             ServiceFailed: it ended too often.
         """
-        self._given_up.wait()
+        while not self._given_up.wait(SIGNALS_EVERY_S):
+            pass
         assert self._failure is not None  # noqa: S101 - set before the event
         raise self._failure
 

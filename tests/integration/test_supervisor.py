@@ -201,6 +201,26 @@ with exit_on_signals(), BackgroundSupervisor(Supervisor(here / "logs")) as backg
     assert not is_running(int(log.read_text().split()[0]))
 
 
+def test_an_interrupt_that_does_not_wake_who_waits_is_heard_too(tmp_path):
+    """One that comes just before a thread waits does not; nor does one that another thread is given."""
+    holder = f"""
+import signal, threading
+from pathlib import Path
+from tests.integration.test_supervisor import service
+from infra.local.background import BackgroundSupervisor
+from infra.local.exit_signals import exit_on_signals
+from infra.local.supervisor import NotReady, Supervisor
+def interrupts():
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    raise NotReady("never")
+here = Path({str(tmp_path)!r})
+with exit_on_signals(), BackgroundSupervisor(Supervisor(here / "logs")) as background:
+    background.start(service(here, "slow", {SAYS_PID!r}, probe=interrupts))
+"""
+    done = subprocess.run([sys.executable, "-c", holder], timeout=30, check=False)
+    assert done.returncode == 130
+
+
 def test_lines_are_echoed_with_the_name_of_their_service(tmp_path):
     heard: list[tuple[str, str]] = []
     supervisor = Supervisor(tmp_path / "logs", echo=lambda *line: heard.append(line))
