@@ -66,13 +66,10 @@ class EventFeed:
         self._topics = tuple(topics)
         self._present = present
         self._is_endless = is_endless
-        self._position, self._order = (
-            "",
-            (0, 0),
-        )  #: After which notices are told; and as they are sorted.
-        self._seen = (
-            ""  #: The reader's position at the last sign of life: all before has come through.
-        )
+        self._position = ""  #: The id after which notices are told.
+        self._order = (0, 0)  #: The same as ids are sorted.
+        #: The reader's position at the last sign of life: all before has come through.
+        self._seen = ""
         self._state = Present([])
         self._open: set[str] = set()
         self.running: set[str] = set()  #: The jobs that run, by what was told of them.

@@ -8,7 +8,7 @@ from typing import Final
 from producer.contract.filters.query import Filter
 from producer.contract.ids import row_id
 from producer.store.batch_records import BatchRecord
-from producer.store.job_facts import judge
+from producer.store.job_facts import predicate_of
 from producer.store.job_sources import Chunk
 from producer.store.job_store import JobStore
 from producer.store.newest_jobs import newest
@@ -39,7 +39,7 @@ class BatchRows:
         batch = self._batches[place]
         rows = range(row + 1, min(row + min(count, _AT_ONCE), batch.received) + 1)
         jobs = newest(self._store, [row_id(batch.id, number) for number in rows])
-        answers = judge(self._wanted)
+        answers = predicate_of(self._wanted)
         entries = [
             (f"{place} {number}", job if job and answers(job) else None)
             for number, job in zip(rows, jobs, strict=True)

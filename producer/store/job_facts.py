@@ -42,7 +42,7 @@ _FEW: Final = 101
 _TIERS: Final = {str(priority): str(tier) for tier, priority in PRIORITIES.items()}
 
 
-def judge(wanted: Filter) -> Callable[[Job], bool]:
+def predicate_of(wanted: Filter) -> Callable[[Job], bool]:
     """Return what tells whether a job answers a filter."""
     asked = [(field, name) for field, name in _OF_JOB.items() if field in wanted.fields]
     return lambda job: wanted.holds({field: getattr(job, name) for field, name in asked})
@@ -56,7 +56,7 @@ def answering(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[Jo
     """
     likely = list(job_ids) if len(job_ids) <= _FEW else _likely(redis, job_ids, wanted)
     readings = read_jobs(redis, likely) if likely else []
-    answers = judge(wanted)
+    answers = predicate_of(wanted)
     found = {
         reading.job_id: reading.job
         for reading in readings

@@ -17,7 +17,7 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.job_facts import answering, judge
+from producer.store.job_facts import answering, predicate_of
 from producer.store.job_lists import ENDED_WITH_BATCH
 from producer.store.job_store import JobStore
 from producer.store.rows_ended_with_batch import RowsEndedWithBatch
@@ -129,7 +129,7 @@ class EndedLists:
         found = self._jobs.find(unfed) if unfed else {}
         others = [job_id for job_id in ids if job_id not in found]
         jobs = dict(zip(others, answering(self._redis, others, self._wanted), strict=True))
-        answers = judge(self._wanted)
+        answers = predicate_of(self._wanted)
         jobs |= {id_: job for id_, job in found.items() if answers(job)}
         entries = [
             (position, jobs.get(job_id)) for position, job_id in zip(positions, ids, strict=True)

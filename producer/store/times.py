@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from producer.store.connection import translated
 
 if TYPE_CHECKING:
     from redis import Redis
-
-_at: Final = datetime.fromtimestamp
 
 
 def now_ms(redis: Redis) -> int:
@@ -31,7 +29,7 @@ def to_ms(duration: timedelta) -> int:
 
 def utc(ms: str | int) -> datetime:
     """Return the aware time in UTC of a field, Unix ms."""
-    return _at(int(ms) / 1000, UTC)
+    return datetime.fromtimestamp(int(ms) / 1000, UTC)
 
 
 def maybe_utc(ms: str | None) -> datetime | None:
