@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import threading
 import time
 import uuid
 from typing import Final, NewType
@@ -23,17 +25,48 @@ PROMPT_NAMESPACE: Final = uuid.UUID("6d0a8f0e-5b3c-5f0b-9d6e-c0f1ee7c0f1e")
 _ACTION_NAMESPACE: Final = uuid.UUID("0b7a0c53-3a52-5d0e-9a0f-5f6d5f1f3f0a")
 
 
+#: An id's time is in these: 60 bits of a UUIDv7 count them since 1970 (RFC 9562, 6.2, method 3).
+_TICKS_OF_A_MS: Final = 1 << 12
+#: A clock that was set back by more than this is followed.
+_LEAST_SET_BACK: Final = 1_000 * _TICKS_OF_A_MS
+
+
+class _Ticks:
+    """Times of which no two are equal and each is later than the last, in this process."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._turn = threading.Lock()
+        os.register_at_fork(after_in_child=self._in_a_child)
+
+    def next(self) -> int:
+        now = time.time_ns() * _TICKS_OF_A_MS // 1_000_000
+        with self._turn:
+            if now <= self._last < now + _LEAST_SET_BACK:
+                now = self._last + 1
+            self._last = now
+        return now
+
+    def _in_a_child(self) -> None:
+        self._turn = threading.Lock()  # another thread may have held it
+
+
+_ticks = _Ticks()
+
+
 def new_job_id(*, unix_ms: int | None = None) -> JobId:
     """Return a new UUIDv7 (RFC 9562), lower-case with hyphens: it sorts by time.
+
+    Those of one process sort in the order in which they were made, also within a millisecond.
 
     Args:
         unix_ms: the time in it; now by default.
     """
     if unix_ms is None:
-        unix_ms = time.time_ns() // 1_000_000
-    value = unix_ms << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 7 << 76  # version
-    value = value & ~(0x3 << 62) | 2 << 62  # variant
+        ms, fraction = divmod(_ticks.next(), _TICKS_OF_A_MS)
+    else:
+        ms, fraction = unix_ms, secrets.randbits(12)
+    value = ms << 80 | 7 << 76 | fraction << 64 | 2 << 62 | secrets.randbits(62)
     return JobId(str(uuid.UUID(int=value)))
 
 

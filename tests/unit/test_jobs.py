@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -37,6 +39,31 @@ def test_job_ids_are_uuid7_and_sort_by_time():
         assert uuid.UUID(job_id).version == 7
         assert uuid.UUID(job_id).variant == uuid.RFC_4122
         assert job_id == job_id.lower()
+
+
+def test_job_ids_of_a_process_sort_in_the_order_in_which_they_were_made():
+    ids = [new_job_id() for _ in range(10_000)]
+    assert ids == sorted(set(ids)), "two of one millisecond are not in their order"
+
+
+@pytest.mark.parametrize("back_s", [0, 0.5, 3600])
+def test_a_clock_that_is_set_back_a_little_makes_no_earlier_id_and_is_followed_if_much(
+    monkeypatch, back_s
+):
+    now = time.time_ns()
+    new_job_id()
+    monkeypatch.setattr("time.time_ns", lambda: now + 10_000_000_000)
+    ahead = new_job_id()
+    monkeypatch.setattr("time.time_ns", lambda: now + 10_000_000_000 - int(back_s * 1e9))
+    after = new_job_id()
+    assert (after > ahead) == (back_s < 1)
+    assert new_job_id() > after
+
+
+def test_threads_make_ids_that_differ():
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: new_job_id(), range(5_000)))
+    assert len(set(made)) == 5_000
 
 
 def test_a_job_id_has_one_spelling():
