@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .png_strips import save_png
+
 #: Failures that are kept for whoever asks.
 _MOST_FAILURES = 1000
 #: So begin the names of files that are being written, beside those that they become.
@@ -37,7 +39,7 @@ class EncodingPool:
     """Writes files in threads of its own; any number of threads may use it at once.
 
     Args:
-        threads: files that are encoded at once.
+        threads: files that are encoded at once, and strips of them.
         most_prompts: no more prompts' pictures wait in memory; then `put` blocks.
         most_bytes: of their pixels, likewise. One picture alone may have more.
     """
@@ -48,6 +50,11 @@ class EncodingPool:
         self._most_bytes = most_bytes
         # Python waits for its threads when it ends, so an orderly end of ComfyUI loses no picture.
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="comfyfleet-encoding")
+        self._strips = (
+            ThreadPoolExecutor(threads, thread_name_prefix="comfyfleet-strips")
+            if threads > 1
+            else None
+        )
         self._changed = threading.Condition()
         self._waiting: dict[Path, _Waiting] = {}
         self._futures: dict[Path, Future[None]] = {}
@@ -80,6 +87,17 @@ class EncodingPool:
             except RuntimeError:  # ComfyUI ends
                 del self._waiting[path]
                 raise
+
+    def save(self, image: Any, path: str, *args: Any, **options: Any) -> None:
+        """Save a Pillow image at once, in as many threads as there are; it is Pillow's `save`."""
+        saved_s = None
+        if self._strips and not args:
+            saved_s = save_png(image, path, self._strips, **options)
+        if saved_s is None:
+            image.save(path, *args, **options)
+        else:
+            with self._changed:
+                self._encoded_s += saved_s  # so that it is what one thread would have taken
 
     def _has_room(self, path: Path, prompt: Any, size: int) -> bool:
         prompts = {waiting.prompt for waiting in self._waiting.values()}
@@ -158,6 +176,8 @@ class EncodingPool:
     def close(self) -> None:
         """Give up what has not begun; what has goes on."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._strips:
+            self._strips.shutdown(wait=False)
 
     def status(self) -> dict[str, Any]:
         """Return what it does and has done: counts of files, bytes, and seconds."""

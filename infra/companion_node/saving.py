@@ -95,14 +95,14 @@ class _Picture:
         return getattr(self.__image, name)
 
     def save(self, fp: Any, *args: Any, **kwargs: Any) -> None:
-        image = self.__image
+        image, pool = self.__image, self.__pool
         if not isinstance(fp, str):
             image.save(fp, *args, **kwargs)
             return
         try:
-            self.__pool.put(
+            pool.put(
                 fp,
-                lambda part: image.save(part, *args, **kwargs),
+                lambda part: pool.save(image, part, *args, **kwargs),
                 prompt=self.__prompt,
                 size=held_bytes(image),
             )

@@ -228,18 +228,20 @@ class PromptRun:
         return {**job, "prompt": self._prompt_id}
 
     def save_picture(self, picture: Image.Image, path: Path, **options: Any) -> None:
-        place = f"encode {self._class_type}"
+        place, pool = f"encode {self._class_type}", self.storage.pool
 
         def write(where: str) -> None:
             self._faults.suffer(place)
             self._gpu.work(self.options.encode_seconds)
-            picture.save(where, **options)
+            if pool is None:
+                picture.save(where, **options)
+            else:
+                pool.save(picture, where, **options)
 
-        if self.storage.pool is None:
+        if pool is None:
             write(str(path))
         else:
-            size = held_bytes(picture)
-            self.storage.pool.put(str(path), write, prompt=self._prompt_id, size=size)
+            pool.put(str(path), write, prompt=self._prompt_id, size=held_bytes(picture))
 
     def work(self, seconds: float) -> None:
         self._gpu.work(seconds)

@@ -13,6 +13,7 @@ from producer.contract.errors import JobNotSucceeded
 from producer.contract.graph.graph import read_graph
 from tests.acceptance.test_jobs import runs_of
 from tests.graphs import fresh_nonce, journal
+from tests.png_chunks import png_chunks
 from tests.polling import wait_until
 
 PATIENCE = timedelta(seconds=30)
@@ -182,12 +183,7 @@ def test_a_worker_that_comes_back_goes_on_with_the_film(fleet, node, serve):
 
 def chunks_of(png: bytes) -> list[tuple[bytes, bytes]]:
     """Return the chunks of a PNG, without what the stand-in says of the prompt."""
-    found, at = [], 8
-    while at < len(png):
-        length = int.from_bytes(png[at : at + 4], "big")
-        found.append((png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
-        at += 12 + length
-    return [(kind, body) for kind, body in found if not body.startswith(b"standin")]
+    return [(kind, body) for kind, body in png_chunks(png) if not body.startswith(b"standin")]
 
 
 def test_a_picture_holds_the_graph_that_was_handed_in_so_equal_pixels_make_equal_files(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 
 import pytest
 from PIL import Image
@@ -13,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from producer.contract.deliver import CopyState
 from tests.integration.batch_feeding import GRAPH
 from tests.media_samples import animated, noise, saved
+from tests.png_chunks import png_chunks
 
 
 def with_graph(mode: str = "RGB") -> bytes:
@@ -28,12 +28,7 @@ def with_graph(mode: str = "RGB") -> bytes:
 
 
 def chunks(png: bytes) -> list[bytes]:
-    kinds, at = [], 8
-    while at < len(png):
-        length, kind = struct.unpack_from(">I4s", png, at)
-        kinds.append(kind)
-        at += 12 + length
-    return kinds
+    return [kind for kind, _ in png_chunks(png)]
 
 
 def opened(content: bytes) -> Image.Image:
