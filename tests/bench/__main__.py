@@ -16,6 +16,7 @@ NAMES = (
     "card_busy",
     "cold_load",
     "companion_memory",
+    "encoding",
     "enqueue",
     "fanout",
     "gpu_busy",
