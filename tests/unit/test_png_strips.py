@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image, ImageChops
 from PIL.PngImagePlugin import PngInfo
 
+from infra.companion_node.encoding_pool import EncodingPool
 from infra.companion_node.png_strips import save_png
 from tests.png_chunks import png_chunks
 
@@ -149,6 +151,34 @@ def test_a_strip_that_cannot_be_made_is_told(tmp_path, threads, monkeypatch):
         save_png(image, str(tmp_path / "x.png"), threads, compress_level=4)
 
 
-def test_a_full_disk_is_told(threads):
-    with pytest.raises(OSError, match="No such file"):
-        save_png(picture("RGB", 512, 701), "/nowhere/at/all/x.png", threads, compress_level=4)
+def test_a_full_disk_is_told(tmp_path, threads):
+    (tmp_path / "x.png").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        save_png(picture("RGB", 512, 701), str(tmp_path / "x.png"), threads, compress_level=4)
+
+
+def test_the_pool_saves_so_and_counts_what_one_thread_would_have_taken(tmp_path):
+    image, path = picture("RGB", 2048, 1024), tmp_path / "x.png"
+    pool = EncodingPool(threads=2)
+    began = time.thread_time()
+    image.save(tmp_path / "pillow.png", compress_level=4)
+    one_thread_s = time.thread_time() - began
+
+    pool.put(path, lambda part: pool.save(image, part, compress_level=4), prompt=1, size=1)
+    assert pool.wait(path, 60)
+    pool.close()
+
+    assert path.read_bytes() != (tmp_path / "pillow.png").read_bytes()
+    with Image.open(path) as ours:
+        assert ours.tobytes() == image.tobytes()
+    assert 0.5 * one_thread_s < pool.status()["encoded_s"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_pool_that_has_closed_saves_as_ever(tmp_path, threads):
+    image, path = picture("RGB", 512, 701), tmp_path / "x.png"
+    pool = EncodingPool(threads=threads)
+    pool.close()
+    pool.save(image, str(path), compress_level=4)
+    with Image.open(path) as ours:
+        assert ours.tobytes() == image.tobytes()
