@@ -31,7 +31,7 @@ class Mutator:
         self._takers: dict[str, tuple[str, str]] = {}
         for name, found in info.items():
             for slot, kind in enumerate(found["output"]):
-                if isinstance(kind, str):
+                if isinstance(kind, str) and _lacks_if_empty(found):
                     self._makers.setdefault(kind, (name, slot))
             self._note_sink(name, found)
 
@@ -103,3 +103,9 @@ class Mutator:
         source = str(_FIRST_SOURCE + len(graph))
         graph[source] = {"class_type": maker, "inputs": {}}
         return [source, slot]
+
+
+def _lacks_if_empty(found: Mapping[str, Any]) -> bool:
+    """Tell whether no ComfyUI runs this class without inputs, as it does one whose inputs are made as it goes."""
+    kinds = [spec[0] for spec in found["input"].get("required", {}).values()]
+    return any(not (isinstance(kind, str) and kind.startswith("COMFY_")) for kind in kinds)
