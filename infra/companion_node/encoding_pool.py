@@ -10,11 +10,12 @@ import contextlib
 import itertools
 import logging
 import os
+import sys
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from .png_strips import save_png
 
 #: Failures that are kept for whoever asks.
 _MOST_FAILURES = 1000
+#: Of nice values. A third of a core's share: with less, who waits for Python's lock would wait long for a
+#: thread that holds it and gets no core.
+_GIVES_WAY_BY = 5
 #: So begin the names of files that are being written, beside those that they become.
 PART_NAME = ".comfyfleet-part-"
 
@@ -49,12 +53,8 @@ class EncodingPool:
         self._most_prompts = most_prompts
         self._most_bytes = most_bytes
         # Python waits for its threads when it ends, so an orderly end of ComfyUI loses no picture.
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="comfyfleet-encoding")
-        self._strips = (
-            ThreadPoolExecutor(threads, thread_name_prefix="comfyfleet-strips")
-            if threads > 1
-            else None
-        )
+        self._threads = _threads(threads, "encoding")
+        self._strips = _threads(threads, "strips") if threads > 1 else None
         self._changed = threading.Condition()
         self._waiting: dict[Path, _Waiting] = {}
         self._futures: dict[Path, Future[None]] = {}
@@ -92,7 +92,7 @@ class EncodingPool:
         """Save a Pillow image at once, in as many threads as there are; it is Pillow's `save`."""
         saved_s = None
         if self._strips and not args:
-            saved_s = save_png(image, path, self._strips, **options)
+            saved_s = _saved_by_strips(image, path, self._strips, options)
         if saved_s is None:
             image.save(path, *args, **options)
         else:
@@ -157,7 +157,7 @@ class EncodingPool:
         with self._changed:
             return located(path) in self._waiting
 
-    def wait(self, path: Path | str, within_s: float) -> bool:
+    def wait(self, path: Path | str, within_s: float | None = None) -> bool:
         """Wait until *path* is written or has failed; tell if it has."""
         path = located(path)
         with self._changed:
@@ -191,6 +191,31 @@ class EncodingPool:
                 "encoded_s": round(self._encoded_s, 3),
                 "blocked_s": round(self._blocked_s, 3),
             }
+
+
+def _threads(most: int, does: str) -> ThreadPoolExecutor:
+    """Return threads that take a core after those that render, if there are too few: they may wait, a card may not."""
+    name = f"comfyfleet-{does}"
+    if sys.platform != "linux":  # the whole process would
+        return ThreadPoolExecutor(most, name)
+    # By what it is here: a thread inherits that of the one that starts it, which may be one of these.
+    nice = os.getpriority(os.PRIO_PROCESS, 0) + _GIVES_WAY_BY
+    return ThreadPoolExecutor(most, name, initializer=_give_way, initargs=(nice,))
+
+
+def _give_way(nice: int) -> None:
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+
+
+def _saved_by_strips(
+    image: Any, path: str, threads: Executor, options: dict[str, Any]
+) -> float | None:
+    try:
+        return save_png(image, path, threads, **options)
+    except Exception as exc:  # noqa: BLE001 - what is wrong with the disk or the picture, Pillow tells
+        _log.warning("comfyfleet companion: %s is encoded by one thread: %r", path, exc)
+        return None
 
 
 def _write_whole(path: Path, part: Path, write: Callable[[str], object]) -> None:

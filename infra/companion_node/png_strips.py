@@ -12,8 +12,10 @@ import math
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +25,8 @@ _PIXEL_BYTES: Final = {"L": 1, "RGB": 3, "RGBA": 4}
 #: Of pixels; smaller ones cost more than the second thread saves, larger ones leave threads idle.
 _STRIP_BYTES: Final = 1 << 18
 _LEAST_STRIPS: Final = 4
+#: Of a picture, that are compressed or wait to be: a disk that is slow leaves no more of it in memory.
+_MOST_AHEAD: Final = 32
 _HEAD: Final = struct.Struct(">I4s")
 _CRC: Final = struct.Struct(">I")
 _ADLER: Final = 65_521
@@ -30,6 +34,8 @@ _ADLER: Final = 65_521
 _WINDOW, _MEMORY, _STRATEGY = 15, 9, zlib.Z_FILTERED
 _LOOKS_BACK: Final = 1 << _WINDOW
 _HIGHEST_LEVEL: Final = 9
+#: In the version of a zlib-ng that stands for zlib: that of Pillow 11.1 and later on Windows.
+_NG: Final = "zlib-ng"
 
 
 class _Packed(NamedTuple):
@@ -49,6 +55,20 @@ class _Picture:
     width: int
     height: int
     level: int
+
+    def strips(self, rows: int, threads: Executor) -> Generator[_Packed, None, None]:
+        """Return all strips of *rows* rows in their order, as they are there."""
+        ahead: deque[Future[_Packed]] = deque()
+        try:
+            for first in range(0, self.height, rows):
+                ahead.append(threads.submit(self.packed, first, rows))
+                if len(ahead) == _MOST_AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for strip in ahead:
+                strip.cancel()
 
     def packed(self, first: int, rows: int) -> _Packed:
         """Return up to *rows* rows, filtered and compressed."""
@@ -79,25 +99,21 @@ def save_png(image: Any, path: str, threads: Executor, **options: Any) -> float 
 
     Returns:
         None: it is to be saved as ever, and nothing was written.
+
+    Raises:
+        Exception: it may be saved as ever, which tells what is wrong with it. Here *threads* may have ended, or
+            memory.
     """
     rows = _rows_of_a_strip(image, path, options)
-    if rows is None:
-        return None
-    # An image that is made when it is asked for `crop` is made here, and once.
-    picture = _Picture(image.crop, image.width, image.height, options["compress_level"])
-    firsts = range(0, image.height, rows)
-    try:
-        strips = [threads.submit(picture.packed, first, rows) for first in firsts]
-    except RuntimeError:  # ComfyUI ends, and its threads take nothing new
+    if rows is None or not _is_saved_by_pillow_alone(image) or _has_pillow_a_faster_zlib():
         return None
     began = time.monotonic()
-    try:
-        sample = _saved(picture.crop((0, 0, 1, 1)), options)
-        _write(sample, (picture.width, picture.height), path, strips)
-    finally:
-        for strip in strips:
-            strip.cancel()
-    return sum(strip.result().seconds for strip in strips) - (time.monotonic() - began)
+    # An image that is made when it is asked for `crop` is made by now.
+    picture = _Picture(image.crop, image.width, image.height, options["compress_level"])
+    sample = _saved(picture.crop((0, 0, 1, 1)), options)
+    with closing(picture.strips(rows, threads)) as strips:
+        seconds = _write(sample, (picture.width, picture.height), path, strips)
+    return seconds - (time.monotonic() - began)
 
 
 def _rows_of_a_strip(image: Any, path: str, options: dict[str, Any]) -> int | None:
@@ -111,29 +127,62 @@ def _rows_of_a_strip(image: Any, path: str, options: dict[str, Any]) -> int | No
     return rows if image.height >= _LEAST_STRIPS * rows else None
 
 
-def _write(sample: bytes, size: tuple[int, int], path: str, strips: list[Future[_Packed]]) -> None:
-    """Write all that an image of one pixel has in its file, with another size and other pixels."""
+def _is_saved_by_pillow_alone(image: Any) -> bool:
+    """Tell whether nobody has changed how Pillow saves.
+
+    Custom nodes replace its class or its `save`, to encrypt or mark pictures: that takes whole
+    ones, and files.
+    """
+    from PIL import Image, PngImagePlugin  # noqa: PLC0415 - a stand-in may have none
+
+    whole = getattr(image.crop, "__self__", None)
+    at_home: list[tuple[Any, Any]] = [
+        (Image.Image.save, Image),
+        (Image.Image.crop, Image),
+        (Image.SAVE.get("PNG"), PngImagePlugin),
+    ]
+    return type(whole) is Image.Image and all(
+        getattr(function, "__globals__", None) is vars(module) for function, module in at_home
+    )
+
+
+def _has_pillow_a_faster_zlib() -> bool:
+    """Tell whether Pillow compresses by zlib-ng and Python does not: strips would take twice as much of a core."""
+    from PIL import features  # noqa: PLC0415 - as above
+
+    return _NG in str(features.version("zlib")) and _NG not in zlib.ZLIB_RUNTIME_VERSION
+
+
+def _write(sample: bytes, size: tuple[int, int], path: str, strips: Iterable[_Packed]) -> float:
+    """Write all that an image of one pixel has in its file, with another size and other pixels.
+
+    Return the seconds of a core that these took.
+    """
+    seconds = 0.0
     with open(path, "wb") as file:  # noqa: PTH123 - a str, as Pillow has it
         file.write(_SIGNATURE)
         for kind, content in _chunks(sample):
             if kind == b"IHDR":
                 _write_chunk(file.write, kind, struct.pack(">II", *size) + content[8:])
             elif kind == b"IDAT":
-                for part in _stream(strips, head=content[:2]):
-                    _write_chunk(file.write, kind, part)
+                seconds += _write_stream(file.write, strips, head=content[:2])
             else:
                 _write_chunk(file.write, kind, content)
+    return seconds
 
 
-def _stream(strips: list[Future[_Packed]], *, head: bytes) -> Iterator[bytes]:
-    """Return the parts of one zlib stream, as each is there."""
-    adler = 1
-    for number, future in enumerate(strips, 1):
-        strip = future.result()
+def _write_stream(
+    write: Callable[[bytes], object], strips: Iterable[_Packed], *, head: bytes
+) -> float:
+    """Write the chunks that are one zlib stream; return the seconds of a core that they took."""
+    adler, seconds = 1, 0.0
+    for strip in strips:
+        _write_chunk(write, b"IDAT", head + strip.stream)
         adler = _adler_of_both(adler, strip.adler, strip.length)
-        end = _CRC.pack(adler) if number == len(strips) else b""
-        yield head + strip.stream + end
+        seconds += strip.seconds
         head = b""
+    _write_chunk(write, b"IDAT", _CRC.pack(adler))
+    return seconds
 
 
 def _adler_of_both(first: int, second: int, length: int) -> int:

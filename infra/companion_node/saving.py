@@ -86,15 +86,25 @@ class _Lent:
 
 
 class _Picture:
-    """A Pillow image that is saved later; nobody else has its pixels."""
+    """A Pillow image that is saved later; nobody else has its pixels.
+
+    Whoever goes on to use it waits until it is: it may be changed, or closed.
+    """
 
     def __init__(self, image: Any, *, pool: EncodingPool, prompt: Any) -> None:
         self.__image, self.__pool, self.__prompt = image, pool, prompt
+        self.__path: str | None = None
 
     def __getattr__(self, name: str) -> Any:
+        self.__wait()
         return getattr(self.__image, name)
 
+    def __wait(self) -> None:
+        if self.__path is not None:
+            self.__pool.wait(self.__path)
+
     def save(self, fp: Any, *args: Any, **kwargs: Any) -> None:
+        self.__wait()
         image, pool = self.__image, self.__pool
         if not isinstance(fp, str):
             image.save(fp, *args, **kwargs)
@@ -106,6 +116,7 @@ class _Picture:
                 prompt=self.__prompt,
                 size=held_bytes(image),
             )
+            self.__path = fp
         except RuntimeError:  # its threads have ended, as ComfyUI does
             image.save(fp, *args, **kwargs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import threading
 from collections.abc import Iterator
@@ -165,19 +166,24 @@ def test_a_link_to_the_folder_makes_no_other_file(pool, gate, tmp_path):
     assert pool.is_waiting(tmp_path / "real" / "a")
 
 
-def saver_module(name):
+def saver_module(name, saver="save"):
     """A module as ComfyUI's `nodes.py`, whose caller is called *name*."""
     nodes = {"Image": Image, "__name__": "nodes"}
     exec(
         "def save(size, pixels, path, **options):\n"
         "    made = Image.frombytes('RGB', size, pixels)\n"
+        "    width = made.width\n"
         "    made.save(path, **options)\n"
-        "    return made.width\n",
+        "    return width\n"
+        "def save_and_use(size, pixels, path, then):\n"
+        "    made = Image.frombytes('RGB', size, pixels)\n"
+        "    made.save(path)\n"
+        "    then(made)\n",
         nodes,
     )
     caller = {"__name__": name}
     exec("def call(save, *args, **options): return save(*args, **options)", caller)
-    return nodes["save"], caller["call"]
+    return nodes[saver], caller["call"]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +202,32 @@ def test_only_where_comfyui_itself_saves_the_pool_writes(pool, tmp_path, caller,
     picture.save(tmp_path / "b.png", compress_level=4)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert pool.status()["written"] == goes_to_the_pool
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda made: made.paste(0, (0, 0, 5, 3)),
+        lambda made: made.close(),
+        lambda made: made.save(io.BytesIO(), "PNG"),
+    ],
+    ids=["changes it", "closes it", "saves it in another way"],
+)
+def test_who_goes_on_to_use_a_picture_waits_until_it_is_saved(pool, gate, tmp_path, then):
+    save, call = saver_module("execution", "save_and_use")
+    picture = Image.effect_noise((5, 3), 60).convert("RGB")
+    lent = lend_pictures(save, maker=("Image", "frombytes"), pool=pool, prompt=lambda: "p")
+    path = str(tmp_path / "a.png")
+    pool.put(tmp_path / "first", gate.write, prompt="p", size=1)  # by the only thread
+    with ThreadPoolExecutor(1) as other:
+        done = other.submit(call, lent, picture.size, picture.tobytes(), path, then)
+
+        assert not wait_briefly(done)
+        gate.open.set()
+        done.result(LONG_S)
+
+    picture.save(tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
 @pytest.mark.parametrize(

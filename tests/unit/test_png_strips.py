@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import os
 import random
+import sys
+import threading
 import time
+import weakref
 import zlib
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, features
 from PIL.PngImagePlugin import PngInfo
 
 from infra.companion_node.encoding_pool import EncodingPool
@@ -129,32 +136,116 @@ def test_small_ones_are_left_to_pillow(tmp_path, threads):
     assert save_png(image, str(tmp_path / "x.png"), threads, compress_level=4) is not None
 
 
-def test_threads_that_have_ended_leave_it_to_pillow(tmp_path):
-    ended = ThreadPoolExecutor(1)
-    ended.shutdown()
-    assert (
-        save_png(picture("RGB", 512, 701), str(tmp_path / "x.png"), ended, compress_level=4) is None
-    )
+def ciphers(image: type[Image.Image]) -> None:
+    """Put what encrypts whole pictures into the place of Pillow's class, as custom nodes do."""
+
+    class Encrypted(image):
+        def save(self, fp, *args, **options):
+            self.paste(0, (0, 0, *self.size))
+            super().save(fp, *args, **options)
+
+    Image.Image = Encrypted
 
 
-def test_a_strip_that_cannot_be_made_is_told(tmp_path, threads, monkeypatch):
-    image = picture("RGB", 512, 701)
-    whole = image.crop
+def marks(image: type[Image.Image]) -> None:
+    def save(self, *args, **options):
+        self.putpixel((0, 0), 1)
+        plain(self, *args, **options)
 
-    def crop(box):
-        if box[1] > 300:
+    plain, image.save = image.save, functools.wraps(image.save)(save)
+
+
+def tilts(image: type[Image.Image]) -> None:
+    image.crop = lambda self, box: self.rotate(1).resize((box[2], box[3]))
+
+
+def writes_otherwise(_image: type[Image.Image]) -> None:
+    Image.register_save("PNG", lambda _image, file, _name: file.write(b"by somebody else"))
+
+
+@pytest.mark.parametrize("changes", [ciphers, marks, tilts, writes_otherwise])
+def test_where_a_custom_node_has_changed_how_pillow_saves_it_saves_whole_pictures(
+    tmp_path, threads, monkeypatch, changes
+):
+    for owner, name in ((Image, "Image"), (Image.Image, "save"), (Image.Image, "crop")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setitem(Image.SAVE, "PNG", Image.SAVE["PNG"])
+    changes(Image.Image)
+    image = Image.new("L", (1024, 1024))
+
+    assert save_png(image, str(tmp_path / "x.png"), threads, compress_level=4) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_image_of_another_class_saves_itself(tmp_path, threads):
+    Image.new("L", (1024, 1024)).save(tmp_path / "read.png", compress_level=4)
+    with Image.open(tmp_path / "read.png") as image:
+        assert save_png(image, str(tmp_path / "x.png"), threads, compress_level=4) is None
+
+
+@pytest.mark.parametrize(
+    ("pillows", "pythons", "is_by_strips"),
+    [
+        ("1.3.1.zlib-ng", "1.3.1", False),
+        ("1.3.1.zlib-ng", "1.3.1.zlib-ng", True),
+        ("1.2.13", "1.3.1.zlib-ng", True),
+        (None, "1.3.1", True),
+    ],
+)
+def test_where_pillow_alone_has_the_fast_zlib_it_compresses_itself(
+    tmp_path, monkeypatch, pillows, pythons, is_by_strips
+):
+    monkeypatch.setattr(features, "version", {"zlib": pillows}.get)
+    monkeypatch.setattr(zlib, "ZLIB_RUNTIME_VERSION", pythons)
+    image, path = Image.new("L", (1024, 1024)), str(tmp_path / "x.png")
+    with ThreadPoolExecutor(2) as own:
+        assert (save_png(image, path, own, compress_level=4) is not None) == is_by_strips
+
+
+def test_a_few_strips_of_a_large_picture_are_in_memory_at_once(tmp_path):
+    class AtOnce(Executor):
+        """Does what it is given before anybody asks for it, as threads do beside a slow disk."""
+
+        def __init__(self) -> None:
+            self.kept: weakref.WeakSet[Future] = weakref.WeakSet()
+            self.most = self.given = 0
+
+        def submit(self, does, *args):
+            future: Future = Future()
+            future.set_result(does(*args))
+            self.kept.add(future)
+            self.given += 1
+            self.most = max(self.most, len(self.kept))
+            return future
+
+    threads = AtOnce()
+    save_png(Image.new("L", (4096, 4096)), str(tmp_path / "x.png"), threads, compress_level=1)
+    assert threads.given == 64
+    assert threads.most <= 34
+
+
+def test_when_one_strip_fails_those_that_wait_are_given_up(tmp_path, monkeypatch):
+    compressor, has_failed, tried = zlib.compressobj, threading.Event(), []
+
+    def fails(*options: Any) -> Any:
+        tried.append(options)
+        if len(tried) == 1:
             raise MemoryError("no room")
-        return whole(box)
+        assert has_failed.wait(60)
+        return compressor(*options)
 
-    monkeypatch.setattr(image, "crop", crop)
-    with pytest.raises(MemoryError, match="no room"):
-        save_png(image, str(tmp_path / "x.png"), threads, compress_level=4)
+    monkeypatch.setattr(zlib, "compressobj", fails)
+    with ThreadPoolExecutor(1) as one:
+        with pytest.raises(MemoryError, match="no room"):
+            save_png(picture("RGB", 1024, 1024), str(tmp_path / "x.png"), one, compress_level=4)
+        has_failed.set()
+    assert len(tried) <= 2
 
 
-def test_a_full_disk_is_told(tmp_path, threads):
+def test_a_full_disk_is_told(tmp_path):
     (tmp_path / "x.png").symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space left"):
-        save_png(picture("RGB", 512, 701), str(tmp_path / "x.png"), threads, compress_level=4)
+    with ThreadPoolExecutor(2) as own, pytest.raises(OSError, match="No space left"):
+        save_png(picture("RGB", 512, 701), str(tmp_path / "x.png"), own, compress_level=4)
 
 
 def test_the_pool_saves_so_and_counts_what_one_thread_would_have_taken(tmp_path):
@@ -172,6 +263,58 @@ def test_the_pool_saves_so_and_counts_what_one_thread_would_have_taken(tmp_path)
     with Image.open(path) as ours:
         assert ours.tobytes() == image.tobytes()
     assert 0.5 * one_thread_s < pool.status()["encoded_s"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a whole process gives way")
+def test_threads_that_encode_take_a_core_after_those_that_render(tmp_path, monkeypatch):
+    here, there = os.getpriority(os.PRIO_PROCESS, 0), set()
+
+    def note(does: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        there.add(
+            (threading.current_thread().name.rpartition("_")[0], os.getpriority(os.PRIO_PROCESS, 0))
+        )
+        return does(*args, **options)
+
+    monkeypatch.setattr(zlib, "compressobj", functools.partial(note, zlib.compressobj))
+    image, pool = picture("L", 1024, 1024), EncodingPool(threads=2)
+    write = functools.partial(pool.save, image, compress_level=4)
+    pool.put(tmp_path / "x.png", functools.partial(note, write), prompt=1, size=1)
+    assert pool.wait(tmp_path / "x.png", 60)
+    pool.close()
+
+    gives_way = min(19, here + 5)
+    assert there == {("comfyfleet-encoding", gives_way), ("comfyfleet-strips", gives_way)}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == here
+
+
+def test_a_picture_that_strips_have_no_memory_for_is_saved_as_ever(tmp_path, monkeypatch, caplog):
+    compressor, strips = zlib.compressobj, itertools.count()
+
+    def fails(*options: Any) -> Any:
+        if next(strips) == 3:
+            raise MemoryError("no room")
+        return compressor(*options)
+
+    monkeypatch.setattr(zlib, "compressobj", fails)
+    image, path = picture("RGB", 1024, 1024), tmp_path / "x.png"
+    pool = EncodingPool(threads=2)
+    pool.put(path, lambda part: pool.save(image, part, compress_level=4), prompt=1, size=1)
+    assert pool.wait(path, 60)
+    pool.close()
+
+    image.save(tmp_path / "pillow.png", compress_level=4)
+    assert path.read_bytes() == (tmp_path / "pillow.png").read_bytes()
+    assert "no room" in caplog.text
+
+
+def test_what_pillow_says_of_an_empty_picture_is_told(tmp_path):
+    pool = EncodingPool(threads=2)
+    path = tmp_path / "x.png"
+    image = Image.new("RGB", (0, 8))
+    pool.put(path, lambda part: pool.save(image, part, compress_level=4), prompt=1, size=1)
+    assert pool.wait(path, 60)
+    assert pool.failure_of(path) == ("ValueError", "cannot write empty image")
+    pool.close()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -5,16 +5,17 @@ The file lies beside `custom_nodes`, and may change at any time; without it noth
 
 from __future__ import annotations
 
+import builtins
 import functools
 import pathlib
+import threading
 import time
-
-from PIL import Image
 
 NODE_CLASS_MAPPINGS: dict[str, type] = {}
 
 _SAID = pathlib.Path(__file__).resolve().parents[2] / "slow_disk"
 _LOOK_EVERY_S = 0.02
+_PICTURES = (".png", ".webp")
 
 
 def _wait() -> None:
@@ -30,13 +31,17 @@ def _said_s() -> float:
         return 0.0
 
 
-def _slow(save):
-    @functools.wraps(save)
-    def saving(self, *args, **kwargs):
-        _wait()
-        return save(self, *args, **kwargs)
+def _slow(opens):
+    @functools.wraps(opens)
+    def opening(file, mode="r", *args, **kwargs):
+        is_picture = "w" in mode and str(file).endswith(_PICTURES)
+        # Uploads are written by the thread that serves.
+        if is_picture and threading.current_thread() is not threading.main_thread():
+            _wait()
+        return opens(file, mode, *args, **kwargs)
 
-    return saving
+    return opening
 
 
-Image.Image.save = _slow(Image.Image.save)
+# Not Pillow's `save`: the companion leaves whole pictures to one that is not Pillow's own.
+builtins.open = _slow(builtins.open)
