@@ -24,9 +24,9 @@ from .png_strips import save_png
 
 #: Failures that are kept for whoever asks.
 _MOST_FAILURES = 1000
-#: Of nice values. A third of a core's share: with less, who waits for Python's lock would wait long for a
+#: Of nice values. A fifth of a core's share: with less, who waits for Python's lock would wait long for a
 #: thread that holds it and gets no core.
-_GIVES_WAY_BY = 5
+_GIVES_WAY_BY = 7
 #: So begin the names of files that are being written, beside those that they become.
 PART_NAME = ".comfyfleet-part-"
 
