@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import signal
 from collections.abc import Callable, Iterator
@@ -40,6 +41,13 @@ def pytest_terminal_summary(terminalreporter):
     for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
         for what, value in report.user_properties:
             terminalreporter.write_line(f"{what}: {value}")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def left_open():
+    """Have what a file's tests left open told in that file, not where Python next collects garbage."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

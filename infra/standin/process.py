@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from infra.standin.loop_thread import LoopThread
 from infra.standin.options import StandinOptions
 from infra.standin.server import Standin
 
@@ -22,19 +21,12 @@ _TIMEOUT_S = 10.0
 def standin_thread(options: StandinOptions) -> Iterator[Standin]:
     """Run a stand-in in a background thread while the block runs."""
     node = Standin(options)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="standin", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(node.start(), loop).result(_TIMEOUT_S)
+    with LoopThread("standin") as loop:
+        loop.run(node.start())
         try:
             yield node
         finally:
-            asyncio.run_coroutine_threadsafe(node.stop(), loop).result(_TIMEOUT_S)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+            loop.run(node.stop())
 
 
 class StandinProcess:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import ClientSession, WSMsgType, web
+
+from infra.standin.loop_thread import LoopThread
 
 _OWN = {"host", "content-length", "transfer-encoding", "connection", "content-encoding"}
 
@@ -57,17 +58,12 @@ class NodeProxy:
 def node_proxy(upstream: str, **rules: object) -> Iterator[NodeProxy]:
     """Have a proxy before *upstream*, in a thread, until the block's end."""
     proxy = NodeProxy(**rules)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="node-proxy", daemon=True)
-    thread.start()
-    runner = asyncio.run_coroutine_threadsafe(_start(proxy, upstream), loop).result(10)
-    try:
-        yield proxy
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with LoopThread("node-proxy") as loop:
+        runner = loop.run(_start(proxy, upstream))
+        try:
+            yield proxy
+        finally:
+            loop.run(runner.cleanup())
 
 
 async def _start(proxy: NodeProxy, upstream: str) -> web.AppRunner:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from random import Random
 
 from aiohttp import ClientConnectionError, ClientSession, WSMsgType, web
 
+from infra.standin.loop_thread import LoopThread
 from tests.fuzz.odd_answers import Answer, kinds_for, odd_answer, odd_event
 
 _OWN = {"host", "content-length", "transfer-encoding", "connection", "content-encoding"}
@@ -94,17 +94,12 @@ def endpoint_of(method: str, path: str) -> str:
 @contextmanager
 def answer_proxy(upstream: str) -> Iterator[AnswerProxy]:
     """Have a proxy before *upstream*, in a thread, until the block's end."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="answer-proxy", daemon=True)
-    thread.start()
-    proxy, runner = asyncio.run_coroutine_threadsafe(_start(upstream), loop).result(10)
-    try:
-        yield proxy
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with LoopThread("answer-proxy") as loop:
+        proxy, runner = loop.run(_start(upstream))
+        try:
+            yield proxy
+        finally:
+            loop.run(runner.cleanup())
 
 
 async def _start(upstream: str) -> tuple[AnswerProxy, web.AppRunner]:

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +120,19 @@ def api_url(redis_server, s3_server, tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture
-def api(api_url, led) -> Callable[..., Client]:
-    """Return a client with a new key; `led` leads its jobs by hand."""
+def api(api_url, led) -> Iterator[Callable[..., Client]]:
+    """Yield what makes a client with a new key; `led` leads its jobs by hand."""
+    sessions = ExitStack()
 
     def client(owner: str = "shop", *, scopes: str = "submit,read", **bounds: Any) -> Client:
         name = f"{owner}-{secrets.token_hex(4)}"
         made = led.fleet.keys.create(name, owner=owner, scopes=scopes.split(","), **bounds)
-        return Client(api_url, made.secret)
+        made_client = Client(api_url, made.secret)
+        sessions.enter_context(made_client.session)
+        return made_client
 
-    return client
+    with sessions:
+        yield client
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from infra.standin.loop_thread import LoopThread
 from worker.comfyui.client import ComfyUI
 
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,7 +35,6 @@ class ScriptedNode:
 def scripted_node(routes: Mapping[str, Route]) -> Iterator[ScriptedNode]:
     """Serve *routes*, `{"GET /path": handler}`, from a thread; everything else is 404."""
     node = ScriptedNode()
-    loop = asyncio.new_event_loop()
     runner = web.AppRunner(_app(node, routes), access_log=None, shutdown_timeout=0.1)
 
     async def start() -> None:
@@ -44,23 +43,12 @@ def scripted_node(routes: Mapping[str, Route]) -> Iterator[ScriptedNode]:
         await site.start()
         node.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
 
-    async def stop() -> None:
-        await runner.cleanup()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    thread = threading.Thread(target=loop.run_forever, name="scripted-node", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-        yield node
-    finally:
-        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with LoopThread("scripted-node") as loop:
+        try:
+            loop.run(start())
+            yield node
+        finally:
+            loop.run(runner.cleanup())
 
 
 @contextmanager

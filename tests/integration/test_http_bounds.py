@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from infra.standin.loop_thread import close_connections
 from producer.aio import AsyncProducer
 from producer.http import gate, server
 from tests.integration.api_server import GRAPH, Client, problem, running_api
@@ -282,5 +283,6 @@ def test_who_does_not_read_is_cut_off_on_every_route(monkeypatch):
             reader._transport.pause_reading()
             await asyncio.wait_for(ends.wait(), 10)
             writer.close()
+        await close_connections()
 
     asyncio.run(serve())

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from infra.standin.loop_thread import close_connections
 from producer.http import server
 from tests.integration.api_server import GRAPH
 
@@ -101,6 +102,7 @@ async def connection(app):
         reader, writer = await asyncio.open_connection(*served.sockets[0].getsockname())
         yield reader, writer
         writer.close()
+    await close_connections()
 
 
 @pytest.mark.parametrize(

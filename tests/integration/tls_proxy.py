@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from infra.standin.loop_thread import LoopThread
 
 
 def tls_context(authority: Path) -> ssl.SSLContext:
@@ -20,7 +21,6 @@ def tls_context(authority: Path) -> ssl.SSLContext:
 @contextmanager
 def tls_proxy(context: ssl.SSLContext, *, to: tuple[str, int]) -> Iterator[int]:
     """Yield a port of this machine whose encrypted connections end at *to*."""
-    loop = asyncio.new_event_loop()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection(*to)
@@ -33,24 +33,15 @@ def tls_proxy(context: ssl.SSLContext, *, to: tuple[str, int]) -> Iterator[int]:
     async def start() -> asyncio.Server:
         return await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
 
-    async def stop(server: asyncio.Server) -> None:
+    async def stop() -> None:
         server.close()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await asyncio.sleep(0.05)  # an aborted transport closes its socket a turn later
 
-    thread = threading.Thread(target=loop.run_forever, name="tls-proxy", daemon=True)
-    thread.start()
-    server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        asyncio.run_coroutine_threadsafe(stop(server), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with LoopThread("tls-proxy") as loop:
+        server = loop.run(start())
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            loop.run(stop())
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

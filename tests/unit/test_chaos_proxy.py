@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from infra.standin.loop_thread import close_connections
 from tests.chaos.proxy.edge import Edge
 from tests.chaos.proxy.naming import speech_maker
 from tests.chaos.proxy.rulebook import RuleBook
@@ -71,7 +72,7 @@ async def wire(*rules: Rule):
         await found.close()
         await edge.refuse()
         server.close()
-        await asyncio.sleep(0)
+        await close_connections()
 
 
 def view(fault: Fault, **how) -> Rule:

@@ -87,11 +87,11 @@ class Edge:
             await asyncio.sleep(0.005)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._passing.wait()
         try:
+            await self._passing.wait()
             async with asyncio.timeout(_CONNECT_S):
                 server = await asyncio.open_connection(*self._target)
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, asyncio.CancelledError):  # the last: the proxy is ending
             writer.transport.abort()
             return
         link = Link(self, (reader, writer), server, self._speech())
