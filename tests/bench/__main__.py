@@ -48,6 +48,7 @@ def main() -> int:
         "--cases", nargs="+", default=(), metavar="SECONDS:PICTURES:STORE_MS", help="of card_busy"
     )
     parser.add_argument("--jobs", type=int, help="in a run of card_busy")
+    parser.add_argument("--rounds", type=int, default=1, help="of card_busy: shows the median")
     parser.add_argument(
         "--disk-mb-s",
         type=float,

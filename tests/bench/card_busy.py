@@ -7,11 +7,13 @@ without the companion. Beside it a plain loop: post, wait on the socket, fetch, 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench.card_nodes import CardNodes, Run, Work, card_nodes
+from tests.bench.card_nodes import CardNodes, Run, Work, card_nodes, median_run
 from tests.bench.results import Case, Result
 
 SECONDS, PICTURES, STORE_MS = (0.25, 0.5, 0.8, 3.0), (1, 4), (0, 150)
@@ -48,6 +50,7 @@ def run(
     comfyui: str | None = None,
     cases: Sequence[str] = (),
     jobs: int | None = None,
+    rounds: int = 1,
 ) -> Result:
     """Measure the client, the fleet and the plain loop in turns.
 
@@ -56,6 +59,7 @@ def run(
             comma between, of which one has the companion.
         cases: `SECONDS:PICTURES:STORE_MS` each; by default a few, with *full* all.
         jobs: in a run; by default 24, with *full* 24 and 60.
+        rounds: how often client and fleet run in turns; shown and compared is the median run.
     """
     everything = [f"{s}:{p}:{ms}" for ms in STORE_MS for s in SECONDS for p in PICTURES]
     asked = sorted(
@@ -75,7 +79,7 @@ def run(
             with nodes.workers(store_ms / 1000) as s3_url:
                 for one in asked:
                     if one.store_ms == store_ms:
-                        measured.extend(_measured(nodes, one, s3_url))
+                        measured.extend(_measured(nodes, one, s3_url, rounds))
     return Result(name="card_busy", unit="jobs/s", cases=measured, figures=_figures(measured))
 
 
@@ -112,21 +116,32 @@ class _Beside(NamedTuple):
         )
 
 
-def _measured(nodes: CardNodes, asked: _Asked, s3_url: str) -> Iterator[Case]:
+def _measured(nodes: CardNodes, asked: _Asked, s3_url: str, rounds: int) -> Iterator[Case]:
     at = nodes.bare or nodes.companion
     assert at is not None
     work, jobs = asked.work, asked.jobs
     plain = at.one_by_one(work, PLAIN_JOBS, s3_url)
     for whole in (True, False):
-        floor = at.through_its_queue(work, jobs, s3_url)
+        turns: dict[str, list[Run]] = defaultdict(list)
+        for turn in range(rounds):
+            each: dict[str, Callable[[], Run]] = {
+                "client": partial(at.through_its_queue, work, jobs, s3_url)
+            }
+            for name, node in (("bare", nodes.bare), ("companion", nodes.companion)):
+                if node:
+                    each[name] = partial(node.through_the_fleet, work, jobs, whole=whole)
+            # Who comes second meets a machine that has slowed down: each comes first as often.
+            for name in each if turn % 2 == 0 else reversed(each):
+                turns[name].append(each[name]())
+        floor = median_run(turns["client"])
         beside = _Beside(asked, "whole graphs" if whole else "params", floor, plain)
         least = 1.0
-        if nodes.bare:
-            ours = nodes.bare.through_the_fleet(work, jobs, whole=whole)
+        if turns["bare"]:
+            ours = median_run(turns["bare"])
             yield beside.case(ours, "", least=least, gap_ms=GAP_MS)
             least = max(least, ours.rate / floor.rate)  # the companion makes no case slower
-        if nodes.companion:
-            ours = nodes.companion.through_the_fleet(work, jobs, whole=whole)
+        if turns["companion"]:
+            ours = median_run(turns["companion"])
             key = work.seconds, work.pictures
             yield beside.case(
                 ours, _LENT, least=max(least, TIMES.get(key, 0)), busy=BUSY.get(key, 0)

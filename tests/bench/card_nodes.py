@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from itertools import count, pairwise
 from pathlib import Path
@@ -48,6 +48,12 @@ class Run:
     rate: float
     busy: float
     gap_ms: float
+
+
+def median_run(runs: Sequence[Run]) -> Run:
+    """Return the median of each figure of several runs."""
+    each = ([getattr(run, field.name) for run in runs] for field in fields(Run))
+    return Run(*map(statistics.median, each))
 
 
 @dataclass(frozen=True)
