@@ -40,8 +40,8 @@ from producer.http.views import (
     RowsView,
     answer,
     batch_view,
-    job_view,
     moved_batch_view,
+    page_answer,
     rows_view,
 )
 
@@ -184,9 +184,7 @@ async def list_rows(
     page = await fleet.jobs(
         seen(key, wanted.filter).of_batch(batch.id), wanted.cursor, wanted.limit
     )
-    return answer(
-        JobPageView.model_construct(jobs=[job_view(job) for job in page.jobs], cursor=page.cursor)
-    )
+    return page_answer(page)
 
 
 @router.post(

@@ -31,6 +31,7 @@ from producer.http.views import (
     cancelled_view,
     job_view,
     moved_job_view,
+    page_answer,
     submitted_answer,
 )
 
@@ -50,9 +51,7 @@ async def list_jobs(
     """List jobs, the newest first; `filter` is that of `comfyfleet job list`."""
     async with its_turn(request):
         page = await fleet.jobs(seen(key, wanted.filter), wanted.cursor, wanted.limit)
-    return answer(
-        JobPageView.model_construct(jobs=[job_view(job) for job in page.jobs], cursor=page.cursor)
-    )
+    return page_answer(page)
 
 
 @router.get("/{job_id}", response_model=JobView, responses=answers(403, 404, 503))

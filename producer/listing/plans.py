@@ -98,7 +98,7 @@ class Plans:
         named = wanted.wanted("owner")
         whose = owners(self._redis) if named is None else sorted(named)
         first, last = _ids(wanted.span("created"))
-        return OwnerLists(self._redis, whose, wanted, first=first, last=last)
+        return OwnerLists(self._redis, self._jobs.scripts, whose, wanted, first=first, last=last)
 
     def _sealed(
         self, batches: Sequence[str], *, owners: Collection[str] | None

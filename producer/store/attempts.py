@@ -61,6 +61,11 @@ class AttemptStore:
         self._scripts = scripts or Scripts(redis)
         self._keep_ms = to_ms(keep_ended)
 
+    @property
+    def scripts(self) -> Scripts:
+        """The scripts of its Redis, of which a process keeps each that it has run."""
+        return self._scripts
+
     def claim(
         self,
         job_id: JobId,

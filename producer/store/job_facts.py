@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +13,7 @@ from producer.contract.queues import PRIORITIES, pool_of
 from producer.store import keys
 from producer.store.connection import replies_of, translated
 from producer.store.packed_records import KEPT_FIELDS, PACKED_MARK, unpacked
-from producer.store.record_reader import read_jobs
+from producer.store.record_reader import Reading, read_jobs
 from producer.store.times import maybe_utc
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _OF_JOB: Final = {field: field for field in _RECORD} | {
     "ended": "ended_at",
 }
 #: So many whole records cost less than to read twice what is mostly meant: lists hold what is asked for.
-_FEW: Final = 101
+FEW: Final = 101
 _TIERS: Final = {str(priority): str(tier) for tier, priority in PRIORITIES.items()}
 
 
@@ -54,15 +54,16 @@ def answering(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[Jo
     Of many jobs only what the filter asks for is read, all in one round trip; those that seem to answer are
     read as a whole in another, and judged by that. A page's worth is read as a whole at once.
     """
-    likely = list(job_ids) if len(job_ids) <= _FEW else _likely(redis, job_ids, wanted)
-    readings = read_jobs(redis, likely) if likely else []
-    answers = predicate_of(wanted)
-    found = {
-        reading.job_id: reading.job
-        for reading in readings
-        if reading.job is not None and answers(reading.job)
-    }
+    likely = list(job_ids) if len(job_ids) <= FEW else _likely(redis, job_ids, wanted)
+    found = {job.id: job for job in judged(read_jobs(redis, likely), wanted) if job}
     return [found.get(job_id) for job_id in job_ids]
+
+
+def judged(readings: Iterable[Reading], wanted: Filter) -> list[Job | None]:
+    """Return the job of each reading that answers a filter, None for another or for none."""
+    answers = predicate_of(wanted)
+    jobs = (reading.job for reading in readings)
+    return [job if job is not None and answers(job) else None for job in jobs]
 
 
 def _likely(redis: Redis, job_ids: Sequence[JobId], wanted: Filter) -> list[JobId]:

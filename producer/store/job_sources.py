@@ -17,10 +17,12 @@ from producer.contract.ids import JobId
 from producer.contract.jobs import Job
 from producer.store import keys
 from producer.store.connection import translated
-from producer.store.job_facts import answering, predicate_of
+from producer.store.job_facts import FEW, answering, judged, predicate_of
 from producer.store.job_lists import ENDED_WITH_BATCH
 from producer.store.job_store import JobStore
+from producer.store.record_reader import read_listed
 from producer.store.rows_ended_with_batch import RowsEndedWithBatch
+from producer.store.scripts import Scripts
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -60,6 +62,7 @@ class OwnerLists:
     def __init__(
         self,
         redis: Redis,
+        scripts: Scripts,
         owners: Sequence[str],
         wanted: Filter,
         *,
@@ -67,6 +70,7 @@ class OwnerLists:
         last: str = "",
     ) -> None:
         self._redis = redis
+        self._scripts = scripts
         self._keys = [keys.jobs(owner) for owner in owners]
         self._wanted = wanted
         self._first = f"[{first}" if first else "-"
@@ -76,12 +80,23 @@ class OwnerLists:
         """Return the next jobs; a position is an id."""
         of_each = max(_FEWEST, 2 * count // len(self._keys)) if len(self._keys) > 1 else count
         upper = f"({after}" if after else self._last
+        if len(self._keys) == 1 and count <= FEW:
+            return self._of_one(upper, count)
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for key in self._keys:
                 pipe.zrange(key, upper, self._first, desc=True, bylex=True, offset=0, num=of_each)
             found: list[list[str]] = pipe.execute()
         ids, is_last = merged(found, of_each, count)
         return _chunk(self._redis, ids, ids, self._wanted, is_last=is_last)
+
+    def _of_one(self, upper: str, count: int) -> Chunk:
+        [key] = self._keys
+        readings = read_listed(
+            self._redis, self._scripts, key, after=upper, last=self._first, most=count
+        )
+        jobs = judged(readings, self._wanted)
+        entries = [(str(one.job_id), job) for one, job in zip(readings, jobs, strict=True)]
+        return Chunk(entries, is_last=len(readings) < count)
 
 
 class EndedLists:

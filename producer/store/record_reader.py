@@ -12,7 +12,8 @@ from producer.store import keys
 from producer.store.connection import replies_of, translated
 from producer.store.ended_rows import find_ended_rows
 from producer.store.packed_records import unpacked
-from producer.store.records import job_of
+from producer.store.records import job_of, pairs
+from producer.store.scripts import Scripts
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -44,6 +45,26 @@ def read_jobs(redis: Redis, job_ids: Sequence[JobId]) -> list[Reading]:
         for job_id in job_ids:
             pipe.hgetall(keys.job(job_id))
         replies = replies_of(pipe)
+    return _readings(redis, job_ids, replies)
+
+
+def read_listed(
+    redis: Redis, scripts: Scripts, listed: str, *, after: str, last: str, most: int
+) -> list[Reading]:
+    """Read the newest jobs of a list and their records, in one round trip; see `lua/read_listed.lua`.
+
+    Args:
+        listed: the list's key.
+        after, last: bounds of ids, as BYLEX has them: the higher one first.
+    """
+    job_ids, replies = scripts.run("read_listed", keys=[listed], args=[after, last, most])
+    records = [reply if isinstance(reply, Exception) else pairs(reply) for reply in replies]
+    return _readings(redis, job_ids, records)
+
+
+def _readings(
+    redis: Redis, job_ids: Sequence[JobId], replies: Sequence[Mapping[str, str] | Exception]
+) -> list[Reading]:
     found = [reading_of(job_id, reply) for job_id, reply in zip(job_ids, replies, strict=True)]
     gone = [reading.job_id for reading in found if reading.is_gone]
     if not gone:
