@@ -98,14 +98,21 @@ def foreign_keys(redis: Redis, names: Iterable[str]) -> Iterator[ForeignKey]:
 
 
 def foreign_key_of(redis: Redis, error: Exception) -> ForeignKey | None:
-    """Return the key that an error of Redis is about; None if it cannot be found."""
+    """Return the key that an error of Redis is about; None if it cannot be found, or may not be looked for."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 - as in `connection`
+
     if said := _SAID.search(str(error)):
         return ForeignKey(said[1], said[2], said[3])
     named = _OF_PIPELINE.search(str(error))
     likely = [named[1]] if named else []
-    scanned = islice(redis.scan_iter("comfyfleet:*", count=_AT_ONCE), _LOOKED_AT)
-    indexes = (key for key in scanned if key.startswith(tuple(INDEXES)))
-    return next(foreign_keys(redis, chain(likely, TYPES, indexes)), None)
+    try:
+        if found := next(foreign_keys(redis, chain(likely, TYPES)), None):
+            return found
+        scanned = islice(redis.scan_iter("comfyfleet:*", count=_AT_ONCE), _LOOKED_AT)
+        indexes = (key for key in scanned if key.startswith(tuple(INDEXES)))
+        return next(foreign_keys(redis, indexes), None)
+    except RedisError:
+        return None
 
 
 def type_of(key: str) -> str | None:

@@ -27,6 +27,8 @@ _SHARED: Final = (
 #: A full Redis takes no new jobs and no pictures, but the jobs that run must still be able to end.
 _WHEN_FULL: Final = "#!lua flags=allow-oom\n"
 _NOT_WHEN_FULL: Final = "#!lua\n"
+#: Also answered where writes are not: while Redis fails over, lacks replicas, cannot save to its disk, or is full.
+_READS: Final = "#!lua flags=no-writes\n"
 _TAKES_ROOM: Final = frozenset(
     {
         "submit",
@@ -40,6 +42,11 @@ _TAKES_ROOM: Final = frozenset(
         "batch_keep",
         "preview",
     }
+)
+
+
+_ONLY_READ: Final = frozenset(
+    {"count_waiting", "figures", "read_listed", "rows_to_pack", "to_pack"}
 )
 
 
@@ -117,9 +124,14 @@ class Scripts:
             return exc
 
     def _load(self, name: str) -> Script:
-        flags = _NOT_WHEN_FULL if name in _TAKES_ROOM else _WHEN_FULL
-        text = flags + with_used_parts(_texts()[name], self._parts)
+        text = _flags(name) + with_used_parts(_texts()[name], self._parts)
         return self._scripts.setdefault(name, self._redis.register_script(text))
+
+
+def _flags(name: str) -> str:
+    if name in _ONLY_READ:
+        return _READS
+    return _NOT_WHEN_FULL if name in _TAKES_ROOM else _WHEN_FULL
 
 
 def _is_unknown(reply: Any) -> bool:
