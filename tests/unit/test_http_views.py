@@ -1,4 +1,4 @@
-"""A page of jobs as the API writes it: what its view says, in half the time."""
+"""A page of jobs as the API writes it: what its view says, without a model of each job."""
 
 from __future__ import annotations
 
