@@ -110,7 +110,15 @@ def told_as_torn() -> Iterator[None]:
     """Raise TornBucket for what goes wrong while packed rows are read."""
     try:
         yield
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, zlib.error) as exc:
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        zlib.error,
+    ) as exc:
         raise TornBucket(f"what is packed is torn ({type(exc).__name__}: {exc})") from exc
 
 

@@ -102,7 +102,14 @@ class EndedBucket:
             record["retried_as"] = made
         try:
             return job_of(job_id, record)
-        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as exc:
             raise TornBucket(f"the record of job {job_id} makes no sense: {exc}") from exc
 
 

@@ -94,7 +94,7 @@ def unpacked(job_id: JobId, record: Mapping[str, str]) -> Mapping[str, str]:
         unpacker = zlib.decompressobj(-zlib.MAX_WBITS, zdict=_dictionary(job_id))
         items = iter(json.loads(unpacker.decompress(b85decode(text[1:]))))
         return kept | dict(zip(items, items, strict=True))
-    except (ValueError, TypeError, zlib.error) as exc:
+    except (ValueError, TypeError, RecursionError, zlib.error) as exc:
         raise ValueError(f"the packed record is torn ({exc})") from exc
 
 

@@ -55,7 +55,7 @@ def _packed(job_id: JobId, record: Mapping[str, str]) -> dict[str, str]:
         return {}
     try:
         job = job_of(job_id, record)
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
     # Records of earlier versions have no field for it, and scripts look at it.
     return packed(job_id, {**record, "owner": job.owner} if job.owner else record)

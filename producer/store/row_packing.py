@@ -113,5 +113,5 @@ def _can_be_packed(record: Any) -> bool:
             and int(record["v"]) <= RECORD_VERSION
             and sum(map(len, record.values())) <= _LONGEST
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError, RecursionError):
         return False

@@ -28,8 +28,11 @@ def to_ms(duration: timedelta) -> int:
 
 
 def utc(ms: str | int) -> datetime:
-    """Return the aware time in UTC of a field, Unix ms."""
-    return datetime.fromtimestamp(int(ms) / 1000, UTC)
+    """Return the aware time in UTC of a field, Unix ms; raises ValueError for what is none, as a number beyond all years."""
+    try:
+        return datetime.fromtimestamp(int(ms) / 1000, UTC)
+    except OverflowError as exc:
+        raise ValueError(f"a time is beyond all years ({exc})") from exc
 
 
 def maybe_utc(ms: str | None) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.client import Producer
-from producer.contract.errors import KeyOfAnotherType
+from producer.contract.errors import KeyOfAnotherType, UnreadableRecord
 from producer.store import keys, record_reader
 
 pytestmark = pytest.mark.writes_keys
@@ -60,3 +60,23 @@ def test_a_list_of_another_type_is_named_among_many_keys(led, rights, limit):
         assert caught.value.key == keys.jobs("shop")
     finally:
         led.redis.acl_deluser("odd")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("created_ms", "9" * 30),
+        ("created_ms", "9" * 400),
+        ("queued_ms", "-" + "9" * 30),
+        ("at:preparing", "9" * 400),
+        ("spec", "[" * 5_000),
+        ("spec", '{"a":' * 5_000),
+        ("result", "[" * 5_000),
+    ],
+)
+def test_a_record_with_a_value_beyond_all_bounds_takes_no_other_with_it(led, field, value):
+    jobs = [led.queued(owner="shop") for _ in range(3)]
+    led.redis.hset(keys.job(jobs[1].id), field, value)
+    assert listed(led.fleet) == listed(led.fleet, limit=200) == [jobs[2].id, jobs[0].id]
+    with pytest.raises(UnreadableRecord, match="comfyfleet check"):
+        led.fleet.get(jobs[1].id)
