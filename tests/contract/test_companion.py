@@ -11,7 +11,8 @@ import pytest
 from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
 from tests.contract.comfy import REAL_URL, Comfy, new_id, wait_until
-from tests.contract.graphs import picture, raising, sleeping
+from tests.contract.graphs import picture, raising
+from tests.contract.long_prompts import LONG, long_prompt, stop
 
 STATUS, DELETE = "/comfyfleet/v1/status", "/comfyfleet/v1/delete"
 
@@ -68,8 +69,7 @@ def test_an_idle_node_tells_that_it_lives_and_what_memory_is_free(node):
 def test_a_busy_node_tells_since_when_the_prompt_runs_and_how_many_wait(node):
     if not node.has("ComfyFleetSleep"):
         pytest.skip("this ComfyUI lacks tests/contract/custom_nodes")
-    running = node.queue_prompt(sleeping(0.6, steps=6))
-    node.started(running)
+    running = long_prompt(node)
     first = status(node)["executor"]
     node.queue_prompt(picture())
 
@@ -78,9 +78,9 @@ def test_a_busy_node_tells_since_when_the_prompt_runs_and_how_many_wait(node):
         description="the prompt's time goes on",
     )
     assert (first["prompt_id"], first["alive"]) == (running, True)
-    assert 0 <= first["running_s"] < 0.6
+    assert 0 <= first["running_s"] < LONG
     assert status(node)["executor"]["pending"] == 1
-    node.ended(running)
+    stop(node, running)
     wait_until(lambda: status(node)["executor"]["prompt_id"] is None, description="it is idle")
 
 

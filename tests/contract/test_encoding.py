@@ -172,8 +172,9 @@ def test_a_prompt_that_is_interrupted_leaves_its_pictures_whole(pool):
         "ComfyFleetSleep", image=["1", 0], seconds=5, steps=50, preview=False, nonce=1
     )
     graph = {"1": noise(SIDE), "2": save("1", prefix()), "3": sleep, "4": save("3")}
-    prompt_id = pool.queue_prompt(graph)
-    wait_until(lambda: encoding(pool)["waiting"], description="its first picture was handed on")
+    ears = pool.listen()
+    prompt_id = pool.queue_prompt(graph, client_id=ears.sid)
+    ears.until(lambda one: one["type"] == "executed" and one["data"]["node"] == "2")
 
     pool.post("/interrupt", json={"prompt_id": prompt_id})
 

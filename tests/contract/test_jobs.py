@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.comfy import new_id
-from tests.contract.graphs import picture, raising, sleeping
+from tests.contract.graphs import picture, raising
+from tests.contract.long_prompts import long_prompt
 
 
 def status(comfy, prompt_id):
@@ -54,8 +55,7 @@ def test_an_unknown_prompt_is_404(current):
 
 
 def test_cancel_works_on_a_running_and_on_a_pending_prompt(lab, current):
-    running = lab.queue_prompt(sleeping(30, 600))
-    lab.started(running)
+    running = long_prompt(lab)
     pending = lab.queue_prompt(picture())
     assert [status(current, one) for one in (running, pending)] == ["in_progress", "pending"]
 

@@ -8,7 +8,8 @@ import uuid
 import pytest
 
 from tests.contract.comfy import new_id, wait_until
-from tests.contract.graphs import blank, graph_node, picture, save, sleeping
+from tests.contract.graphs import blank, graph_node, picture, save
+from tests.contract.long_prompts import long_prompt
 
 
 def test_the_prompt_id_is_taken_as_given(comfy):
@@ -131,8 +132,7 @@ def test_targets_without_an_output_are_refused(comfy, targets):
 
 
 def test_an_equal_id_and_number_while_pending_is_a_500_and_runs_all_the_same(lab):
-    running = lab.queue_prompt(sleeping(0.6))
-    lab.started(running)
+    long_prompt(lab)
     prompt_id = new_id()
     lab.queue_prompt(picture(), prompt_id=prompt_id, number=5)
 

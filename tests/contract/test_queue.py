@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.comfy import new_id, wait_until
+from tests.contract.comfy import fresh, new_id
 from tests.contract.graphs import blank, graph_node, picture, save, sleeping
-
-LONG = 30.0
+from tests.contract.long_prompts import goes_on, long_prompt, stop
 
 
 def outcome(entry):
@@ -17,10 +16,8 @@ def outcome(entry):
 
 @pytest.fixture
 def busy(lab):
-    """A ComfyUI that runs a prompt of half a minute, noticing an interrupt every 50 ms."""
-    prompt_id = lab.queue_prompt(sleeping(LONG, 600), client_id=new_id())
-    lab.started(prompt_id)
-    return lab, prompt_id
+    """A ComfyUI that runs a long prompt, and the id of it."""
+    return lab, long_prompt(lab)
 
 
 def test_queue_shows_number_id_graph_extra_data_and_outputs(busy):
@@ -46,8 +43,7 @@ def test_a_pending_prompt_is_dropped_without_a_word_or_a_trace(busy):
     dropped = comfy.queue_prompt(picture(), client_id=ears.sid)
 
     answer = comfy.post("/queue", json={"delete": [dropped]})
-    comfy.post("/interrupt", json={"prompt_id": running})
-    comfy.ended(running)
+    stop(comfy, running)
     last = comfy.queue_prompt(picture(), client_id=ears.sid)
     heard = ears.until_done(last)
 
@@ -87,18 +83,18 @@ def test_clear_drops_everything_that_waits(busy):
     assert comfy.running() == [running]
 
 
-def test_prompts_run_by_number_and_front_goes_before_all(lab):
-    running = lab.queue_prompt(sleeping(0.5, 5))
-    lab.started(running)
-    later = lab.queue_prompt(picture())
-    front = lab.queue_prompt(picture(), front=True)
-    half = lab.queue_prompt(picture(), number="0.5")
-    newest_front = lab.queue_prompt(picture(), front=True)
+def test_prompts_run_by_number_and_front_goes_before_all(busy):
+    comfy, running = busy
+    later = comfy.queue_prompt(picture())
+    front = comfy.queue_prompt(picture(), front=True)
+    half = comfy.queue_prompt(picture(), number="0.5")
+    newest_front = comfy.queue_prompt(picture(), front=True)
 
-    lab.ended(later)
+    stop(comfy, running)
+    comfy.ended(later)
 
     order = [newest_front, front, half, later]
-    assert [one for one in lab.get("/history").json() if one in order] == order
+    assert [one for one in comfy.get("/history").json() if one in order] == order
 
 
 def test_interrupt_by_id_ends_the_running_prompt_as_an_error(busy):
@@ -117,14 +113,16 @@ def test_interrupt_by_id_ends_the_running_prompt_as_an_error(busy):
 
 
 def test_interrupt_by_the_id_of_another_prompt_leaves_the_running_one_alone(lab):
-    running = lab.queue_prompt(sleeping(0.5, 10))
-    lab.started(running)
+    running = long_prompt(lab, anonymous=True)
     pending = lab.queue_prompt(picture())
 
     for prompt_id in (pending, new_id()):
         lab.post("/interrupt", json={"prompt_id": prompt_id})
 
-    assert outcome(lab.ended(running)) == "execution_success"
+    ears = lab.listen()
+    for _ in range(2):
+        goes_on(ears, running)
+    stop(lab, running)
     assert outcome(lab.ended(pending)) == "execution_success"
 
 
@@ -153,15 +151,17 @@ def test_an_interrupt_while_idle_has_no_effect_later(lab):
 
 
 def test_a_graph_node_that_never_looks_is_interrupted_only_before_the_next(lab):
-    deaf = graph_node("ComfyFleetDeafSleep", image=["1", 0], seconds=0.4, nonce=1)
-    prompt_id = lab.queue_prompt({"1": blank(), "2": deaf, "3": save("2")})
-    lab.started(prompt_id)
-    wait_until(lambda: lab.running() == [prompt_id], description="the deaf node")
+    ears = lab.listen()
+    deaf = graph_node("ComfyFleetDeafSleep", image=["1", 0], seconds=1.0, nonce=fresh())
+    graph = {"1": blank(), "2": deaf, "3": save("2")}
+    prompt_id = lab.queue_prompt(graph, client_id=ears.sid)
+    ears.until(lambda one: one["type"] == "executing" and one["data"]["node"] == "2")
 
     lab.post("/interrupt", json={"prompt_id": prompt_id})
 
     entry = lab.ended(prompt_id)
     assert outcome(entry) == "execution_interrupted"
+    # Told as executing a moment before it runs: an interrupt in between strikes it, too.
     assert entry["status"]["messages"][-1][1]["node_id"] in {"2", "3"}
 
 

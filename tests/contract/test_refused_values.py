@@ -25,8 +25,9 @@ def test_nothing_is_refused_that_comfyui_takes(comfy):
     for name, found in info.items():
         for graph in mutator.graphs(name, _EACH):
             answer = comfy.submit(graph)
-            assert answer.status_code == 400, graph
+            # A few are taken, as where a value that switches inputs off hides the one that feeds them.
             blamed = answer.json()["node_errors"]
+            assert bool(blamed) == (answer.status_code == 400), graph
             theirs = {one["extra_info"].get("input_name") for one in _errors(blamed, SUBJECT)}
             raised = any("exception" in one["type"] for by in blamed for one in _errors(blamed, by))
             for ours in find_refused(graph, rules):

@@ -75,7 +75,7 @@ def test_a_partly_refused_graph_runs_as_if_the_bad_output_were_not_there(lab):
 
 def test_an_interrupt_between_two_steps(lab):
     ears = lab.listen()
-    prompt_id = lab.queue_prompt(sleeping(1.0, 2), client_id=ears.sid)
+    prompt_id = lab.queue_prompt(sleeping(4.0, 4), client_id=ears.sid)
     ears.until(lambda one: one["type"] == "progress")
     lab.post("/interrupt", json={"prompt_id": prompt_id})
     ears.until_done(prompt_id)

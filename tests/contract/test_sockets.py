@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.comfy import new_id
 from tests.contract.graphs import picture, sleeping
+from tests.contract.long_prompts import LONG, goes_on, long_prompt, stop
 
 JPEG = b"\xff\xd8\xff"
 #: Types that a prompt with a client id sends to its client alone.
@@ -44,14 +45,15 @@ def test_only_the_first_status_has_a_sid(comfy):
 def test_a_socket_that_comes_back_is_told_the_current_graph_node_without_the_prompt(lab):
     ears = lab.listen()
     client_id = ears.sid
-    prompt_id = lab.queue_prompt(sleeping(1.0, 20), client_id=client_id)
-    ears.until(lambda one: one["type"] == "progress")
+    prompt_id = lab.queue_prompt(sleeping(LONG, 600), client_id=client_id)
+    goes_on(ears, prompt_id)
     ears.close()
 
     back = lab.listen(client_id)
     first = back.until(lambda one: one["type"] == "executing")
 
     assert first["data"] == {"node": "2"}
+    stop(lab, prompt_id)
     back.until_done(prompt_id)
 
 
@@ -115,8 +117,7 @@ def test_an_empty_client_id_silences_a_prompt(lab):
 
 def test_an_interrupt_of_an_anonymous_prompt_is_told_to_all(lab):
     ears = lab.listen()
-    anonymous = lab.queue_prompt(sleeping(30, 600))
-    lab.started(anonymous)
+    anonymous = long_prompt(lab, anonymous=True)
 
     lab.post("/interrupt", json={"prompt_id": anonymous})
 
@@ -126,9 +127,9 @@ def test_an_interrupt_of_an_anonymous_prompt_is_told_to_all(lab):
 
 def test_messages_go_to_the_client_that_connects_after_the_post(lab):
     client_id = new_id()
-    prompt_id = lab.queue_prompt(sleeping(0.6, 6), client_id=client_id)
+    prompt_id = lab.queue_prompt(sleeping(LONG, 600), client_id=client_id)
 
-    assert lab.listen(client_id).until_done(prompt_id)
+    goes_on(lab.listen(client_id), prompt_id)
 
 
 def test_feature_flags_are_answered_as_a_first_message_only(comfy):
