@@ -91,6 +91,7 @@ def node(_companion_served) -> Iterator[Comfy]:
         pytest.skip("this ComfyUI lacks the companion: comfyfleet node install-companion")
     known.settle()
     yield known
+    known.hang_up()
     known.settle()
 
 

@@ -14,6 +14,7 @@ from infra.standin.options import StandinOptions
 from infra.standin.process import standin_thread
 from tests.contract.comfy import REAL_URL, Comfy, wait_until
 from tests.contract.graphs import blank, graph_node, noise, picture, save
+from tests.contract.long_prompts import long_prompt, stop
 
 STATUS, FAILED, DELETE = (f"/comfyfleet/v1/{name}" for name in ("status", "failed", "delete"))
 
@@ -183,7 +184,9 @@ def test_a_prompt_that_is_interrupted_leaves_its_pictures_whole(pool):
 
 
 def test_no_more_than_two_prompts_wait_in_memory(pool):
-    ids = [pool.queue_prompt({"1": noise(SIDE), "2": save("1", prefix())}) for _ in range(5)]
+    before = long_prompt(pool)
+    ids = [pool.queue_prompt({"1": noise(SIDE), "2": save("1", prefix())}) for _ in range(8)]
+    stop(pool, before)
     most = 0
     while pool.entry(ids[-1]) is None:
         most = max(most, encoding(pool)["waiting"])
