@@ -65,12 +65,20 @@ class BulkActions:
     Args:
         redis: connected with `decode_responses=True`.
         a_turn: jobs of one turn.
+        sweep_s: how long one sweep begins turns, s.
     """
 
     def __init__(
-        self, redis: Redis, jobs: JobStore, dispatch: Dispatch, *, a_turn: int = A_TURN
+        self,
+        redis: Redis,
+        jobs: JobStore,
+        dispatch: Dispatch,
+        *,
+        a_turn: int = A_TURN,
+        sweep_s: float = _A_SWEEP_S,
     ) -> None:
         self._a_turn = a_turn
+        self._sweep_s = sweep_s
         self._redis = redis
         self._records = ActionRecords(redis)
         self._lists = JobLists(redis, jobs, BatchReader(redis))
@@ -82,7 +90,7 @@ class BulkActions:
         Raises:
             FleetUnreachable: Redis does not answer; what was begun is done again.
         """
-        ends = time.monotonic() + _A_SWEEP_S
+        ends = time.monotonic() + self._sweep_s
         while ids := self._records.waiting(_ACTIONS_A_SWEEP):
             has_begun = False
             for action_id in ids:

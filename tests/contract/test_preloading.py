@@ -75,7 +75,7 @@ def test_a_model_that_was_announced_is_loaded_twice_as_fast(tmp_path):
     if REAL_URL:
         pytest.skip("a real one's page cache is not ours to drop")
     options = StandinOptions(
-        directory=tmp_path, companion=True, cold_seconds=0.6, load_seconds=0.05, step_seconds=0
+        directory=tmp_path, companion=True, cold_seconds=1.5, load_seconds=0.05, step_seconds=0
     )
     with standin_thread(options) as served, Comfy(served.url) as node:
         cold_s, again_s, warm_s = (

@@ -13,15 +13,18 @@ from producer.store.job_store import JobStore
 from producer.upkeep.bulk_actions import BulkActions
 from tests.integration.test_upkeep import KEEP
 
+#: Seconds of a sweep: as many turns as there are, however slow the machine.
+_SWEEP_S = 60.0
+
 
 def carrier(led, *, a_turn=2, redis=None) -> BulkActions:
     redis = redis or led.redis
     store = JobStore(redis, keep_ended=KEEP)
-    return BulkActions(redis, store, led.fleet._dispatch, a_turn=a_turn)
+    return BulkActions(redis, store, led.fleet._dispatch, a_turn=a_turn, sweep_s=_SWEEP_S)
 
 
 def carry_all(led) -> None:
-    """Sweep until no action waits; one sweep is not enough where it is slow, as with the first message of a process."""
+    """Sweep until no action waits: one sweep leaves what another process has in its hands."""
     while led.redis.exists(keys.ACTIONS_WAITING):
         carrier(led).carry_out()
 

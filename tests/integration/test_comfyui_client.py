@@ -72,7 +72,7 @@ def test_a_node_tells_its_version_and_what_it_can_do(comfyui):
 
 
 def test_a_prompt_is_found_from_its_post_until_it_is_forgotten(comfyui):
-    running = queue(comfyui, sleeping_graph(0.5), extra_data={"job_id": "x"})
+    running = queue(comfyui, sleeping_graph(60, steps=1_200), extra_data={"job_id": "x"})
     waiting = queue(comfyui, sleeping_graph())
     wait_until(
         lambda: is_in(comfyui, running, PromptPlace.RUNNING), description="the first prompt runs"
@@ -80,6 +80,7 @@ def test_a_prompt_is_found_from_its_post_until_it_is_forgotten(comfyui):
     assert comfyui.find_prompt(waiting) is PromptPlace.QUEUED
     assert comfyui.queue_remaining() == 2
     assert comfyui.history(waiting) is None
+    comfyui.cancel(running)
     wait_until(
         lambda: is_in(comfyui, waiting, PromptPlace.FINISHED), description="the second one ends"
     )

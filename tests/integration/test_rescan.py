@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 
 import pytest
 
@@ -42,10 +43,11 @@ def register(led, *models):
 @pytest.fixture
 def rescans(led):
     """Calls for a rescan, each answered as a worker would: the model is there by now."""
-    heard = []
+    heard, listens = [], Event()
 
     def serve():
         for call in listen(led.redis, timeout=timedelta(seconds=5)):
+            listens.set()  # the first value is None: it has subscribed
             if call and call.what == "rescan":
                 heard.append(call.about)
                 register(led, "old.safetensors", "new.safetensors")
@@ -53,6 +55,7 @@ def rescans(led):
 
     with ThreadPoolExecutor(1) as pool:
         serving = pool.submit(serve)
+        assert listens.wait(20)
         yield heard
         if not serving.done():
             NodeStore(led.redis, lease=LEASE).ask_rescan("gpu-01")
