@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,6 +13,7 @@ from producer.contract.crashpoints import crashpoint
 from producer.contract.errors import FleetError, FleetUnreachable, InvalidJob, KeyReused
 from producer.contract.graph.graph import GraphLike
 from producer.contract.jobs import Job
+from producer.contract.json_texts import read_json
 from producer.contract.outcomes import Submitted
 from producer.contract.queues import Message
 from producer.contract.submissions import Content, Submission
@@ -104,8 +104,8 @@ class SubmitMethods:
         return job if again.fingerprint == before.fingerprint else None
 
     def _kept(self, job: Job) -> GraphLike:
-        extra = json.loads(self._jobs.shared_extra_data(job)) if job.extra_data else {}
-        return {"prompt": json.loads(self._jobs.graph(job.template)), "extra_data": extra}
+        extra = read_json(self._jobs.shared_extra_data(job)) if job.extra_data else {}
+        return {"prompt": read_json(self._jobs.graph(job.template)), "extra_data": extra}
 
     def _submit(self, request: Request) -> Submitted:
         [found] = self._submit_each([request])

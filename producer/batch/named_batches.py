@@ -17,6 +17,7 @@ from producer.contract.errors import SAME_ROWS, InvalidBatch, InvalidJob, JobNot
 from producer.contract.graph.graph import GraphDocument
 from producer.contract.graph.json_values import find_flaw
 from producer.contract.graph.named_graphs import NamedGraph
+from producer.contract.json_texts import read_json
 from producer.contract.max_failed import read_max_failed
 from producer.contract.templates import check_template_name
 from producer.intake.admission import Intake
@@ -68,7 +69,7 @@ def with_its_graph(
     """
     name = request.graph.name if isinstance(request.graph, NamedGraph) else ""
     if kept := begun.find(record.id):
-        found = json.loads(kept)
+        found = read_json(kept)
         envelope = {"prompt": found["graph"], "extra_data": found["extra_data"]}
         return replace(request, graph=envelope, template=name)
     try:

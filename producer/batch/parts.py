@@ -19,6 +19,7 @@ from producer.contract.deliver_requests import read_deliver
 from producer.contract.errors import InvalidBatch, InvalidInput
 from producer.contract.graph.graph import GraphLike
 from producer.contract.ids import BatchId
+from producer.contract.json_texts import read_json
 from producer.contract.outcomes import Begun
 from producer.contract.queues import Tier
 from producer.intake.admission import Intake
@@ -164,7 +165,7 @@ def _written(request: Request, document: Any) -> bytes:
 
 def _read(kept: bytes) -> Request | None:
     """Return what a batch was begun with; None where its graph alone is kept."""
-    parts = json.loads(kept)
+    parts = read_json(kept)
     if "params" not in parts:
         return None
     for name in ("start_within", "run_within"):

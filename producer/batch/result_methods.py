@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ from producer.contract.batches import Batch
 from producer.contract.errors import BatchNotFound, InvalidBatch
 from producer.contract.ids import BatchId, row_id
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.json_texts import read_json
 from producer.contract.result_lines import Line, line_text, statuses_of
 from producer.storage.batch_results import BatchResults
 from producer.store.batch_store import BatchStore
@@ -64,7 +64,7 @@ class ResultMethods:
         The same rows in the same order as of `batch_jobs`, and the same errors, several times as quickly where
         rows are packed, as they are an hour after their end.
         """
-        yield from map(json.loads, self.batch_result_lines(batch, statuses=statuses))
+        yield from map(read_json, self.batch_result_lines(batch, statuses=statuses))
 
     def batch_result_lines(
         self, batch: str, *, statuses: Collection[JobStatus | str] = ()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from producer.contract.deliver import Deliver
 from producer.contract.ids import BatchId
 from producer.contract.jobs import InputFile
+from producer.contract.json_texts import read_json
 from producer.contract.queues import Needs, Tier
 
 #: Rows that are packed together: enough to compress well, few enough to read a single row.
@@ -170,7 +171,7 @@ class RowShapes:
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote; nothing where it is empty or torn, as no job needs its shape."""
         try:
-            given = json.loads(text or "{}")
+            given = read_json(text or "{}")
             return cls(frozenset(map(str, given["by"])), dict(given["found"]))
         except (ValueError, TypeError, KeyError):
             return cls()

@@ -21,6 +21,7 @@ _FACTS: Final[Mapping[type[FleetError], tuple[str, ...]]] = {
     errors.BacklogFull: ("waiting", "limit"),
     errors.OwnerBacklogFull: ("owner",),
     errors.JobNotFound: ("job_id",),
+    errors.UnreadableRecord: ("job_id",),
     errors.BatchNotFound: ("batch",),
     errors.ActionNotFound: ("action",),
     errors.WebhookNotFound: ("field",),

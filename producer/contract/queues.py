@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, Self
 
 from producer.contract.ids import JobId
+from producer.contract.json_texts import read_json
 
 #: The Celery task of workers; never rename it: a worker that does not know a task's name drops its message.
 RUN_TASK: Final = "comfyfleet.run"
@@ -87,7 +88,7 @@ class Needs:
         Raises:
             ValueError, TypeError, KeyError: it is no such JSON.
         """
-        found = json.loads(text)
+        found = read_json(text)
         return cls.of(found["pool"], models=found["models"], classes=found["classes"])
 
 

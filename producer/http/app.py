@@ -218,4 +218,6 @@ async def _on_gone(_: Request, __: Exception) -> Response:
 
 async def _on_bug(_: Request, error: Exception) -> Response:
     _log.error("a request failed by a bug", exc_info=error)
-    return Problem(ProblemType.INTERNAL, "a bug of the fleet; the log has more").response()
+    # The server closes the connection behind it: said, so that nobody sends the next request there.
+    told = "a bug of the fleet; the log has more"
+    return Problem(ProblemType.INTERNAL, told, headers={"Connection": "close"}).response()

@@ -61,6 +61,7 @@ class ProblemType(_Type, Enum):
     BACKLOG_FULL = "backlog-full", 429, "As many jobs wait as may", True
     TOO_MANY_REQUESTS = "too-many-requests", 429, "The access key is used too often", True
     INTERNAL = "internal", 500, "A bug of the fleet"
+    UNREADABLE_RECORD = "unreadable-record", 500, "What the fleet has on record makes no sense"
     FLEET_UNREACHABLE = "fleet-unreachable", 503, "Redis does not answer", True
     STORAGE_UNAVAILABLE = "storage-unavailable", 503, "The S3 store does not serve", True
     TOO_MANY_STREAMS = "too-many-streams", 503, "This process has no room for another stream", True
@@ -158,7 +159,8 @@ _OF_ERRORS: Final[tuple[tuple[type[FleetError], ProblemType], ...]] = (
     (errors.InvalidJob, ProblemType.INVALID_REQUEST),
     (errors.StorageError, ProblemType.STORAGE_UNAVAILABLE),
     (errors.FleetUnreachable, ProblemType.FLEET_UNREACHABLE),
-    (errors.KeyOfAnotherType, ProblemType.FLEET_UNREACHABLE),
+    (errors.UnreadableRecord, ProblemType.UNREADABLE_RECORD),
+    (errors.KeyOfAnotherType, ProblemType.UNREADABLE_RECORD),
 )
 #: The argument of the library that is the whole body: the file that is uploaded.
 _WHOLE: Final = "content"
@@ -197,6 +199,13 @@ def problem_of(error: FleetError, kind: ProblemType | None = None) -> Problem:
     if kind in {ProblemType.FLEET_UNREACHABLE, ProblemType.STORAGE_UNAVAILABLE}:
         # The message names addresses within the fleet, which are nobody's business outside.
         return Problem(kind, f"{kind.title}; nothing was changed that was not answered")
+    if isinstance(error, errors.KeyOfAnotherType):  # so does this one
+        return Problem(
+            kind,
+            f"{kind.title}; the log names the key",
+            advice="tell who runs the fleet: comfyfleet check finds it",
+            error={"kind": errors.KeyOfAnotherType.__name__},
+        )
     headers = {"WWW-Authenticate": "Bearer"} if kind is ProblemType.UNAUTHORIZED else None
     after = error.after if isinstance(error, errors.TooManyRequests) else _LATER
     facts = {"kind": type(error).__name__, **_bounded(facts_of(error))}

@@ -44,6 +44,7 @@ OF_TYPES: Final[Mapping[str, type[FleetError]]] = {
     "backlog-full": errors.BacklogFull,
     "too-many-requests": errors.TooManyRequests,
     "internal": errors.FleetError,
+    "unreadable-record": errors.UnreadableRecord,
     "fleet-unreachable": errors.FleetUnreachable,
     "storage-unavailable": errors.StorageError,
     "too-many-streams": errors.FleetUnreachable,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from producer.contract.access import AccessKey
 from producer.contract.errors import FleetError
+from producer.contract.json_texts import read_json
 from producer.store import keys
 from producer.store.connection import translated
 from producer.store.scripts import Scripts
@@ -105,7 +106,7 @@ def _admission(sha256: str, reply: Any) -> Admission:
 @lru_cache(_READ_KEYS)
 def _key(sha256: str, text: str) -> AccessKey | None:
     try:
-        record = json.loads(text)
+        record = read_json(text)
         times: dict[str, datetime | None] = {
             "created_at": utc(record["created_ms"]),
             "expires_at": utc(record["expires_ms"]) if record.get("expires_ms") else None,
@@ -118,6 +119,6 @@ def _key(sha256: str, text: str) -> AccessKey | None:
 def _named(text: str) -> str | None:
     """Return the name in a record, whatever else is wrong with it."""
     try:
-        return str(json.loads(text)["name"])
+        return str(read_json(text)["name"])
     except (ValueError, TypeError, KeyError):
         return None

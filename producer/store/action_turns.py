@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter
 
 from producer.contract.filters.query import Filter
 from producer.contract.ids import JobId
+from producer.contract.json_texts import read_json
 from producer.contract.outcomes import ActionRecord, Refusal
 from producer.store.times import maybe_utc, utc
 
@@ -55,7 +55,7 @@ def turn_of(action_id: str, fields: Mapping[str, str]) -> Turn | None:
         limit = fields.get("max_waiting")
         return Turn(
             record=record,
-            wanted=FILTERS.validate_python(json.loads(fields["terms"])),
+            wanted=FILTERS.validate_python(read_json(fields["terms"])),
             max_waiting=None if limit is None else int(limit),
             cursor=fields["cursor"],
             jobs=tuple(map(JobId, fields.get("jobs", "").split())),

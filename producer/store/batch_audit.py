@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,15 +18,13 @@ from producer.store.counts import count_of, shown
 from producer.store.record_reader import in_pages
 from producer.store.scripts import Scripts
 from producer.store.unfed_rows import read_buckets
+from producer.store.unreadable_batches import SENSELESS
 
 if TYPE_CHECKING:
     from redis import Redis
 
 #: Batches, or buckets of one, read in a round trip.
 _AT_ONCE: Final = 100
-
-#: What reading rows or a count raises that make no sense.
-_SENSELESS: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError, zlib.error)
 
 
 class UnreadableBatch(Exception):
@@ -138,7 +135,8 @@ def _read(record: BatchRecord) -> BatchRecord | UnreadableBatch:
     torn = [name for name in BatchCounts.model_fields if count_of(record.fields.get(name)) is None]
     try:
         with _sense_in(record.id):
-            replace(record, fields={**record.fields, **dict.fromkeys(torn, "0")}).to_batch()
+            whole = replace(record, fields={**record.fields, **dict.fromkeys(torn, "0")})
+            whole.to_batch(), whole.places, whole.shapes  # what cannot be read raises
     except UnreadableBatch as exc:
         return UnreadableBatch(exc.batch, str(exc), record)
     return record
@@ -149,7 +147,13 @@ def _sense_in(batch: str) -> Iterator[None]:
     try:
         yield
     except KeyOfAnotherType as exc:
-        raise UnreadableBatch(batch, "its rows are a key of another type than a hash") from exc
-    except _SENSELESS as exc:
-        said = str(exc).partition("\n")[0]
-        raise UnreadableBatch(batch, f"{type(exc).__name__}: {said}") from exc
+        flaw = "its rows are a key of another type than a hash"
+        if isinstance(exc.__cause__, SENSELESS):
+            flaw = _told(exc.__cause__)
+        raise UnreadableBatch(batch, flaw) from exc
+    except SENSELESS as exc:
+        raise UnreadableBatch(batch, _told(exc)) from exc
+
+
+def _told(exc: BaseException) -> str:
+    return f"{type(exc).__name__}: {str(exc).partition(chr(10))[0]}"

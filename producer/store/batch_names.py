@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from operator import itemgetter
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.errors import BatchNotFound, InvalidQuery
 from producer.contract.graph.json_values import short
 from producer.contract.ids import BatchId
+from producer.contract.json_texts import read_json
 from producer.store import keys
 from producer.store.connection import replies_of, translated
 
@@ -114,7 +114,7 @@ def _is_of(spec: str | None, owners: Collection[str] | None) -> bool:
     if owners is None:
         return True
     try:
-        return json.loads(spec or "{}").get("owner", "") in owners
+        return read_json(spec or "{}").get("owner", "") in owners
     except (ValueError, AttributeError):
         return False
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from producer.contract.batches import (
     Batch,
@@ -22,14 +22,14 @@ from producer.contract.batches import (
 from producer.contract.causes import Cause
 from producer.contract.deliver import Deliver
 from producer.contract.errors import KeyOfAnotherType
-from producer.contract.ids import BatchId, JobId, row_id
+from producer.contract.ids import BatchId, row_id
 from producer.contract.jobs import InputFile, Job, JobStatus
+from producer.contract.json_texts import read_json
 from producer.contract.queues import Needs, Tier, node_queue
 from producer.contract.submissions import Submission
-from producer.store import keys
-from producer.store.record_reader import first_line
 from producer.store.records import RECORD_VERSION, fields_of, job_of, version_of
 from producer.store.times import maybe_utc, to_ms, utc
+from producer.store.unreadable_batches import sense_of
 
 #: How rows are told apart: from version 2 on without the names of their files.
 DIGESTS_VERSION: Final = 2
@@ -59,7 +59,7 @@ class BatchRecord:
             for field in _NUMBERS:
                 self.number(field)
             return "spec" in self.fields and self.number("v") <= RECORD_VERSION
-        except ValueError:
+        except KeyOfAnotherType:
             return False
 
     @property
@@ -90,7 +90,11 @@ class BatchRecord:
     @property
     def spec(self) -> BatchSpec:
         """What its rows share."""
-        given = json.loads(self.fields["spec"])
+        with sense_of(self.id):
+            return self._spec()
+
+    def _spec(self) -> BatchSpec:
+        given = read_json(self.fields["spec"])
         given["tier"] = Tier(given["tier"])
         inputs = given.get("inputs", {})
         for names in ("secrets", "added_secrets"):
@@ -108,12 +112,14 @@ class BatchRecord:
     @property
     def places(self) -> Places:
         """Where its jobs may go."""
-        return read_places(self.fields.get("places", "[]"))
+        with sense_of(self.id):
+            return read_places(self.fields.get("places", "[]"))
 
     @cached_property
     def shapes(self) -> RowShapes:
         """The shapes of its jobs."""
-        return RowShapes.from_json(self.fields.get("shapes", ""))
+        with sense_of(self.id):
+            return RowShapes.from_json(self.fields.get("shapes", ""))
 
     @property
     def rest_cause(self) -> Cause:
@@ -121,9 +127,14 @@ class BatchRecord:
         is_late = self.fields.get("rest") == JobStatus.EXPIRED
         return Cause.START_DEADLINE if is_late else Cause.CANCELLED
 
+    def has(self, row: int) -> bool:
+        """Tell whether it has this row, as a job: one that was accepted."""
+        return not self.is_open and 0 < row <= self.received
+
     def number(self, field: str) -> int:
         """Return a field as a number; 0 if it is not there."""
-        return int(self.fields.get(field, 0))
+        with sense_of(self.id):
+            return int(self.fields.get(field, 0))
 
     def to_batch(self) -> Batch:
         """Return what a reader sees."""
@@ -182,14 +193,8 @@ def read_batch(record: BatchRecord) -> Batch:
     Raises:
         KeyOfAnotherType: a field of it makes no sense.
     """
-    try:
+    with sense_of(record.id):
         return record.to_batch()
-    except (KeyError, ValueError, TypeError, OverflowError) as exc:
-        raise KeyOfAnotherType(
-            f"the record of batch {record.id} cannot be read: {first_line(exc)}",
-            key=keys.batch(record.id),
-            advice="comfyfleet check --repair counts anew what can be counted, and names the rest",
-        ) from exc
 
 
 def fields_of_batch(spec: BatchSpec, *, name: str, key: str | None) -> dict[str, str | int]:
@@ -235,7 +240,7 @@ def places_json(places: Places) -> str:
 
 def read_places(text: str) -> Places:
     """Read what `places_json` wrote."""
-    return tuple(Needs.from_json(json.dumps(needs)) for needs in json.loads(text))
+    return tuple(Needs.from_json(json.dumps(needs)) for needs in read_json(text))
 
 
 def submission_of(
@@ -265,8 +270,3 @@ def submission_of(
 def queue_of(needs: Needs, spec: BatchSpec) -> str:
     """Return the queue that rows of a place go to."""
     return node_queue(spec.pin) if spec.pin else needs.queue
-
-
-def is_of(job_id: JobId, record: Mapping[str, Any]) -> bool:
-    """Tell whether a batch's record has a row for this job: one that was accepted."""
-    return "sealed_ms" in record and 0 < int(job_id[-8:], 16) <= int(record["received"])

@@ -16,6 +16,7 @@ from typing import Any
 
 from producer.contract.batches import BUCKET_ROWS, PackedRow
 from producer.contract.jobs import InputFile
+from producer.contract.json_texts import read_json
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
@@ -65,7 +66,7 @@ def pack(texts: Sequence[str], places: Sequence[int]) -> bytes:
 
 def unpack(data: bytes) -> list[PackedRow | None]:
     """Return the rows of a bucket in order; None for one that was skipped or cancelled."""
-    places, *rows = json.loads(zlib.decompress(data))
+    places, *rows = read_json(zlib.decompress(data))
     if isinstance(places, int):
         places = [places] * len(rows)
     return [_row(row, place) for row, place in zip(rows, places, strict=True)]
@@ -73,7 +74,7 @@ def unpack(data: bytes) -> list[PackedRow | None]:
 
 def without(data: bytes, index: int) -> bytes:
     """Return a bucket with null in place of the row at *index*."""
-    places, *rows = json.loads(zlib.decompress(data))
+    places, *rows = read_json(zlib.decompress(data))
     rows[index] = None
     return _packed(_encode(places), map(_encode, rows))
 

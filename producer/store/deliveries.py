@@ -6,12 +6,12 @@ has it for a time. So no sender that dies takes an end with it, and one that was
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.json_texts import read_json
 from producer.contract.webhooks import Delivery, DeliveryState, DeliveryTry
 from producer.store import keys
 from producer.store.connection import replies_of, translated
@@ -192,6 +192,6 @@ def _readable(
             due_at=utc(at) if at is not None else None,
             tries=[
                 DeliveryTry.model_validate_json(text)
-                for text in json.loads(record.get("tries", "[]"))
+                for text in read_json(record.get("tries", "[]"))
             ],
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.json_texts import read_json
 from producer.contract.operations import Desired, DesiredState
 from producer.contract.queues import is_name
 from producer.contract.text_cleaning import abridged, escaped
@@ -138,7 +139,7 @@ def _short(text: str) -> str:
 
 def _read(text: str) -> Desired | None:
     try:
-        wish = Desired.model_validate(json.loads(text))
+        wish = Desired.model_validate(read_json(text))
     except (ValueError, TypeError):
         return None
     times = [at for at in (wish.since, wish.until) if at is not None]

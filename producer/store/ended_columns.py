@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 from producer.contract.ids import JobId, prompt_id
 from producer.contract.jobs import JobStatus
+from producer.contract.json_texts import read_json
 from producer.store.ended_buckets import (
     ABSENT,
     DIGEST,
@@ -133,7 +133,7 @@ def _unpacked(body: bytes, count: int) -> tuple[dict[Path, Any], dict[Path, list
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS, zdict=IN_COMMON)
     text = unpacker.decompress(body) + unpacker.flush()
     digests = _digests(unpacker.unused_data)
-    found = json.loads(text.decode("utf-8", "surrogatepass"))
+    found = read_json(text.decode("utf-8", "surrogatepass"))
     same = {tuple(path): leaf for path, leaf in found["same"]}
     differ = {
         tuple(path): [_with_digests(leaf, digests) for leaf in leaves]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from producer.contract.json_texts import read_json
 from producer.contract.text_cleaning import abridged
 
 #: Where a value stands in a record: a field's name, then names and indexes in its JSON.
@@ -84,7 +85,7 @@ def _is_time(text: Any) -> bool:
 def _value(name: str, text: str) -> Any:
     if name in _JSON or name.startswith("attempt:"):
         try:
-            value = json.loads(text)
+            value = read_json(text)
         except ValueError:
             return text
         if isinstance(value, dict) or (name == "copies" and isinstance(value, list)):

@@ -6,7 +6,6 @@ that stand in it as they were packed, ids and times. Rows are alike if nothing e
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from producer.contract.ids import JobId, prompt_id
 from producer.contract.jobs import JobStatus, is_kept_as_it_is
+from producer.contract.json_texts import read_json
 from producer.contract.result_lines import Line, line_of, line_text
 from producer.store.ended_buckets import ID, PROMPT
 from producer.store.ended_columns import columns_of, told_as_torn, unmarked
@@ -140,7 +140,7 @@ class EndedLines:
             return None  # a list of one may stand for anything
         attempt = int(line["attempt"])
         gaps: list[_Filling] = [*self._own(line, number, row, job_id), *slots]
-        with_gaps = json.loads(line_text(line))
+        with_gaps = read_json(line_text(line))
         try:
             for count, filling in enumerate(gaps):
                 place = filling.place if isinstance(filling, _Slot) else (filling,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.ids import BatchId, JobId, row_id, row_of
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.json_texts import read_json
 from producer.store import keys, limits
 from producer.store.connection import replies_of, translated
 from producer.store.ended_buckets import TornBucket, statuses_of
@@ -184,8 +184,8 @@ def _row_of(job_id: JobId) -> tuple[BatchId, int]:
 def _made_again(text: bytes | None) -> dict[str, str] | None:
     """Return the jobs that rows were made again as, by row; None if that cannot be read."""
     try:
-        made = json.loads(text) if text is not None else {}
-    except (ValueError, RecursionError):
+        made = read_json(text) if text is not None else {}
+    except ValueError:
         return None
     is_one = isinstance(made, dict) and all(
         row.isdecimal() and isinstance(job, str) for row, job in made.items()

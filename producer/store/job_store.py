@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,6 +17,7 @@ from producer.contract.errors import (
 )
 from producer.contract.ids import BatchId, JobId
 from producer.contract.jobs import Job, JobStatus
+from producer.contract.json_texts import read_json
 from producer.contract.submissions import Content, Submission, secrets_holder
 from producer.store import keys
 from producer.store.attempt_endings import AttemptEndings
@@ -117,6 +117,7 @@ class JobStore(AttemptEndings):
         Raises:
             JobNotFound: no such job, or its record has expired.
             UnreadableRecord: it is torn.
+            KeyOfAnotherType: it is a row of a batch that makes no sense.
         """
         found = self.find([job_id])
         if job_id not in found:
@@ -215,10 +216,10 @@ class JobStore(AttemptEndings):
         """
         extra: dict[str, Any] = {}
         if job.extra_data:
-            extra |= json.loads(self.shared_extra_data(job))
+            extra |= read_json(self.shared_extra_data(job))
         if job.secrets:
             holder = secrets_holder(job.id, batch=job.batch, retry_of=job.retry_of)
-            extra |= json.loads(self._bytes(keys.secrets(holder)) or _gone(job))
+            extra |= read_json(self._bytes(keys.secrets(holder)) or _gone(job))
         return extra
 
     def shared_extra_data(self, job: Job) -> bytes:

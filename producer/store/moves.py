@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.errors import BatchNotFound, InvalidBatch
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job
+from producer.contract.json_texts import read_json
 from producer.contract.queues import Message, Needs, Tier
 from producer.store import keys
 from producer.store.batch_records import BatchRecord, places_json
@@ -145,4 +146,4 @@ def _expect(record: BatchRecord, outcome: str) -> None:
 
 def _moved(spec: str, tier: Tier, pool: str) -> str:
     """Return the JSON of a record with another tier and pool. Lua would spoil its numbers."""
-    return json.dumps({**json.loads(spec), "tier": tier, "pool": pool}, separators=(",", ":"))
+    return json.dumps({**read_json(spec), "tier": tier, "pool": pool}, separators=(",", ":"))

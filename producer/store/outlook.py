@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from producer.contract.json_texts import read_json
+
 #: An outlook is invalid after so many later ones were missed.
 _MISSED: Final = 3
 
@@ -64,7 +66,7 @@ class Outlook:
         Raises:
             ValueError, LookupError, TypeError: it is none.
         """
-        found = json.loads(text)
+        found = read_json(text)
         return cls(
             # Lua writes an empty list as {}.
             lines=tuple(_line(*line[:4]) for line in found["waiting"]),
@@ -84,7 +86,7 @@ def read_models(text: str) -> frozenset[str]:
     Raises:
         ValueError: it is no list of texts.
     """
-    found = json.loads(text)
+    found = read_json(text)
     if not isinstance(found, list) or not all(isinstance(model, str) for model in found):
         raise ValueError(f"no list of models: {text[:80]!r}")
     return frozenset(found)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from producer.contract.ids import JobId
+from producer.contract.json_texts import read_json
 
 #: What scripts, and readers of one field, look at after a job's end; `retried_as` may come later.
 KEPT_FIELDS: Final = (
@@ -92,9 +93,9 @@ def unpacked(job_id: JobId, record: Mapping[str, str]) -> Mapping[str, str]:
     kept = {name: record[name] for name in KEPT_FIELDS if name in record}
     try:
         unpacker = zlib.decompressobj(-zlib.MAX_WBITS, zdict=_dictionary(job_id))
-        items = iter(json.loads(unpacker.decompress(b85decode(text[1:]))))
+        items = iter(read_json(unpacker.decompress(b85decode(text[1:]))))
         return kept | dict(zip(items, items, strict=True))
-    except (ValueError, TypeError, RecursionError, zlib.error) as exc:
+    except (ValueError, TypeError, zlib.error) as exc:
         raise ValueError(f"the packed record is torn ({exc})") from exc
 
 

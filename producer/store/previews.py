@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from producer.contract.ids import JobId
+from producer.contract.json_texts import read_json
 from producer.contract.previews import Preview, PreviewNote
 from producer.store import keys, limits
 from producer.store.attempts import Hold
@@ -72,7 +73,7 @@ class Previews:
         at_ms, about, content = self._read(job_id, "at_ms", "about", "picture")
         if not (at_ms and about and content):
             return None
-        return Preview(job=job_id, at=utc(at_ms.decode()), **json.loads(about), content=content)
+        return Preview(job=job_id, at=utc(at_ms.decode()), **read_json(about), content=content)
 
     def find_note(self, job_id: JobId) -> PreviewNote | None:
         """Return the same without its picture."""
@@ -80,7 +81,7 @@ class Previews:
         at_ms, about = self._read(job_id, "at_ms", "about")
         if not (at_ms and about):
             return None
-        return PreviewNote(job=job_id, at=utc(at_ms.decode()), **json.loads(about))
+        return PreviewNote(job=job_id, at=utc(at_ms.decode()), **read_json(about))
 
     def _read(self, job_id: JobId, *fields: str) -> list[bytes | None]:
         with translated(self._redis):

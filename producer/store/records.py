@@ -26,6 +26,7 @@ from producer.contract.jobs import (
     Phase,
     Progress,
 )
+from producer.contract.json_texts import read_json
 from producer.contract.own_params import told, told_apart
 from producer.contract.submissions import Submission
 from producer.store.packed_records import unpacked
@@ -147,7 +148,7 @@ def job_of(job_id: JobId, record: Mapping[str, str]) -> Job:
         found["progress"] = Progress.model_validate_json(progress)
     artifacts: list[Any] = []
     if "result" in record:
-        result = json.loads(record["result"])
+        result = read_json(record["result"])
         artifacts = result.get("artifacts", [])
         found |= {name: result[name] for name in _OF_RESULT if name in result}
     if status is JobStatus.SUCCEEDED or "copies" in record:
@@ -162,7 +163,7 @@ def _value_of(text: str) -> Any:
     try:
         return from_json(text)
     except ValueError:
-        return json.loads(text)
+        return read_json(text)
 
 
 def event_of(entry_id: str, entry: Mapping[str, str]) -> JobEvent:
@@ -256,7 +257,7 @@ def _copies(
 ) -> list[Copy]:
     """Return what has come of a job's copies; before the first was tried, which there will be."""
     if "copies" in record:
-        return [Copy.model_validate(copy) for copy in json.loads(record["copies"])]
+        return [Copy.model_validate(copy) for copy in read_json(record["copies"])]
     deliver = _deliver(record)
     if deliver is None or status is not JobStatus.SUCCEEDED:
         return []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.errors import InvalidJob, TemplateChanged, TemplateNotFound
 from producer.contract.graph.json_values import canonical, printable
+from producer.contract.json_texts import read_json
 from producer.contract.near_names import near_names
 from producer.contract.templates import (
     MOST_TEMPLATE_BYTES,
@@ -123,7 +123,7 @@ class TemplateStore:
         with translated(self._redis):
             text: str | None = self._redis.hget(keys.templates(owner), name)  # type: ignore[assignment]
         try:
-            return _content(json.loads(text)) if text else ""
+            return _content(read_json(text)) if text else ""
         except (ValueError, TypeError, KeyError):
             return ""
 
@@ -199,13 +199,13 @@ def _whole(
     content, beside = zlib.decompress(graph or b""), zlib.decompress(extra) if extra else b""
     digests = [hashlib.sha256(content).hexdigest()]
     digests += [hashlib.sha256(beside).hexdigest()] if extra else []
-    record: dict[str, Any] = json.loads(text)
+    record: dict[str, Any] = read_json(text)
     if digests != [told.template, *([record["extra_data"]] if "extra_data" in record else [])]:
         raise ValueError("its record is of another graph")
     return TemplateGraph(
         **told.model_dump(),
-        graph=json.loads(content),
-        extra_data=json.loads(beside) if beside else {},
+        graph=read_json(content),
+        extra_data=read_json(beside) if beside else {},
     )
 
 
@@ -221,7 +221,7 @@ def _content(record: dict[str, Any]) -> str:
 
 
 def _template(name: str, owner: str, text: str) -> Template:
-    record: dict[str, Any] = json.loads(text)
+    record: dict[str, Any] = read_json(text)
     return Template(
         name=name,
         owner=owner,

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.errors import KeyOfAnotherType
 from producer.contract.ids import BatchId, JobId, row_of
 from producer.contract.jobs import Job
 from producer.store import keys
-from producer.store.batch_records import BatchRecord, is_of, submission_of
+from producer.store.batch_records import BatchRecord, submission_of
 from producer.store.batch_rows import bucket_of, unpack, without
 from producer.store.connection import replies_of, translated
 from producer.store.records import fields_of, flat
 from producer.store.scripts import Scripts
+from producer.store.unreadable_batches import sense_of
 
 if TYPE_CHECKING:
     from redis import Redis
 
+#: What of a batch is read, in an error about it.
+_ROWS: Final = "a row"
 #: Buckets read in one round trip.
 _AT_ONCE: Final = 50
 
@@ -46,20 +51,22 @@ class UnfedRows:
         self._keep_ms = keep_ms
 
     def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
-        """Return those of *job_ids* that are such rows, as the jobs they will be."""
+        """Return those of *job_ids* that are such rows, as the jobs they will be.
+
+        Of several batches, one that makes no sense is left out.
+
+        Raises:
+            KeyOfAnotherType: the one batch that they are rows of makes no sense.
+        """
         rows: dict[BatchId, list[int]] = {}
-        records = self._records({row_of(job_id)[0] for job_id in job_ids})
         for job_id in job_ids:
             batch, row = row_of(job_id)
-            if batch in records and is_of(job_id, records[batch].fields):
-                rows.setdefault(batch, []).append(row)
-        return {
-            job.id: job
-            for batch, wanted in rows.items()
-            for job in self._jobs(
-                records[batch], [row for row in wanted if row > records[batch].fed]
-            )
-        }
+            rows.setdefault(batch, []).append(row)
+        jobs: list[Job] = []
+        for batch, record in self._records(rows).items():
+            with suppress(KeyOfAnotherType) if len(rows) > 1 else nullcontext():
+                jobs += self._jobs(record, rows[batch])
+        return {job.id: job for job in jobs}
 
     def cancel(self, job_id: JobId) -> RowCancel:
         """Cancel one row."""
@@ -93,33 +100,37 @@ class UnfedRows:
         """Return a row's batch, where it lies there, as scripts take it, and the fields of its record."""
         batch, row = row_of(job_id)
         record = self._records([batch]).get(batch)
-        if record is None or not is_of(job_id, record.fields):
+        if record is None or not record.has(row):
             return RowCancel.MISSING
         if row <= record.fed:
             return RowCancel.STALE
         number, index = bucket_of(row)
         data = self._buckets(batch, [number]).get(number)
-        packed = unpack(data)[index] if data else None
+        with sense_of(batch, _ROWS):
+            packed = unpack(data)[index] if data else None
         if data is None or packed is None:
             return RowCancel.MISSING
         submission = submission_of(record, row, packed, record.spec, record.places)
         where = [batch, job_id, row, _digest(data), number, without(data, index)]
         return record, where, flat(fields_of(submission))
 
-    def _jobs(self, record: BatchRecord, rows: Sequence[int]) -> Iterator[Job]:
-        spec, places = record.spec, record.places
+    def _jobs(self, record: BatchRecord, wanted: Sequence[int]) -> list[Job]:
+        rows = [row for row in wanted if record.has(row) and row > record.fed]
+        if not rows:
+            return []
+        spec, places, jobs = record.spec, record.places, []
         numbers = sorted({bucket_of(row)[0] for row in rows})
         for start in range(0, len(numbers), _AT_ONCE):
-            page = numbers[start : start + _AT_ONCE]
-            found = {
-                number: unpack(data) for number, data in self._buckets(record.id, page).items()
-            }
-            for row in rows:
-                number, index = bucket_of(row)
-                if number in found and (packed := found[number][index]):
-                    yield record.job(row, packed, spec, places)
+            buckets = self._buckets(record.id, numbers[start : start + _AT_ONCE])
+            with sense_of(record.id, _ROWS):
+                found = {number: unpack(data) for number, data in buckets.items()}
+                for row in rows:
+                    number, index = bucket_of(row)
+                    if number in found and (packed := found[number][index]):
+                        jobs.append(record.job(row, packed, spec, places))
+        return jobs
 
-    def _records(self, batches: Sequence[BatchId] | set[BatchId]) -> Mapping[BatchId, BatchRecord]:
+    def _records(self, batches: Collection[BatchId]) -> Mapping[BatchId, BatchRecord]:
         with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
             for batch in batches:
                 pipe.hgetall(keys.batch(batch))

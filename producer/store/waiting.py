@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.errors import KeyOfAnotherType
 from producer.contract.ids import BatchId
 from producer.contract.queue_lines import WaitReason
 from producer.contract.queues import PRIORITIES, Needs, Tier, readable_needs
@@ -15,6 +17,7 @@ from producer.store.batch_records import BatchRecord, queue_of
 from producer.store.connection import replies_of, translated
 from producer.store.scripts import Scripts
 from producer.store.times import utc
+from producer.store.unreadable_batches import sense_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -71,17 +74,25 @@ def unfed_rows(redis: Redis) -> Iterator[Waiting]:
                 pipe.hgetall(keys.batch(batch))
             records: list[Any] = replies_of(pipe)
     for batch, fields in zip(found, records, strict=True):
-        if not isinstance(fields, dict):
-            continue
-        record = BatchRecord(BatchId(batch), fields)
-        if not record.is_readable or record.is_open or not record.number("waiting"):
-            continue
-        spec = record.spec
-        yield Waiting(
+        if isinstance(fields, dict):
+            with suppress(KeyOfAnotherType):  # `comfyfleet check` tells of it; the others are well
+                yield from _waiting_in(BatchRecord(BatchId(batch), fields))
+
+
+def _waiting_in(record: BatchRecord) -> list[Waiting]:
+    """Return what of a batch waits: one entry, or none; raise KeyOfAnotherType where it makes no sense."""
+    if not record.is_readable or record.is_open or not record.number("waiting"):
+        return []
+    spec = record.spec
+    with sense_of(record.id):
+        since = utc(record.fields["sealed_ms"])
+    return [
+        Waiting(
             tuple({queue_of(needs, spec) for needs in record.places}),
             spec.tier,
             WaitReason.HELD if record.is_held else WaitReason.ITS_TURN,
             record.number("waiting"),
-            utc(fields["sealed_ms"]),
+            since,
             spec.pool,
         )
+    ]

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from producer.contract.errors import InvalidJob, WebhookNotFound
 from producer.contract.graph.json_values import printable
+from producer.contract.json_texts import read_json
 from producer.contract.near_names import near_names
 from producer.contract.webhooks import MOST_WEBHOOKS, Webhook
 from producer.store import keys
@@ -135,7 +136,7 @@ class WebhookStore:
     def _secrets(self, key: str) -> dict[str, str]:
         with translated(self._redis):
             text = self._redis.hget(keys.WEBHOOK_SECRETS, key)
-        found: dict[str, str] = json.loads(str(text)) if text is not None else {}
+        found: dict[str, str] = read_json(str(text)) if text is not None else {}
         return found
 
     def _set(self, webhook: Webhook, *, is_told: bool) -> bool:

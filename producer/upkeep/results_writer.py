@@ -5,13 +5,13 @@ While the bucket is away nothing is forgotten: what is to be written stands in R
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from typing import Final
 
 from producer.contract.errors import StorageError
 from producer.contract.ids import BatchId
+from producer.contract.json_texts import read_json
 from producer.contract.result_lines import line_text
 from producer.storage.batch_results import BatchResults
 from producer.store.result_files import ResultFile, ResultFiles
@@ -63,7 +63,7 @@ class ResultsWriter:
             # The record of a retry may have expired since it was written, and with it what it came to.
             for before in self._objects.get_results(file.batch, file.number):
                 row = int(before["row"])
-                now = json.loads(lines.get(row, "null"))
+                now = read_json(lines.get(row, "null"))
                 if now is None or ("retried_as" in now and now["id"] != before["id"]):
                     lines[row] = line_text(before)
         return [line for _, line in sorted(lines.items())]

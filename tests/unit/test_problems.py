@@ -19,7 +19,7 @@ from tests.docs.written import DOCS
 
 #: What only workers, waits and settings raise: no request meets them.
 NOT_ANSWERED = {
-    "LeaseLost", "NodeNameTaken", "UnreadableRecord", "JobNotSucceeded", "ActionFailed", "WaitTimeout", "InvalidSettings", "FleetError",
+    "LeaseLost", "NodeNameTaken", "JobNotSucceeded", "ActionFailed", "WaitTimeout", "InvalidSettings", "FleetError",
 }  # fmt: skip
 
 
@@ -68,6 +68,7 @@ MADE = [
     errors.ActionNotFound("01"),
     errors.JobNotFound("01"),
     errors.BatchNotFound("01"),
+    errors.UnreadableRecord("01", "it is torn"),
     errors.WebhookNotFound("there is none", field="delivery"),
     errors.TemplateNotFound("there is none"),
     errors.TemplateChanged("it is 3-abc by now", etag="3-abc"),

@@ -1,0 +1,144 @@
+"""Whatever stands in a field of a record, only what asks for that job or batch hears of it, and in clear words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from producer.checking.findings import Kind
+from producer.contract.errors import KeyOfAnotherType, UnreadableRecord
+from producer.contract.ids import row_id
+from producer.store import keys
+from tests.integration.api_server import GRAPH, problem
+from tests.integration.checks import check
+
+pytestmark = pytest.mark.writes_keys
+
+ODD = {
+    "empty": "",
+    "torn": "{",
+    "deep": "[" * 100_000,
+    "number": "7",
+    "beyond all": "9" * 30,
+    "list": "[]",
+    "not a number": "NaN",
+    "half a character": '"\\ud800"',
+}
+#: What shows many jobs, batches and entries at once.
+LISTS = (
+    *("/v1/jobs", "/v1/batches", "/v1/queue", "/v1/pools", "/v1/totals", "/v1/owners"),
+    *("/v1/templates", "/v1/webhooks", "/v1/actions", "/v1/dead-letters", "/v1/nodes"),
+)
+ROWS = b'{"3.color": 1}\n' * 3
+
+
+@dataclass
+class Fleet:
+    """A job, a batch, a template, a webhook and an action, and beside each another that is well."""
+
+    client: Any
+    job: str
+    batch: str
+    action: str
+
+    def lists(self) -> None:
+        """Read every list; each must be whole but for what is damaged."""
+        for path in LISTS:
+            answer = self.client.get(path)
+            assert answer.status_code == 200, (path, answer.text)
+
+    def told(self, path: str) -> None:
+        """Read one thing: it is there, or said to make no sense."""
+        answer = self.client.get(path)
+        if answer.status_code != 200:
+            problem(answer, 500, "unreadable-record")
+
+
+@pytest.fixture
+def fleet(api):
+    client = api("shop", scopes="submit,read,operate,admin")
+    client.submit()
+    client("PUT", "/v1/templates/portrait", json={"graph": GRAPH})
+    client.post("/v1/webhooks", {"name": "orders", "url": "https://example.com/hooks"})
+    batch = client.post("/v1/batches", {"graph": GRAPH, "tier": "batch"}).json()["id"]
+    rows = {"Content-Type": "application/jsonl"}
+    client("POST", f"/v1/batches/{batch}/rows", data=ROWS, headers=rows)
+    client.post(f"/v1/batches/{batch}/seal")
+    action = client.post("/v1/actions", {"action": "hold", "filter": "tier:idle"}).json()["id"]
+    return Fleet(client, client.submit()["id"], batch, action)
+
+
+def damaged(redis, key, text):
+    """Put a text into each field of a hash, one after the other, and back what was there."""
+    whole = redis.hgetall(key)
+    assert whole
+    for field, before in whole.items():
+        redis.hset(key, field, text)
+        yield field
+        redis.hset(key, field, before)
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_a_field_of_a_job_is_told_with_the_job_and_keeps_nothing_else_from_being_read(
+    led, fleet, text
+):
+    for _ in damaged(led.redis, keys.job(fleet.job), text):
+        fleet.lists()
+        fleet.told(f"/v1/jobs/{fleet.job}")
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_a_field_of_a_batch_is_told_with_the_batch_and_keeps_nothing_else_from_being_read(
+    led, fleet, text
+):
+    for _ in damaged(led.redis, keys.batch(fleet.batch), text):
+        fleet.lists()
+        for path in (f"/v1/batches/{fleet.batch}", f"/v1/batches/{fleet.batch}/rows"):
+            fleet.told(path)
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("of", ["actions", "queues", "templates", "webhooks"])
+def test_an_entry_of_a_list_keeps_no_list_from_being_read(led, fleet, of, text):
+    key = {
+        "actions": keys.action(fleet.action),
+        "queues": keys.QUEUES,
+        "templates": keys.templates("shop"),
+        "webhooks": keys.WEBHOOKS,
+    }[of]
+    for _ in damaged(led.redis, key, text):
+        fleet.lists()
+
+
+def test_a_row_of_a_torn_bucket_is_an_error_and_its_batch_waits_on_in_the_queue(led, fleet):
+    led.redis.hset(keys.rows(fleet.batch), "0", "no bucket")
+    with pytest.raises(KeyOfAnotherType, match=f"a row of batch {fleet.batch} cannot be read"):
+        led.fleet.get(row_id(fleet.batch, 1))
+    told = problem(fleet.client.get(f"/v1/jobs/{row_id(fleet.batch, 1)}"), 500, "unreadable-record")
+    assert "redis" not in str(told).lower()
+    assert [line.jobs for line in led.fleet.queue() if line.tier == "batch"] == [3]
+
+
+def test_a_batch_that_makes_no_sense_hides_no_other_from_the_queue_and_is_named_by_check(
+    led, fleet
+):
+    other = fleet.client.post("/v1/batches", {"graph": GRAPH, "tier": "idle"}).json()["id"]
+    rows = {"Content-Type": "application/jsonl"}
+    fleet.client("POST", f"/v1/batches/{other}/rows", data=ROWS, headers=rows)
+    fleet.client.post(f"/v1/batches/{other}/seal")
+    led.redis.hset(keys.batch(fleet.batch), "places", "{")
+    assert {line.tier for line in led.fleet.queue()} == {"default", "idle"}
+    found = check(led, repair=True)
+    assert {one.about for one in found if one.kind is Kind.UNREADABLE_RECORD} == {fleet.batch}
+
+
+def test_the_client_of_the_api_raises_what_the_library_does(led, fleet, remote):
+    led.redis.hset(keys.job(fleet.job), "spec", "{")
+    for reader in (led.fleet, remote):
+        with pytest.raises(UnreadableRecord, match=f"the record of job {fleet.job} cannot be read"):
+            reader.get(fleet.job)
+    led.redis.hset(keys.batch(fleet.batch), "spec", "{")
+    with pytest.raises(KeyOfAnotherType, match="makes no sense"):
+        remote.batch(fleet.batch)
