@@ -11,11 +11,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from producer.contract.errors import LeaseLost
+from producer.contract.errors import LeaseLost, UnreadableRecord
 from producer.contract.ids import JobId, PromptId
 from producer.contract.jobs import Job, Phase, Progress
 from producer.store import keys
 from producer.store.connection import translated
+from producer.store.record_reader import reading_of
 from producer.store.records import RECORD_VERSION, job_of, pairs
 from producer.store.scripts import Scripts
 from producer.store.times import now_ms, to_ms
@@ -88,6 +89,8 @@ class AttemptStore:
 
         Raises:
             Shunned: other nodes should claim it; claim it without courtesy, or pass it on.
+            UnreadableRecord: it runs now, and makes no sense.
+            KeyOfAnotherType: it makes no sense, so it was left as it was.
         """
         outcome, reply = self._scripts.run(
             "claim",
@@ -107,7 +110,12 @@ class AttemptStore:
         )
         if outcome == "shunned":
             raise Shunned(frozenset(reply.split()))
-        return job_of(job_id, pairs(reply)) if outcome == "claimed" else None
+        if outcome != "claimed":
+            return None
+        reading = reading_of(job_id, pairs(reply))
+        if reading.job is None:
+            raise UnreadableRecord(job_id, reading.flaw or "it is empty")
+        return reading.job
 
     def pass_on(self, job_id: JobId, *, attempt: int, wait: timedelta) -> None:
         """Leave a queued job to other nodes; after *wait*, upkeep sends a new message."""

@@ -182,7 +182,10 @@ class JobStore(AttemptEndings):
             of: the batch because of which they are held; nothing happens if it is not any more.
         """
         statuses = self._scripts.run("hold", keys=_batch_key(of), args=job_ids)
-        return [JobStatus(status) if status else None for status in statuses]
+        return [
+            _status(job_id, status) if status else None
+            for job_id, status in zip(job_ids, statuses, strict=True)
+        ]
 
     def release(self, job_ids: Sequence[JobId], *, of: BatchId | None = None) -> list[JobId]:
         """Let held jobs wait for a node again; return those that were, which need a message.
@@ -250,6 +253,13 @@ class JobStore(AttemptEndings):
             replies = replies_of(pipe)
         readings = map(reading_of, job_ids, replies)
         return {reading.job_id: reading.job for reading in readings if reading.job}
+
+
+def _status(job_id: JobId, text: str) -> JobStatus:
+    try:
+        return JobStatus(text)
+    except ValueError as exc:
+        raise UnreadableRecord(job_id, str(exc)) from exc
 
 
 def _batch_key(batch: BatchId | None) -> list[str]:

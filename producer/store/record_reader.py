@@ -109,6 +109,7 @@ def _checked(job_id: JobId, record: Mapping[str, Any]) -> Job:
     """Read a record, the fields that only scripts look at included."""
     whole = unpacked(job_id, record)
     int(whole["priority"])
+    int(whole.get("v", 1))
     return job_of(job_id, whole)
 
 

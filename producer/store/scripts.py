@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.errors import FleetError
+from producer.contract.errors import FleetError, KeyOfAnotherType
 from producer.store import keys, limits
 from producer.store.connection import replies_or_errors_of, translated
 from producer.store.used_parts import Part, parts_of, with_used_parts
@@ -45,6 +46,8 @@ _TAKES_ROOM: Final = frozenset(
 )
 
 
+#: In what Redis says of an error in a script.
+_WITHIN_SCRIPT: Final = "@user_script"
 _ONLY_READ: Final = frozenset(
     {"count_waiting", "figures", "read_listed", "rows_to_pack", "to_pack"}
 )
@@ -68,9 +71,10 @@ class Scripts:
 
         Raises:
             FleetUnreachable: Redis did not answer or would not run it.
+            KeyOfAnotherType: it met a value that makes no sense.
         """
         script = self._scripts.get(name) or self._load(name)
-        with translated(self._redis):
+        with _sense_of(name, keys), translated(self._redis):
             return script(keys=keys, args=args)
 
     def run_all(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
@@ -80,9 +84,14 @@ class Scripts:
 
         Raises:
             FleetUnreachable: Redis did not answer or would not run it; some may have taken effect.
+            KeyOfAnotherType: one met a value that makes no sense; the others have taken effect.
         """
         script = self._scripts.get(name) or self._load(name)
-        with translated(self._redis), self._redis.pipeline(transaction=False) as pipe:
+        with (
+            _sense_of(name, ()),
+            translated(self._redis),
+            self._redis.pipeline(transaction=False) as pipe,
+        ):
             for keys, args in calls:
                 script(keys=keys, args=args, client=pipe)
             return pipe.execute()
@@ -104,7 +113,8 @@ class Scripts:
             for place, reply in zip(unknown, again, strict=True):
                 replies[place] = reply
         return [
-            self._error_of(reply) if isinstance(reply, Exception) else reply for reply in replies
+            self._error_of(name, keys, reply) if isinstance(reply, Exception) else reply
+            for (keys, _), reply in zip(calls, replies, strict=True)
         ]
 
     def _evaluated(
@@ -116,9 +126,9 @@ class Scripts:
                 pipe.evalsha(script.sha, len(keys_), *keys_, *args)
             return replies_or_errors_of(pipe)
 
-    def _error_of(self, reply: Exception) -> FleetError:
+    def _error_of(self, name: str, keys: Sequence[str], reply: Exception) -> FleetError:
         try:
-            with translated(self._redis):
+            with _sense_of(name, keys), translated(self._redis):
                 raise reply
         except FleetError as exc:
             return exc
@@ -132,6 +142,28 @@ def _flags(name: str) -> str:
     if name in _ONLY_READ:
         return _READS
     return _NOT_WHEN_FULL if name in _TAKES_ROOM else _WHEN_FULL
+
+
+@contextmanager
+def _sense_of(name: str, keys: Sequence[str]) -> Iterator[None]:
+    """Tell an error within a script as a KeyOfAnotherType: it met text, or nothing, where a number belongs.
+
+    Args:
+        keys: those of the script, of which the first is told.
+    """
+    from redis.exceptions import ResponseError  # noqa: PLC0415 - as in `connection`
+
+    try:
+        yield
+    except ResponseError as exc:
+        if _WITHIN_SCRIPT not in str(exc):
+            raise
+        what = keys[0] if keys else "one of its keys"
+        raise KeyOfAnotherType(
+            f"the script {name} makes no sense of {what}: {str(exc).partition(' script: ')[0]}",
+            key=keys[0] if keys else None,
+            advice="comfyfleet check says what can be done about it",
+        ) from exc
 
 
 def _is_unknown(reply: Any) -> bool:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from producer.contract.errors import UnreadableRecord
 from producer.contract.jobs import JobStatus
 from producer.store import keys
 from producer.store.connection import connect
@@ -72,3 +73,27 @@ def test_what_ends_its_worker_three_times_is_not_taken_up_by_a_fourth(fleet, nod
     assert (died.error.cause, died.node) == ("worker_died", "mortal")
     assert (done.attempt, done.charged_attempts, done.free_attempts) == (2, 0, 1)
     assert len(journal(node)) == 2
+
+
+@pytest.mark.parametrize(("field", "status"), [("spec", "failed"), ("v", "queued")])
+def test_a_record_that_makes_no_sense_keeps_its_node_from_no_other_job(fleet, stack, field, status):
+    node = stack.nodes[0]
+    busy = fleet.submit(sleeping(30), pin=node.name)
+    wait_until(lambda: fleet.get(busy.id).phase, description="it runs")
+    torn = fleet.submit(sleeping(), pin=node.name)
+    with connect(fleet.settings) as redis:
+        whole = redis.hget(keys.job(torn.id), field)
+        redis.hset(keys.job(torn.id), field, "{")
+        other = fleet.submit(sleeping(), pin=node.name)
+        fleet.cancel(busy.id)
+        assert fleet.wait(other.id, timeout=PATIENCE).status is JobStatus.SUCCEEDED
+        assert redis.hget(keys.job(torn.id), "status") == status
+        with pytest.raises(UnreadableRecord, match=f"the record of job {torn.id} cannot be read"):
+            fleet.get(torn.id)
+        redis.hset(keys.job(torn.id), field, whole)
+    if status == "queued":
+        assert fleet.wait(torn.id, timeout=PATIENCE).status is JobStatus.SUCCEEDED
+    else:
+        told = fleet.get(torn.id).error
+        assert told.cause == "fleet_fault"
+        assert "cannot be read" in told.message

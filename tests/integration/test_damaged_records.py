@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from producer.checking.findings import Kind
-from producer.contract.errors import KeyOfAnotherType, UnreadableRecord
-from producer.contract.ids import row_id
+from producer.contract.errors import InvalidJob, KeyOfAnotherType, UnreadableRecord
+from producer.contract.ids import prompt_id, row_id
 from producer.store import keys
 from tests.integration.api_server import GRAPH, problem
 from tests.integration.checks import check
+from tests.integration.hand_led import LEASE
 
 pytestmark = pytest.mark.writes_keys
 
@@ -29,7 +30,7 @@ ODD = {
 #: What shows many jobs, batches and entries at once.
 LISTS = (
     *("/v1/jobs", "/v1/batches", "/v1/queue", "/v1/pools", "/v1/totals", "/v1/owners"),
-    *("/v1/templates", "/v1/webhooks", "/v1/actions", "/v1/dead-letters", "/v1/nodes"),
+    *("/v1/templates", "/v1/webhooks", "/v1/actions", "/v1/dead-letters", "/v1/nodes", "/metrics"),
 )
 ROWS = b'{"3.color": 1}\n' * 3
 
@@ -142,3 +143,31 @@ def test_the_client_of_the_api_raises_what_the_library_does(led, fleet, remote):
     led.redis.hset(keys.batch(fleet.batch), "spec", "{")
     with pytest.raises(KeyOfAnotherType, match="makes no sense"):
         remote.batch(fleet.batch)
+
+
+VERBS = {
+    "claim": lambda led, job: led.store.claim(
+        job, attempt=1, node="gpu-01", worker="w", lease=LEASE, prompt_id=prompt_id(job, 1)
+    ),
+    "cancel": lambda led, job: led.fleet.cancel(job),
+    "hold": lambda led, job: led.fleet.hold(job),
+    "release": lambda led, job: led.fleet.release(job),
+    "retry": lambda led, job: led.fleet.retry(job),
+}
+BEFORE = {"release": "hold", "retry": "cancel"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_is_done_to_a_damaged_job_is_done_or_refused_in_words(led, verb):
+    refused = 0
+    for text in ODD.values():
+        for field in led.redis.hgetall(keys.job(led.queued().id)):
+            job = led.queued().id
+            if verb in BEFORE:
+                VERBS[BEFORE[verb]](led, job)
+            led.redis.hset(keys.job(job), field, text)
+            try:
+                VERBS[verb](led, job)
+            except (UnreadableRecord, KeyOfAnotherType, InvalidJob):
+                refused += 1
+    assert refused > 20 or verb == "cancel"

@@ -10,14 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from producer.contract.causes import Cause
 from producer.contract.classes.models import base_models
 from producer.contract.classes.outputs import cut, output_graph_nodes
 from producer.contract.classes.save_names import attempt_mark, with_save_names
 from producer.contract.crashpoints import crashpoint
-from producer.contract.errors import FleetError, LeaseLost
+from producer.contract.errors import FleetError, KeyOfAnotherType, LeaseLost, UnreadableRecord
 from producer.contract.graph.graph import Graph
 from producer.contract.ids import JobId, prompt_id
-from producer.contract.jobs import Job
+from producer.contract.jobs import Job, JobError
 from producer.contract.params.params import set_params
 from producer.store.attempts import Hold, Shunned
 from producer.store.job_store import JobStore
@@ -125,6 +126,20 @@ class Runner:
         except Shunned as exc:
             is_moved = self.retry_placement.move(job_id, attempt, failed_on=exc.nodes)
             return None if is_moved else claim()
+        except UnreadableRecord as exc:
+            self._end_unreadable(Hold(job_id, attempt, self.claimant.worker), exc)
+        except KeyOfAnotherType as exc:
+            _log.error("job %s attempt %d: not claimed: %s", job_id, attempt, exc)
+        return None
+
+    def _end_unreadable(self, hold: Hold, error: UnreadableRecord) -> None:
+        """End a job that nobody can run; killed before, its lease lapses, and it is claimed anew."""
+        _log.error("job %s attempt %d: %s", hold.job_id, hold.attempt, error)
+        told = JobError(cause=Cause.FLEET_FAULT, message=error.message, node=self.claimant.node)
+        try:
+            self.store.fail(hold, told, charged=False, dead=False)
+        except FleetError as exc:
+            _log.warning("job %s: not written that it failed: %s", hold.job_id, exc)
 
     def _attempt(
         self,

@@ -13,6 +13,12 @@ local function expect_type(wanted, ...)
     end
 end
 
+-- Return what is written as a time, ms; nothing where it makes no sense, as text or a year with six digits.
+local function time_of(written)
+    local ms = tonumber(written)
+    return ms and ms >= 0 and ms < 1e14 and ms or nil
+end
+
 -- Let a key live until a time, or longer if it does already. One that has no end yet counts as living for ever.
 local function keep_until(key, at_ms)
     if redis.call('PEXPIREAT', key, at_ms, 'GT') == 0 then

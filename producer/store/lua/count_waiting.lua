@@ -11,10 +11,7 @@ for _, id in ipairs(ids) do
     if (status == 'queued' or status == 'held') and queue and tonumber(priority) then
         local reason = status == 'held' and 'held' or why or 'capacity'
         local name = table.concat({queue, priority, reason}, ' ')
-        local since = tonumber(queued or created)
-        if not (since and since >= 0 and since <= now_ms()) then -- it makes no sense; the job counts all the same
-            since = now_ms()
-        end
+        local since = time_of(queued or created) or now_ms()
         if not by_name[name] then
             by_name[name] = {queue, tonumber(priority), reason, 0, since}
             lines[#lines + 1] = by_name[name]

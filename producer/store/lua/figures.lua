@@ -12,7 +12,7 @@ local function waiting()
     local lines, in_no_queue = queue_lines(ARGV), redis.call('ZCARD', DELAYED)
     for _, line in ipairs(lines) do
         local queued, created = fields_of(JOB .. line[5], 'queued_ms', 'created_ms')
-        line[4] = tonumber(queued or created) or line[4]
+        line[4] = time_of(queued or created) or line[4]
         line[5] = nil
         in_no_queue = in_no_queue - line[3]
     end
@@ -20,7 +20,7 @@ local function waiting()
 end
 
 local function first_score(key)
-    return tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
+    return time_of(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
 end
 
 -- What is due to a receiver that fails waits for that one, and not for a sender.
@@ -38,7 +38,7 @@ end
 local function actions()
     local open, oldest = redis.call('ZRANGE', ACTIONS_WAITING, 0, -1), nil
     for _, id in ipairs(open) do
-        local asked = tonumber(redis.call('ZSCORE', ACTIONS_ASKED, id))
+        local asked = time_of(redis.call('ZSCORE', ACTIONS_ASKED, id))
         oldest = asked and math.min(asked, oldest or asked) or oldest
     end
     return {#open, oldest or '', first_score(ACTIONS_WAITING) or ''}
