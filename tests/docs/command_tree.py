@@ -70,6 +70,7 @@ def commands() -> dict[tuple[str, ...], Command]:
     return {command.words: command for command in _below((), typer.main.get_command(app))}
 
 
+@cache
 def groups() -> dict[str, str]:
     """Return what each group of commands is for, by its word."""
     tree: Any = typer.main.get_command(app)
