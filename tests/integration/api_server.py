@@ -85,7 +85,7 @@ class Client:
     def __call__(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.key}", **options.pop("headers", {})}
         return self.session.request(
-            method, self.url + path, headers=headers, timeout=20, allow_redirects=False, **options
+            method, self.url + path, headers=headers, timeout=60, allow_redirects=False, **options
         )
 
     def get(self, path: str, **options: Any) -> requests.Response:
