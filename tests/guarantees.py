@@ -38,6 +38,7 @@ FAULT_TESTS = {
     "Nodes that are drained, paused, resumed": "tests/acceptance/test_node_verbs.py",
     "Celery, kombu and Redis": "tests/integration/test_celery_traps.py",
     "What Redis refuses": "tests/integration/test_redis_refusals.py",
+    "Records that something else has written into": "tests/integration/test_damaged_records.py",
     "Each process as its own Redis user, over TLS": "tests/integration/test_redis_rights.py",
     "Certificates that are wrong, or lack": "tests/integration/test_redis_tls.py",
     "Values that no node would take": "tests/integration/test_refused_values.py",
