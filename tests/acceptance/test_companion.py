@@ -111,13 +111,13 @@ def test_a_node_killed_while_pictures_wait_has_lost_the_prompt_uncharged(fleet, 
 
 def test_a_cancel_while_a_picture_waits_is_a_cancel(fleet):
     fleet, node = fleet
-    hurt(node, on="encode SaveImage", do="hang", seconds=5)
+    hurt(node, on="encode SaveImage", do="hang", seconds=30)
     job = fleet.submit(sleeping(0.1))
     wait_until(lambda: fleet.get(job.id).phase is Phase.FETCHING, description="it has rendered")
 
     fleet.cancel(job.id)
 
-    wait_until(lambda: fleet.get(job.id).done, description="it has ended", within_s=4)
+    wait_until(lambda: fleet.get(job.id).done, description="it has ended", within_s=20)
     assert fleet.get(job.id).status is JobStatus.CANCELLED
 
 
@@ -127,10 +127,10 @@ def test_a_dead_executor_is_told_at_once(fleet):
     wait_until(
         lambda: fleet.nodes()[0].state is NodeState.UNREACHABLE,
         description="the node is set aside",
-        within_s=15,
+        within_s=40,
     )
     assert "only a restart of ComfyUI helps" in fleet.nodes()[0].reason
-    wait_until(lambda: fleet.get(job.id).attempts, description="the job is let go", within_s=15)
+    wait_until(lambda: fleet.get(job.id).attempts, description="the job is let go", within_s=40)
     assert fleet.get(job.id).attempts[0].error.cause == "stall"
     assert requests.get(f"{node.url}/prompt", timeout=5).status_code == 200
     fleet.cancel(job.id)

@@ -68,7 +68,7 @@ def test_a_node_behind_a_proxy_serves_and_its_secrets_stay_where_they_were_given
         node_proxy(node.url, **rules, takes_websockets=False) as proxy,
         worker(stack, tmp_path, "cloud", f"{proxy.url}/?token=sesame-token#/", **file) as pid,
     ):
-        wait_until(lambda: is_ready(fleet, "cloud"), description="it is ready", within_s=30)
+        wait_until(lambda: is_ready(fleet, "cloud"), description="it is ready")
         proxy.notices = [502, 200]
         job = copied(fleet, tmp_path / "holiday.png")
         assert (job.status, job.attempt, proxy.refused) == (JobStatus.SUCCEEDED, 1, 0)
@@ -115,7 +115,7 @@ def test_a_proxy_that_closes_what_is_idle_costs_no_attempt(stack, fleet, node, t
         node_proxy(node.url, idle_s=0.3) as proxy,
         worker(stack, tmp_path, "hasty", proxy.url),
     ):
-        wait_until(lambda: is_ready(fleet, "hasty"), description="it is ready", within_s=30)
+        wait_until(lambda: is_ready(fleet, "hasty"), description="it is ready")
         jobs = [fleet.submit(sleeping(seconds), pool="hasty") for seconds in (4.5, 0.1, 0.1, 1)]
         done = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
         assert {(job.status, job.attempt) for job in done} == {(JobStatus.SUCCEEDED, 1)}

@@ -73,6 +73,6 @@ def test_a_node_that_fails_in_words_that_nobody_knows_what_others_render_is_doub
             seen.update(node.reason for node in fleet.nodes() if node.name == "odd")
             return any("jobs failed alike here and were rendered elsewhere" in why for why in seen)
 
-        wait_until(is_doubted, description="the odd node is doubted", within_s=30)
+        wait_until(is_doubted, description="the odd node is doubted")
         ended = [fleet.wait(job.id, timeout=PATIENCE) for job in jobs]
         assert {job.status for job in ended} == {JobStatus.SUCCEEDED}

@@ -151,7 +151,7 @@ def _plain_worker(url: str) -> Iterator[object]:
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            wait_until(lambda: app.control.ping(timeout=0.5), description="it is up", within_s=30)
+            wait_until(lambda: app.control.ping(timeout=0.5), description="it is up")
             yield app
         finally:
             process.terminate()

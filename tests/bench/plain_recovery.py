@@ -45,10 +45,10 @@ def until_posted_again(broker: str, node: Node, killed: Event) -> Recovered:
     with Celery(broker=broker) as app, ExitStack() as undo:
         worker = undo.enter_context(_worker(broker, node))
         _send(app)
-        wait_until(lambda: _posts(node) == 1, description="it renders", within_s=30)
+        wait_until(lambda: _posts(node) == 1, description="it renders")
         began = _kill(worker)
         undo.enter_context(_worker(broker, node))
-        wait_until(app.control.ping, description="the new one is up", within_s=30)
+        wait_until(app.control.ping, description="the new one is up")
         killed.set()
         wait_until(lambda: _posts(node) == 2, description="it posts again", within_s=_LONGEST_S)
         return Recovered(time.monotonic() - began, _posts(node) - 1)
@@ -61,9 +61,9 @@ def until_posted_elsewhere(broker: str, nodes: tuple[Node, Node], killed: Event)
     """
     with Celery(broker=broker) as app, ExitStack() as undo:
         workers = {node: undo.enter_context(_worker(broker, node)) for node in nodes}
-        wait_until(lambda: len(app.control.ping()) == 2, description="both are up", within_s=30)
+        wait_until(lambda: len(app.control.ping()) == 2, description="both are up")
         _send(app)
-        wait_until(lambda: sum(map(_posts, nodes)) == 1, description="it renders", within_s=30)
+        wait_until(lambda: sum(map(_posts, nodes)) == 1, description="it renders")
         [victim] = filter(_posts, nodes)
         [other] = set(nodes) - {victim}
         began = _kill(workers[victim])

@@ -164,7 +164,7 @@ def _not_restarted(pid: int) -> Iterator[None]:
 
 def _rendering(fleet: Producer, stack: LocalStack, graph: dict, **options) -> Job:
     job = fleet.submit(graph, **options)
-    wait_until(lambda: _runs(stack, job), description="it renders", within_s=30)
+    wait_until(lambda: _runs(stack, job), description="it renders")
     return job
 
 

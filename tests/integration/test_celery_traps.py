@@ -171,7 +171,7 @@ def test_an_entry_that_is_no_message_neither_ends_the_worker_nor_holds_up_the_ne
     with start_worker() as worker:
         client.lpush(QUEUE, *junk)
         send("after")
-        wait_until(lambda: worker.names() == ["after"], description="it consumes", within_s=4)
+        wait_until(lambda: worker.names() == ["after"], description="it consumes", within_s=20)
         assert worker.is_alive
         assert not client.llen(QUEUE)
         wait_until(lambda: not client.hlen("unacked"), description="nothing is kept")

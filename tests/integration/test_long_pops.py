@@ -36,7 +36,7 @@ class Popping:
         self._connection.register_with_event_loop(self.hub)
         self.consumer.consume()
 
-    def until(self, condition, *, description, within_s=5.0):
+    def until(self, condition, *, description, within_s=20.0):
         loop = self.hub.create_loop()
 
         def holds():

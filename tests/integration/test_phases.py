@@ -145,7 +145,7 @@ def test_a_cancel_ends_a_job_in_every_phase_and_leaves_no_thread_and_no_descript
 
     for job in jobs:
         fleet.cancel(job)
-    wait_until(lambda: all(fleet.get(job).done for job in jobs), description="all end", within_s=10)
+    wait_until(lambda: all(fleet.get(job).done for job in jobs), description="all end", within_s=30)
     ends = {where: fleet.get(job).status for job, where in jobs.items()}
     assert ends == dict.fromkeys(waiting, JobStatus.CANCELLED)
     wait_until(lambda: held()[0] == 0, description="no call is out")

@@ -71,7 +71,7 @@ def test_a_redis_that_still_reads_its_data_is_away(tmp_path):
             translated(client),
         ):
             client.dbsize()
-        wait_until(lambda: serves(client), description="it has read its data", within_s=30)
+        wait_until(lambda: serves(client), description="it has read its data")
         assert client.dbsize() == KEYS
 
 

@@ -258,6 +258,6 @@ with BackgroundSupervisor(Supervisor(here / "logs")) as background:
         wait_until((tmp_path / "child").exists, description="the child has been started")
         child = int((tmp_path / "child").read_text())
         supervisor.kill()
-    wait_until(lambda: not is_running(orphan), description="the service is gone", within_s=5)
-    wait_until(lambda: not is_running(child), description="its child is gone", within_s=5)
+    wait_until(lambda: not is_running(orphan), description="the service is gone", within_s=20)
+    wait_until(lambda: not is_running(child), description="its child is gone", within_s=20)
     assert "parent ends\ntold to stop\n" in log_of(tmp_path, "orphan")

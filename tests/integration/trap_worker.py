@@ -68,7 +68,7 @@ def trap_worker(broker_url: str, file: Path) -> Iterator[TrapWorker]:
     with subprocess.Popen(command) as process:
         worker = TrapWorker(process, file)
         try:
-            wait_until(lambda: worker.is_ready, description="the worker is ready", within_s=30)
+            wait_until(lambda: worker.is_ready, description="the worker is ready")
             yield worker
         finally:
             process.kill()

@@ -31,7 +31,7 @@ def commands(tmp_path_factory) -> Iterator[Path]:
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -SE {caller} {folder}/socket "$@"\n')
     command.chmod(0o755)
     with subprocess.Popen(server, stdin=subprocess.PIPE, cwd=ROOT) as process:
-        wait_until((folder / "socket").exists, description="the command is loaded", within_s=30)
+        wait_until((folder / "socket").exists, description="the command is loaded")
         yield folder
         process.stdin.close()
 
