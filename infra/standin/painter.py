@@ -20,6 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 #: First bytes of the pixels of a picture with facts: then their length (2 bytes) and their JSON.
 _MAGIC = b"CFST"
 _HEADER_BYTES = len(_MAGIC) + 2
+#: Bytes whose length two bytes tell; a picture of longer facts has no stamp, as one of too few pixels.
+_LONGEST_STAMP = 0xFFFF
 
 _RIDGES = 5
 _RIDGE_STEP = 8  #: Pixels between two points of a ridge.
@@ -147,8 +149,8 @@ def _write_facts(image: Image.Image, facts: Mapping[str, Any]) -> None:
 
 def _stamped(image: Image.Image, facts: Mapping[str, Any]) -> Image.Image:
     body = json.dumps(facts).encode()
-    stamp = _MAGIC + len(body).to_bytes(2, "big") + body
     pixels = image.tobytes()
-    if len(stamp) > len(pixels):
+    if len(body) > _LONGEST_STAMP or _HEADER_BYTES + len(body) > len(pixels):
         return image
+    stamp = _MAGIC + len(body).to_bytes(2, "big") + body
     return Image.frombytes("RGB", image.size, stamp + pixels[len(stamp) :])

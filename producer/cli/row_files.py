@@ -9,7 +9,7 @@ name, are ignored: spreadsheets often leave them.
 | `input:34.image` | a file the graph reads: a path, `s3://BUCKET/KEY`, or `node:NAME` |
 | `metadata.order` | text kept in the job's record |
 
-A JSON object holds params by address, or `{"set": {...}, "inputs": {...}, "metadata": {...}}`.
+A JSON object holds params by address, or `{"params": {...}, "inputs": {...}, "metadata": {...}}`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
-from producer.batch.rows import Row
+from producer.batch.rows import Row, RowLike, row_of_json
 from producer.cli.csv_dialect import Lines, reader_of, said_separator, separator_of
 from producer.contract.batches import BadRow
 from producer.contract.errors import InvalidGraph, InvalidJob, InvalidRows
 from producer.contract.graph.graph import Graph
 from producer.contract.graph.json_values import printable, short
+from producer.contract.json_texts import said_twice
 from producer.contract.params.addresses import Addresses
 
 _INPUT: Final = "input:"
 _METADATA: Final = "metadata."
-_PARTS: Final = frozenset({"set", "inputs", "metadata"})
 #: Characters of a cell, which may hold a long prompt; Python's default limit is 131,072.
 _LONGEST_CELL: Final = 4 << 20
 
@@ -192,19 +192,24 @@ def _row(meanings: Sequence[_Meaning | None], cells: Sequence[str]) -> Row:
     return Row(parts["set"], parts["inputs"], parts["metadata"])
 
 
-def _row_of_json(line: str) -> Row | Mapping[str, Any] | InvalidJob:
+def _row_of_json(line: str) -> RowLike:
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=_without_doubles)
+    except json.JSONDecodeError as exc:
+        # JSON is pure punctuation to many; the column is where to look.
+        return _unreadable(f"it is no JSON: {exc.msg.removesuffix(' at')} at column {exc.colno}")
     except (ValueError, RecursionError) as exc:
         return _unreadable(f"it is no JSON: {exc}")
-    if not isinstance(found, dict):
-        return _unreadable("it is no JSON object")
-    if not (found and found.keys() <= _PARTS):
-        return found
-    for name, part in found.items():
-        if not isinstance(part, dict):
-            return _unreadable(f"its {name!r} is no JSON object")
-    return Row(found.get("set", {}), found.get("inputs", {}), found.get("metadata", {}))
+    except InvalidJob as exc:
+        return exc
+    return row_of_json(found)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _unreadable(f"it says {printable(said_twice(pairs))} twice in one object")
+    return found
 
 
 def _is_cut(error: csv.Error) -> bool:

@@ -1,8 +1,9 @@
-"""JSON as it stands in Redis: whatever it is, reading it raises a ValueError or gives a value."""
+"""JSON texts: what stands in Redis is read, or is a ValueError; and what an object says twice is found."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 
@@ -16,3 +17,9 @@ def read_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as exc:
         raise ValueError("it is nested too deeply") from exc
+
+
+def said_twice(pairs: list[tuple[str, Any]]) -> str:
+    """Return the first name that the pairs of an object have twice; all but its last value would be lost."""
+    counts = Counter(name for name, _ in pairs)
+    return next(name for name, count in counts.items() if count > 1)

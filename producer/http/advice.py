@@ -25,6 +25,7 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
             r"; comfyfleet owner limit sets another limit",
             "; who administers the fleet sets the limit",
         ),
+        (r"--skip-invalid \(skip_invalid=True\)", "the parameter skip_invalid=true"),
         (r"^(comfyfleet check)", r"tell who runs the fleet: \1"),
         (r"--api-key-file FILE \(secrets=\{\.\.\.\}\)", '{"secrets": {...}}'),
         (

@@ -21,6 +21,7 @@ from starlette.routing import Match
 from producer.aio import AsyncProducer
 from producer.contract.config.settings import Settings
 from producer.contract.errors import FleetError
+from producer.contract.graph.envelopes import EXPORT, is_workflow
 from producer.http import (
     actions,
     batch_files,
@@ -79,6 +80,9 @@ _PARTS: Final = (
     pools,
 )
 _WHERE: Final = "paths begin with /v1; GET /v1/openapi.json describes them all"
+_WORKFLOW: Final = (
+    f'the body is a workflow as the editor saves it; {EXPORT}, as {{"graph": {{...}}}}'
+)
 _OF_STATUS: Final = {
     404: (ProblemType.NOT_FOUND, "there is no such path"),
     405: (ProblemType.METHOD_NOT_ALLOWED, "the path does not take"),
@@ -206,9 +210,8 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
             advice="send JSON, with Content-Type: application/json",
         ).response()
     told = flaws[0]
-    return Problem(
-        ProblemType.INVALID_REQUEST, told.detail, flaws=flaws, advice=told.advice
-    ).response()
+    advice = _WORKFLOW if is_workflow(error.body) else told.advice
+    return Problem(ProblemType.INVALID_REQUEST, told.detail, flaws=flaws, advice=advice).response()
 
 
 async def _on_gone(_: Request, __: Exception) -> Response:

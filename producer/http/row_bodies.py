@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from producer.batch.rows import Row, RowLike
+from producer.batch.rows import RowLike, row_of_json
 from producer.contract.errors import InvalidJob
 from producer.http.problems import Problem, ProblemType
 from producer.http.strict_json import parse
@@ -31,7 +31,6 @@ _TYPES: Final = frozenset(
         "text/plain",
     }
 )
-_PARTS: Final = frozenset({"params", "set", "inputs", "metadata"})
 _GZIP: Final = 31  # zlib's way to say: gzip, with its window
 
 
@@ -133,17 +132,7 @@ def _row(line: bytes) -> RowLike:
         found = parse(line)
     except Problem as problem:
         return _unreadable(str(problem.detail).replace("the body", "it"))
-    if not isinstance(found, dict):
-        return _unreadable("it is no JSON object")
-    if not (found and found.keys() <= _PARTS):
-        return found
-    for name, part in found.items():
-        if not isinstance(part, dict):
-            return _unreadable(f"its {name!r} is no JSON object")
-    if "params" in found and "set" in found:
-        return _unreadable("it has 'params' and 'set', which are the same")
-    params: dict[str, Any] = found["params"] if "params" in found else found.get("set", {})
-    return Row(params, found.get("inputs", {}), found.get("metadata", {}))
+    return row_of_json(found)
 
 
 def _unreadable(why: str) -> InvalidJob:

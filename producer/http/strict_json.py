@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn
 
@@ -20,6 +19,7 @@ from producer.acting import Who, acting
 from producer.contract.access import AccessKey, Scope
 from producer.contract.errors import ScopeMissing
 from producer.contract.graph.json_values import has_depth, printable
+from producer.contract.json_texts import said_twice
 from producer.http.access import scopes_of
 from producer.http.gate import has_body
 from producer.http.known_answers import unless_known
@@ -157,7 +157,7 @@ def parse(body: bytes) -> Any:
         ) from exc
     except json.JSONDecodeError as exc:
         raise _malformed(
-            f"the body is no JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}"
+            f"the body is no JSON: {exc.msg.removesuffix(' at')} at line {exc.lineno}, column {exc.colno}"
         ) from exc
     except RecursionError as exc:
         raise _too_deep() from exc
@@ -175,9 +175,7 @@ def _no_constant(name: str) -> NoReturn:
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        double = next(name for name, count in counts.items() if count > 1)
-        raise _malformed(f"the body says {printable(double)} twice in one object")
+        raise _malformed(f"the body says {printable(said_twice(pairs))} twice in one object")
     return found
 
 

@@ -160,7 +160,7 @@ def check_content(
     """
 
     def refused(why: str) -> InvalidInput:
-        name = "the bytes"
+        name = "the content"
         if called or isinstance(content, Path):
             name = f"{short(called or str(content))!r}"
         reader = f" for graph node {file.graph_node}" if file.graph_node else ""

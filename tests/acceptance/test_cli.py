@@ -231,7 +231,14 @@ REFUSALS["ambiguous title"] = (
 )
 
 
-@pytest.mark.parametrize("case", REFUSALS)
+#: A process each: of those that are refused alike the others are tested before a release.
+OFTEN = ("not JSON", "UI format", "unknown class", "unknown input", "no file", "unknown pool")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(one, marks=() if one in OFTEN else pytest.mark.release) for one in REFUSALS],
+)
 def test_what_cannot_work_is_refused_by_name_and_nothing_is_made(comfyfleet, files, fleet, case):
     graph, options, said = REFUSALS[case]
     files(graph=graph)

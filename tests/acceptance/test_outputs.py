@@ -206,3 +206,35 @@ def test_a_picture_holds_the_graph_that_was_handed_in_so_equal_pixels_make_equal
     assert handed_in.graph == {**graph, "1": {**blank_, "inputs": {**blank_["inputs"], "color": 9}}}
     assert handed_in.extra_data == {"extra_pnginfo": {"workflow": workflow}}
     assert chunks_of(pictures[0]) == chunks_of(pictures[1])
+
+
+def test_a_picture_that_is_only_shown_holds_no_graph_and_workflow_of_another_job(
+    fleet, stack, tmp_path
+):
+    node, shown = (
+        stack.nodes[0].name,
+        {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    )
+    graph = {"1": blank(), "4": shown}
+    theirs = {"prompt": graph | {"3": step("SaveImage", "theirs")}}
+    theirs["extra_data"] = {"extra_pnginfo": {"workflow": {"nodes": [], "note": "theirs"}}}
+    fleet.wait(fleet.submit(theirs, pin=node, owner="alice").id, timeout=PATIENCE)
+
+    job = fleet.wait(fleet.submit(graph, pin=node, owner="bob").id, timeout=PATIENCE)
+
+    fleet.fetch(job.artifacts[0], tmp_path / "shown.png")
+    said = dict(
+        body.split(b"\0", 1)
+        for kind, body in png_chunks((tmp_path / "shown.png").read_bytes())
+        if kind == b"tEXt"
+    )
+    assert json.loads(said[b"prompt"]) == graph
+    assert b"workflow" not in said
+
+
+def test_an_id_with_dots_is_the_one_that_has_listed_its_file(fleet):
+    graph = {"a.b.1": blank(), "a.b.9.0": step("SaveImage", of="a.b.1")}
+
+    job = fleet.wait(fleet.submit(graph).id, timeout=PATIENCE)
+
+    assert ([one.graph_node for one in job.artifacts], job.notes) == (["a.b.9.0"], [])

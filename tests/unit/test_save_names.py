@@ -8,6 +8,7 @@ import json
 import pytest
 from hypothesis import given
 
+from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.outputs import output_graph_nodes
 from producer.contract.classes.save_names import with_save_names
 from producer.contract.errors import InvalidGraph
@@ -98,11 +99,21 @@ def test_an_output_whose_name_cannot_be_chosen_is_executed_again_all_the_same(cl
     assert inputs.items() <= first.items()
 
 
-def test_what_core_classes_only_show_stays_cached_until_an_attempt_fails():
-    graph = {"9": step("PreviewImage", images=["8", 0])}
+@pytest.mark.parametrize("class_type", ["PreviewImage", "MaskPreview", "PreviewAny"])
+def test_what_only_shows_is_executed_again_as_its_file_has_the_graph_of_the_last_job(class_type):
+    info = {"output": [], "output_node": True, "python_module": "nodes"}
+    graph = {"9": step(class_type, images=["8", 0])}
+    for catalog in (None, Catalog.from_object_info({class_type: info})):
+        assert with_save_names(graph, "j-1", catalog=catalog) != graph
 
-    assert with_save_names(graph, "j-1") == graph
-    assert with_save_names(graph, "j-2", is_again=True) != graph
+
+def test_what_is_paid_for_stays_cached_until_an_attempt_fails():
+    info = {"output": [], "output_node": True, "python_module": "comfy_api_nodes.nodes_tripo"}
+    graph = {"9": step("TripoRefineNode", model=["8", 0])}
+    catalog = Catalog.from_text(Catalog.from_object_info({"TripoRefineNode": info}).to_text())
+
+    assert with_save_names(graph, "j-1", catalog=catalog) == graph
+    assert with_save_names(graph, "j-2", catalog=catalog, is_again=True) != graph
 
 
 @given(graphs())

@@ -74,7 +74,7 @@ def check_complete(
 
 def notes_on(entry: HistoryEntry, graph: Graph) -> Iterator[str]:
     """Yield what a reader should know of what the prompt made beside its files."""
-    listing = {output.graph_node.partition(".")[0] for output in entry.outputs}  # 2.0.0.3 is in 2
+    listing = {_of_graph(output.graph_node, graph) for output in entry.outputs}
     for graph_node, found in graph.items():
         if graph_node in listing or graph_node in entry.values:
             continue
@@ -86,6 +86,13 @@ def notes_on(entry: HistoryEntry, graph: Graph) -> Iterator[str]:
         yield f"{value} was left out: it is too large for a record"
     if not entry.outputs:
         yield "no graph node listed a file, so no artifact is stored"
+
+
+def _of_graph(listed: str, graph: Graph) -> str:
+    """Return the graph node that a listed one is, or is within: 2.0.0.3 is in 2, but an id may have dots."""
+    while listed not in graph and "." in listed:
+        listed = listed.rpartition(".")[0]
+    return listed
 
 
 def _why(class_type: str, graph_node: str, entry: HistoryEntry) -> str:

@@ -33,8 +33,11 @@ _MODEL_INPUTS: Final = frozenset(
 
 
 #: First part of `python_module` of ComfyUI's own classes; that of extensions is `custom_nodes`.
-_CORE_MODULES: Final = ("nodes", "comfy_extras", "comfy_api_nodes")
-_OLD_ROW: Final = 4  #: Values of a class in `to_text` of the first version.
+_PARTNERS: Final = "comfy_api_nodes"
+_CORE_MODULES: Final = ("nodes", "comfy_extras", _PARTNERS)
+#: Values of a class in `to_text` of the first version, and of the one before.
+_OLD_ROW: Final = 4
+_ROW_BEFORE: Final = 5
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class GraphNodeClass:
         models: input → the model names that it accepts, as the node lists them: on Windows
             with a backslash, and ComfyUI compares letter for letter.
         is_core: whether it comes with ComfyUI itself, and no extension has replaced it.
+        is_partner: whether of these it asks a partner of ComfyUI's, who is paid for each execution.
     """
 
     outputs: int | None = None
@@ -55,6 +59,7 @@ class GraphNodeClass:
     files: tuple[str, ...] = ()
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     is_core: bool = False
+    is_partner: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,6 +195,11 @@ class Catalog:
         found = self.classes.get(class_type)
         return bool(found and found.is_core)
 
+    def is_partner(self, class_type: str) -> bool:
+        """Tell whether each execution of the class is paid for."""
+        found = self.classes.get(class_type)
+        return bool(found and found.is_partner)
+
     def can_run(self, graph: Graph) -> bool:
         """Tell whether the node has every class and model of *graph*."""
         return next(self._lacks(graph), None) is None
@@ -229,6 +239,7 @@ class Catalog:
                 one.files,
                 {input_: index[names] for input_, names in one.models.items()},
                 int(one.is_core),
+                *([1] if one.is_partner else []),
             ]
             for name, one in self.classes.items()
         }
@@ -239,6 +250,7 @@ class Catalog:
 
 def _digest(info: Mapping[str, Any]) -> GraphNodeClass:
     outputs = info.get("output")
+    module = str(info.get("python_module")).split(".")[0]
     files: list[str] = []
     models: dict[str, tuple[str, ...]] = {}
     for name, kind, options in _inputs(info):
@@ -251,7 +263,8 @@ def _digest(info: Mapping[str, Any]) -> GraphNodeClass:
         is_output=info.get("output_node") is True,
         files=tuple(files),
         models=models,
-        is_core=str(info.get("python_module")).split(".")[0] in _CORE_MODULES,
+        is_core=module in _CORE_MODULES,
+        is_partner=module == _PARTNERS,
     )
 
 
@@ -295,4 +308,5 @@ def _unpacked(row: list[Any], lists: list[tuple[str, ...]]) -> GraphNodeClass:
         files=tuple(files),
         models={name: lists[number] for name, number in models.items()},
         is_core=bool(row[4]) if len(row) > _OLD_ROW else False,
+        is_partner=bool(row[5]) if len(row) > _ROW_BEFORE else False,
     )

@@ -8,7 +8,7 @@ from typing import Any, Final
 from producer.contract.classes.catalog import Catalog
 from producer.contract.classes.files import check_name_in_graph
 from producer.contract.classes.outputs import find_output_graph_nodes
-from producer.contract.classes.savers import FOLDER_MAKING, LISTING, PREFIX, reads_by_prefix
+from producer.contract.classes.savers import FOLDER_MAKING, PREFIX, reads_by_prefix
 from producer.contract.graph.graph import Graph, GraphNode, literal
 
 #: The folder below which the fleet's files are saved at a node, or the prefix of their names.
@@ -40,7 +40,8 @@ def with_save_names(
     """Return *graph* with every saving graph node changed, so that ComfyUI does not answer from its cache.
 
     ComfyUI does not execute an identical graph node again: its history lists the files of last
-    time, which may be gone. A text `filename_prefix` of a class that makes folders becomes
+    time, which may be gone, and have the graph and workflow of that job in them, perhaps another
+    owner's. A text `filename_prefix` of a class that makes folders becomes
     `comfyfleet/{mark}/{graph node}-{old}`, so that ComfyUI's own folder stays quick to list; of
     any other class, which may not make folders, `{old folder}/comfyfleet-{mark}-{graph node}-{old}`.
     `{old}` is the last part of the old prefix, without tokens: a name should not depend on the
@@ -49,8 +50,8 @@ def with_save_names(
 
     Args:
         mark: of the attempt: letters, digits, `.`, `_` and `-`.
-        is_again: change also core classes that only show a file, since an earlier attempt ended
-            without success.
+        is_again: change also classes of partners, who are paid for each execution, since an earlier
+            attempt ended without success.
     """
     outputs = set(find_output_graph_nodes(graph, catalog))
     renamed = dict(graph)
@@ -58,7 +59,7 @@ def with_save_names(
         old = literal(found["inputs"].get(PREFIX))
         if isinstance(old, str) and _saves(found["class_type"], is_output=graph_node in outputs):
             renamed[graph_node] = _with(found, PREFIX, _name(found, graph_node, old, mark))
-        elif graph_node in outputs and (is_again or not _only_shows(found, catalog)):
+        elif graph_node in outputs and (is_again or not _is_paid_for(found, catalog)):
             renamed[graph_node] = _with(found, _UNDECLARED, mark)
     return renamed
 
@@ -81,12 +82,8 @@ def _saves(class_type: str, *, is_output: bool) -> bool:
     return class_type in FOLDER_MAKING or (is_output and not reads_by_prefix(class_type))
 
 
-def _only_shows(found: GraphNode, catalog: Catalog | None) -> bool:
-    """Tell whether it is a core class without a prefix: its file exists as long as its cached result."""
-    class_type = found["class_type"]
-    if PREFIX in found["inputs"] and class_type in FOLDER_MAKING:
-        return False
-    return class_type in LISTING or bool(catalog and catalog.is_core(class_type))
+def _is_paid_for(found: GraphNode, catalog: Catalog | None) -> bool:
+    return catalog is not None and catalog.is_partner(found["class_type"])
 
 
 def _name(found: GraphNode, graph_node: str, old: str, mark: str) -> str:

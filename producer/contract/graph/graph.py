@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
 from producer.contract.errors import InvalidGraph
 from producer.contract.graph.embedded_graphs import embedded_graph, is_picture
-from producer.contract.graph.envelopes import unwrap
+from producer.contract.graph.envelopes import is_workflow, unwrap
 from producer.contract.graph.graph_texts import FIELD, check_size, decoded, loaded, text_of
 from producer.contract.graph.json_values import canonical, find_flaw, kind_of, printable, shown
 from producer.contract.graph.named_graphs import GraphLike as GraphLike  # noqa: PLC0414 - of graphs
@@ -157,6 +157,8 @@ def _mend(found: Any) -> str | None:
         return "take it out if it is no graph node"
     if "class_type" in found:
         return None
+    if is_workflow(found):
+        return "it is a workflow of the editor: hand it in beside the graph, as extra_data.extra_pnginfo.workflow"
     return (
         "the editor exports a graph node without its class where the extension of that is missing; "
         "install it there, then export again"

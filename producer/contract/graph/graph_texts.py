@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from producer.contract.graph.embedded_graphs import media_kind
 from producer.contract.graph.envelopes import EXPORT
 from producer.contract.graph.json_values import printable
 from producer.contract.graph.named_graphs import GraphLike
+from producer.contract.json_texts import said_twice
 
 FIELD: Final = "graph"
 
@@ -74,7 +74,7 @@ def loaded(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_without_doubles)
     except json.JSONDecodeError as exc:
         raise InvalidGraph(
-            f"the graph is not JSON: {exc.msg} at line {exc.lineno}, column {exc.colno}",
+            f"the graph is not JSON: {exc.msg.removesuffix(' at')} at line {exc.lineno}, column {exc.colno}",
             field=FIELD,
             advice=_what_it_is(text, exc),
         ) from exc
@@ -99,10 +99,8 @@ def _what_it_is(text: str, error: json.JSONDecodeError) -> str | None:
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        double = next(name for name, count in counts.items() if count > 1)
         raise InvalidGraph(
-            f"the graph says {printable(double)} twice in one object; all but the last would "
+            f"the graph says {printable(said_twice(pairs))} twice in one object; all but the last would "
             "be lost",
             field=FIELD,
             advice="give each graph node its own id, and each input one value",
