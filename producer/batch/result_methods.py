@@ -95,5 +95,7 @@ class ResultMethods:
     def _rows(self, batch: Batch) -> Iterator[tuple[int, Job]]:
         numbers = iter(range(1, batch.rows + 1))
         while page := list(islice(numbers, _AT_ONCE)):
-            jobs = newest(self._jobs, [row_id(BatchId(batch.id), number) for number in page])
+            ids = [row_id(BatchId(batch.id), number) for number in page]
+            jobs = newest(self._jobs, ids)
+            self._jobs.check_unfed([id_ for id_, job in zip(ids, jobs, strict=True) if not job])
             yield from ((row, job) for row, job in zip(page, jobs, strict=True) if job)

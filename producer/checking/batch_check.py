@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from producer.checking.findings import Finding, Kind
-from producer.store.batch_audit import BatchAudit, UnreadableBatch
+from producer.store.batch_audit import BatchAudit, TornBatch
 from producer.store.batch_records import BatchRecord
 
 #: What is found, and what should be, by the word of `BatchAudit.mend`.
@@ -61,10 +61,10 @@ class BatchCheck:
         """Yield the findings about batches and about the count of all waiting rows."""
         for record in self._audit.sealed():
             try:
-                if isinstance(record, UnreadableBatch):
+                if isinstance(record, TornBatch):
                     raise record
                 yield from self._check(record)
-            except UnreadableBatch as exc:
+            except TornBatch as exc:
                 yield _unreadable(exc)
         found, recount = self._audit.waiting(mend=self._repair)
         if found != recount:
@@ -128,7 +128,7 @@ class BatchCheck:
         )
 
 
-def _unreadable(error: UnreadableBatch) -> Finding:
+def _unreadable(error: TornBatch) -> Finding:
     return Finding(
         kind=Kind.UNREADABLE_RECORD,
         about=error.batch,

@@ -196,7 +196,6 @@ def _row_of_json(line: str) -> RowLike:
     try:
         found = json.loads(line, object_pairs_hook=_without_doubles)
     except json.JSONDecodeError as exc:
-        # JSON is pure punctuation to many; the column is where to look.
         return _unreadable(f"it is no JSON: {exc.msg.removesuffix(' at')} at column {exc.colno}")
     except (ValueError, RecursionError) as exc:
         return _unreadable(f"it is no JSON: {exc}")

@@ -206,6 +206,15 @@ def problem_of(error: FleetError, kind: ProblemType | None = None) -> Problem:
             advice="tell who runs the fleet: comfyfleet check finds it",
             error={"kind": errors.KeyOfAnotherType.__name__},
         )
+    if isinstance(
+        error, errors.UnreadableRecord
+    ):  # the flaw has a part of the record, which may be another owner's
+        return Problem(
+            kind,
+            f"the record of job {error.job_id} cannot be read; the log has more",
+            advice=over_http(error.advice or ""),
+            error={"kind": errors.UnreadableRecord.__name__, "job_id": error.job_id},
+        )
     headers = {"WWW-Authenticate": "Bearer"} if kind is ProblemType.UNAUTHORIZED else None
     after = error.after if isinstance(error, errors.TooManyRequests) else _LATER
     facts = {"kind": type(error).__name__, **_bounded(facts_of(error))}

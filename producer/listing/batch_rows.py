@@ -39,6 +39,9 @@ class BatchRows:
         batch = self._batches[place]
         rows = range(row + 1, min(row + min(count, _AT_ONCE), batch.received) + 1)
         jobs = newest(self._store, [row_id(batch.id, number) for number in rows])
+        self._store.check_unfed(
+            [row_id(batch.id, number) for number, job in zip(rows, jobs, strict=True) if not job]
+        )
         answers = predicate_of(self._wanted)
         entries = [
             (f"{place} {number}", job if job and answers(job) else None)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from producer.contract.errors import LeaseLost, UnreadableRecord
+from producer.contract.errors import KeyOfAnotherType, LeaseLost, UnreadableRecord
 from producer.contract.ids import JobId, PromptId
 from producer.contract.jobs import Job, Phase, Progress
 from producer.store import keys
@@ -90,7 +90,7 @@ class AttemptStore:
         Raises:
             Shunned: other nodes should claim it; claim it without courtesy, or pass it on.
             UnreadableRecord: it runs now, and makes no sense.
-            KeyOfAnotherType: it makes no sense, so it was left as it was.
+            KeyOfAnotherType: it makes no sense in what scripts look at, and was left as it was.
         """
         outcome, reply = self._scripts.run(
             "claim",
@@ -110,6 +110,10 @@ class AttemptStore:
         )
         if outcome == "shunned":
             raise Shunned(frozenset(reply.split()))
+        if outcome == "unreadable":
+            raise KeyOfAnotherType(
+                f"the record of job {job_id} makes no sense", key=keys.job(job_id)
+            )
         if outcome != "claimed":
             return None
         reading = reading_of(job_id, pairs(reply))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 100
 
 
-class UnreadableBatch(Exception):
+class TornBatch(Exception):
     """There is something in place of a batch, or of its rows, that makes no sense.
 
     Args:
@@ -64,7 +64,7 @@ class BatchAudit:
         ]
         return self._unlisted
 
-    def sealed(self) -> Iterator[BatchRecord | UnreadableBatch]:
+    def sealed(self) -> Iterator[BatchRecord | TornBatch]:
         """Yield every sealed batch that has a record, and what stands in place of one."""
         with translated(self._redis):
             found: Any = self._redis.zrange(keys.BATCHES, 0, -1)
@@ -75,14 +75,14 @@ class BatchAudit:
                     records = replies_of(pipe)
                 for batch, fields in zip(page, records, strict=True):
                     if isinstance(fields, Exception):
-                        yield UnreadableBatch(batch, "a key of another type than a hash")
+                        yield TornBatch(batch, "a key of another type than a hash")
                     elif "sealed_ms" in fields:
                         yield _read(BatchRecord(BatchId(batch), fields))
 
     def waiting_rows(self) -> Iterator[tuple[str, int | None]]:
         """Yield owner and number of waiting rows of every sealed batch; None where that is no number."""
         for found in self.sealed():
-            record = found.record if isinstance(found, UnreadableBatch) else found
+            record = found.record if isinstance(found, TornBatch) else found
             if record is not None:
                 yield record.fields.get("owner", ""), count_of(record.fields.get("waiting"))
 
@@ -90,7 +90,7 @@ class BatchAudit:
         """Return the number of rows that are still to be fed; None if some of them are lost.
 
         Raises:
-            UnreadableBatch: its rows are there, and make no sense.
+            TornBatch: its rows are there, and make no sense.
         """
         with _sense_in(record.id):
             return self._to_feed(record)
@@ -130,15 +130,15 @@ class BatchAudit:
         return shown(found), int(recount)
 
 
-def _read(record: BatchRecord) -> BatchRecord | UnreadableBatch:
+def _read(record: BatchRecord) -> BatchRecord | TornBatch:
     """Return the record; what its flaw is, if it cannot be read though its counts of jobs were numbers."""
     torn = [name for name in BatchCounts.model_fields if count_of(record.fields.get(name)) is None]
     try:
         with _sense_in(record.id):
             whole = replace(record, fields={**record.fields, **dict.fromkeys(torn, "0")})
             whole.to_batch(), whole.places, whole.shapes  # what cannot be read raises
-    except UnreadableBatch as exc:
-        return UnreadableBatch(exc.batch, str(exc), record)
+    except TornBatch as exc:
+        return TornBatch(exc.batch, str(exc), record)
     return record
 
 
@@ -150,9 +150,9 @@ def _sense_in(batch: str) -> Iterator[None]:
         flaw = "its rows are a key of another type than a hash"
         if isinstance(exc.__cause__, SENSELESS):
             flaw = _told(exc.__cause__)
-        raise UnreadableBatch(batch, flaw) from exc
+        raise TornBatch(batch, flaw) from exc
     except SENSELESS as exc:
-        raise UnreadableBatch(batch, _told(exc)) from exc
+        raise TornBatch(batch, _told(exc)) from exc
 
 
 def _told(exc: BaseException) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from producer.contract.batches import (
+    BUCKET_ROWS,
     Batch,
     BatchCounts,
     BatchSpec,
@@ -21,7 +22,6 @@ from producer.contract.batches import (
 )
 from producer.contract.causes import Cause
 from producer.contract.deliver import Deliver
-from producer.contract.errors import KeyOfAnotherType
 from producer.contract.ids import BatchId, row_id
 from producer.contract.jobs import InputFile, Job, JobStatus
 from producer.contract.json_texts import read_json
@@ -29,7 +29,7 @@ from producer.contract.queues import Needs, Tier, node_queue
 from producer.contract.submissions import Submission
 from producer.store.records import RECORD_VERSION, fields_of, job_of, version_of
 from producer.store.times import maybe_utc, to_ms, utc
-from producer.store.unreadable_batches import sense_of
+from producer.store.unreadable_batches import sense_of, unreadable
 
 #: How rows are told apart: from version 2 on without the names of their files.
 DIGESTS_VERSION: Final = 2
@@ -39,6 +39,8 @@ _NUMBERS: Final = (
     *("fed", "received", "buckets", "edits", "switches", "skipped"),
     *("sealed_ms", "start_by_ms", *BatchCounts.model_fields),
 )
+#: Of what its rows share.
+_TEXTS: Final = ("template", "pool", "pin", "owner", "extra_data")
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,17 @@ class BatchRecord:
         """Whether it is whole, and this version understands it; a newer one may have written it."""
         try:
             for field in _NUMBERS:
-                self.number(field)
-            return "spec" in self.fields and self.number("v") <= RECORD_VERSION
-        except KeyOfAnotherType:
+                int(self.fields.get(field, 0))
+            is_known = "spec" in self.fields and int(self.fields.get("v", 0)) <= RECORD_VERSION
+        except ValueError:
             return False
+        return is_known and self._has_room
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether its buckets may hold as many rows as it says; whoever counts to a number beyond all never ends."""
+        buckets = self.number("buckets")
+        return not buckets or self.received <= buckets * BUCKET_ROWS
 
     @property
     def is_open(self) -> bool:
@@ -95,6 +104,8 @@ class BatchRecord:
 
     def _spec(self) -> BatchSpec:
         given = read_json(self.fields["spec"])
+        if not all(isinstance(given.get(name) or "", str) for name in _TEXTS):
+            raise ValueError(f"one of {', '.join(_TEXTS)} is no text")
         given["tier"] = Tier(given["tier"])
         inputs = given.get("inputs", {})
         for names in ("secrets", "added_secrets"):
@@ -133,12 +144,16 @@ class BatchRecord:
 
     def number(self, field: str) -> int:
         """Return a field as a number; 0 if it is not there."""
-        with sense_of(self.id):
+        try:
             return int(self.fields.get(field, 0))
+        except ValueError as exc:
+            raise unreadable(self.id, exc) from exc
 
     def to_batch(self) -> Batch:
         """Return what a reader sees."""
         spec, fields = self.spec, self.fields
+        if not self._has_room:
+            raise ValueError("it says that it has more rows than its buckets hold")
         counts = {name: self.number(name) for name in BatchCounts.model_fields}
         return Batch(
             id=self.id,

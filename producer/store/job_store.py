@@ -13,6 +13,7 @@ from producer.contract.errors import (
     FleetError,
     InvalidInput,
     JobNotFound,
+    UnreadableBatch,
     UnreadableRecord,
 )
 from producer.contract.ids import BatchId, JobId
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 #: While a row is being cancelled, others of its bucket may be, or it may get its record: try again.
 _TRIES: Final = BUCKET_ROWS + 1
+_STATUSES: Final = frozenset(JobStatus)
 
 
 class JobStore(AttemptEndings):
@@ -117,18 +119,31 @@ class JobStore(AttemptEndings):
         Raises:
             JobNotFound: no such job, or its record has expired.
             UnreadableRecord: it is torn.
-            KeyOfAnotherType: it is a row of a batch that makes no sense.
+            UnreadableBatch: it is a row of a batch that makes no sense.
         """
         found = self.find([job_id])
         if job_id not in found:
             raise self.why_not_found(job_id)
         return found[job_id]
 
-    def why_not_found(self, job_id: JobId) -> JobNotFound | UnreadableRecord:
+    def why_not_found(self, job_id: JobId) -> JobNotFound | UnreadableRecord | UnreadableBatch:
         """Return the error of a job that `find` did not give."""
         [reading] = read_jobs(self._redis, [job_id])
-        flaw = reading.flaw or flaw_of_row(self._redis, job_id)
-        return UnreadableRecord(job_id, flaw) if flaw else JobNotFound(job_id)
+        if flaw := reading.flaw or flaw_of_row(self._redis, job_id):
+            return UnreadableRecord(job_id, flaw)
+        try:
+            self.check_unfed([job_id])
+        except UnreadableBatch as exc:
+            return exc
+        return JobNotFound(job_id)
+
+    def check_unfed(self, job_ids: Sequence[JobId]) -> None:
+        """Check those that `find` did not give, and which may be rows that have no record yet.
+
+        Raises:
+            UnreadableBatch: the batch of one makes no sense.
+        """
+        self._rows.check(job_ids)
 
     def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
         """Read many jobs in one round trip; those that are not there, or torn, are left out."""
@@ -176,16 +191,14 @@ class JobStore(AttemptEndings):
     def hold(
         self, job_ids: Sequence[JobId], *, of: BatchId | None = None
     ) -> list[JobStatus | None]:
-        """Keep back jobs that wait; return the status of each now, None where there is none.
+        """Keep back jobs that wait; return the status of each now, None where there is none, or no sense in it.
 
         Args:
             of: the batch because of which they are held; nothing happens if it is not any more.
         """
         statuses = self._scripts.run("hold", keys=_batch_key(of), args=job_ids)
-        return [
-            _status(job_id, status) if status else None
-            for job_id, status in zip(job_ids, statuses, strict=True)
-        ]
+        # A status that makes no sense is that of a record that cannot be read: nobody learns more of it here.
+        return [JobStatus(status) if status in _STATUSES else None for status in statuses]
 
     def release(self, job_ids: Sequence[JobId], *, of: BatchId | None = None) -> list[JobId]:
         """Let held jobs wait for a node again; return those that were, which need a message.
@@ -253,13 +266,6 @@ class JobStore(AttemptEndings):
             replies = replies_of(pipe)
         readings = map(reading_of, job_ids, replies)
         return {reading.job_id: reading.job for reading in readings if reading.job}
-
-
-def _status(job_id: JobId, text: str) -> JobStatus:
-    try:
-        return JobStatus(text)
-    except ValueError as exc:
-        raise UnreadableRecord(job_id, str(exc)) from exc
 
 
 def _batch_key(batch: BatchId | None) -> list[str]:

@@ -6,8 +6,10 @@ left of the batch's packed rows.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from producer.contract.errors import UnreadableBatch
 from producer.contract.filters.query import Filter
 from producer.contract.ids import BatchId, JobId, row_id
 from producer.store import keys, limits
@@ -17,6 +19,7 @@ from producer.store.connection import translated
 from producer.store.job_lists import ended_with_batch
 from producer.store.times import utc
 from producer.store.unfed_rows import read_buckets
+from producer.store.unreadable_batches import sense_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -62,8 +65,9 @@ class RowsEndedWithBatch:
                 )
             for batch, score in page:
                 before = of_one if of_one and int(score) == int(ended) else ""
-                rows = self._rows(BatchId(batch), score, before, count - len(found))
-                found += [f"{int(score):013d} {job_id}" for job_id in rows]
+                with suppress(UnreadableBatch):  # `check` tells of it; the others are well
+                    rows = self._rows(BatchId(batch), score, before, count - len(found))
+                    found += [f"{int(score):013d} {job_id}" for job_id in rows]
                 if len(found) >= count:
                     break
             if len(page) < _BATCHES:
@@ -96,7 +100,8 @@ class RowsEndedWithBatch:
             buckets = read_buckets(self._redis, record.id, numbers)
             for bucket in reversed(numbers):
                 first = bucket * limits.BUCKET_ROWS + 1
-                rows = unpack(buckets[bucket]) if bucket in buckets else []
+                with sense_of(record.id, "a row"):
+                    rows = unpack(buckets[bucket]) if bucket in buckets else []
                 found += [
                     row_id(record.id, row)
                     for row in range(

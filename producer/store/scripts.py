@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -46,8 +47,11 @@ _TAKES_ROOM: Final = frozenset(
 )
 
 
-#: In what Redis says of an error in a script.
-_WITHIN_SCRIPT: Final = "@user_script"
+#: What Redis says of a script that has met text, or nothing, where a number belongs.
+_SENSELESS: Final = re.compile(
+    r"attempt to (compare|perform arithmetic|index|concatenate)|bad argument|is not an integer|not a valid float"
+    r"|invalid expire"
+)
 _ONLY_READ: Final = frozenset(
     {"count_waiting", "figures", "read_listed", "rows_to_pack", "to_pack"}
 )
@@ -156,7 +160,7 @@ def _sense_of(name: str, keys: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except ResponseError as exc:
-        if _WITHIN_SCRIPT not in str(exc):
+        if not _SENSELESS.search(str(exc)):
             raise
         what = keys[0] if keys else "one of its keys"
         raise KeyOfAnotherType(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.errors import KeyOfAnotherType
+from producer.contract.errors import UnreadableBatch
 from producer.contract.ids import BatchId, JobId, row_of
 from producer.contract.jobs import Job
 from producer.store import keys
@@ -53,20 +53,30 @@ class UnfedRows:
     def find(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
         """Return those of *job_ids* that are such rows, as the jobs they will be.
 
-        Of several batches, one that makes no sense is left out.
+        Those of a batch that makes no sense are left out; `check` tells of them.
+        """
+        jobs: list[Job] = []
+        for record, rows in self._by_batch(job_ids):
+            with suppress(UnreadableBatch):
+                jobs += self._jobs(record, rows)
+        return {job.id: job for job in jobs}
+
+    def check(self, job_ids: Sequence[JobId]) -> None:
+        """Check that *job_ids*, where they are such rows, can be read.
 
         Raises:
-            KeyOfAnotherType: the one batch that they are rows of makes no sense.
+            UnreadableBatch: the batch of one makes no sense.
         """
+        for record, rows in self._by_batch(job_ids):
+            self._jobs(record, rows)
+
+    def _by_batch(self, job_ids: Sequence[JobId]) -> Iterator[tuple[BatchRecord, list[int]]]:
         rows: dict[BatchId, list[int]] = {}
         for job_id in job_ids:
             batch, row = row_of(job_id)
             rows.setdefault(batch, []).append(row)
-        jobs: list[Job] = []
         for batch, record in self._records(rows).items():
-            with suppress(KeyOfAnotherType) if len(rows) > 1 else nullcontext():
-                jobs += self._jobs(record, rows[batch])
-        return {job.id: job for job in jobs}
+            yield record, rows[batch]
 
     def cancel(self, job_id: JobId) -> RowCancel:
         """Cancel one row."""
@@ -108,11 +118,11 @@ class UnfedRows:
         data = self._buckets(batch, [number]).get(number)
         with sense_of(batch, _ROWS):
             packed = unpack(data)[index] if data else None
-        if data is None or packed is None:
-            return RowCancel.MISSING
-        submission = submission_of(record, row, packed, record.spec, record.places)
-        where = [batch, job_id, row, _digest(data), number, without(data, index)]
-        return record, where, flat(fields_of(submission))
+            if data is None or packed is None:
+                return RowCancel.MISSING
+            submission = submission_of(record, row, packed, record.spec, record.places)
+            where = [batch, job_id, row, _digest(data), number, without(data, index)]
+            return record, where, flat(fields_of(submission))
 
     def _jobs(self, record: BatchRecord, wanted: Sequence[int]) -> list[Job]:
         rows = [row for row in wanted if record.has(row) and row > record.fed]

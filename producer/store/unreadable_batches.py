@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from producer.contract.errors import KeyOfAnotherType
+from producer.contract.errors import UnreadableBatch
 from producer.contract.ids import BatchId
 from producer.store import keys
 from producer.store.record_reader import first_line
@@ -21,7 +21,7 @@ SENSELESS: Final = (
 
 @contextmanager
 def sense_of(batch: BatchId, part: str = "the record") -> Iterator[None]:
-    """Raise KeyOfAnotherType, with the name of the batch, for what makes no sense.
+    """Raise UnreadableBatch, with the name of the batch, for what makes no sense.
 
     Args:
         part: what of the batch is read.
@@ -29,8 +29,13 @@ def sense_of(batch: BatchId, part: str = "the record") -> Iterator[None]:
     try:
         yield
     except SENSELESS as exc:
-        raise KeyOfAnotherType(
-            f"{part} of batch {batch} cannot be read: {first_line(exc)}",
-            key=keys.batch(batch),
-            advice="comfyfleet check --repair counts anew what can be counted, and names the rest",
-        ) from exc
+        raise unreadable(batch, exc, part) from exc
+
+
+def unreadable(batch: BatchId, error: Exception, part: str = "the record") -> UnreadableBatch:
+    """Return the error of a batch of which something makes no sense."""
+    return UnreadableBatch(
+        f"{part} of batch {batch} cannot be read: {first_line(error)}",
+        key=keys.batch(batch),
+        advice="comfyfleet check --repair counts anew what can be counted, and names the rest",
+    )

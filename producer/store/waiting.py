@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.errors import KeyOfAnotherType
+from producer.contract.errors import UnreadableBatch
 from producer.contract.ids import BatchId
 from producer.contract.queue_lines import WaitReason
 from producer.contract.queues import PRIORITIES, Needs, Tier, readable_needs
@@ -75,12 +75,12 @@ def unfed_rows(redis: Redis) -> Iterator[Waiting]:
             records: list[Any] = replies_of(pipe)
     for batch, fields in zip(found, records, strict=True):
         if isinstance(fields, dict):
-            with suppress(KeyOfAnotherType):  # `comfyfleet check` tells of it; the others are well
+            with suppress(UnreadableBatch):  # `comfyfleet check` tells of it; the others are well
                 yield from _waiting_in(BatchRecord(BatchId(batch), fields))
 
 
 def _waiting_in(record: BatchRecord) -> list[Waiting]:
-    """Return what of a batch waits: one entry, or none; raise KeyOfAnotherType where it makes no sense."""
+    """Return what of a batch waits: one entry, or none; raise UnreadableBatch where it makes no sense."""
     if not record.is_readable or record.is_open or not record.number("waiting"):
         return []
     spec = record.spec

@@ -19,6 +19,7 @@ from producer.contract.errors import (
     FleetUnreachable,
     KeyOfAnotherType,
     OwnerBacklogFull,
+    UnreadableBatch,
 )
 from producer.contract.filters.query import Filter, Term
 from producer.contract.ids import JobId
@@ -111,6 +112,8 @@ class BulkActions:
                 self._do(turn)
             else:
                 self._begin(turn)
+        except UnreadableBatch as exc:  # it would be so in every sweep
+            self._fail(turn, exc.message)
         except (FleetUnreachable, KeyOfAnotherType):
             raise
         except FleetError as exc:
@@ -153,8 +156,11 @@ class BulkActions:
             return self._verbs(action, job_id)
         except (BacklogFull, FleetUnreachable):
             raise
-        except KeyOfAnotherType as exc:
-            return exc.message
+        except (
+            KeyOfAnotherType
+        ) as exc:  # the message names addresses within the fleet; owners see this one
+            _log.warning("action %s on job %s: %s", action, job_id, exc)
+            return "what the fleet has on record makes no sense; its log names the key"
         except Exception:  # noqa: BLE001 - what is wrong with one job keeps the action from no other
             _log.exception("action %s on job %s fails", action, job_id)
             return "a bug; the log of the worker has more"

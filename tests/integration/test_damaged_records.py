@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from producer.checking.findings import Kind
-from producer.contract.errors import InvalidJob, KeyOfAnotherType, UnreadableRecord
+from producer.contract.errors import (
+    FleetError,
+    InvalidJob,
+    KeyOfAnotherType,
+    UnreadableBatch,
+    UnreadableRecord,
+)
 from producer.contract.ids import prompt_id, row_id
 from producer.store import keys
+from producer.store.scripts import _sense_of
+from tests.integration import batch_feeding
 from tests.integration.api_server import GRAPH, problem
+from tests.integration.carried_actions import carry_all
 from tests.integration.checks import check
 from tests.integration.hand_led import LEASE
 
@@ -26,10 +38,12 @@ ODD = {
     "list": "[]",
     "not a number": "NaN",
     "half a character": '"\\ud800"',
+    "half a character within": '{"values": {"a": "\\ud800"}, "pool": "\\udfff"}',
 }
 #: What shows many jobs, batches and entries at once.
 LISTS = (
     *("/v1/jobs", "/v1/batches", "/v1/queue", "/v1/pools", "/v1/totals", "/v1/owners"),
+    *("/v1/jobs?filter=status:cancelled", "/v1/jobs?filter=status:queued"),
     *("/v1/templates", "/v1/webhooks", "/v1/actions", "/v1/dead-letters", "/v1/nodes", "/metrics"),
 )
 ROWS = b'{"3.color": 1}\n' * 3
@@ -171,3 +185,98 @@ def test_what_is_done_to_a_damaged_job_is_done_or_refused_in_words(led, verb):
             except (UnreadableRecord, KeyOfAnotherType, InvalidJob):
                 refused += 1
     assert refused > 20 or verb == "cancel"
+
+
+@pytest.fixture
+def cancelled(fleet):
+    """The same, its batch cancelled before a row was fed."""
+    fleet.client.post(f"/v1/batches/{fleet.batch}/cancel")
+    return fleet
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_a_field_of_a_batch_that_was_cancelled_keeps_no_list_of_ended_jobs_from_being_read(
+    led, api, cancelled, text
+):
+    stranger = replace(cancelled, client=api("stranger", scopes="submit,read,operate,admin"))
+    for _ in damaged(led.redis, keys.batch(cancelled.batch), text):
+        cancelled.lists()
+        stranger.lists()
+
+
+def test_what_rows_share_is_text_where_text_belongs(led, fleet):
+    key = keys.batch(fleet.batch)
+    spec = json.loads(led.redis.hget(key, "spec"))
+    for name in ("pool", "template", "owner", "pin"):
+        for value in (7, [1], {"a": 1}, "\ud800"):
+            led.redis.hset(key, "spec", json.dumps({**spec, name: value}))
+            fleet.lists()
+            for path in (f"/v1/batches/{fleet.batch}", f"/v1/batches/{fleet.batch}/rows"):
+                fleet.told(path)
+
+
+def test_an_odd_job_of_one_batch_keeps_no_other_batch_from_being_fed(led):
+    odd = led.fleet.submit_many(batch_feeding.GRAPH, batch_feeding.seeds(2)).id
+    batch_feeding.feed(led.fleet)
+    led.redis.hset(keys.job(row_id(odd, 1)), "status", "7")
+    with suppress(FleetError):
+        led.fleet.hold_batch(odd)
+    other = led.fleet.submit_many(batch_feeding.GRAPH, batch_feeding.seeds(2)).id
+    batch_feeding.feed(led.fleet)
+    assert led.fleet.batch(other).counts.queued == 2
+
+
+def test_an_action_on_a_batch_that_makes_no_sense_ends(led, fleet):
+    action = led.fleet.begin_action("cancel", f"batch:{fleet.batch}").id
+    led.redis.hset(keys.rows(fleet.batch), "0", "torn")
+    carry_all(led)
+    told = led.fleet.action(action)
+    assert told.state == "failed"
+    assert f"a row of batch {fleet.batch} cannot be read" in told.error
+
+
+def test_nothing_of_a_record_is_told_to_who_asks_by_its_id(led, api, fleet):
+    led.redis.hset(keys.job(fleet.job), "attempt", "secret-of-shop")
+    stranger = api("stranger")
+    for client in (stranger, fleet.client):
+        assert "secret" not in client.get(f"/v1/jobs/{fleet.job}").text
+
+
+def test_the_error_of_a_row_is_the_same_whatever_is_asked_for_beside_it(led, fleet):
+    torn, job, nobody = row_id(fleet.batch, 1), fleet.job, "01a202b8-2e5f-7533-81db-221426b72003"
+    led.redis.hset(keys.rows(fleet.batch), "0", "torn")
+    for beside in ([], [job], [nobody]):
+        assert torn not in led.store.find([torn, *beside])
+        with pytest.raises(UnreadableBatch):
+            led.fleet.get_many([torn, *beside])
+    assert set(led.store.find([job, torn])) == {job}
+    with pytest.raises(UnreadableBatch):
+        led.fleet.cancel(torn)
+
+
+@pytest.mark.parametrize("text", ["9" * 30, "9223372036854775807", "NaN"])
+def test_what_a_script_refuses_is_left_as_it_was(led, text):
+    job = led.of_batch("0197aaaa-0000-7000-8000-000000000000").id
+    led.redis.hset(keys.job(job), "start_by_ms", text)
+    before = led.redis.hgetall(keys.job(job))
+    for verb in ("claim", "hold", "release"):
+        with suppress(FleetError):
+            VERBS[verb](led, job)
+        assert led.redis.hgetall(keys.job(job)) == before, verb
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (
+            "user_script:7: attempt to compare number with nil script: f, on @user_script:7.",
+            KeyOfAnotherType,
+        ),
+        ("value is not a valid float script: f, on @user_script:7.", KeyOfAnotherType),
+        ("Script killed by user with SCRIPT KILL... script: f, on @user_script:7.", ResponseError),
+        ("Unknown Redis command called from script script: f, on @user_script:7.", ResponseError),
+    ],
+)
+def test_only_what_a_value_causes_in_a_script_is_told_as_one_that_makes_no_sense(said, kind):
+    with pytest.raises(kind), _sense_of("claim", ["comfyfleet:job:1"]):
+        raise ResponseError(said)

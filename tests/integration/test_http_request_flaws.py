@@ -42,3 +42,36 @@ def test_a_request_is_refused_in_one_sentence(api, asked, options, place, senten
     told = problem(api()(*asked.split(), **options), 422, "invalid-request")
     assert told["detail"] == told["errors"][0]["detail"] == sentence
     assert place in (told["errors"][0].get("pointer"), told["errors"][0].get("parameter"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"last_node_id": 9, "nodes": [{"id": 1}], "links": [], "version": 0.4},
+        {"graph": {"nodes": [{"id": 1}], "links": []}},
+    ],
+    ids=["the body", "its graph"],
+)
+def test_a_workflow_of_the_editor_is_told_as_such_wherever_it_stands(api, body):
+    answer = api().post("/v1/jobs", body)
+    assert answer.status_code == 422
+    assert "Export (API)" in answer.json()["advice"]
+
+
+def test_a_workflow_among_graph_nodes_has_a_place_of_its_own(api):
+    told = problem(
+        api().post("/v1/jobs", {"graph": {**GRAPH, "w": {"nodes": []}}}), 422, "invalid-graph"
+    )
+    assert "extra_data.extra_pnginfo.workflow" in told["advice"]
+
+
+def test_rows_are_left_out_by_the_parameter_that_the_api_has(api):
+    shop = api()
+    batch = shop.post("/v1/batches", {"graph": GRAPH}).json()["id"]
+    answer = shop(
+        "POST", f"/v1/batches/{batch}/rows", data=b'{"params": {"3.color": 1}, "foo": 1}\n',
+        headers={"Content-Type": "application/jsonl"},
+    )  # fmt: skip
+    told = problem(answer, 422, "invalid-rows")
+    assert told["advice"] == "mend them, or leave them out with the parameter skip_invalid=true"
+    assert "it has foo beside the parts of a row" in told["errors"][0]["detail"]

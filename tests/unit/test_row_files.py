@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from producer.batch.rows import Row
@@ -64,8 +66,26 @@ def test_a_line_that_cannot_be_read_is_a_bad_row_among_good_ones():
 
 
 def test_lines_of_json_hold_params_or_all_parts():
-    text = '{"6.text": "a"}\n\n{"set": {"6.text": 5}, "metadata": {"a": "b"}}\n{}\n'
-    assert list(file_of(text).rows()) == [{"6.text": "a"}, Row({"6.text": 5}, {}, {"a": "b"}), {}]
+    row, parts = '{"6.text": "a"}', Row({"6.text": 5}, {}, {"a": "b"})
+    for name in ("set", "params"):  # the second is what the API calls it
+        text = f'{row}\n\n{{"{name}": {{"6.text": 5}}, "metadata": {{"a": "b"}}}}\n{{}}\n'
+        assert list(file_of(text).rows()) == [{"6.text": "a"}, parts, {}]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"6.text": "a", "6.text": "b"}', "it says 6.text twice in one object"),
+        ('{"set": {"6.text": "a"}, "metdata": {}}', "it has metdata .*did you mean 'metadata'?"),
+        ('{"params": {"6.text": "a"}, "7.x": 1}', "it has 7.x beside the parts of a row; a row is"),
+        ('{"params": {}, "set": {}}', "it has 'params' and 'set', which are the same"),
+        ("{oops", "it is no JSON: Expecting property name enclosed in double quotes at column 2"),
+    ],
+)
+def test_what_a_line_says_twice_or_misspelt_is_named(line, said):
+    [found] = file_of(line + "\n").rows()
+    assert isinstance(found, InvalidJob)
+    assert re.search(said, found.message), found.message
 
 
 def test_a_line_that_is_no_json_object_is_a_bad_row():

@@ -122,10 +122,11 @@ class Runner:
             prompt_id=prompt_id(job_id, attempt),
         )
         try:
-            return claim(courtesy=_AVOIDED_FOR)
-        except Shunned as exc:
-            is_moved = self.retry_placement.move(job_id, attempt, failed_on=exc.nodes)
-            return None if is_moved else claim()
+            try:
+                return claim(courtesy=_AVOIDED_FOR)
+            except Shunned as exc:
+                is_moved = self.retry_placement.move(job_id, attempt, failed_on=exc.nodes)
+                return None if is_moved else claim()
         except UnreadableRecord as exc:
             self._end_unreadable(Hold(job_id, attempt, self.claimant.worker), exc)
         except KeyOfAnotherType as exc:

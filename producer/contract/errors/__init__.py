@@ -34,6 +34,7 @@
   + HostFault               the host of a web address does not answer, or not within bounds
   + FleetUnreachable        Redis does not answer, or refuses requests
   + KeyOfAnotherType        something else stands in Redis where the fleet has an index
+    - UnreadableBatch       the record of a batch, or of its rows, is torn
   + StorageError            S3
     - StorageUnreachable
     - BucketMissing
@@ -102,6 +103,7 @@ from producer.contract.errors.fleet import (
     FleetUnreachable,
     InvalidSettings,
     KeyOfAnotherType,
+    UnreadableBatch,
 )
 from producer.contract.errors.records import (
     ActionFailed,
@@ -191,6 +193,7 @@ __all__ = [
     "TooManyOpenBatches",
     "TooManyRequests",
     "UnclearRefusal",
+    "UnreadableBatch",
     "UnreadableRecord",
     "WaitTimeout",
     "WebhookNotFound",

@@ -23,3 +23,7 @@ class KeyOfAnotherType(FleetError):
     def __init__(self, message: str, *, key: str | None = None, advice: str | None = None) -> None:
         super().__init__(message, advice=advice)
         self.key = key
+
+
+class UnreadableBatch(KeyOfAnotherType):
+    """The record of a batch, or what is kept of its rows, makes no sense."""

@@ -10,7 +10,7 @@
 -- ARGV[10] newest version of records that the caller understands
 --
 -- Returns {'claimed', {field, value, ...}}, {'refused', status ('' = no such job)} or
--- {'shunned', ' node node '}: the nodes where it failed.
+-- {'shunned', ' node node '}: the nodes where it failed, or {'unreadable', status}: it makes no sense, and stays as it is.
 local job, id = KEYS[1], ARGV[1]
 local record = read_record(job)
 local status, owner, queue = record.status, record.owner, record.queue
@@ -22,6 +22,9 @@ if status == 'running' and record.claim == ARGV[7] then
 end
 if status ~= 'queued' or record.attempt ~= ARGV[2] then
     return {'refused', status}
+end
+if not (tonumber(record.v) and time_of(record.start_by_ms) and time_of(record.queued_ms or record.created_ms)) then
+    return {'unreadable', status}
 end
 if tonumber(record.v) > tonumber(ARGV[10]) then
     redis.call('HSET', job, 'waiting_for', 'newer_worker')
@@ -40,7 +43,7 @@ if is_late and not record.started_ms then
 end
 local shun = record.shun
 if shun and string.find(shun, ' ' .. ARGV[3] .. ' ', 1, true)
-    and now_ms() - tonumber(record.queued_ms) < tonumber(ARGV[9]) then
+    and now_ms() - tonumber(record.queued_ms or record.created_ms) < tonumber(ARGV[9]) then
     return {'shunned', shun}
 end
 unindex_queued(job, id, queue, record.priority)
