@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.contract.comfy import fresh, new_id
 from tests.contract.graphs import blank, graph_node, picture, png, raising, save, sleeping
 from tests.contract.long_prompts import LONG, goes_on, stop
+from tests.png_chunks import png_chunks
 
 
 def files(entry, graph_node_id="2"):
@@ -116,6 +119,31 @@ def test_a_cached_output_whose_file_is_gone_is_a_success_without_a_file(comfy, o
 
     assert entry["status"]["status_str"] == "success"
     assert comfy.view(entry["outputs"]["2"]["images"][0]).status_code == 404
+
+
+def test_a_cached_preview_has_the_graph_of_an_earlier_prompt_until_an_input_differs(comfy):
+    """The worker's undeclared input: the same pixels, in a file of this prompt."""
+    shown = graph_node("PreviewImage", images=["1", 0])
+    theirs = {"1": blank(), "2": shown, "3": save("1", prefix())}
+    extra_data = {"extra_pnginfo": {"workflow": {"note": "theirs"}}}
+    own = {"1": theirs["1"], "2": shown}
+    marked = own | {"2": graph_node("PreviewImage", images=["1", 0], comfyfleet_attempt="j-1")}
+
+    embedded = [
+        texts_of(comfy, comfy.run(theirs, extra_data=extra_data)),
+        texts_of(comfy, comfy.run(own)),
+        texts_of(comfy, comfy.run(marked)),
+    ]
+
+    assert [one["prompt"] for one in embedded] == [theirs, theirs, marked]
+    assert ["workflow" in one for one in embedded] == [True, True, False]
+
+
+def texts_of(comfy, entry):
+    """Return the texts in the PNG that graph node 2 has listed."""
+    png = comfy.view(entry["outputs"]["2"]["images"][0]).content
+    parts = (body.split(b"\0", 1) for kind, body in png_chunks(png) if kind == b"tEXt")
+    return {name.decode(): json.loads(text) for name, text in parts if name != b"standin"}
 
 
 @pytest.mark.parametrize("outside", ["../evil", "/tmp/evil"])
