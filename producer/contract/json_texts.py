@@ -11,24 +11,22 @@ def read_json(text: str | bytes) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is none, is nested too deeply to be read, or holds half a character, which no answer could tell.
+        ValueError: it is none, or is nested too deeply to be read.
     """
     try:
-        found = json.loads(text)
-        if _escapes_a_surrogate(text):
-            json.dumps(found, ensure_ascii=False).encode()
+        return json.loads(text)
     except RecursionError as exc:
         raise ValueError("it is nested too deeply") from exc
-    return found
 
 
-def _escapes_a_surrogate(text: str | bytes) -> bool:
-    r"""Tell whether a text has `\ud83e` or the like, mostly with its second half behind it."""
-    return (
-        (b"\\ud" in text or b"\\uD" in text)
-        if isinstance(text, bytes)
-        else ("\\ud" in text or "\\uD" in text)
-    )
+def check_characters(text: str) -> None:
+    r"""Check that a JSON text holds no half of a character, as `\ud83e` alone: no answer could tell it.
+
+    Raises:
+        ValueError: it does, or is no JSON.
+    """
+    if "\\ud" in text or "\\uD" in text:  # mostly with its second half behind it
+        json.dumps(read_json(text), ensure_ascii=False).encode()
 
 
 def said_twice(pairs: list[tuple[str, Any]]) -> str:

@@ -209,11 +209,12 @@ def problem_of(error: FleetError, kind: ProblemType | None = None) -> Problem:
     if isinstance(
         error, errors.UnreadableRecord
     ):  # the flaw has a part of the record, which may be another owner's
+        known = facts_of(error)
         return Problem(
             kind,
-            f"the record of job {error.job_id} cannot be read; the log has more",
+            f"the record of job {known.get('job_id')} cannot be read; the log has more",
             advice=over_http(error.advice or ""),
-            error={"kind": errors.UnreadableRecord.__name__, "job_id": error.job_id},
+            error={"kind": errors.UnreadableRecord.__name__, **known},
         )
     headers = {"WWW-Authenticate": "Bearer"} if kind is ProblemType.UNAUTHORIZED else None
     after = error.after if isinstance(error, errors.TooManyRequests) else _LATER

@@ -24,7 +24,7 @@ from producer.contract.causes import Cause
 from producer.contract.deliver import Deliver
 from producer.contract.ids import BatchId, row_id
 from producer.contract.jobs import InputFile, Job, JobStatus
-from producer.contract.json_texts import read_json
+from producer.contract.json_texts import check_characters, read_json
 from producer.contract.queues import Needs, Tier, node_queue
 from producer.contract.submissions import Submission
 from producer.store.records import RECORD_VERSION, fields_of, job_of, version_of
@@ -103,6 +103,7 @@ class BatchRecord:
             return self._spec()
 
     def _spec(self) -> BatchSpec:
+        check_characters(self.fields["spec"])
         given = read_json(self.fields["spec"])
         if not all(isinstance(given.get(name) or "", str) for name in _TEXTS):
             raise ValueError(f"one of {', '.join(_TEXTS)} is no text")
@@ -124,6 +125,7 @@ class BatchRecord:
     def places(self) -> Places:
         """Where its jobs may go."""
         with sense_of(self.id):
+            check_characters(self.fields.get("places", "[]"))
             return read_places(self.fields.get("places", "[]"))
 
     @cached_property

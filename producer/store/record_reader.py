@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from producer.contract.ids import JobId
 from producer.contract.jobs import Job
+from producer.contract.json_texts import check_characters
 from producer.store import keys
 from producer.store.connection import replies_of, translated
 from producer.store.ended_rows import find_ended_rows
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Fields that hold JSON as a caller, or a node, has written it.
+_JSONS: Final = ("spec", "result")
 #: Of records that one script reads: nobody else is answered meanwhile, 1 ms, or 3 where the last is of 4 MB.
 _LARGE_BYTES: Final = 1 << 20
 
@@ -110,6 +113,8 @@ def _checked(job_id: JobId, record: Mapping[str, Any]) -> Job:
     whole = unpacked(job_id, record)
     int(whole["priority"])
     int(whole.get("v", 1))
+    for name in _JSONS:
+        check_characters(whole.get(name, ""))
     return job_of(job_id, whole)
 
 

@@ -132,7 +132,7 @@ def test_uploaded_pictures_do_not_change_the_hash():
 
 
 def test_a_newer_version_may_add_to_the_text():
-    text = b'{"classes": {"A": [1, 0, [], {}, 0, "new"]}, "lists": [], "new": 1}'
+    text = b'{"classes": {"A": [1, 0, [], {}, 0, 0, "new"]}, "lists": [], "new": 1}'
     written = base64.b85encode(zlib.compress(text)).decode()
     assert Catalog.from_text(written) == catalog_of(A={"outputs": 1})
 

@@ -91,7 +91,13 @@ def answer_of(error):
 def test_an_error_that_is_read_from_its_problem_is_the_one_that_was_raised(error):
     made = error_of(answer_of(error))
     assert type(made) is type(error)
-    assert (str(made), vars(made)) == (str(error), vars(error))
+    if isinstance(
+        error, errors.UnreadableRecord
+    ):  # the flaw quotes the record, which may be another owner's
+        assert "it is torn" not in str(made)
+        assert made.job_id == error.job_id
+    else:
+        assert (str(made), vars(made)) == (str(error), vars(error))
 
 
 def test_each_class_that_carries_more_than_a_message_has_been_made_above():
