@@ -21,8 +21,8 @@ demo: $(VENV)/.run ## 8 jobs over 2 stand-in nodes on an embedded stack, verifie
 up: $(VENV)/.run ## the same stack, and it stays: submit to it from another shell
 	$(BIN)/comfyfleet up $(ARGS)
 
-test: $(VENV)/.dev ## all tests, three files at once (they mostly wait), on real servers that they start and end themselves
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not release" $(ARGS)
+test: $(VENV)/.dev ## all tests, four files at once (they mostly wait), on real servers that they start and end themselves
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not release" $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, ruff format, mypy strict, import-linter, bandit
 	$(BIN)/ruff check .
