@@ -83,3 +83,20 @@ def test_whoever_lists_files_or_values_needs_no_note():
         "3": step("LoadSavedLatent"),
     }
     assert list(notes_on(entry, graph)) == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "of"),
+    [
+        ("9", "9"),
+        ("9.0.0.3", "9"),
+        ("a.b.9", "a.b.9"),
+        ("a.b.9.4", "a.b.9"),
+        ("9" + ".0" * 200_000, "9"),
+    ],
+    ids=["itself", "within it", "its id has dots", "within that", "of very many dots"],
+)
+def test_what_lists_a_file_is_the_graph_node_that_it_is_or_is_within(listed, of):
+    graph = {"1": step("EmptyImage"), of: step("SaveImage", images=["1", 0], filename_prefix="x")}
+
+    assert list(notes_on(entry_of({listed: {"images": [FILE]}}), graph)) == []

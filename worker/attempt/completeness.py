@@ -74,7 +74,8 @@ def check_complete(
 
 def notes_on(entry: HistoryEntry, graph: Graph) -> Iterator[str]:
     """Yield what a reader should know of what the prompt made beside its files."""
-    listing = {_of_graph(output.graph_node, graph) for output in entry.outputs}
+    longest = max(map(len, graph), default=0)
+    listing = {_of_graph(output.graph_node, graph, longest) for output in entry.outputs}
     for graph_node, found in graph.items():
         if graph_node in listing or graph_node in entry.values:
             continue
@@ -88,11 +89,16 @@ def notes_on(entry: HistoryEntry, graph: Graph) -> Iterator[str]:
         yield "no graph node listed a file, so no artifact is stored"
 
 
-def _of_graph(listed: str, graph: Graph) -> str:
-    """Return the graph node that a listed one is, or is within: 2.0.0.3 is in 2, but an id may have dots."""
-    while listed not in graph and "." in listed:
-        listed = listed.rpartition(".")[0]
-    return listed
+def _of_graph(listed: str, graph: Graph, longest: int) -> str:
+    """Return the graph node that a listed one is, or is within: 2.0.0.3 is in 2, but an id may have dots.
+
+    Args:
+        longest: characters of the longest id. A node may list one of a million dots: no more of it is looked at.
+    """
+    found = listed if len(listed) <= longest else listed[: longest + 1].rpartition(".")[0]
+    while found not in graph and "." in found:
+        found = found.rpartition(".")[0]
+    return found
 
 
 def _why(class_type: str, graph_node: str, entry: HistoryEntry) -> str:
