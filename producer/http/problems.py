@@ -199,22 +199,22 @@ def problem_of(error: FleetError, kind: ProblemType | None = None) -> Problem:
     if kind in {ProblemType.FLEET_UNREACHABLE, ProblemType.STORAGE_UNAVAILABLE}:
         # The message names addresses within the fleet, which are nobody's business outside.
         return Problem(kind, f"{kind.title}; nothing was changed that was not answered")
-    if isinstance(error, errors.KeyOfAnotherType):  # so does this one
+    if isinstance(error, errors.KeyOfAnotherType):
+        # Its message may name an address, too.
         return Problem(
             kind,
             f"{kind.title}; the log names the key",
             advice="tell who runs the fleet: comfyfleet check finds it",
-            error={"kind": errors.KeyOfAnotherType.__name__},
+            error={"kind": type(error).__name__},
         )
-    if isinstance(
-        error, errors.UnreadableRecord
-    ):  # the flaw has a part of the record, which may be another owner's
+    if isinstance(error, errors.UnreadableRecord):
+        # What is wrong quotes the record, which may be another owner's.
         known = facts_of(error)
         return Problem(
             kind,
             f"the record of job {known.get('job_id')} cannot be read; the log has more",
             advice=over_http(error.advice or ""),
-            error={"kind": errors.UnreadableRecord.__name__, **known},
+            error={"kind": type(error).__name__, **known},
         )
     headers = {"WWW-Authenticate": "Bearer"} if kind is ProblemType.UNAUTHORIZED else None
     after = error.after if isinstance(error, errors.TooManyRequests) else _LATER

@@ -3,7 +3,9 @@
 -- KEYS[1]  batch hash: they are held because it is, and only while it is (none: a person asks)
 -- ARGV     job id, ...
 --
--- One whose start deadline makes no sense stays as it is. Returns for each its status now ('' = no such job).
+-- One whose start deadline makes no sense stays as it is.
+--
+-- Returns for each its status now ('' = no such job).
 local is_wanted, outcomes = not KEYS[1] or redis.call('HEXISTS', KEYS[1], 'held_ms') == 1, {}
 for i, id in ipairs(ARGV) do
     local job = JOB .. id

@@ -3,7 +3,9 @@
 -- KEYS[1]  batch hash: they are released because it is, unless it was held since (none: a person asks)
 -- ARGV     job id, ...
 --
--- One whose start deadline makes no sense stays as it is. Returns for each its status ('' = no such job), and 'released' for those that were held.
+-- One whose start deadline makes no sense stays as it is.
+--
+-- Returns for each its status ('' = no such job), and 'released' for those that were held.
 local is_wanted, outcomes = not KEYS[1] or redis.call('HGET', KEYS[1], 'moving') == 'release', {}
 for i, id in ipairs(ARGV) do
     local job = JOB .. id
